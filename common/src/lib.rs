@@ -1,0 +1,22 @@
+//! What the coordinator and the worker share: everything that can be decided without a GPU, and without torch.
+//!
+//! In reading order:
+//! - [`domain`]: ids, units, outcomes and records
+//! - [`spec`]: a sweep specification as written, and as checked
+//! - [`plan`]: how a sweep is cut into jobs
+//! - [`architecture`]: the tensors each known network is made of
+//! - [`stats`]: the bounds that certificates rest on
+//! - [`certify`]: the certifier as a machine without IO
+//! - [`data`]: datasets as images in \[0, 1\]
+//! - [`record_file`]: records as lines of JSON
+//! - [`queue`]: jobs, leases and results in Redis
+
+pub mod architecture;
+pub mod certify;
+pub mod data;
+pub mod domain;
+pub mod plan;
+pub mod queue;
+pub mod record_file;
+pub mod spec;
+pub mod stats;

@@ -1,0 +1,193 @@
+//! How a sweep is cut into jobs: arithmetic alone, so that the queue stores job numbers and nothing else.
+//!
+//! Samples are counted by their *position* in the sweep's selection; variants lie one after the other. A *slot* is
+//! one sample of one variant, `variant * samples + position`, and is its bit in the queue's bitmap of done samples.
+
+use std::ops::Range;
+
+use crate::domain::{JobId, SampleIndex};
+use crate::spec::{DatasetSpec, Sweep};
+
+/// The jobs of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    offset: u64,
+    stride: u64,
+    samples: u64,
+    variants: u64,
+    job_samples: u64,
+}
+
+/// Consecutive samples of one variant: what a worker leases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// The variant's place in [`Sweep::variants`].
+    pub variant: usize,
+    /// The positions of its samples in the selection.
+    pub positions: Range<u64>,
+}
+
+/// A sweep that cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The selection is empty.
+    #[error("dataset.offset {offset} is past the last of {len} samples")]
+    NoSamples {
+        /// The first index asked for.
+        offset: u64,
+        /// How many the dataset has.
+        len: u64,
+    },
+    /// More jobs than a job number can count.
+    #[error("the sweep has {jobs} jobs, more than {limit}; raise queue.job-samples", limit = u32::MAX)]
+    TooManyJobs {
+        /// How many it would have.
+        jobs: u64,
+    },
+}
+
+impl Plan {
+    /// Plans `sweep` over a dataset of `len` samples.
+    ///
+    /// # Errors
+    /// When nothing is selected, or there would be more than 2^32 - 1 jobs.
+    pub fn new(sweep: &Sweep, len: u64) -> Result<Self, PlanError> {
+        let samples = selected(&sweep.dataset, len);
+        if samples == 0 {
+            return Err(PlanError::NoSamples { offset: sweep.dataset.offset, len });
+        }
+        let plan = Self {
+            offset: sweep.dataset.offset,
+            stride: sweep.dataset.stride.get(),
+            samples,
+            variants: sweep.variants().len() as u64,
+            job_samples: sweep.queue.job_samples.get(),
+        };
+        let jobs = plan.variants.saturating_mul(plan.jobs_per_variant());
+        if jobs > u64::from(u32::MAX) { Err(PlanError::TooManyJobs { jobs }) } else { Ok(plan) }
+    }
+
+    /// How many samples each variant has.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// How many slots there are: samples times variants.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.samples * self.variants
+    }
+
+    /// How many jobs there are.
+    #[must_use]
+    pub fn jobs(&self) -> u32 {
+        (self.variants * self.jobs_per_variant()) as u32
+    }
+
+    /// The job with this number, if there is one.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<Job> {
+        if id.0 >= self.jobs() {
+            return None;
+        }
+        let (variant, nth) = (u64::from(id.0) / self.jobs_per_variant(), u64::from(id.0) % self.jobs_per_variant());
+        let start = nth * self.job_samples;
+        let end = start.saturating_add(self.job_samples).min(self.samples);
+        Some(Job { id, variant: variant as usize, positions: start..end })
+    }
+
+    /// The job that certifies a slot.
+    #[must_use]
+    pub fn job_of(&self, slot: u64) -> JobId {
+        let (variant, position) = (slot / self.samples, slot % self.samples);
+        JobId((variant * self.jobs_per_variant() + position / self.job_samples) as u32)
+    }
+
+    /// The bit of one sample of one variant.
+    #[must_use]
+    pub fn slot(&self, variant: usize, position: u64) -> u64 {
+        variant as u64 * self.samples + position
+    }
+
+    /// The dataset's index of a position.
+    #[must_use]
+    pub fn index(&self, position: u64) -> SampleIndex {
+        SampleIndex(self.offset + position * self.stride)
+    }
+
+    /// The position of an index, if it is selected.
+    #[must_use]
+    pub fn position(&self, index: SampleIndex) -> Option<u64> {
+        let past = index.0.checked_sub(self.offset)?;
+        (past % self.stride == 0 && past / self.stride < self.samples).then_some(past / self.stride)
+    }
+
+    fn jobs_per_variant(&self) -> u64 {
+        self.samples.div_ceil(self.job_samples)
+    }
+}
+
+/// How many of `len` samples a dataset's specification selects.
+fn selected(dataset: &DatasetSpec, len: u64) -> u64 {
+    let all = len.saturating_sub(dataset.offset).div_ceil(dataset.stride.get());
+    dataset.limit.map_or(all, |limit| all.min(limit.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(len: u64, offset: u64, stride: u64, limit: u64, job_samples: u64) -> Plan {
+        let text = format!(
+            "name = 'p'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\noffset = {offset}\nstride = {stride}\nlimit = {limit}\n\
+             [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n[smoothing]\nsigma = [0.25, 0.5]\nchoice = ['fixed']\n\
+             [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n[queue]\njob-samples = {job_samples}\n"
+        );
+        let sweep = crate::spec::parse(&text, "p.toml".as_ref()).expect("a good specification");
+        Plan::new(&sweep, len).expect("a plan")
+    }
+
+    #[test]
+    fn jobs_cover_every_slot_once() {
+        for (len, offset, stride, limit, size) in
+            [(10, 0, 1, 100, 3), (100, 7, 9, 5, 4), (1, 0, 1, 1, 9), (50, 49, 2, 8, 1)]
+        {
+            let plan = plan(len, offset, stride, limit, size);
+            let mut seen = vec![0; plan.slots() as usize];
+            for job in (0..plan.jobs()).filter_map(|id| plan.job(JobId(id))) {
+                for position in job.positions {
+                    let slot = plan.slot(job.variant, position);
+                    assert_eq!(plan.job_of(slot), job.id);
+                    seen[slot as usize] += 1;
+                }
+            }
+            assert!(seen.iter().all(|&times| times == 1), "{plan:?}");
+            assert_eq!(plan.job(JobId(plan.jobs())), None);
+        }
+    }
+
+    #[test]
+    fn positions_and_indices_are_inverse() {
+        let plan = plan(1000, 5, 20, 10, 3);
+        assert_eq!(plan.samples(), 10);
+        for position in 0..plan.samples() {
+            assert_eq!(plan.position(plan.index(position)), Some(position));
+        }
+        for outside in [0, 4, 6, 205] {
+            assert_eq!(plan.position(SampleIndex(outside)), None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn an_empty_selection_is_refused() {
+        let sweep = plan(10, 0, 1, 1, 1);
+        assert_eq!(sweep.samples(), 1);
+        let text = "name = 'p'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\noffset = 10\n[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+                    [smoothing]\nsigma = [0.25]\nchoice = ['fixed']\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n";
+        let sweep = crate::spec::parse(text, "p.toml".as_ref()).expect("a good specification");
+        assert_eq!(Plan::new(&sweep, 10), Err(PlanError::NoSamples { offset: 10, len: 10 }));
+    }
+}

@@ -1,0 +1,1 @@
+//! The coordinator: plans sweeps, keeps their queue and turns records into tables.

@@ -1,0 +1,1 @@
+//! The worker: chooses sigma, draws noise, counts classes.
