@@ -1,0 +1,36 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both set up all that they need.
+
+CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+
+.PHONY: help setup build demo test lint bench clean
+
+help:
+	@echo 'make demo    set up, build, and certify the demo to a printed table'
+	@echo 'make test    set up, build, and run every test'
+	@echo 'make lint    formatting and clippy, as CI checks them'
+	@echo 'make bench   speed: the split of a run, the queue, the command line'
+	@echo 'make setup   only install what the build needs'
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	$(CARGO) build --release --locked --workspace --bins
+
+demo: build
+	@scripts/demo.sh
+
+test: build
+	$(CARGO) test --release --locked --workspace
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench: build
+	$(CARGO) run --release --locked -p ddrs-tests --example bench
+
+clean:
+	$(CARGO) clean
+	rm -rf demo

@@ -1,0 +1,65 @@
+//! A specification becomes a sweep that is known to be runnable: parsed, its data listed, its models' tensors checked
+//! against their architecture, all of it digested. Every error here is found before any job exists.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use ddrs_common::architecture::check_model;
+use ddrs_common::data::Dataset;
+use ddrs_common::plan::Plan;
+use ddrs_common::spec::{self, ModelSource, ModelSpec, Sweep, SweepMessage};
+
+use crate::exit::BlameInput;
+
+/// A sweep that can be submitted.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The checked specification.
+    pub sweep: Sweep,
+    /// Its jobs.
+    pub plan: Plan,
+    /// What workers are told.
+    pub message: SweepMessage,
+}
+
+/// Reads and checks the specification at `path` and all that it names.
+///
+/// # Errors
+/// [`crate::exit::BadInput`], naming the file and what is wrong with it.
+pub fn prepare(path: &Path) -> Result<Prepared> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display())).blame_input()?;
+    let file = std::path::absolute(path).with_context(|| format!("no such path: {}", path.display())).blame_input()?;
+    let sweep = spec::parse(&text, path).blame_input()?;
+    let dataset = Dataset::open(&sweep.dataset).blame_input()?;
+    check_classes(&sweep, &dataset).blame_input()?;
+    let plan = Plan::new(&sweep, dataset.len()).with_context(|| path.display().to_string()).blame_input()?;
+    let data_digest = dataset.digest().blame_input()?;
+    let model_digests = sweep.models.iter().map(check).collect::<Result<Vec<_>>>().blame_input()?;
+    let message = SweepMessage::new(&sweep, &file, text, dataset.len(), &data_digest, &model_digests);
+    Ok(Prepared { sweep, plan, message })
+}
+
+fn check(model: &ModelSpec) -> Result<[u8; 32]> {
+    let digest =
+        spec::file_digest(&model.path).with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))?;
+    if let ModelSource::Safetensors(architecture) = model.source {
+        check_model(&model.path, architecture, model.classes).with_context(|| format!("model {}", model.name))?;
+    }
+    Ok(digest)
+}
+
+/// Labels that no model can predict mean the wrong model or the wrong class list.
+fn check_classes(sweep: &Sweep, dataset: &Dataset) -> Result<()> {
+    let Some(labels) = dataset.classes() else { return Ok(()) };
+    match sweep.models.iter().find(|model| model.classes < labels) {
+        Some(model) => Err(anyhow!(
+            "model {} tells {} classes apart, but {} has {labels}",
+            model.name,
+            model.classes,
+            sweep.dataset.path.display()
+        )),
+        None => Ok(()),
+    }
+}

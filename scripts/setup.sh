@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs what the build and the programs need: Debian packages, and libtorch in a folder that git ignores.
+# Does nothing where all of it is there already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need redis-server redis-server
+need c++ g++
+need unzip unzip
+need make make
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "setup: installing ${missing[*]}" >&2
+    sudo=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || { echo "setup: not root and no sudo; install ${missing[*]} and run this again" >&2; exit 1; }
+        sudo=sudo
+    fi
+    # A package's own server must not start: every server here is private to a run or a test.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+        $sudo chmod +x "$policy"
+        trap '$sudo rm -f "$policy"' EXIT
+    fi
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+command -v cargo >/dev/null || { echo "setup: no cargo; install a Rust toolchain (1.89 or newer) from rustup.rs" >&2; exit 1; }
+scripts/libtorch.sh

@@ -1,0 +1,142 @@
+//! The command line as written. Nothing is opened or decided here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ddrs_common::domain::SweepId;
+
+/// Certifies samples: chooses sigma, draws noise, counts classes. One process a GPU.
+#[derive(Debug, Parser)]
+#[command(name = "ddrs-worker", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// How logs are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 complete or told to stop, 1 failed, 2 bad usage or specification.";
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Pull jobs from Redis and certify them until told to stop
+    ///
+    /// SIGTERM, SIGINT and SIGUSR1 hand the job in progress back, uncharged, and end the worker.
+    Run(RunArgs),
+    /// Certify one sample without Redis; the record goes to stdout
+    Certify(CertifyArgs),
+    /// Measure passes per second and the split of a run's time
+    Bench(BenchArgs),
+    /// Write a network with random weights, to try a cluster before the model is there
+    RandomWeights {
+        /// cifar-resnet20, cifar-resnet110, resnet18, resnet50, …
+        architecture: String,
+        /// How many classes it tells apart
+        #[arg(long, default_value_t = 10)]
+        classes: u32,
+        /// Which random weights
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// The safetensors file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Where forward passes run.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArgs {
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// CPU threads for forward passes [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where Redis is: redis://HOST:PORT/DB or unix:///PATH
+    #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
+    pub redis: String,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Take jobs of this sweep only; may be given again
+    #[arg(long = "sweep", value_name = "SWEEP")]
+    pub sweeps: Vec<SweepId>,
+    /// Open data and models only under this folder or file; may be given again [default: the current folder]
+    #[arg(long = "root", value_name = "PATH")]
+    pub roots: Vec<PathBuf>,
+    /// What records call this worker [default: host, process and a random number]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// End when no sweep has a job left, instead of waiting for one
+    #[arg(long)]
+    pub exit_when_idle: bool,
+    /// End, handing the job back, when stdin closes: for a parent that may be killed
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
+}
+
+/// The arguments of `certify`.
+#[derive(Debug, Args)]
+pub struct CertifyArgs {
+    /// The sweep specification, TOML
+    pub spec: PathBuf,
+    /// The sample's index in the dataset
+    #[arg(long)]
+    pub index: u64,
+    /// The variant, MODEL/CHOICE/SIGMA [default: every variant, a record each]
+    #[arg(long)]
+    pub variant: Option<String>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// The arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The network, with random weights
+    #[arg(long, default_value = "cifar-resnet20")]
+    pub model: String,
+    /// fp32, tf32, bf16 or fp16
+    #[arg(long, default_value = "fp32")]
+    pub precision: String,
+    /// Draws to a forward pass
+    #[arg(long, default_value_t = 500)]
+    pub batch: u64,
+    /// Draws to a sample
+    #[arg(long, default_value_t = 10_000)]
+    pub n: u64,
+    /// Samples to certify
+    #[arg(long, default_value_t = 4)]
+    pub samples: u64,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// How the output is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutputFormat,
+}
+
+/// What `--format` offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
