@@ -1,1 +1,255 @@
-//! x
+//! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use ddrs_common::data::write_tensors;
+use serde_json::Value;
+
+/// A folder of one test, gone at its end.
+pub struct TestDir {
+    dir: tempfile::TempDir,
+}
+
+/// The end of a program: code, stdout, stderr.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it logged.
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Demands an exit code, showing everything otherwise.
+    #[track_caller]
+    #[must_use]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+}
+
+/// A program that was built beside the tests.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().expect("a test is a program");
+    let built = tests.ancestors().skip(1).map(|dir| dir.join(name)).find(|path| path.is_file());
+    built.unwrap_or_else(|| panic!("{name} is not built: run `make test`, or `cargo build --release` first"))
+}
+
+/// The folder of data beside the checkout, if it is there; says so if not.
+#[must_use]
+pub fn shared(what: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(what);
+    let found = path.canonicalize().ok();
+    if found.is_none() {
+        eprintln!("skipped: {what} is not there (it lies in a folder `shared` beside the checkout)");
+    }
+    found
+}
+
+/// A half-space sweep over generated inputs: the values that tests vary.
+#[derive(Debug, Clone)]
+pub struct HalfSpace {
+    /// How many inputs.
+    pub samples: usize,
+    /// Draws that certify.
+    pub n: u64,
+    /// The choices, as in the specification.
+    pub choice: &'static str,
+    /// Samples to a job.
+    pub job_samples: u64,
+    /// Seconds to a lease.
+    pub lease: u64,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Default for HalfSpace {
+    fn default() -> Self {
+        Self { samples: 24, n: 500, choice: r#"["fixed", "data-dependent"]"#, job_samples: 3, lease: 5, seed: 1 }
+    }
+}
+
+/// Channels, height and width of the generated inputs.
+pub const SHAPE: [usize; 3] = [3, 4, 4];
+
+impl HalfSpace {
+    /// The normal of the plane.
+    #[must_use]
+    pub fn weight() -> Vec<f32> {
+        (0..SHAPE.iter().product::<usize>()).map(|i| ((i * 37 % 11) as f32 - 5.0) / 5.0).collect()
+    }
+
+    /// The plane's distance term.
+    pub const BIAS: f32 = 0.25;
+
+    /// One input.
+    #[must_use]
+    pub fn image(index: usize) -> Vec<f32> {
+        (0..SHAPE.iter().product::<usize>()).map(|i| ((i * 7 + index * 13) % 17) as f32 / 16.0).collect()
+    }
+
+    /// w·x + b over |w|: positive for class 1, its size the true smoothed radius.
+    #[must_use]
+    pub fn distance(index: usize) -> f64 {
+        let (weight, image) = (Self::weight(), Self::image(index));
+        let dot: f64 = weight.iter().zip(&image).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+        let norm: f64 = weight.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+        (dot + f64::from(Self::BIAS)) / norm
+    }
+}
+
+impl TestDir {
+    /// A fresh folder.
+    ///
+    /// # Panics
+    /// When the system gives none.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// A path in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file in it.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a path in the folder")).expect("a folder");
+        fs::write(&path, content).expect("a written file");
+        path
+    }
+
+    /// Writes a half-space sweep: inputs, model, specification; returns the specification's path.
+    ///
+    /// # Panics
+    /// When a file cannot be written.
+    #[must_use]
+    pub fn half_space(&self, spec: &HalfSpace) -> PathBuf {
+        let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpace::image).collect();
+        let labels: Vec<i64> = (0..spec.samples).map(|i| i64::from(HalfSpace::distance(i) > 0.0)).collect();
+        let shape = [spec.samples, SHAPE[0], SHAPE[1], SHAPE[2]];
+        write_tensors(&self.path("inputs.safetensors"), shape, &pixels, &labels).expect("written inputs");
+        write_half_space(&self.path("model.safetensors"), &HalfSpace::weight(), HalfSpace::BIAS);
+        let HalfSpace { n, choice, job_samples, lease, seed, .. } = spec;
+        self.write(
+            "sweep.toml",
+            format!(
+                "name = \"half-space\"\nseed = {seed}\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
+                 [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
+                 [smoothing]\nsigma = [0.5]\nchoice = {choice}\n\
+                 [smoothing.data-dependent]\niterations = 5\ndraws = 4\nlearning-rate = 0.05\n\
+                 [certify]\nn0 = 20\nn = {n}\nalpha = 0.001\nchunk = 200\n\
+                 [queue]\njob-samples = {job_samples}\nlease-seconds = {lease}\n"
+            ),
+        )
+    }
+
+    /// The coordinator's command, ready for arguments.
+    #[must_use]
+    pub fn coordinator(&self) -> Command {
+        self.command("ddrs-coordinator")
+    }
+
+    /// The worker's command, ready for arguments.
+    #[must_use]
+    pub fn worker(&self) -> Command {
+        self.command("ddrs-worker")
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.current_dir(self.dir.path()).env_remove("DDRS_REDIS").stdin(Stdio::null());
+        command
+    }
+
+    /// `run SPEC --out OUT --workers N --device cpu`, to its end.
+    #[must_use]
+    pub fn run(&self, spec: &Path, out: &str, workers: u32) -> Ended {
+        end(self.coordinator().arg("run").arg(spec).args(["--out", out, "--device", "cpu"]).args(["--workers", &workers.to_string()]))
+    }
+
+    /// The records of a run, by variant and index.
+    ///
+    /// # Panics
+    /// When a line is no JSON or a sample has two.
+    #[must_use]
+    pub fn records(&self, out: &str) -> BTreeMap<(String, u64), Value> {
+        let text = fs::read_to_string(self.path(out).join("records.jsonl")).unwrap_or_default();
+        let mut records = BTreeMap::new();
+        for line in text.lines() {
+            let record: Value = serde_json::from_str(line).expect("a line of JSON");
+            let key = (record["variant"].as_str().expect("a variant").to_owned(), record["index"].as_u64().expect("an index"));
+            assert!(records.insert(key.clone(), record).is_none(), "two records of {key:?}");
+        }
+        records
+    }
+
+    /// The records without what may differ between runs: time, worker, attempt, device.
+    #[must_use]
+    pub fn stable_records(&self, out: &str) -> BTreeMap<(String, u64), Value> {
+        let mut records = self.records(out);
+        for record in records.values_mut() {
+            for key in ["seconds", "worker", "attempt", "device"] {
+                record.as_object_mut().map(|fields| fields.remove(key));
+            }
+        }
+        records
+    }
+}
+
+impl Default for TestDir {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn end(command: &mut Command) -> Ended {
+    command.output().expect("a program that starts").into()
+}
+
+/// Writes the model file of a half-space.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_half_space(path: &Path, weight: &[f32], bias: f32) {
+    use safetensors::tensor::{Dtype, TensorView};
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let (weights, biases) = (bytes(weight), bytes(&[bias]));
+    let tensors = [
+        ("weight", TensorView::new(Dtype::F32, vec![weight.len()], &weights).expect("a tensor")),
+        ("bias", TensorView::new(Dtype::F32, vec![1], &biases).expect("a tensor")),
+    ];
+    safetensors::serialize_to_file(tensors, None, path).expect("a written model");
+}

@@ -4,21 +4,26 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::SweepQueue;
+use ddrs_common::queue::{CollectorLock, SweepQueue};
 use ddrs_common::record_file::{self, RecordFile};
 use ddrs_common::spec::Sweep;
 use tracing::warn;
 
 /// How many records are moved at once.
 const BATCH: usize = 1000;
+/// How long a collector that fell silent keeps others from taking its place.
+const TURN: Duration = Duration::from_secs(30);
 
 /// A sweep's records on disk, and which of its slots they fill.
 pub struct Collector {
     file: RecordFile,
+    /// This folder on this machine: whoever comes back here is the same collector.
+    owner: String,
     slots: HashSet<u64>,
     plan: Plan,
     variants: Vec<String>,
@@ -56,10 +61,11 @@ impl Collector {
     /// # Errors
     /// When the file cannot be read, belongs to a program that still runs, or has records of another sweep.
     pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
-        let (file, records) = RecordFile::open(path)?;
+        let (file, opened) = RecordFile::open(path)?;
         let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
-        let mut collector = Self { file, slots: HashSet::new(), plan: plan.clone(), variants, tally: Tally::default() };
-        for record in records {
+        let (plan, owner) = (plan.clone(), owner(path)?);
+        let mut collector = Self { file, owner, slots: HashSet::new(), plan, variants, tally: Tally::default() };
+        for record in opened.records {
             let slot = collector.slot(&record).with_context(|| {
                 format!("{}: {} {} is no sample of this sweep", path.display(), record.variant, record.index)
             })?;
@@ -70,55 +76,111 @@ impl Collector {
         Ok(collector)
     }
 
-    /// The slots that have a record on disk.
-    #[must_use]
-    pub fn slots(&self) -> Vec<u64> {
-        let mut slots: Vec<u64> = self.slots.iter().copied().collect();
-        slots.sort_unstable();
-        slots
-    }
-
     /// What the records come to.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// Moves all records that Redis holds; returns those that were new.
+    /// Takes over the collecting of a sweep, once: this folder's records are marked as done in Redis, those that Redis
+    /// holds are moved, and samples that Redis thinks are done though their record is nowhere are opened again.
     ///
     /// # Errors
-    /// When Redis or the file fails. Nothing is lost: what was not written is still in Redis.
-    pub async fn collect(&mut self, queue: &SweepQueue) -> Result<Vec<Record>> {
-        let mut moved = Vec::new();
+    /// When someone else collects this sweep, or did so into another folder; or Redis or the file fails.
+    pub async fn begin(&mut self, queue: &SweepQueue) -> Result<()> {
+        let elsewhere = self.hold(queue).await?.filter(|into| *into != self.owner);
+        let mut slots: Vec<u64> = self.slots.iter().copied().collect();
+        slots.sort_unstable();
+        queue.mark_done(&slots).await?;
+        // In this order: a record that comes in between is in neither, and is seen by the next collection.
+        let done = queue.done_bits().await?;
+        self.collect(queue).await?;
+        let lost: Vec<u64> = done.iter().filter(|slot| !self.slots.contains(slot)).collect();
+        match elsewhere {
+            _ if lost.is_empty() => {}
+            Some(into) => bail!("{} records of this sweep were collected into {into}: collect there", lost.len()),
+            None => {
+                warn!("the records of {} samples are lost; they are certified again", lost.len());
+                queue.reopen(&lost).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves all records that Redis holds; returns how many were new.
+    ///
+    /// # Errors
+    /// When Redis or the file fails, or someone else has taken over. Nothing is lost: what was not written is still in
+    /// Redis.
+    pub async fn collect(&mut self, queue: &SweepQueue) -> Result<usize> {
+        self.hold(queue).await?;
+        let mut moved = 0;
         loop {
             let batch = queue.results(None, BATCH).await?;
-            let Some((last, _)) = batch.last() else { return Ok(moved) };
-            let mut fresh = Vec::new();
-            for (id, line) in &batch {
-                let Ok(record) = record_file::from_line(line) else {
-                    warn!(%id, "a result in redis is no record; dropped");
-                    continue;
-                };
-                match self.slot(&record) {
-                    Some(slot) if self.slots.insert(slot) => fresh.push(record),
-                    Some(_) => {}
-                    None => warn!(%id, variant = %record.variant, index = %record.index, "no sample of this sweep; dropped"),
-                }
+            let Some(&(last, _)) = batch.last() else { return Ok(moved) };
+            let fresh = self.fresh(&batch);
+            let records: Vec<Record> = fresh.iter().map(|(_, record)| record.clone()).collect();
+            self.file.append(&records).context("records stay in redis until they can be written")?;
+            for (slot, record) in &fresh {
+                self.slots.insert(*slot);
+                self.tally.count(record);
             }
-            if let Err(error) = self.file.append(&fresh) {
-                for record in &fresh {
-                    self.slot(record).map(|slot| self.slots.remove(&slot));
-                }
-                return Err(error).context("records stay in redis until they can be written");
+            moved += fresh.len();
+            if !queue.trim(&self.owner, &self.owner, last).await? {
+                bail!("someone else collects this sweep now");
             }
-            queue.trim(last).await?;
-            fresh.iter().for_each(|record| self.tally.count(record));
-            moved.extend(fresh);
         }
+    }
+
+    /// Ends this collector's turn.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn end(&self, queue: &SweepQueue) -> Result<()> {
+        Ok(queue.unlock_collector(&self.owner).await?)
+    }
+
+    /// Holds on to the right to collect; says where records were collected to before.
+    async fn hold(&self, queue: &SweepQueue) -> Result<Option<String>> {
+        match queue.lock_collector(&self.owner, TURN).await? {
+            CollectorLock::Held { collected_into } => Ok(collected_into),
+            CollectorLock::Busy { owner, left } => {
+                bail!("{owner} collects this sweep; its turn ends {}s after it does", left.as_secs())
+            }
+        }
+    }
+
+    /// The records of a batch that have none in the file yet, one a slot.
+    fn fresh<I>(&self, batch: &[(I, String)]) -> Vec<(u64, Record)> {
+        let mut seen = HashSet::new();
+        let mut fresh = Vec::new();
+        for (_, line) in batch {
+            let record = match record_file::from_line(line) {
+                Ok(record) => record,
+                Err(error) => {
+                    warn!("a result in redis is dropped: {error}");
+                    continue;
+                }
+            };
+            match self.slot(&record) {
+                Some(slot) if !self.slots.contains(&slot) && seen.insert(slot) => fresh.push((slot, record)),
+                Some(_) => {}
+                None => warn!(variant = %record.variant, index = %record.index, "no sample of this sweep; dropped"),
+            }
+        }
+        fresh
     }
 
     fn slot(&self, record: &Record) -> Option<u64> {
         let variant = self.variants.iter().position(|name| name == record.variant.as_str())?;
         Some(self.plan.slot(variant, self.plan.position(record.index)?))
     }
+}
+
+/// `host:folder` of a records file.
+fn owner(path: &Path) -> Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let folder = path.parent().unwrap_or(path);
+    let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    Ok(format!("{}:{}", host.trim(), folder.display()))
 }

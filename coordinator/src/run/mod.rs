@@ -14,10 +14,12 @@ use tracing::{info, warn};
 use crate::cli::RunArgs;
 use crate::collect::Collector;
 use crate::exit::Exit;
+use crate::output::print;
 use crate::prepare::{Prepared, prepare};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::tables;
+pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
 
 /// How often records are collected and workers looked after.
@@ -37,7 +39,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
     if collector.tally().records == prepared.plan.slots() {
         info!("all {} records are there already", prepared.plan.slots());
-        return conclude(&dir, &collector);
+        return conclude(&dir, &collector, prepared.plan.slots());
     }
 
     let private = match &args.redis {
@@ -50,7 +52,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         server.stop().await?;
     }
     match ended? {
-        Ended::Finished => conclude(&dir, &collector),
+        Ended::Finished => conclude(&dir, &collector, prepared.plan.slots()),
         Ended::Interrupted => {
             eprintln!(
                 "interrupted with {} of {} samples done; the same command goes on from there",
@@ -77,8 +79,7 @@ async fn drive(
 ) -> Result<Ended> {
     let queue = QueueClient::connect(url).await?.sweep(&prepared.message.id);
     crate::commands::submit::enqueue(&queue, prepared).await?;
-    // What is on disk is done, whatever this Redis remembers.
-    queue.mark_done(&collector.slots()).await?;
+    collector.begin(&queue).await?;
     let settings = WorkerSettings {
         redis: url.to_owned(),
         sweep: prepared.message.id.to_string(),
@@ -92,6 +93,7 @@ async fn drive(
     let ended = watch(prepared, collector, &queue, &mut workers).await;
     workers.stop(STOP_PATIENCE).await;
     collector.collect(&queue).await?;
+    collector.end(&queue).await?;
     ended
 }
 
@@ -114,7 +116,7 @@ async fn watch(
         }
         let fresh = collector.collect(queue).await?;
         progress.show(collector.tally());
-        workers.tend(!fresh.is_empty()).inspect_err(|_| progress.end())?;
+        workers.tend(fresh > 0).inspect_err(|_| progress.end())?;
         if reaped.elapsed() >= Duration::from_secs(1) {
             queue.reap(1000).await?;
             reaped = Instant::now();
@@ -134,7 +136,7 @@ async fn watch(
 fn finished(prepared: &Prepared, collector: &Collector, dead: u64) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
     if missing > 0 && dead == 0 {
-        bail!("redis holds {missing} samples as done whose records were collected into another folder");
+        bail!("the queue is empty, but {missing} samples have no record; run again to certify them");
     }
     if dead > 0 {
         warn!("{dead} jobs are dead, {missing} samples have no record; `status` names the reasons, `retry` tries again");
@@ -143,14 +145,14 @@ fn finished(prepared: &Prepared, collector: &Collector, dead: u64) -> Result<()>
 }
 
 /// Writes the reports, prints the table, and says how complete it is.
-fn conclude(dir: &RunDir, collector: &Collector) -> Result<Exit> {
+fn conclude(dir: &RunDir, collector: &Collector, slots: u64) -> Result<Exit> {
     tables::write_reports(dir).context("the records are complete, but the report could not be written")?;
-    print!("{}", std::fs::read_to_string(dir.report().join("table.txt"))?);
+    print(&std::fs::read_to_string(dir.report().join("table.txt"))?)?;
     let tally = collector.tally();
     if tally.failed > 0 {
         warn!("{} samples failed; records.jsonl says why", tally.failed);
     }
-    let complete = tally.failed == 0 && tables::complete(dir)?;
+    let complete = tally.failed == 0 && tally.records == slots;
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 

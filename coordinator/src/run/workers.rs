@@ -186,7 +186,7 @@ fn gpus() -> u32 {
 }
 
 /// The worker program: `DDRS_WORKER`, or the one beside this program, or the one on the path.
-fn program() -> Result<PathBuf> {
+pub fn program() -> Result<PathBuf> {
     const NAME: &str = "ddrs-worker";
     if let Some(named) = std::env::var_os("DDRS_WORKER") {
         return Ok(named.into());

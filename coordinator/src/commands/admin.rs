@@ -1,0 +1,29 @@
+//! `retry` and `cancel`.
+
+use anyhow::Result;
+use ddrs_common::domain::SweepId;
+
+use super::find;
+use crate::exit::Exit;
+use crate::output::print;
+
+/// Puts the dead jobs of a sweep back into its queue.
+///
+/// # Errors
+/// When the sweep is unknown or Redis fails.
+pub async fn retry(sweep: &SweepId, url: &str) -> Result<Exit> {
+    let (queue, _) = find(url, sweep).await?;
+    print(&format!("{} dead jobs are back in the queue\n", queue.retry().await?))?;
+    Ok(Exit::Complete)
+}
+
+/// Stops handing out the jobs of a sweep; those in progress end as they would.
+///
+/// # Errors
+/// When the sweep is unknown or Redis fails.
+pub async fn cancel(sweep: &SweepId, url: &str) -> Result<Exit> {
+    let (queue, _) = find(url, sweep).await?;
+    queue.cancel().await?;
+    print(&format!("sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"))?;
+    Ok(Exit::Complete)
+}

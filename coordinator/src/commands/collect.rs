@@ -1,0 +1,50 @@
+//! `collect`: a sweep's new records go to a folder, then its reports are written.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use ddrs_common::domain::SweepId;
+use tokio::time::sleep;
+
+use super::find;
+use crate::collect::Collector;
+use crate::exit::Exit;
+use crate::output::print;
+use crate::progress::Progress;
+use crate::run_dir::RunDir;
+use crate::tables;
+
+/// How often `--follow` looks for new records.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Collects `sweep` into `out`, once or until it ends.
+///
+/// # Errors
+/// When the sweep is unknown, the folder holds another sweep, or Redis or the file system fails.
+pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Result<Exit> {
+    let (queue, message) = find(url, sweep).await?;
+    let (checked, plan) = (message.sweep()?, message.plan()?);
+    let dir = RunDir::new(out);
+    dir.claim(&message)?;
+    let mut collector = Collector::open(&dir.records(), &checked, &plan)?;
+    collector.begin(&queue).await?;
+    let mut progress = Progress::new(plan.slots(), collector.tally());
+    let ended = loop {
+        collector.collect(&queue).await?;
+        progress.show(collector.tally());
+        let state = queue.progress().await?;
+        let ended = state.pending == 0 && state.leased == 0 && state.uncollected == 0;
+        if ended || !follow {
+            break ended;
+        }
+        sleep(FOLLOW_EVERY).await;
+    };
+    progress.end();
+    collector.end(&queue).await?;
+    tables::write_reports(&dir)?;
+    let tally = collector.tally();
+    let complete = tally.records == plan.slots() && tally.failed == 0;
+    print(&format!("{} of {} samples are in {}\n", tally.records, plan.slots(), dir.path().display()))?;
+    Ok(if ended && !complete { Exit::Incomplete } else { Exit::Complete })
+}

@@ -1,0 +1,26 @@
+//! The commands other than `run`, one file each. Every one takes parsed arguments and says how it ended.
+
+pub mod admin;
+pub mod collect;
+pub mod doctor;
+pub mod report;
+pub mod status;
+pub mod submit;
+pub mod why;
+
+use anyhow::Result;
+use ddrs_common::domain::SweepId;
+use ddrs_common::queue::{QueueClient, SweepQueue};
+use ddrs_common::spec::SweepMessage;
+
+use crate::exit::{BadInput, BlameInput};
+
+/// A sweep that is in Redis: its queue and what was submitted.
+pub(crate) async fn find(url: &str, id: &SweepId) -> Result<(SweepQueue, SweepMessage)> {
+    let client = QueueClient::connect(url).await?;
+    let queue = client.sweep(id);
+    let Some(text) = queue.spec().await? else {
+        return Err(BadInput::new(format!("redis has no sweep {id}; `status` lists those it has")).into());
+    };
+    Ok((queue, SweepMessage::from_json(&text).blame_input()?))
+}

@@ -1,0 +1,50 @@
+//! `report`: tables of run folders and certification logs, several side by side.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::aggregate::{Entry, Radii, Row, Table, row};
+use crate::exit::{BlameInput, Exit};
+use crate::log_file;
+use crate::output::print;
+use crate::report::{Format, render};
+use crate::run_dir::RunDir;
+use crate::tables;
+
+/// Prints one table of all sources.
+///
+/// # Errors
+/// When a source is neither a run folder nor a certification log, or the radii make no sense.
+pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Result<Exit> {
+    let radii = radii.map(str::parse::<Radii>).transpose().context("--radii").blame_input()?;
+    let common = radii.clone().map_or_else(|| common_radii(sources), Ok)?;
+    let mut rows = Vec::new();
+    for source in sources {
+        rows.extend(rows_of(source, &common)?);
+    }
+    let title = sources.iter().map(|source| name(source)).collect::<Vec<_>>().join(", ");
+    print(&render(&Table { title, radii: common, rows }, format))?;
+    Ok(Exit::Complete)
+}
+
+/// The radii of the first run folder among the sources; for logs alone, 0 to 1.5 by 0.25 as specifications default to.
+fn common_radii(sources: &[PathBuf]) -> Result<Radii> {
+    for source in sources.iter().filter(|source| source.is_dir()) {
+        return tables::radii(&RunDir::new(source).manifest()?.sweep.sweep()?);
+    }
+    "0:1.5:0.25".parse().context("the default radii")
+}
+
+fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<Row>> {
+    if source.is_dir() {
+        return Ok(tables::Samples::read(&RunDir::new(source))?.table(radii)?.rows);
+    }
+    let lines = log_file::read(source).blame_input()?;
+    let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
+    Ok(vec![row(&name(source), false, &entries, radii, log_file::settings(&lines))])
+}
+
+fn name(source: &Path) -> String {
+    source.file_stem().unwrap_or(source.as_os_str()).to_string_lossy().into_owned()
+}

@@ -1,0 +1,133 @@
+//! `status`: how far sweeps are, who works on them, and what has died.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use ddrs_common::domain::SweepId;
+use ddrs_common::queue::{DeadJob, Progress, QueueClient, SweepState, WorkerSeen};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::find;
+use crate::cli::OutputFormat;
+use crate::exit::Exit;
+use crate::output::{plain, print, print_json};
+use crate::progress::{duration_text, rate_text};
+
+/// How often `--watch` looks again.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Shows one sweep, or all.
+///
+/// # Errors
+/// When the sweep is unknown or Redis fails.
+pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: OutputFormat) -> Result<Exit> {
+    let mut pace = Pace::default();
+    loop {
+        let ids = match &sweep {
+            Some(id) => vec![id.clone()],
+            None => QueueClient::connect(url).await?.sweeps().await?,
+        };
+        let mut states = Vec::new();
+        for id in &ids {
+            let (queue, message) = find(url, id).await?;
+            let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
+            let rate = pace.rate(id, progress.done);
+            states.push(State { id: id.clone(), name: message.sweep()?.name, progress, workers, dead, rate });
+        }
+        match (format, &sweep) {
+            (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
+            (OutputFormat::Json, None) => print_json(&Value::Array(states.iter().map(State::json).collect()))?,
+            (OutputFormat::Text, _) if states.is_empty() => print("no sweeps\n")?,
+            (OutputFormat::Text, _) => print(&states.iter().map(State::text).collect::<String>())?,
+        }
+        if !watch || states.iter().all(State::ended) {
+            return Ok(Exit::Complete);
+        }
+        sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Rates between two looks; the first look has none but what the sweep's start tells.
+#[derive(Default)]
+struct Pace(HashMap<SweepId, (Instant, u64)>);
+
+impl Pace {
+    fn rate(&mut self, id: &SweepId, done: u64) -> Option<f64> {
+        let now = Instant::now();
+        let (then, before) = self.0.insert(id.clone(), (now, done))?;
+        Some((done - before.min(done)) as f64 / (now - then).as_secs_f64())
+    }
+}
+
+struct State {
+    id: SweepId,
+    name: String,
+    progress: Progress,
+    workers: Vec<WorkerSeen>,
+    dead: Vec<DeadJob>,
+    rate: Option<f64>,
+}
+
+impl State {
+    fn ended(&self) -> bool {
+        self.progress.pending == 0 && self.progress.leased == 0
+    }
+
+    fn word(&self) -> &'static str {
+        match self.progress.state {
+            _ if self.ended() && self.progress.dead > 0 => "ended, with dead jobs",
+            _ if self.ended() => "ended",
+            SweepState::Cancelled => "cancelled",
+            SweepState::Active => "active",
+        }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let rate = self.rate.filter(|&rate| rate > 0.0)?;
+        Some(Duration::from_secs_f64((self.progress.slots - self.progress.done) as f64 / rate))
+    }
+
+    fn text(&self) -> String {
+        let p = &self.progress;
+        let mut text = format!("{} {} ({})\n", self.id, plain(&self.name), self.word());
+        let _ = write!(text, "  samples  {} of {} done", p.done, p.slots);
+        if let (Some(rate), Some(left)) = (self.rate, self.left()) {
+            let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
+        }
+        let _ = writeln!(text, ", {} not collected yet", p.uncollected);
+        let _ = writeln!(text, "  jobs     {} pending, {} leased, {} completed, {} dead", p.pending, p.leased, p.completed, p.dead);
+        if p.crashes + p.errors > 0 {
+            let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
+        }
+        for worker in &self.workers {
+            let job = worker.job.map_or_else(|| "idle".to_owned(), |job| format!("job {job}"));
+            let _ = writeln!(text, "  worker   {} ({job}, heard of {} ago)", plain(&worker.name), duration_text(worker.silent));
+        }
+        for dead in &self.dead {
+            let _ = writeln!(text, "  dead     job {}: {} samples missing: {}", dead.job, dead.missing, plain(&dead.reason));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let p = &self.progress;
+        let workers = self.workers.iter().map(|worker| {
+            json!({"name": worker.name, "silent_seconds": worker.silent.as_secs_f64(), "job": worker.job.map(|job| job.0)})
+        });
+        let dead = self.dead.iter().map(|dead| {
+            json!({"job": dead.job.0, "reason": dead.reason, "crashes": dead.crashes, "errors": dead.errors,
+                   "worker": dead.worker, "missing": dead.missing})
+        });
+        json!({
+            "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
+            "samples": p.slots, "done": p.done, "uncollected": p.uncollected,
+            "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "completed": p.completed, "dead": p.dead,
+            "crashes": p.crashes, "errors": p.errors,
+            "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),
+            "workers": workers.collect::<Vec<_>>(), "dead_jobs": dead.collect::<Vec<_>>(),
+        })
+    }
+}

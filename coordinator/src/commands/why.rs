@@ -1,0 +1,145 @@
+//! `why`: what happened to one sample.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ddrs_common::domain::{Record, SampleIndex, SweepId};
+use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, Timestamp};
+use ddrs_common::record_file::{self, to_line};
+use serde_json::{Value, json};
+
+use super::find;
+use crate::cli::OutputFormat;
+use crate::exit::{BadInput, Exit};
+use crate::output::{plain, print, print_json};
+use crate::progress::duration_text;
+use crate::run_dir::{RunDir, now};
+
+/// Which sample is asked about.
+#[derive(Debug)]
+pub struct Question {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// The variant's name.
+    pub variant: String,
+    /// The sample's index in the dataset.
+    pub index: u64,
+    /// The folder that the sweep is collected into.
+    pub out: Option<PathBuf>,
+}
+
+/// Where the sample's job is, what happened to it, and the record if it is at hand.
+///
+/// # Errors
+/// When the sweep has no such sample, or Redis fails.
+pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result<Exit> {
+    let (queue, message) = find(url, &question.sweep).await?;
+    let (sweep, plan) = (message.sweep()?, message.plan()?);
+    let names: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
+    let Some(variant) = names.iter().position(|name| *name == question.variant) else {
+        let reason = format!("the sweep has no variant {}; it has {}", question.variant, names.join(", "));
+        return Err(BadInput::new(reason).into());
+    };
+    let Some(position) = plan.position(SampleIndex(question.index)) else {
+        let last = plan.index(plan.samples() - 1);
+        let reason = format!("the sweep does not take index {}; it takes {} to {last}", question.index, plan.index(0));
+        return Err(BadInput::new(reason).into());
+    };
+    let slot = plan.slot(variant, position);
+    let job = plan.job_of(slot);
+    let told = Told {
+        done: queue.done_bits().await?.contains(slot),
+        job: job.0,
+        status: queue.job_status(job).await?,
+        trail: queue.trail(job).await?,
+        record: record(question)?,
+    };
+    match format {
+        OutputFormat::Text => print(&told.text())?,
+        OutputFormat::Json => print_json(&told.json())?,
+    }
+    Ok(Exit::Complete)
+}
+
+fn record(question: &Question) -> Result<Option<Record>> {
+    let Some(out) = &question.out else { return Ok(None) };
+    let records = record_file::read(&RunDir::new(out).records())?;
+    Ok(records.into_iter().find(|r| r.index.0 == question.index && r.variant.as_str() == question.variant))
+}
+
+struct Told {
+    done: bool,
+    job: u32,
+    status: JobStatus,
+    trail: Vec<Event>,
+    record: Option<Record>,
+}
+
+impl Told {
+    fn state(&self) -> &'static str {
+        match &self.status.state {
+            _ if self.done => "done",
+            JobState::Pending => "pending",
+            JobState::Leased { .. } => "leased",
+            JobState::Dead(_) => "dead",
+            JobState::Completed => "done",
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}: job {}", self.state(), self.job);
+        match &self.status.state {
+            JobState::Leased { worker, since, left } => {
+                let _ = write!(text, ", at {} since {}, lease for {}", plain(worker), ago(*since), duration_text(*left));
+            }
+            JobState::Dead(dead) => {
+                let _ = write!(text, ", given up {}: {}", ago(dead.at), plain(&dead.reason));
+            }
+            JobState::Pending | JobState::Completed => {}
+        }
+        let status = &self.status;
+        let missing = status.missing.len();
+        let _ = writeln!(text, "; {missing} of its {} samples are missing, {} lost leases, {} errors", status.samples, status.crashes, status.errors);
+        for event in &self.trail {
+            let _ = writeln!(text, "  {}: {} {} {}", ago(event.at), word(event.kind), plain(&event.worker), plain(&event.detail));
+        }
+        if let Some(record) = &self.record {
+            let _ = writeln!(text, "{}", plain(&to_line(record)));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let trail = self.trail.iter().map(|event| {
+            json!({"at": event.at.0, "what": word(event.kind), "worker": event.worker, "detail": event.detail})
+        });
+        let (worker, reason) = match &self.status.state {
+            JobState::Leased { worker, .. } => (Some(worker), None),
+            JobState::Dead(dead) => (Some(&dead.worker), Some(&dead.reason)),
+            JobState::Pending | JobState::Completed => (None, None),
+        };
+        json!({
+            "state": self.state(), "job": self.job, "worker": worker, "reason": reason,
+            "crashes": self.status.crashes, "errors": self.status.errors, "missing": self.status.missing.len(),
+            "trail": trail.collect::<Vec<_>>(),
+            "record": self.record.as_ref().and_then(|record| serde_json::from_str::<Value>(&to_line(record)).ok()),
+        })
+    }
+}
+
+fn word(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Lapsed => "its worker fell silent:",
+        EventKind::Failed => "failed at",
+        EventKind::Released => "handed back by",
+        EventKind::Dead => "given up after",
+        EventKind::Retried => "put back into the queue",
+        EventKind::Reopened => "opened again, its record was lost",
+    }
+}
+
+fn ago(moment: Timestamp) -> String {
+    let past = now().saturating_sub(moment.0 / 1000);
+    format!("{} ago", duration_text(std::time::Duration::from_secs(past)))
+}

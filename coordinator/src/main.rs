@@ -1,0 +1,55 @@
+//! The coordinator program: parses, dispatches, and maps what happened to an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use ddrs_coordinator::cli::{Cli, Command, LogFormat};
+use ddrs_coordinator::commands::{admin, collect, doctor, report, status, submit, why};
+use ddrs_coordinator::exit::{self, Exit};
+use ddrs_coordinator::run;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.log_format);
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(dispatch(cli)));
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::code(&error)
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit> {
+    let log_format = if cli.log_format == LogFormat::Json { "json" } else { "text" };
+    match cli.command {
+        Command::Run(args) => run::run(args, log_format).await,
+        Command::Submit { spec, redis } => submit::submit(&spec, &redis.url).await,
+        Command::Status { sweep, watch, redis, output } => status::status(sweep, watch, &redis.url, output.format).await,
+        Command::Collect { sweep, out, follow, redis } => collect::collect(&sweep, &out, follow, &redis.url).await,
+        Command::Report { sources, format, radii } => report::report(&sources, format, radii.as_deref()),
+        Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.url).await,
+        Command::Cancel { sweep, redis } => admin::cancel(&sweep, &redis.url).await,
+        Command::Why { sweep, variant, index, out, redis, output } => {
+            why::why(&why::Question { sweep, variant, index, out }, &redis.url, output.format).await
+        }
+        Command::Doctor { spec, redis, output } => doctor::doctor(spec.as_deref(), redis.as_deref(), output.format).await,
+    }
+}
+
+/// `RUST_LOG` filters; without it, what an operator wants to know.
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

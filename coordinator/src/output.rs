@@ -1,0 +1,31 @@
+//! Printing to a stdout that may close: `report | head` ends quietly.
+
+use std::io::{ErrorKind, Write, stdout};
+
+use anyhow::Result;
+
+/// Prints text.
+///
+/// # Errors
+/// When stdout cannot be written, other than by having closed.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Prints a value as JSON, on lines.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Text from elsewhere (a file, Redis) without what a terminal would obey.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

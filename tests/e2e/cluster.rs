@@ -1,0 +1,176 @@
+//! The commands of a cluster, each on its own: submit, workers, status, collect, why, cancel, retry, doctor.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use ddrs_common::queue::PrivateServer;
+use ddrs_tests::{Ended, HalfSpace, TestDir, end};
+use serde_json::Value;
+
+/// A folder, a Redis of its own and a submitted sweep.
+struct Cluster {
+    dir: TestDir,
+    server: PrivateServer,
+    runtime: tokio::runtime::Runtime,
+    sweep: String,
+}
+
+impl Cluster {
+    fn new(spec: &HalfSpace) -> Self {
+        let dir = TestDir::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = runtime.block_on(PrivateServer::start(&dir.path("redis"))).unwrap();
+        dir.half_space(spec);
+        let mut cluster = Self { dir, server, runtime, sweep: String::new() };
+        cluster.sweep = cluster.ask(&["submit", "sweep.toml"]).expect(0).stdout.trim().to_owned();
+        cluster
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Ended {
+        end(self.dir.coordinator().args(arguments).env("DDRS_REDIS", self.server.url()))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let ended = self.ask(&[arguments, &["--format", "json"]].concat()).expect(0);
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
+    }
+
+    fn worker(&self, more: &[&str]) -> Child {
+        let mut command = self.dir.worker();
+        command.args(["run", "--device", "cpu", "--threads", "1"]).args(more).env("DDRS_REDIS", self.server.url());
+        command.spawn().unwrap()
+    }
+
+    fn work(&self) {
+        assert!(self.worker(&["--exit-when-idle"]).wait().unwrap().success());
+    }
+
+    fn end(self) {
+        self.runtime.block_on(self.server.stop()).unwrap();
+    }
+}
+
+#[test]
+fn the_same_sweep_is_submitted_once() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    assert_eq!(cluster.sweep.len(), 16);
+    assert_eq!(cluster.ask(&["submit", "sweep.toml"]).expect(0).stdout.trim(), cluster.sweep);
+    let status = cluster.json(&["status", &cluster.sweep]);
+    assert_eq!((&status["samples"], &status["pending"]), (&48.into(), &16.into()), "{status}");
+    cluster.end();
+}
+
+#[test]
+fn workers_and_a_collector_give_what_run_gives() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    cluster.work();
+    let status = cluster.json(&["status", &cluster.sweep]);
+    assert_eq!((&status["done"], &status["pending"], &status["leased"]), (&48.into(), &0.into(), &0.into()), "{status}");
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
+    let _ = cluster.dir.run(&cluster.dir.path("sweep.toml"), "run", 1).expect(0);
+    assert_eq!(cluster.dir.stable_records("collected"), cluster.dir.stable_records("run"));
+    assert!(cluster.dir.path("collected/report/table.md").exists());
+    assert_eq!(cluster.json(&["status", &cluster.sweep])["uncollected"], 0, "redis is trimmed");
+    cluster.end();
+}
+
+#[test]
+fn a_second_folder_cannot_take_over_a_collection() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    cluster.work();
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(0);
+    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "second"]).expect(1);
+    assert!(ended.stderr.contains("first"), "{}", ended.stderr);
+    cluster.end();
+}
+
+#[test]
+fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
+    for signal in ["TERM", "INT", "USR1"] {
+        let cluster = Cluster::new(&HalfSpace { n: 2_000_000, samples: 2, ..HalfSpace::default() });
+        let mut worker = cluster.worker(&[]);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while cluster.json(&["status", &cluster.sweep])["leased"] != 1 {
+            assert!(Instant::now() < deadline, "no job was claimed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let pid = worker.id().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        assert!(worker.wait().unwrap().success(), "{signal}");
+        let status = cluster.json(&["status", &cluster.sweep]);
+        assert_eq!((&status["leased"], &status["pending"], &status["crashes"]), (&0.into(), &2.into(), &0.into()), "{signal}: {status}");
+        cluster.end();
+    }
+}
+
+#[test]
+fn a_cancelled_sweep_hands_out_nothing_until_it_is_taken_up_again() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
+    cluster.work();
+    assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
+    let _ = cluster.ask(&["submit", "sweep.toml"]).expect(0);
+    cluster.work();
+    assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 48);
+    cluster.end();
+}
+
+#[test]
+fn why_tells_what_happened_to_a_sample() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let why = |index: &str| cluster.json(&["why", &cluster.sweep, "plane/fixed/0.5", index]);
+    assert_eq!(why("4")["state"], "pending");
+    cluster.work();
+    let told = why("4");
+    assert_eq!((&told["state"], &told["job"]), (&"done".into(), &1.into()), "{told}");
+    for (variant, index, word) in [("plane/fixed/9", "4", "plane/fixed/0.5"), ("plane/fixed/0.5", "24", "24")] {
+        let ended = cluster.ask(&["why", &cluster.sweep, variant, index]).expect(2);
+        assert!(ended.stderr.contains(word), "{}", ended.stderr);
+    }
+    cluster.end();
+}
+
+#[test]
+fn a_worker_opens_nothing_outside_its_root() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let root = elsewhere.path().display().to_string();
+    let ended = end(cluster.dir.worker().args(["run", "--exit-when-idle", "--device", "cpu", "--root", &root]).env("DDRS_REDIS", cluster.server.url()));
+    let ended = ended.expect(2);
+    assert!(ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"), "{}", ended.stderr);
+    assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
+    cluster.end();
+}
+
+#[test]
+fn a_model_that_changed_since_is_refused() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    ddrs_tests::write_half_space(&cluster.dir.path("model.safetensors"), &[1.0; 48], 0.0);
+    let ended = end(cluster.dir.worker().args(["run", "--exit-when-idle", "--device", "cpu"]).env("DDRS_REDIS", cluster.server.url()));
+    let ended = ended.expect(2);
+    assert!(ended.stderr.contains("model.safetensors") && ended.stderr.contains("digest"), "{}", ended.stderr);
+    cluster.end();
+}
+
+#[test]
+fn doctor_finds_the_sweep_runnable() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let ended = cluster.ask(&["doctor", "sweep.toml"]).expect(0);
+    for word in ["redis", "append", "48"] {
+        assert!(ended.stdout.contains(word), "{}", ended.stdout);
+    }
+    cluster.end();
+}
+
+#[test]
+fn unknown_sweeps_and_unreachable_servers_are_named() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    for command in [&["status"][..], &["retry"], &["cancel"], &["collect", "--out", "x"]] {
+        let ended = cluster.ask(&[command, &["0123456789abcdef"]].concat());
+        assert!(ended.code == 2 && ended.stderr.contains("0123456789abcdef"), "{command:?}: {ended:?}");
+    }
+    let ended = end(cluster.dir.coordinator().args(["status", "--redis", "redis://user:secret@127.0.0.1:1/"]));
+    assert!(ended.code == 1 && ended.stderr.contains("127.0.0.1:1") && !ended.stderr.contains("secret"), "{ended:?}");
+    cluster.end();
+}

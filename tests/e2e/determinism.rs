@@ -1,0 +1,160 @@
+//! The same sweep gives the same records, whatever produced them.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use ddrs_tests::{HalfSpace, TestDir};
+
+#[test]
+fn one_worker_or_three_give_the_same_records() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&HalfSpace::default());
+    let _ = dir.run(&spec, "one", 1).expect(0);
+    let _ = dir.run(&spec, "three", 3).expect(0);
+    assert_eq!(dir.stable_records("one"), dir.stable_records("three"));
+}
+
+#[test]
+fn jobs_of_any_size_give_the_same_records() {
+    let dir = TestDir::new();
+    let mut seen = Vec::new();
+    for job_samples in [1, 5, 24] {
+        let spec = dir.half_space(&HalfSpace { job_samples, ..HalfSpace::default() });
+        let out = format!("jobs-of-{job_samples}");
+        let _ = dir.run(&spec, &out, 2).expect(0);
+        seen.push(dir.stable_records(&out));
+    }
+    assert!(seen[0].len() == 48 && seen.iter().all(|records| *records == seen[0]));
+}
+
+#[test]
+fn another_seed_gives_other_counts() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&HalfSpace::default());
+    let _ = dir.run(&spec, "one", 1).expect(0);
+    let spec = dir.half_space(&HalfSpace { seed: 2, ..HalfSpace::default() });
+    let _ = dir.run(&spec, "two", 1).expect(0);
+    let counts = |out| dir.records(out).values().map(|r| r["count"].as_u64()).collect::<Vec<_>>();
+    assert_ne!(counts("one"), counts("two"));
+}
+
+#[test]
+fn a_run_killed_part_way_ends_with_the_same_records() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&slow());
+    let _ = dir.run(&spec, "whole", 1).expect(0);
+    let mut killed = 0;
+    for part in [5, 20, 35] {
+        let child = start(&dir, &spec);
+        if wait_for_records(&dir, part) {
+            kill_group(child);
+            killed += 1;
+        } else {
+            let _ = child.wait_with_output();
+        }
+    }
+    let _ = dir.run(&spec, "killed", 2).expect(0);
+    assert!(killed > 0, "the run was too fast to be killed");
+    assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
+}
+
+#[test]
+fn a_killed_worker_costs_nothing_but_time() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&slow());
+    let _ = dir.run(&spec, "whole", 1).expect(0);
+    let child = start(&dir, &spec);
+    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    let worker = children_named("ddrs-worker", child.id()).pop().expect("a worker of the run");
+    kill("KILL", worker);
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
+}
+
+#[test]
+fn an_interrupted_run_says_so_and_goes_on() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&slow());
+    let _ = dir.run(&spec, "whole", 1).expect(0);
+    let child = start(&dir, &spec);
+    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    kill("INT", child.id());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    let (had, whole) = (dir.records("killed").len(), dir.records("whole").len());
+    assert!(had < whole, "interrupted after the end");
+    let _ = dir.run(&spec, "killed", 2).expect(0);
+    assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
+    let attempts = dir.records("killed").values().map(|r| r["attempt"].as_u64().unwrap()).max();
+    assert_eq!(attempts, Some(1), "an interruption is not charged");
+}
+
+#[test]
+fn a_run_goes_on_without_its_redis_files() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&slow());
+    let _ = dir.run(&spec, "whole", 1).expect(0);
+    let child = start(&dir, &spec);
+    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    kill_group(child);
+    let had = dir.records("killed");
+    std::fs::remove_dir_all(dir.path("killed/redis")).unwrap();
+    let _ = dir.run(&spec, "killed", 2).expect(0);
+    assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
+    let again = dir.records("killed");
+    assert!(had.iter().all(|(key, record)| again[key] == *record), "a record on disk was computed again");
+}
+
+/// Slow enough to be caught in the act: a few seconds.
+fn slow() -> HalfSpace {
+    HalfSpace { n: 60_000, lease: 2, ..HalfSpace::default() }
+}
+
+fn start(dir: &TestDir, spec: &Path) -> Child {
+    let mut command = dir.coordinator();
+    command.arg("run").arg(spec).args(["--out", "killed", "--device", "cpu", "--workers", "2"]);
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Whether the run reached so many records before it ended (it has 48).
+fn wait_for_records(dir: &TestDir, records: usize) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        let text = std::fs::read_to_string(dir.path("killed/records.jsonl")).unwrap_or_default();
+        match text.lines().count() {
+            48 => return false,
+            lines if lines >= records => return true,
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    false
+}
+
+/// Ends the coordinator and its workers as a batch system's hardest signal does.
+fn kill_group(mut child: Child) {
+    let group = format!("-{}", child.id());
+    assert!(std::process::Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+    child.wait().unwrap();
+}
+
+fn kill(signal: &str, pid: u32) {
+    let status = std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// The children of a process that run the named program, as /proc tells.
+fn children_named(name: &str, parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
+        if field("Name:").as_deref() == Some(name) && field("PPid:") == Some(parent.to_string()) {
+            found.push(pid);
+        }
+    }
+    found
+}

@@ -1,0 +1,110 @@
+//! Networks: built from safetensors, or as TorchScript; a wrong one is refused before any job runs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ddrs_tests::{TestDir, end, shared};
+
+/// A folder with a random ResNet-20, a few small images and a specification for both; `edit` changes its text.
+fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> PathBuf {
+    if !dir.path("model.safetensors").exists() {
+        let _ = end(dir.worker().args(["random-weights", architecture, "--out", "model.safetensors"])).expect(0);
+    }
+    let pixels: Vec<f32> = (0..4 * 3 * 32 * 32).map(|i| (i * 31 % 97) as f32 / 96.0).collect();
+    ddrs_common::data::write_tensors(&dir.path("inputs.safetensors"), [4, 3, 32, 32], &pixels, &[0, 1, 2, 3]).unwrap();
+    let text = format!(
+        "name = \"m\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
+         [[model]]\nname = \"net\"\npath = \"model.safetensors\"\narchitecture = \"{architecture}\"\nclasses = 10\n\
+         [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n"
+    );
+    dir.write("sweep.toml", edit(text))
+}
+
+#[test]
+fn a_resnet_runs_in_every_precision_the_cpu_has() {
+    let dir = TestDir::new();
+    for precision in ["fp32", "bf16"] {
+        let spec = sweep(&dir, "cifar-resnet20", |text| text.replace("classes = 10\n", &format!("classes = 10\nprecision = \"{precision}\"\n")));
+        let _ = dir.run(&spec, precision, 1).expect(0);
+        assert_eq!(dir.records(precision).len(), 4);
+    }
+}
+
+#[test]
+fn sigma_does_not_depend_on_the_company_of_an_input() {
+    let dir = TestDir::new();
+    let mut seen = Vec::new();
+    for job in [1, 3, 4] {
+        let spec = sweep(&dir, "cifar-resnet20", |text| {
+            text.replace("sigma = [0.25]\n", "sigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\niterations = 4\nlearning-rate = 0.1\n")
+                + &format!("[queue]\njob-samples = {job}\n")
+        });
+        let out = format!("job-{job}");
+        let _ = dir.run(&spec, &out, 1).expect(0);
+        seen.push(dir.stable_records(&out));
+    }
+    assert!(seen[0].values().all(|record| record["sigma"] != 0.25), "sigma never moved");
+    assert!(seen.iter().all(|records| *records == seen[0]));
+}
+
+#[test]
+fn a_wrong_model_is_refused_before_any_job_runs() {
+    type Edit = fn(String) -> String;
+    let cases: [(&str, Edit, &str); 5] = [
+        ("class count", |t| t.replace("classes = 10", "classes = 7"), "10 classes"),
+        ("shape", |t| t.replace("cifar-resnet20", "resnet18"), "conv1.weight"),
+        ("missing tensor", |t| t.replace("cifar-resnet20", "cifar-resnet32"), "layer1.3."),
+        ("no such file", |t| t.replace("model.safetensors", "nothing.safetensors"), "nothing.safetensors"),
+        ("not on the cpu", |t| t.replace("classes = 10\n", "classes = 10\nprecision = \"tf32\"\n"), "tf32"),
+    ];
+    for (name, edit, word) in cases {
+        let dir = TestDir::new();
+        let spec = sweep(&dir, "cifar-resnet20", edit);
+        let ended = dir.run(&spec, "out", 1).expect(2);
+        assert!(ended.stderr.contains(word), "{name}: {}", ended.stderr);
+        assert!(dir.records("out").is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_truncated_model_is_named() {
+    let dir = TestDir::new();
+    let spec = sweep(&dir, "cifar-resnet20", |text| text);
+    let model = dir.path("model.safetensors");
+    let bytes = fs::read(&model).unwrap();
+    fs::write(&model, &bytes[..bytes.len() / 2]).unwrap();
+    let ended = dir.run(&spec, "out", 1).expect(2);
+    assert!(ended.stderr.contains("model.safetensors"), "{}", ended.stderr);
+}
+
+#[test]
+fn something_else_than_torchscript_is_named() {
+    let dir = TestDir::new();
+    let spec = sweep(&dir, "cifar-resnet20", |text| {
+        text.replace("model.safetensors", "model.pt").replace("architecture = \"cifar-resnet20\"\n", "")
+    });
+    dir.write("model.pt", "not a program");
+    let ended = dir.run(&spec, "out", 1).expect(2);
+    assert!(ended.stderr.contains("model.pt"), "{}", ended.stderr);
+}
+
+#[test]
+fn torchscript_of_the_same_weights_gives_the_same_predictions() {
+    let Some(models) = shared("data/models") else { return };
+    let dir = TestDir::new();
+    let mut predictions = Vec::new();
+    for (out, file, architecture) in
+        [("native", "cifar_resnet20_noise0.25.safetensors", "architecture = \"cifar-resnet20\"\n"), ("script", "cifar_resnet20_noise0.25.torchscript.pt", "")]
+    {
+        let path = models.join(file).display().to_string();
+        let spec = sweep(&dir, "cifar-resnet20", |text| {
+            text.replace("architecture = \"cifar-resnet20\"\n", architecture).replace("model.safetensors", &path)
+        });
+        let _ = dir.run(&spec, out, 1).expect(0);
+        predictions.push(dir.records(out).into_values().map(|r| (r["prediction"].clone(), r["count"].as_i64())).collect::<Vec<_>>());
+    }
+    for (native, script) in predictions[0].iter().zip(&predictions[1]) {
+        let apart = native.1.zip(script.1).map(|(a, b)| (a - b).abs());
+        assert!(native.0 == script.0 && apart.is_some_and(|apart| apart <= 1), "{native:?} {script:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! A sweep as this worker sees it: parsed, its data opened and checked, all under the worker's roots.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use ddrs_common::data::{DataError, Dataset, Image};
+use ddrs_common::domain::{JobId, SampleIndex};
+use ddrs_common::plan::{Job, Plan};
+use ddrs_common::spec::{Sweep, SweepMessage, Variant};
+
+use super::roots::Roots;
+
+/// Everything about a sweep but its networks.
+pub struct Assignment {
+    /// As it came from Redis.
+    pub message: SweepMessage,
+    /// Checked.
+    pub sweep: Sweep,
+    /// Its jobs.
+    pub plan: Plan,
+    /// Its variants.
+    pub variants: Vec<Variant>,
+    dataset: Dataset,
+}
+
+impl Assignment {
+    /// Opens what the message names.
+    ///
+    /// # Errors
+    /// When a path lies outside the roots or cannot be read, or the data is not what was submitted.
+    pub fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
+        let sweep = message.sweep()?;
+        roots.check(&sweep.dataset.path)?;
+        if let Some(classes) = &sweep.dataset.classes {
+            roots.check(classes)?;
+        }
+        for model in &sweep.models {
+            roots.check(&model.path).with_context(|| format!("model {}", model.name))?;
+        }
+        let dataset = Dataset::open(&sweep.dataset)?;
+        let found = hex(&dataset.digest()?);
+        ensure!(
+            found == message.data_digest,
+            "{} is not the data that was submitted: digest {found}, the sweep's is {}",
+            sweep.dataset.path.display(),
+            message.data_digest
+        );
+        let plan = Plan::new(&sweep, dataset.len())?;
+        let variants = sweep.variants();
+        Ok(Arc::new(Self { message, sweep, plan, variants, dataset }))
+    }
+
+    /// The job with this number.
+    ///
+    /// # Errors
+    /// When the plan has no such job: the queue belongs to another plan.
+    pub fn job(&self, id: JobId) -> Result<Job> {
+        match self.plan.job(id) {
+            Some(job) => Ok(job),
+            None => bail!("sweep {} has no job {id}", self.message.id),
+        }
+    }
+
+    /// The dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// The first image that can be read: all must have its shape.
+    ///
+    /// # Errors
+    /// When none of the first few can be read.
+    pub fn example(&self) -> Result<Image, DataError> {
+        let last = self.plan.samples().min(16) - 1;
+        (0..last)
+            .find_map(|position| self.image(self.plan.index(position)).ok())
+            .map_or_else(|| self.image(self.plan.index(last)), Ok)
+    }
+
+    /// The image of a sample.
+    ///
+    /// # Errors
+    /// When it cannot be read; names the file.
+    pub fn image(&self, index: SampleIndex) -> Result<Image, DataError> {
+        self.dataset.image(index)
+    }
+}
+
+/// A digest as lowercase hexadecimal digits.
+#[must_use]
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,214 @@
+//! `run`: claim a job, certify its samples, record each, complete the job, again.
+//!
+//! Two threads. This one talks to Redis: it claims, renews, records and releases, and the device cannot starve it. The
+//! other ([`Compute`]) owns the networks and the device. Between them go one order at a time and a stream of events.
+
+mod assignment;
+mod compute;
+mod roots;
+mod serve;
+mod stop;
+
+pub use assignment::{Assignment, hex};
+pub use compute::{Compute, Event, Order};
+pub use roots::Roots;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use ddrs_common::domain::SweepId;
+use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, SweepQueue};
+use ddrs_common::spec::SweepMessage;
+use tokio::time::sleep;
+use tracing::{error, info};
+
+use crate::cli::RunArgs;
+use crate::exit::Refused;
+use serve::JobEnd;
+
+/// How long to wait when nothing can be claimed.
+const IDLE: Duration = Duration::from_millis(200);
+/// After so many failed jobs in a row the fault is this machine's, not the jobs'.
+const FAILURES_IN_A_ROW: u32 = 3;
+
+/// Ends when the worker is told to stop, with the reason.
+type Stop = Pin<Box<dyn Future<Output = &'static str>>>;
+
+/// A worker between its start and its end.
+struct Worker {
+    queue: QueueClient,
+    compute: Compute,
+    name: String,
+    roots: Roots,
+    only: Vec<SweepId>,
+    exit_when_idle: bool,
+    sweeps: HashMap<SweepId, Served>,
+    /// Whose turn it is among the sweeps, so that several share the workers fairly.
+    turn: usize,
+    failures: u32,
+}
+
+/// A sweep as this worker has come to know it.
+enum Served {
+    Open(Arc<Assignment>),
+    /// It cannot be worked on here, for this reason.
+    Refused(String),
+}
+
+/// What asking around for a job came to.
+enum Asked {
+    Job(Arc<Assignment>, SweepQueue, Claimed),
+    /// None now; some may come back.
+    Wait,
+    /// None, and none in flight.
+    Nothing,
+}
+
+/// Works until told to stop, or with `--exit-when-idle` until nothing is left.
+///
+/// # Errors
+/// [`Refused`] when every sweep there is was refused; otherwise when Redis cannot be reached, the device cannot be
+/// used, or job after job fails.
+pub async fn run(args: RunArgs) -> Result<()> {
+    let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin));
+    let roots = Roots::new(&args.roots).map_err(Refused)?;
+    let queue = QueueClient::connect(&args.redis).await?;
+    let compute = Compute::start(&args.device)?;
+    let name = args.name.unwrap_or_else(default_name);
+    info!(worker = %name, device = compute.device(), "ready");
+    let mut worker = Worker {
+        queue,
+        compute,
+        name,
+        roots,
+        only: args.sweeps,
+        exit_when_idle: args.exit_when_idle,
+        sweeps: HashMap::new(),
+        turn: 0,
+        failures: 0,
+    };
+    worker.work(&mut stop).await
+}
+
+impl Worker {
+    async fn work(&mut self, stop: &mut Stop) -> Result<()> {
+        loop {
+            // Not raced against `stop`: a claim cut short might leave a job leased to nobody.
+            let pause = match self.ask().await? {
+                Asked::Job(assignment, queue, claimed) => {
+                    match self.serve(&assignment, &queue, &claimed, stop).await? {
+                        JobEnd::Stopped => return Ok(()),
+                        JobEnd::Completed => self.failures = 0,
+                        JobEnd::Lost => {}
+                        JobEnd::Failed(reason) => self.failed(&reason)?,
+                    }
+                    Duration::ZERO
+                }
+                Asked::Wait => IDLE,
+                Asked::Nothing if self.exit_when_idle => return self.leave(),
+                Asked::Nothing => IDLE,
+            };
+            tokio::select! {
+                biased;
+                reason = &mut *stop => {
+                    info!(reason, "stopping");
+                    return Ok(());
+                }
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Asks one sweep after the other for a job, beginning behind the one that gave the last.
+    async fn ask(&mut self) -> Result<Asked> {
+        let ids = if self.only.is_empty() { self.queue.sweeps().await? } else { self.only.clone() };
+        let mut asked = Asked::Nothing;
+        for step in 0..ids.len() {
+            let id = &ids[(self.turn + step) % ids.len()];
+            let queue = self.queue.sweep(id);
+            let Some(assignment) = self.open(&queue).await? else { continue };
+            match queue.claim(&self.name, ClaimToken::random()).await? {
+                Claim::Job(claimed) => {
+                    self.turn = (self.turn + step + 1) % ids.len();
+                    return Ok(Asked::Job(assignment, queue, claimed));
+                }
+                Claim::Empty => asked = Asked::Wait,
+                Claim::Finished | Claim::Cancelled => {}
+                Claim::Refused { theirs, ours } => {
+                    self.refuse(id, &format!("the sweep speaks protocol {theirs}, this worker {ours}"));
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Opens a sweep's data and models when it is first seen. What cannot be worked on is refused before any of its
+    /// jobs is claimed.
+    async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>> {
+        match self.sweeps.get(queue.id()) {
+            Some(Served::Open(assignment)) => return Ok(Some(Arc::clone(assignment))),
+            Some(Served::Refused(_)) => return Ok(None),
+            None => {}
+        }
+        let Some(text) = queue.spec().await? else { return Ok(None) };
+        let opened = match SweepMessage::from_json(&text) {
+            Ok(message) => Assignment::open(message, &self.roots),
+            Err(error) => Err(error.into()),
+        };
+        let prepared = match opened {
+            Ok(assignment) => self.compute.prepare(&assignment).await.map(|()| assignment),
+            Err(error) => Err(error),
+        };
+        match prepared {
+            Ok(assignment) => {
+                info!(sweep = %queue.id(), name = assignment.sweep.name, "serving");
+                self.sweeps.insert(queue.id().clone(), Served::Open(Arc::clone(&assignment)));
+                Ok(Some(assignment))
+            }
+            Err(error) => {
+                self.refuse(queue.id(), &format!("{error:#}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: &SweepId, reason: &str) {
+        error!(sweep = %id, "refused: {reason}");
+        self.sweeps.insert(id.clone(), Served::Refused(reason.to_owned()));
+    }
+
+    fn failed(&mut self, reason: &str) -> Result<()> {
+        self.failures += 1;
+        if self.failures >= FAILURES_IN_A_ROW {
+            bail!("{} jobs in a row failed here, so the fault may be this machine's; the last: {reason}", self.failures);
+        }
+        Ok(())
+    }
+
+    /// The end of a worker with nothing left to do: an error if all it could have done was refused.
+    fn leave(&self) -> Result<()> {
+        let reasons: Vec<&str> = self
+            .sweeps
+            .values()
+            .filter_map(|served| match served {
+                Served::Refused(reason) => Some(reason.as_str()),
+                Served::Open(_) => None,
+            })
+            .collect();
+        if !reasons.is_empty() && reasons.len() == self.sweeps.len() {
+            return Err(Refused(anyhow::anyhow!(reasons.join("; "))).into());
+        }
+        info!("nothing left to do");
+        Ok(())
+    }
+}
+
+/// Host, process and a random number: no two workers share a name, and people find the machine.
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let random = ClaimToken::random().to_string();
+    format!("{}-{}-{}", host.trim(), std::process::id(), &random[..6])
+}
