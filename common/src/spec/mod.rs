@@ -1,13 +1,17 @@
-//! A sweep specification: TOML as written, and the checked [`Sweep`].
+//! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it travels.
 //!
 //! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then the checked
-//! [`Sweep`]. Nothing here opens the dataset or the models.
+//! [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`].
 
 mod check;
+mod digest;
 mod document;
+mod message;
 mod raw;
 mod sweep;
 
+pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
+pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
     ReportSpec, SmoothingSpec, Sweep, Variant,
