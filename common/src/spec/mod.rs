@@ -1,7 +1,17 @@
-//! A sweep specification: TOML as written, and the checked [`Sweep`].
+//! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it travels.
+//!
+//! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then the checked
+//! [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`].
 
+mod check;
+mod digest;
+mod document;
+mod message;
+mod raw;
 mod sweep;
 
+pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
+pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
     ReportSpec, SmoothingSpec, Sweep, Variant,
@@ -9,17 +19,33 @@ pub use sweep::{
 
 use std::path::Path;
 
-/// What is wrong with a specification, and where.
+/// What is wrong with a specification, and where: `sweep.toml:12: certify.alpha: must be ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}")]
+#[error("{file}:{line}: {}{message}", prefix(.key))]
 pub struct SpecError {
-    /// The file.
+    /// The file, as the caller named it.
     pub file: String,
+    /// The line, from 1: that of the key, or of its table where the key is missing.
+    pub line: usize,
+    /// The whole dotted key, such as `model[0].classes`; empty where the text is no TOML and no key is near.
+    pub key: String,
     /// What is wrong.
     pub message: String,
 }
 
-/// Parses and checks a specification. Relative paths are resolved against the folder of `file`, which is not opened.
-pub fn parse(_text: &str, _file: &Path) -> Result<Sweep, SpecError> {
-    unimplemented!()
+fn prefix(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("{key}: ") }
 }
+
+/// Parses and checks a specification. Relative paths are resolved against the folder of `file`; no file is opened.
+///
+/// # Errors
+/// The first thing that is wrong, with its line and key.
+pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
+    let document = document::Document::parse(text, file)?;
+    let raw = document.read()?;
+    check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -175,8 +175,36 @@ pub struct Variant {
     pub sigma0: Sigma,
 }
 
+impl DatasetFormat {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ImageFolder => "image-folder",
+            Self::Cifar10 => "cifar10",
+            Self::Tensors => "tensors",
+        }
+    }
+}
+
+impl Precision {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
+        }
+    }
+}
+
 impl Sweep {
     /// The variants in table order: model, then choice, then sigma.
+    ///
+    /// No two have one name, or one [`VariantName::file_stem`]: model names hold only characters that a stem keeps,
+    /// and neither choices nor sigmas hold the `_` that stands for `/` there.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();

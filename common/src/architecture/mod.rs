@@ -1,0 +1,94 @@
+//! The networks that ddrs builds itself: their names, how their blocks follow each other, and the tensors they are
+//! made of. Pure descriptions, so that a wrong model is refused without torch, and the worker builds from the same.
+
+mod check;
+mod parameters;
+mod resnet;
+
+pub use check::{ModelError, Problem, check_model};
+pub use parameters::{Parameter, Shape, canonical_name};
+pub use resnet::{ConvNorm, MaxPool, ResidualBlock, ResnetLayout};
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::domain::InvalidValue;
+
+/// A network that ddrs builds itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// `cifar-resnetD` (He et al. 2016, section 4.2), D = 6n + 2, from 20 to 110.
+    CifarResnet {
+        /// Layers.
+        depth: u32,
+    },
+    /// torchvision's `resnet18`.
+    Resnet18,
+    /// torchvision's `resnet50`.
+    Resnet50,
+    /// The linear model whose smoothed radius is known.
+    HalfSpace,
+}
+
+impl FromStr for Architecture {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Self, InvalidValue> {
+        match name {
+            "resnet18" => return Ok(Self::Resnet18),
+            "resnet50" => return Ok(Self::Resnet50),
+            "half-space" => return Ok(Self::HalfSpace),
+            _ => {}
+        }
+        let digits = name.strip_prefix("cifar-resnet").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let Some(digits) = digits else {
+            let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
+            return Err(InvalidValue(format!("unknown architecture {name:?}; known are {known}")));
+        };
+        match digits.parse() {
+            Ok(depth) if (20..=110).contains(&depth) && depth % 6 == 2 && !digits.starts_with('0') => {
+                Ok(Self::CifarResnet { depth })
+            }
+            _ => {
+                let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
+                Err(InvalidValue(format!("{name:?} is none: a CIFAR ResNet has {depths}")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CifarResnet { depth } => write!(f, "cifar-resnet{depth}"),
+            Self::Resnet18 => f.pad("resnet18"),
+            Self::Resnet50 => f.pad("resnet50"),
+            Self::HalfSpace => f.pad("half-space"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        for name in ["cifar-resnet20", "cifar-resnet26", "cifar-resnet110", "resnet18", "resnet50", "half-space"] {
+            assert_eq!(name.parse::<Architecture>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused_with_those_that_are_known() {
+        for unknown in ["", "vgg", "resnet34", "cifar-resnet-20", "cifar-resnet+20", "CIFAR-RESNET20"] {
+            let error = unknown.parse::<Architecture>().unwrap_err().to_string();
+            assert!(error.contains("known are cifar-resnet20"), "{error}");
+        }
+        for depth in ["", "14", "21", "116", "020", "99999999999"] {
+            let error = format!("cifar-resnet{depth}").parse::<Architecture>().unwrap_err().to_string();
+            assert!(error.contains("6n + 2 from 20 to 110"), "{error}");
+        }
+    }
+}

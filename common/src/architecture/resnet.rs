@@ -1,0 +1,186 @@
+//! Residual networks as the sequence of their convolutions, each with the names of its tensors.
+//!
+//! A network is the stem, its max pooling if any, the blocks, the mean over all pixels, and a linear layer `fc` from
+//! [`ResnetLayout::features`] to the classes. Whoever builds it walks this and needs no other list of names.
+
+use super::Architecture;
+
+/// A whole residual network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResnetLayout {
+    /// The first convolution, then ReLU.
+    pub stem: ConvNorm,
+    /// What follows the stem, if anything does.
+    pub max_pool: Option<MaxPool>,
+    /// The blocks, first to last.
+    pub blocks: Vec<ResidualBlock>,
+    /// Inputs of the linear layer `fc`.
+    pub features: u32,
+}
+
+/// `relu(path(x) + shortcut(x))`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResidualBlock {
+    /// One after the other, ReLU between them and none after the last.
+    pub path: Vec<ConvNorm>,
+    /// The projection where the shape changes; none: the identity.
+    pub shortcut: Option<ConvNorm>,
+}
+
+/// A square convolution without bias and the batch normalisation after it (epsilon [`ConvNorm::EPSILON`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConvNorm {
+    /// The convolution's name: its tensor is `{conv}.weight`, of [`ConvNorm::weight_shape`].
+    pub conv: String,
+    /// The normalisation's name: its tensors are `{norm}.{weight,bias,running_mean,running_var}`, of `outputs` each.
+    pub norm: String,
+    /// Channels in.
+    pub inputs: u32,
+    /// Channels out.
+    pub outputs: u32,
+    /// Pixels of a side.
+    pub kernel: u32,
+    /// Pixels from one output to the next.
+    pub stride: u32,
+    /// Zeros on each side.
+    pub padding: u32,
+}
+
+impl ConvNorm {
+    /// Added to the variance, as torch's `BatchNorm2d` does unless told otherwise.
+    pub const EPSILON: f64 = 1e-5;
+
+    /// Outputs, inputs, height, width.
+    #[must_use]
+    pub fn weight_shape(&self) -> [u32; 4] {
+        [self.outputs, self.inputs, self.kernel, self.kernel]
+    }
+}
+
+/// Max pooling over squares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Pixels of a side.
+    pub kernel: u32,
+    /// Pixels from one output to the next.
+    pub stride: u32,
+    /// Pixels on each side, below every value.
+    pub padding: u32,
+}
+
+/// Kinds of block (He et al. 2016, figure 5).
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Two 3x3 convolutions.
+    Basic,
+    /// 1x1, 3x3, 1x1, the last four times as wide; the stride is that of the 3x3, as in torchvision.
+    Bottleneck,
+}
+
+impl Architecture {
+    /// The network's convolutions, or none where it has none.
+    #[must_use]
+    pub fn layout(&self) -> Option<ResnetLayout> {
+        match *self {
+            Self::CifarResnet { depth } => Some(cifar((depth - 2) / 6)),
+            Self::Resnet18 => Some(imagenet(Kind::Basic, [2, 2, 2, 2])),
+            Self::Resnet50 => Some(imagenet(Kind::Bottleneck, [3, 4, 6, 3])),
+            Self::HalfSpace => None,
+        }
+    }
+}
+
+/// As locuslab/smoothing builds it: projections where the shape changes, basic blocks at every depth.
+fn cifar(blocks: u32) -> ResnetLayout {
+    let stem = conv("conv1", "bn1", (3, 16), 3, 1);
+    let (blocks, features) = stages(Kind::Basic, stem.outputs, &[(blocks, 16), (blocks, 32), (blocks, 64)]);
+    ResnetLayout { stem, max_pool: None, blocks, features }
+}
+
+fn imagenet(kind: Kind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayout {
+    let stem = conv("conv1", "bn1", (3, 64), 7, 2);
+    let max_pool = Some(MaxPool { kernel: 3, stride: 2, padding: 1 });
+    let (blocks, features) = stages(kind, stem.outputs, &[(first, 64), (second, 128), (third, 256), (fourth, 512)]);
+    ResnetLayout { stem, max_pool, blocks, features }
+}
+
+/// Stages of (blocks, width), `layer1` on; all but the first halve the image at their first block. Also says how
+/// many channels the last block has.
+fn stages(kind: Kind, mut inputs: u32, stages: &[(u32, u32)]) -> (Vec<ResidualBlock>, u32) {
+    let mut layout = Vec::new();
+    for (&(blocks, width), stage) in stages.iter().zip(1..) {
+        for i in 0..blocks {
+            let stride = if stage > 1 && i == 0 { 2 } else { 1 };
+            layout.push(block(kind, &format!("layer{stage}.{i}"), inputs, width, stride));
+            inputs = kind.outputs(width);
+        }
+    }
+    (layout, inputs)
+}
+
+fn block(kind: Kind, name: &str, inputs: u32, width: u32, stride: u32) -> ResidualBlock {
+    let outputs = kind.outputs(width);
+    let nth = |i: u32, channels, kernel, stride| {
+        conv(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), channels, kernel, stride)
+    };
+    let path = match kind {
+        Kind::Basic => vec![nth(1, (inputs, width), 3, stride), nth(2, (width, width), 3, 1)],
+        Kind::Bottleneck => {
+            vec![nth(1, (inputs, width), 1, 1), nth(2, (width, width), 3, stride), nth(3, (width, outputs), 1, 1)]
+        }
+    };
+    let project =
+        || conv(&format!("{name}.downsample.0"), &format!("{name}.downsample.1"), (inputs, outputs), 1, stride);
+    ResidualBlock { path, shortcut: (stride != 1 || inputs != outputs).then(project) }
+}
+
+/// Padded so that, but for its stride, it keeps the image's size.
+fn conv(conv: &str, norm: &str, (inputs, outputs): (u32, u32), kernel: u32, stride: u32) -> ConvNorm {
+    ConvNorm { conv: conv.to_owned(), norm: norm.to_owned(), inputs, outputs, kernel, stride, padding: kernel / 2 }
+}
+
+impl Kind {
+    fn outputs(self, width: u32) -> u32 {
+        match self {
+            Self::Basic => width,
+            Self::Bottleneck => 4 * width,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consecutive_convolutions_fit_each_other() {
+        for name in ["cifar-resnet20", "cifar-resnet110", "resnet18", "resnet50"] {
+            let layout = name.parse::<Architecture>().unwrap().layout().unwrap();
+            let mut channels = layout.stem.outputs;
+            for block in &layout.blocks {
+                let input = channels;
+                for conv in &block.path {
+                    assert_eq!(conv.inputs, channels, "{}", conv.conv);
+                    channels = conv.outputs;
+                }
+                let strides: u32 = block.path.iter().map(|conv| conv.stride).product();
+                match &block.shortcut {
+                    Some(conv) => assert_eq!((conv.inputs, conv.outputs, conv.stride), (input, channels, strides)),
+                    None => assert_eq!((input, 1), (channels, strides)),
+                }
+            }
+            assert_eq!(channels, layout.features);
+        }
+    }
+
+    #[test]
+    fn a_network_has_as_many_layers_as_its_name_says() {
+        for (name, layers) in [("cifar-resnet20", 20), ("cifar-resnet110", 110), ("resnet18", 18), ("resnet50", 50)] {
+            let layout = name.parse::<Architecture>().unwrap().layout().unwrap();
+            // Projections do not count (He et al. 2016); the stem and the linear layer do.
+            let convolutions: usize = layout.blocks.iter().map(|block| block.path.len()).sum();
+            assert_eq!(convolutions + 2, layers);
+        }
+    }
+}

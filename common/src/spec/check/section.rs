@@ -1,0 +1,91 @@
+//! A table of the document, and the checks that many keys share. Keys are named relative to the table.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use crate::domain::InvalidValue;
+use crate::spec::SpecError;
+use crate::spec::document::Document;
+use crate::spec::raw::Required;
+
+pub(super) struct Section<'a> {
+    document: &'a Document<'a>,
+    prefix: String,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(document: &'a Document<'a>) -> Self {
+        Self { document, prefix: String::new() }
+    }
+
+    /// A table inside this one.
+    pub(super) fn table(&self, key: &str) -> Self {
+        Self { document: self.document, prefix: format!("{}{key}.", self.prefix) }
+    }
+
+    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> SpecError {
+        self.document.error(&format!("{}{key}", self.prefix), message)
+    }
+
+    pub(super) fn required<T>(&self, key: &str, value: Required<T>) -> Result<T, SpecError> {
+        value.0.ok_or_else(|| self.error(key, "is required and missing"))
+    }
+
+    /// A whole number from `least` (0 or more) to `most`.
+    pub(super) fn integer(&self, key: &str, value: i64, least: i64, most: i64) -> Result<u64, SpecError> {
+        if (least..=most).contains(&value) {
+            return Ok(value as u64);
+        }
+        let demand = if most == i64::MAX { format!("{least} or more") } else { format!("from {least} to {most}") };
+        Err(self.error(key, format!("must be {demand}, not {value}")))
+    }
+
+    /// A whole number from 1 to `most`.
+    pub(super) fn positive(&self, key: &str, value: i64, most: i64) -> Result<NonZeroU64, SpecError> {
+        // `integer` lets no 0 through, so nothing is clamped here.
+        self.integer(key, value, 1, most).map(|value| NonZeroU64::MIN.saturating_add(value - 1))
+    }
+
+    pub(super) fn number(&self, key: &str, value: f64, holds: bool, demand: &str) -> Result<f64, SpecError> {
+        if value.is_finite() && holds {
+            return Ok(value);
+        }
+        Err(self.error(key, format!("must be {demand}, not {value}")))
+    }
+
+    /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.
+    pub(super) fn unit<T>(&self, key: &str, unit: Result<T, InvalidValue>) -> Result<T, SpecError> {
+        unit.map_err(|InvalidValue(message)| {
+            let message = message.split_once(' ').map_or(message.as_str(), |(_, rest)| rest);
+            self.error(key, message)
+        })
+    }
+
+    pub(super) fn not_empty<T>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
+        if values.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(()) }
+    }
+
+    /// Refuses the second of two equal elements, named by their place after `key`.
+    pub(super) fn distinct<T: PartialEq>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
+        for (i, value) in values.iter().enumerate() {
+            if let Some(j) = values[..i].iter().position(|earlier| earlier == value) {
+                return Err(self.error(&format!("{key}[{i}]"), format!("is the same as {}{key}[{j}]", self.prefix)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self, key: &str, path: &str, folder: &Path) -> Result<PathBuf, SpecError> {
+        if path.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(folder.join(path)) }
+    }
+}
+
+/// Names of sweeps and models stand in file names, Redis keys and tables.
+pub(super) fn check_name(at: &Section, key: &str, name: &str) -> Result<(), SpecError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    let demand = "1 to 64 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`";
+    Err(at.error(key, format!("must be {demand}, not {name:?}")))
+}

@@ -1,0 +1,167 @@
+//! The specification as written: its keys, their types and their defaults. Ranges are [`super::check`]'s.
+//!
+//! Every integer is an `i64`, TOML's own, so that a negative one is refused in the words of its key.
+
+use serde::Deserialize;
+
+/// A key that has no default. Its absence is found by [`super::check`], which knows the key's full name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Required<T>(pub(super) Option<T>);
+
+impl<T> Default for Required<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawSweep {
+    pub(super) name: Required<String>,
+    pub(super) seed: Required<i64>,
+    pub(super) dataset: RawDataset,
+    pub(super) model: Vec<RawModel>,
+    pub(super) smoothing: RawSmoothing,
+    pub(super) certify: RawCertify,
+    pub(super) queue: RawQueue,
+    pub(super) report: RawReport,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawDataset {
+    pub(super) format: Required<RawFormat>,
+    pub(super) path: Required<String>,
+    pub(super) offset: i64,
+    pub(super) stride: i64,
+    pub(super) limit: Option<i64>,
+    pub(super) resize: Option<i64>,
+    pub(super) crop: Option<i64>,
+    pub(super) classes: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawFormat {
+    ImageFolder,
+    Cifar10,
+    Tensors,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawModel {
+    pub(super) name: Required<String>,
+    pub(super) path: Required<String>,
+    pub(super) architecture: Option<String>,
+    pub(super) classes: Required<i64>,
+    pub(super) mean: Option<Vec<f64>>,
+    pub(super) std: Option<Vec<f64>>,
+    pub(super) precision: RawPrecision,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawPrecision {
+    #[default]
+    Fp32,
+    Tf32,
+    Bf16,
+    Fp16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawSmoothing {
+    pub(super) sigma: Required<Vec<f64>>,
+    pub(super) choice: Vec<RawChoice>,
+    pub(super) data_dependent: RawDataDependent,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawChoice {
+    Fixed,
+    DataDependent,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawDataDependent {
+    pub(super) iterations: i64,
+    pub(super) draws: i64,
+    pub(super) learning_rate: f64,
+    pub(super) clamp: f64,
+    pub(super) range: [f64; 2],
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawCertify {
+    pub(super) n0: Required<i64>,
+    pub(super) n: Required<i64>,
+    pub(super) alpha: Required<f64>,
+    pub(super) chunk: i64,
+    pub(super) memory: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawQueue {
+    pub(super) job_samples: i64,
+    pub(super) lease_seconds: i64,
+    pub(super) max_attempts: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawReport {
+    pub(super) radii: Vec<f64>,
+}
+
+impl Default for RawDataset {
+    fn default() -> Self {
+        Self {
+            format: Required(None),
+            path: Required(None),
+            offset: 0,
+            stride: 1,
+            limit: None,
+            resize: None,
+            crop: None,
+            classes: None,
+        }
+    }
+}
+
+impl Default for RawSmoothing {
+    fn default() -> Self {
+        Self { sigma: Required(None), choice: vec![RawChoice::Fixed], data_dependent: RawDataDependent::default() }
+    }
+}
+
+/// The values of the code that goes with the paper (Alfarra et al. 2022).
+impl Default for RawDataDependent {
+    fn default() -> Self {
+        Self { iterations: 100, draws: 1, learning_rate: 1e-4, clamp: 0.02, range: [0.01, 4.0] }
+    }
+}
+
+impl Default for RawCertify {
+    fn default() -> Self {
+        Self { n0: Required(None), n: Required(None), alpha: Required(None), chunk: 500, memory: true }
+    }
+}
+
+impl Default for RawQueue {
+    fn default() -> Self {
+        Self { job_samples: 4, lease_seconds: 60, max_attempts: 5 }
+    }
+}
+
+impl Default for RawReport {
+    fn default() -> Self {
+        Self { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] }
+    }
+}
