@@ -37,7 +37,7 @@ pub fn prepare(path: &Path) -> Result<Prepared> {
     let plan = Plan::new(&sweep, dataset.len()).with_context(|| path.display().to_string()).blame_input()?;
     let data_digest = dataset.digest().blame_input()?;
     let model_digests = sweep.models.iter().map(check).collect::<Result<Vec<_>>>().blame_input()?;
-    let message = SweepMessage::new(&sweep, &file, text, dataset.len(), &data_digest, &model_digests);
+    let message = SweepMessage::new(&file, &text, dataset.len(), &data_digest, &model_digests).blame_input()?;
     Ok(Prepared { sweep, plan, message })
 }
 

@@ -16,7 +16,8 @@ impl SweepId {
     /// The first sixteen hexadecimal digits of a digest.
     #[must_use]
     pub fn from_digest(digest: &[u8; 32]) -> Self {
-        Self(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        let [a, b, c, d, e, f, g, h, ..] = *digest;
+        Self(format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])))
     }
 
     /// The digits.

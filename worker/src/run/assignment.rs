@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::data::{DataError, Dataset, Image};
 use ddrs_common::domain::{JobId, SampleIndex};
 use ddrs_common::plan::{Job, Plan};
-use ddrs_common::spec::{Sweep, SweepMessage, Variant};
+use ddrs_common::spec::{Sweep, SweepMessage, Variant, digest_to_hex};
 
 use super::roots::Roots;
 
@@ -38,11 +38,13 @@ impl Assignment {
             roots.check(&model.path).with_context(|| format!("model {}", model.name))?;
         }
         let dataset = Dataset::open(&sweep.dataset)?;
-        let found = hex(&dataset.digest()?);
+        let found = digest_to_hex(&dataset.digest()?);
         ensure!(
-            found == message.data_digest,
-            "{} is not the data that was submitted: digest {found}, the sweep's is {}",
+            found == message.data_digest && dataset.len() == message.dataset_len,
+            "{} is not the data that was submitted: {} samples with digest {found}, the sweep has {} with {}",
             sweep.dataset.path.display(),
+            dataset.len(),
+            message.dataset_len,
             message.data_digest
         );
         let plan = Plan::new(&sweep, dataset.len())?;
@@ -85,10 +87,4 @@ impl Assignment {
     pub fn image(&self, index: SampleIndex) -> Result<Image, DataError> {
         self.dataset.image(index)
     }
-}
-
-/// A digest as lowercase hexadecimal digits.
-#[must_use]
-pub fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ mod roots;
 mod serve;
 mod stop;
 
-pub use assignment::{Assignment, hex};
+pub use assignment::Assignment;
 pub use compute::{Compute, Event, Order};
 pub use roots::Roots;
 
