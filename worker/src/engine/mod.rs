@@ -1,0 +1,76 @@
+//! The engine: images in, certifications out.
+//!
+//! - [`Engine`]: the device and its lanes
+//! - [`Network`]: a loaded model, one copy of its handle a lane
+//! - [`Engine::certify`]: sigma for groups of inputs, then CERTIFY for each
+//!
+//! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch thread, so the order of
+//! sums depends on neither the number of cores nor that of workers; chunks of a sample and samples of a job spread over
+//! the lanes. A GPU has one lane.
+
+mod certify;
+mod network;
+mod times;
+
+pub use certify::{Sample, SampleResult};
+pub use network::Network;
+pub use times::{Split, Times};
+
+use anyhow::{Context, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tch::Device;
+
+use crate::cli::DeviceArgs;
+use crate::device;
+
+/// The device and its lanes.
+pub struct Engine {
+    device: Device,
+    name: String,
+    lanes: ThreadPool,
+    times: Times,
+}
+
+impl Engine {
+    /// Picks the device and starts its lanes.
+    ///
+    /// # Errors
+    /// When the device cannot be had.
+    pub fn new(args: &DeviceArgs) -> Result<Self> {
+        let device = device::pick(&args.device)?;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = if device.is_cuda() { 1 } else { args.threads.unwrap_or_else(cores).max(1) };
+        tch::set_num_threads(1);
+        let lanes = ThreadPoolBuilder::new()
+            .num_threads(lanes)
+            .thread_name(|number| format!("lane-{number}"))
+            .start_handler(|_| still_programs())
+            .build()
+            .context("cannot start the lanes")?;
+        Ok(Self { device, name: device::name(device), lanes, times: Times::default() })
+    }
+
+    /// What records call the device.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.name
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.lanes.current_num_threads()
+    }
+
+    /// Where the lanes' time went since the engine began.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        self.times.split()
+    }
+}
+
+/// TorchScript would rewrite a program after watching its first runs, and compute the later ones otherwise.
+fn still_programs() {
+    tch::jit::set_profiling_mode(false);
+    tch::jit::set_graph_executor_optimize(false);
+}

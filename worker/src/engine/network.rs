@@ -1,0 +1,85 @@
+//! A loaded model, ready for every lane.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use ddrs_common::data::Image;
+use ddrs_common::spec::ModelSpec;
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::Engine;
+use crate::model::{self, Classifier};
+
+/// A network and the shape of its images.
+pub struct Network {
+    /// One for each lane, since a tensor may move between threads but not be shared by them.
+    copies: Vec<Mutex<Box<dyn Classifier>>>,
+    shape: [usize; 3],
+    classes: u32,
+}
+
+impl Engine {
+    /// Loads a model and sends an empty image of `shape` through it.
+    ///
+    /// # Errors
+    /// When the file is not what the specification says, the device lacks the precision, or the scores are not as many
+    /// finite numbers as there are classes.
+    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
+        let load = |_| model::load(spec, self.device).map(Mutex::new);
+        let copies = (0..self.lanes()).map(load).collect::<Result<Vec<_>>>()?;
+        let network = Network { copies, shape, classes: spec.classes };
+        self.lanes.install(|| network.try_out(self.device)).with_context(|| spec.path.display().to_string())?;
+        Ok(network)
+    }
+}
+
+impl Network {
+    /// How many classes it tells apart.
+    #[must_use]
+    pub fn classes(&self) -> u32 {
+        self.classes
+    }
+
+    /// Channels, height and width of its images.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Whether it takes an image of this shape; says why not.
+    ///
+    /// # Errors
+    /// The two shapes.
+    pub fn admits(&self, image: &Image) -> Result<(), String> {
+        if image.shape == self.shape {
+            return Ok(());
+        }
+        Err(format!("the image has shape {:?}, the first of the sweep {:?}", image.shape, self.shape))
+    }
+
+    /// Scores by this lane's copy.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub(super) fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        let lane = rayon::current_thread_index().unwrap_or(0) % self.copies.len();
+        // A lane that panicked is gone with the process; what it held is not half written, for weights never change.
+        let copy = self.copies[lane].lock().unwrap_or_else(PoisonError::into_inner);
+        copy.scores(images)
+    }
+
+    fn try_out(&self, device: Device) -> Result<()> {
+        let [channels, height, width] = self.shape.map(|side| side as i64);
+        let scores = tch::no_grad(|| self.scores(&Tensor::zeros([1, channels, height, width], (Kind::Float, device))))
+            .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
+        ensure!(
+            scores.size() == [1, i64::from(self.classes)],
+            "the model's scores for one image have shape {:?}, the specification says {} classes",
+            scores.size(),
+            self.classes
+        );
+        let finite: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
+        ensure!(finite.iter().all(|score| score.is_finite()), "the model's scores for an empty image are not finite");
+        Ok(())
+    }
+}

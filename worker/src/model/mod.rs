@@ -1,0 +1,90 @@
+//! Networks: what maps a batch of images to class scores.
+
+mod half_space;
+mod random;
+mod resnet;
+mod script;
+mod weights;
+
+pub use half_space::HalfSpace;
+pub use random::random_weights;
+pub use resnet::Resnet;
+pub use script::Script;
+pub use weights::Weights;
+
+use anyhow::{Context, Result, bail};
+use ddrs_common::architecture::Architecture;
+use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// A network. Weights are frozen; scores are differentiable in the images.
+pub trait Classifier: Send {
+    /// Scores of shape (B, classes) for images of shape (B, channels, height, width) in single precision.
+    ///
+    /// # Errors
+    /// What torch reports.
+    fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
+}
+
+/// Loads the network of a model file, without a gradient on any weight.
+///
+/// # Errors
+/// When the file is not what the specification says, or the device does not have the precision.
+pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
+    let open = || -> Result<Box<dyn Classifier>> {
+        let arithmetic = Arithmetic::new(spec.precision, device)?;
+        let normalisation = Normalisation::new(spec, device);
+        Ok(match spec.source {
+            ModelSource::TorchScript => Box::new(Script::load(&spec.path, arithmetic, normalisation)?),
+            ModelSource::Safetensors(Architecture::HalfSpace) => Box::new(HalfSpace::load(&spec.path, device)?),
+            ModelSource::Safetensors(architecture) => {
+                let weights = Weights::read(&spec.path)?;
+                Box::new(Resnet::build(architecture, &weights, arithmetic, normalisation)?)
+            }
+        })
+    };
+    open().with_context(|| spec.path.display().to_string())
+}
+
+/// Where and in what kind of number a network computes.
+#[derive(Debug, Clone, Copy)]
+pub struct Arithmetic {
+    device: Device,
+    kind: Kind,
+    /// Whether convolutions on a GPU may round to tf32, as torch lets them unless it is told not to.
+    tf32: bool,
+}
+
+impl Arithmetic {
+    fn new(precision: Precision, device: Device) -> Result<Self> {
+        let kind = match precision {
+            Precision::Fp32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::Fp16 => Kind::Half,
+            Precision::Tf32 if device.is_cuda() => Kind::Float,
+            Precision::Tf32 => bail!("precision tf32 is a mode of NVIDIA GPUs; this device is the cpu"),
+        };
+        Ok(Self { device, kind, tf32: precision == Precision::Tf32 })
+    }
+}
+
+/// `(x - mean) / std`, channel by channel, in single precision, after the noise.
+#[derive(Debug)]
+pub struct Normalisation(Option<(Tensor, Tensor)>);
+
+impl Normalisation {
+    fn new(spec: &ModelSpec, device: Device) -> Self {
+        let channels = |values: &Vec<f64>| {
+            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+            Tensor::from_slice(&values).view([1, -1, 1, 1]).to(device)
+        };
+        Self(spec.mean.as_ref().zip(spec.std.as_ref()).map(|(mean, std)| (channels(mean), channels(std))))
+    }
+
+    fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        match &self.0 {
+            Some((mean, std)) => images.f_sub(mean)?.f_div(std),
+            None => Ok(images.shallow_clone()),
+        }
+    }
+}

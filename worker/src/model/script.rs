@@ -1,0 +1,44 @@
+//! A TorchScript program.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use tch::{CModule, Kind, TchError, Tensor};
+
+use super::{Arithmetic, Classifier, Normalisation};
+
+/// A program that maps (B, channels, height, width) to (B, classes).
+pub struct Script {
+    module: CModule,
+    kind: Kind,
+    normalisation: Normalisation,
+}
+
+impl Script {
+    /// Loads the program in evaluation mode.
+    ///
+    /// # Errors
+    /// When the file is no TorchScript, or would not be computed in the precision asked for.
+    pub fn load(path: &Path, arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
+        let Arithmetic { device, kind, tf32 } = arithmetic;
+        let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
+        if device.is_cuda() && kind == Kind::Float && !tf32 && !forced {
+            bail!("torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\"");
+        }
+        let mut module = CModule::load_on_device(path, device).context("not a TorchScript program")?;
+        module.f_set_eval()?;
+        if kind != Kind::Float {
+            module.to(device, kind, false);
+        }
+        for (_, parameter) in module.named_parameters()? {
+            let _ = parameter.f_set_requires_grad(false)?;
+        }
+        Ok(Self { module, kind, normalisation })
+    }
+}
+
+impl Classifier for Script {
+    fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.module.forward_ts(&[self.normalisation.apply(images)?.f_to_kind(self.kind)?])
+    }
+}

@@ -1,0 +1,53 @@
+//! Choosing sigma: Algorithm 1 of Alfarra, Bibi, Torr and Ghanem (2022), for several inputs at once.
+
+use ddrs_common::spec::DataDependentSpec;
+use tch::{Kind, TchError, Tensor};
+
+/// Gradient ascent on the certified radius as estimated from few draws,
+///
+/// R(sigma) = sigma/2 · (q(psi_1) - q(psi_2)),
+///
+/// psi being the mean over the draws of softmax(f(x + sigma·eps)), its two largest entries clamped to
+/// \[clamp, 1 - clamp\], and q the standard normal quantile. Each of `iterations` steps moves sigma by `learning-rate`
+/// times dR/dsigma and keeps it in `range`; the network is frozen.
+///
+/// `images` has shape (B, …); `noise` gives for each step a tensor of shape (B · draws, …) of the same kind, the draws of
+/// an input side by side; `scores` maps such a batch to (B · draws, classes). Sigma and R are in double precision
+/// whatever the network is in. Returns B values, `None` where a step was not finite.
+///
+/// # Errors
+/// What torch or `noise` reports.
+pub fn ascend(
+    images: &Tensor,
+    sigma0: f64,
+    spec: &DataDependentSpec,
+    scores: &dyn Fn(&Tensor) -> Result<Tensor, TchError>,
+    mut noise: impl FnMut(u64) -> Result<Tensor, TchError>,
+) -> Result<Vec<Option<f64>>, TchError> {
+    let (inputs, draws) = (images.size()[0], i64::from(spec.draws));
+    let repeated = images.f_repeat_interleave_self_int(draws, 0, None)?;
+    let mut spread = vec![1; images.dim()];
+    spread[0] = -1;
+    let (low, high) = (spec.range.0.get(), spec.range.1.get());
+    let mut sigma = Tensor::f_full([inputs], sigma0, (Kind::Double, images.device()))?;
+    for step in 0..u64::from(spec.iterations) {
+        let leaf = sigma.f_detach()?.f_set_requires_grad(true)?;
+        let each = leaf.f_repeat_interleave_self_int(draws, 0, None)?.f_view(&spread[..])?.f_to_kind(images.kind())?;
+        let noisy = repeated.f_add(&each.f_mul(&noise(step)?)?)?;
+        let psi = scores(&noisy)?.f_softmax(-1, Kind::Double)?.f_view([inputs, draws, -1])?.f_mean_dim(1, false, Kind::Double)?;
+        let radius = estimated_radius(&leaf, &psi, spec.clamp)?;
+        let gradient = Tensor::f_run_backward(&[radius.f_sum(Kind::Double)?], &[&leaf], false, false)?.remove(0);
+        sigma = sigma.f_add(&gradient.f_mul_scalar(spec.learning_rate)?)?.f_clamp(low, high)?;
+    }
+    let values: Vec<f64> = Vec::try_from(sigma)?;
+    // A NaN, once there, stays: clamping and adding keep it.
+    Ok(values.into_iter().map(|value| value.is_finite().then_some(value)).collect())
+}
+
+/// R as above, for sigma of shape (B) and psi of shape (B, classes).
+fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
+    let (top, _) = psi.f_topk(2, -1, true, true)?;
+    let quantiles = top.f_clamp(clamp, 1.0 - clamp)?.f_special_ndtri()?;
+    let gap = quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)?;
+    sigma.f_mul(&gap)?.f_mul_scalar(0.5)
+}
