@@ -1,0 +1,122 @@
+//! The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes, red plane first.
+//!
+//! The path is one such file, or a folder whose `.bin` files are taken together in name order. The folder as published
+//! holds the five training batches and the test batch, 60,000 rows: to certify the test set, name `test_batch.bin`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::decode::Rgb;
+use super::files::SharedFile;
+use super::transform::Transform;
+use super::{DataError, Fault, Image};
+use crate::domain::Class;
+
+/// Labels are below it.
+pub(super) const CLASSES: u32 = 10;
+
+const SIDE: usize = 32;
+const PLANE: usize = SIDE * SIDE;
+const ROW: usize = 1 + 3 * PLANE;
+
+/// The files, open, and the labels of all rows.
+#[derive(Debug)]
+pub(super) struct Cifar10 {
+    batches: Vec<Batch>,
+    labels: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    file: SharedFile,
+    /// How many rows stand in the batches before it.
+    first: usize,
+}
+
+impl Cifar10 {
+    /// Opens the files and reads their labels.
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let mut cifar = Self { batches: Vec::new(), labels: Vec::new() };
+        for path in batch_paths(path)? {
+            let file = SharedFile::open(&path)?;
+            let first = cifar.labels.len();
+            cifar.labels.extend(read_labels(&file)?);
+            cifar.batches.push(Batch { file, first });
+        }
+        if cifar.labels.is_empty() {
+            return Err(DataError::layout(path, "holds no .bin file with a row of CIFAR-10"));
+        }
+        Ok(cifar)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(super) fn label(&self, place: usize) -> Class {
+        Class(self.labels[place].into())
+    }
+
+    pub(super) fn path(&self, place: usize) -> &Path {
+        self.batch(place).file.path()
+    }
+
+    pub(super) fn image(&self, place: usize, transform: Transform) -> Result<Image, Fault> {
+        let batch = self.batch(place);
+        let offset = (place - batch.first) * ROW + 1;
+        let planes = batch.file.read(offset as u64, 3 * PLANE)?;
+        let bytes = (0..PLANE).flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]]).collect();
+        transform.apply(Rgb { width: SIDE as u32, height: SIDE as u32, bytes })
+    }
+
+    /// SHA-256 of the files' bytes, one after the other.
+    pub(super) fn digest(&self) -> Result<[u8; 32], DataError> {
+        let mut sha = Sha256::new();
+        for batch in &self.batches {
+            batch.file.hash_into(&mut sha)?;
+        }
+        Ok(sha.finalize().into())
+    }
+
+    fn batch(&self, place: usize) -> &Batch {
+        // The first batch starts at 0, so there is always one that starts at or before the place.
+        &self.batches[self.batches.partition_point(|batch| batch.first <= place) - 1]
+    }
+}
+
+fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !fs::metadata(path).map_err(DataError::io(path))?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(path).map_err(DataError::io(path))? {
+        let entry = entry.map_err(DataError::io(path))?.path();
+        if entry.extension().is_some_and(|extension| extension == "bin") {
+            paths.push(entry);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
+    let (path, len) = (file.path(), file.len());
+    if len % ROW as u64 != 0 {
+        return Err(DataError::layout(path, format!("its length of {len} bytes is not a multiple of {ROW}")));
+    }
+    let mut labels = Vec::with_capacity((len / ROW as u64) as usize);
+    for row in 0..len / ROW as u64 {
+        let label = file.read(row * ROW as u64, 1).map_err(DataError::io(path))?[0];
+        if u32::from(label) >= CLASSES {
+            return Err(DataError::layout(path, format!("row {row} has label {label}, CIFAR-10 has labels 0 to 9")));
+        }
+        labels.push(label);
+    }
+    Ok(labels)
+}
+
+#[cfg(test)]
+#[path = "tests/cifar10.rs"]
+mod tests;

@@ -1,0 +1,58 @@
+//! Reading files that several threads share: by offset, so that no thread moves another's position.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::DataError;
+
+/// An open file and its name.
+#[derive(Debug)]
+pub(super) struct SharedFile {
+    file: File,
+    path: PathBuf,
+    len: u64,
+}
+
+impl SharedFile {
+    /// Opens a file.
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io(path))?;
+        let len = file.metadata().map_err(DataError::io(path))?.len();
+        Ok(Self { file, path: path.to_owned(), len })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its length in bytes when it was opened.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// `count` bytes from `offset` on; fewer are an error.
+    pub(super) fn read(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    /// Feeds the whole file to a digest.
+    pub(super) fn hash_into(&self, sha: &mut Sha256) -> Result<(), DataError> {
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        loop {
+            match self.file.read_at(&mut buffer, offset).map_err(DataError::io(&self.path))? {
+                0 => return Ok(()),
+                count => {
+                    sha.update(&buffer[..count]);
+                    offset += count as u64;
+                }
+            }
+        }
+    }
+}

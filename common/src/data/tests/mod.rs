@@ -1,0 +1,166 @@
+//! The dataset as its users see it, and what the tests of its parts share.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use image::{DynamicImage, RgbImage};
+
+use super::*;
+
+/// The image that scripts/image_fixtures.py computes: slow waves in one corner, high frequencies in the other.
+pub(super) fn formula(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([0, 1, 2].map(|c| (((c + 1) * x * x + (3 - c) * y * y + 5 * x * y) / 8 % 256) as u8))
+    })
+}
+
+/// A file of testdata.
+pub(super) fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/testdata").join(name)).unwrap()
+}
+
+/// How far two images are apart: (largest difference, the fraction of values that differ by at most 1).
+pub(super) fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
+    assert_eq!(ours.len(), theirs.len());
+    let apart = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
+    (apart().max().unwrap(), apart().filter(|&d| d <= 1).count() as f64 / ours.len() as f64)
+}
+
+/// Writes an image under a root, with the folders above it.
+pub(super) fn save(root: &Path, name: &str, image: &RgbImage) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image.save(path).unwrap();
+}
+
+pub(super) fn spec(format: DatasetFormat, path: &Path) -> DatasetSpec {
+    let stride = NonZeroU64::MIN;
+    DatasetSpec {
+        format,
+        path: path.to_owned(),
+        offset: 0,
+        stride,
+        limit: None,
+        resize: None,
+        crop: None,
+        classes: None,
+    }
+}
+
+/// The message of an error that must be there.
+pub(super) fn message<T>(result: Result<T, DataError>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+#[test]
+fn a_missing_path_is_named_whatever_the_format() {
+    for format in [DatasetFormat::ImageFolder, DatasetFormat::Cifar10, DatasetFormat::Tensors] {
+        let error = Dataset::open(&spec(format, "/nonexistent/images".as_ref())).unwrap_err();
+        assert!(matches!(error, DataError::Io { .. }));
+        assert!(error.to_string().contains("/nonexistent/images"), "{error}");
+    }
+}
+
+#[test]
+fn a_corrupt_image_fails_its_sample_and_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["cat/0.png", "cat/1.png", "dog/0.jpg"] {
+        save(root.path(), name, &formula(9, 7));
+    }
+    fs::write(root.path().join("cat/1.png"), "not an image").unwrap();
+    let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
+    let error = dataset.image(SampleIndex(1)).unwrap_err();
+    assert!(matches!(error, DataError::Sample { index: SampleIndex(1), .. }));
+    assert!(error.to_string().contains(root.path().join("cat/1.png").to_str().unwrap()), "{error}");
+    for index in [0, 2] {
+        assert_eq!(dataset.image(SampleIndex(index)).unwrap().shape, [3, 7, 9]);
+    }
+}
+
+#[test]
+fn an_index_past_the_end_is_named_with_the_length() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), "cat/0.png", &formula(2, 2));
+    let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
+    for error in [message(dataset.label(SampleIndex(1))), message(dataset.image(SampleIndex(1)))] {
+        assert!(error.contains("sample 1,") && error.contains("only 1 samples"), "{error}");
+    }
+}
+
+#[test]
+fn keys_that_a_format_lacks_are_refused() {
+    let folder = spec(DatasetFormat::ImageFolder, "/data".as_ref());
+    let tensors = spec(DatasetFormat::Tensors, "/data".as_ref());
+    let cifar = spec(DatasetFormat::Cifar10, "/data".as_ref());
+    let refused = |spec: DatasetSpec, word: &str| {
+        let error = message(Dataset::open(&spec));
+        assert!(error.contains("/data") && error.contains(word), "{error}");
+    };
+    refused(DatasetSpec { crop: Some(0), ..folder }, "at least 1 pixel");
+    refused(DatasetSpec { resize: Some(8), ..tensors.clone() }, "`resize`");
+    refused(DatasetSpec { classes: Some(PathBuf::from("names")), ..tensors }, "`classes`");
+    refused(DatasetSpec { classes: Some(PathBuf::from("names")), ..cifar }, "`classes`");
+}
+
+#[test]
+fn threads_read_one_dataset_together() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("t.safetensors");
+    let pixels: Vec<f32> = (0..64 * 12).map(|i| i as f32 / 1000.0).collect();
+    let labels: Vec<Class> = (0..64).map(Class).collect();
+    write_tensors(&file, [64, 3, 2, 2], &pixels, &labels).unwrap();
+    let dataset = Dataset::open(&spec(DatasetFormat::Tensors, &file)).unwrap();
+    thread::scope(|scope| {
+        for start in 0..4 {
+            let (dataset, pixels) = (&dataset, &pixels);
+            scope.spawn(move || {
+                for index in (start..64).step_by(4).chain(0..64) {
+                    let image = dataset.image(SampleIndex(index)).unwrap();
+                    assert_eq!(image.pixels, pixels[index as usize * 12..][..12]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn real_photographs_are_resized_and_cropped() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/imagenet-samples");
+    if !shared.exists() {
+        eprintln!("skipped: {} is not there", shared.display());
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let tar = std::process::Command::new("tar")
+        .args(["-xf".as_ref(), shared.join("val.tar").as_os_str()])
+        .current_dir(root.path())
+        .status();
+    if !tar.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: tar cannot unpack {}", shared.display());
+        return;
+    }
+    let spec = DatasetSpec {
+        resize: Some(256),
+        crop: Some(224),
+        classes: Some(shared.join("synsets.txt")),
+        ..spec(DatasetFormat::ImageFolder, &root.path().join("val"))
+    };
+    let dataset = Dataset::open(&spec).unwrap();
+    assert_eq!((dataset.len(), dataset.classes()), (100, Some(1000)));
+    for index in (0..100).map(SampleIndex) {
+        let image = dataset.image(index).unwrap();
+        assert_eq!(image.shape, [3, 224, 224]);
+        let mean = image.pixels.iter().sum::<f32>() / image.pixels.len() as f32;
+        assert!((0.02..0.98).contains(&mean), "{index}: {mean}");
+    }
+}
+
+/// The bytes of an image in a file format.
+pub(super) fn encoded(image: impl Into<DynamicImage>, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}

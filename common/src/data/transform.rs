@@ -1,0 +1,100 @@
+//! Resizing and cropping as torchvision does with PIL images, and 8-bit RGB to f32.
+
+use fast_image_resize::images::{Image as Canvas, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::decode::{Rgb, check_size};
+use super::{Fault, Image};
+
+/// `Resize(resize)`, then `CenterCrop(crop)`, each where it is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transform {
+    /// Pixels of the shorter side.
+    pub(super) resize: Option<u32>,
+    /// Pixels of the square cut from the centre.
+    pub(super) crop: Option<u32>,
+}
+
+impl Transform {
+    /// The image a network sees: resized, cropped, divided by 255.
+    pub(super) fn apply(self, mut image: Rgb) -> Result<Image, Fault> {
+        if let Some(shorter) = self.resize {
+            image = resize(image, shorter)?;
+        }
+        if let Some(side) = self.crop {
+            image = center_crop(&image, side)?;
+        }
+        Ok(to_float(&image))
+    }
+}
+
+/// `torchvision.transforms.Resize(shorter)`: the shorter side becomes `shorter`, the longer one keeps its ratio and
+/// is rounded down, bilinear with antialiasing (Pillow's `resize`, which is a convolution of 8-bit values).
+fn resize(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
+    if image.width.min(image.height) == shorter {
+        return Ok(image);
+    }
+    let scaled = |side: u32, other: u32| {
+        if side <= other { u64::from(shorter) } else { u64::from(shorter) * u64::from(side) / u64::from(other) }
+    };
+    let (width, height) = (scaled(image.width, image.height), scaled(image.height, image.width));
+    check_size(width, height)?;
+    let (width, height) = (width as u32, height as u32);
+
+    let damaged = |e: &dyn std::fmt::Display| Fault::Damaged(format!("cannot be resized: {e}"));
+    let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3).map_err(|e| damaged(&e))?;
+    let mut canvas = Canvas::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut canvas, &options).map_err(|e| damaged(&e))?;
+    Ok(Rgb { width, height, bytes: canvas.into_vec() })
+}
+
+/// `torchvision.transforms.CenterCrop(side)`: a side shorter than the crop is padded with black on both ends.
+fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
+    check_size(side.into(), side.into())?;
+    let (columns, rows) = (Window::centered(image.width, side), Window::centered(image.height, side));
+    let row_bytes = 3 * side as usize;
+    let mut bytes = vec![0; row_bytes * side as usize];
+    for row in 0..rows.count {
+        let from = 3 * ((rows.source + row) * image.width as usize + columns.source);
+        let to = (rows.target + row) * row_bytes + 3 * columns.target;
+        let count = 3 * columns.count;
+        bytes[to..to + count].copy_from_slice(&image.bytes[from..from + count]);
+    }
+    Ok(Rgb { width: side, height: side, bytes })
+}
+
+/// Which part of a side lands where in the crop.
+struct Window {
+    source: usize,
+    target: usize,
+    count: usize,
+}
+
+impl Window {
+    fn centered(length: u32, crop: u32) -> Self {
+        let (length, crop) = (length as usize, crop as usize);
+        if crop > length {
+            Self { source: 0, target: (crop - length) / 2, count: length }
+        } else {
+            Self { source: half_to_even(length - crop), target: 0, count: crop }
+        }
+    }
+}
+
+/// Python's `round(n / 2)`: a half goes to the even neighbour.
+fn half_to_even(n: usize) -> usize {
+    let half = n / 2;
+    if n % 2 == 1 { half + half % 2 } else { half }
+}
+
+/// `torchvision.transforms.ToTensor()`: channels first, divided by 255.
+fn to_float(image: &Rgb) -> Image {
+    let channel = |c: usize| image.bytes.iter().skip(c).step_by(3).map(|&byte| f32::from(byte) / 255.0);
+    let pixels = (0..3).flat_map(channel).collect();
+    Image { shape: [3, image.height as usize, image.width as usize], pixels }
+}
+
+#[cfg(test)]
+#[path = "tests/transform.rs"]
+mod tests;
