@@ -1,6 +1,6 @@
-//! How the worker ends when it cannot work: the exit codes that coordinators and scripts rely on.
+//! How the worker ends: the exit codes that coordinators and scripts rely on.
 
-use std::process::ExitCode;
+use std::io::Write;
 
 /// What was asked for cannot be done here: a specification, data, model, root or device that does not fit. Exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,12 @@ pub struct Refused(pub anyhow::Error);
 
 /// The exit code of an error.
 #[must_use]
-pub fn code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.downcast_ref::<Refused>().is_some() { 2 } else { 1 })
+pub fn code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<Refused>().is_some() { 2 } else { 1 }
+}
+
+/// Ends the process at once, without waiting for a forward pass in progress.
+pub fn now(code: u8) -> ! {
+    std::io::stdout().flush().ok();
+    std::process::exit(i32::from(code))
 }

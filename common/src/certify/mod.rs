@@ -1,1 +1,148 @@
-//! certify
+//! The certifier as a machine without IO: it says what to draw, is told the counts and ends in a verdict.
+//!
+//! CERTIFY of Cohen et al. 2019 (section 3.2.2; `Smooth.certify` of their code), step by step:
+//! 1. *select*: draw n0 times and guess the class that comes up most;
+//! 2. *estimate*: draw n fresh times and count that class alone;
+//! 3. *bound* its probability from below at confidence 1 - alpha;
+//! 4. *abstain* unless the bound is above one half;
+//! 5. otherwise its *radius* is sigma times the quantile of the bound.
+//!
+//! The guess may be wrong without harm: it costs an abstention or a small radius, never soundness, because the draws
+//! that bound it are not those that chose it. Whoever drives the machine supplies the draws: a network, or in tests
+//! a binomial. Choosing sigma comes before it and is not part of it.
+
+use crate::domain::{Class, Outcome, Phase, Probability, Sigma};
+use crate::spec::CertifySpec;
+use crate::stats;
+
+/// One input on its way to a verdict.
+///
+/// With probability at least 1 - alpha over the draws, either it abstains or the smoothed classifier at `sigma`
+/// predicts the class of its outcome everywhere within the radius (Cohen et al. 2019, Proposition 2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certifier {
+    spec: CertifySpec,
+    sigma: Sigma,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Select,
+    Estimate { guess: Class },
+    Done(Verdict),
+}
+
+/// What the machine needs next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// Classify the input under `n` draws of noise of this phase, and [`observe`](Certifier::observe) the counts.
+    Draw {
+        /// What the draws are for.
+        phase: Phase,
+        /// How many.
+        n: u64,
+    },
+    /// Nothing: this is the result.
+    Done(Verdict),
+}
+
+/// A certificate or an abstention, with the counts that it follows from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// What was shown.
+    pub outcome: Outcome,
+    /// Draws that guessed the class.
+    pub n0: u64,
+    /// Draws that bounded its probability.
+    pub n: u64,
+    /// How many of the `n` gave the guessed class, abstained or not.
+    pub count: u64,
+    /// Lower bound on the guessed class's probability, at confidence 1 - alpha.
+    pub p_lower: Probability,
+}
+
+/// Counts that cannot be the answer to what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertifyError {
+    /// The counts do not add up to the draws asked for.
+    #[error("{total} draws were counted in the {phase} phase, where {asked} were asked for", phase = .phase.as_str())]
+    WrongTotal {
+        /// What the draws were for.
+        phase: Phase,
+        /// How many were asked for.
+        asked: u64,
+        /// How many were counted.
+        total: u128,
+    },
+    /// There are counts of fewer classes than when the class was guessed.
+    #[error("class {class} was guessed, but {classes} classes were counted in the estimate phase")]
+    NoSuchClass {
+        /// The class guessed.
+        class: u32,
+        /// How many were counted.
+        classes: usize,
+    },
+    /// The verdict is already there.
+    #[error("draws were counted after the verdict")]
+    Finished,
+}
+
+impl Certifier {
+    /// Starts with one input to be smoothed at `sigma`.
+    #[must_use]
+    pub fn new(spec: &CertifySpec, sigma: Sigma) -> Self {
+        Self { spec: spec.clone(), sigma, state: State::Select }
+    }
+
+    /// What it needs now; asking changes nothing.
+    #[must_use]
+    pub fn next(&self) -> Step {
+        match self.state {
+            State::Select => Step::Draw { phase: Phase::Select, n: self.spec.n0.get() },
+            State::Estimate { .. } => Step::Draw { phase: Phase::Estimate, n: self.spec.n.get() },
+            State::Done(verdict) => Step::Done(verdict),
+        }
+    }
+
+    /// Takes the counts of the draws that [`next`](Self::next) asked for, by class.
+    ///
+    /// # Errors
+    /// When they do not add up to what was asked or nothing was asked. The machine then stays where it was.
+    pub fn observe(&mut self, counts: &[u64]) -> Result<(), CertifyError> {
+        if let Step::Draw { phase, n: asked } = self.next() {
+            let total = counts.iter().map(|&count| u128::from(count)).sum();
+            if total != u128::from(asked) {
+                return Err(CertifyError::WrongTotal { phase, asked, total });
+            }
+        }
+        self.state = match self.state {
+            State::Select => State::Estimate { guess: most_frequent(counts) },
+            State::Estimate { guess } => State::Done(self.judge(guess, counts)?),
+            State::Done(_) => return Err(CertifyError::Finished),
+        };
+        Ok(())
+    }
+
+    fn judge(&self, guess: Class, counts: &[u64]) -> Result<Verdict, CertifyError> {
+        let missing = CertifyError::NoSuchClass { class: guess.0, classes: counts.len() };
+        let count = *counts.get(guess.0 as usize).ok_or(missing)?;
+        let (n0, n) = (self.spec.n0.get(), self.spec.n.get());
+        let p_lower = stats::lower_bound(count, n, self.spec.alpha);
+        let outcome = if p_lower.get() > 0.5 {
+            Outcome::Certified { class: guess, radius: stats::radius(self.sigma, p_lower) }
+        } else {
+            Outcome::Abstained
+        };
+        Ok(Verdict { outcome, n0, n, count, p_lower })
+    }
+}
+
+/// The class with the largest count; of equal ones that with the lowest number, as numpy's `argmax` has it.
+fn most_frequent(counts: &[u64]) -> Class {
+    let largest = counts.iter().copied().max().unwrap_or(0);
+    Class(counts.iter().position(|&count| count == largest).unwrap_or(0) as u32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
-use ddrs_common::domain::{Certification, Record, SampleIndex};
+use anyhow::{Context, Result, anyhow, ensure};
+use ddrs_common::domain::{Class, Record, SampleIndex, SweepId};
 use ddrs_common::plan::Job;
+use ddrs_common::spec::{digest_to_hex, file_digest};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::Assignment;
 use crate::cli::DeviceArgs;
-use crate::engine::{Engine, Network, Sample};
+use crate::engine::{Engine, Network, Sample, SampleResult};
 
 /// What a worker is to certify: some samples of a job.
 pub struct Order {
@@ -68,7 +69,7 @@ impl Compute {
             let device = engine.as_ref().map(|engine| engine.device().to_owned()).map_err(|error| anyhow!("{error:#}"));
             let _ = ready.send(device);
             if let Ok(engine) = engine {
-                Bench { engine, network: None }.work(&inbox);
+                Lab { engine, network: None }.work(&inbox);
             }
         })?;
         let device = answer.recv().context("the compute thread did not start")??;
@@ -112,19 +113,18 @@ impl Compute {
 }
 
 /// The thread's side.
-struct Bench {
+struct Lab {
     engine: Engine,
     /// The network of the last job: jobs come variant by variant, so one is enough.
-    network: Option<(String, Arc<Network>)>,
+    network: Option<(SweepId, usize, Network)>,
 }
 
-impl Bench {
+impl Lab {
     fn work(&mut self, inbox: &mpsc::Receiver<Task>) {
         while let Ok(task) = inbox.recv() {
             match task {
                 Task::Prepare(assignment, reply) => {
-                    let models = 0..assignment.sweep.models.len();
-                    let prepared = models.map(|model| self.network(&assignment, model).map(drop)).collect();
+                    let prepared = (0..assignment.sweep.models.len()).try_for_each(|model| self.load(&assignment, model));
                     let _ = reply.send(prepared);
                 }
                 Task::Certify(order, stop, events) => {
@@ -138,19 +138,63 @@ impl Bench {
     fn certify(&mut self, order: &Order, stop: &AtomicBool, events: &UnboundedSender<Event>) -> Result<()> {
         let Order { assignment, job, places, .. } = order;
         let variant = &assignment.variants[job.variant];
-        let network = self.network(assignment, variant.model)?;
+        let device = self.engine.device().to_owned();
+        let tell = |index, result, seconds| order.tell(index, result, seconds, &device, events);
         let mut samples = Vec::new();
         for &place in places {
             let index = assignment.plan.index(job.positions.start + place);
             match assignment.image(index) {
                 Ok(image) => samples.push(Sample { index, image }),
-                Err(error) => self.tell(order, index, Err(error.to_string()), 0.0, events)?,
+                Err(error) => tell(index, Err(error.to_string()), 0.0),
             }
         }
-        let device = self.engine.device().to_owned();
-        self.engine.certify(&network, variant, &assignment.sweep, samples, stop, &|index, result, seconds| {
-            // A receiver that has gone has set `stop`.
-            let _ = tell(order, &device, index, result, seconds, events);
-        })
+        if samples.is_empty() {
+            return Ok(());
+        }
+        self.load(assignment, variant.model)?;
+        let Some((_, _, network)) = &self.network else { return Ok(()) };
+        self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)
+    }
+
+    /// Makes a model of a sweep the one at hand.
+    fn load(&mut self, assignment: &Assignment, model: usize) -> Result<()> {
+        let (sweep, spec) = (&assignment.message.id, &assignment.sweep.models[model]);
+        if self.network.as_ref().is_some_and(|(id, number, _)| id == sweep && *number == model) {
+            return Ok(());
+        }
+        // First, so that there is never memory for two.
+        self.network = None;
+        let digest = file_digest(&spec.path).with_context(|| format!("cannot read {}", spec.path.display()))?;
+        ensure!(
+            digest_to_hex(&digest) == assignment.message.model_digests[model],
+            "{} is not the model that was submitted: its digest is {}, the sweep's {}",
+            spec.path.display(),
+            digest_to_hex(&digest),
+            assignment.message.model_digests[model]
+        );
+        let shape = assignment.example().context("no image can be read")?.shape;
+        let network = self.engine.load(spec, shape).with_context(|| format!("model {}", spec.name))?;
+        self.network = Some((sweep.clone(), model, network));
+        Ok(())
+    }
+}
+
+impl Order {
+    /// Sends one sample's record. A receiver that has gone has stopped the order as well.
+    fn tell(&self, index: SampleIndex, result: SampleResult, seconds: f64, device: &str, events: &UnboundedSender<Event>) {
+        let position = self.assignment.plan.position(index).unwrap_or(self.job.positions.start);
+        let record = Record {
+            variant: self.assignment.variants[self.job.variant].name.clone(),
+            index,
+            label: self.assignment.dataset().label(index).unwrap_or(Class(0)),
+            result,
+            seed: self.assignment.sweep.seed,
+            seconds,
+            worker: self.worker.clone(),
+            attempt: self.attempt,
+            device: device.to_owned(),
+        };
+        let place = position - self.job.positions.start;
+        let _ = events.send(Event::Sample { place, record: Box::new(record) });
     }
 }

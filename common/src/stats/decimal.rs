@@ -1,0 +1,48 @@
+//! Exact comparison of doubles with the decimals of a golden file, for tests.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+/// How a double compares with a number written in plain decimal digits. Exact: a double has a finite expansion, which
+/// 1,100 decimals always hold.
+pub(super) fn compare(double: f64, decimal: &str) -> Ordering {
+    let (negative, digits) = (decimal.starts_with('-'), decimal.trim_start_matches('-'));
+    assert!(digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{decimal} is not plain");
+    if double.is_sign_negative() != negative && double != 0.0 {
+        return if negative { Ordering::Greater } else { Ordering::Less };
+    }
+    let exact = format!("{:.1100}", double.abs());
+    let magnitudes = aligned(&exact).cmp(&aligned(digits));
+    if negative { magnitudes.reverse() } else { magnitudes }
+}
+
+/// The digits with the point at a fixed place, so that they compare as text.
+fn aligned(digits: &str) -> String {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    format!("{whole:0>400}.{fraction:0<1100}")
+}
+
+/// The rows of `golden/clopper_pearson.json` beside the repository, or a printed reason why there are none.
+pub(super) fn golden_rows() -> Option<Vec<Value>> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/clopper_pearson.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: no {}", path.display());
+        return None;
+    };
+    let mut golden: Value = serde_json::from_str(&text).expect("the golden file is JSON");
+    match golden["rows"].take() {
+        Value::Array(rows) => Some(rows),
+        other => panic!("rows is {other}"),
+    }
+}
+
+#[test]
+fn a_double_is_told_from_the_decimal_it_was_read_from() {
+    assert_eq!(compare(0.5, "0.5"), Ordering::Equal);
+    assert_eq!(compare(0.001, "0.001"), Ordering::Greater);
+    assert_eq!(compare(0.1_f64.next_down(), "0.1"), Ordering::Less);
+    assert_eq!(compare(-1.5, "-1.25"), Ordering::Less);
+    assert_eq!(compare(12.0, "3"), Ordering::Greater);
+    assert_eq!(compare(-1.0, "1"), Ordering::Less);
+}

@@ -1,0 +1,64 @@
+//! From a probability to a distance.
+
+use super::quantile_lower;
+use crate::domain::{Probability, Radius, Sigma};
+
+/// sigma q(p_lower), q the standard normal quantile, rounded toward zero: a smoothed classifier whose top class has at
+/// least probability `p_lower` under N(0, sigma^2 I) predicts that class everywhere within this L2 distance
+/// (Cohen et al. 2019, Theorem 1 with p_B = 1 - p_A).
+///
+/// Zero where `p_lower` is at most 1/2.
+#[must_use]
+pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
+    let quantile = quantile_lower(p_lower);
+    if quantile <= 0.0 {
+        return Radius::ZERO;
+    }
+    let rounded_down = (sigma.get() * quantile).min(f64::MAX).next_down().max(0.0);
+    Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{decimal, lower_bound};
+    use super::*;
+    use crate::domain::Alpha;
+
+    fn of(sigma: f64, p: f64) -> f64 {
+        radius(Sigma::new(sigma).expect("a sigma"), Probability::new(p).expect("a probability")).get()
+    }
+
+    #[test]
+    fn no_golden_radius_is_exceeded() {
+        for row in decimal::golden_rows().unwrap_or_default() {
+            let Some(truth) = row["quantile"].as_str() else { continue };
+            let (k, n) = (row["k"].as_u64().expect("k"), row["n"].as_u64().expect("n"));
+            let alpha = Alpha::new(row["alpha"].as_str().expect("alpha").parse().expect("a number")).expect("alpha");
+            let found = of(1.0, lower_bound(k, n, alpha).get());
+            let exact: f64 = truth.parse().expect("a number");
+            assert!(exact < 0.0 || decimal::compare(found, truth).is_le(), "{k} of {n}: {found:e} is above {truth}");
+            assert!((found - exact.max(0.0)).abs() < 1e-10, "{k} of {n}: {found:e}, not {truth}");
+        }
+    }
+
+    #[test]
+    fn no_majority_has_no_radius_and_the_ends_stay_finite() {
+        assert_eq!(of(1.0, 0.5), 0.0);
+        assert_eq!(of(1.0, 0.0), 0.0);
+        assert!(of(1.0, 1.0) > 8.0 && of(f64::MAX, 1.0).is_finite());
+        assert!(of(f64::MIN_POSITIVE, 0.5_f64.next_up()) >= 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_radius_does_not_fall_with_either(p in 0.5..1.0_f64, q in 0.5..1.0_f64, s in 0.01..4.0_f64, t in 0.01..4.0_f64) {
+            let (low, high) = ((s.min(t), p.min(q)), (s.max(t), p.max(q)));
+            prop_assert!(of(low.0, low.1) <= of(high.0, low.1));
+            prop_assert!(of(low.0, low.1) <= of(low.0, high.1));
+            // The same product without rounding down.
+            prop_assert!(of(s, p) <= s * quantile_lower(Probability::new(p).expect("a probability")));
+        }
+    }
+}

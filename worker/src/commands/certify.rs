@@ -1,0 +1,78 @@
+//! `certify`: one sample, no Redis, the record on stdout.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, anyhow, bail};
+use ddrs_common::data::Dataset;
+use ddrs_common::domain::{Record, SampleIndex};
+use ddrs_common::record_file::to_line;
+use ddrs_common::spec::{self, Sweep, Variant};
+
+use crate::cli::CertifyArgs;
+use crate::engine::{Engine, Sample};
+use crate::exit::Refused;
+
+/// Certifies a sample under one variant, or under all, and prints a record each.
+///
+/// # Errors
+/// [`Refused`] when the specification, data or model does not fit.
+pub fn certify(args: &CertifyArgs) -> Result<()> {
+    let sweep = read(&args.spec).map_err(Refused)?;
+    let variants = chosen(&sweep, args.variant.as_deref()).map_err(Refused)?;
+    let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
+    let index = SampleIndex(args.index);
+    let label = dataset.label(index).map_err(|error| Refused(error.into()))?;
+    let engine = Engine::new(&args.device).map_err(Refused)?;
+    for variant in variants {
+        let (result, seconds) = one(&engine, &sweep, &dataset, &variant, index)?;
+        let record = Record {
+            variant: variant.name,
+            index,
+            label,
+            result,
+            seed: sweep.seed,
+            seconds,
+            worker: "certify".to_owned(),
+            attempt: 1,
+            device: engine.device().to_owned(),
+        };
+        println!("{}", to_line(&record));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Sweep> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
+    Ok(spec::parse(&text, path)?)
+}
+
+fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
+    let variants = sweep.variants();
+    let Some(name) = name else { return Ok(variants) };
+    let names = || variants.iter().map(|variant| variant.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = variants.iter().find(|variant| variant.name.as_str() == name).cloned();
+    found.map(|variant| vec![variant]).ok_or_else(|| anyhow!("no variant {name}; the specification has {}", names()))
+}
+
+type Outcome = (Result<ddrs_common::domain::Certification, String>, f64);
+
+fn one(engine: &Engine, sweep: &Sweep, dataset: &Dataset, variant: &Variant, index: SampleIndex) -> Result<Outcome> {
+    let image = match dataset.image(index) {
+        Ok(image) => image,
+        Err(error) => return Ok((Err(error.to_string()), 0.0)),
+    };
+    let network = engine.load(&sweep.models[variant.model], image.shape).map_err(Refused)?;
+    let told = Mutex::new(None);
+    let tell = |_, result, seconds| {
+        if let Ok(mut told) = told.lock() {
+            *told = Some((result, seconds));
+        }
+    };
+    engine.certify(&network, variant, sweep, vec![Sample { index, image }], &AtomicBool::new(false), &tell)?;
+    match told.into_inner() {
+        Ok(Some(outcome)) => Ok(outcome),
+        _ => bail!("sample {index} came to no result"),
+    }
+}
