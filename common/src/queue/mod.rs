@@ -1,1 +1,48 @@
-//! queue
+//! The queue: jobs, leases and results of a sweep in Redis.
+//!
+//! Every change of state is one Lua script (`scripts`, `lua/`), so it happens wholly or not at all, by the server's clock, and
+//! a repeated one changes nothing. What holds whatever is killed:
+//!
+//! - a job is in exactly one place: pending, leased, dead or completed;
+//! - a sample has a record in the stream exactly when its done bit is set by a worker, and never a second one;
+//! - a worker whose lease was taken, released or failed can write nothing more;
+//! - handing a job back costs no attempt.
+//!
+//! In reading order:
+//! - [`PrivateServer`]: a Redis of one's own
+//! - [`QueueClient`]: a checked connection to any Redis, [`ServerInfo`] about it
+//! - [`SweepQueue`]: one sweep; submitting (`submit`), working (`work`), collecting (`collect`), looking (`status`,
+//!   `jobs`)
+//!
+//! What it leaves out: what a job's samples are ([`crate::plan`] knows), and what a record says (here it is a line).
+
+mod client;
+mod collect;
+mod connection;
+mod error;
+mod ids;
+mod jobs;
+mod keys;
+mod private_server;
+mod reply;
+mod scripts;
+mod server_info;
+mod status;
+mod submit;
+mod sweep;
+mod work;
+
+pub use client::QueueClient;
+pub use collect::CollectorLock;
+pub use error::QueueError;
+pub use ids::{ClaimToken, Fence, Lease, StreamId, Timestamp};
+pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus};
+pub use private_server::{PrivateServer, ServerError};
+pub use server_info::{ServerInfo, Version};
+pub use status::{DoneBits, Progress, SweepState, WorkerSeen};
+pub use submit::{Submission, Submitted};
+pub use sweep::SweepQueue;
+pub use work::{Claim, Claimed, CompleteReply, FailReply, RecordReply, ReleaseReply, RenewReply};
+
+/// The version of keys and scripts. Programs that differ in it refuse each other's sweeps.
+pub const PROTOCOL: u32 = 1;

@@ -1,0 +1,99 @@
+//! A Redis that can hold queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Connection, Request};
+use super::error::QueueError;
+use super::keys::{SWEEPS, key};
+use super::server_info::ServerInfo;
+use super::sweep::SweepQueue;
+use crate::domain::SweepId;
+
+/// How long requests are repeated unless told otherwise: a restart of the server with a large file to load.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection to a Redis that was found fit to hold queues. Cheap to clone; clones share the connection.
+///
+/// It belongs to the tokio runtime that it was made in. A thread that must not wait for others makes its own.
+#[derive(Clone)]
+pub struct QueueClient {
+    connection: Arc<Connection>,
+    patience: Duration,
+}
+
+impl QueueClient {
+    /// Connects, and checks the server. Waits for one that is loading its data, but not for one that is not there.
+    ///
+    /// # Errors
+    /// When the address makes no sense, nobody answers there, or the server is older than 7.0 or may evict jobs.
+    pub async fn connect(url: &str) -> Result<Self, QueueError> {
+        let client = Self::reach(url).await?;
+        let info = client.server_info().await?;
+        info.check().map_err(|reason| QueueError::Unsuitable { server: client.server().to_owned(), reason })?;
+        Ok(client)
+    }
+
+    /// Connects to a server that may be unfit, to find out why.
+    ///
+    /// # Errors
+    /// When the address makes no sense or nobody answers there.
+    pub async fn reach(url: &str) -> Result<Self, QueueError> {
+        let connection = Connection::to(url)?;
+        let ping = redis::cmd("PING");
+        if let Err(cause) = connection.attempt::<()>(&Request::Command(&ping)).await
+            && cause.code().is_none()
+        {
+            return Err(QueueError::Connect { server: connection.server().to_owned(), cause });
+        }
+        // An answer, be it that the server is loading: whoever gave it is there.
+        connection.send::<()>(&Request::Command(&ping), PATIENCE).await?;
+        Ok(Self { connection: Arc::new(connection), patience: PATIENCE })
+    }
+
+    /// The same client with another patience, see [`SweepQueue::with_patience`].
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
+    }
+
+    /// The server's address, without credentials.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.connection.server()
+    }
+
+    /// One sweep, which need not exist yet.
+    #[must_use]
+    pub fn sweep(&self, id: &SweepId) -> SweepQueue {
+        SweepQueue::new(Arc::clone(&self.connection), self.patience, id.clone())
+    }
+
+    /// The sweeps that this Redis holds, in the order of their ids.
+    pub async fn sweeps(&self) -> Result<Vec<SweepId>, QueueError> {
+        let listed: Vec<String> = self.query(redis::cmd("SMEMBERS").arg(SWEEPS)).await?;
+        let mut sweeps = Vec::new();
+        for id in listed.into_iter().filter_map(|text| SweepId::try_from(text).ok()) {
+            // Listed before it is created, and until after it is deleted.
+            if self.query(redis::cmd("EXISTS").arg(key(&id, "meta"))).await? {
+                sweeps.push(id);
+            }
+        }
+        sweeps.sort();
+        Ok(sweeps)
+    }
+
+    /// What kind of server this is.
+    pub async fn server_info(&self) -> Result<ServerInfo, QueueError> {
+        let info: String = self.query(&redis::cmd("INFO")).await?;
+        // An access list may forbid CONFIG; only one answer is not in INFO as well.
+        let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
+        let appendfsync = self.query::<Vec<String>>(&config).await.ok().and_then(|pair| pair.into_iter().nth(1));
+        ServerInfo::parse(&info, appendfsync)
+            .map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
+    }
+
+    async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, QueueError> {
+        self.connection.send(&Request::Command(command), self.patience).await
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong between a program and its queue. No message ever holds a password.
+
+use redis::RedisError;
+
+use crate::domain::SweepId;
+
+/// A queue that cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The address cannot be understood.
+    #[error("not the address of a Redis: {reason}; write redis://[USER:PASSWORD@]HOST:PORT[/DB] or unix:///PATH")]
+    Address {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers, or not to us.
+    #[error("cannot connect to {server}: {cause}")]
+    Connect {
+        /// Where, without credentials.
+        server: String,
+        /// What the client library says.
+        cause: RedisError,
+    },
+    /// A server that would lose jobs, or lacks what the scripts need.
+    #[error("{server} cannot hold a queue: {reason}")]
+    Unsuitable {
+        /// Where, without credentials.
+        server: String,
+        /// What is wrong, and what to set.
+        reason: String,
+    },
+    /// A request that failed, also after it was repeated where that could help.
+    #[error("{server}: {cause}")]
+    Request {
+        /// Where, without credentials.
+        server: String,
+        /// What the server or the client library says.
+        cause: RedisError,
+    },
+    /// An answer that no script of this version gives.
+    #[error("unexpected answer to `{request}`: {problem}")]
+    Answer {
+        /// The transition.
+        request: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The sweep was never submitted here, or was deleted.
+    #[error("there is no sweep {0} in this Redis")]
+    NoSweep(SweepId),
+    /// The sweep was submitted by a program of another version.
+    #[error("sweep {sweep} speaks queue protocol {theirs}, this program speaks {ours}; use matching versions")]
+    Protocol {
+        /// The sweep.
+        sweep: SweepId,
+        /// The sweep's version.
+        theirs: u32,
+        /// This program's.
+        ours: u32,
+    },
+    /// The same id with another number of slots: one of the two plans is wrong.
+    #[error("sweep {sweep} has {theirs} samples in Redis, but {ours} in this plan")]
+    OtherPlan {
+        /// The sweep.
+        sweep: SweepId,
+        /// Slots in Redis.
+        theirs: u64,
+        /// Slots in the plan.
+        ours: u64,
+    },
+    /// A bitmap has at most 2^32 bits.
+    #[error("the sweep has {0} samples over all variants, more than 4294967296")]
+    TooManySlots(u64),
+}

@@ -1,0 +1,14 @@
+-- Stores one sample's record, if the worker still holds the job and nobody stored one before.
+local job, fence, token, slot, line = unpack(ARGV)
+local claim = named_claim(job, fence, token)
+if not is_live(claim) then return { 'lost' } end
+local first, count = slots_of(job)
+if slot + 0 < first or slot + 0 >= first + count then
+  return redis.error_reply('BADSLOT job ' .. job .. ' has no slot ' .. slot)
+end
+
+extend(job, claim)
+if redis.call('GETBIT', DONE, slot) == 1 then return { 'duplicate' } end
+redis.call('XADD', RESULTS, '*', 'slot', slot, 'record', line)
+redis.call('SETBIT', DONE, slot, 1)
+return { 'stored' }

@@ -1,0 +1,15 @@
+-- Hands a job back to the head of the queue, uncharged.
+local job, fence, token = unpack(ARGV)
+if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'completed' } end
+local claim = named_claim(job, fence, token)
+if claim and claim.state == 'released' then return { 'released' } end
+if not is_live(claim) then return { 'lost' } end
+if is_done(job) then
+  finish(job, claim)
+  return { 'completed' }
+end
+
+end_claim(job, claim, 'released')
+log(job, 'released', claim)
+redis.call('LPUSH', PENDING, job)
+return { 'released' }

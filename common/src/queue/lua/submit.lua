@@ -1,0 +1,19 @@
+-- Creates a sweep, or finds it and makes it active again. A found one keeps its specification and its cut into jobs,
+-- since job numbers are already in use; how long leases are and how often a job is tried follows the newest submission.
+local spec, submission = ARGV[1], ARGV[2]
+local protocol, slots, jobs, samples, job_samples, lease, max_attempts = unpack(ARGV, 3)
+
+local found = redis.call('HMGET', META, 'protocol', 'slots', 'samples', 'state', 'submission')
+if found[1] then
+  if found[1] ~= protocol then return { 'refused', found[1] } end
+  if found[2] ~= slots or found[3] ~= samples then return { 'conflict', found[2] } end
+  redis.call('HSET', META, 'lease', lease, 'max_attempts', max_attempts, 'state', 'active')
+  if found[5] == submission then return { 'created' } end
+  return { 'existing', found[4] }
+end
+
+redis.call('SET', SPEC, spec)
+redis.call('HSET', META, 'state', 'active', 'protocol', protocol, 'slots', slots, 'jobs', jobs, 'samples', samples,
+  'job_samples', job_samples, 'lease', lease, 'max_attempts', max_attempts, 'submission', submission,
+  'planned', 0, 'fence', 0, 'created', now)
+return { 'created' }

@@ -1,0 +1,69 @@
+//! Results leave Redis, by one collector at a time.
+
+use std::time::Duration;
+
+use ddrs_common::queue::{CollectorLock, QueueError};
+
+use crate::support::{Redis, claim, eventually, id, lines, record_all};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn results_come_in_order_and_a_trimmed_one_never_again() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    record_all(&queue, &claim(&queue).await).await;
+    let two = queue.results(None, 2).await.unwrap();
+    assert_eq!(two.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["record 0", "record 1"]);
+    let rest = queue.results(Some(two[1].0), 2).await.unwrap();
+    assert_eq!(rest.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["record 2"]);
+
+    queue.lock_collector("me", MINUTE).await.unwrap();
+    for _ in 0..2 {
+        assert!(queue.trim("me", "host:/out", two[1].0).await.unwrap());
+        assert_eq!(lines(&queue).await, ["record 2"]);
+    }
+    assert_eq!(queue.progress().await.unwrap().uncollected, 1);
+    let CollectorLock::Held { collected_into } = queue.lock_collector("me", MINUTE).await.unwrap() else {
+        panic!("it is mine")
+    };
+    assert_eq!(collected_into.as_deref(), Some("host:/out"));
+}
+
+#[tokio::test]
+async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let held = CollectorLock::Held { collected_into: None };
+    assert_eq!(queue.lock_collector("a", MINUTE).await.unwrap(), held);
+    assert_eq!(queue.lock_collector("a", MINUTE).await.unwrap(), held, "renewed");
+    let CollectorLock::Busy { owner, left } = queue.lock_collector("b", MINUTE).await.unwrap() else {
+        panic!("it is a's")
+    };
+    assert!(owner == "a" && left <= MINUTE && left > MINUTE / 2, "{left:?}");
+    queue.unlock_collector("b").await.unwrap();
+    assert!(matches!(queue.lock_collector("b", MINUTE).await.unwrap(), CollectorLock::Busy { .. }));
+    queue.unlock_collector("a").await.unwrap();
+    assert_eq!(queue.lock_collector("b", Duration::from_millis(50)).await.unwrap(), held);
+    eventually(|| async { (queue.lock_collector("a", MINUTE).await.unwrap() == held).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_was_replaced_trims_nothing() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    record_all(&queue, &claim(&queue).await).await;
+    queue.lock_collector("a", MINUTE).await.unwrap();
+    let read = queue.results(None, 10).await.unwrap();
+    queue.unlock_collector("a").await.unwrap();
+    queue.lock_collector("b", MINUTE).await.unwrap();
+    assert!(!queue.trim("a", "a:/out", read[2].0).await.unwrap());
+    assert_eq!(lines(&queue).await.len(), 3);
+}
+
+#[tokio::test]
+async fn only_sweeps_that_are_there_can_be_locked() {
+    let redis = Redis::start().await;
+    let error = redis.client.sweep(&id(9)).lock_collector("a", MINUTE).await.unwrap_err();
+    assert!(matches!(error, QueueError::NoSweep(_)), "{error}");
+}

@@ -1,0 +1,13 @@
+//! The queue against a real redis-server that the tests start themselves.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod collecting;
+mod latency;
+mod model;
+mod outages;
+mod private_server;
+mod submitting;
+mod working;

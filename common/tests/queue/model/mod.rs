@@ -1,0 +1,211 @@
+//! Random interleavings of everything that can happen to a sweep, run against the scripts and against a model in
+//! memory. After every step the replies, and all that Redis holds, must be what the model says.
+
+mod reference;
+mod snapshot;
+
+use std::time::Duration;
+
+use ddrs_common::domain::SweepId;
+use ddrs_common::queue::{ClaimToken, CollectorLock, Lease, QueueClient, Submission, SweepQueue};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use redis::aio::MultiplexedConnection;
+
+use crate::support::Redis;
+use reference::{JOB_SAMPLES, JOBS, LEASE, MAX_ATTEMPTS, Model};
+use snapshot::Snapshot;
+
+/// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as often as others.
+#[derive(Debug, Clone)]
+enum Step {
+    Claim,
+    ClaimAgain(usize),
+    Record(usize, u64),
+    Complete(usize),
+    Renew(usize),
+    Release(usize),
+    Fail(usize),
+    /// Time passes for one lease.
+    Lapse(usize),
+    Reap(u64),
+    Retry,
+    Cancel,
+    Submit,
+    MarkDone(u64),
+    Reopen(u64),
+    Collect,
+    FlushScripts,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lease = 0..20_usize;
+    let slot = 0..u64::from(JOBS) * JOB_SAMPLES;
+    prop_oneof![
+        8 => Just(Step::Claim),
+        2 => lease.clone().prop_map(Step::ClaimAgain),
+        12 => (lease.clone(), 0..JOB_SAMPLES).prop_map(|(lease, place)| Step::Record(lease, place)),
+        5 => lease.clone().prop_map(Step::Complete),
+        2 => lease.clone().prop_map(Step::Renew),
+        2 => lease.clone().prop_map(Step::Release),
+        2 => lease.clone().prop_map(Step::Fail),
+        5 => lease.prop_map(Step::Lapse),
+        3 => (1..4_u64).prop_map(Step::Reap),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Cancel),
+        2 => Just(Step::Submit),
+        1 => slot.clone().prop_map(Step::MarkDone),
+        1 => slot.prop_map(Step::Reopen),
+        2 => Just(Step::Collect),
+        1 => Just(Step::FlushScripts),
+    ]
+}
+
+/// A sweep in Redis and its model, side by side.
+struct Pair {
+    queue: SweepQueue,
+    raw: MultiplexedConnection,
+    model: Model,
+    leases: Vec<Lease>,
+    ages: u32,
+}
+
+impl Pair {
+    async fn new(client: &QueueClient, raw: MultiplexedConnection, id: SweepId) -> Self {
+        let pair = Self { queue: client.sweep(&id), raw, model: Model::default(), leases: Vec::new(), ages: 0 };
+        pair.queue.submit(&submission()).await.unwrap();
+        pair
+    }
+
+    fn lease(&self, pick: usize) -> Option<Lease> {
+        (!self.leases.is_empty()).then(|| self.leases[pick % self.leases.len()])
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Claim => self.claim(ClaimToken::random()).await,
+            Step::ClaimAgain(pick) => {
+                if let Some(lease) = self.lease(pick) {
+                    self.claim(lease.token).await;
+                }
+            }
+            Step::Reap(limit) => {
+                assert_eq!(self.queue.reap(limit).await.unwrap(), self.model.reap(limit as usize));
+            }
+            Step::Retry => assert_eq!(self.queue.retry().await.unwrap(), self.model.retry()),
+            Step::Cancel => {
+                self.queue.cancel().await.unwrap();
+                self.model.cancelled = true;
+            }
+            Step::Submit => {
+                self.queue.submit(&submission()).await.unwrap();
+                self.model.cancelled = false;
+            }
+            Step::MarkDone(slot) => {
+                self.queue.mark_done(&[slot]).await.unwrap();
+                self.model.mark_done(slot);
+            }
+            Step::Reopen(slot) => assert_eq!(self.queue.reopen(&[slot]).await.unwrap(), self.model.reopen(slot)),
+            Step::Collect => self.collect().await,
+            Step::FlushScripts => redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut self.raw).await.unwrap(),
+            _ => self.work(step).await,
+        }
+    }
+
+    async fn claim(&mut self, token: ClaimToken) {
+        let claim = self.queue.claim("w", token).await.unwrap();
+        assert_eq!(claim, self.model.claim(token));
+        if let ddrs_common::queue::Claim::Job(claimed) = claim {
+            self.leases.push(claimed.lease);
+        }
+    }
+
+    /// What a worker does with a lease.
+    async fn work(&mut self, step: &Step) {
+        let (Step::Record(pick, _)
+        | Step::Complete(pick)
+        | Step::Renew(pick)
+        | Step::Release(pick)
+        | Step::Fail(pick)
+        | Step::Lapse(pick)) = *step
+        else {
+            unreachable!("the others are taken elsewhere")
+        };
+        let Some(lease) = self.lease(pick) else { return };
+        let (queue, model) = (&self.queue, &mut self.model);
+        match *step {
+            Step::Record(_, place) => {
+                let slot = u64::from(lease.job.0) * JOB_SAMPLES + place;
+                let line = format!("{slot} by {}", lease.fence.0);
+                assert_eq!(queue.record(&lease, slot, &line).await.unwrap(), model.record(&lease, slot, line));
+            }
+            Step::Complete(_) => assert_eq!(queue.complete(&lease).await.unwrap(), model.complete(&lease)),
+            Step::Renew(_) => assert_eq!(queue.renew(&lease).await.unwrap(), model.renew(&lease)),
+            Step::Release(_) => assert_eq!(queue.release(&lease).await.unwrap(), model.release(&lease)),
+            Step::Fail(_) => assert_eq!(queue.fail(&lease, "an error").await.unwrap(), model.fail(&lease)),
+            _ => {
+                // Deadlines long past, in the order of lapsing.
+                self.ages += 1;
+                let key = format!("ddrs:{{{}}}:leases", queue.id());
+                let mut command = redis::cmd("ZADD");
+                command.arg(key).arg("XX").arg(self.ages).arg(lease.job.0);
+                command.exec_async(&mut self.raw).await.unwrap();
+                model.lapse(lease.job.0);
+            }
+        }
+    }
+
+    async fn collect(&mut self) {
+        let lock = self.queue.lock_collector("me", Duration::from_secs(60)).await.unwrap();
+        assert!(matches!(lock, CollectorLock::Held { .. }));
+        let results = self.queue.results(None, 1000).await.unwrap();
+        if let Some((last, _)) = results.last() {
+            assert!(self.queue.trim("me", "here", *last).await.unwrap());
+        }
+        assert!(results.into_iter().map(|(_, line)| line).eq(self.model.uncollected.drain(..)));
+    }
+
+    async fn check(&mut self) {
+        let found = Snapshot::take(&mut self.raw, self.queue.id()).await;
+        found.check_invariants();
+        found.check_against(&self.model);
+    }
+}
+
+fn submission() -> Submission<'static> {
+    Submission {
+        spec: "{}",
+        jobs: JOBS,
+        samples: u64::from(JOBS) * JOB_SAMPLES,
+        variants: 1,
+        job_samples: JOB_SAMPLES,
+        lease: LEASE,
+        max_attempts: MAX_ATTEMPTS,
+    }
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let redis = runtime.block_on(Redis::start());
+    let cases = std::cell::Cell::new(0_u64);
+    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
+    let steps = proptest::collection::vec((step(), prop::bool::weighted(0.2)), 1..120);
+    let result = TestRunner::new(config).run(&steps, |steps| {
+        cases.set(cases.get() + 1);
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&cases.get().to_be_bytes());
+        runtime.block_on(async {
+            let mut pair = Pair::new(&redis.client, redis.raw().await, SweepId::from_digest(&digest)).await;
+            for (step, delivered_twice) in &steps {
+                for _ in 0..=u8::from(*delivered_twice) {
+                    pair.take(step).await;
+                    pair.check().await;
+                }
+            }
+            pair.queue.delete().await.unwrap();
+        });
+        Ok(())
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}

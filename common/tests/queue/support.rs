@@ -1,0 +1,95 @@
+//! A Redis for one test, and the steps that most tests begin with.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use ddrs_common::domain::SweepId;
+use ddrs_common::queue::{Claim, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue};
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+/// A server of the test's own, gone at its end.
+pub(crate) struct Redis {
+    pub(crate) client: QueueClient,
+    pub(crate) server: PrivateServer,
+    pub(crate) dir: TempDir,
+}
+
+impl Redis {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = PrivateServer::start(dir.path()).await.unwrap();
+        let client = QueueClient::connect(&server.url()).await.unwrap();
+        Self { client, server, dir }
+    }
+
+    /// A connection that the queue knows nothing of.
+    pub(crate) async fn raw(&self) -> MultiplexedConnection {
+        redis::Client::open(self.server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// A sweep of `jobs` jobs of three samples, submitted.
+    pub(crate) async fn sweep(&self, jobs: u32) -> SweepQueue {
+        let queue = self.client.sweep(&id(1));
+        queue.submit(&three_samples_each(jobs)).await.unwrap();
+        queue
+    }
+
+    /// Puts the deadline of a lease into the past.
+    pub(crate) async fn let_lapse(&self, claimed: &Claimed, queue: &SweepQueue) {
+        let leases = format!("ddrs:{{{}}}:leases", queue.id());
+        let mut command = redis::cmd("ZADD");
+        command.arg(leases).arg("XX").arg("CH").arg(1).arg(claimed.lease.job.0);
+        assert_eq!(command.query_async::<u32>(&mut self.raw().await).await, Ok(1));
+    }
+}
+
+/// The sweep with this number.
+pub(crate) fn id(number: u8) -> SweepId {
+    SweepId::from_digest(&[number; 32])
+}
+
+pub(crate) fn three_samples_each(jobs: u32) -> Submission<'static> {
+    Submission {
+        spec: "{}",
+        jobs,
+        samples: u64::from(jobs) * 3,
+        variants: 1,
+        job_samples: 3,
+        lease: Duration::from_secs(60),
+        max_attempts: 2,
+    }
+}
+
+/// Claims, demanding a job.
+pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
+    match queue.claim("w", ClaimToken::random()).await.unwrap() {
+        Claim::Job(claimed) => claimed,
+        other => panic!("no job but {other:?}"),
+    }
+}
+
+/// Records every sample of a job that is not done.
+pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
+    for place in (0..claimed.samples).filter(|place| !claimed.done.contains(place)) {
+        let slot = claimed.first_slot + place;
+        queue.record(&claimed.lease, slot, &format!("record {slot}")).await.unwrap();
+    }
+}
+
+/// All records in the stream, in order.
+pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
+    queue.results(None, 1_000_000).await.unwrap().into_iter().map(|(_, line)| line).collect()
+}
+
+/// Looks again and again until `look` finds something.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it did not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,365 @@
+//! Claim, record, complete, renew, release, fail, reap.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ddrs_common::domain::JobId;
+use ddrs_common::queue::{
+    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL, QueueError, RecordReply,
+    ReleaseReply, RenewReply, Submission, SweepQueue,
+};
+
+use crate::support::{Redis, claim, eventually, id, lines, record_all, three_samples_each};
+
+async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
+    let before = (lines(queue).await, queue.progress().await.unwrap());
+    assert_eq!(queue.record(&old.lease, old.first_slot, "late").await.unwrap(), RecordReply::Lost);
+    assert_eq!(queue.renew(&old.lease).await.unwrap(), RenewReply::Lost);
+    assert_eq!(queue.complete(&old.lease).await.unwrap(), CompleteReply::Lost);
+    assert_eq!(queue.release(&old.lease).await.unwrap(), ReleaseReply::Lost);
+    assert_eq!(queue.fail(&old.lease, "late").await.unwrap(), FailReply::Lost);
+    assert_eq!((lines(queue).await, queue.progress().await.unwrap()), before);
+}
+
+#[tokio::test]
+async fn a_job_is_claimed_recorded_and_completed() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let claimed = claim(&queue).await;
+    assert_eq!((claimed.lease.job, claimed.attempt, claimed.lasts), (JobId(0), 1, Duration::from_secs(60)));
+    assert_eq!((claimed.first_slot, claimed.samples, claimed.done.as_slice()), (0, 3, [].as_slice()));
+    record_all(&queue, &claimed).await;
+    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.done, progress.slots, progress.uncollected), (3, 6, 3));
+    assert_eq!((progress.pending, progress.leased, progress.dead, progress.completed), (1, 0, 0, 1));
+    assert_eq!(queue.job_status(JobId(0)).await.unwrap().state, JobState::Completed);
+    assert_eq!(lines(&queue).await, ["record 0", "record 1", "record 2"]);
+}
+
+#[tokio::test]
+async fn the_queue_is_finished_when_nothing_waits_and_nothing_is_in_flight() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    assert_eq!(queue.claim("other", ClaimToken::random()).await.unwrap(), Claim::Empty);
+    record_all(&queue, &claimed).await;
+    queue.complete(&claimed.lease).await.unwrap();
+    assert_eq!(queue.claim("other", ClaimToken::random()).await.unwrap(), Claim::Finished);
+}
+
+#[tokio::test]
+async fn a_repeated_claim_gives_the_same_job_until_its_lease_ends() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let token = ClaimToken::random();
+    let first = queue.claim("w", token).await.unwrap();
+    assert_eq!(queue.claim("w", token).await.unwrap(), first);
+    assert_eq!(queue.progress().await.unwrap().leased, 1);
+    let Claim::Job(claimed) = first else { panic!("{first:?}") };
+    queue.release(&claimed.lease).await.unwrap();
+    let Claim::Job(again) = queue.claim("w", token).await.unwrap() else { panic!("no job") };
+    assert!(again.lease.fence > claimed.lease.fence);
+}
+
+#[tokio::test]
+async fn a_repeated_record_is_stored_once() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    assert_eq!(queue.record(&claimed.lease, 1, "one").await.unwrap(), RecordReply::Stored);
+    assert_eq!(queue.record(&claimed.lease, 1, "one").await.unwrap(), RecordReply::Duplicate);
+    assert_eq!(lines(&queue).await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_record_of_another_jobs_sample_is_refused() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let claimed = claim(&queue).await;
+    let refused = queue.record(&claimed.lease, 3, "not mine").await.unwrap_err();
+    assert!(refused.to_string().contains("job 0 has no slot 3"), "{refused}");
+    assert!(lines(&queue).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_incomplete_job_names_what_is_missing_and_stays_leased() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    queue.record(&claimed.lease, 1, "one").await.unwrap();
+    let reply = queue.complete(&claimed.lease).await.unwrap();
+    assert_eq!(reply, CompleteReply::Incomplete { missing: vec![0, 2] });
+    assert_eq!(queue.renew(&claimed.lease).await.unwrap(), RenewReply::Renewed);
+}
+
+#[tokio::test]
+async fn completing_twice_is_harmless() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    record_all(&queue, &claimed).await;
+    queue.complete(&claimed.lease).await.unwrap();
+    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::AlreadyCompleted);
+    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Completed);
+    assert_eq!(queue.fail(&claimed.lease, "late").await.unwrap(), FailReply::Completed);
+    assert_eq!(queue.record(&claimed.lease, 0, "late").await.unwrap(), RecordReply::Lost);
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.completed, progress.pending, progress.errors), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_released_job_is_next_and_costs_no_attempt() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(3).await;
+    let claimed = claim(&queue).await;
+    queue.record(&claimed.lease, 1, "one").await.unwrap();
+    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Released);
+    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Released);
+    assert_eq!(queue.progress().await.unwrap().pending, 3);
+
+    let again = claim(&queue).await;
+    assert_eq!((again.lease.job, again.attempt, again.done.as_slice()), (JobId(0), 1, [1].as_slice()));
+    expect_lost(&queue, &claimed).await;
+}
+
+#[tokio::test]
+async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let first = claim(&queue).await;
+    assert_eq!(queue.fail(&first.lease, "no such file").await.unwrap(), FailReply::Requeued);
+    assert_eq!(queue.fail(&first.lease, "no such file").await.unwrap(), FailReply::Requeued);
+    let other = claim(&queue).await;
+    assert_eq!(other.lease.job, JobId(1));
+
+    let second = claim(&queue).await;
+    assert_eq!((second.lease.job, second.attempt), (JobId(0), 2));
+    expect_lost(&queue, &first).await;
+    queue.record(&second.lease, 0, "zero").await.unwrap();
+    assert_eq!(queue.fail(&second.lease, "out of memory").await.unwrap(), FailReply::Dead);
+    assert_eq!(queue.fail(&second.lease, "out of memory").await.unwrap(), FailReply::Dead);
+    let dead = queue.dead().await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].job, dead[0].reason.as_str(), dead[0].worker.as_str()), (JobId(0), "out of memory", "w"));
+    assert_eq!((dead[0].errors, dead[0].crashes, dead[0].missing, dead[0].next_slot), (2, 0, 2, 1));
+    assert_eq!(queue.job_status(JobId(0)).await.unwrap().state, JobState::Dead(dead[0].clone()));
+    let kinds: Vec<_> = queue.trail(JobId(0)).await.unwrap().iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Failed, EventKind::Failed, EventKind::Dead]);
+}
+
+#[tokio::test]
+async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
+    let redis = Redis::start().await;
+    let queue = redis.client.sweep(&id(1));
+    let lease = Duration::from_millis(60);
+    queue.submit(&Submission { lease, ..three_samples_each(1) }).await.unwrap();
+    let silent = claim(&queue).await;
+    queue.record(&silent.lease, 0, "zero").await.unwrap();
+    // Nobody reaps but the one who claims.
+    let next = eventually(|| async {
+        match queue.claim("next", ClaimToken::random()).await.unwrap() {
+            Claim::Job(claimed) => Some(claimed),
+            Claim::Empty => None,
+            other => panic!("{other:?}"),
+        }
+    });
+    let next = next.await;
+    assert_eq!((next.lease.job, next.attempt, next.done.as_slice()), (JobId(0), 2, [0].as_slice()));
+    expect_lost(&queue, &silent).await;
+    let trail = queue.trail(JobId(0)).await.unwrap();
+    assert_eq!((trail.len(), trail[0].kind, trail[0].worker.as_str()), (1, EventKind::Lapsed, "w"));
+    assert!(trail[0].since < trail[0].at);
+}
+
+#[tokio::test]
+async fn a_renewed_lease_outlives_its_first_deadline() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let kept = claim(&queue).await;
+    redis.let_lapse(&kept, &queue).await;
+    assert_eq!(queue.renew(&kept.lease).await.unwrap(), RenewReply::Renewed, "nobody has taken it yet");
+    assert_eq!(queue.reap(10).await.unwrap(), 0);
+    redis.let_lapse(&kept, &queue).await;
+    assert_eq!(queue.record(&kept.lease, 0, "zero").await.unwrap(), RecordReply::Stored);
+    assert_eq!(queue.reap(10).await.unwrap(), 0, "storing a record renews");
+}
+
+#[tokio::test]
+async fn a_job_that_loses_every_worker_dies_and_says_so() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    for attempt in 1..=2 {
+        let claimed = claim(&queue).await;
+        assert_eq!(claimed.attempt, attempt);
+        redis.let_lapse(&claimed, &queue).await;
+        assert_eq!(queue.reap(10).await.unwrap(), 1);
+        assert_eq!(queue.reap(10).await.unwrap(), 0);
+    }
+    let dead = queue.dead().await.unwrap();
+    assert_eq!((dead[0].crashes, dead[0].errors, dead[0].next_slot), (2, 0, 0));
+    assert_eq!(dead[0].reason, "its worker was lost; the last was w");
+    assert_eq!(queue.claim("w", ClaimToken::random()).await.unwrap(), Claim::Finished);
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.crashes, progress.errors, progress.dead), (2, 0, 1));
+}
+
+#[tokio::test]
+async fn crashes_and_errors_are_counted_apart() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let lost = claim(&queue).await;
+    redis.let_lapse(&lost, &queue).await;
+    queue.reap(10).await.unwrap();
+    let failed = claim(&queue).await;
+    assert_eq!(queue.fail(&failed.lease, "an error").await.unwrap(), FailReply::Requeued, "one of each is not two");
+    assert_eq!(claim(&queue).await.attempt, 3);
+}
+
+#[tokio::test]
+async fn a_job_whose_worker_is_lost_after_the_last_record_is_completed() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    record_all(&queue, &claimed).await;
+    redis.let_lapse(&claimed, &queue).await;
+    assert_eq!(queue.reap(10).await.unwrap(), 1);
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.completed, progress.pending, progress.crashes), (1, 0, 0));
+    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::AlreadyCompleted);
+}
+
+#[tokio::test]
+async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(250).await;
+    let mut claimed = Vec::new();
+    for _ in 0..250 {
+        claimed.push(claim(&queue).await);
+    }
+    for claimed in &claimed {
+        redis.let_lapse(claimed, &queue).await;
+    }
+    for expected in [100, 100, 50, 0] {
+        assert_eq!(queue.reap(100).await.unwrap(), expected);
+    }
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.leased, progress.pending, progress.crashes), (0, 250, 250));
+}
+
+#[tokio::test]
+async fn a_dead_job_comes_back_with_all_its_attempts() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    for _ in 0..2 {
+        queue.fail(&claim(&queue).await.lease, "broken").await.unwrap();
+    }
+    assert_eq!(queue.retry().await.unwrap(), 1);
+    assert_eq!(queue.retry().await.unwrap(), 0);
+    assert!(queue.dead().await.unwrap().is_empty());
+    let claimed = claim(&queue).await;
+    assert_eq!(claimed.attempt, 1);
+    assert_eq!(queue.fail(&claimed.lease, "broken").await.unwrap(), FailReply::Requeued);
+}
+
+#[tokio::test]
+async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let claimed = claim(&queue).await;
+    queue.cancel().await.unwrap();
+    queue.cancel().await.unwrap();
+    assert_eq!(queue.claim("w", ClaimToken::random()).await.unwrap(), Claim::Cancelled);
+    record_all(&queue, &claimed).await;
+    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+    queue.retry().await.unwrap();
+    assert_eq!(claim(&queue).await.lease.job, JobId(1));
+}
+
+#[tokio::test]
+async fn a_worker_of_another_version_is_refused() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let meta = format!("ddrs:{{{}}}:meta", queue.id());
+    let mut raw = redis.raw().await;
+    let _: u32 = redis::cmd("HSET").arg(meta).arg("protocol").arg(PROTOCOL + 1).query_async(&mut raw).await.unwrap();
+    let claim = queue.claim("w", ClaimToken::random()).await.unwrap();
+    assert_eq!(claim, Claim::Refused { theirs: PROTOCOL + 1, ours: PROTOCOL });
+    let refused = queue.submit(&three_samples_each(1)).await.unwrap_err().to_string();
+    assert!(refused.contains("protocol 2") && refused.contains("speaks 1"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_not_there_is_named() {
+    let redis = Redis::start().await;
+    let queue = redis.client.sweep(&id(7));
+    for error in [
+        queue.claim("w", ClaimToken::random()).await.unwrap_err(),
+        queue.progress().await.unwrap_err(),
+        queue.reap(1).await.unwrap_err(),
+        queue.retry().await.unwrap_err(),
+        queue.cancel().await.unwrap_err(),
+        queue.mark_done(&[1]).await.unwrap_err(),
+        queue.job_status(JobId(0)).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error, QueueError::NoSweep(sweep) if *sweep == id(7)), "{error}");
+    }
+    assert_eq!(queue.spec().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_successor() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let old = claim(&queue).await;
+    queue.delete().await.unwrap();
+    assert!(redis.client.sweeps().await.unwrap().is_empty());
+    assert_eq!(queue.record(&old.lease, 0, "late").await.unwrap(), RecordReply::Lost);
+    assert_eq!(redis::cmd("DBSIZE").query_async(&mut redis.raw().await).await, Ok(0));
+
+    queue.submit(&three_samples_each(1)).await.unwrap();
+    let new = claim(&queue).await;
+    assert_eq!((new.lease.job, new.lease.fence), (old.lease.job, old.lease.fence), "the count starts again");
+    expect_lost(&queue, &old).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_workers_never_get_the_same_job() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(200).await;
+    let work = |name: String| {
+        let queue = queue.clone();
+        async move {
+            let mut jobs = Vec::new();
+            while let Claim::Job(claimed) = queue.claim(&name, ClaimToken::random()).await.unwrap() {
+                record_all(&queue, &claimed).await;
+                assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+                jobs.push(claimed.lease.job);
+            }
+            jobs
+        }
+    };
+    let workers: Vec<_> = (0..8).map(|number| tokio::spawn(work(format!("w{number}")))).collect();
+    let mut jobs = Vec::new();
+    for worker in workers {
+        jobs.extend(worker.await.unwrap());
+    }
+    assert_eq!((jobs.len(), jobs.iter().collect::<HashSet<_>>().len()), (200, 200));
+    assert_eq!(lines(&queue).await.iter().collect::<HashSet<_>>().len(), 600);
+}
+
+#[tokio::test]
+async fn status_tells_who_works_on_what() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let claimed = claim(&queue).await;
+    queue.claim("idle", ClaimToken::random()).await.unwrap();
+    let mut seen: Vec<_> = queue.workers().await.unwrap().into_iter().map(|worker| (worker.name, worker.job)).collect();
+    seen.sort();
+    assert_eq!(seen, [("idle".to_owned(), None), ("w".to_owned(), Some(JobId(0)))]);
+    let JobState::Leased { worker, left, .. } = queue.job_status(claimed.lease.job).await.unwrap().state else {
+        panic!("it is leased")
+    };
+    assert!(worker == "w" && left <= Duration::from_secs(60) && left > Duration::from_secs(30), "{left:?}");
+}
