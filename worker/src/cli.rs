@@ -73,6 +73,7 @@ pub struct RunArgs {
     /// Where Redis is: redis://HOST:PORT/DB or unix:///PATH
     #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
     pub redis: String,
+    /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Take jobs of this sweep only; may be given again
@@ -103,6 +104,7 @@ pub struct CertifyArgs {
     /// The variant, MODEL/CHOICE/SIGMA [default: every variant, a record each]
     #[arg(long)]
     pub variant: Option<String>,
+    /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -125,6 +127,7 @@ pub struct BenchArgs {
     /// Samples to certify
     #[arg(long, default_value_t = 4)]
     pub samples: u64,
+    /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
     /// How the output is written

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, stdin};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends when this process should. SIGUSR1 is what Slurm sends before a time limit.
-pub async fn told_to_stop(with_stdin: bool) -> &'static str {
+pub(super) async fn told_to_stop(with_stdin: bool) -> &'static str {
     tokio::select! {
         () = signalled(SignalKind::terminate()) => "SIGTERM",
         () = signalled(SignalKind::interrupt()) => "SIGINT",
