@@ -1,6 +1,4 @@
-//! `records.jsonl`: one record a line, and a file that survives whoever writes it.
-//!
-//! The line is a contract with other people's scripts, so it is a type of its own: [`RecordLine`]. The domain's
+//! The line: a contract with other people's scripts, so it is a type of its own, [`RecordLine`]. The domain's
 //! [`Record`] is built from it and written as it, never serialised by accident.
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +26,8 @@ pub struct RecordLine {
 #[serde(untagged)]
 enum ResultFields {
     Certificate {
+        // Without this a line that lacks the field would read as an abstention.
+        #[serde(deserialize_with = "Option::deserialize")]
         prediction: Option<u32>,
         radius: f64,
         sigma: f64,
@@ -86,9 +86,10 @@ impl TryFrom<RecordLine> for Record {
         let result = match line.result {
             ResultFields::Failure { error } => Err(error),
             ResultFields::Certificate { prediction, radius, sigma, sigma0, n0, n, count, p_lower, alpha } => {
-                let outcome = match prediction {
-                    Some(class) => Outcome::Certified { class: Class(class), radius: Radius::new(radius)? },
-                    None => Outcome::Abstained,
+                let outcome = match (prediction, Radius::new(radius)?) {
+                    (Some(class), radius) => Outcome::Certified { class: Class(class), radius },
+                    (None, Radius::ZERO) => Outcome::Abstained,
+                    (None, radius) => return Err(InvalidValue(format!("an abstention has radius {radius}"))),
                 };
                 if count > n {
                     return Err(InvalidValue(format!("count {count} is more than n {n}")));
@@ -105,6 +106,9 @@ impl TryFrom<RecordLine> for Record {
                 })
             }
         };
+        if !(line.seconds.is_finite() && line.seconds >= 0.0) {
+            return Err(InvalidValue(format!("seconds must be a finite number, 0 or more, not {}", line.seconds)));
+        }
         Ok(Self {
             variant: VariantName::new(line.variant),
             index: SampleIndex(line.index),
@@ -129,8 +133,8 @@ pub fn to_line(record: &Record) -> String {
 /// Reads one line.
 ///
 /// # Errors
-/// When the line is no JSON, lacks a field, or holds a value out of range.
+/// When the line is no JSON, lacks a field, holds a value out of range, or contradicts itself.
 pub fn from_line(line: &str) -> Result<Record, InvalidValue> {
-    let line: RecordLine = serde_json::from_str(line).map_err(|e| InvalidValue(format!("not a record: {e}")))?;
+    let line: RecordLine = serde_json::from_str(line).map_err(|e| InvalidValue(format!("no record: {e}")))?;
     line.try_into()
 }
