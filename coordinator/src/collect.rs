@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, SweepQueue};
-use ddrs_common::record_file::{self, RecordFile};
+use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
 use ddrs_common::spec::Sweep;
 use tracing::warn;
 
@@ -61,11 +61,14 @@ impl Collector {
     /// # Errors
     /// When the file cannot be read, belongs to a program that still runs, or has records of another sweep.
     pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
-        let (file, opened) = RecordFile::open(path)?;
+        let Opened { file, records, repair } = RecordFile::open(path)?;
+        if let Some(Repair::Removed(bytes)) = repair {
+            warn!("{}: the last line was torn; its {bytes} bytes are cut off, and the sample is certified again", path.display());
+        }
         let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
         let (plan, owner) = (plan.clone(), owner(path)?);
         let mut collector = Self { file, owner, slots: HashSet::new(), plan, variants, tally: Tally::default() };
-        for record in opened.records {
+        for record in records {
             let slot = collector.slot(&record).with_context(|| {
                 format!("{}: {} {} is no sample of this sweep", path.display(), record.variant, record.index)
             })?;

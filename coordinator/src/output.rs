@@ -23,9 +23,3 @@ pub fn print(text: &str) -> Result<()> {
 pub fn print_json(value: &serde_json::Value) -> Result<()> {
     print(&format!("{value:#}\n"))
 }
-
-/// Text from elsewhere (a file, Redis) without what a terminal would obey.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}

@@ -1,7 +1,7 @@
 //! From a run folder to its tables: records are read, Algorithm 2 is applied where the specification asks for it, and
 //! the rows are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use ddrs_common::data::Dataset;
@@ -10,8 +10,10 @@ use ddrs_common::record_file;
 use ddrs_common::spec::{Sweep, Variant};
 use tracing::warn;
 
-use crate::aggregate::{Entry, Radii, Row, Settings, Table, Verdict, row};
-use crate::memory;
+use crate::aggregate::{Entry, Radii, Settings, Table, Verdict, row};
+use crate::log_file::Line;
+use crate::memory::{self, Point};
+use crate::report::{self, VariantLog};
 use crate::run_dir::{Manifest, RunDir, now};
 
 /// The samples of a run: what tables are counted from.
@@ -82,7 +84,7 @@ impl Samples {
             alpha: Some(certify.alpha),
             seed: Some(self.sweep.seed),
             sigma0: Some(variant.sigma0),
-            precision: Some(self.sweep.models[variant.model].precision.to_string()),
+            precision: Some(self.sweep.models[variant.model].precision.as_str().to_owned()),
             expected: Some(expected),
         }
     }
@@ -115,7 +117,7 @@ fn resolve(group: &Group, dataset: &Dataset) -> Result<Vec<Entry>> {
         })
         .collect();
     let indices: Vec<SampleIndex> = group.entries.iter().map(|entry| entry.index).collect();
-    let resolved = memory::resolve(&outcomes, &memory::Images::new(dataset, &indices))?;
+    let resolved = memory::resolve(&outcomes, |place| Ok(Point::from(dataset.image(indices[place])?)))?;
     let with = |(entry, outcome): (&Entry, Outcome)| match entry.verdict {
         Verdict::Failed => *entry,
         _ => Entry { verdict: outcome.into(), ..*entry },
@@ -138,13 +140,51 @@ pub fn radii(sweep: &Sweep) -> Result<Radii> {
 pub fn write_reports(dir: &RunDir) -> Result<()> {
     let samples = Samples::read(dir)?;
     let table = samples.table(&radii(&samples.sweep)?)?;
-    let mut manifest = samples.manifest.clone();
-    let records = || samples.groups.iter().flat_map(|group| &group.records);
-    manifest.machines = records().map(|record| format!("{} ({})", record.worker, record.device)).collect::<BTreeSet<_>>().into_iter().collect();
-    manifest.sample_seconds = records().map(|record| record.seconds).sum();
-    if table.rows.iter().all(|row| row.missing == 0) {
-        manifest.finished.get_or_insert_with(now);
-    }
+    let manifest = samples.brought_up_to_date(&table);
     dir.write_manifest(&manifest)?;
-    todo_write_all(dir, &table, &samples)
+    report::write_all(&dir.report(), &table, &facts(&manifest), &samples.logs())
+}
+
+impl Samples {
+    fn brought_up_to_date(&self, table: &Table) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        let records = || self.groups.iter().flat_map(|group| &group.records);
+        let machines: BTreeSet<String> = records().map(|r| format!("{} ({})", r.worker, r.device)).collect();
+        manifest.machines = machines.into_iter().collect();
+        manifest.sample_seconds = records().map(|record| record.seconds).sum();
+        if table.rows.iter().all(|row| row.missing == 0) {
+            manifest.finished.get_or_insert_with(now);
+        }
+        manifest
+    }
+
+    /// A log for each row of the table.
+    fn logs(&self) -> Vec<VariantLog> {
+        let log = |group: &Group, entries: &[Entry], memory| VariantLog {
+            variant: group.variant.name.clone(),
+            memory,
+            lines: group.records.iter().zip(entries).map(|(record, &entry)| Line::new(record, entry)).collect(),
+        };
+        let mut logs = Vec::new();
+        for group in &self.groups {
+            logs.push(log(group, &group.entries, false));
+            logs.extend(group.resolved.iter().map(|entries| log(group, entries, true)));
+        }
+        logs
+    }
+}
+
+/// What the page says of a run beside its table.
+fn facts(manifest: &Manifest) -> Vec<(String, String)> {
+    let sweep = &manifest.sweep;
+    let facts = [
+        ("sweep", sweep.id.to_string()),
+        ("specification", sweep.spec_file.clone()),
+        ("data, SHA-256", sweep.data_digest.clone()),
+        ("models, SHA-256", sweep.model_digests.join(", ")),
+        ("ddrs", manifest.version.clone()),
+        ("machines", manifest.machines.join(", ")),
+        ("time on samples", format!("{:.0} s", manifest.sample_seconds)),
+    ];
+    facts.map(|(name, value)| (name.to_owned(), value)).into()
 }

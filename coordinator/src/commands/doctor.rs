@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
-use crate::output::{plain, print, print_json};
+use crate::output::{print, print_json};
+use crate::report::plain;
 use crate::prepare::prepare;
 use crate::run::worker_program;
 

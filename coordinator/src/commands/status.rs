@@ -13,7 +13,8 @@ use tokio::time::sleep;
 use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::Exit;
-use crate::output::{plain, print, print_json};
+use crate::output::{print, print_json};
+use crate::report::plain;
 use crate::progress::{duration_text, rate_text};
 
 /// How often `--watch` looks again.

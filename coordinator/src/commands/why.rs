@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
-use crate::output::{plain, print, print_json};
+use crate::output::{print, print_json};
+use crate::report::plain;
 use crate::progress::duration_text;
 use crate::run_dir::{RunDir, now};
 
