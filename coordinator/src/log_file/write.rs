@@ -43,7 +43,7 @@ mod tests {
     fn time_is_hours_minutes_seconds_and_microseconds() {
         assert_eq!(clock(0.0), "0:00:00.000000");
         assert_eq!(clock(152.717_239), "0:02:32.717239");
-        assert_eq!(clock(3599.999_999_9), "1:00:00.000000");
+        assert_eq!(clock(3_599.999_999_9), "1:00:00.000000");
         assert_eq!(clock(360_000.5), "100:00:00.500000");
         assert_eq!(clock(f64::NAN), "0:00:00.000000");
         assert_eq!(clock(-1.0), "0:00:00.000000");

@@ -1,0 +1,111 @@
+//! Text of others in the formats of reports: what would be markup or a control sequence becomes harmless.
+
+/// Text for a terminal: control characters, those that turn or hide text, and line breaks become U+FFFD.
+///
+/// The other formats start from this too.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character does something other than being seen.
+pub(super) fn steers(c: char) -> bool {
+    let hidden = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || hidden
+}
+
+/// Text between tags or in a quoted attribute of HTML or SVG.
+pub(super) fn markup(text: &str) -> String {
+    let mut out = String::new();
+    for c in plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text in a cell or a list item of Markdown. HTML is escaped too, for Markdown passes it through.
+pub(super) fn markdown(text: &str) -> String {
+    let mut out = String::new();
+    for c in plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text in a paragraph of LaTeX.
+pub(super) fn latex(text: &str) -> String {
+    let mut out = String::new();
+    for c in plain(text).chars() {
+        match c {
+            '\\' => out.push_str("\\textbackslash{}"),
+            '{' | '}' | '$' | '&' | '#' | '%' | '_' => out.extend(['\\', c]),
+            '^' => out.push_str("\\textasciicircum{}"),
+            '~' => out.push_str("\\textasciitilde{}"),
+            '<' => out.push_str("\\textless{}"),
+            '>' => out.push_str("\\textgreater{}"),
+            '|' => out.push_str("\\textbar{}"),
+            '"' => out.push_str("\\symbol{34}"),
+            '≥' => out.push_str("$\\geq$"),
+            '\u{fffd}' => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A field of CSV: quoted where it must be, and never a formula when a spreadsheet opens it.
+pub(super) fn csv(text: &str) -> String {
+    let text = plain(text);
+    let formula = text.trim_start().starts_with(['=', '+', '-', '@']);
+    let text = if formula { format!("'{text}") } else { text };
+    if text.contains(['"', ',', '\'', ' ']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\u{9b}c\r\nd\u{202e}e\tf"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}d\u{fffd}e\u{fffd}f"
+        );
+        assert_eq!(plain("r20/fixed/0.25 é 模型"), "r20/fixed/0.25 é 模型");
+    }
+
+    #[test]
+    fn nothing_is_markup() {
+        assert_eq!(markup("<script>\"'&\u{0}"), "&lt;script&gt;&quot;&#39;&amp;\u{fffd}");
+        assert_eq!(markdown("a|b <i> [x](y) `c` \\|"), "a\\|b &lt;i&gt; \\[x\\](y) \\`c\\` \\\\\\|");
+        assert_eq!(
+            latex("\\input{/etc/passwd}%$x_1^2~"),
+            "\\textbackslash{}input\\{/etc/passwd\\}\\%\\$x\\_1\\textasciicircum{}2\\textasciitilde{}"
+        );
+        assert_eq!(latex("\u{1b}"), "?");
+    }
+
+    #[test]
+    fn a_field_of_csv_is_one_field_and_no_formula() {
+        assert_eq!(csv("r20/fixed/0.25"), "r20/fixed/0.25");
+        assert_eq!(csv("a,\"b\"\nc"), "\"a,\"\"b\"\"\u{fffd}c\"");
+        for formula in ["=1+1", "+1", "-1", "@x", " =1"] {
+            assert!(csv(formula).starts_with("\"'"), "{formula}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The contract with other programs: every number in full, unknown settings as `null`.
+
+use ddrs_common::domain::{Alpha, Sigma};
+use serde::Serialize;
+
+use super::escape::steers;
+use crate::aggregate::{IndexSet, Row, Table};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    title: &'a str,
+    rows: Vec<ReportRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportRow<'a> {
+    variant: &'a str,
+    memory: bool,
+    samples: u64,
+    radii: &'a [f64],
+    certified: &'a [u64],
+    certified_accuracy: Vec<f64>,
+    average_certified_radius: f64,
+    abstained: u64,
+    correct: u64,
+    certified_wrong: u64,
+    failed: u64,
+    missing: u64,
+    indices: Indices,
+    n0: Option<u64>,
+    n: Option<u64>,
+    alpha: Option<f64>,
+    seed: Option<u64>,
+    sigma0: Option<f64>,
+    precision: Option<&'a str>,
+}
+
+/// `step` is `null` where the distances between neighbours differ.
+#[derive(Serialize)]
+struct Indices {
+    first: Option<u64>,
+    last: Option<u64>,
+    step: Option<u64>,
+    description: String,
+}
+
+pub(super) fn json(table: &Table) -> String {
+    let rows = table.rows.iter().map(|row| report_row(row, table.radii.as_slice())).collect();
+    let report = Report { title: &table.title, rows };
+    // Plain fields and finite numbers always serialise.
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    visible(&text)
+}
+
+fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
+    let settings = &row.settings;
+    ReportRow {
+        variant: &row.variant,
+        memory: row.memory,
+        samples: row.samples,
+        radii,
+        certified: &row.certified,
+        certified_accuracy: row.certified_accuracy(),
+        average_certified_radius: row.average_certified_radius,
+        abstained: row.abstained,
+        correct: row.correct,
+        certified_wrong: row.certified_wrong,
+        failed: row.failed,
+        missing: row.missing,
+        indices: indices(row.indices),
+        n0: settings.n0,
+        n: settings.n,
+        alpha: settings.alpha.map(Alpha::get),
+        seed: settings.seed,
+        sigma0: settings.sigma0.map(Sigma::get),
+        precision: settings.precision.as_deref(),
+    }
+}
+
+fn indices(set: IndexSet) -> Indices {
+    let (first, last, step) = match set {
+        IndexSet::Empty => (None, None, None),
+        IndexSet::Regular { first, step, count } => (Some(first), Some(first + (count - 1) * step), Some(step)),
+        IndexSet::Irregular { first, last, .. } => (Some(first), Some(last), None),
+    };
+    Indices { first, last, step, description: set.to_string() }
+}
+
+/// Writes as `\uXXXX` what would steer a terminal and JSON leaves as it is. Such characters stand in strings only,
+/// so the document's meaning stays the same.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if c != '\n' && steers(c) {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,60 @@
+//! Numbers for reading: cut after some digits, never rounded up.
+
+/// A share in per cent with one decimal, cut: 1996 of 2000 are 99.8, 1999 of 2000 are 99.9, and only all are 100.0.
+#[must_use]
+pub fn percent(count: u64, of: u64) -> String {
+    let tenths = u128::from(count) * 1000 / u128::from(of.max(1));
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// The shortest decimal that names `number`, cut to `digits` after the point: 1.996 is 1.99.
+#[must_use]
+pub fn cut(number: f64, digits: usize) -> String {
+    let decimal = number.to_string();
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let kept: String = fraction.chars().chain(std::iter::repeat('0')).take(digits).collect();
+    format!("{whole}.{kept}")
+}
+
+/// Radii for headings: as many decimals as tell them exactly, from two to six.
+pub(super) fn headings(radii: &[f64]) -> Vec<String> {
+    let decimals = |radius: &f64| radius.to_string().split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let digits = radii.iter().map(decimals).max().unwrap_or(0).clamp(2, 6);
+    radii.iter().map(|&radius| cut(radius, digits)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_shown_larger_than_it_is() {
+        for (number, digits, expected) in [
+            (1.996, 2, "1.99"),
+            (1.996, 3, "1.996"),
+            (0.999_999_999_999_999_9, 3, "0.999"),
+            (0.0, 2, "0.00"),
+            (12.0, 3, "12.000"),
+            (1e-12, 3, "0.000"),
+            (0.525_053_184_4, 3, "0.525"),
+        ] {
+            assert_eq!(cut(number, digits), expected);
+        }
+    }
+
+    #[test]
+    fn a_share_is_cut_to_tenths_of_a_per_cent() {
+        for (count, of, expected) in
+            [(2, 3, "66.6"), (1999, 2000, "99.9"), (3, 3, "100.0"), (0, 0, "0.0"), (u64::MAX - 1, u64::MAX, "99.9")]
+        {
+            assert_eq!(percent(count, of), expected);
+        }
+    }
+
+    #[test]
+    fn headings_tell_radii_exactly_where_six_decimals_do() {
+        assert_eq!(headings(&[0.0, 0.5, 1.0]), ["0.00", "0.50", "1.00"]);
+        assert_eq!(headings(&[0.0, 0.125]), ["0.000", "0.125"]);
+        assert_eq!(headings(&[0.0, 2.0 / 3.0]), ["0.000000", "0.666666"]);
+    }
+}
