@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use ddrs_common::certify::{Certifier, Step};
 use ddrs_common::data::Image;
 use ddrs_common::domain::{Certification, Choice, Phase, SampleIndex, Sigma};
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use tch::{Kind, TchError, Tensor};
 
 use super::{Engine, Network};
+use crate::model::brief;
 use crate::noise::{ChunkKey, NoiseSource};
 use crate::sigma::ascend;
 
@@ -49,7 +50,7 @@ enum Trouble {
 
 impl From<TchError> for Trouble {
     fn from(error: TchError) -> Self {
-        Self::Job(anyhow!("torch: {error}"))
+        Self::Job(brief(error))
     }
 }
 
@@ -92,7 +93,8 @@ impl Engine {
         }
         let task = Task { engine: self, network, sweep, variant, stop };
         let group = if self.device.is_cuda() { GPU_GROUP } else { CPU_GROUP };
-        let ended = self.lanes.install(|| inputs.par_chunks(group).try_for_each(|inputs| task.group(inputs, group, tell)));
+        let ended =
+            self.lanes.install(|| inputs.par_chunks(group).try_for_each(|inputs| task.group(inputs, group, tell)));
         match ended {
             Err(Trouble::Job(error)) => Err(error),
             Ok(()) | Err(Trouble::Stopped | Trouble::Sample(_)) => Ok(()),
@@ -226,7 +228,8 @@ impl Task<'_> {
     /// How many draws of a chunk one forward pass takes.
     fn slice(&self, chunk: u64) -> u64 {
         let [_, height, width] = self.network.shape();
-        let slice = if self.engine.device.is_cuda() { chunk } else { (CPU_PIXELS / (height * width)).max(CPU_LEAST) as u64 };
+        let slice =
+            if self.engine.device.is_cuda() { chunk } else { (CPU_PIXELS / (height * width)).max(CPU_LEAST) as u64 };
         slice.min(chunk)
     }
 

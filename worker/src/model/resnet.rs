@@ -112,7 +112,20 @@ impl Conv {
     /// What `conv2d` does, with algorithms that are fixed, deterministic and of the precision asked for.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (stride, padding, bias) = ([self.stride; 2], [self.padding; 2], Some(&self.bias));
-        x.f_internal_convolution(&self.weight, bias, stride, padding, [1, 1], false, [0, 0], 1, false, true, true, self.tf32)
+        x.f_internal_convolution(
+            &self.weight,
+            bias,
+            stride,
+            padding,
+            [1, 1],
+            false,
+            [0, 0],
+            1,
+            false,
+            true,
+            true,
+            self.tf32,
+        )
     }
 }
 

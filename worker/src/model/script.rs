@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use tch::{CModule, Kind, TchError, Tensor};
 
-use super::{Arithmetic, Classifier, Normalisation};
+use super::{Arithmetic, Classifier, Normalisation, brief};
 
 /// A program that maps (B, channels, height, width) to (B, classes).
 pub struct Script {
@@ -23,14 +23,16 @@ impl Script {
         let Arithmetic { device, kind, tf32 } = arithmetic;
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         if device.is_cuda() && kind == Kind::Float && !tf32 && !forced {
-            bail!("torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\"");
+            bail!(
+                "torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
+            );
         }
-        let mut module = CModule::load_on_device(path, device).context("not a TorchScript program")?;
-        module.f_set_eval()?;
+        let mut module = CModule::load_on_device(path, device).map_err(brief).context("not a TorchScript program")?;
+        module.f_set_eval().map_err(brief)?;
         if kind != Kind::Float {
             module.to(device, kind, false);
         }
-        for (_, parameter) in module.named_parameters()? {
+        for (_, parameter) in module.named_parameters().map_err(brief)? {
             let _ = parameter.f_set_requires_grad(false)?;
         }
         Ok(Self { module, kind, normalisation })
