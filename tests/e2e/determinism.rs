@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use ddrs_common::queue::PrivateServer;
 use ddrs_tests::{HalfSpace, TestDir};
 
 #[test]
@@ -101,6 +102,7 @@ fn a_run_goes_on_without_its_redis_files() {
     assert!(wait_for_records(&dir, 5), "the run was too fast");
     kill_group(child);
     let had = dir.records("killed");
+    stop_redis(&dir);
     std::fs::remove_dir_all(dir.path("killed/redis")).unwrap();
     let _ = dir.run(&spec, "killed", 2).expect(0);
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
@@ -138,6 +140,13 @@ fn kill_group(mut child: Child) {
     let group = format!("-{}", child.id());
     assert!(std::process::Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
     child.wait().unwrap();
+}
+
+/// Ends the server that outlived its run, which would otherwise go on in a folder that is gone.
+fn stop_redis(dir: &TestDir) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = dir.path("killed/redis");
+    runtime.block_on(async { PrivateServer::start(&folder).await.unwrap().stop().await.unwrap() });
 }
 
 fn kill(signal: &str, pid: u32) {
