@@ -55,7 +55,10 @@ fn load_cuda() -> Result<()> {
 /// The folder that this process has `libtorch_cpu.so` from.
 fn beside_torch() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.split_whitespace().last()).find(|path| path.ends_with("/libtorch_cpu.so"))?;
+    let path = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .find(|path| path.ends_with("/libtorch_cpu.so"))?;
     Some(PathBuf::from(path).parent()?.to_owned())
 }
 
@@ -63,14 +66,17 @@ fn beside_torch() -> Option<PathBuf> {
 #[must_use]
 pub fn name(device: Device) -> String {
     match device {
-        Device::Cuda(number) => format!("cuda:{number}{}", gpu_model(number).map(|model| format!(" {model}")).unwrap_or_default()),
+        Device::Cuda(number) => {
+            format!("cuda:{number}{}", gpu_model(number).map(|model| format!(" {model}")).unwrap_or_default())
+        }
         _ => "cpu".to_owned(),
     }
 }
 
 /// The model of a GPU as the driver names it.
 fn gpu_model(number: usize) -> Option<String> {
-    let mut gpus: Vec<_> = std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.flatten().map(|entry| entry.path()).collect();
+    let mut gpus: Vec<_> =
+        std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.flatten().map(|entry| entry.path()).collect();
     gpus.sort();
     let text = std::fs::read_to_string(gpus.get(number)?.join("information")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("Model:")).map(|model| model.trim().to_owned())

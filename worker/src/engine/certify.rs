@@ -92,7 +92,8 @@ impl Engine {
         }
         let task = Task { engine: self, network, sweep, variant, stop };
         let group = if self.device.is_cuda() { GPU_GROUP } else { CPU_GROUP };
-        let ended = self.lanes.install(|| inputs.par_chunks(group).try_for_each(|inputs| task.group(inputs, group, tell)));
+        let ended =
+            self.lanes.install(|| inputs.par_chunks(group).try_for_each(|inputs| task.group(inputs, group, tell)));
         match ended {
             Err(Trouble::Job(error)) => Err(error),
             Ok(()) | Err(Trouble::Stopped | Trouble::Sample(_)) => Ok(()),
@@ -226,7 +227,8 @@ impl Task<'_> {
     /// How many draws of a chunk one forward pass takes.
     fn slice(&self, chunk: u64) -> u64 {
         let [_, height, width] = self.network.shape();
-        let slice = if self.engine.device.is_cuda() { chunk } else { (CPU_PIXELS / (height * width)).max(CPU_LEAST) as u64 };
+        let slice =
+            if self.engine.device.is_cuda() { chunk } else { (CPU_PIXELS / (height * width)).max(CPU_LEAST) as u64 };
         slice.min(chunk)
     }
 

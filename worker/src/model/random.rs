@@ -41,5 +41,6 @@ pub fn random_weights(architecture: Architecture, classes: u32, seed: u64, path:
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("architecture".to_owned(), architecture.to_string())]);
-    safetensors::serialize_to_file(views, Some(metadata), path).with_context(|| format!("cannot write {}", path.display()))
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
