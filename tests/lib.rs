@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use ddrs_common::data::write_tensors;
+use ddrs_common::domain::Class;
 use serde_json::Value;
 
 /// A folder of one test, gone at its end.
@@ -153,7 +154,7 @@ impl TestDir {
     #[must_use]
     pub fn half_space(&self, spec: &HalfSpace) -> PathBuf {
         let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpace::image).collect();
-        let labels: Vec<i64> = (0..spec.samples).map(|i| i64::from(HalfSpace::distance(i) > 0.0)).collect();
+        let labels: Vec<Class> = (0..spec.samples).map(|i| Class(u32::from(HalfSpace::distance(i) > 0.0))).collect();
         let shape = [spec.samples, SHAPE[0], SHAPE[1], SHAPE[2]];
         write_tensors(&self.path("inputs.safetensors"), shape, &pixels, &labels).expect("written inputs");
         write_half_space(&self.path("model.safetensors"), &HalfSpace::weight(), HalfSpace::BIAS);
@@ -192,7 +193,12 @@ impl TestDir {
     /// `run SPEC --out OUT --workers N --device cpu`, to its end.
     #[must_use]
     pub fn run(&self, spec: &Path, out: &str, workers: u32) -> Ended {
-        end(self.coordinator().arg("run").arg(spec).args(["--out", out, "--device", "cpu"]).args(["--workers", &workers.to_string()]))
+        end(self
+            .coordinator()
+            .arg("run")
+            .arg(spec)
+            .args(["--out", out, "--device", "cpu"])
+            .args(["--workers", &workers.to_string()]))
     }
 
     /// The records of a run, by variant and index.
@@ -205,7 +211,10 @@ impl TestDir {
         let mut records = BTreeMap::new();
         for line in text.lines() {
             let record: Value = serde_json::from_str(line).expect("a line of JSON");
-            let key = (record["variant"].as_str().expect("a variant").to_owned(), record["index"].as_u64().expect("an index"));
+            let key = (
+                record["variant"].as_str().expect("a variant").to_owned(),
+                record["index"].as_u64().expect("an index"),
+            );
             assert!(records.insert(key.clone(), record).is_none(), "two records of {key:?}");
         }
         records

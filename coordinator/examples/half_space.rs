@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::data::{Dataset, write_tensors};
-use ddrs_common::domain::{Outcome, Record, SampleIndex};
+use ddrs_common::domain::{Class, Outcome, Record, SampleIndex};
 use ddrs_common::{record_file, spec};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,7 +23,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 const SHAPE: [usize; 3] = [3, 8, 8];
 const SAMPLES: usize = 100;
-const SEED: u64 = 20220801;
+const SEED: u64 = 20_220_801;
 
 const SPEC: &str = r#"# Made by `make demo`: the analytic classifier, whose true radii are known.
 name = "half-space"
@@ -79,8 +79,8 @@ fn generate(dir: &Path) -> Result<()> {
         let along = rng.random_range(-1.5..1.5) / norm as f32;
         let image: Vec<f32> =
             weight.iter().map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0)).collect();
-        let side = i64::from(score(&weight, bias, &image) > 0.0);
-        labels.push(if rng.random_bool(0.1) { 1 - side } else { side });
+        let side = u32::from(score(&weight, bias, &image) > 0.0);
+        labels.push(Class(if rng.random_bool(0.1) { 1 - side } else { side }));
         pixels.extend(image);
     }
     write_tensors(&dir.join("inputs.safetensors"), [SAMPLES, SHAPE[0], SHAPE[1], SHAPE[2]], &pixels, &labels)?;
@@ -111,7 +111,9 @@ fn compare(dir: &Path) -> Result<()> {
     }
     let variants: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
 
-    println!("\nTrue and certified radii of the first inputs (the smoothed radius of a half-space is known exactly):\n");
+    println!(
+        "\nTrue and certified radii of the first inputs (the smoothed radius of a half-space is known exactly):\n"
+    );
     print!("{:>5}  {:>9}", "input", "true");
     for name in &variants {
         print!("  {name:>30}");
@@ -123,7 +125,8 @@ fn compare(dir: &Path) -> Result<()> {
         let truth = score(&weight, bias, &image.pixels).abs() / norm(&weight);
         let mut line = format!("{index:>5}  {truth:>9.4}");
         for name in &variants {
-            let record = certified.get(&(index, name.clone())).with_context(|| format!("no record of {name} {index}"))?;
+            let record =
+                certified.get(&(index, name.clone())).with_context(|| format!("no record of {name} {index}"))?;
             let radius = match record.result.as_ref().map(|c| c.outcome) {
                 Ok(Outcome::Certified { radius, .. }) => radius.get(),
                 Ok(Outcome::Abstained) => 0.0,
@@ -138,7 +141,10 @@ fn compare(dir: &Path) -> Result<()> {
         }
     }
     let all = certified.len();
-    println!("\n{above} of {all} certificates exceed the true radius (each may, with probability {}).", sweep.certify.alpha);
+    println!(
+        "\n{above} of {all} certificates exceed the true radius (each may, with probability {}).",
+        sweep.certify.alpha
+    );
     Ok(())
 }
 

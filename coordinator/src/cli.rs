@@ -54,6 +54,7 @@ pub enum Command {
     Submit {
         /// The sweep specification, TOML
         spec: PathBuf,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
     },
@@ -64,8 +65,10 @@ pub enum Command {
         /// Show it again every two seconds until the sweep ends
         #[arg(long)]
         watch: bool,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
+        /// How the answer is printed
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -79,6 +82,7 @@ pub enum Command {
         /// Keep collecting until the sweep ends
         #[arg(long)]
         follow: bool,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
     },
@@ -98,6 +102,7 @@ pub enum Command {
     Retry {
         /// The sweep
         sweep: SweepId,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
     },
@@ -105,6 +110,7 @@ pub enum Command {
     Cancel {
         /// The sweep
         sweep: SweepId,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
     },
@@ -119,8 +125,10 @@ pub enum Command {
         /// The folder that the sweep is collected into, to show the record too
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Where Redis is
         #[command(flatten)]
         redis: RedisArgs,
+        /// How the answer is printed
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -131,6 +139,7 @@ pub enum Command {
         /// The Redis to check; without it, the redis-server that `run` would start
         #[arg(long, value_name = "URL", env = "DDRS_REDIS")]
         redis: Option<String>,
+        /// How the answer is printed
         #[command(flatten)]
         output: OutputArgs,
     },

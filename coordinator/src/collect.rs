@@ -63,7 +63,10 @@ impl Collector {
     pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
         let Opened { file, records, repair } = RecordFile::open(path)?;
         if let Some(Repair::Removed(bytes)) = repair {
-            warn!("{}: the last line was torn; its {bytes} bytes are cut off, and the sample is certified again", path.display());
+            warn!(
+                "{}: the last line was torn; its {bytes} bytes are cut off, and the sample is certified again",
+                path.display()
+            );
         }
         let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
         let (plan, owner) = (plan.clone(), owner(path)?);

@@ -1,5 +1,6 @@
 //! The coordinator program: parses, dispatches, and maps what happened to an exit code.
 
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -32,7 +33,9 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(args, log_format).await,
         Command::Submit { spec, redis } => submit::submit(&spec, &redis.url).await,
-        Command::Status { sweep, watch, redis, output } => status::status(sweep, watch, &redis.url, output.format).await,
+        Command::Status { sweep, watch, redis, output } => {
+            status::status(sweep, watch, &redis.url, output.format).await
+        }
         Command::Collect { sweep, out, follow, redis } => collect::collect(&sweep, &out, follow, &redis.url).await,
         Command::Report { sources, format, radii } => report::report(&sources, format, radii.as_deref()),
         Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.url).await,
@@ -40,7 +43,9 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Why { sweep, variant, index, out, redis, output } => {
             why::why(&why::Question { sweep, variant, index, out }, &redis.url, output.format).await
         }
-        Command::Doctor { spec, redis, output } => doctor::doctor(spec.as_deref(), redis.as_deref(), output.format).await,
+        Command::Doctor { spec, redis, output } => {
+            doctor::doctor(spec.as_deref(), redis.as_deref(), output.format).await
+        }
     }
 }
 
@@ -49,7 +54,7 @@ fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {
-        LogFormat::Text => log.init(),
+        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
 }

@@ -28,8 +28,9 @@ pub struct Prepared {
 /// # Errors
 /// [`crate::exit::BadInput`], naming the file and what is wrong with it.
 pub fn prepare(path: &Path) -> Result<Prepared> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display())).blame_input()?;
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read specification {}", path.display()))
+        .blame_input()?;
     let file = std::path::absolute(path).with_context(|| format!("no such path: {}", path.display())).blame_input()?;
     let sweep = spec::parse(&text, path).blame_input()?;
     let dataset = Dataset::open(&sweep.dataset).blame_input()?;
@@ -42,8 +43,8 @@ pub fn prepare(path: &Path) -> Result<Prepared> {
 }
 
 fn check(model: &ModelSpec) -> Result<[u8; 32]> {
-    let digest =
-        spec::file_digest(&model.path).with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))?;
+    let digest = spec::file_digest(&model.path)
+        .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))?;
     if let ModelSource::Safetensors(architecture) = model.source {
         check_model(&model.path, architecture, model.classes).with_context(|| format!("model {}", model.name))?;
     }

@@ -121,6 +121,9 @@ mod tests {
         for (seconds, text) in [(6, "6s"), (306, "5m 06s"), (14_700, "4h 05m"), (273_600, "3d 4h")] {
             assert_eq!(duration_text(Duration::from_secs(seconds)), text);
         }
-        assert_eq!((rate_text(2.0), rate_text(0.5), rate_text(0.001)), ("2.0/s".into(), "30.0/min".into(), "3.6/h".into()));
+        assert_eq!(
+            (rate_text(2.0), rate_text(0.5), rate_text(0.001)),
+            ("2.0/s".into(), "30.0/min".into(), "3.6/h".into())
+        );
     }
 }

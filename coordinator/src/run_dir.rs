@@ -108,7 +108,8 @@ impl RunDir {
         let path = self.manifest_path();
         let text = fs::read_to_string(&path)
             .with_context(|| format!("{} is no run folder: cannot read {}", self.0.display(), path.display()))?;
-        let manifest: Manifest = serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: Manifest =
+            serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
         if manifest.format != FORMAT {
             bail!("{} has format {}, this program reads {FORMAT}", path.display(), manifest.format);
         }

@@ -20,10 +20,9 @@ impl Cluster {
         let dir = TestDir::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let server = runtime.block_on(PrivateServer::start(&dir.path("redis"))).unwrap();
-        dir.half_space(spec);
-        let mut cluster = Self { dir, server, runtime, sweep: String::new() };
-        cluster.sweep = cluster.ask(&["submit", "sweep.toml"]).expect(0).stdout.trim().to_owned();
-        cluster
+        let _ = dir.half_space(spec);
+        let submitted = end(dir.coordinator().args(["submit", "sweep.toml", "--redis", &server.url()])).expect(0);
+        Self { dir, server, runtime, sweep: submitted.stdout.trim().to_owned() }
     }
 
     fn ask(&self, arguments: &[&str]) -> Ended {
@@ -65,7 +64,11 @@ fn workers_and_a_collector_give_what_run_gives() {
     let cluster = Cluster::new(&HalfSpace::default());
     cluster.work();
     let status = cluster.json(&["status", &cluster.sweep]);
-    assert_eq!((&status["done"], &status["pending"], &status["leased"]), (&48.into(), &0.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["done"], &status["pending"], &status["leased"]),
+        (&48.into(), &0.into(), &0.into()),
+        "{status}"
+    );
     let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
     let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
     let _ = cluster.dir.run(&cluster.dir.path("sweep.toml"), "run", 1).expect(0);
@@ -99,7 +102,11 @@ fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
         assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
         assert!(worker.wait().unwrap().success(), "{signal}");
         let status = cluster.json(&["status", &cluster.sweep]);
-        assert_eq!((&status["leased"], &status["pending"], &status["crashes"]), (&0.into(), &2.into(), &0.into()), "{signal}: {status}");
+        assert_eq!(
+            (&status["leased"], &status["pending"], &status["crashes"]),
+            (&0.into(), &2.into(), &0.into()),
+            "{signal}: {status}"
+        );
         cluster.end();
     }
 }
@@ -136,7 +143,11 @@ fn a_worker_opens_nothing_outside_its_root() {
     let cluster = Cluster::new(&HalfSpace::default());
     let elsewhere = tempfile::tempdir().unwrap();
     let root = elsewhere.path().display().to_string();
-    let ended = end(cluster.dir.worker().args(["run", "--exit-when-idle", "--device", "cpu", "--root", &root]).env("DDRS_REDIS", cluster.server.url()));
+    let ended = end(cluster
+        .dir
+        .worker()
+        .args(["run", "--exit-when-idle", "--device", "cpu", "--root", &root])
+        .env("DDRS_REDIS", cluster.server.url()));
     let ended = ended.expect(2);
     assert!(ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"), "{}", ended.stderr);
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
@@ -147,7 +158,11 @@ fn a_worker_opens_nothing_outside_its_root() {
 fn a_model_that_changed_since_is_refused() {
     let cluster = Cluster::new(&HalfSpace::default());
     ddrs_tests::write_half_space(&cluster.dir.path("model.safetensors"), &[1.0; 48], 0.0);
-    let ended = end(cluster.dir.worker().args(["run", "--exit-when-idle", "--device", "cpu"]).env("DDRS_REDIS", cluster.server.url()));
+    let ended = end(cluster
+        .dir
+        .worker()
+        .args(["run", "--exit-when-idle", "--device", "cpu"])
+        .env("DDRS_REDIS", cluster.server.url()));
     let ended = ended.expect(2);
     assert!(ended.stderr.contains("model.safetensors") && ended.stderr.contains("digest"), "{}", ended.stderr);
     cluster.end();

@@ -1,6 +1,6 @@
 //! The main job on the classifier whose true radii are known.
 
-use ddrs_tests::{TestDir, HalfSpace};
+use ddrs_tests::{HalfSpace, TestDir};
 
 #[test]
 fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
@@ -41,7 +41,8 @@ fn one_sample_without_a_queue_gives_the_same_record() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let ended = ddrs_tests::end(dir.worker().arg("certify").arg(&spec).args(["--index", "7", "--device", "cpu"])).expect(0);
+    let ended =
+        ddrs_tests::end(dir.worker().arg("certify").arg(&spec).args(["--index", "7", "--device", "cpu"])).expect(0);
     dir.write("alone/records.jsonl", &ended.stdout);
     let (all, alone) = (dir.stable_records("out"), dir.stable_records("alone"));
     assert_eq!(alone.len(), 2);

@@ -74,7 +74,8 @@ fn photographs_run_through_resnet_50() {
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));
-    let _ = end(dir.worker().args(["random-weights", "resnet50", "--classes", "1000", "--out", "r50.safetensors"])).expect(0);
+    let _ = end(dir.worker().args(["random-weights", "resnet50", "--classes", "1000", "--out", "r50.safetensors"]))
+        .expect(0);
     let spec = dir.write(
         "sweep.toml",
         format!(

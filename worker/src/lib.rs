@@ -6,7 +6,7 @@
 //! - [`engine`]: images in, certifications out
 //! - [`noise`]: Gaussian noise as a pure function of what it is for
 //! - [`sigma`]: choosing sigma (Algorithm 1)
-//! - [`model`]: networks
+//! - [`model`]: the networks that score images
 //! - [`device`]: the CPU, or a GPU
 //! - [`commands`]: certifying one sample, measuring speed
 

@@ -45,4 +45,4 @@ pub use sweep::SweepQueue;
 pub use work::{Claim, Claimed, CompleteReply, FailReply, RecordReply, ReleaseReply, RenewReply};
 
 /// The version of keys and scripts. Programs that differ in it refuse each other's sweeps.
-pub const PROTOCOL: u32 = 1;
+pub use crate::spec::PROTOCOL;

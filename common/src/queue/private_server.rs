@@ -99,6 +99,12 @@ impl PrivateServer {
         Err(ServerError::Silent { dir })
     }
 
+    /// Whether this process started it; otherwise it ran already, and others may be using it.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

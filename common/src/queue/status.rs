@@ -42,6 +42,8 @@ pub struct Progress {
     pub crashes: u64,
     /// Jobs that came to an error, so far.
     pub errors: u64,
+    /// How long ago the sweep was submitted first.
+    pub age: Duration,
 }
 
 /// A worker that asked for work in the last day.
@@ -104,6 +106,7 @@ impl SweepQueue {
             uncollected: reply.take()?,
             crashes: reply.take()?,
             errors: reply.take()?,
+            age: Duration::from_millis(reply.take()?),
         })
     }
 

@@ -6,7 +6,7 @@ use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Fence, Lease};
 use super::reply::Reply;
-use super::scripts::{CLAIM, COMPLETE, FAIL, REAP, RECORD, RELEASE, RENEW, Transition};
+use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, REAP, RECORD, RELEASE, RENEW, Transition};
 use super::sweep::{Call, SweepQueue};
 use crate::domain::JobId;
 
@@ -191,6 +191,12 @@ impl SweepQueue {
     /// Takes back up to `limit` jobs whose workers fell silent, which costs each an attempt. Returns how many.
     pub async fn reap(&self, limit: u64) -> Result<u64, QueueError> {
         self.run(&self.call(&REAP).arg(limit)).await?.take()
+    }
+
+    /// Lets the leases of a worker that is known to be gone run out, so that the next [`Self::reap`] takes its jobs back
+    /// without waiting; with none, those of all workers. Returns how many.
+    pub async fn lapse(&self, worker: Option<&str>) -> Result<u64, QueueError> {
+        self.run(&self.call(&LAPSE).arg(worker.unwrap_or_default())).await?.take()
     }
 
     fn with_lease<'a>(&self, transition: &'a Transition, lease: &Lease) -> Call<'a> {

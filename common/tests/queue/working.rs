@@ -249,6 +249,25 @@ async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
 }
 
 #[tokio::test]
+async fn the_leases_of_a_worker_that_is_gone_need_not_run_out() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(3).await;
+    let mut leases = Vec::new();
+    for worker in ["gone", "alive", "gone"] {
+        let Claim::Job(claimed) = queue.claim(worker, ClaimToken::random()).await.unwrap() else { panic!("no job") };
+        leases.push(claimed.lease);
+    }
+    assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 2);
+    assert_eq!(queue.reap(100).await.unwrap(), 2);
+    assert_eq!(queue.renew(&leases[0]).await.unwrap(), RenewReply::Lost);
+    assert_eq!(queue.renew(&leases[1]).await.unwrap(), RenewReply::Renewed);
+    assert_eq!(queue.lapse(None).await.unwrap(), 1);
+    assert_eq!(queue.reap(100).await.unwrap(), 1);
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.leased, progress.pending, progress.crashes), (0, 3, 3));
+}
+
+#[tokio::test]
 async fn a_dead_job_comes_back_with_all_its_attempts() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;

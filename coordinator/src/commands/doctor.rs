@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
 use crate::output::{print, print_json};
-use crate::report::plain;
 use crate::prepare::prepare;
+use crate::report::plain;
 use crate::run::worker_program;
 
 /// What a check came to.
@@ -83,11 +83,17 @@ fn judge(address: &str, info: &ServerInfo) -> Vec<Finding> {
             Verdict::Warning,
             "the append-only file is never synced: a power cut loses minutes; set `appendfsync everysec`",
         ),
-        (true, when) => Finding::new("persistence", Verdict::Good, format!("append-only file, synced {}", when.unwrap_or("as the server decides"))),
+        (true, when) => Finding::new(
+            "persistence",
+            Verdict::Good,
+            format!("append-only file, synced {}", when.unwrap_or("as the server decides")),
+        ),
     };
     let memory = match info.maxmemory {
         None => Finding::new("memory", Verdict::Good, "no limit"),
-        Some(bytes) => Finding::new("memory", Verdict::Good, format!("at most {} MiB, {}", bytes >> 20, info.maxmemory_policy)),
+        Some(bytes) => {
+            Finding::new("memory", Verdict::Good, format!("at most {} MiB, {}", bytes >> 20, info.maxmemory_policy))
+        }
     };
     vec![suitable, persistence, memory]
 }
@@ -122,7 +128,10 @@ fn sweep(spec: &Path) -> Finding {
     match prepare(spec) {
         Ok(prepared) => {
             let (samples, jobs) = (prepared.plan.slots(), prepared.plan.jobs());
-            let text = format!("sweep {}: {samples} samples over all variants, {jobs} jobs; data and models fit", prepared.message.id);
+            let text = format!(
+                "sweep {}: {samples} samples over all variants, {jobs} jobs; data and models fit",
+                prepared.message.id
+            );
             Finding::new("specification", Verdict::Good, text)
         }
         Err(error) => Finding::new("specification", Verdict::Bad, format!("{error:#}")),

@@ -30,8 +30,8 @@ pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Resul
 
 /// The radii of the first run folder among the sources; for logs alone, 0 to 1.5 by 0.25 as specifications default to.
 fn common_radii(sources: &[PathBuf]) -> Result<Radii> {
-    for source in sources.iter().filter(|source| source.is_dir()) {
-        return tables::radii(&RunDir::new(source).manifest()?.sweep.sweep()?);
+    if let Some(run) = sources.iter().find(|source| source.is_dir()) {
+        return tables::radii(&RunDir::new(run).manifest()?.sweep.sweep()?);
     }
     "0:1.5:0.25".parse().context("the default radii")
 }

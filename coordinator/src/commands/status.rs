@@ -14,8 +14,8 @@ use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::Exit;
 use crate::output::{print, print_json};
-use crate::report::plain;
 use crate::progress::{duration_text, rate_text};
+use crate::report::plain;
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
         for id in &ids {
             let (queue, message) = find(url, id).await?;
             let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
-            let rate = pace.rate(id, progress.done);
+            let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
             states.push(State { id: id.clone(), name: message.sweep()?.name, progress, workers, dead, rate });
         }
         match (format, &sweep) {
@@ -51,7 +51,12 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
     }
 }
 
-/// Rates between two looks; the first look has none but what the sweep's start tells.
+/// The mean rate since the sweep was submitted: all that one look can tell.
+fn since_submission(progress: &Progress) -> Option<f64> {
+    (progress.done > 0).then(|| progress.done as f64 / progress.age.as_secs_f64().max(1e-3))
+}
+
+/// Rates between two looks.
 #[derive(Default)]
 struct Pace(HashMap<SweepId, (Instant, u64)>);
 
@@ -99,16 +104,31 @@ impl State {
             let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
         }
         let _ = writeln!(text, ", {} not collected yet", p.uncollected);
-        let _ = writeln!(text, "  jobs     {} pending, {} leased, {} completed, {} dead", p.pending, p.leased, p.completed, p.dead);
+        let _ = writeln!(
+            text,
+            "  jobs     {} pending, {} leased, {} completed, {} dead",
+            p.pending, p.leased, p.completed, p.dead
+        );
         if p.crashes + p.errors > 0 {
             let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
         }
         for worker in &self.workers {
             let job = worker.job.map_or_else(|| "idle".to_owned(), |job| format!("job {job}"));
-            let _ = writeln!(text, "  worker   {} ({job}, heard of {} ago)", plain(&worker.name), duration_text(worker.silent));
+            let _ = writeln!(
+                text,
+                "  worker   {} ({job}, heard of {} ago)",
+                plain(&worker.name),
+                duration_text(worker.silent)
+            );
         }
         for dead in &self.dead {
-            let _ = writeln!(text, "  dead     job {}: {} samples missing: {}", dead.job, dead.missing, plain(&dead.reason));
+            let _ = writeln!(
+                text,
+                "  dead     job {}: {} samples missing: {}",
+                dead.job,
+                dead.missing,
+                plain(&dead.reason)
+            );
         }
         text
     }

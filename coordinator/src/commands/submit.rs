@@ -39,7 +39,9 @@ pub async fn enqueue(queue: &SweepQueue, prepared: &Prepared) -> Result<()> {
     };
     match queue.submit(&submission).await? {
         Submitted::Created => info!(sweep = %prepared.message.id, jobs = prepared.plan.jobs(), "submitted"),
-        Submitted::Existing { .. } => info!(sweep = %prepared.message.id, "already submitted; its jobs stay as they were"),
+        Submitted::Existing { .. } => {
+            info!(sweep = %prepared.message.id, "already submitted; its jobs stay as they were");
+        }
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
 use crate::output::{print, print_json};
-use crate::report::plain;
 use crate::progress::duration_text;
+use crate::report::plain;
 use crate::run_dir::{RunDir, now};
 
 /// Which sample is asked about.
@@ -92,7 +92,8 @@ impl Told {
         let mut text = format!("{}: job {}", self.state(), self.job);
         match &self.status.state {
             JobState::Leased { worker, since, left } => {
-                let _ = write!(text, ", at {} since {}, lease for {}", plain(worker), ago(*since), duration_text(*left));
+                let _ =
+                    write!(text, ", at {} since {}, lease for {}", plain(worker), ago(*since), duration_text(*left));
             }
             JobState::Dead(dead) => {
                 let _ = write!(text, ", given up {}: {}", ago(dead.at), plain(&dead.reason));
@@ -101,9 +102,20 @@ impl Told {
         }
         let status = &self.status;
         let missing = status.missing.len();
-        let _ = writeln!(text, "; {missing} of its {} samples are missing, {} lost leases, {} errors", status.samples, status.crashes, status.errors);
+        let _ = writeln!(
+            text,
+            "; {missing} of its {} samples are missing, {} lost leases, {} errors",
+            status.samples, status.crashes, status.errors
+        );
         for event in &self.trail {
-            let _ = writeln!(text, "  {}: {} {} {}", ago(event.at), word(event.kind), plain(&event.worker), plain(&event.detail));
+            let _ = writeln!(
+                text,
+                "  {}: {} {} {}",
+                ago(event.at),
+                word(event.kind),
+                plain(&event.worker),
+                plain(&event.detail)
+            );
         }
         if let Some(record) = &self.record {
             let _ = writeln!(text, "{}", plain(&to_line(record)));
@@ -112,9 +124,9 @@ impl Told {
     }
 
     fn json(&self) -> Value {
-        let trail = self.trail.iter().map(|event| {
-            json!({"at": event.at.0, "what": word(event.kind), "worker": event.worker, "detail": event.detail})
-        });
+        let trail = self.trail.iter().map(
+            |event| json!({"at": event.at.0, "what": word(event.kind), "worker": event.worker, "detail": event.detail}),
+        );
         let (worker, reason) = match &self.status.state {
             JobState::Leased { worker, .. } => (Some(worker), None),
             JobState::Dead(dead) => (Some(&dead.worker), Some(&dead.reason)),

@@ -1,7 +1,5 @@
 //! What stands under a table: how to read it and what it rests on.
 
-use std::fmt::Display;
-
 use super::grid::name;
 use crate::aggregate::{Row, Table};
 
@@ -30,19 +28,19 @@ pub(super) fn notes(table: &Table) -> Vec<String> {
 /// The settings of a row in words; what is not known is said to be so.
 fn basis(row: &Row) -> String {
     let s = &row.settings;
-    format!(
-        "{}; n0 {}, n {}, alpha {}, seed {}, precision {}",
-        row.indices,
-        or_unknown(s.n0),
-        or_unknown(s.n),
-        or_unknown(s.alpha),
-        or_unknown(s.seed),
-        or_unknown(s.precision.as_ref()),
-    )
-}
-
-fn or_unknown(value: Option<impl Display>) -> String {
-    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
+    let settings = [
+        ("n0", s.n0.map(|n0| n0.to_string())),
+        ("n", s.n.map(|n| n.to_string())),
+        ("alpha", s.alpha.map(|alpha| alpha.to_string())),
+        ("seed", s.seed.map(|seed| seed.to_string())),
+        ("precision", s.precision.clone()),
+    ];
+    let known: Vec<String> =
+        settings.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}"))).collect();
+    let unknown: Vec<&str> = settings.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+    let unknown = (!unknown.is_empty()).then(|| format!("unknown: {}", unknown.join(", ")));
+    let parts = [Some(row.indices.to_string()), (!known.is_empty()).then(|| known.join(", ")), unknown];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn warning(row: &Row) -> Option<String> {

@@ -8,10 +8,10 @@ use crate::aggregate::Table;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--line:#8884;--soft:#8882}
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;max-width:86rem;margin:2rem auto;padding:0 1rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th,td{padding:.3rem .55rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}
 tbody tr:hover{background:var(--soft)}
 svg{max-width:100%;height:auto;border:1px solid var(--line);border-radius:6px}
@@ -25,17 +25,14 @@ dd{margin:0;overflow-wrap:anywhere}
 pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> String {
     let grid = Grid::of(table);
     let cells = |tag: &str, cells: &[String]| {
-        let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", markup(cell))).collect();
+        let cells = each(cells, |cell| format!("<{tag}>{}</{tag}>", markup(cell)));
         format!("<tr>{cells}</tr>\n")
     };
-    let rows: String = grid.rows.iter().map(|row| cells("td", row)).collect();
-    let notes: String = std::iter::once(READING.to_owned())
-        .chain(notes(table))
-        .map(|note| format!("<p class=\"note\">{}</p>\n", markup(&note)))
-        .collect();
-    let facts: String =
-        facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value))).collect();
-    let logs: String = logs.iter().map(|file| format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file))).collect();
+    let rows = each(&grid.rows, |row| cells("td", row));
+    let reading = [READING.to_owned()];
+    let notes = each(reading.iter().chain(&notes(table)), |note| format!("<p class=\"note\">{}</p>\n", markup(note)));
+    let facts = each(facts, |(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value)));
+    let logs = each(logs, |file| format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file)));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
@@ -48,6 +45,11 @@ pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> Strin
         facts = section("The run", "dl", &facts),
         logs = section("Certification logs", "ul", &logs),
     )
+}
+
+/// What `element` makes of each item, one after the other.
+fn each<T>(items: impl IntoIterator<Item = T>, element: impl Fn(T) -> String) -> String {
+    items.into_iter().map(element).collect()
 }
 
 /// A heading and a list, or nothing where the list is empty.

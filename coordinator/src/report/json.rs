@@ -1,5 +1,6 @@
 //! The contract with other programs: every number in full, unknown settings as `null`.
 
+use ddrs_common::domain::{Alpha, Sigma};
 use serde::Serialize;
 
 use super::escape::steers;
@@ -69,9 +70,9 @@ fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
         indices: indices(row.indices),
         n0: settings.n0,
         n: settings.n,
-        alpha: settings.alpha.map(|alpha| alpha.get()),
+        alpha: settings.alpha.map(Alpha::get),
         seed: settings.seed,
-        sigma0: settings.sigma0.map(|sigma| sigma.get()),
+        sigma0: settings.sigma0.map(Sigma::get),
         precision: settings.precision.as_deref(),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn markdown(table: &Table) -> String {
     }
     out.push('\n');
     for note in std::iter::once(READING.to_owned()).chain(notes(table)) {
-        out.push_str(&format!("- {}\n", escaped(&note)));
+        out.extend(["- ", &escaped(&note), "\n"]);
     }
     out
 }

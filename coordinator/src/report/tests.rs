@@ -71,7 +71,12 @@ fn what_a_log_does_not_know_is_said_to_be_unknown() {
     let mut table = table();
     table.rows[1].settings = Settings::default();
     let text = render(&table, Format::Text);
-    assert!(text.contains("r20/fixed/0.25 + memory: indices 0 to 40, every 20th (3); n0 unknown, n unknown"), "{text}");
+    assert!(
+        text.contains(
+            "r20/fixed/0.25 + memory: indices 0 to 40, every 20th (3); unknown: n0, n, alpha, seed, precision"
+        ),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
     assert_eq!((&json["rows"][0]["n"], &json["rows"][1]["n"]), (&10_000.into(), &serde_json::Value::Null));
 }

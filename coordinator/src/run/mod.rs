@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::cli::RunArgs;
 use crate::collect::Collector;
+use crate::commands;
 use crate::exit::Exit;
 use crate::output::print;
 use crate::prepare::{Prepared, prepare};
@@ -47,7 +48,13 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         None => Some(PrivateServer::start(&dir.redis()).await?),
     };
     let url = private.as_ref().map_or_else(|| args.redis.clone().unwrap_or_default(), PrivateServer::url);
-    let ended = drive(&args, &prepared, &dir, &mut collector, &url, log_format).await;
+    let queue = QueueClient::connect(&url).await?.sweep(&prepared.message.id);
+    commands::submit::enqueue(&queue, &prepared).await?;
+    if private.as_ref().is_some_and(PrivateServer::is_new) {
+        // Whoever held a lease in its file died with it.
+        queue.lapse(None).await?;
+    }
+    let ended = drive(&args, &prepared, &dir, &mut collector, &queue, &url, log_format).await;
     if let Some(server) = private {
         server.stop().await?;
     }
@@ -74,12 +81,11 @@ async fn drive(
     prepared: &Prepared,
     dir: &RunDir,
     collector: &mut Collector,
+    queue: &SweepQueue,
     url: &str,
     log_format: &'static str,
 ) -> Result<Ended> {
-    let queue = QueueClient::connect(url).await?.sweep(&prepared.message.id);
-    crate::commands::submit::enqueue(&queue, prepared).await?;
-    collector.begin(&queue).await?;
+    collector.begin(queue).await?;
     let settings = WorkerSettings {
         redis: url.to_owned(),
         sweep: prepared.message.id.to_string(),
@@ -90,10 +96,10 @@ async fn drive(
     };
     let count = args.workers.unwrap_or_else(|| default_count(&args.device));
     let mut workers = Workers::start(settings, count)?;
-    let ended = watch(prepared, collector, &queue, &mut workers).await;
+    let ended = watch(prepared, collector, queue, &mut workers).await;
     workers.stop(STOP_PATIENCE).await;
-    collector.collect(&queue).await?;
-    collector.end(&queue).await?;
+    collector.collect(queue).await?;
+    collector.end(queue).await?;
     ended
 }
 
@@ -117,6 +123,9 @@ async fn watch(
         let fresh = collector.collect(queue).await?;
         progress.show(collector.tally());
         workers.tend(fresh > 0).inspect_err(|_| progress.end())?;
+        for worker in workers.take_dead() {
+            queue.lapse(Some(&worker)).await?;
+        }
         if reaped.elapsed() >= Duration::from_secs(1) {
             queue.reap(1000).await?;
             reaped = Instant::now();
@@ -139,7 +148,9 @@ fn finished(prepared: &Prepared, collector: &Collector, dead: u64) -> Result<()>
         bail!("the queue is empty, but {missing} samples have no record; run again to certify them");
     }
     if dead > 0 {
-        warn!("{dead} jobs are dead, {missing} samples have no record; `status` names the reasons, `retry` tries again");
+        warn!(
+            "{dead} jobs are dead, {missing} samples have no record; `status` names the reasons, `retry` tries again"
+        );
     }
     Ok(())
 }

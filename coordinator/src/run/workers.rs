@@ -20,28 +20,30 @@ const DEATHS_IN_VAIN: u32 = 5;
 
 /// What every worker of a run is told.
 #[derive(Debug, Clone)]
-pub struct WorkerSettings {
+pub(super) struct WorkerSettings {
     /// Where Redis is.
-    pub redis: String,
+    pub(super) redis: String,
     /// The sweep to work on.
-    pub sweep: String,
+    pub(super) sweep: String,
     /// `auto`, `cpu` or `cuda:N`.
-    pub device: String,
+    pub(super) device: String,
     /// Folders and files that it may open.
-    pub roots: Vec<PathBuf>,
+    pub(super) roots: Vec<PathBuf>,
     /// Where its log goes.
-    pub logs: PathBuf,
+    pub(super) logs: PathBuf,
     /// `text` or `json`.
-    pub log_format: &'static str,
+    pub(super) log_format: &'static str,
 }
 
 /// The local workers of a run.
-pub struct Workers {
+pub(super) struct Workers {
     program: PathBuf,
     settings: WorkerSettings,
     count: u32,
     children: Vec<Option<Child>>,
     deaths_in_vain: u32,
+    /// Names of workers that died since they were last asked for.
+    dead: Vec<String>,
 }
 
 impl Workers {
@@ -49,9 +51,10 @@ impl Workers {
     ///
     /// # Errors
     /// When the worker program is not there or does not start.
-    pub fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
+    pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
-        let mut workers = Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0 };
+        let mut workers =
+            Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0, dead: Vec::new() };
         for number in 0..count {
             let child = workers.spawn(number)?;
             workers.children.push(Some(child));
@@ -64,7 +67,7 @@ impl Workers {
     ///
     /// # Errors
     /// When a worker refuses the sweep, or dying goes on; the message ends with the worker's last words.
-    pub fn tend(&mut self, progress: bool) -> Result<()> {
+    pub(super) fn tend(&mut self, progress: bool) -> Result<()> {
         if progress {
             self.deaths_in_vain = 0;
         }
@@ -74,12 +77,18 @@ impl Workers {
             self.children[slot] = None;
             match status.code() {
                 Some(0) => {}
-                Some(2) => bail!(BadInput::new(format!("worker {number} refused the sweep: {}", self.last_words(number)))),
+                Some(2) => {
+                    bail!(BadInput::new(format!("worker {number} refused the sweep: {}", self.last_words(number))))
+                }
                 _ => {
+                    self.dead.push(name(number));
                     self.deaths_in_vain += 1;
                     let words = self.last_words(number);
                     if self.deaths_in_vain >= DEATHS_IN_VAIN {
-                        bail!("workers ended {} times without certifying a sample; the last ({status}) said: {words}", self.deaths_in_vain);
+                        bail!(
+                            "workers ended {} times without certifying a sample; the last ({status}) said: {words}",
+                            self.deaths_in_vain
+                        );
                     }
                     warn!(worker = number, %status, "a worker ended; starting another");
                     self.children[slot] = Some(self.spawn(number)?);
@@ -89,9 +98,14 @@ impl Workers {
         Ok(())
     }
 
+    /// The names of workers that died since the last call: nobody renews their leases.
+    pub(super) fn take_dead(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.dead)
+    }
+
     /// Whether any worker still runs.
     #[must_use]
-    pub fn running(&self) -> bool {
+    pub(super) fn running(&self) -> bool {
         self.children.iter().any(Option::is_some)
     }
 
@@ -99,7 +113,7 @@ impl Workers {
     ///
     /// # Errors
     /// When one does not start.
-    pub fn revive(&mut self) -> Result<()> {
+    pub(super) fn revive(&mut self) -> Result<()> {
         for number in 0..self.count {
             if self.children[number as usize].is_none() {
                 self.children[number as usize] = Some(self.spawn(number)?);
@@ -109,7 +123,7 @@ impl Workers {
     }
 
     /// Tells all to hand their jobs back and end; kills those that have not after `patience`.
-    pub async fn stop(&mut self, patience: Duration) {
+    pub(super) async fn stop(&mut self, patience: Duration) {
         for child in self.children.iter_mut().flatten() {
             drop(child.stdin.take());
         }
@@ -134,7 +148,7 @@ impl Workers {
         let mut command = Command::new(&self.program);
         command.args(["--log-format", settings.log_format, "run", "--exit-when-idle", "--stop-with-stdin"]);
         command.args(["--redis", &settings.redis, "--sweep", &settings.sweep, "--device", &self.device(number)]);
-        command.args(["--threads", &self.threads().to_string()]);
+        command.args(["--threads", &self.threads().to_string(), "--name", &name(number)]);
         for root in &settings.roots {
             command.arg("--root").arg(root);
         }
@@ -170,9 +184,15 @@ impl Workers {
     }
 }
 
+/// What records call a local worker: its machine, its run and its number.
+fn name(number: u32) -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}-{number}", host.trim(), std::process::id())
+}
+
 /// How many workers a run starts when it is not told: one a GPU, else one.
 #[must_use]
-pub fn default_count(device: &str) -> u32 {
+pub(super) fn default_count(device: &str) -> u32 {
     if device == "auto" { gpus().max(1) } else { 1 }
 }
 
@@ -180,7 +200,9 @@ pub fn default_count(device: &str) -> u32 {
 fn gpus() -> u32 {
     let all = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count) as u32;
     match std::env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(visible) => all.min(visible.split(',').filter(|id| !id.trim().is_empty() && id.trim() != "-1").count() as u32),
+        Ok(visible) => {
+            all.min(visible.split(',').filter(|id| !id.trim().is_empty() && id.trim() != "-1").count() as u32)
+        }
         Err(_) => all,
     }
 }
@@ -193,7 +215,8 @@ pub fn program() -> Result<PathBuf> {
     }
     let beside = std::env::current_exe().ok().and_then(|here| here.parent().map(|dir| dir.join(NAME)));
     let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let found = beside.into_iter().chain(std::env::split_paths(&on_path).map(|dir| dir.join(NAME))).find(|p| is_file(p));
+    let found =
+        beside.into_iter().chain(std::env::split_paths(&on_path).map(|dir| dir.join(NAME))).find(|p| is_file(p));
     found.context("no ddrs-worker beside this program or on the path; name it with DDRS_WORKER")
 }
 

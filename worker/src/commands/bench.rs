@@ -73,7 +73,14 @@ fn print(args: &BenchArgs, engine: &Engine, passes: u64, seconds: f64) {
                    "not_forward_share": other})
         ),
         OutputFormat::Text => {
-            println!("{} {} on {}, chunks of {}, {} lanes", args.model, args.precision, engine.device(), args.batch, engine.lanes());
+            println!(
+                "{} {} on {}, chunks of {}, {} lanes",
+                args.model,
+                args.precision,
+                engine.device(),
+                args.batch,
+                engine.lanes()
+            );
             println!("{passes} passes in {seconds:.2} s: {rate:.0} passes/s");
             let percent = |share: f64| 100.0 * share / lanes;
             println!(

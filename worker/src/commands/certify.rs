@@ -44,7 +44,8 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Sweep> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
     Ok(spec::parse(&text, path)?)
 }
 

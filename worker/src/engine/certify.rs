@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use ddrs_common::certify::{Certifier, Step};
 use ddrs_common::data::Image;
 use ddrs_common::domain::{Certification, Choice, Phase, SampleIndex, Sigma};
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use tch::{Kind, TchError, Tensor};
 
 use super::{Engine, Network};
+use crate::model::brief;
 use crate::noise::{ChunkKey, NoiseSource};
 use crate::sigma::ascend;
 
@@ -49,7 +50,7 @@ enum Trouble {
 
 impl From<TchError> for Trouble {
     fn from(error: TchError) -> Self {
-        Self::Job(anyhow!("torch: {error}"))
+        Self::Job(brief(error))
     }
 }
 

@@ -72,6 +72,7 @@ impl Network {
     fn try_out(&self, device: Device) -> Result<()> {
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let scores = tch::no_grad(|| self.scores(&Tensor::zeros([1, channels, height, width], (Kind::Float, device))))
+            .map_err(model::brief)
             .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
         ensure!(
             scores.size() == [1, i64::from(self.classes)],

@@ -54,6 +54,15 @@ pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
     open().with_context(|| spec.path.display().to_string())
 }
 
+/// What torch says of an error, without the C++ stack that follows.
+pub fn brief(error: TchError) -> anyhow::Error {
+    let text = match error {
+        TchError::Torch(text) => text,
+        other => other.to_string(),
+    };
+    anyhow::anyhow!("torch: {}", text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim())
+}
+
 /// Where and in what kind of number a network computes.
 #[derive(Debug, Clone, Copy)]
 pub struct Arithmetic {

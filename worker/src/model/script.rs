@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use tch::{CModule, Kind, TchError, Tensor};
 
-use super::{Arithmetic, Classifier, Normalisation};
+use super::{Arithmetic, Classifier, Normalisation, brief};
 
 /// A program that maps (B, channels, height, width) to (B, classes).
 pub struct Script {
@@ -29,12 +29,12 @@ impl Script {
                  NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
             );
         }
-        let mut module = CModule::load_on_device(path, device).context("not a TorchScript program")?;
-        module.f_set_eval()?;
+        let mut module = CModule::load_on_device(path, device).map_err(brief).context("not a TorchScript program")?;
+        module.f_set_eval().map_err(brief)?;
         if kind != Kind::Float {
             module.to(device, kind, false);
         }
-        for (_, parameter) in module.named_parameters()? {
+        for (_, parameter) in module.named_parameters().map_err(brief)? {
             let _ = parameter.f_set_requires_grad(false)?;
         }
         Ok(Self { module: Arc::new(module), kind, normalisation })

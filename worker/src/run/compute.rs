@@ -124,7 +124,8 @@ impl Lab {
         while let Ok(task) = inbox.recv() {
             match task {
                 Task::Prepare(assignment, reply) => {
-                    let prepared = (0..assignment.sweep.models.len()).try_for_each(|model| self.load(&assignment, model));
+                    let prepared =
+                        (0..assignment.sweep.models.len()).try_for_each(|model| self.load(&assignment, model));
                     let _ = reply.send(prepared);
                 }
                 Task::Certify(order, stop, events) => {
@@ -181,7 +182,14 @@ impl Lab {
 
 impl Order {
     /// Sends one sample's record. A receiver that has gone has stopped the order as well.
-    fn tell(&self, index: SampleIndex, result: SampleResult, seconds: f64, device: &str, events: &UnboundedSender<Event>) {
+    fn tell(
+        &self,
+        index: SampleIndex,
+        result: SampleResult,
+        seconds: f64,
+        device: &str,
+        events: &UnboundedSender<Event>,
+    ) {
         let position = self.assignment.plan.position(index).unwrap_or(self.job.positions.start);
         let record = Record {
             variant: self.assignment.variants[self.job.variant].name.clone(),

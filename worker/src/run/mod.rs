@@ -107,9 +107,8 @@ impl Worker {
                     }
                     Duration::ZERO
                 }
-                Asked::Wait => IDLE,
                 Asked::Nothing if self.exit_when_idle => return self.leave(),
-                Asked::Nothing => IDLE,
+                Asked::Nothing | Asked::Wait => IDLE,
             };
             tokio::select! {
                 biased;
@@ -183,7 +182,10 @@ impl Worker {
     fn failed(&mut self, reason: &str) -> Result<()> {
         self.failures += 1;
         if self.failures >= FAILURES_IN_A_ROW {
-            bail!("{} jobs in a row failed here, so the fault may be this machine's; the last: {reason}", self.failures);
+            bail!(
+                "{} jobs in a row failed here, so the fault may be this machine's; the last: {reason}",
+                self.failures
+            );
         }
         Ok(())
     }

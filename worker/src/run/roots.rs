@@ -32,7 +32,11 @@ impl Roots {
             return Ok(());
         }
         let roots: Vec<String> = self.0.iter().map(|root| root.display().to_string()).collect();
-        bail!("{} is outside what this worker may open ({}); start it with --root", resolved.display(), roots.join(", "))
+        bail!(
+            "{} is outside what this worker may open ({}); start it with --root",
+            resolved.display(),
+            roots.join(", ")
+        )
     }
 }
 

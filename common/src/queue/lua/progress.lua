@@ -1,5 +1,5 @@
 -- The counts of a sweep at one moment.
-local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors')
+local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created')
 if not found[1] then return NO_SWEEP end
 return {
   found[4],
@@ -13,4 +13,5 @@ return {
   redis.call('XLEN', RESULTS),
   tonumber(found[5] or 0),
   tonumber(found[6] or 0),
+  math.max(0, now - found[7]),
 }
