@@ -41,7 +41,9 @@ pub fn ascend(
         )?;
         let radius = estimated_radius(&leaf, &psi, spec.clamp)?;
         let gradient = Tensor::f_run_backward(&[radius.f_sum(Kind::Double)?], &[&leaf], false, false)?.remove(0);
-        sigma = sigma.f_add(&gradient.f_mul_scalar(spec.learning_rate)?)?.f_clamp(low, high)?;
+        let moved = sigma.f_add(&gradient.f_mul_scalar(spec.learning_rate)?)?.f_clamp(low, high)?;
+        // Clamping would hide an infinite derivative; its difference from itself is NaN, and 0 where it is finite.
+        sigma = moved.f_add(&gradient.f_sub(&gradient)?)?;
     }
     let values: Vec<f64> = Vec::try_from(sigma)?;
     // A NaN, once there, stays: clamping and adding keep it.
@@ -55,3 +57,6 @@ fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, 
     let gap = quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)?;
     sigma.f_mul(&gap)?.f_mul_scalar(0.5)
 }
+
+#[cfg(test)]
+mod tests;

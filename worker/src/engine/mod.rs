@@ -40,11 +40,10 @@ impl Engine {
         let device = device::pick(&args.device)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = if device.is_cuda() { 1 } else { args.threads.unwrap_or_else(cores).max(1) };
-        tch::set_num_threads(1);
         let lanes = ThreadPoolBuilder::new()
             .num_threads(lanes)
             .thread_name(|number| format!("lane-{number}"))
-            .start_handler(|_| still_programs())
+            .start_handler(|_| settle_lane())
             .build()
             .context("cannot start the lanes")?;
         Ok(Self { device, name: device::name(device), lanes, times: Times::default() })
@@ -69,8 +68,14 @@ impl Engine {
     }
 }
 
-/// TorchScript would rewrite a program after watching its first runs, and compute the later ones otherwise.
-fn still_programs() {
+/// Makes a lane compute alone, and the same each time. These settings are the thread's own, or may be: OpenMP counts
+/// threads for each thread that asks.
+fn settle_lane() {
+    tch::set_num_threads(1);
+    // TorchScript would rewrite a program after watching its first runs, and compute the later ones otherwise.
     tch::jit::set_profiling_mode(false);
     tch::jit::set_graph_executor_optimize(false);
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::model::{self, Classifier};
 
 /// A network and the shape of its images.
 pub struct Network {
-    /// One for each lane, since a tensor may move between threads but not be shared by them.
+    /// A handle for each lane on the same weights, since a tensor's handle may move between threads but not be shared.
     copies: Vec<Mutex<Box<dyn Classifier>>>,
     shape: [usize; 3],
     classes: u32,
@@ -25,8 +25,9 @@ impl Engine {
     /// When the file is not what the specification says, the device lacks the precision, or the scores are not as many
     /// finite numbers as there are classes.
     pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
-        let load = |_| model::load(spec, self.device).map(Mutex::new);
-        let copies = (0..self.lanes()).map(load).collect::<Result<Vec<_>>>()?;
+        let first = model::load(spec, self.device)?;
+        let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
+        let copies = std::iter::once(first).chain(others).map(Mutex::new).collect();
         let network = Network { copies, shape, classes: spec.classes };
         self.lanes.install(|| network.try_out(self.device)).with_context(|| spec.path.display().to_string())?;
         Ok(network)

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use tch::{Device, Kind, TchError, Tensor};
+use anyhow::{Context, Result, ensure};
+use tch::{Kind, TchError, Tensor};
 
-use super::{Classifier, Weights};
+use super::{Arithmetic, Classifier, Normalisation, Weights};
 
-/// Scores 0 and w·x + b: class 1 where w·x + b > 0.
+/// Scores 0 and w·x + b: class 1 where w·x + b > 0, else class 0, which is the first of equals.
 #[derive(Debug)]
 pub struct HalfSpace {
     weight: Tensor,
@@ -18,10 +18,13 @@ impl HalfSpace {
     /// Reads `weight` (d) and `bias` (1).
     ///
     /// # Errors
-    /// When the file has no such tensors.
-    pub fn load(path: &Path, device: Device) -> Result<Self> {
+    /// When the file has no such tensors, or the specification asks for what would change the model's radius or exact
+    /// arithmetic: a normalisation, or a precision other than fp32.
+    pub fn load(path: &Path, arithmetic: Arithmetic, normalisation: &Normalisation) -> Result<Self> {
+        ensure!(arithmetic.kind == Kind::Float && !arithmetic.tf32, "a half-space is computed in fp32 only");
+        ensure!(normalisation.0.is_none(), "a half-space takes no mean and std: they would change its radius");
         let weights = Weights::read(path)?;
-        let get = |name| weights.get(name).map(|tensor| tensor.to_kind(Kind::Float).to(device));
+        let get = |name| -> Result<Tensor> { Ok(arithmetic.take(&weights.get(name)?)?) };
         Ok(Self { weight: get("weight").context("half-space")?, bias: get("bias").context("half-space")? })
     }
 }
@@ -30,5 +33,9 @@ impl Classifier for HalfSpace {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let distance = images.f_reshape([images.size()[0], -1])?.f_matmul(&self.weight)?.f_add(&self.bias)?;
         Tensor::f_stack(&[distance.f_zeros_like()?, distance], 1)
+    }
+
+    fn share(&self) -> Box<dyn Classifier> {
+        Box::new(Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone() })
     }
 }

@@ -13,7 +13,7 @@ pub use script::Script;
 pub use weights::Weights;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::architecture::Architecture;
+use ddrs_common::architecture::{Architecture, check_model};
 use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -24,6 +24,9 @@ pub trait Classifier: Send {
     /// # Errors
     /// What torch reports.
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
+
+    /// The same network over the same weights, for another thread: nothing is copied.
+    fn share(&self) -> Box<dyn Classifier>;
 }
 
 /// Loads the network of a model file, without a gradient on any weight.
@@ -31,12 +34,17 @@ pub trait Classifier: Send {
 /// # Errors
 /// When the file is not what the specification says, or the device does not have the precision.
 pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
+    if let ModelSource::Safetensors(architecture) = spec.source {
+        check_model(&spec.path, architecture, spec.classes)?;
+    }
     let open = || -> Result<Box<dyn Classifier>> {
         let arithmetic = Arithmetic::new(spec.precision, device)?;
         let normalisation = Normalisation::new(spec, device);
         Ok(match spec.source {
             ModelSource::TorchScript => Box::new(Script::load(&spec.path, arithmetic, normalisation)?),
-            ModelSource::Safetensors(Architecture::HalfSpace) => Box::new(HalfSpace::load(&spec.path, device)?),
+            ModelSource::Safetensors(Architecture::HalfSpace) => {
+                Box::new(HalfSpace::load(&spec.path, arithmetic, &normalisation)?)
+            }
             ModelSource::Safetensors(architecture) => {
                 let weights = Weights::read(&spec.path)?;
                 Box::new(Resnet::build(architecture, &weights, arithmetic, normalisation)?)
@@ -75,6 +83,11 @@ impl Arithmetic {
         };
         Ok(Self { device, kind, tf32: precision == Precision::Tf32 })
     }
+
+    /// A weight as the network computes with it.
+    fn take(self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_kind(self.kind)?.f_to(self.device)
+    }
 }
 
 /// `(x - mean) / std`, channel by channel, in single precision, after the noise.
@@ -90,6 +103,10 @@ impl Normalisation {
         Self(spec.mean.as_ref().zip(spec.std.as_ref()).map(|(mean, std)| (channels(mean), channels(std))))
     }
 
+    fn share(&self) -> Self {
+        Self(self.0.as_ref().map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone())))
+    }
+
     fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {
         match &self.0 {
             Some((mean, std)) => images.f_sub(mean)?.f_div(std),
@@ -97,3 +114,6 @@ impl Normalisation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

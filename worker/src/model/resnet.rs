@@ -79,6 +79,18 @@ impl Classifier for Resnet {
         }
         x.f_mean_dim([2, 3].as_slice(), false, None)?.f_linear(&self.weight, Some(&self.bias))
     }
+
+    fn share(&self) -> Box<dyn Classifier> {
+        Box::new(Self {
+            normalisation: self.normalisation.share(),
+            kind: self.kind,
+            stem: self.stem.share(),
+            max_pool: self.max_pool,
+            blocks: self.blocks.iter().map(Block::share).collect(),
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        })
+    }
 }
 
 impl Block {
@@ -94,6 +106,11 @@ impl Block {
             None => y.f_add_(x)?,
         };
         y.f_relu_()
+    }
+
+    fn share(&self) -> Self {
+        let path = self.path.iter().map(Conv::share).collect();
+        Self { path, shortcut: self.shortcut.as_ref().map(Conv::share) }
     }
 }
 
@@ -127,15 +144,13 @@ impl Conv {
             self.tf32,
         )
     }
+
+    fn share(&self) -> Self {
+        Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone(), ..*self }
+    }
 }
 
 /// The same tensor of shape (N, C, H, W) with channels innermost in memory.
 fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
-impl Arithmetic {
-    fn take(self, tensor: &Tensor) -> Result<Tensor, TchError> {
-        tensor.f_to_kind(self.kind)?.f_to(self.device)
-    }
 }

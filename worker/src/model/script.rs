@@ -1,6 +1,7 @@
 //! A TorchScript program.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tch::{CModule, Kind, TchError, Tensor};
@@ -9,7 +10,7 @@ use super::{Arithmetic, Classifier, Normalisation, brief};
 
 /// A program that maps (B, channels, height, width) to (B, classes).
 pub struct Script {
-    module: CModule,
+    module: Arc<CModule>,
     kind: Kind,
     normalisation: Normalisation,
 }
@@ -24,7 +25,8 @@ impl Script {
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         if device.is_cuda() && kind == Kind::Float && !tf32 && !forced {
             bail!(
-                "torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
+                "torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with \
+                 NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
             );
         }
         let mut module = CModule::load_on_device(path, device).map_err(brief).context("not a TorchScript program")?;
@@ -35,12 +37,25 @@ impl Script {
         for (_, parameter) in module.named_parameters().map_err(brief)? {
             let _ = parameter.f_set_requires_grad(false)?;
         }
-        Ok(Self { module, kind, normalisation })
+        Ok(Self { module: Arc::new(module), kind, normalisation })
     }
 }
 
 impl Classifier for Script {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        self.module.forward_ts(&[self.normalisation.apply(images)?.f_to_kind(self.kind)?])
+        let scores = self.module.forward_ts(&[self.normalisation.apply(images)?.f_to_kind(self.kind)?])?;
+        // Weights that tracing or freezing made constants keep their kind, and torch silently computes in the wider one.
+        if scores.f_kind()? != self.kind {
+            let found = scores.f_kind()?;
+            return Err(TchError::Kind(format!(
+                "the program computes in {found:?}, the specification says {:?}",
+                self.kind
+            )));
+        }
+        Ok(scores)
+    }
+
+    fn share(&self) -> Box<dyn Classifier> {
+        Box::new(Self { module: Arc::clone(&self.module), kind: self.kind, normalisation: self.normalisation.share() })
     }
 }

@@ -1,0 +1,62 @@
+//! A sample's certification depends on neither the lanes nor the samples beside it: equal to the last bit.
+
+use std::collections::BTreeMap;
+
+use ddrs_common::domain::Certification;
+
+use super::engine;
+use super::fixture::Fixture;
+use crate::engine::Engine;
+
+const CERTIFY: &str = "[certify]\nn0 = 20\nn = 70\nalpha = 0.01\nchunk = 60\n";
+
+/// The samples in calls of `group` each.
+fn in_groups(fixture: &Fixture, engine: &Engine, indices: &[u64], group: usize) -> BTreeMap<u64, Certification> {
+    let groups = indices.chunks(group).map(|group| group.iter().map(|&index| fixture.sample(index)).collect());
+    groups.flat_map(|samples| fixture.certified(engine, samples)).collect()
+}
+
+fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
+    let reference = in_groups(fixture, &engine(1), &[0, 1, 2, 3, 4], 1);
+    for lanes in [1, 2, 3] {
+        let engine = engine(lanes);
+        for &size in group_sizes {
+            // In both orders, so that a sample comes to stand at every place of its group.
+            for indices in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
+                let found = in_groups(fixture, &engine, &indices, size);
+                assert_eq!(found, reference, "{lanes} lanes, {size} samples at once, in the order {indices:?}");
+            }
+        }
+    }
+    reference
+}
+
+#[test]
+fn counts_depend_on_neither_lanes_nor_company() {
+    let fixture = Fixture::resnet("cifar-resnet20", 32, &format!("[smoothing]\nsigma = [0.5]\n{CERTIFY}"));
+    let records = check(&fixture, &[2, 5]);
+    assert!(records.values().any(|record| (1..70).contains(&record.count)), "noise decided nothing: {records:?}");
+}
+
+#[test]
+fn chosen_sigmas_depend_on_neither_lanes_nor_company() {
+    let choice = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
+                  [smoothing.data-dependent]\niterations = 4\ndraws = 3\nlearning-rate = 0.1\n";
+    let fixture = Fixture::resnet("cifar-resnet20", 32, &format!("{choice}{CERTIFY}"));
+    let records = check(&fixture, &[2, 3, 5]);
+    let mut sigmas: Vec<_> = records.values().map(|record| record.sigma.get().to_bits()).collect();
+    sigmas.sort_unstable();
+    sigmas.dedup();
+    assert_eq!(sigmas.len(), 5, "the inputs did not choose for themselves: {records:?}");
+    assert!(records.values().all(|record| record.sigma.get() != 0.25 && record.sigma0.get() == 0.25));
+}
+
+#[test]
+fn the_same_holds_for_a_network_of_larger_images() {
+    let choice = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
+                  [smoothing.data-dependent]\niterations = 2\ndraws = 2\nlearning-rate = 0.1\n\
+                  [certify]\nn0 = 10\nn = 20\nalpha = 0.01\nchunk = 12\n";
+    let fixture = Fixture::resnet("resnet18", 64, choice);
+    let reference = in_groups(&fixture, &engine(1), &[0, 1, 2], 1);
+    assert_eq!(in_groups(&fixture, &engine(2), &[2, 0, 1], 3), reference);
+}
