@@ -9,6 +9,8 @@
 //! the lanes. A GPU has one lane.
 
 mod certify;
+mod choose;
+mod count;
 mod network;
 mod times;
 
