@@ -103,8 +103,7 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
     let dir = TestDir::new();
     let mut predictions = Vec::new();
     // The program normalises by itself; the tensors do not know how.
-    let native =
-        "architecture = \"cifar-resnet20\"\nmean = [0.4914, 0.4822, 0.4465]\nstd = [0.2023, 0.1994, 0.2010]\n";
+    let native = "architecture = \"cifar-resnet20\"\nmean = [0.4914, 0.4822, 0.4465]\nstd = [0.2023, 0.1994, 0.2010]\n";
     for (out, file, architecture) in [
         ("native", "cifar_resnet20_noise0.25.safetensors", native),
         ("script", "cifar_resnet20_noise0.25.torchscript.pt", ""),

@@ -99,7 +99,12 @@ async fn submit(dir: &TestDir) {
 
 /// Runs `submit`; its peak memory as the kernel tells it in /proc while it runs.
 fn peak_memory(dir: &TestDir, url: &str) -> String {
-    let mut child = dir.coordinator().args(["submit", "large.toml", "--redis", url]).stdout(Stdio::null()).spawn().expect("a start");
+    let mut child = dir
+        .coordinator()
+        .args(["submit", "large.toml", "--redis", url])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a start");
     let status = format!("/proc/{}/status", child.id());
     let mut peak = "unknown".to_owned();
     while child.try_wait().expect("a child").is_none() {
