@@ -40,6 +40,7 @@ impl Engine {
     /// When the device cannot be had.
     pub fn new(args: &DeviceArgs) -> Result<Self> {
         let device = device::pick(&args.device)?;
+        device::keep_memory();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = if device.is_cuda() { 1 } else { args.threads.unwrap_or_else(cores).max(1) };
         let lanes = ThreadPoolBuilder::new()
