@@ -31,4 +31,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 command -v cargo >/dev/null || { echo "setup: no cargo; install a Rust toolchain (1.89 or newer) from rustup.rs" >&2; exit 1; }
-scripts/libtorch.sh
+# A machine with a GPU needs libtorch's CUDA half too.
+if [ -d /proc/driver/nvidia/gpus ]; then scripts/libtorch.sh --cuda; else scripts/libtorch.sh; fi

@@ -9,12 +9,14 @@
 //! - [`certify`]: the certifier as a machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
+//! - [`output`]: printing to a stdout that may close
 //! - [`queue`]: jobs, leases and results in Redis
 
 pub mod architecture;
 pub mod certify;
 pub mod data;
 pub mod domain;
+pub mod output;
 pub mod plan;
 pub mod queue;
 pub mod record_file;

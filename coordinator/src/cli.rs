@@ -137,7 +137,7 @@ pub enum Command {
         /// The sweep specification, TOML
         spec: Option<PathBuf>,
         /// The Redis to check; without it, the redis-server that `run` would start
-        #[arg(long, value_name = "URL", env = "DDRS_REDIS")]
+        #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
         redis: Option<String>,
         /// How the answer is printed
         #[command(flatten)]
@@ -160,7 +160,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,
     /// A Redis to use instead of a private one
-    #[arg(long, value_name = "URL", env = "DDRS_REDIS")]
+    #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
     pub redis: Option<String>,
 }
 

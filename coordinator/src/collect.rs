@@ -94,21 +94,34 @@ impl Collector {
     /// # Errors
     /// When someone else collects this sweep, or did so into another folder; or Redis or the file fails.
     pub async fn begin(&mut self, queue: &SweepQueue) -> Result<()> {
+        let begun = self.take_over(queue).await;
+        if begun.is_err() {
+            // Whoever should collect need not wait for this turn to end.
+            self.end(queue).await.ok();
+        }
+        begun
+    }
+
+    async fn take_over(&mut self, queue: &SweepQueue) -> Result<()> {
         let elsewhere = self.hold(queue).await?.filter(|into| *into != self.owner);
+        // In this order: a record that comes in between counts as waiting, and no record as elsewhere that is not.
+        let done = queue.done_bits().await?;
+        let absent = done.iter().filter(|slot| !self.slots.contains(slot)).count() as u64;
+        let waiting = queue.progress().await?.uncollected;
+        if let Some(into) = elsewhere.filter(|_| absent > waiting) {
+            bail!(
+                "{} records of this sweep were collected into {into}: collect there, or copy its records.jsonl here first",
+                absent - waiting
+            );
+        }
         let mut slots: Vec<u64> = self.slots.iter().copied().collect();
         slots.sort_unstable();
         queue.mark_done(&slots).await?;
-        // In this order: a record that comes in between is in neither, and is seen by the next collection.
-        let done = queue.done_bits().await?;
         self.collect(queue).await?;
         let lost: Vec<u64> = done.iter().filter(|slot| !self.slots.contains(slot)).collect();
-        match elsewhere {
-            _ if lost.is_empty() => {}
-            Some(into) => bail!("{} records of this sweep were collected into {into}: collect there", lost.len()),
-            None => {
-                warn!("the records of {} samples are lost; they are certified again", lost.len());
-                queue.reopen(&lost).await?;
-            }
+        if !lost.is_empty() {
+            warn!("the records of {} samples are lost; they are certified again", lost.len());
+            queue.reopen(&lost).await?;
         }
         Ok(())
     }

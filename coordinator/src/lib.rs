@@ -20,7 +20,6 @@ pub mod commands;
 pub mod exit;
 pub mod log_file;
 pub mod memory;
-pub mod output;
 pub mod prepare;
 pub mod progress;
 pub mod report;

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Dataset;
-use ddrs_common::domain::{Choice, Outcome, Record, SampleIndex, VariantName};
+use ddrs_common::domain::{Choice, Outcome, Radius, Record, SampleIndex, VariantName};
+use ddrs_common::plan::Plan;
 use ddrs_common::record_file;
-use ddrs_common::spec::{Sweep, Variant};
+use ddrs_common::spec::{Sweep, Variant, digest_to_hex};
+use ddrs_common::stats;
 use tracing::warn;
 
 use crate::aggregate::{Entry, Radii, Settings, Table, Verdict, row};
@@ -42,7 +44,10 @@ impl Samples {
         let manifest = dir.manifest()?;
         let sweep = manifest.sweep.sweep()?;
         let mut by_variant: BTreeMap<VariantName, Vec<Record>> = BTreeMap::new();
+        let plan = manifest.sweep.plan()?;
         for record in record_file::read(&dir.records())? {
+            check(&record, &sweep, &plan)
+                .with_context(|| format!("{}: {} {}", dir.records().display(), record.variant, record.index))?;
             by_variant.entry(record.variant.clone()).or_default().push(record);
         }
         let mut groups = Vec::new();
@@ -93,8 +98,12 @@ impl Samples {
         if self.groups.iter().all(|group| group.variant.choice == Choice::Fixed) {
             return;
         }
-        let dataset = match Dataset::open(&self.sweep.dataset) {
-            Ok(dataset) => dataset,
+        let opened = Dataset::open(&self.sweep.dataset).and_then(|dataset| Ok((dataset.digest()?, dataset)));
+        let dataset = match opened {
+            Ok((digest, dataset)) if digest_to_hex(&digest) == self.manifest.sweep.data_digest => dataset,
+            Ok(_) => {
+                return warn!("no rows with memory: {} is not the data certified", self.sweep.dataset.path.display());
+            }
             Err(error) => return warn!("no rows with memory: {error}"),
         };
         for group in self.groups.iter_mut().filter(|group| group.variant.choice == Choice::DataDependent) {
@@ -104,6 +113,23 @@ impl Samples {
             }
         }
     }
+}
+
+/// A record must be one of this sweep's, and its radius follow from its own counts.
+fn check(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
+    ensure!(plan.position(record.index).is_some() && record.seed == sweep.seed, "no sample of this sweep");
+    let Ok(certification) = &record.result else { return Ok(()) };
+    let (spec, count) = (&sweep.certify, certification.count);
+    let same =
+        certification.n == spec.n.get() && certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
+    ensure!(same, "n, n0 or alpha are not the sweep's");
+    let radius = stats::radius(certification.sigma, stats::lower_bound(count, spec.n.get(), spec.alpha));
+    let found = match certification.outcome {
+        Outcome::Certified { radius, .. } => radius,
+        Outcome::Abstained => Radius::ZERO,
+    };
+    ensure!(radius == found, "its radius is {found}, but its counts and sigma give {radius}");
+    Ok(())
 }
 
 /// Algorithm 2 over one variant. Failed samples take no part, as abstentions do not.

@@ -89,6 +89,23 @@ fn a_second_folder_cannot_take_over_a_collection() {
 }
 
 #[test]
+fn a_mistyped_folder_takes_nothing_from_the_right_one() {
+    let cluster = Cluster::new(&HalfSpace { n: 60_000, ..HalfSpace::default() });
+    let mut worker = cluster.worker(&["--exit-when-idle"]);
+    while cluster.json(&["status", &cluster.sweep])["done"].as_u64() < Some(5) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "right"]).expect(0);
+    assert!(worker.wait().unwrap().success());
+    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "wrong"]).expect(1);
+    assert!(ended.stderr.contains("right"), "{}", ended.stderr);
+    assert!(cluster.dir.records("wrong").is_empty());
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "right"]).expect(0);
+    assert_eq!(cluster.dir.records("right").len(), 48);
+    cluster.end();
+}
+
+#[test]
 fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
     for signal in ["TERM", "INT", "USR1"] {
         let cluster = Cluster::new(&HalfSpace { n: 2_000_000, samples: 2, ..HalfSpace::default() });

@@ -21,7 +21,7 @@ fn one_worker_or_three_give_the_same_records() {
 fn jobs_of_any_size_give_the_same_records() {
     let dir = TestDir::new();
     let mut seen = Vec::new();
-    for job_samples in [1, 5, 24] {
+    for job_samples in [1, 3, 5, 24] {
         let spec = dir.half_space(&HalfSpace { job_samples, ..HalfSpace::default() });
         let out = format!("jobs-of-{job_samples}");
         let _ = dir.run(&spec, &out, 2).expect(0);

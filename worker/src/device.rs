@@ -73,9 +73,9 @@ pub fn keep_memory() {
     }
     const TRIM_THRESHOLD: i32 = -1;
     const MMAP_THRESHOLD: i32 = -3;
-    // Refused, it would be slower and no less right.
-    for parameter in [TRIM_THRESHOLD, MMAP_THRESHOLD] {
-        let _ = mallopt(parameter, 1 << 30);
+    // Some versions refuse more than 32 MiB, and raising only the other threshold would be slower than neither.
+    if mallopt(MMAP_THRESHOLD, 1 << 30) == 1 || mallopt(MMAP_THRESHOLD, 32 << 20) == 1 {
+        let _ = mallopt(TRIM_THRESHOLD, 1 << 30);
     }
 }
 

@@ -46,6 +46,14 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// Whether the system failed to read, which another machine or moment may not; otherwise the data itself is wrong.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Sample { fault: Fault::Io(_), .. })
+    }
+}
+
 /// What is wrong with one sample.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

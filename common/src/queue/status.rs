@@ -44,6 +44,17 @@ pub struct Progress {
     pub errors: u64,
     /// How long ago the sweep was submitted first.
     pub age: Duration,
+    /// Samples whose record says why they have no certificate.
+    pub failed: u64,
+}
+
+impl Progress {
+    /// Whether nothing will happen any more: nothing is in flight or uncollected, and nothing is handed out.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        let waits = self.pending > 0 && self.state == SweepState::Active;
+        !waits && self.leased == 0 && self.uncollected == 0
+    }
 }
 
 /// A worker that asked for work in the last day.
@@ -107,6 +118,7 @@ impl SweepQueue {
             crashes: reply.take()?,
             errors: reply.take()?,
             age: Duration::from_millis(reply.take()?),
+            failed: reply.take()?,
         })
     }
 

@@ -134,12 +134,14 @@ impl SweepQueue {
     /// Also when `slot` is none of the job's.
     pub async fn record(&self, lease: &Lease, slot: u64, line: &str) -> Result<RecordReply, QueueError> {
         let mut reply = self.run(&self.with_lease(&RECORD, lease).arg(slot).arg(line)).await?;
-        Ok(match reply.word()?.as_str() {
-            "stored" => RecordReply::Stored,
-            "duplicate" => RecordReply::Duplicate,
-            "lost" => RecordReply::Lost,
-            word => return Err(reply.unknown(word)),
-        })
+        RecordReply::read(&mut reply)
+    }
+
+    /// As [`Self::record`], for a record that says why its sample has no certificate; [`super::Progress::failed`] counts
+    /// these.
+    pub async fn record_failure(&self, lease: &Lease, slot: u64, line: &str) -> Result<RecordReply, QueueError> {
+        let mut reply = self.run(&self.with_lease(&RECORD, lease).arg(slot).arg(line).arg("failed")).await?;
+        RecordReply::read(&mut reply)
     }
 
     /// Ends the lease of a job all of whose samples have a record.
@@ -201,6 +203,17 @@ impl SweepQueue {
 
     fn with_lease<'a>(&self, transition: &'a Transition, lease: &Lease) -> Call<'a> {
         self.call(transition).arg(lease.job.0).arg(lease.fence.0).arg(lease.token.to_string())
+    }
+}
+
+impl RecordReply {
+    fn read(reply: &mut Reply) -> Result<Self, QueueError> {
+        match reply.word()?.as_str() {
+            "stored" => Ok(Self::Stored),
+            "duplicate" => Ok(Self::Duplicate),
+            "lost" => Ok(Self::Lost),
+            word => Err(reply.unknown(word)),
+        }
     }
 }
 

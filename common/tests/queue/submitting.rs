@@ -27,7 +27,10 @@ async fn a_sweep_is_created_once_and_found_after_that() {
     assert_eq!(queue.submit(&submission).await.unwrap(), Submitted::Created);
     let again = Submission { spec: "the second", ..submission };
     assert_eq!(queue.submit(&again).await.unwrap(), Submitted::Existing { state: SweepState::Active });
-    assert_eq!(queue.spec().await.unwrap().as_deref(), Some("the first"));
+    assert_eq!(queue.spec().await.unwrap().as_deref(), Some("the second"), "files may have moved");
+    let cut_otherwise = Submission { spec: "the third", job_samples: 4, ..submission };
+    assert_eq!(queue.submit(&cut_otherwise).await.unwrap(), Submitted::Existing { state: SweepState::Active });
+    assert_eq!(queue.spec().await.unwrap().as_deref(), Some("the second"), "job numbers keep their meaning");
     assert_eq!(pending(&redis, &queue).await, (0..12_500).collect::<Vec<_>>());
     assert_eq!(redis.client.sweeps().await.unwrap(), [id(1)]);
 }

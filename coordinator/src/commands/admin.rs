@@ -5,7 +5,7 @@ use ddrs_common::domain::SweepId;
 
 use super::find;
 use crate::exit::Exit;
-use crate::output::print;
+use ddrs_common::output::print;
 
 /// Puts the dead jobs of a sweep back into its queue.
 ///

@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use super::find;
 use crate::collect::Collector;
 use crate::exit::Exit;
-use crate::output::print;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::tables;
+use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Re
         collector.collect(&queue).await?;
         progress.show(collector.tally());
         let state = queue.progress().await?;
-        let ended = state.pending == 0 && state.leased == 0 && state.uncollected == 0;
+        let ended = state.ended();
         if ended || !follow {
             break ended;
         }

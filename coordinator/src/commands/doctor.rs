@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
-use crate::output::{print, print_json};
 use crate::prepare::prepare;
 use crate::report::plain;
 use crate::run::worker_program;
+use ddrs_common::output::{print, print_json};
 
 /// What a check came to.
 struct Finding {

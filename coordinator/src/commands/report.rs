@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use crate::aggregate::{Entry, Radii, Row, Table, row};
 use crate::exit::{BlameInput, Exit};
 use crate::log_file;
-use crate::output::print;
 use crate::report::{Format, render};
 use crate::run_dir::RunDir;
 use crate::tables;
+use ddrs_common::output::print;
 
 /// Prints one table of all sources.
 ///

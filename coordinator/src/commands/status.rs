@@ -9,13 +9,14 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{DeadJob, Progress, QueueClient, SweepState, WorkerSeen};
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use tracing::warn;
 
 use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::Exit;
-use crate::output::{print, print_json};
 use crate::progress::{duration_text, rate_text};
 use crate::report::plain;
+use ddrs_common::output::{print, print_json};
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -33,7 +34,15 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
         };
         let mut states = Vec::new();
         for id in &ids {
-            let (queue, message) = find(url, id).await?;
+            let (queue, message) = match find(url, id).await {
+                Ok(found) => found,
+                // One sweep of another version must not hide the others.
+                Err(error) if sweep.is_none() => {
+                    warn!("sweep {id}: {error:#}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
             let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
             states.push(State { id: id.clone(), name: message.sweep()?.name, progress, workers, dead, rate });
@@ -78,15 +87,16 @@ struct State {
 }
 
 impl State {
+    /// Whether nothing will be certified any more, collected or not.
     fn ended(&self) -> bool {
-        self.progress.pending == 0 && self.progress.leased == 0
+        Progress { uncollected: 0, ..self.progress }.ended()
     }
 
     fn word(&self) -> &'static str {
         match self.progress.state {
-            _ if self.ended() && self.progress.dead > 0 => "ended, with dead jobs",
-            _ if self.ended() => "ended",
             SweepState::Cancelled => "cancelled",
+            SweepState::Active if self.ended() && self.progress.dead > 0 => "ended, with dead jobs",
+            SweepState::Active if self.ended() => "ended",
             SweepState::Active => "active",
         }
     }
@@ -103,7 +113,7 @@ impl State {
         if let (Some(rate), Some(left)) = (self.rate, self.left()) {
             let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
         }
-        let _ = writeln!(text, ", {} not collected yet", p.uncollected);
+        let _ = writeln!(text, ", {} failed, {} not collected yet", p.failed, p.uncollected);
         let _ = writeln!(
             text,
             "  jobs     {} pending, {} leased, {} completed, {} dead",
@@ -144,7 +154,7 @@ impl State {
         });
         json!({
             "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
-            "samples": p.slots, "done": p.done, "uncollected": p.uncollected,
+            "samples": p.slots, "done": p.done, "failed": p.failed, "uncollected": p.uncollected,
             "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "completed": p.completed, "dead": p.dead,
             "crashes": p.crashes, "errors": p.errors,
             "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),

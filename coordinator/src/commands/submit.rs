@@ -7,8 +7,8 @@ use ddrs_common::queue::{QueueClient, Submission, Submitted, SweepQueue};
 use tracing::info;
 
 use crate::exit::Exit;
-use crate::output::print;
 use crate::prepare::{Prepared, prepare};
+use ddrs_common::output::print;
 
 /// Submits the specification at `path` and prints the sweep's id.
 ///

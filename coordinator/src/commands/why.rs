@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::find;
 use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
-use crate::output::{print, print_json};
 use crate::progress::duration_text;
 use crate::report::plain;
 use crate::run_dir::{RunDir, now};
+use ddrs_common::output::{print, print_json};
 
 /// Which sample is asked about.
 #[derive(Debug)]
@@ -65,7 +65,12 @@ pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result
 
 fn record(question: &Question) -> Result<Option<Record>> {
     let Some(out) = &question.out else { return Ok(None) };
-    let records = record_file::read(&RunDir::new(out).records())?;
+    let dir = RunDir::new(out);
+    let held = dir.manifest()?.sweep.id;
+    if held != question.sweep {
+        return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
+    }
+    let records = record_file::read(&dir.records())?;
     Ok(records.into_iter().find(|r| r.index.0 == question.index && r.variant.as_str() == question.variant))
 }
 

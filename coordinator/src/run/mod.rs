@@ -7,19 +7,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::queue::{PrivateServer, QueueClient, SweepQueue};
+use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, SweepQueue, SweepState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::cli::RunArgs;
 use crate::collect::Collector;
 use crate::commands;
-use crate::exit::Exit;
-use crate::output::print;
+use crate::exit::{BadInput, Exit};
 use crate::prepare::{Prepared, prepare};
 use crate::progress::Progress;
+use crate::report::plain;
 use crate::run_dir::RunDir;
 use crate::tables;
+use ddrs_common::output::print;
 pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
 
@@ -43,6 +44,10 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         return conclude(&dir, &collector, prepared.plan.slots());
     }
 
+    let count = args.workers.unwrap_or_else(|| default_count(&args.device));
+    if count == 0 && args.redis.is_none() {
+        return Err(BadInput::new("--workers 0 needs workers elsewhere, and a --redis that they reach").into());
+    }
     let private = match &args.redis {
         Some(_) => None,
         None => Some(PrivateServer::start(&dir.redis()).await?),
@@ -54,7 +59,20 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         // Whoever held a lease in its file died with it.
         queue.lapse(None).await?;
     }
-    let ended = drive(&args, &prepared, &dir, &mut collector, &queue, &url, log_format).await;
+    if private.is_some() {
+        // There is no other way to try the dead jobs of a private queue again.
+        queue.reap(u64::from(prepared.plan.jobs())).await?;
+        queue.retry().await?;
+    }
+    let settings = WorkerSettings {
+        redis: url,
+        sweep: prepared.message.id.to_string(),
+        device: args.device.clone(),
+        roots: roots(&prepared),
+        logs: dir.logs(),
+        log_format,
+    };
+    let ended = drive(&prepared, &mut collector, &queue, settings, count).await;
     if let Some(server) = private {
         server.stop().await?;
     }
@@ -77,24 +95,13 @@ enum Ended {
 }
 
 async fn drive(
-    args: &RunArgs,
     prepared: &Prepared,
-    dir: &RunDir,
     collector: &mut Collector,
     queue: &SweepQueue,
-    url: &str,
-    log_format: &'static str,
+    settings: WorkerSettings,
+    count: u32,
 ) -> Result<Ended> {
     collector.begin(queue).await?;
-    let settings = WorkerSettings {
-        redis: url.to_owned(),
-        sweep: prepared.message.id.to_string(),
-        device: args.device.clone(),
-        roots: roots(prepared),
-        logs: dir.logs(),
-        log_format,
-    };
-    let count = args.workers.unwrap_or_else(|| default_count(&args.device));
     let mut workers = Workers::start(settings, count)?;
     let ended = watch(prepared, collector, queue, &mut workers).await;
     workers.stop(STOP_PATIENCE).await;
@@ -120,20 +127,21 @@ async fn watch(
             () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
             _ = ticks.tick() => {}
         }
-        let fresh = collector.collect(queue).await?;
+        collector.collect(queue).await?;
         progress.show(collector.tally());
-        workers.tend(fresh > 0).inspect_err(|_| progress.end())?;
-        for worker in workers.take_dead() {
-            queue.lapse(Some(&worker)).await?;
+        for death in workers.tend().inspect_err(|_| progress.end())? {
+            let held = queue.lapse(Some(&death.worker)).await?;
+            queue.reap(1000).await?;
+            workers.replace(&death, held > 0).inspect_err(|_| progress.end())?;
         }
         if reaped.elapsed() >= Duration::from_secs(1) {
             queue.reap(1000).await?;
             reaped = Instant::now();
         }
         let state = queue.progress().await?;
-        if state.pending == 0 && state.leased == 0 && state.uncollected == 0 {
+        if state.ended() {
             progress.end();
-            return finished(prepared, collector, state.dead).map(|()| Ended::Finished);
+            return finished(prepared, collector, queue, &state).await.map(|()| Ended::Finished);
         }
         if !workers.running() && state.pending > 0 {
             workers.revive()?;
@@ -141,16 +149,21 @@ async fn watch(
     }
 }
 
-/// Nothing is queued and nothing in flight: every sample has a record, or its job is dead.
-fn finished(prepared: &Prepared, collector: &Collector, dead: u64) -> Result<()> {
+/// Nothing will happen any more: every sample has a record, its job is dead, or the sweep was cancelled.
+async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue, state: &State) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
-    if missing > 0 && dead == 0 {
-        bail!("the queue is empty, but {missing} samples have no record; run again to certify them");
+    for dead in queue.dead().await? {
+        warn!("job {} is dead, {} of its samples have no record: {}", dead.job, dead.missing, plain(&dead.reason));
     }
-    if dead > 0 {
-        warn!(
-            "{dead} jobs are dead, {missing} samples have no record; `status` names the reasons, `retry` tries again"
-        );
+    match state.state {
+        _ if missing == 0 => {}
+        SweepState::Cancelled => warn!("the sweep was cancelled, {missing} samples have no record; run again to go on"),
+        SweepState::Active if state.dead > 0 => {
+            warn!("{missing} samples have no record; run again, or `retry`, to try the dead jobs again");
+        }
+        SweepState::Active => {
+            bail!("the queue is empty, but {missing} samples have no record; run again to certify them")
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::exit::BadInput;
 
-/// How often workers may die one after the other without a single new record.
+/// How often workers may die one after the other without a job.
 const DEATHS_IN_VAIN: u32 = 5;
 
 /// What every worker of a run is told.
@@ -35,6 +35,14 @@ pub(super) struct WorkerSettings {
     pub(super) log_format: &'static str,
 }
 
+/// A worker that was killed or failed.
+pub(super) struct Death {
+    number: u32,
+    status: ExitStatus,
+    /// What its leases call it.
+    pub(super) worker: String,
+}
+
 /// The local workers of a run.
 pub(super) struct Workers {
     program: PathBuf,
@@ -42,8 +50,6 @@ pub(super) struct Workers {
     count: u32,
     children: Vec<Option<Child>>,
     deaths_in_vain: u32,
-    /// Names of workers that died since they were last asked for.
-    dead: Vec<String>,
 }
 
 impl Workers {
@@ -53,8 +59,7 @@ impl Workers {
     /// When the worker program is not there or does not start.
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
-        let mut workers =
-            Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0, dead: Vec::new() };
+        let mut workers = Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0 };
         for number in 0..count {
             let child = workers.spawn(number)?;
             workers.children.push(Some(child));
@@ -62,15 +67,12 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Looks after the workers: one that was killed or failed is started again, unless they die one after the other
-    /// with nothing to show for it. `progress`: whether a record came since the last call.
+    /// Notices workers that have ended. Those that were killed or failed are named, and wait for [`Self::replace`].
     ///
     /// # Errors
-    /// When a worker refuses the sweep, or dying goes on; the message ends with the worker's last words.
-    pub(super) fn tend(&mut self, progress: bool) -> Result<()> {
-        if progress {
-            self.deaths_in_vain = 0;
-        }
+    /// When a worker refuses the sweep; the message ends with the worker's last words.
+    pub(super) fn tend(&mut self) -> Result<Vec<Death>> {
+        let mut deaths = Vec::new();
         for number in 0..self.count {
             let slot = number as usize;
             let Some(status) = self.ended(slot)? else { continue };
@@ -80,27 +82,27 @@ impl Workers {
                 Some(2) => {
                     bail!(BadInput::new(format!("worker {number} refused the sweep: {}", self.last_words(number))))
                 }
-                _ => {
-                    self.dead.push(name(number));
-                    self.deaths_in_vain += 1;
-                    let words = self.last_words(number);
-                    if self.deaths_in_vain >= DEATHS_IN_VAIN {
-                        bail!(
-                            "workers ended {} times without certifying a sample; the last ({status}) said: {words}",
-                            self.deaths_in_vain
-                        );
-                    }
-                    warn!(worker = number, %status, "a worker ended; starting another");
-                    self.children[slot] = Some(self.spawn(number)?);
-                }
+                _ => deaths.push(Death { number, status, worker: name(number) }),
             }
         }
-        Ok(())
+        Ok(deaths)
     }
 
-    /// The names of workers that died since the last call: nobody renews their leases.
-    pub(super) fn take_dead(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.dead)
+    /// Starts another worker in place of one that died. `with_job`: whether it held a job, which is charged for it;
+    /// deaths without one come to nothing but more of them.
+    ///
+    /// # Errors
+    /// When workers die one after the other without a job; the message ends with the last one's last words.
+    pub(super) fn replace(&mut self, death: &Death, with_job: bool) -> Result<()> {
+        let Death { number, status, .. } = *death;
+        self.deaths_in_vain = if with_job { 0 } else { self.deaths_in_vain + 1 };
+        if self.deaths_in_vain >= DEATHS_IN_VAIN {
+            let words = self.last_words(number);
+            bail!("workers ended {DEATHS_IN_VAIN} times in a row; the last ({status}) said: {words}");
+        }
+        warn!(worker = number, %status, "a worker ended; starting another");
+        self.children[number as usize] = Some(self.spawn(number)?);
+        Ok(())
     }
 
     /// Whether any worker still runs.
@@ -147,7 +149,12 @@ impl Workers {
         let settings = &self.settings;
         let mut command = Command::new(&self.program);
         command.args(["--log-format", settings.log_format, "run", "--exit-when-idle", "--stop-with-stdin"]);
-        command.args(["--redis", &settings.redis, "--sweep", &settings.sweep, "--device", &self.device(number)]);
+        // Not in the arguments, which every user of the machine can read: an address may hold a password.
+        command.env("DDRS_REDIS", &settings.redis);
+        command.args(["--sweep", &settings.sweep, "--device", &settings.device]);
+        if let Some(gpu) = self.gpu(number) {
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
         command.args(["--threads", &self.threads().to_string(), "--name", &name(number)]);
         for root in &settings.roots {
             command.arg("--root").arg(root);
@@ -156,13 +163,10 @@ impl Workers {
         command.spawn().with_context(|| format!("cannot start {}", self.program.display()))
     }
 
-    /// Workers on `auto` share the GPUs out among themselves.
-    fn device(&self, number: u32) -> String {
-        match gpus() {
-            0 => self.settings.device.clone(),
-            gpus if self.settings.device == "auto" => format!("cuda:{}", number % gpus),
-            _ => self.settings.device.clone(),
-        }
+    /// The one GPU that a worker on `auto` sees: they share the GPUs out among themselves.
+    fn gpu(&self, number: u32) -> Option<String> {
+        let gpus = gpus();
+        (self.settings.device == "auto" && !gpus.is_empty()).then(|| gpus[number as usize % gpus.len()].clone())
     }
 
     /// Cores are shared out evenly.
@@ -193,17 +197,17 @@ fn name(number: u32) -> String {
 /// How many workers a run starts when it is not told: one a GPU, else one.
 #[must_use]
 pub(super) fn default_count(device: &str) -> u32 {
-    if device == "auto" { gpus().max(1) } else { 1 }
+    if device == "auto" { gpus().len().max(1) as u32 } else { 1 }
 }
 
-/// The GPUs of this machine, as the NVIDIA driver lists them, or as `CUDA_VISIBLE_DEVICES` narrows them.
-fn gpus() -> u32 {
-    let all = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count) as u32;
+/// The GPUs of this machine, as the NVIDIA driver counts them, or as `CUDA_VISIBLE_DEVICES` names them.
+fn gpus() -> Vec<String> {
+    let all = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
     match std::env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(visible) => {
-            all.min(visible.split(',').filter(|id| !id.trim().is_empty() && id.trim() != "-1").count() as u32)
+        Ok(visible) if all > 0 => {
+            visible.split(',').map(str::trim).filter(|id| !id.is_empty() && *id != "-1").map(str::to_owned).collect()
         }
-        Err(_) => all,
+        _ => (0..all).map(|number| number.to_string()).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
+use ddrs_common::output::print;
 use ddrs_common::spec::{self, Sweep};
 use serde_json::json;
 
@@ -31,8 +32,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         .and_then(|()| measure(args, &sweep(args, classes, &dir)?, side));
     std::fs::remove_dir_all(&dir).ok();
     let (engine, passes, seconds) = measured?;
-    print(args, &engine, passes, seconds);
-    Ok(())
+    Ok(print(&describe(args, &engine, passes, seconds))?)
 }
 
 fn sweep(args: &BenchArgs, classes: u32, dir: &std::path::Path) -> Result<Sweep> {
@@ -52,44 +52,39 @@ fn measure(args: &BenchArgs, sweep: &Sweep, side: usize) -> Result<(Engine, u64,
     let variant = &sweep.variants()[0];
     let samples = (0..args.samples).map(|index| {
         let pixels = (0..3 * side * side).map(|i| ((i as u64 * 7 + index * 13) % 256) as f32 / 255.0).collect();
-        Sample { index: SampleIndex(index), image: Image { shape, pixels } }
+        Sample { index: SampleIndex(index), position: index, image: Image { shape, pixels } }
     });
     let start = Instant::now();
     engine.certify(&network, variant, sweep, samples.collect(), &AtomicBool::new(false), &|_, _, _| {})?;
     Ok((engine, args.samples * (args.n + sweep.certify.n0.get()), start.elapsed().as_secs_f64()))
 }
 
-fn print(args: &BenchArgs, engine: &Engine, passes: u64, seconds: f64) {
+fn describe(args: &BenchArgs, engine: &Engine, passes: u64, seconds: f64) -> String {
     let Split { noise, forward, count, .. } = engine.split();
     let lanes = engine.lanes() as f64 * seconds;
     let other = 1.0 - forward / lanes;
     let rate = passes as f64 / seconds;
-    match args.format {
-        OutputFormat::Json => println!(
-            "{}",
-            json!({"model": args.model, "precision": args.precision, "device": engine.device(), "batch": args.batch,
-                   "lanes": engine.lanes(), "passes": passes, "seconds": seconds, "passes_per_second": rate,
-                   "forward_share": forward / lanes, "noise_share": noise / lanes, "count_share": count / lanes,
-                   "not_forward_share": other})
-        ),
-        OutputFormat::Text => {
-            println!(
-                "{} {} on {}, chunks of {}, {} lanes",
-                args.model,
-                args.precision,
-                engine.device(),
-                args.batch,
-                engine.lanes()
-            );
-            println!("{passes} passes in {seconds:.2} s: {rate:.0} passes/s");
-            let percent = |share: f64| 100.0 * share / lanes;
-            println!(
-                "of the lanes' time: forward {:.1}%, noise {:.1}%, counting {:.1}%, all but forward {:.1}%",
-                percent(forward),
-                percent(noise),
-                percent(count),
-                100.0 * other
-            );
-        }
+    if args.format == OutputFormat::Json {
+        let row = json!({
+            "model": args.model, "precision": args.precision, "device": engine.device(), "batch": args.batch,
+            "lanes": engine.lanes(), "passes": passes, "seconds": seconds, "passes_per_second": rate,
+            "forward_share": forward / lanes, "noise_share": noise / lanes, "count_share": count / lanes,
+            "not_forward_share": other,
+        });
+        return format!("{row}\n");
     }
+    let percent = |share: f64| 100.0 * share / lanes;
+    format!(
+        "{} {} on {}, chunks of {}, {} lanes: {passes} passes in {seconds:.2} s, {rate:.0} passes/s\n\
+         of the lanes' time: forward {:.1}%, noise {:.1}%, counting {:.1}%, all but forward {:.1}%\n",
+        args.model,
+        args.precision,
+        engine.device(),
+        args.batch,
+        engine.lanes(),
+        percent(forward),
+        percent(noise),
+        percent(count),
+        100.0 * other
+    )
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, anyhow, bail};
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::{Record, SampleIndex};
+use ddrs_common::output::print;
+use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
 use ddrs_common::spec::{self, Sweep, Variant};
 
@@ -23,10 +25,13 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
     let variants = chosen(&sweep, args.variant.as_deref()).map_err(Refused)?;
     let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
     let index = SampleIndex(args.index);
+    let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
+    let not_taken = || Refused(anyhow!("the sweep does not take index {index}; its first is {}", plan.index(0)));
+    let position = plan.position(index).ok_or_else(not_taken)?;
     let label = dataset.label(index).map_err(|error| Refused(error.into()))?;
     let engine = Engine::new(&args.device).map_err(Refused)?;
     for variant in variants {
-        let (result, seconds) = one(&engine, &sweep, &dataset, &variant, index)?;
+        let (result, seconds) = one(&engine, &sweep, &dataset, &variant, (index, position))?;
         let record = Record {
             variant: variant.name,
             index,
@@ -38,7 +43,7 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
             attempt: 1,
             device: engine.device().to_owned(),
         };
-        println!("{}", to_line(&record));
+        print(&(to_line(&record) + "\n"))?;
     }
     Ok(())
 }
@@ -59,7 +64,13 @@ fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
 
 type Outcome = (Result<ddrs_common::domain::Certification, String>, f64);
 
-fn one(engine: &Engine, sweep: &Sweep, dataset: &Dataset, variant: &Variant, index: SampleIndex) -> Result<Outcome> {
+fn one(
+    engine: &Engine,
+    sweep: &Sweep,
+    dataset: &Dataset,
+    variant: &Variant,
+    (index, position): (SampleIndex, u64),
+) -> Result<Outcome> {
     let image = match dataset.image(index) {
         Ok(image) => image,
         Err(error) => return Ok((Err(error.to_string()), 0.0)),
@@ -71,7 +82,14 @@ fn one(engine: &Engine, sweep: &Sweep, dataset: &Dataset, variant: &Variant, ind
             *told = Some((result, seconds));
         }
     };
-    engine.certify(&network, variant, sweep, vec![Sample { index, image }], &AtomicBool::new(false), &tell)?;
+    engine.certify(
+        &network,
+        variant,
+        sweep,
+        vec![Sample { index, position, image }],
+        &AtomicBool::new(false),
+        &tell,
+    )?;
     match told.into_inner() {
         Ok(Some(outcome)) => Ok(outcome),
         _ => bail!("sample {index} came to no result"),

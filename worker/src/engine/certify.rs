@@ -19,6 +19,8 @@ use crate::noise::{ChunkKey, NoiseSource};
 pub struct Sample {
     /// Its index in the dataset.
     pub index: SampleIndex,
+    /// Its position in the sweep's selection, which decides its place in a batch.
+    pub position: u64,
     /// The input itself.
     pub image: Image,
 }
@@ -54,6 +56,7 @@ pub(super) struct Task<'a> {
 /// An input in the order of memory: row, column, channel.
 pub(super) struct Input {
     pub(super) index: SampleIndex,
+    pub(super) position: u64,
     pub(super) pixels: Vec<f32>,
 }
 
@@ -73,15 +76,17 @@ impl Engine {
         tell: &(dyn Fn(SampleIndex, SampleResult, f64) + Sync),
     ) -> Result<()> {
         let mut inputs = Vec::new();
-        for Sample { index, image } in samples {
+        for Sample { index, position, image } in samples {
             match network.admits(&image) {
-                Ok(()) => inputs.push(Input { index, pixels: rows_first(&image) }),
+                Ok(()) => inputs.push(Input { index, position, pixels: rows_first(&image) }),
                 Err(error) => tell(index, Err(error), 0.0),
             }
         }
         let task = Task { engine: self, network, sweep, variant, stop };
-        let group = task.group_size();
-        let ended = self.lanes.install(|| inputs.par_chunks(group).try_for_each(|inputs| task.group(inputs, tell)));
+        let size = task.group_size() as u64;
+        inputs.sort_by_key(|input| input.position);
+        let groups: Vec<&[Input]> = inputs.chunk_by(|a, b| a.position / size == b.position / size).collect();
+        let ended = self.lanes.install(|| groups.into_par_iter().try_for_each(|inputs| task.group(inputs, tell)));
         match ended {
             Err(Trouble::Job(error)) => Err(error),
             Ok(()) | Err(Trouble::Stopped | Trouble::Sample(_)) => Ok(()),

@@ -8,11 +8,13 @@ use tch::{TchError, Tensor};
 use super::certify::{Input, Task, Trouble};
 use crate::sigma::ascend;
 
-/// Inputs whose sigmas are chosen together. The shape is the same for every group, filled up when there are fewer, for
-/// libraries choose their kernels by the shape, and an input's sigma must not depend on its company. On the CPU larger
-/// groups pay only where a step takes very few draws, and they leave lanes idle in jobs of a few samples.
+/// Inputs whose sigmas are chosen together. An input's sigma must not depend on its company, to the last bit, so both
+/// the shape of the batch and an input's place in it are fixed: libraries choose kernels by shape, and some of them sum
+/// in another order in another row. The place follows from the position in the sweep; places that are not asked for
+/// hold some input that is. Larger groups pay only where a step takes very few draws, and leave lanes idle in jobs of a
+/// few samples.
 const CPU_GROUP: usize = 2;
-const GPU_GROUP: usize = 32;
+const GPU_GROUP: usize = 4;
 
 /// How the choice of sigma is told to stop from inside.
 const STOPPED: &str = "stopped";
@@ -23,13 +25,14 @@ impl Task<'_> {
         if self.engine.device.is_cuda() { GPU_GROUP } else { CPU_GROUP }
     }
 
-    /// Algorithm 1 for a group of inputs, the last repeated where they do not fill it. `None` where a derivative was not
-    /// finite.
+    /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.
     pub(super) fn choose(&self, inputs: &[Input]) -> Result<Vec<Option<f64>>, Trouble> {
         let spec = &self.sweep.smoothing.data_dependent;
         let size = self.group_size();
-        let Some(last) = inputs.last() else { return Ok(Vec::new()) };
-        let filled: Vec<&Input> = inputs.iter().chain(std::iter::repeat(last)).take(size).collect();
+        let Some(any) = inputs.first() else { return Ok(Vec::new()) };
+        let place = |input: &Input| (input.position % size as u64) as usize;
+        let at = |wanted| inputs.iter().find(|input| place(input) == wanted).unwrap_or(any);
+        let filled: Vec<&Input> = (0..size).map(at).collect();
         let values: Vec<f32> = filled.iter().flat_map(|input| input.pixels.iter().copied()).collect();
         let images = self.tensor(&values, size)?;
         let noise = |step: u64| {
@@ -44,10 +47,7 @@ impl Task<'_> {
         };
         let scores = |batch: &Tensor| self.network.scores(batch);
         match ascend(&images, self.variant.sigma0.get(), spec, &scores, noise) {
-            Ok(mut sigmas) => {
-                sigmas.truncate(inputs.len());
-                Ok(sigmas)
-            }
+            Ok(sigmas) => Ok(inputs.iter().map(|input| sigmas[place(input)]).collect()),
             Err(TchError::Torch(reason)) if reason == STOPPED => Err(Trouble::Stopped),
             Err(error) => Err(error.into()),
         }

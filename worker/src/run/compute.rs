@@ -141,20 +141,24 @@ impl Lab {
         let variant = &assignment.variants[job.variant];
         let device = self.engine.device().to_owned();
         let tell = |index, result, seconds| order.tell(index, result, seconds, &device, events);
-        let mut samples = Vec::new();
+        let (mut samples, mut unread) = (Vec::new(), None);
         for &place in places {
-            let index = assignment.plan.index(job.positions.start + place);
+            let position = job.positions.start + place;
+            let index = assignment.plan.index(position);
             match assignment.image(index) {
-                Ok(image) => samples.push(Sample { index, image }),
+                Ok(image) => samples.push(Sample { index, position, image }),
+                // A file system that fails is this machine's trouble, and may be over at the next attempt.
+                Err(error) if error.is_io() => unread = Some(error),
                 Err(error) => tell(index, Err(error.to_string()), 0.0),
             }
         }
-        if samples.is_empty() {
-            return Ok(());
+        if !samples.is_empty() {
+            self.load(assignment, variant.model)?;
+            if let Some((_, _, network)) = &self.network {
+                self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)?;
+            }
         }
-        self.load(assignment, variant.model)?;
-        let Some((_, _, network)) = &self.network else { return Ok(()) };
-        self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)
+        unread.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Makes a model of a sweep the one at hand.

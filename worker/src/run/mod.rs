@@ -22,7 +22,7 @@ use anyhow::{Result, bail};
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, SweepQueue};
 use ddrs_common::spec::SweepMessage;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
 use crate::cli::RunArgs;
@@ -31,6 +31,10 @@ use serve::JobEnd;
 
 /// How long to wait when nothing can be claimed.
 const IDLE: Duration = Duration::from_millis(200);
+/// How long a Redis that is full, restarting or out of reach is waited for.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a claim in progress may still take once the worker is told to stop.
+const LAST_CLAIM: Duration = Duration::from_secs(1);
 /// After so many failed jobs in a row the fault is this machine's, not the jobs'.
 const FAILURES_IN_A_ROW: u32 = 3;
 
@@ -73,10 +77,10 @@ enum Asked {
 /// [`Refused`] when every sweep there is was refused; otherwise when Redis cannot be reached, the device cannot be
 /// used, or job after job fails.
 pub async fn run(args: RunArgs) -> Result<()> {
-    let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin));
+    let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
     let roots = Roots::new(&args.roots).map_err(Refused)?;
-    let queue = QueueClient::connect(&args.redis).await?;
-    let compute = Compute::start(&args.device)?;
+    let queue = QueueClient::connect(&args.redis).await?.with_patience(PATIENCE);
+    let compute = Compute::start(&args.device).map_err(Refused)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
     let mut worker = Worker {
@@ -96,8 +100,8 @@ pub async fn run(args: RunArgs) -> Result<()> {
 impl Worker {
     async fn work(&mut self, stop: &mut Stop) -> Result<()> {
         loop {
-            // Not raced against `stop`: a claim cut short might leave a job leased to nobody.
-            let pause = match self.ask().await? {
+            let Some(asked) = self.ask_unless_stopped(stop).await? else { return Ok(()) };
+            let pause = match asked {
                 Asked::Job(assignment, queue, claimed) => {
                     match self.serve(&assignment, &queue, &claimed, stop).await? {
                         JobEnd::Stopped => return Ok(()),
@@ -119,6 +123,21 @@ impl Worker {
                 () = sleep(pause) => {}
             }
         }
+    }
+
+    /// None when told to stop. A claim cut short might leave a job leased to nobody, so it gets a moment to end, and a
+    /// job that it brings goes back.
+    async fn ask_unless_stopped(&mut self, stop: &mut Stop) -> Result<Option<Asked>> {
+        let mut ask = std::pin::pin!(self.ask());
+        tokio::select! {
+            biased;
+            reason = &mut *stop => info!(reason, "stopping"),
+            asked = &mut ask => return asked.map(Some),
+        }
+        if let Ok(Ok(Asked::Job(_, queue, claimed))) = timeout(LAST_CLAIM, ask).await {
+            queue.with_patience(LAST_CLAIM).release(&claimed.lease).await?;
+        }
+        Ok(None)
     }
 
     /// Asks one sweep after the other for a job, beginning behind the one that gave the last.

@@ -1,9 +1,12 @@
 //! One job from claim to completion.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use ddrs_common::queue::{Claimed, CompleteReply, RecordReply, RenewReply, SweepQueue};
+use ddrs_common::queue::{Claimed, CompleteReply, QueueError, RecordReply, RenewReply, SweepQueue};
 use ddrs_common::record_file;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval};
@@ -11,6 +14,9 @@ use tracing::{info, warn};
 
 use super::compute::{Event, Order};
 use super::{Assignment, Stop, Worker};
+
+/// How long Redis is asked to take a job back before the worker ends all the same.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a job ended.
 pub(super) enum JobEnd {
@@ -43,13 +49,12 @@ impl Worker {
                 attempt: claimed.attempt,
             };
             let events = self.compute.certify(order);
-            let ended = follow(queue, claimed, events, stop).await;
+            let followed = follow(queue, claimed, events, stop).await;
             self.compute.cancel();
-            match ended? {
-                Followed::Ended => {}
+            match followed? {
+                Followed::Completed => return Ok(JobEnd::Completed),
                 Followed::Failed(reason) => {
                     warn!(job = %claimed.lease.job, "failed: {reason}");
-                    queue.fail(&claimed.lease, &reason).await?;
                     return Ok(JobEnd::Failed(reason));
                 }
                 Followed::Lost => {
@@ -58,15 +63,13 @@ impl Worker {
                 }
                 Followed::Stopped(reason) => {
                     info!(reason, job = %claimed.lease.job, "stopping; the job is handed back");
-                    queue.release(&claimed.lease).await?;
+                    if let Err(error) = queue.with_patience(RELEASE_PATIENCE).release(&claimed.lease).await {
+                        warn!("the job comes back when its lease runs out: {error}");
+                    }
                     return Ok(JobEnd::Stopped);
                 }
-            }
-            match queue.complete(&claimed.lease).await? {
-                CompleteReply::Completed | CompleteReply::AlreadyCompleted => return Ok(JobEnd::Completed),
-                CompleteReply::Lost => return Ok(JobEnd::Lost),
                 // A server that crashed has lost its last second: those samples are certified again.
-                CompleteReply::Incomplete { missing } => left = missing,
+                Followed::Incomplete(missing) => left = missing,
             }
         }
     }
@@ -74,13 +77,17 @@ impl Worker {
 
 /// What following the compute thread came to.
 enum Followed {
-    Ended,
+    Completed,
+    Incomplete(Vec<u64>),
     Failed(String),
     Lost,
     Stopped(&'static str),
 }
 
-/// Records samples as they are certified, and keeps the lease alive meanwhile.
+/// A request to Redis in progress: it may be repeated for as long as Redis is full or away, and keeps nothing waiting.
+type Request<'a> = Pin<Box<dyn Future<Output = Result<Option<Followed>, QueueError>> + 'a>>;
+
+/// Records samples as they are certified, and ends the job after the last, keeping the lease alive meanwhile.
 async fn follow(
     queue: &SweepQueue,
     claimed: &Claimed,
@@ -90,24 +97,62 @@ async fn follow(
     let mut renewals = interval(claimed.lasts / 3);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     renewals.reset();
+    let once = queue.with_patience(Duration::ZERO);
+    let mut waiting: VecDeque<Request> = VecDeque::new();
     loop {
         tokio::select! {
             biased;
             reason = &mut *stop => return Ok(Followed::Stopped(reason)),
-            event = events.recv() => match event {
-                Some(Event::Sample { place, record }) => {
-                    let line = record_file::to_line(&record);
-                    if queue.record(&claimed.lease, claimed.first_slot + place, &line).await? == RecordReply::Lost {
-                        return Ok(Followed::Lost);
-                    }
+            answer = first(&mut waiting), if !waiting.is_empty() => {
+                waiting.pop_front();
+                if let Some(ended) = answer? {
+                    return Ok(ended);
                 }
-                Some(Event::Ended(Ok(()))) => return Ok(Followed::Ended),
-                Some(Event::Ended(Err(error))) => return Ok(Followed::Failed(format!("{error:#}"))),
-                None => return Ok(Followed::Failed("the compute thread is gone".to_owned())),
-            },
-            _ = renewals.tick() => if queue.renew(&claimed.lease).await? == RenewReply::Lost {
-                return Ok(Followed::Lost);
+            }
+            event = events.recv(), if !events.is_closed() || !events.is_empty() => {
+                let event = event.unwrap_or_else(|| Event::Ended(Err(anyhow::anyhow!("the compute thread is gone"))));
+                waiting.push_back(request(queue, claimed, event));
+            }
+            _ = renewals.tick() => match once.renew(&claimed.lease).await {
+                Ok(RenewReply::Renewed) => {}
+                Ok(RenewReply::Lost) => return Ok(Followed::Lost),
+                Err(error) => warn!("the lease could not be renewed, and will be tried again: {error}"),
             },
         }
     }
+}
+
+async fn first(waiting: &mut VecDeque<Request<'_>>) -> Result<Option<Followed>, QueueError> {
+    match waiting.front_mut() {
+        Some(request) => request.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What an event means to Redis. Answers how the job ended, if it did.
+fn request<'a>(queue: &'a SweepQueue, claimed: &'a Claimed, event: Event) -> Request<'a> {
+    let lease = &claimed.lease;
+    Box::pin(async move {
+        Ok(match event {
+            Event::Sample { place, record } => {
+                let slot = claimed.first_slot + place;
+                let line = record_file::to_line(&record);
+                let stored = match record.result {
+                    Ok(_) => queue.record(lease, slot, &line).await?,
+                    Err(_) => queue.record_failure(lease, slot, &line).await?,
+                };
+                (stored == RecordReply::Lost).then_some(Followed::Lost)
+            }
+            Event::Ended(Ok(())) => Some(match queue.complete(lease).await? {
+                CompleteReply::Completed | CompleteReply::AlreadyCompleted => Followed::Completed,
+                CompleteReply::Lost => Followed::Lost,
+                CompleteReply::Incomplete { missing } => Followed::Incomplete(missing),
+            }),
+            Event::Ended(Err(error)) => {
+                let reason = format!("{error:#}");
+                queue.fail(lease, &reason).await?;
+                Some(Followed::Failed(reason))
+            }
+        })
+    })
 }

@@ -1,5 +1,5 @@
 -- The counts of a sweep at one moment.
-local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created')
+local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created', 'failed')
 if not found[1] then return NO_SWEEP end
 return {
   found[4],
@@ -14,4 +14,5 @@ return {
   tonumber(found[5] or 0),
   tonumber(found[6] or 0),
   math.max(0, now - found[7]),
+  tonumber(found[8] or 0),
 }

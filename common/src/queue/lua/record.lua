@@ -1,5 +1,5 @@
 -- Stores one sample's record, if the worker still holds the job and nobody stored one before.
-local job, fence, token, slot, line = unpack(ARGV)
+local job, fence, token, slot, line, failed = unpack(ARGV)
 local claim = named_claim(job, fence, token)
 if not is_live(claim) then return { 'lost' } end
 local first, count = slots_of(job)
@@ -11,4 +11,5 @@ extend(job, claim)
 if redis.call('GETBIT', DONE, slot) == 1 then return { 'duplicate' } end
 redis.call('XADD', RESULTS, '*', 'slot', slot, 'record', line)
 redis.call('SETBIT', DONE, slot, 1)
+if failed then redis.call('HINCRBY', META, 'failed', 1) end
 return { 'stored' }

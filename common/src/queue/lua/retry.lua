@@ -1,9 +1,8 @@
 -- Gives dead jobs their attempts back, about ARGV[1] at a time; says how many, and how many are left.
 if not setting('state') then return NO_SWEEP end
 redis.call('HSET', META, 'state', 'active')
-local found = redis.call('HSCAN', DEAD, 0, 'COUNT', ARGV[1])[2]
-local dead = {}
-for i = 1, #found, 2 do dead[#dead + 1] = tonumber(found[i]) end
+local dead = redis.call('HRANDFIELD', DEAD, ARGV[1])
+for i, job in ipairs(dead) do dead[i] = tonumber(job) end
 table.sort(dead)
 for _, job in ipairs(dead) do
   redis.call('HDEL', DEAD, job)

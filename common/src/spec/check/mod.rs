@@ -34,6 +34,8 @@ pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result
 }
 
 const MAX_DRAWS: i64 = 1_000_000_000;
+/// As many as a table takes.
+const MOST_RADII: usize = 10_000;
 
 fn certify(at: &Section, raw: RawCertify) -> Result<CertifySpec, SpecError> {
     let n0 = at.positive("n0", at.required("n0", raw.n0)?, MAX_DRAWS)?;
@@ -74,6 +76,9 @@ fn queue(at: &Section, raw: &RawQueue) -> Result<QueueSpec, SpecError> {
 
 fn report(at: &Section, raw: RawReport) -> Result<ReportSpec, SpecError> {
     at.not_empty("radii", &raw.radii)?;
+    if raw.radii.len() > MOST_RADII {
+        return Err(at.error("radii", format!("at most {MOST_RADII}, not {}", raw.radii.len())));
+    }
     for (i, &radius) in raw.radii.iter().enumerate() {
         let key = format!("radii[{i}]");
         at.number(&key, radius, radius >= 0.0, "a finite number, 0 or more")?;

@@ -72,7 +72,7 @@ impl Fixture {
     pub(super) fn sample(&self, index: u64) -> Sample {
         let mut rng = ChaCha8Rng::seed_from_u64(index);
         let pixels = (0..self.shape.iter().product()).map(|_| rng.random()).collect();
-        Sample { index: SampleIndex(index), image: Image { shape: self.shape, pixels } }
+        Sample { index: SampleIndex(index), position: index, image: Image { shape: self.shape, pixels } }
     }
 
     /// What the samples come to under the sweep's only variant, all in one call.

@@ -18,7 +18,9 @@ fn repeat(distance: f64, settings: &str, repetitions: u64) -> Vec<Certification>
     assert!((norm - 1.0).abs() < 1e-6);
     let pixels: Vec<f32> = WEIGHT.iter().map(|&w| (f64::from(w) * distance) as f32).collect();
     let image = Image { shape: fixture.shape, pixels };
-    let samples = (0..repetitions).map(|index| Sample { index: SampleIndex(index), image: image.clone() }).collect();
+    let samples = (0..repetitions)
+        .map(|index| Sample { index: SampleIndex(index), position: index, image: image.clone() })
+        .collect();
     fixture.certified(&engine(2), samples).into_values().collect()
 }
 

@@ -2,17 +2,15 @@
 
 use std::io::{ErrorKind, Write, stdout};
 
-use anyhow::Result;
-
 /// Prints text.
 ///
 /// # Errors
 /// When stdout cannot be written, other than by having closed.
-pub fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> std::io::Result<()> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        written => written,
     }
 }
 
@@ -20,6 +18,6 @@ pub fn print(text: &str) -> Result<()> {
 ///
 /// # Errors
 /// As [`print`].
-pub fn print_json(value: &serde_json::Value) -> Result<()> {
+pub fn print_json(value: &serde_json::Value) -> std::io::Result<()> {
     print(&format!("{value:#}\n"))
 }
