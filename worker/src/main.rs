@@ -23,7 +23,11 @@ fn main() {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => {
-            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run::run(args))
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let ended = runtime.block_on(run::run(args));
+            // A thread may be reading stdin for as long as the parent lives; nobody waits for it.
+            runtime.shutdown_background();
+            ended
         }
         Command::Certify(args) => commands::certify::certify(&args),
         Command::Bench(args) => commands::bench::bench(&args),
