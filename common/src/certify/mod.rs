@@ -37,9 +37,14 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// Classify the input under `n` draws of noise of this phase, and [`observe`](Certifier::observe) the counts.
+    ///
+    /// The draws fill whole chunks from `chunk` on, the last of them perhaps in part.
     Draw {
         /// What the draws are for.
         phase: Phase,
+        /// The number of the first chunk of noise to draw, counted from 0 in each phase: those before it have been
+        /// counted already, and no draw may be counted twice.
+        chunk: u64,
         /// How many.
         n: u64,
     },
@@ -99,8 +104,8 @@ impl Certifier {
     #[must_use]
     pub fn next(&self) -> Step {
         match self.state {
-            State::Select => Step::Draw { phase: Phase::Select, n: self.spec.n0.get() },
-            State::Estimate { .. } => Step::Draw { phase: Phase::Estimate, n: self.spec.n.get() },
+            State::Select => Step::Draw { phase: Phase::Select, chunk: 0, n: self.spec.n0.get() },
+            State::Estimate { .. } => Step::Draw { phase: Phase::Estimate, chunk: 0, n: self.spec.n.get() },
             State::Done(verdict) => Step::Done(verdict),
         }
     }
@@ -110,7 +115,7 @@ impl Certifier {
     /// # Errors
     /// When they do not add up to what was asked or nothing was asked. The machine then stays where it was.
     pub fn observe(&mut self, counts: &[u64]) -> Result<(), CertifyError> {
-        if let Step::Draw { phase, n: asked } = self.next() {
+        if let Step::Draw { phase, n: asked, .. } = self.next() {
             let total = counts.iter().map(|&count| u128::from(count)).sum();
             if total != u128::from(asked) {
                 return Err(CertifyError::WrongTotal { phase, asked, total });

@@ -7,11 +7,19 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::domain::Alpha;
+use crate::spec::Stopping;
 
 fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
     let positive = |n| NonZeroU64::new(n).unwrap();
     let alpha = Alpha::new(alpha).unwrap();
-    let spec = CertifySpec { n0: positive(n0), n: positive(n), alpha, chunk: positive(n), memory: false };
+    let spec = CertifySpec {
+        n0: positive(n0),
+        n: positive(n),
+        alpha,
+        chunk: positive(n),
+        memory: false,
+        stopping: Stopping::Fixed,
+    };
     Certifier::new(&spec, Sigma::new(0.5).unwrap())
 }
 
@@ -28,9 +36,9 @@ fn verdict(mut certifier: Certifier, select: &[u64], estimate: &[u64]) -> Verdic
 #[test]
 fn it_selects_then_estimates_then_is_done() {
     let mut certifier = certifier(10, 1000, 0.001);
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, n: 10 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
     certifier.observe(&[1, 7, 2]).unwrap();
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, n: 1000 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 1000 });
     certifier.observe(&[90, 900, 10]).unwrap();
     let Step::Done(verdict) = certifier.next() else { panic!("{:?}", certifier.next()) };
     let p_lower = stats::lower_bound(900, 1000, Alpha::new(0.001).unwrap());
@@ -68,11 +76,11 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     assert_eq!(wrong.to_string(), "9 draws were counted in the select phase, where 10 were asked for");
     assert!(certifier.observe(&[u64::MAX, 11]).is_err());
     assert!(certifier.observe(&[]).is_err());
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, n: 10 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
 
     certifier.observe(&[0, 10]).unwrap();
     assert_eq!(certifier.observe(&[100]), Err(CertifyError::NoSuchClass { class: 1, classes: 1 }));
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, n: 100 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 100 });
 
     certifier.observe(&[0, 100]).unwrap();
     assert_eq!(certifier.observe(&[0, 100]), Err(CertifyError::Finished));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::architecture::Architecture;
-use crate::domain::{Alpha, Choice, Sigma};
+use crate::domain::{Alpha, Choice, Radius, Sigma};
 
 /// The example of the specification's contract.
 const EXAMPLE: &str = r#"name = "cifar10-resnet20"
@@ -111,6 +111,7 @@ fn example() -> Sweep {
             sigma: vec![sigma(0.25), sigma(0.5)],
             choice: vec![Choice::Fixed, Choice::DataDependent],
             data_dependent: DataDependentSpec {
+                method: SigmaMethod::Gradient,
                 iterations: 100,
                 draws: 1,
                 learning_rate: 1e-4,
@@ -124,6 +125,7 @@ fn example() -> Sweep {
             alpha: Alpha::new(0.001).unwrap(),
             chunk: count(500),
             memory: true,
+            stopping: Stopping::Fixed,
         },
         queue: QueueSpec { job_samples: count(4), lease: Duration::from_secs(60), max_attempts: 5 },
         report: ReportSpec { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] },
@@ -233,7 +235,7 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     check(&format!("bogus = 1\n{LEAST}"), &format!("1: bogus: unknown field `bogus`, expected one of {root}"));
     check(
         &format!("{LEAST}bogus = 1\n"),
-        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, `memory`",
+        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, `memory`, `stopping`",
     );
     check_change(
         LEAST,
@@ -248,7 +250,7 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     check(&format!("{LEAST}[report]\nradius = [1]\n"), "17: report.radius: unknown field `radius`, expected `radii`");
     check(
         &format!("{LEAST}[smoothing.data-dependent]\nlearning_rate = 1\n"),
-        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one of `iterations`, `draws`, `learning-rate`, `clamp`, `range`",
+        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one of `method`, `iterations`, `draws`, `learning-rate`, `rounds`, `candidates`, `clamp`, `range`",
     );
 }
 
@@ -405,6 +407,48 @@ fn values_out_of_range_are_refused() {
         ("alpha = 0.001", "alpha = 1.5", "36: certify.alpha: must be strictly between 0 and 1, not 1.5"),
         ("alpha = 0.001", "alpha = 0", "36: certify.alpha: must be strictly between 0 and 1, not 0"),
         ("chunk = 500", "chunk = 100_001", "37: certify.chunk: must be from 1 to 100000, not 100001"),
+        (
+            "chunk = 500",
+            "stopping = 'early' #",
+            "37: certify.stopping: invalid value: string \"early\", expected \"fixed\", { radii = [...] } or { loss = ... }",
+        ),
+        (
+            "chunk = 500",
+            "stopping = [0.5] #",
+            "37: certify.stopping: invalid type: sequence, expected \"fixed\", { radii = [...] } or { loss = ... }",
+        ),
+        ("chunk = 500", "stopping = {} #", "37: certify.stopping: must have one key, radii or loss"),
+        (
+            "chunk = 500",
+            "stopping = { radii = [0], loss = 0.1 } #",
+            "37: certify.stopping: must have one key, radii or loss",
+        ),
+        ("chunk = 500", "stopping = { radii = [] } #", "37: certify.stopping.radii: must not be empty"),
+        (
+            "chunk = 500",
+            "stopping = { radii = [1, 1] } #",
+            "37: certify.stopping.radii[1]: 1 does not lie above 1 before it",
+        ),
+        (
+            "chunk = 500",
+            "stopping = { radii = [-1] } #",
+            "37: certify.stopping.radii[0]: must be a finite number, 0 or more, not -1",
+        ),
+        (
+            "chunk = 500",
+            "stopping = { loss = 1 } #",
+            "37: certify.stopping.loss: must be strictly between 0 and 1, not 1",
+        ),
+        (
+            "iterations = 100",
+            "method = 'search'",
+            "29: smoothing.data-dependent.learning-rate: has no meaning for method search, only for gradient",
+        ),
+        (
+            "iterations = 100",
+            "rounds = 2",
+            "27: smoothing.data-dependent.rounds: has no meaning for method gradient, only for search",
+        ),
         ("job-samples = 4", "job-samples = 0", "41: queue.job-samples: must be from 1 to 10000, not 0"),
         ("lease-seconds = 60", "lease-seconds = 86401", "42: queue.lease-seconds: must be from 1 to 86400, not 86401"),
         ("max-attempts = 5", "max-attempts = 1001", "43: queue.max-attempts: must be from 1 to 1000, not 1001"),
@@ -419,6 +463,45 @@ fn values_out_of_range_are_refused() {
 #[test]
 fn draws_that_just_suffice_are_accepted() {
     assert_eq!(read(&LEAST.replace("n = 1000", "n = 10")).certify.n, count(10));
+}
+
+#[test]
+fn a_rule_that_keeps_a_part_of_alpha_back_needs_more_draws() {
+    let early = "n = 10\nstopping = { radii = [0] }";
+    check(
+        &LEAST.replace("n = 1000", early),
+        "14: certify.n: 10 draws can never certify at alpha 0.001; at least 11 are needed",
+    );
+    let radii = Stopping::Radii(vec![Radius::ZERO]);
+    assert_eq!(read(&LEAST.replace("n = 1000", &early.replace("10", "11"))).certify.stopping, radii);
+    let tiny = LEAST.replace("n = 1000", "n = 2000\nstopping = { loss = 0.1 }").replace("0.001", "1e-301");
+    let error = parse(&tiny, Path::new("s.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("s.toml:16: certify.alpha: must be at least 1e-300 under this"), "{error}");
+}
+
+#[test]
+fn the_parts_of_alpha_never_make_more_than_the_whole() {
+    let radii = Stopping::Radii(vec![Radius::ZERO]);
+    for alpha in [0.5, 0.05, 0.01, 0.001, 0.3, 1e-6, 1.0 / 3.0, 1e-300] {
+        let alpha = Alpha::new(alpha).unwrap();
+        let (before, at) = (radii.alpha_before_n(alpha).unwrap().get(), radii.alpha_at_n(alpha).get());
+        assert!(before + at <= alpha.get() && before + at > alpha.get() * (1.0 - 1e-14), "{alpha}");
+        assert_eq!((Stopping::Fixed.alpha_before_n(alpha), Stopping::Fixed.alpha_at_n(alpha)), (None, alpha));
+    }
+}
+
+#[test]
+fn a_search_has_its_own_keys_and_defaults() {
+    let table = "[smoothing.data-dependent]\nmethod = 'search'\n";
+    let search = |keys: &str| read(&format!("{LEAST}{table}{keys}")).smoothing.data_dependent;
+    let default = search("");
+    assert_eq!((default.method, default.draws), (SigmaMethod::Search { rounds: 3, candidates: 5 }, 16));
+    let given = search("rounds = 2\ncandidates = 9\ndraws = 32\nclamp = 0.01\nrange = [0.1, 1]");
+    assert_eq!((given.method, given.draws), (SigmaMethod::Search { rounds: 2, candidates: 9 }, 32));
+    assert_eq!((given.clamp, given.range), (0.01, (sigma(0.1), sigma(1.0))));
+    for bad in ["rounds = 0", "candidates = 2", "draws = 0"] {
+        assert!(parse(&format!("{LEAST}{table}{bad}"), Path::new("s.toml")).is_err(), "{bad}");
+    }
 }
 
 #[test]
