@@ -22,7 +22,7 @@ mod decimal;
 
 pub use clopper_pearson::{can_certify, least_count, lower_bound};
 pub use normal::quantile_lower;
-pub use radius::radius;
+pub use radius::{probability_at, radius};
 pub use sequence::{out_of_reach, sequence_bound};
 
 /// The largest relative error of one rounded operation, 2^-53.
