@@ -198,4 +198,6 @@ fn most_frequent(counts: &[u64]) -> Class {
 }
 
 #[cfg(test)]
+mod error_rate;
+#[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Only [`super::parse`] builds one.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -222,6 +223,20 @@ impl Stopping {
         match self {
             Self::Fixed | Self::Loss(_) => None,
             Self::Radii(_) => Some(part(alpha, 1.0 / 5.0)),
+        }
+    }
+}
+
+/// As a specification writes it, without the quotes of a word.
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed => f.write_str("fixed"),
+            Self::Radii(radii) => {
+                let radii: Vec<String> = radii.iter().map(ToString::to_string).collect();
+                write!(f, "{{ radii = [{}] }}", radii.join(", "))
+            }
+            Self::Loss(loss) => write!(f, "{{ loss = {loss} }}"),
         }
     }
 }

@@ -480,6 +480,15 @@ fn a_rule_that_keeps_a_part_of_alpha_back_needs_more_draws() {
 }
 
 #[test]
+fn a_stopping_rule_is_shown_as_it_is_written() {
+    for rule in ["{ radii = [0, 0.25, 1] }", "{ loss = 0.01 }"] {
+        let text = LEAST.replace("n = 1000", &format!("n = 1000\nstopping = {rule}"));
+        assert_eq!(read(&text).certify.stopping.to_string(), rule);
+    }
+    assert_eq!(Stopping::Fixed.to_string(), "fixed");
+}
+
+#[test]
 fn the_parts_of_alpha_never_make_more_than_the_whole() {
     let radii = Stopping::Radii(vec![Radius::ZERO]);
     for alpha in [0.5, 0.05, 0.01, 0.001, 0.3, 1e-6, 1.0 / 3.0, 1e-300] {
