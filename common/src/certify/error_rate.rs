@@ -221,3 +221,63 @@ fn the_sequence_alone_holds_at_all_looks_together() {
         assert!(within(wrong, alpha) && wrong > 0, "p {p}: {wrong}");
     }
 }
+
+/// A probability whose radius would be `radius` if it were known; below one half where that is negative.
+fn probability(radius: f64) -> f64 {
+    let p = stats::probability_at(sigma(), Radius::new(radius.abs()).unwrap()).get();
+    if radius < 0.0 { 1.0 - p } else { p }
+}
+
+#[test]
+fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
+    const SAMPLES: u32 = 2000;
+    let grid: Vec<Radius> = (0..=20).map(|i| Radius::new(0.25 * f64::from(i)).unwrap()).collect();
+    let case = Case { n: 100_000, chunk: 500, alpha: 0.001, count: 0, below: 0.0 };
+    let (fixed, early) = (case.spec(Stopping::Fixed), case.spec(Stopping::Radii(grid.clone())));
+    let certified = |p_lower: Probability| {
+        let radius = stats::radius(sigma(), p_lower);
+        if p_lower.get() > 0.5 { grid.iter().filter(|&&at| at <= radius).count() } else { 0 }
+    };
+    let (mut drawn, mut equal) = (0, 0);
+    for i in 0..SAMPLES {
+        // Radii spread evenly, thresholds included, up to the largest that so many draws certify.
+        let mut noise = Noise::new(probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)), u64::from(i));
+        let mut certifier = Certifier::new(&early, sigma());
+        certifier.observe(&[20, 0]).unwrap();
+        let mut all = 0;
+        let verdict = loop {
+            match certifier.next() {
+                Step::Draw { n, .. } => {
+                    let count = noise.count(n);
+                    all += count;
+                    certifier.observe(&[count, n - count]).unwrap();
+                }
+                Step::Done(verdict) => break verdict,
+            }
+        };
+        all += noise.count(case.n - verdict.n);
+        drawn += verdict.n;
+        equal += u32::from(certified(verdict.p_lower) == certified(bound(&fixed, all, case.n).unwrap()));
+    }
+    let (share, equal) = (drawn as f64 / f64::from(SAMPLES) / case.n as f64, f64::from(equal) / f64::from(SAMPLES));
+    println!("a 0.25 grid: {share} of the draws, {equal} of the decisions");
+    assert!(share <= 0.35 && equal >= 0.998, "{share} {equal}");
+}
+
+#[test]
+fn what_all_draws_would_reach_is_hardly_ever_given_up() {
+    // 900 of 1000 draws count in the end, in random order: the worst case for a goal of 900.
+    let beta = Alpha::new(0.01).unwrap();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
+    let given_up = |_: &u64| {
+        let mut left = 900;
+        (0..1000).any(|drawn| {
+            left -= u64::from(random.random_range(0..1000 - drawn) < left);
+            stats::out_of_reach(900 - left, drawn + 1, 900, 1000, beta)
+        })
+    };
+    let wrong = (0..RUNS / 10).filter(given_up).count() as u64;
+    println!("given up wrongly at {beta}: {}", wrong as f64 / (RUNS / 10) as f64);
+    let rate = stats::lower_bound(wrong, RUNS / 10, Alpha::new(1e-5).unwrap()).get();
+    assert!(wrong > 0 && rate <= beta.get(), "{wrong}");
+}

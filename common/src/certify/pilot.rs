@@ -15,17 +15,21 @@ const SPREAD: f64 = 6.0;
 /// `count` of `spec.n0` draws gave the guess: the idea of R. Chen, J. Li, J. Yan, P. Li & B. Sheng, "Input-specific
 /// robustness certification for randomized smoothing" (2022), with an expectation where they have an interval.
 ///
-/// Expected over the class's probability p given those draws, with Jeffreys' prior, for the count that p makes most
-/// likely. Both radii are multiples of sigma, so it does not enter.
+/// Expected twice, and both must lose no more: over the class's probability p given those draws, with Jeffreys' prior,
+/// and at p = count / n0. The second matters where all draws agree: for networks p is then often nearer to 1 than the
+/// prior makes it, where a given loss takes the most draws. The count is that which p makes most likely, to a whole
+/// number. Radii are multiples of sigma, so it does not enter.
 pub(super) fn draws(spec: &CertifySpec, loss: f64, count: u64) -> u64 {
     let (n, chunk) = (spec.n.get(), spec.chunk.get());
     let posterior = posterior(count, spec.n0.get());
     let expected = |n: u64| -> f64 { posterior.iter().map(|&(p, weight)| weight * quantile(spec, p, n)).sum() };
-    let enough = (1.0 - loss) * expected(n);
+    let likely = |m: u64| quantile(spec, count as f64 / spec.n0.get() as f64, m);
+    let (least_expected, least_likely) = ((1.0 - loss) * expected(n), (1.0 - loss) * likely(n));
+    let enough = |m: u64| likely(m) >= least_likely && expected(m) >= least_expected;
     let (mut least, mut most) = (1, n.div_ceil(chunk));
     while least < most {
         let middle = least + (most - least) / 2;
-        if expected(middle * chunk) >= enough {
+        if enough(middle * chunk) {
             most = middle;
         } else {
             least = middle + 1;
