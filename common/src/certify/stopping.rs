@@ -55,7 +55,8 @@ pub(super) fn decided(
     goal: &mut Option<Goal>,
 ) -> bool {
     let Some(p_lower) = bound(spec, count, drawn) else { return false };
-    let Some(&next) = radii.iter().find(|&&radius| !certifies(sigma, p_lower, radius)) else { return true };
+    let reached = certified(sigma, p_lower);
+    let Some(&next) = radii.iter().find(|&&radius| reached.is_none_or(|reached| reached < radius)) else { return true };
     let Goal { needed, .. } = match *goal {
         Some(known) if known.radius == next => known,
         _ => *goal.insert(Goal { radius: next, needed: needed(spec, sigma, next) }),
@@ -64,15 +65,15 @@ pub(super) fn decided(
     needed.is_none_or(|needed| stats::out_of_reach(count, drawn, needed, spec.n.get(), give_up))
 }
 
-/// Whether the bound certifies this radius, 0 included: an abstention certifies none.
-fn certifies(sigma: Sigma, p_lower: Probability, radius: Radius) -> bool {
-    p_lower.get() > 0.5 && stats::radius(sigma, p_lower) >= radius
+/// The radius that a bound certifies. An abstention certifies none, not even 0.
+fn certified(sigma: Sigma, p_lower: Probability) -> Option<Radius> {
+    (p_lower.get() > 0.5).then(|| stats::radius(sigma, p_lower))
 }
 
 /// The least count of `n` draws whose bound certifies `radius`.
 fn needed(spec: &CertifySpec, sigma: Sigma, radius: Radius) -> Option<u64> {
     let n = spec.n.get();
-    let enough = |count: u64| bound(spec, count, n).is_some_and(|p_lower| certifies(sigma, p_lower, radius));
+    let enough = |count: u64| bound(spec, count, n).and_then(|p_lower| certified(sigma, p_lower)) >= Some(radius);
     if !enough(n) {
         return None;
     }

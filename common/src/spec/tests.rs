@@ -407,6 +407,25 @@ fn values_out_of_range_are_refused() {
         ("alpha = 0.001", "alpha = 1.5", "36: certify.alpha: must be strictly between 0 and 1, not 1.5"),
         ("alpha = 0.001", "alpha = 0", "36: certify.alpha: must be strictly between 0 and 1, not 0"),
         ("chunk = 500", "chunk = 100_001", "37: certify.chunk: must be from 1 to 100000, not 100001"),
+        ("job-samples = 4", "job-samples = 0", "41: queue.job-samples: must be from 1 to 10000, not 0"),
+        ("lease-seconds = 60", "lease-seconds = 86401", "42: queue.lease-seconds: must be from 1 to 86400, not 86401"),
+        ("max-attempts = 5", "max-attempts = 1001", "43: queue.max-attempts: must be from 1 to 1000, not 1001"),
+        ("[0.0, 0.25, 0.5, 0.75,", "[-0.5,", "46: report.radii[0]: must be a finite number, 0 or more, not -0.5"),
+        ("[0.0, 0.25, 0.5, 0.75,", "[0, 0,", "46: report.radii[1]: 0 does not lie above 0 before it"),
+        ("[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]", "[]", "46: report.radii: must not be empty"),
+    ] {
+        check_change(EXAMPLE, from, to, error);
+    }
+}
+
+#[test]
+fn draws_that_just_suffice_are_accepted() {
+    assert_eq!(read(&LEAST.replace("n = 1000", "n = 10")).certify.n, count(10));
+}
+
+#[test]
+fn stopping_rules_and_methods_out_of_range_are_refused() {
+    for (from, to, error) in [
         (
             "chunk = 500",
             "stopping = 'early' #",
@@ -449,20 +468,9 @@ fn values_out_of_range_are_refused() {
             "rounds = 2",
             "27: smoothing.data-dependent.rounds: has no meaning for method gradient, only for search",
         ),
-        ("job-samples = 4", "job-samples = 0", "41: queue.job-samples: must be from 1 to 10000, not 0"),
-        ("lease-seconds = 60", "lease-seconds = 86401", "42: queue.lease-seconds: must be from 1 to 86400, not 86401"),
-        ("max-attempts = 5", "max-attempts = 1001", "43: queue.max-attempts: must be from 1 to 1000, not 1001"),
-        ("[0.0, 0.25, 0.5, 0.75,", "[-0.5,", "46: report.radii[0]: must be a finite number, 0 or more, not -0.5"),
-        ("[0.0, 0.25, 0.5, 0.75,", "[0, 0,", "46: report.radii[1]: 0 does not lie above 0 before it"),
-        ("[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]", "[]", "46: report.radii: must not be empty"),
     ] {
         check_change(EXAMPLE, from, to, error);
     }
-}
-
-#[test]
-fn draws_that_just_suffice_are_accepted() {
-    assert_eq!(read(&LEAST.replace("n = 1000", "n = 10")).certify.n, count(10));
 }
 
 #[test]
