@@ -10,8 +10,6 @@
 
 mod normal;
 
-use std::ops::Range;
-
 use ddrs_common::domain::{Phase, SampleIndex, VariantName};
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -32,6 +30,29 @@ pub struct NoiseSource<'a> {
 /// What the noise of one chunk derives from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkKey([u8; 32]);
+
+/// A number as networks take it, in the order of bytes of this machine.
+pub trait Value: Copy + Default {
+    /// Rounds to the nearest, ties to even.
+    fn round(value: f32) -> Self;
+}
+
+impl Value for f32 {
+    fn round(value: f32) -> Self {
+        value
+    }
+}
+
+/// bfloat16.
+impl Value for [u8; 2] {
+    fn round(value: f32) -> Self {
+        let bits = value.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+        // Rounding could carry what is not a number over into one.
+        let kept = if value.is_nan() { 0x7fc0_0000 } else { rounded };
+        ((kept >> 16) as u16).to_ne_bytes()
+    }
+}
 
 impl NoiseSource<'_> {
     /// The key of a chunk.
@@ -63,19 +84,15 @@ impl ChunkKey {
         }
     }
 
-    /// `pixels + sigma * noise` for each of `draws`, one after the other, in single precision.
-    #[must_use]
-    pub fn noisy(self, draws: Range<u64>, pixels: &[f32], sigma: f64) -> Vec<f32> {
-        let sigma = sigma as f32;
-        let mut batch = vec![0.0; (draws.end - draws.start) as usize * pixels.len()];
-        for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(draws) {
-            self.draw(draw, pixels.len(), |place, values| {
-                for ((noisy, pixel), value) in image[place..].iter_mut().zip(&pixels[place..]).zip(values) {
-                    *noisy = pixel + sigma * value;
-                }
-            });
-        }
-        batch
+    /// `image + scale * noise` for one draw, in single precision, rounded once more where `V` is shorter. The three are
+    /// of one length; `scale` has sigma in it, and what the image was divided by.
+    pub fn noisy<V: Value>(self, draw: u64, image: &[f32], scale: &[f32], noisy: &mut [V]) {
+        self.draw(draw, noisy.len(), |place, values| {
+            let known = image[place..].iter().zip(&scale[place..]);
+            for ((noisy, (pixel, scale)), value) in noisy[place..].iter_mut().zip(known).zip(values) {
+                *noisy = V::round(pixel + scale * value);
+            }
+        });
     }
 
     /// Appends the noise alone of the first `draws` draws, `values` each.

@@ -1,4 +1,9 @@
-//! Choosing sigma: Algorithm 1 of Alfarra, Bibi, Torr and Ghanem (2022), for several inputs at once.
+//! Choosing sigma: Algorithm 1 of Alfarra, Bibi, Torr and Ghanem (2022), for several inputs at once; and a search for the
+//! maximum that it climbs to.
+
+mod search;
+
+pub use search::Search;
 
 use ddrs_common::spec::DataDependentSpec;
 use tch::{Kind, TchError, Tensor};

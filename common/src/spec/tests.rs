@@ -512,7 +512,7 @@ fn a_search_has_its_own_keys_and_defaults() {
     let table = "[smoothing.data-dependent]\nmethod = 'search'\n";
     let search = |keys: &str| read(&format!("{LEAST}{table}{keys}")).smoothing.data_dependent;
     let default = search("");
-    assert_eq!((default.method, default.draws), (SigmaMethod::Search { rounds: 3, candidates: 5 }, 16));
+    assert_eq!((default.method, default.draws), (SigmaMethod::Search { rounds: 3, candidates: 5 }, 8));
     let given = search("rounds = 2\ncandidates = 9\ndraws = 32\nclamp = 0.01\nrange = [0.1, 1]");
     assert_eq!((given.method, given.draws), (SigmaMethod::Search { rounds: 2, candidates: 9 }, 32));
     assert_eq!((given.clamp, given.range), (0.01, (sigma(0.1), sigma(1.0))));

@@ -50,12 +50,12 @@ fn measure(args: &BenchArgs, sweep: &Sweep, side: usize) -> Result<(Engine, u64,
     let shape = [3, side, side];
     let network = engine.load(&sweep.models[0], shape).map_err(Refused)?;
     let variant = &sweep.variants()[0];
-    let samples = (0..args.samples).map(|index| {
+    let mut samples = (0..args.samples).map(|index| {
         let pixels = (0..3 * side * side).map(|i| ((i as u64 * 7 + index * 13) % 256) as f32 / 255.0).collect();
         Sample { index: SampleIndex(index), position: index, image: Image { shape, pixels } }
     });
     let start = Instant::now();
-    engine.certify(&network, variant, sweep, samples.collect(), &AtomicBool::new(false), &|_, _, _| {})?;
+    engine.certify(&network, variant, sweep, &mut samples, &AtomicBool::new(false), &|_, _, _| {})?;
     Ok((engine, args.samples * (args.n + sweep.certify.n0.get()), start.elapsed().as_secs_f64()))
 }
 

@@ -86,7 +86,7 @@ fn one(
         &network,
         variant,
         sweep,
-        vec![Sample { index, position, image }],
+        &mut std::iter::once(Sample { index, position, image }),
         &AtomicBool::new(false),
         &tell,
     )?;

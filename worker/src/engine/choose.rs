@@ -1,11 +1,13 @@
 //! Sigma for the inputs of a job, in groups.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddrs_common::domain::Phase;
 use tch::{TchError, Tensor};
 
-use super::certify::{Input, Task, Trouble};
+use super::certify::{Task, Trouble};
+use super::input::Input;
 use crate::sigma::ascend;
 
 /// Inputs whose sigmas are chosen together. An input's sigma must not depend on its company, to the last bit, so both
@@ -26,26 +28,25 @@ impl Task<'_> {
     }
 
     /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.
-    pub(super) fn choose(&self, inputs: &[Input]) -> Result<Vec<Option<f64>>, Trouble> {
+    pub(super) fn choose(&self, inputs: &[Arc<Input>]) -> Result<Vec<Option<f64>>, Trouble> {
         let spec = &self.sweep.smoothing.data_dependent;
         let size = self.group_size();
         let Some(any) = inputs.first() else { return Ok(Vec::new()) };
-        let place = |input: &Input| (input.position % size as u64) as usize;
+        let place = |input: &Arc<Input>| (input.position % size as u64) as usize;
         let at = |wanted| inputs.iter().find(|input| place(input) == wanted).unwrap_or(any);
-        let filled: Vec<&Input> = (0..size).map(at).collect();
-        let values: Vec<f32> = filled.iter().flat_map(|input| input.pixels.iter().copied()).collect();
-        let images = self.tensor(&values, size)?;
+        let filled: Vec<&Input> = (0..size).map(|place| at(place).as_ref()).collect();
+        let images = self.images(&filled)?;
         let noise = |step: u64| {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(TchError::Torch(STOPPED.to_owned()));
             }
-            let mut noise = Vec::with_capacity(values.len() * spec.draws as usize);
+            let mut noise = Vec::with_capacity(images.numel() * spec.draws as usize);
             for input in &filled {
-                self.key(input, Phase::Sigma, step).append(u64::from(spec.draws), input.pixels.len(), &mut noise);
+                self.key(input.index, Phase::Sigma, step).append(u64::from(spec.draws), input.pixels.len(), &mut noise);
             }
             self.tensor(&noise, size * spec.draws as usize)
         };
-        let scores = |batch: &Tensor| self.network.scores(batch);
+        let scores = |batch: &Tensor| self.network.differentiable_scores(batch);
         match ascend(&images, self.variant.sigma0.get(), spec, &scores, noise) {
             Ok(sigmas) => Ok(inputs.iter().map(|input| sigmas[place(input)]).collect()),
             Err(TchError::Torch(reason)) if reason == STOPPED => Err(Trouble::Stopped),

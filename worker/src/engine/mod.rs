@@ -2,19 +2,28 @@
 //!
 //! - [`Engine`]: the device and its lanes
 //! - [`Network`]: a loaded model, one copy of its handle a lane
-//! - [`Engine::certify`]: sigma for groups of inputs, then CERTIFY for each
+//! - [`Engine::certify`]: a sigma for each input, then CERTIFY
 //!
 //! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch thread, so the order of
-//! sums depends on neither the number of cores nor that of workers; chunks of a sample and samples of a job spread over
-//! the lanes. A GPU has one lane.
+//! sums depends on neither the number of cores nor that of workers. A GPU has one lane.
+//!
+//! An input in `progress` has a `request`: rows, each the input under one draw of noise. The `board` packs rows of
+//! several inputs into passes of one shape, lanes make the `pass` (noise, scores) and bring answers back, and what
+//! follows from a complete answer is the next request or the certification.
 
+mod board;
 mod certify;
 mod choose;
-mod count;
+mod input;
+mod lane;
 mod network;
+mod packing;
+mod pass;
+mod progress;
+mod request;
 mod times;
 
-pub use certify::{Sample, SampleResult};
+pub use certify::{Sample, SampleResult, Tell};
 pub use network::Network;
 pub use times::{Split, Times};
 

@@ -1,13 +1,14 @@
 //! A loaded model, ready for every lane.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
 use ddrs_common::spec::ModelSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Engine;
+use super::board::Packing;
+use super::{Engine, packing};
 use crate::model::{self, Classifier};
 
 /// A network and the shape of its images.
@@ -16,6 +17,10 @@ pub struct Network {
     copies: Vec<Mutex<Box<dyn Classifier>>>,
     shape: [usize; 3],
     classes: u32,
+    kind: Kind,
+    normalisation: Vec<(f64, f64)>,
+    /// What is known of forward passes, by the number of their images.
+    packing: OnceLock<(u64, Packing)>,
 }
 
 impl Engine {
@@ -26,9 +31,11 @@ impl Engine {
     /// finite numbers as there are classes.
     pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
         let first = model::load(spec, self.device)?;
+        let first_kind = first.kind();
         let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
         let copies = std::iter::once(first).chain(others).map(Mutex::new).collect();
-        let network = Network { copies, shape, classes: spec.classes };
+        let (kind, normalisation) = (first_kind, normalisation(spec, shape[0]));
+        let network = Network { copies, shape, classes: spec.classes, kind, normalisation, packing: OnceLock::new() };
         self.lanes.install(|| network.try_out(self.device)).with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
@@ -58,22 +65,69 @@ impl Network {
         Err(format!("the image has shape {:?}, the first of the sweep {:?}", image.shape, self.shape))
     }
 
-    /// Scores by this lane's copy.
+    /// The kind of number that it computes with.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is subtracted from each channel, and what then divides it.
+    pub(super) fn normalisation(&self) -> &[(f64, f64)] {
+        &self.normalisation
+    }
+
+    /// Scores of images that are normalised and of this network's kind, by this lane's copy.
     ///
     /// # Errors
     /// What torch reports.
     pub(super) fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.with_copy(|copy| copy.prepared_scores(images))
+    }
+
+    /// Scores of images in \[0, 1\], differentiable in them, by this lane's copy.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub(super) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.with_copy(|copy| copy.scores(images))
+    }
+
+    /// Whether forward passes of `rows` images may take them from several samples. The first answer is kept: within a
+    /// sweep all passes have one shape.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub(super) fn packing(&self, rows: u64, device: Device) -> Result<Packing> {
+        match self.packing.get() {
+            Some(&(known, packing)) if known == rows => Ok(packing),
+            _ => {
+                let packing = packing::find(self, rows, device).map_err(model::brief)?;
+                // Another sweep may have put its own there first; it is found again then.
+                let _ = self.packing.set((rows, packing));
+                Ok(packing)
+            }
+        }
+    }
+
+    /// Packs in this way, whatever the network is like.
+    #[cfg(test)]
+    pub(super) fn force(&self, rows: u64, packing: Packing) {
+        assert!(self.packing.set((rows, packing)).is_ok(), "it is too late to say how to pack");
+    }
+
+    fn with_copy<T>(&self, work: impl FnOnce(&dyn Classifier) -> T) -> T {
         let lane = rayon::current_thread_index().unwrap_or(0) % self.copies.len();
         // A lane that panicked is gone with the process; what it held is not half written, for weights never change.
         let copy = self.copies[lane].lock().unwrap_or_else(PoisonError::into_inner);
-        copy.scores(images)
+        work(copy.as_ref())
     }
 
     fn try_out(&self, device: Device) -> Result<()> {
         let [channels, height, width] = self.shape.map(|side| side as i64);
-        let scores = tch::no_grad(|| self.scores(&Tensor::zeros([1, channels, height, width], (Kind::Float, device))))
-            .map_err(model::brief)
-            .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
+        let scores = tch::no_grad(|| {
+            self.differentiable_scores(&Tensor::zeros([1, channels, height, width], (Kind::Float, device)))
+        })
+        .map_err(model::brief)
+        .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
         ensure!(
             scores.size() == [1, i64::from(self.classes)],
             "the model's scores for one image have shape {:?}, the specification says {} classes",
@@ -83,5 +137,13 @@ impl Network {
         let finite: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
         ensure!(finite.iter().all(|score| score.is_finite()), "the model's scores for an empty image are not finite");
         Ok(())
+    }
+}
+
+/// The mean and deviation of each channel; 0 and 1 where the network normalises by itself, or not at all.
+fn normalisation(spec: &ModelSpec, channels: usize) -> Vec<(f64, f64)> {
+    match (&spec.mean, &spec.std) {
+        (Some(mean), Some(std)) => mean.iter().copied().zip(std.iter().copied()).collect(),
+        _ => vec![(0.0, 1.0); channels],
     }
 }

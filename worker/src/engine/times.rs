@@ -1,7 +1,7 @@
 //! Where the time of the lanes goes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Nanoseconds by kind of work, summed over the lanes.
 #[derive(Debug, Default)]
@@ -10,6 +10,7 @@ pub struct Times {
     pub(super) forward: Clock,
     pub(super) count: Clock,
     pub(super) sigma: Clock,
+    pub(super) wait: Clock,
 }
 
 /// Seconds by kind of work, summed over the lanes.
@@ -17,18 +18,21 @@ pub struct Times {
 pub struct Split {
     /// Drawing noise and adding it.
     pub noise: f64,
-    /// Forward passes of the select and estimate phases.
+    /// Forward passes that are not part of a climb.
     pub forward: f64,
-    /// Counting classes.
+    /// Counting classes, and deciding what follows.
     pub count: f64,
-    /// Choosing sigma, noise included.
+    /// Climbing to sigma, noise included. A search is made of passes like any other.
     pub sigma: f64,
+    /// Waiting for another lane, with nothing left to begin.
+    pub wait: f64,
 }
 
 impl Times {
     pub(super) fn split(&self) -> Split {
-        let [noise, forward, count, sigma] = [&self.noise, &self.forward, &self.count, &self.sigma].map(Clock::seconds);
-        Split { noise, forward, count, sigma }
+        let all = [&self.noise, &self.forward, &self.count, &self.sigma, &self.wait];
+        let [noise, forward, count, sigma, wait] = all.map(Clock::seconds);
+        Split { noise, forward, count, sigma, wait }
     }
 }
 
@@ -41,8 +45,12 @@ impl Clock {
     pub(super) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
-        self.0.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.add(start.elapsed());
         done
+    }
+
+    pub(super) fn add(&self, time: Duration) {
+        self.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
     fn seconds(&self) -> f64 {

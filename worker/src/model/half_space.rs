@@ -35,6 +35,14 @@ impl Classifier for HalfSpace {
         Tensor::f_stack(&[distance.f_zeros_like()?, distance], 1)
     }
 
+    fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.scores(images)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Float
+    }
+
     fn share(&self) -> Box<dyn Classifier> {
         Box::new(Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone() })
     }

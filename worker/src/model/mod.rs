@@ -25,6 +25,15 @@ pub trait Classifier: Send {
     /// What torch reports.
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
+    /// The same for images that are normalised and of the network's kind already; perhaps not differentiable.
+    ///
+    /// # Errors
+    /// What torch reports.
+    fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
+
+    /// The kind of number that it computes with.
+    fn kind(&self) -> Kind;
+
     /// The same network over the same weights, for another thread: nothing is copied.
     fn share(&self) -> Box<dyn Classifier>;
 }

@@ -1,9 +1,12 @@
 //! Residual networks, built from the same description of their layers that model files are checked against.
 
+mod fused;
+
 use anyhow::{Context, Result};
 use ddrs_common::architecture::{Architecture, ConvNorm, MaxPool, ResidualBlock};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
+use self::fused::Fused;
 use super::{Arithmetic, Classifier, Normalisation, Weights};
 
 /// A residual network for inference: batch normalisation is folded into the convolutions, which are kept in
@@ -17,6 +20,8 @@ pub struct Resnet {
     blocks: Vec<Block>,
     weight: Tensor,
     bias: Tensor,
+    fused: Option<Fused>,
+    device: Device,
 }
 
 /// relu(path(x) + shortcut(x)).
@@ -54,30 +59,51 @@ impl Resnet {
             Ok(Block { path, shortcut: spec.shortcut.as_ref().map(conv).transpose()? })
         };
         let last = |name| -> Result<Tensor> { Ok(arithmetic.take(&weights.get(name)?)?) };
+        let blocks: Vec<Block> = layout.blocks.iter().map(block).collect::<Result<_>>()?;
         Ok(Self {
             normalisation,
             kind: arithmetic.kind,
             stem: conv(&layout.stem)?,
             max_pool: layout.max_pool,
-            blocks: layout.blocks.iter().map(block).collect::<Result<_>>()?,
+            fused: Fused::new(arithmetic.kind, arithmetic.device, convolutions(&blocks)),
+            device: arithmetic.device,
+            blocks,
             weight: last("fc.weight")?,
             bias: last("fc.bias")?,
         })
+    }
+
+    fn pool(&self, x: Tensor) -> Result<Tensor, TchError> {
+        let Some(MaxPool { kernel, stride, padding }) = self.max_pool else { return Ok(x) };
+        let square = |size: u32| [i64::from(size); 2];
+        x.f_max_pool2d(square(kernel), square(stride), square(padding), [1, 1], false)
+    }
+
+    fn classify(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_mean_dim([2, 3].as_slice(), false, None)?.f_linear(&self.weight, Some(&self.bias))
     }
 }
 
 impl Classifier for Resnet {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let images = self.normalisation.apply(images)?.f_to_kind(self.kind)?;
-        let mut x = self.stem.forward(&images)?.f_relu_()?;
-        if let Some(MaxPool { kernel, stride, padding }) = self.max_pool {
-            let square = |size: u32| [i64::from(size); 2];
-            x = x.f_max_pool2d(square(kernel), square(stride), square(padding), [1, 1], false)?;
+        self.prepared_scores(&self.normalisation.apply(images)?.f_to_kind(self.kind)?)
+    }
+
+    fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        if let Some(fused) = &self.fused
+            && !images.requires_grad()
+        {
+            return tch::no_grad(|| fused.scores(self, images));
         }
+        let mut x = self.pool(self.stem.forward(images)?.f_relu_()?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
-        x.f_mean_dim([2, 3].as_slice(), false, None)?.f_linear(&self.weight, Some(&self.bias))
+        self.classify(&x)
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn share(&self) -> Box<dyn Classifier> {
@@ -89,8 +115,15 @@ impl Classifier for Resnet {
             blocks: self.blocks.iter().map(Block::share).collect(),
             weight: self.weight.shallow_clone(),
             bias: self.bias.shallow_clone(),
+            fused: Fused::new(self.kind, self.device, convolutions(&self.blocks)),
+            device: self.device,
         })
     }
+}
+
+/// Those of the blocks, and the stem.
+fn convolutions(blocks: &[Block]) -> usize {
+    1 + blocks.iter().map(|block| block.path.len() + usize::from(block.shortcut.is_some())).sum::<usize>()
 }
 
 impl Block {

@@ -43,7 +43,11 @@ impl Script {
 
 impl Classifier for Script {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let scores = self.module.forward_ts(&[self.normalisation.apply(images)?.f_to_kind(self.kind)?])?;
+        self.prepared_scores(&self.normalisation.apply(images)?.f_to_kind(self.kind)?)
+    }
+
+    fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        let scores = self.module.forward_ts(&[images])?;
         // Weights that tracing or freezing made constants keep their kind, and torch silently computes in the wider one.
         if scores.f_kind()? != self.kind {
             let found = scores.f_kind()?;
@@ -53,6 +57,10 @@ impl Classifier for Script {
             )));
         }
         Ok(scores)
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn share(&self) -> Box<dyn Classifier> {

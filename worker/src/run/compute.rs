@@ -16,6 +16,9 @@ use super::Assignment;
 use crate::cli::DeviceArgs;
 use crate::engine::{Engine, Network, Sample, SampleResult};
 
+/// Images that are read before a lane asks for them.
+const READ_AHEAD: usize = 4;
+
 /// What a worker is to certify: some samples of a job.
 pub struct Order {
     /// The sweep.
@@ -141,24 +144,17 @@ impl Lab {
         let variant = &assignment.variants[job.variant];
         let device = self.engine.device().to_owned();
         let tell = |index, result, seconds| order.tell(index, result, seconds, &device, events);
-        let (mut samples, mut unread) = (Vec::new(), None);
-        for &place in places {
-            let position = job.positions.start + place;
-            let index = assignment.plan.index(position);
-            match assignment.image(index) {
-                Ok(image) => samples.push(Sample { index, position, image }),
-                // A file system that fails is this machine's trouble, and may be over at the next attempt.
-                Err(error) if error.is_io() => unread = Some(error),
-                Err(error) => tell(index, Err(error.to_string()), 0.0),
-            }
-        }
-        if !samples.is_empty() {
-            self.load(assignment, variant.model)?;
-            if let Some((_, _, network)) = &self.network {
-                self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)?;
-            }
-        }
-        unread.map_or(Ok(()), |error| Err(error.into()))
+        self.load(assignment, variant.model)?;
+        let Some((_, _, network)) = &self.network else { return Ok(()) };
+        let engine = &self.engine;
+        thread::scope(|scope| {
+            // Images are read and resized while lanes are busy with the ones before.
+            let (sender, samples) = mpsc::sync_channel(READ_AHEAD);
+            let reader = scope.spawn(|| order.read(places, sender, &tell));
+            let certified = engine.certify(network, variant, &assignment.sweep, &mut samples.into_iter(), stop, &tell);
+            let read = reader.join().unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
+            certified.and(read)
+        })
     }
 
     /// Makes a model of a sweep the one at hand.
@@ -185,6 +181,31 @@ impl Lab {
 }
 
 impl Order {
+    /// Reads images and hands them on, for as long as somebody takes them.
+    fn read(
+        &self,
+        places: &[u64],
+        samples: mpsc::SyncSender<Sample>,
+        tell: &impl Fn(SampleIndex, SampleResult, f64),
+    ) -> Result<()> {
+        let mut unread = None;
+        for &place in places {
+            let position = self.job.positions.start + place;
+            let index = self.assignment.plan.index(position);
+            match self.assignment.image(index) {
+                Ok(image) => {
+                    if samples.send(Sample { index, position, image }).is_err() {
+                        break;
+                    }
+                }
+                // A file system that fails is this machine's trouble, and may be over at the next attempt.
+                Err(error) if error.is_io() => unread = Some(error),
+                Err(error) => tell(index, Err(error.to_string()), 0.0),
+            }
+        }
+        unread.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// Sends one sample's record. A receiver that has gone has stopped the order as well.
     fn tell(
         &self,

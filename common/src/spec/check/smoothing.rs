@@ -69,7 +69,7 @@ fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentS
 fn default_draws(method: RawMethod) -> i64 {
     match method {
         RawMethod::Gradient => 1,
-        RawMethod::Search => 16,
+        RawMethod::Search => 8,
     }
 }
 

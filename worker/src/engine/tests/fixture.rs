@@ -13,7 +13,7 @@ use rand_distr::StandardNormal;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
-use crate::engine::{Engine, Sample, SampleResult};
+use crate::engine::{Engine, Network, Sample, SampleResult};
 use crate::model::{self, random_weights};
 
 pub(super) struct Fixture {
@@ -77,14 +77,25 @@ impl Fixture {
 
     /// What the samples come to under the sweep's only variant, all in one call.
     pub(super) fn certify(&self, engine: &Engine, samples: Vec<Sample>) -> BTreeMap<u64, SampleResult> {
-        let network = engine.load(&self.sweep.models[0], self.shape).unwrap();
+        self.certify_by(&engine.load(&self.sweep.models[0], self.shape).unwrap(), engine, samples)
+    }
+
+    /// The same by a network that is at hand.
+    pub(super) fn certify_by(
+        &self,
+        network: &Network,
+        engine: &Engine,
+        samples: Vec<Sample>,
+    ) -> BTreeMap<u64, SampleResult> {
         let told = Mutex::new(BTreeMap::new());
         let tell = |index: SampleIndex, result, seconds: f64| {
             assert!(seconds >= 0.0);
             assert!(told.lock().unwrap().insert(index.0, result).is_none(), "sample {index} was told twice");
         };
         let variant = &self.sweep.variants()[0];
-        engine.certify(&network, variant, &self.sweep, samples, &AtomicBool::new(false), &tell).unwrap();
+        engine
+            .certify(&network, variant, &self.sweep, &mut samples.into_iter(), &AtomicBool::new(false), &tell)
+            .unwrap();
         told.into_inner().unwrap()
     }
 

@@ -64,8 +64,8 @@ fn a_stop_leaves_the_rest_undone() {
     for (choice, lanes) in [("fixed", 1), ("fixed", 2), ("data-dependent", 1), ("data-dependent", 2)] {
         let (fixture, engine) = (fixture(choice), engine(lanes));
         let network = engine.load(&fixture.sweep.models[0], fixture.shape).unwrap();
-        let samples = || (0..40).map(|index| fixture.sample(index)).collect();
-        let whole = fixture.certify(&engine, samples());
+        let samples = || (0..40).map(|index| fixture.sample(index));
+        let whole = fixture.certify(&engine, samples().collect());
         let (stop, told, before) = (AtomicBool::new(false), Mutex::new(Vec::new()), AtomicU32::new(0));
         let tell = |index, result, _| {
             told.lock().unwrap().push((index, result));
@@ -74,7 +74,7 @@ fn a_stop_leaves_the_rest_undone() {
             }
         };
         let variant = &fixture.sweep.variants()[0];
-        engine.certify(&network, variant, &fixture.sweep, samples(), &stop, &tell).unwrap();
+        engine.certify(&network, variant, &fixture.sweep, &mut samples(), &stop, &tell).unwrap();
         let told = told.into_inner().unwrap();
         // A lane may be past its last look at the flag, and then tells of one sample more.
         assert!((5..5 + lanes).contains(&told.len()), "{} told", told.len());
@@ -83,6 +83,6 @@ fn a_stop_leaves_the_rest_undone() {
             assert_eq!(result, whole[&index.0]);
         }
         let tell = |_, _, _| panic!("a stopped call told of a sample");
-        engine.certify(&network, variant, &fixture.sweep, samples(), &stop, &tell).unwrap();
+        engine.certify(&network, variant, &fixture.sweep, &mut samples(), &stop, &tell).unwrap();
     }
 }

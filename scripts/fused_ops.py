@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Writes worker/src/model/resnet/fused_ops.pt: oneDNN's convolutions with what follows them in one kernel.
+
+PyTorch has them as operators that its Rust bindings leave out; a TorchScript program of three calls reaches them. Needs
+torch 2.11, and only to be run when this file changes.
+"""
+import pathlib
+import tempfile
+import zipfile
+from typing import List, Optional
+
+import torch
+from torch import Tensor
+
+
+class FusedOps(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    @torch.jit.export
+    def pack(self, weight: Tensor, padding: List[int], stride: List[int], shape: List[int]) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, [1, 1], 1, shape)
+
+    @torch.jit.export
+    def conv(self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], then: str) -> Tensor:
+        none = torch.jit.annotate(List[Optional[number]], [])
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, stride, [1, 1], 1, then, none, "")
+
+    @torch.jit.export
+    def conv_add_relu(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], other: Tensor
+    ) -> Tensor:
+        none = torch.jit.annotate(List[Optional[number]], [])
+        return torch.ops.mkldnn._convolution_pointwise_(
+            other, x, weight, bias, padding, stride, [1, 1], 1, "add", None, "relu", none, "")
+
+
+out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/resnet/fused_ops.pt"
+with tempfile.TemporaryDirectory() as folder:
+    whole = pathlib.Path(folder) / "fused_ops.pt"
+    torch.jit.script(FusedOps().eval()).save(str(whole))
+    # Without the part that says where this script lay, so that the file is the same wherever it is written.
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(out, "w") as write:
+        for name in read.namelist():
+            if not name.endswith(".debug_pkl"):
+                write.writestr(zipfile.ZipInfo(name), read.read(name))

@@ -1,0 +1,46 @@
+//! An input as forward passes need it.
+
+use ddrs_common::data::Image;
+use ddrs_common::domain::SampleIndex;
+
+use super::Network;
+use super::certify::Sample;
+
+/// An input in the order of memory: row, column, channel.
+pub(super) struct Input {
+    pub(super) index: SampleIndex,
+    pub(super) position: u64,
+    /// In \[0, 1\].
+    pub(super) pixels: Vec<f32>,
+    /// Normalised as the network wants it. Noise that is added to this must be divided by the channel's deviation.
+    pub(super) normalised: Vec<f32>,
+}
+
+impl Input {
+    /// Prepares a sample for a network that admits its image.
+    pub(super) fn new(sample: &Sample, network: &Network) -> Self {
+        let pixels = rows_first(&sample.image);
+        let channels = network.normalisation();
+        let normalise = |(&pixel, &(mean, std)): (&f32, &(f64, f64))| ((f64::from(pixel) - mean) / std) as f32;
+        let normalised = pixels.iter().zip(channels.iter().cycle()).map(normalise).collect();
+        Self { index: sample.index, position: sample.position, pixels, normalised }
+    }
+}
+
+/// The pixels of an image in the order row, column, channel.
+fn rows_first(image: &Image) -> Vec<f32> {
+    let [channels, height, width] = image.shape;
+    let plane = height * width;
+    (0..plane).flat_map(|place| (0..channels).map(move |channel| image.pixels[channel * plane + place])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_become_the_innermost_axis() {
+        let image = Image { shape: [2, 1, 3], pixels: vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0] };
+        assert_eq!(rows_first(&image), [0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
+    }
+}
