@@ -9,6 +9,7 @@
 //! - [`certify`]: the certifier as a machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
+//! - [`host`]: this machine's name
 //! - [`output`]: printing to a stdout that may close
 //! - [`queue`]: jobs, leases and results in Redis
 
@@ -16,6 +17,7 @@ pub mod architecture;
 pub mod certify;
 pub mod data;
 pub mod domain;
+pub mod host;
 pub mod output;
 pub mod plan;
 pub mod queue;

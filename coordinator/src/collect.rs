@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
+use ddrs_common::host;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, SweepQueue};
 use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
@@ -198,8 +199,7 @@ impl Collector {
 
 /// `host:folder` of a records file.
 fn owner(path: &Path) -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let folder = path.parent().unwrap_or(path);
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    Ok(format!("{}:{}", host.trim(), folder.display()))
+    Ok(format!("{}:{}", host::name(), folder.display()))
 }

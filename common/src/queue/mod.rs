@@ -6,7 +6,8 @@
 //! - a job is in exactly one place: pending, leased, dead or completed;
 //! - a sample has a record in the stream exactly when its done bit is set by a worker, and never a second one;
 //! - a worker whose lease was taken, released or failed can write nothing more;
-//! - handing a job back costs no attempt.
+//! - handing a job back costs no attempt;
+//! - a job that lost a worker goes on sample by sample, so that one that kills workers takes no other with it.
 //!
 //! In reading order:
 //! - [`PrivateServer`]: a Redis of one's own
@@ -36,7 +37,7 @@ pub use client::QueueClient;
 pub use collect::CollectorLock;
 pub use error::QueueError;
 pub use ids::{ClaimToken, Fence, Lease, StreamId, Timestamp};
-pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus};
+pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus, Killer};
 pub use private_server::{PrivateServer, ServerError};
 pub use server_info::{ServerInfo, Version};
 pub use status::{DoneBits, Progress, SweepState, WorkerSeen};

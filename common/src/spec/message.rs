@@ -10,8 +10,8 @@ use super::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 use crate::domain::SweepId;
 use crate::plan::{Plan, PlanError};
 
-/// The version of [`SweepMessage`].
-pub const PROTOCOL: u32 = 1;
+/// The version of [`SweepMessage`], and of the keys and scripts that a sweep lives in.
+pub const PROTOCOL: u32 = 2;
 
 /// A sweep with all that it takes to work on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,10 @@
 
 mod support;
 
+mod bad_machines;
 mod collecting;
+mod isolating;
+mod large;
 mod latency;
 mod model;
 mod outages;

@@ -10,6 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ddrs_common::host;
 use tokio::process::{Child, Command};
 use tracing::warn;
 
@@ -190,8 +191,7 @@ impl Workers {
 
 /// What records call a local worker: its machine, its run and its number.
 fn name(number: u32) -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}-{number}", host.trim(), std::process::id())
+    format!("{}-{}-{number}", host::name(), std::process::id())
 }
 
 /// How many workers a run starts when it is not told: one a GPU, else one.

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use ddrs_common::domain::SweepId;
+use ddrs_common::host;
 use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, SweepQueue};
 use ddrs_common::spec::SweepMessage;
 use tokio::time::{sleep, timeout};
@@ -229,7 +230,6 @@ impl Worker {
 
 /// Host, process and a random number: no two workers share a name, and people find the machine.
 fn default_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let random = ClaimToken::random().to_string();
-    format!("{}-{}-{}", host.trim(), std::process::id(), &random[..6])
+    format!("{}-{}-{}", host::name(), std::process::id(), &random[..6])
 }
