@@ -10,10 +10,10 @@ use super::scripts::{CANCEL, MARK_DONE, PLAN, REOPEN, RETRY, SETTLE, SUBMIT};
 use super::status::SweepState;
 use super::sweep::SweepQueue;
 
-/// Arguments of one script call: Lua's `unpack` fails past about 8,000.
-const BATCH: usize = 5000;
+/// Arguments of one script call: Lua's `unpack` fails past about 8,000, and no call should block the server for long.
+const BATCH: usize = 1000;
 /// Jobs planned in one script call, so that no call blocks the server for long.
-const PLAN_BATCH: u32 = 50_000;
+const PLAN_BATCH: u32 = 10_000;
 /// Bits of a Redis string.
 const MAX_SLOTS: u64 = 1 << 32;
 

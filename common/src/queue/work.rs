@@ -14,7 +14,7 @@ use crate::domain::JobId;
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
 /// Jobs looked at in one script call, so that no call blocks the server for longer than some milliseconds.
-const LAPSE_BATCH: u64 = 500;
+const LAPSE_BATCH: u64 = 250;
 const REAP_BATCH: u64 = 100;
 
 /// What a worker that asked for a job got.
