@@ -1,5 +1,11 @@
 //! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
 
+mod cluster;
+mod poison;
+
+pub use cluster::{Cluster, ended, signal};
+pub use poison::Poison;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

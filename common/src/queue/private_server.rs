@@ -99,6 +99,24 @@ impl PrivateServer {
         Err(ServerError::Silent { dir })
     }
 
+    /// Stops the server that an earlier process left running on `dir`, if there is one that answers.
+    ///
+    /// # Errors
+    /// When it is asked to stop and is still there after a minute.
+    pub async fn stop_left_over(dir: &Path) -> Result<(), ServerError> {
+        let Ok(dir) = dir.canonicalize() else { return Ok(()) };
+        let Ok(lock) = File::options().write(true).open(dir.join("redis.lock")) else { return Ok(()) };
+        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(());
+        }
+        drop(lock);
+        let socket = socket::existing(&dir);
+        if !socket::is_ready(&socket).await {
+            return Ok(());
+        }
+        Self { dir, socket, child: None }.stop().await
+    }
+
     /// Whether this process started it; otherwise it ran already, and others may be using it.
     #[must_use]
     pub fn is_new(&self) -> bool {

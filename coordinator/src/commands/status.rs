@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::find;
 use crate::cli::OutputFormat;
+use crate::dead::Names;
 use crate::exit::Exit;
 use crate::progress::{duration_text, rate_text};
 use crate::report::plain;
@@ -20,6 +21,8 @@ use ddrs_common::output::{print, print_json};
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// A worker without a job asks for one several times a second: one that is silent for so long does not.
+const GONE: Duration = Duration::from_secs(30);
 
 /// Shows one sweep, or all.
 ///
@@ -43,9 +46,10 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
                 }
                 Err(error) => return Err(error),
             };
+            let (sweep, plan) = (message.sweep()?, message.plan()?);
             let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
             let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
-            states.push(State { id: id.clone(), name: message.sweep()?.name, progress, workers, dead, rate });
+            states.push(State { id: id.clone(), names: Names::of(&sweep, &plan), name: sweep.name, progress, workers, dead, rate });
         }
         match (format, &sweep) {
             (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
@@ -83,6 +87,7 @@ struct State {
     progress: Progress,
     workers: Vec<WorkerSeen>,
     dead: Vec<DeadJob>,
+    names: Names,
     rate: Option<f64>,
 }
 
@@ -123,7 +128,11 @@ impl State {
             let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
         }
         for worker in &self.workers {
-            let job = worker.job.map_or_else(|| "idle".to_owned(), |job| format!("job {job}"));
+            let job = match worker.job {
+                Some(job) => format!("job {job}"),
+                None if worker.silent < GONE => "idle".to_owned(),
+                None => "gone, or at another sweep".to_owned(),
+            };
             let _ = writeln!(
                 text,
                 "  worker   {} ({job}, heard of {} ago)",
@@ -137,7 +146,7 @@ impl State {
                 "  dead     job {}: {} samples missing: {}",
                 dead.job,
                 dead.missing,
-                plain(&dead.reason)
+                plain(&self.names.reason(dead))
             );
         }
         text
@@ -149,7 +158,7 @@ impl State {
             json!({"name": worker.name, "silent_seconds": worker.silent.as_secs_f64(), "job": worker.job.map(|job| job.0)})
         });
         let dead = self.dead.iter().map(|dead| {
-            json!({"job": dead.job.0, "reason": dead.reason, "crashes": dead.crashes, "errors": dead.errors,
+            json!({"job": dead.job.0, "reason": self.names.reason(dead), "killers": self.names.killers(dead), "crashes": dead.crashes, "errors": dead.errors,
                    "worker": dead.worker, "missing": dead.missing})
         });
         json!({

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::cli::RunArgs;
 use crate::collect::Collector;
 use crate::commands;
+use crate::dead::Names;
 use crate::exit::{BadInput, Exit};
 use crate::prepare::{Prepared, prepare};
 use crate::progress::Progress;
@@ -41,6 +42,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
     if collector.tally().records == prepared.plan.slots() {
         info!("all {} records are there already", prepared.plan.slots());
+        PrivateServer::stop_left_over(&dir.redis()).await?;
         return conclude(&dir, &collector, prepared.plan.slots());
     }
 
@@ -127,7 +129,9 @@ async fn watch(
             () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
             _ = ticks.tick() => {}
         }
-        collector.collect(queue).await?;
+        if collector.collect(queue).await? > 0 {
+            workers.succeeded();
+        }
         progress.show(collector.tally());
         for death in workers.tend().inspect_err(|_| progress.end())? {
             let held = queue.lapse(Some(&death.worker)).await?;
@@ -152,8 +156,9 @@ async fn watch(
 /// Nothing will happen any more: every sample has a record, its job is dead, or the sweep was cancelled.
 async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue, state: &State) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
+    let names = Names::of(&prepared.sweep, &prepared.plan);
     for dead in queue.dead().await? {
-        warn!("job {} is dead, {} of its samples have no record: {}", dead.job, dead.missing, plain(&dead.reason));
+        warn!("job {} is dead, {} of its samples have no record: {}", dead.job, dead.missing, plain(&names.reason(&dead)));
     }
     match state.state {
         _ if missing == 0 => {}

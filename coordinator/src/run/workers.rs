@@ -106,6 +106,11 @@ impl Workers {
         Ok(())
     }
 
+    /// Records came: whatever workers died of before, some can work.
+    pub(super) fn succeeded(&mut self) {
+        self.deaths_in_vain = 0;
+    }
+
     /// Whether any worker still runs.
     #[must_use]
     pub(super) fn running(&self) -> bool {
