@@ -71,7 +71,8 @@ fn serve(listener: std::os::unix::net::UnixListener, rule: &Rule) {
 async fn pass(client: UnixStream, rule: Rule) -> std::io::Result<()> {
     let pid = client.peer_cred()?.pid();
     let server = UnixStream::connect(&rule.server).await?;
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
     let answers = tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
     let longest = rule.deadly.iter().map(Vec::len).max().unwrap_or(0);
     // What was read last: a record may come in pieces.

@@ -1,14 +1,15 @@
-//! SIGTERM, and SIGUSR1 as Slurm sends it, in the middle of a sample that would take hours.
+//! SIGTERM, and SIGUSR1 as Slurm sends it, in the middle of a sample that would take minutes.
 
 use std::fs;
 
 use ddrs_tests::{Cluster, HalfSpace, TestDir, ended, signal};
 
-/// One sample, certified with a hundred million draws, or its sigma chosen in as many steps.
+/// One sample, certified with a hundred million draws, its sigma chosen with as many.
 fn endless(choice: &'static str) -> Cluster {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace { samples: 1, choice, n: 100_000_000, ..HalfSpace::default() });
-    let text = fs::read_to_string(&spec).unwrap().replace("iterations = 5", "iterations = 100_000_000");
+    let text = fs::read_to_string(&spec).unwrap().replace("iterations = 5", "iterations = 100_000");
+    let text = text.replace("draws = 4", "draws = 1000");
     fs::write(&spec, text).unwrap();
     Cluster::of(dir)
 }

@@ -166,6 +166,10 @@ fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
     limit("0");
     assert_eq!(ended(&mut worker).0, 0);
     let status = cluster.status();
-    assert_eq!((&status["done"], &status["crashes"], &status["errors"]), (&48.into(), &0.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["done"], &status["crashes"], &status["errors"]),
+        (&48.into(), &0.into(), &0.into()),
+        "{status}"
+    );
     cluster.end();
 }

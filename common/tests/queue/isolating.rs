@@ -100,7 +100,9 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
     assert_eq!(claim_and_crash(&redis, &queue).await.todo, [0]);
     let claimed = claim(&queue).await;
     assert_eq!(claimed.todo, [1], "0 is a suspect now");
-    let JobState::Leased { alone, .. } = queue.job_status(JobId(0)).await.unwrap().state else { panic!("it is leased") };
+    let JobState::Leased { alone, .. } = queue.job_status(JobId(0)).await.unwrap().state else {
+        panic!("it is leased")
+    };
     assert_eq!(alone, Some(1));
     queue.record(&claimed.lease, 1, "one").await.unwrap();
     for _ in 0..2 {
@@ -156,7 +158,10 @@ async fn a_retried_job_starts_afresh() {
     work_until_finished(&redis, &queue, &[1, 2]).await;
     assert_eq!(queue.retry().await.unwrap(), 1);
     let claimed = claim(&queue).await;
-    assert_eq!((claimed.attempt, claimed.todo.as_slice(), claimed.done.as_slice()), (1, [1, 2].as_slice(), [0].as_slice()));
+    assert_eq!(
+        (claimed.attempt, claimed.todo.as_slice(), claimed.done.as_slice()),
+        (1, [1, 2].as_slice(), [0].as_slice())
+    );
     assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
 }
 

@@ -1,13 +1,12 @@
 //! Large queues: no single script may hold the server up for long.
 
-use ddrs_common::queue::{ClaimToken, Claim, Submission, SweepQueue};
+use ddrs_common::queue::{Claim, ClaimToken, Submission, SweepQueue};
 
 use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
 
 /// How many scripts the server ran so far, and the mean of their times in microseconds.
 async fn scripts(redis: &Redis) -> (u64, f64) {
-    let info: String =
-        redis::cmd("INFO").arg("commandstats").query_async(&mut redis.raw().await).await.unwrap();
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis.raw().await).await.unwrap();
     let line = info.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap_or_default();
     let field = |name: &str| line.split([',', ':']).find_map(|part| part.strip_prefix(name)).unwrap_or("0").to_owned();
     (field("calls=").parse().unwrap(), field("usec_per_call=").parse().unwrap())

@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_machines;
+mod clocks;
 mod collecting;
 mod isolating;
 mod large;

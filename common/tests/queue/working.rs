@@ -292,7 +292,10 @@ async fn a_worker_of_another_version_is_refused() {
     let claim = queue.claim("w", ClaimToken::random()).await.unwrap();
     assert_eq!(claim, Claim::Refused { theirs: PROTOCOL + 1, ours: PROTOCOL });
     let refused = queue.submit(&three_samples_each(1)).await.unwrap_err().to_string();
-    assert!(refused.contains(&format!("protocol {}", PROTOCOL + 1)) && refused.contains(&format!("speaks {PROTOCOL}")), "{refused}");
+    assert!(
+        refused.contains(&format!("protocol {}", PROTOCOL + 1)) && refused.contains(&format!("speaks {PROTOCOL}")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -49,7 +49,15 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
             let (sweep, plan) = (message.sweep()?, message.plan()?);
             let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
             let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
-            states.push(State { id: id.clone(), names: Names::of(&sweep, &plan), name: sweep.name, progress, workers, dead, rate });
+            states.push(State {
+                id: id.clone(),
+                names: Names::of(&sweep, &plan),
+                name: sweep.name,
+                progress,
+                workers,
+                dead,
+                rate,
+            });
         }
         match (format, &sweep) {
             (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,

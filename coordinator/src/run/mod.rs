@@ -158,7 +158,12 @@ async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue
     let missing = prepared.plan.slots() - collector.tally().records;
     let names = Names::of(&prepared.sweep, &prepared.plan);
     for dead in queue.dead().await? {
-        warn!("job {} is dead, {} of its samples have no record: {}", dead.job, dead.missing, plain(&names.reason(&dead)));
+        warn!(
+            "job {} is dead, {} of its samples have no record: {}",
+            dead.job,
+            dead.missing,
+            plain(&names.reason(&dead))
+        );
     }
     match state.state {
         _ if missing == 0 => {}

@@ -61,7 +61,7 @@ struct Worker {
 
 /// What asking around for a job came to.
 enum Asked {
-    Job(Arc<Assignment>, SweepQueue, Claimed),
+    Job(Arc<Assignment>, SweepQueue, Box<Claimed>),
     /// None now; some may come back.
     Wait,
     /// None, and none in flight.
@@ -159,7 +159,7 @@ impl Worker {
             match claim {
                 Claim::Job(claimed) => {
                     self.turn = (self.turn + step + 1) % ids.len();
-                    return Ok(Asked::Job(assignment, queue, claimed));
+                    return Ok(Asked::Job(assignment, queue, Box::new(claimed)));
                 }
                 Claim::Empty => asked = Asked::Wait,
                 Claim::Finished | Claim::Cancelled => {}
