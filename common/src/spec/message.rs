@@ -191,14 +191,15 @@ mod tests {
 
     #[test]
     fn another_protocol_is_refused_by_its_number_alone() {
-        let found = SweepMessage::from_json(r#"{"protocol": 2, "unheard-of": []}"#).unwrap_err().to_string();
-        assert_eq!(found, "the sweep speaks protocol 2, this program 1; use programs of one version");
+        let found = SweepMessage::from_json(r#"{"protocol": 7, "unheard-of": []}"#).unwrap_err().to_string();
+        assert_eq!(found, format!("the sweep speaks protocol 7, this program {PROTOCOL}; use programs of one version"));
     }
 
     #[test]
     fn a_message_that_is_incomplete_is_refused() {
         assert!(SweepMessage::from_json("{").unwrap_err().to_string().starts_with("not a sweep message: "));
-        assert!(SweepMessage::from_json(r#"{"protocol": 1}"#).unwrap_err().to_string().contains("missing field `id`"));
+        let bare = format!("{{\"protocol\": {PROTOCOL}}}");
+        assert!(SweepMessage::from_json(&bare).unwrap_err().to_string().contains("missing field `id`"));
         assert!(refusal(|m| m.data_digest = "AB".repeat(32)).contains("is no SHA-256 digest"));
         assert_eq!(refusal(|m| m.model_digests.clear()), "not a sweep message: 1 models have 0 digests");
         assert_eq!(
