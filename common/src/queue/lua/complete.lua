@@ -2,7 +2,7 @@
 local job, fence, token = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'already' } end
 local claim = named_claim(job, fence, token)
-if not is_live(claim) then return { 'lost' } end
+if not is_live(claim) then return refuse(job, fence, 'a completion') end
 local first, count = slots_of(job)
 if done_in(first, count) < count then return { 'incomplete', places(first, count, 0) } end
 
