@@ -1,5 +1,8 @@
 //! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
 
+pub mod chaos;
+pub mod proxy;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,7 @@ use serde_json::Value;
 
 /// A folder of one test, gone at its end.
 pub struct TestDir {
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// The end of a program: code, stdout, stderr.
