@@ -4,6 +4,7 @@
 //! client asked last. A fault counts when a connection has felt it, not when it was ordered.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,8 +52,8 @@ struct Orders {
 struct Shared {
     server: SocketAddr,
     felt: Mutex<Felt>,
-    /// How many answers are still to be lost.
-    resets: Mutex<u64>,
+    /// Whether the next answer is to be lost.
+    reset: AtomicBool,
 }
 
 /// A proxy. Dropping it closes every connection.
@@ -75,7 +76,7 @@ impl Proxy {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
         let address = listener.local_addr().expect("a listener has an address");
         let server = SocketAddr::from(([127, 0, 0, 1], server));
-        let shared = Arc::new(Shared { server, felt: Mutex::default(), resets: Mutex::default() });
+        let shared = Arc::new(Shared { server, felt: Mutex::default(), reset: AtomicBool::new(false) });
         let orders = watch::Sender::new(Orders::default());
         let (seen, carried) = (orders.subscribe(), Arc::clone(&shared));
         runtime.spawn(async move {
@@ -111,9 +112,10 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.half_opens += 1);
     }
 
-    /// The next `count` script calls are applied, but the connection is reset instead of answered.
-    pub fn reset_answers(&self, count: u64) {
-        *lock(&self.shared.resets) += count;
+    /// The next script call is applied, but the connection is reset instead of answered. Ordered twice before one comes,
+    /// it is still one.
+    pub fn reset_next_answer(&self) {
+        self.shared.reset.store(true, Ordering::SeqCst);
     }
 
     /// What connections have felt so far.
@@ -161,7 +163,7 @@ impl Shared {
                 length = server.read(&mut answered) => {
                     let answer = &answered[..length?];
                     if answer.is_empty() { return Ok(()) }
-                    if let Some(request) = open.take().filter(|_| answer[0] != b'-' && self.take_reset()) {
+                    if let Some(request) = open.take().filter(|_| answer[0] != b'-' && self.reset.swap(false, Ordering::SeqCst)) {
                         lock(&self.felt).reset.push(request);
                         return client.set_zero_linger();
                     }
@@ -200,13 +202,6 @@ impl Shared {
             // Whatever else was ordered meanwhile is still to be heard.
             orders.mark_changed();
         }
-    }
-
-    fn take_reset(&self) -> bool {
-        let mut left = lock(&self.resets);
-        let due = *left > 0;
-        *left -= u64::from(due);
-        due
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn reset(lab: &mut Lab) {
         // With so long a lease none is renewed: a call that names a lease, and is no record, completes a job.
         let online = Online::start(lab.pick(40, 200), 60);
         while !online.finished() {
-            online.proxy.reset_answers(1);
+            online.proxy.reset_next_answer();
             sleep(lab.moment(Duration::from_millis(40)));
         }
         for request in &online.end(lab).reset {
