@@ -11,7 +11,7 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{Claim, ClaimToken, QueueClient, Submission, SweepQueue};
 use redis::Commands;
 
-use super::{Fsync, Lab, RedisServer};
+use super::{Fsync, Lab, RedisServer, wait_for};
 use crate::TestDir;
 
 const LAPSED: &str = "leases that lapsed at once";
@@ -117,7 +117,8 @@ impl Timed {
 
     /// Prints what the step before took.
     fn show(&mut self, step: &str) {
-        let (took, waited) = (self.since.elapsed(), self.bystander.longest());
+        let took = self.since.elapsed();
+        let waited = self.bystander.longest();
         let longest = longest_call(&mut self.connection);
         eprintln!("{step}: {took:.1?}; its longest call {longest:.1?}; a bystander waited {waited:.1?} at most");
         self.begin();
@@ -141,27 +142,32 @@ fn longest_call(connection: &mut redis::Connection) -> Duration {
 struct Bystander {
     /// Microseconds.
     longest: Arc<AtomicU64>,
+    /// How often it was answered.
+    answers: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Bystander {
     fn start(mut connection: redis::Connection) -> Self {
-        let (longest, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (kept, stopped) = (Arc::clone(&longest), Arc::clone(&stop));
+        let (longest, answers, stop) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
+        let (kept, counted, stopped) = (Arc::clone(&longest), Arc::clone(&answers), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 redis::cmd("PING").exec(&mut connection).expect("an answer");
                 kept.fetch_max(asked.elapsed().as_micros() as u64, Ordering::Relaxed);
+                counted.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        Self { longest, stop, thread: Some(thread) }
+        Self { longest, answers, stop, thread: Some(thread) }
     }
 
-    /// The longest wait since this was asked last.
+    /// The longest wait since this was asked last, the one in progress included.
     fn longest(&self) -> Duration {
+        let answers = self.answers.load(Ordering::Relaxed);
+        wait_for("answer to the bystander", || (self.answers.load(Ordering::Relaxed) > answers).then_some(()));
         Duration::from_micros(self.longest.swap(0, Ordering::Relaxed))
     }
 }
