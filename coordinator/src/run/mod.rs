@@ -41,6 +41,10 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
     if collector.tally().records == prepared.plan.slots() {
         info!("all {} records are there already", prepared.plan.slots());
+        // A coordinator that was killed between its last record and its end has left it running.
+        if let Some(server) = PrivateServer::find(&dir.redis())? {
+            server.stop().await?;
+        }
         return conclude(&dir, &collector, prepared.plan.slots());
     }
 
@@ -127,7 +131,7 @@ async fn watch(
             () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
             _ = ticks.tick() => {}
         }
-        collector.collect(queue).await?;
+        collector.collect_if_room(queue).await?;
         progress.show(collector.tally());
         for death in workers.tend().inspect_err(|_| progress.end())? {
             let held = queue.lapse(Some(&death.worker)).await?;
