@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Lab, Size, Verdict, clocks, crowd, forgetful, full_memory, network, worker_kills, zombies};
+use super::{
+    Lab, Size, Verdict, clocks, collection, crowd, forgetful, full_disk, full_memory, network, redis_crashes,
+    torn_line, worker_kills, zombies,
+};
 
 /// Something that goes wrong, and what must hold all the same.
 #[derive(Clone, Copy)]
@@ -26,6 +29,22 @@ pub const CASES: &[Case] = &[
         name: "zombies",
         what: "workers are stopped, lose their lease to another, and come back wanting to write",
         run: zombies::run,
+    },
+    Case {
+        name: "redis-crashes",
+        what: "redis-server is killed and started again throughout each run, also with its last second lost",
+        run: redis_crashes::run,
+    },
+    Case {
+        name: "collection",
+        what: "the coordinator is killed at every stage of collecting, and `run` at any moment",
+        run: collection::run,
+    },
+    Case { name: "torn-line", what: "records.jsonl is cut at every byte of its last line", run: torn_line::run },
+    Case {
+        name: "full-disk",
+        what: "the disk of the coordinator, of redis, or of both fills up in the middle of a run",
+        run: full_disk::run,
     },
     Case {
         name: "network-cut",

@@ -23,6 +23,26 @@ fn a_worker_that_outlived_its_lease_writes_nothing() {
 }
 
 #[test]
+fn a_redis_that_crashes_loses_no_record_for_good() {
+    check("redis-crashes");
+}
+
+#[test]
+fn a_coordinator_killed_while_it_collects_loses_nothing() {
+    check("collection");
+}
+
+#[test]
+fn a_torn_last_line_costs_its_own_sample_and_no_other() {
+    check("torn-line");
+}
+
+#[test]
+fn a_full_disk_is_told_and_waited_out() {
+    check("full-disk");
+}
+
+#[test]
 fn a_connection_that_is_cut_is_made_again() {
     check("network-cut");
 }

@@ -7,14 +7,18 @@
 mod aftermath;
 mod cases;
 mod clocks;
+mod collection;
 mod crowd;
 mod forgetful;
+mod full_disk;
 mod full_memory;
 mod lab;
 mod network;
 mod process;
+mod redis_crashes;
 mod redis_server;
 mod scene;
+mod torn_line;
 mod worker_kills;
 mod zombies;
 

@@ -105,6 +105,12 @@ pub(super) fn spawn(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a program that starts")
 }
 
+/// Starts a program whose stderr is appended to a file.
+pub(super) fn spawn_logged(command: &mut Command, log: &Path) -> Child {
+    let log = fs::File::options().create(true).append(true).open(log).expect("a log");
+    spawn(command.stderr(log))
+}
+
 /// The command lines of processes that work in a folder or have it in their arguments.
 pub(super) fn processes_in(folder: &Path) -> Vec<String> {
     let name = folder.to_string_lossy().into_owned();

@@ -6,6 +6,7 @@ use redis::Commands;
 use serde_json::Value;
 
 use super::aftermath::{check_records, reference};
+use super::full_disk::Disk;
 use super::process::processes_in;
 use super::{Fsync, Lab, RedisServer, Worker};
 use crate::{Ended, HalfSpace, TestDir, end};
@@ -19,6 +20,8 @@ pub fn chaos_sweep() -> HalfSpace {
 
 /// A folder, a Redis and a sweep that was submitted to it.
 pub struct Scene {
+    /// Mounted in the folder, so gone before it.
+    pub(super) disks: Vec<Disk>,
     /// The folder: `sweep.toml` and what it names, workers' logs, `redis/`, later `out/`.
     pub dir: TestDir,
     /// The server.
@@ -44,7 +47,7 @@ impl Scene {
         write_spec(&dir, spec);
         let submitted = end(dir.coordinator().args(["submit", "sweep.toml"]).env("DDRS_REDIS", redis.url())).expect(0);
         let sweep = submitted.stdout.trim().to_owned();
-        Self { dir, redis, sweep, spec: spec.clone(), workers_started: 0 }
+        Self { disks: Vec::new(), dir, redis, sweep, spec: spec.clone(), workers_started: 0 }
     }
 
     /// Runs a command of the coordinator against this Redis.
