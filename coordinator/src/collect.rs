@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{CollectorLock, SweepQueue};
+use ddrs_common::queue::{CollectorLock, Progress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
 use ddrs_common::spec::Sweep;
 use tracing::{info, warn};
@@ -128,7 +128,25 @@ impl Collector {
             warn!("the records of {} samples are lost; they are certified again", lost.len());
             queue.reopen(&lost).await?;
         }
+        let forgotten = queue.mend().await?;
+        if forgotten > 0 {
+            warn!("redis had lost track of {forgotten} jobs in a crash; they are back in its queue");
+        }
         Ok(())
+    }
+
+    /// Whether nothing will happen any more. While records are missing, that is believed only after Redis and the file
+    /// were compared again as [`Self::begin`] does: a server that crashed may have lost track of jobs.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn is_over(&mut self, queue: &SweepQueue, state: &Progress) -> Result<bool> {
+        let explained = self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
+        if !state.ended() || explained {
+            return Ok(state.ended());
+        }
+        self.begin(queue).await?;
+        Ok(queue.progress().await?.ended())
     }
 
     /// Moves all records that Redis holds; returns how many were new.

@@ -38,7 +38,7 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Re
         }
         progress.show(collector.tally());
         let state = queue.progress().await?;
-        let ended = state.ended();
+        let ended = collector.is_over(&queue, &state).await?;
         if ended || !follow {
             break ended;
         }

@@ -143,7 +143,7 @@ async fn watch(
             reaped = Instant::now();
         }
         let state = queue.progress().await?;
-        if state.ended() {
+        if collector.is_over(queue, &state).await? {
             progress.end();
             return finished(prepared, collector, queue, &state).await.map(|()| Ended::Finished);
         }
