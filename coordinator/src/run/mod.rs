@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::report::plain;
 use crate::run_dir::RunDir;
 use crate::tables;
-use ddrs_common::output::print;
+use ddrs_common::output::{print, say};
 pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
 
@@ -83,11 +83,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     match ended? {
         Ended::Finished => conclude(&dir, &collector, prepared.plan.slots()),
         Ended::Interrupted => {
-            eprintln!(
+            say(&format!(
                 "interrupted with {} of {} samples done; the same command goes on from there",
                 collector.tally().records,
                 prepared.plan.slots()
-            );
+            ));
             Ok(Exit::Interrupted)
         }
     }
