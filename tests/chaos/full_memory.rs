@@ -21,10 +21,10 @@ pub(super) fn run(lab: &mut Lab) {
         let mut scene = Scene::new(&spec, Fsync::EverySecond);
         let mut workers = vec![scene.worker(&["--exit-when-idle"]), scene.worker(&["--exit-when-idle"])];
         let mut connection = scene.redis.connection();
-        wait_for("two leases", || (leases(&scene, &mut connection).len() == 2).then_some(()));
+        wait_for("a lease", || (!leases(&scene, &mut connection).is_empty()).then_some(()));
 
         set(&mut connection, "maxmemory", "1");
-        fill_up(lab, &mut scene, &mut workers, &mut connection);
+        let renewed = fill_up(&mut scene, &mut workers, &mut connection);
         set(&mut connection, "maxmemory", "0");
 
         for worker in workers {
@@ -34,18 +34,22 @@ pub(super) fn run(lab: &mut Lab) {
         }
         assert_eq!(meta(&scene, &mut connection, "crashes"), 0, "no job was taken from its worker");
         lab.count(REFUSED, refused(&mut connection));
-        lab.count(FULL, 1);
+        lab.count(FULL, u64::from(renewed > 0));
+        lab.count("leases renewed while memory was short", renewed);
         scene.check(lab);
     }
 }
 
 /// What must hold while memory is short: leases are renewed past their end, none is handed out or taken away, nobody
-/// gives up, and looking and collecting work.
-fn fill_up(lab: &mut Lab, scene: &mut Scene, workers: &mut Vec<Worker>, connection: &mut redis::Connection) {
-    // A job that had its last record stored may still be completed, but no other follows.
-    let late = scene.worker(&["--exit-when-idle"]);
+/// gives up, and looking and collecting work. Returns how many leases were renewed.
+fn fill_up(scene: &mut Scene, workers: &mut Vec<Worker>, connection: &mut redis::Connection) -> u64 {
+    workers.push(scene.worker(&["--exit-when-idle"]));
+    // A job whose last record was stored before is completed all the same; no other follows it.
     wait_for("refused requests", || (refused(connection) >= 2).then_some(()));
     let held = leases(scene, connection);
+    if held.is_empty() {
+        return 0;
+    }
     let fence = meta(scene, connection, "fence");
     wait_for("leases renewed for longer than a lease", || {
         let now = leases(scene, connection);
@@ -64,11 +68,10 @@ fn fill_up(lab: &mut Lab, scene: &mut Scene, workers: &mut Vec<Worker>, connecti
     let _ = scene.ask(&["collect", &scene.sweep, "--out", "out"]).expect(0);
     let left: u64 = redis::cmd("XLEN").arg(scene.key("results")).query(connection).expect("an answer");
     assert_eq!(left, 0, "collecting makes room");
-    workers.push(late);
     for worker in workers {
         assert!(worker.ended().is_none(), "{} gave up: {}", worker.name, scene.log_of(&worker.name));
     }
-    lab.count("leases renewed while memory was short", held.len() as u64);
+    held.len() as u64
 }
 
 /// A server that makes room by removing jobs is refused by everybody, with what to set.
