@@ -3,13 +3,14 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo test lint bench chaos clean
 
 help:
 	@echo 'make demo    set up, build, and certify the demo to a printed table'
 	@echo 'make test    set up, build, and run every test'
 	@echo 'make lint    formatting and clippy, as CI checks them'
 	@echo 'make bench   speed: the split of a run, the queue, the command line'
+	@echo 'make chaos   kill, stop, cut off and fill up everything, many times; prints what was lost (minutes)'
 	@echo 'make setup   only install what the build needs'
 
 setup:
@@ -30,6 +31,10 @@ lint: setup
 
 bench: build
 	$(CARGO) run --release --locked -p ddrs-tests --example bench
+
+# Of another schedule: make chaos CHAOS='--seed 7'; one case: make chaos CHAOS='--case worker-kills'.
+chaos: build
+	$(CARGO) run --release --locked -p ddrs-tests --example chaos -- $(CHAOS)
 
 clean:
 	$(CARGO) clean

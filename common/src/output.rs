@@ -1,6 +1,6 @@
-//! Printing to a stdout that may close: `report | head` ends quietly.
+//! Printing to a stdout that may close (`report | head` ends quietly) and a stderr whose disk may be full.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
 /// Prints text.
 ///
@@ -12,6 +12,11 @@ pub fn print(text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Says a line on stderr, or nothing when stderr cannot be written: words are not worth a run.
+pub fn say(line: &str) {
+    writeln!(stderr(), "{line}").ok();
 }
 
 /// Prints a value as JSON, on lines.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use ddrs_common::output::say;
 use ddrs_coordinator::cli::{Cli, Command, LogFormat};
 use ddrs_coordinator::commands::{admin, collect, doctor, report, status, submit, why};
 use ddrs_coordinator::exit::{self, Exit};
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(&format!("error: {error:#}"));
             exit::code(&error)
         }
     }
@@ -53,6 +54,8 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
 fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and panics.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),

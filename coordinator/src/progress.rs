@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::collect::Tally;
+use ddrs_common::output::say;
 
 /// How often a plain line is written, at most.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ impl Progress {
                 let due = last.is_none_or(|then| then.elapsed() >= LINE_EVERY) || tally.records == self.slots;
                 if due {
                     *last = Some(Instant::now());
-                    eprintln!("{text}");
+                    say(&text);
                 }
             }
         }

@@ -127,6 +127,20 @@ fn a_worker_opens_nothing_outside_its_root() {
 }
 
 #[test]
+fn a_log_on_a_full_disk_stops_nobody() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut worker = cluster.dir.worker();
+    worker.args(["run", "--device", "cpu", "--exit-when-idle"]).env("DDRS_REDIS", cluster.server.url());
+    assert!(worker.stderr(full()).status().unwrap().success());
+    let mut collect = cluster.dir.coordinator();
+    collect.args(["collect", &cluster.sweep, "--follow", "--out", "out"]).env("DDRS_REDIS", cluster.server.url());
+    assert!(collect.stderr(full()).stdout(std::process::Stdio::null()).status().unwrap().success());
+    assert_eq!(cluster.dir.records("out").len(), 48);
+    cluster.end();
+}
+
+#[test]
 fn a_model_that_changed_since_is_refused() {
     let cluster = Cluster::new(&HalfSpace::default());
     ddrs_tests::write_half_space(&cluster.dir.path("model.safetensors"), &[1.0; 48], 0.0);

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Parser;
+use ddrs_common::output::say;
 use ddrs_worker::cli::{Cli, Command, LogFormat};
 use ddrs_worker::{commands, exit, run};
 use tracing_subscriber::EnvFilter;
@@ -12,7 +13,7 @@ fn main() {
     let code = match dispatch(cli.command) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(&format!("error: {error:#}"));
             exit::code(&error)
         }
     };
@@ -41,6 +42,8 @@ fn dispatch(command: Command) -> Result<()> {
 fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and panics.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),

@@ -23,6 +23,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A server that was away for a moment is not worth a word.
+const QUIET: Duration = Duration::from_secs(2);
+/// How often it is said again that a request is being repeated.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
 
 /// What can be sent, and sent again.
 pub(super) enum Request<'a> {
@@ -74,6 +78,7 @@ impl Connection {
     ) -> Result<T, QueueError> {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
+        let mut say_at = Instant::now() + QUIET;
         loop {
             let cause = match self.attempt(request).await {
                 Ok(answer) => return Ok(answer),
@@ -83,6 +88,13 @@ impl Connection {
                 return Err(QueueError::Request { server: self.server.clone(), cause });
             }
             tracing::debug!(server = self.server, %cause, "repeating a request");
+            if Instant::now() >= say_at {
+                tracing::warn!(
+                    "{} does not do what it is asked, and is asked again until it does: {cause}",
+                    self.server
+                );
+                say_at = Instant::now() + SAID_AGAIN;
+            }
             tokio::time::sleep(jittered(pause)).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }

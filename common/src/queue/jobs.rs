@@ -135,6 +135,8 @@ pub enum EventKind {
     Retried,
     /// A record of it was lost, so it was put back.
     Reopened,
+    /// A worker whose lease was over wanted to write, and could not.
+    Refused,
 }
 
 impl SweepQueue {
@@ -212,6 +214,7 @@ impl Event {
             "dead" => EventKind::Dead,
             "retried" => EventKind::Retried,
             "reopened" => EventKind::Reopened,
+            "refused" => EventKind::Refused,
             word => return Err(problem(format!("unknown event {word:?}"))),
         };
         let since = field(fields, "since").parse().map_or(at, Timestamp);

@@ -99,22 +99,26 @@ impl PrivateServer {
         Err(ServerError::Silent { dir })
     }
 
-    /// Stops the server that an earlier process left running on `dir`, if there is one that answers.
+    /// The server that runs on `dir`, if one does: whoever started it may have been killed before it could stop it.
     ///
     /// # Errors
-    /// When it is asked to stop and is still there after a minute.
-    pub async fn stop_left_over(dir: &Path) -> Result<(), ServerError> {
-        let Ok(dir) = dir.canonicalize() else { return Ok(()) };
-        let Ok(lock) = File::options().write(true).open(dir.join("redis.lock")) else { return Ok(()) };
-        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Ok(());
+    /// What the system says.
+    pub fn find(dir: &Path) -> Result<Option<Self>, ServerError> {
+        let at = |cause| ServerError::Io { path: dir.to_owned(), cause };
+        let lock = match File::options().write(true).open(dir.join("redis.lock")) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at(error)),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let dir = dir.canonicalize().map_err(at)?;
+                let socket = socket::existing(&dir);
+                Ok(Some(Self { dir, socket, child: None }))
+            }
+            Err(TryLockError::Error(cause)) => Err(at(cause)),
         }
-        drop(lock);
-        let socket = socket::existing(&dir);
-        if !socket::is_ready(&socket).await {
-            return Ok(());
-        }
-        Self { dir, socket, child: None }.stop().await
     }
 
     /// Whether this process started it; otherwise it ran already, and others may be using it.

@@ -36,6 +36,7 @@ pub(super) static PLAN: Transition = transition!("plan", "");
 pub(super) static MARK_DONE: Transition = transition!("mark_done", "allow-oom");
 pub(super) static SETTLE: Transition = transition!("settle", "allow-oom");
 pub(super) static REOPEN: Transition = transition!("reopen", "allow-oom");
+pub(super) static MEND: Transition = transition!("mend", "allow-oom");
 
 pub(super) static CLAIM: Transition = transition!("claim", "");
 pub(super) static RECORD: Transition = transition!("record", "");

@@ -6,7 +6,7 @@ use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::ClaimToken;
 use super::keys::SWEEPS;
-use super::scripts::{CANCEL, MARK_DONE, PLAN, REOPEN, RETRY, SETTLE, SUBMIT};
+use super::scripts::{CANCEL, MARK_DONE, MEND, PLAN, REOPEN, RETRY, SETTLE, SUBMIT};
 use super::status::SweepState;
 use super::sweep::SweepQueue;
 
@@ -118,6 +118,17 @@ impl SweepQueue {
             opened += self.run(&self.call(&REOPEN).arg(batch)).await?.take::<u64>()?;
         }
         Ok(opened)
+    }
+
+    /// Puts jobs back into the queue that a crash of the server has left neither waiting nor leased, dead or completed.
+    /// Returns how many.
+    pub async fn mend(&self) -> Result<u64, QueueError> {
+        let jobs = self.progress().await?.jobs;
+        let mut mended = 0;
+        for first in (0..jobs).step_by(PLAN_BATCH as usize) {
+            mended += self.run(&self.call(&MEND).arg(first).arg(first + u64::from(PLAN_BATCH))).await?.take::<u64>()?;
+        }
+        Ok(mended)
     }
 
     /// Puts dead jobs back into the queue with all their attempts, and makes a cancelled sweep active. Returns how many

@@ -31,10 +31,14 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Re
     collector.begin(&queue).await?;
     let mut progress = Progress::new(plan.slots(), collector.tally());
     let ended = loop {
-        collector.collect(&queue).await?;
+        if follow {
+            collector.collect_if_room(&queue).await?;
+        } else {
+            collector.collect(&queue).await?;
+        }
         progress.show(collector.tally());
         let state = queue.progress().await?;
-        let ended = state.ended();
+        let ended = collector.is_over(&queue, &state).await?;
         if ended || !follow {
             break ended;
         }

@@ -135,6 +135,9 @@ impl State {
         if p.crashes + p.errors > 0 {
             let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
         }
+        if p.refused > 0 {
+            let _ = writeln!(text, "  refused  {} requests of workers whose lease was over", p.refused);
+        }
         for worker in &self.workers {
             let job = match worker.job {
                 Some(job) => format!("job {job}"),
@@ -173,7 +176,7 @@ impl State {
             "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
             "samples": p.slots, "done": p.done, "failed": p.failed, "uncollected": p.uncollected,
             "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "completed": p.completed, "dead": p.dead,
-            "crashes": p.crashes, "errors": p.errors,
+            "crashes": p.crashes, "errors": p.errors, "refused": p.refused,
             "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),
             "workers": workers.collect::<Vec<_>>(), "dead_jobs": dead.collect::<Vec<_>>(),
         })

@@ -167,6 +167,7 @@ fn word(kind: EventKind) -> &'static str {
         EventKind::Dead => "given up after",
         EventKind::Retried => "put back into the queue",
         EventKind::Reopened => "opened again, its record was lost",
+        EventKind::Refused => "too late, refused:",
     }
 }
 

@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::report::plain;
 use crate::run_dir::RunDir;
 use crate::tables;
-use ddrs_common::output::print;
+use ddrs_common::output::{print, say};
 pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
 
@@ -42,7 +42,10 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
     if collector.tally().records == prepared.plan.slots() {
         info!("all {} records are there already", prepared.plan.slots());
-        PrivateServer::stop_left_over(&dir.redis()).await?;
+        // A coordinator that was killed between its last record and its end has left it running.
+        if let Some(server) = PrivateServer::find(&dir.redis())? {
+            server.stop().await?;
+        }
         return conclude(&dir, &collector, prepared.plan.slots());
     }
 
@@ -81,11 +84,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     match ended? {
         Ended::Finished => conclude(&dir, &collector, prepared.plan.slots()),
         Ended::Interrupted => {
-            eprintln!(
+            say(&format!(
                 "interrupted with {} of {} samples done; the same command goes on from there",
                 collector.tally().records,
                 prepared.plan.slots()
-            );
+            ));
             Ok(Exit::Interrupted)
         }
     }
@@ -129,7 +132,7 @@ async fn watch(
             () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
             _ = ticks.tick() => {}
         }
-        if collector.collect(queue).await? > 0 {
+        if collector.collect_if_room(queue).await? > 0 {
             workers.succeeded();
         }
         progress.show(collector.tally());
@@ -143,7 +146,7 @@ async fn watch(
             reaped = Instant::now();
         }
         let state = queue.progress().await?;
-        if state.ended() {
+        if collector.is_over(queue, &state).await? {
             progress.end();
             return finished(prepared, collector, queue, &state).await.map(|()| Ended::Finished);
         }

@@ -5,7 +5,7 @@ local job, fence, token = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'already' } end
 local claim = named_claim(job, fence, token)
 if claim and claim.state == 'buried' then return { 'given_up' } end
-if not is_live(claim) then return { 'lost' } end
+if not is_live(claim) then return refuse(job, fence, 'a completion') end
 local first, count = slots_of(job)
 if done_in(first, count) == count then
   finish(job, claim)

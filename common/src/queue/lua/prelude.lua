@@ -103,6 +103,15 @@ local function log(job, what, claim, detail)
     'worker', claim and claim.worker or '', 'since', claim and claim.since or now, 'detail', detail or '')
 end
 
+-- What a worker gets whose lease is over: nothing is written but that it asked, which operators see in `status` and
+-- `why`.
+local function refuse(job, fence, what)
+  if not setting('state') then return { 'lost' } end
+  redis.call('HINCRBY', META, 'refused', 1)
+  log(job, 'refused', nil, what .. ' under claim ' .. fence)
+  return { 'lost' }
+end
+
 -- A job all of whose samples are done: nothing but one bit remains of it.
 local function finish(job, claim)
   redis.call('ZREM', LEASES, job)
