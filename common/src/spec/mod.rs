@@ -47,5 +47,16 @@ pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
     check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
 }
 
+/// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an error about `key`, a
+/// full dotted one, with its line.
+#[must_use]
+pub fn blame(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
+    let message = message.into();
+    match document::Document::parse(text, file) {
+        Ok(document) => document.error(key, message),
+        Err(error) => SpecError { key: key.to_owned(), message, ..error },
+    }
+}
+
 #[cfg(test)]
 mod tests;
