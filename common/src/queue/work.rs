@@ -217,13 +217,22 @@ impl RecordReply {
     }
 }
 
+/// How long a lease lasts: as long as a specification may ask for, for timers are set by it.
+fn lease_time(reply: &mut Reply) -> Result<Duration, QueueError> {
+    let ms: u64 = reply.take()?;
+    if (1..=86_400_000).contains(&ms) {
+        return Ok(Duration::from_millis(ms));
+    }
+    Err(reply.problem(format!("a lease of {ms} ms")))
+}
+
 impl Claimed {
     fn read(reply: &mut Reply, token: ClaimToken) -> Result<Self, QueueError> {
         let (job, fence) = (JobId(reply.take()?), Fence(reply.take()?));
         Ok(Self {
             lease: Lease { job, fence, token },
             attempt: reply.take()?,
-            lasts: Duration::from_millis(reply.take()?),
+            lasts: lease_time(reply)?,
             first_slot: reply.take()?,
             samples: reply.take()?,
             done: reply.take()?,

@@ -1,12 +1,14 @@
 //! A sweep as this worker sees it: parsed, its data opened and checked, all under the worker's roots.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::data::{DataError, Dataset, Image};
-use ddrs_common::domain::{JobId, SampleIndex};
+use ddrs_common::domain::SampleIndex;
 use ddrs_common::plan::{Job, Plan};
+use ddrs_common::queue::Claimed;
 use ddrs_common::spec::{Sweep, SweepMessage, Variant, digest_to_hex};
 
 use super::roots::Roots;
@@ -53,15 +55,22 @@ impl Assignment {
         Ok(Arc::new(Self { message, sweep, plan, variants, dataset, roots: roots.clone() }))
     }
 
-    /// The job with this number.
+    /// The job that was claimed.
     ///
     /// # Errors
-    /// When the plan has no such job: the queue belongs to another plan.
-    pub fn job(&self, id: JobId) -> Result<Job> {
-        match self.plan.job(id) {
-            Some(job) => Ok(job),
-            None => bail!("sweep {} has no job {id}", self.message.id),
-        }
+    /// When the plan has no such job, or gives it other samples: the queue belongs to another plan.
+    pub fn job(&self, claimed: &Claimed) -> Result<Job> {
+        let (sweep, id) = (&self.message.id, claimed.lease.job);
+        let Some(job) = self.plan.job(id) else { bail!("sweep {sweep} has no job {id}") };
+        let Range { start, end } = job.positions;
+        let (first, samples) = (self.plan.slot(job.variant, start), end - start);
+        ensure!(
+            (claimed.first_slot, claimed.samples) == (first, samples),
+            "job {id} of sweep {sweep} has {samples} samples from slot {first} on, in redis {} from {} on",
+            claimed.samples,
+            claimed.first_slot
+        );
+        Ok(job)
     }
 
     /// The dataset.

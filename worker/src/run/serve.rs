@@ -39,11 +39,13 @@ impl Worker {
         claimed: &Claimed,
         stop: &mut Stop,
     ) -> Result<JobEnd> {
+        // First, for it shows that the numbers from Redis are this plan's.
+        let job = assignment.job(claimed)?;
         let mut left: Vec<u64> = (0..claimed.samples).filter(|place| !claimed.done.contains(place)).collect();
         loop {
             let order = Order {
                 assignment: Arc::clone(assignment),
-                job: assignment.job(claimed.lease.job)?,
+                job: job.clone(),
                 places: left,
                 worker: self.name.clone(),
                 attempt: claimed.attempt,
@@ -69,7 +71,9 @@ impl Worker {
                     return Ok(JobEnd::Stopped);
                 }
                 // A server that crashed has lost its last second: those samples are certified again.
-                Followed::Incomplete(missing) => left = missing,
+                Followed::Incomplete(missing) => {
+                    left = missing.into_iter().filter(|&place| place < claimed.samples).collect();
+                }
             }
         }
     }

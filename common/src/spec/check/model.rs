@@ -7,9 +7,15 @@ use crate::architecture::Architecture;
 use crate::spec::raw::{RawModel, RawPrecision};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 
+/// Far more than a table has rows for, and few enough to compare each with each.
+const MOST_MODELS: usize = 1000;
+
 pub(super) fn models(root: &Section, raw: Vec<RawModel>, folder: &Path) -> Result<Vec<ModelSpec>, SpecError> {
     if raw.is_empty() {
         return Err(root.error("model", "at least one [[model]] is required"));
+    }
+    if raw.len() > MOST_MODELS {
+        return Err(root.error("model", format!("at most {MOST_MODELS}, not {}", raw.len())));
     }
     let mut models: Vec<ModelSpec> = Vec::with_capacity(raw.len());
     for (i, raw) in raw.into_iter().enumerate() {

@@ -62,6 +62,33 @@ fn no_two_variants_share_a_name_or_a_file() {
 }
 
 #[test]
+fn more_than_anyone_writes_by_hand_is_refused_at_once() {
+    let text = format!("{LEAST}#{}", "x".repeat(1 << 20));
+    let found = text.len();
+    check(&text, &format!("1: a specification has at most 1048576 bytes, not {found}"));
+    let sigmas: Vec<String> = (1..=1001).map(|n| n.to_string()).collect();
+    check(&LEAST.replace("[0.5]", &format!("[{}]", sigmas.join(", "))), "11: smoothing.sigma: at most 1000, not 1001");
+    let models: String =
+        (0..1001).map(|n| format!("[[model]]\nname = 'm{n}'\npath = 'm.pt'\nclasses = 10\n")).collect();
+    let text = LEAST.replace("[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n", &models);
+    check(&text, "6: model: at most 1000, not 1001");
+}
+
+#[test]
+fn keys_and_values_nested_without_end_are_refused() {
+    for text in [
+        format!("{} = 1", vec!["a"; 100_000].join(".")),
+        format!("[{}]", vec!["dataset"; 100_000].join(".")),
+        format!("a = {}", "[".repeat(200_000)),
+        format!("a = {}", "{a = ".repeat(100_000)),
+        format!("seed = 1\nsmoothing.{} = 1", vec!["\"\""; 100_000].join(".")),
+    ] {
+        let error = crate::spec::parse(&text, "sweep.toml".as_ref()).expect_err("nothing means this").to_string();
+        assert!(error.starts_with("sweep.toml:"), "{error:.200}");
+    }
+}
+
+#[test]
 fn a_half_space_is_computed_in_single_precision() {
     let model = "m.safetensors'\narchitecture = 'half-space'";
     let text = LEAST.replace("m.pt'", model).replace("classes = 10", "classes = 2\nprecision = 'fp32'");
