@@ -5,5 +5,6 @@ mod acceptance;
 mod cluster;
 mod determinism;
 mod half_space;
+mod hostile;
 mod images;
 mod models;

@@ -29,12 +29,12 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 /// `bytes` with one to four changes.
-pub fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     vec(edit(), 1..5).prop_map(move |edits| edits.iter().fold(bytes.clone(), apply))
 }
 
 /// Text with changes; what is no UTF-8 any more becomes U+FFFD.
-pub fn damaged_text(text: &str) -> impl Strategy<Value = String> {
+pub(crate) fn damaged_text(text: &str) -> impl Strategy<Value = String> {
     damaged(text.as_bytes().to_vec()).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 

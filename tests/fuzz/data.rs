@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::damage::damaged;
 use crate::{file, fuzz};
 
-pub fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
+pub(crate) fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
     let path = path.to_owned();
     DatasetSpec {
         format,
@@ -27,7 +27,7 @@ pub fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
 }
 
 /// Opens a dataset and reads all of it. Every error names the file; every pixel is a brightness.
-pub fn read_all(spec: &DatasetSpec, named: &Path) -> Result<u64, TestCaseError> {
+pub(crate) fn read_all(spec: &DatasetSpec, named: &Path) -> Result<u64, TestCaseError> {
     let name = named.display().to_string();
     let dataset = match Dataset::open(spec) {
         Ok(dataset) => dataset,

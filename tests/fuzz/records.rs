@@ -36,7 +36,7 @@ fn certification() -> impl Strategy<Value = Certification> {
 }
 
 /// Any record there can be, with names from anyone.
-pub fn record() -> impl Strategy<Value = Record> {
+pub(crate) fn record() -> impl Strategy<Value = Record> {
     let result = prop_oneof![certification().prop_map(Ok), any::<String>().prop_map(Err)];
     let names = (any::<String>(), any::<String>(), any::<String>());
     (names, any::<u64>(), any::<u32>(), result, any::<u64>(), 0.0..1e12_f64, any::<u32>()).prop_map(

@@ -10,7 +10,7 @@ use crate::damage::damaged_text;
 use crate::fuzz;
 
 /// Every key there is.
-pub const WHOLE: &str = r#"name = "whole"
+pub(crate) const WHOLE: &str = r#"name = "whole"
 seed = 1
 [dataset]
 format = "image-folder"

@@ -13,7 +13,8 @@ pub(super) const MAX_FILE: u64 = 1 << 30;
 /// Reads a file of which a fault is a sample's, not the dataset's.
 pub(super) fn read_sample(roots: &Roots, path: &Path) -> Result<Vec<u8>, Fault> {
     roots.read(path, MAX_FILE).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => Fault::Damaged(error.to_string()),
+        // Neither passes: another machine or moment would find the same.
+        io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => Fault::Damaged(error.to_string()),
         _ => Fault::Io(error),
     })
 }

@@ -17,8 +17,13 @@ const MAX_UNPACKED: u64 = 256 << 20;
 /// # Errors
 /// When the file is no archive or cut short, a member does not have its checksum, or members unpack to too much.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
+    check_within(bytes, MAX_UNPACKED)
+}
+
+/// The same with a limit of its own.
+pub(super) fn check_within(bytes: &[u8], most_unpacked: u64) -> Result<()> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).context("not a whole archive")?;
-    let mut left = MAX_UNPACKED;
+    let mut left = most_unpacked;
     for number in 0..archive.len() {
         let member = archive.by_index(number).with_context(|| format!("member {number} is damaged"))?;
         let name = member.name().to_owned();
