@@ -10,7 +10,8 @@
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
 //! - [`host`]: this machine's name
-//! - [`output`]: printing to a stdout that may close
+//! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
+//! - [`roots`]: the files that a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 
 pub mod architecture;
@@ -18,9 +19,12 @@ pub mod certify;
 pub mod data;
 pub mod domain;
 pub mod host;
+pub mod log;
 pub mod output;
 pub mod plan;
 pub mod queue;
 pub mod record_file;
+pub mod roots;
 pub mod spec;
 pub mod stats;
+pub mod terminal;

@@ -1,20 +1,18 @@
 //! The coordinator program: parses, dispatches, and maps what happened to an exit code.
 
-use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use ddrs_common::output::say;
+use ddrs_common::log::{self, Style};
 use ddrs_coordinator::cli::{Cli, Command, LogFormat};
 use ddrs_coordinator::commands::{admin, collect, doctor, report, status, submit, why};
 use ddrs_coordinator::exit::{self, Exit};
 use ddrs_coordinator::run;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(cli.log_format);
+    log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
     let ended = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -23,7 +21,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            log::fail(&format!("{error:#}"));
             exit::code(&error)
         }
     }
@@ -47,17 +45,5 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Doctor { spec, redis, output } => {
             doctor::doctor(spec.as_deref(), redis.as_deref(), output.format).await
         }
-    }
-}
-
-/// `RUST_LOG` filters; without it, what an operator wants to know.
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and panics.
-    let log = log.log_internal_errors(false);
-    match format {
-        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
     }
 }

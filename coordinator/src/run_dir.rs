@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::spec::SweepMessage;
+use ddrs_common::terminal::visible;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{BadInput, BlameInput};
@@ -121,8 +122,8 @@ impl RunDir {
     /// # Errors
     /// What the file system says.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(manifest)?;
-        text.push('\n');
+        // Names of machines are in it.
+        let text = visible(&serde_json::to_string_pretty(manifest)?) + "\n";
         replace(&self.manifest_path(), text.as_bytes())
     }
 

@@ -7,6 +7,7 @@ mod cluster;
 mod determinism;
 mod endings;
 mod half_space;
+mod hostile;
 mod images;
 mod models;
 mod poison;

@@ -2,15 +2,18 @@
 
 use std::io::Write;
 
+use ddrs_common::queue::QueueError;
+
 /// What was asked for cannot be done here: a specification, data, model, root or device that does not fit. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
 pub struct Refused(pub anyhow::Error);
 
-/// The exit code of an error.
+/// The exit code of an error. An address that makes no sense is bad usage wherever it is noticed.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Refused>().is_some() { 2 } else { 1 }
+    let address = matches!(error.downcast_ref(), Some(QueueError::Address { .. }));
+    if address || error.downcast_ref::<Refused>().is_some() { 2 } else { 1 }
 }
 
 /// Ends the process at once, without waiting for a forward pass in progress.

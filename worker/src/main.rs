@@ -2,18 +2,17 @@
 
 use anyhow::Result;
 use clap::Parser;
-use ddrs_common::output::say;
+use ddrs_common::log::{self, Style};
 use ddrs_worker::cli::{Cli, Command, LogFormat};
 use ddrs_worker::{commands, exit, run};
-use tracing_subscriber::EnvFilter;
 
 fn main() {
     let cli = Cli::parse();
-    log_to_stderr(cli.log_format);
+    log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
     let code = match dispatch(cli.command) {
         Ok(()) => 0,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            log::fail(&format!("{error:#}"));
             exit::code(&error)
         }
     };
@@ -35,17 +34,5 @@ fn dispatch(command: Command) -> Result<()> {
         Command::RandomWeights { architecture, classes, seed, out } => {
             commands::random_weights(&architecture, classes, seed, &out)
         }
-    }
-}
-
-/// `RUST_LOG` filters; without it, what an operator wants to know.
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and panics.
-    let log = log.log_internal_errors(false);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => log.json().init(),
     }
 }

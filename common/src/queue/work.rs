@@ -253,10 +253,19 @@ impl RecordReply {
     }
 }
 
+/// How long a lease lasts: as long as a specification may ask for, for timers are set by it.
+fn lease_time(reply: &mut Reply) -> Result<Duration, QueueError> {
+    let ms: u64 = reply.take()?;
+    if (1..=86_400_000).contains(&ms) {
+        return Ok(Duration::from_millis(ms));
+    }
+    Err(reply.problem(format!("a lease of {ms} ms")))
+}
+
 impl Claimed {
     fn read(reply: &mut Reply, token: ClaimToken) -> Result<Self, QueueError> {
         let (job, fence) = (JobId(reply.take()?), Fence(reply.take()?));
-        let (attempt, errors, lasts) = (reply.take()?, reply.take()?, Duration::from_millis(reply.take()?));
+        let (attempt, errors, lasts) = (reply.take()?, reply.take()?, lease_time(reply)?);
         let (first_slot, samples, done): (u64, u64, Vec<u64>) = (reply.take()?, reply.take()?, reply.take()?);
         let only: Option<Vec<u64>> = reply.take()?;
         let todo = only.unwrap_or_else(|| {

@@ -40,7 +40,7 @@ pub enum MessageError {
     SpecFile(String),
     /// No JSON, or fields missing.
     #[error("not a sweep message: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(String),
     /// Written by another version.
     #[error("the sweep speaks protocol {found}, this program {PROTOCOL}; use programs of one version")]
     Protocol {
@@ -105,11 +105,12 @@ impl SweepMessage {
     /// When it is another version's, incomplete, or its id does not recompute from its contents.
     pub fn from_json(text: &str) -> Result<Self, MessageError> {
         // Other versions may have other fields, so the version is read on its own.
-        let Version { protocol } = serde_json::from_str(text)?;
+        let json = |error: serde_json::Error| MessageError::Json(error.to_string());
+        let Version { protocol } = serde_json::from_str(text).map_err(json)?;
         if protocol != PROTOCOL {
             return Err(MessageError::Protocol { found: protocol });
         }
-        let message: Self = serde_json::from_str(text)?;
+        let message: Self = serde_json::from_str(text).map_err(json)?;
         let digest = |text: &String| {
             digest_from_hex(text).ok_or_else(|| MessageError::Digest(format!("{text:?} is no SHA-256 digest")))
         };

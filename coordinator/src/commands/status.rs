@@ -116,7 +116,9 @@ impl State {
 
     fn left(&self) -> Option<Duration> {
         let rate = self.rate.filter(|&rate| rate > 0.0)?;
-        Some(Duration::from_secs_f64((self.progress.slots - self.progress.done) as f64 / rate))
+        let left = self.progress.slots.saturating_sub(self.progress.done);
+        // None for longer than any clock runs.
+        Duration::try_from_secs_f64(left as f64 / rate).ok()
     }
 
     fn text(&self) -> String {

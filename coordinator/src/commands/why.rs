@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::find;
 use crate::cli::OutputFormat;
 use crate::dead::Names;
-use crate::exit::{BadInput, Exit};
+use crate::exit::{BadInput, BlameInput, Exit};
 use crate::progress::duration_text;
 use crate::report::plain;
 use crate::run_dir::{RunDir, now};
@@ -69,7 +69,7 @@ pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result
 fn record(question: &Question) -> Result<Option<Record>> {
     let Some(out) = &question.out else { return Ok(None) };
     let dir = RunDir::new(out);
-    let held = dir.manifest()?.sweep.id;
+    let held = dir.manifest().blame_input()?.sweep.id;
     if held != question.sweep {
         return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
     }

@@ -21,7 +21,8 @@ use crate::progress::Progress;
 use crate::report::plain;
 use crate::run_dir::RunDir;
 use crate::tables;
-use ddrs_common::output::{print, say};
+use ddrs_common::log;
+use ddrs_common::output::print;
 pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
 
@@ -84,7 +85,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     match ended? {
         Ended::Finished => conclude(&dir, &collector, prepared.plan.slots()),
         Ended::Interrupted => {
-            say(&format!(
+            log::say(&format!(
                 "interrupted with {} of {} samples done; the same command goes on from there",
                 collector.tally().records,
                 prepared.plan.slots()
@@ -193,11 +194,12 @@ fn conclude(dir: &RunDir, collector: &Collector, slots: u64) -> Result<Exit> {
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-/// What local workers must open: the data, its class list and the models.
+/// What local workers must open: the data, what links in it lead to, its class list and the models.
 fn roots(prepared: &Prepared) -> Vec<PathBuf> {
     let dataset = &prepared.sweep.dataset;
     let models = prepared.sweep.models.iter().map(|model| model.path.clone());
-    std::iter::once(dataset.path.clone()).chain(dataset.classes.clone()).chain(models).collect()
+    let data = std::iter::once(dataset.path.clone()).chain(prepared.linked.clone());
+    data.chain(dataset.classes.clone()).chain(models).collect()
 }
 
 /// Ends when this process is asked to: Ctrl-C, SIGTERM, or SIGUSR1 as batch schedulers send it before the time limit.

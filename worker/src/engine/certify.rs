@@ -117,7 +117,8 @@ impl Task<'_> {
 
     /// CERTIFY at a chosen sigma.
     fn sample(&self, input: &Input, sigma: Option<f64>) -> Result<Certification, Trouble> {
-        let no_sigma = || Trouble::Sample("choosing sigma came to a derivative that is not finite".to_owned());
+        let no_sigma =
+            || Trouble::Sample("choosing sigma came to scores or a derivative that is not finite".to_owned());
         let sigma = sigma.and_then(|value| Sigma::new(value).ok()).ok_or_else(no_sigma)?;
         let mut certifier = Certifier::new(&self.sweep.certify, sigma);
         loop {

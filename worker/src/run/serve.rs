@@ -39,11 +39,13 @@ impl Worker {
         claimed: &Claimed,
         stop: &mut Stop,
     ) -> Result<JobEnd> {
+        // First, for it shows that the numbers from Redis are this plan's.
+        let job = assignment.job(claimed)?;
         let mut left = claimed.todo.clone();
         loop {
             let order = Order {
                 assignment: Arc::clone(assignment),
-                job: assignment.job(claimed.lease.job)?,
+                job: job.clone(),
                 places: left,
                 worker: self.name.clone(),
                 attempt: claimed.attempt,
@@ -73,7 +75,9 @@ impl Worker {
                     return Ok(JobEnd::Completed);
                 }
                 // A server that crashed has lost its last second, or the job goes on sample by sample.
-                Followed::Incomplete(missing) => left = missing,
+                Followed::Incomplete(missing) => {
+                    left = missing.into_iter().filter(|&place| place < claimed.samples).collect();
+                }
             }
         }
     }
