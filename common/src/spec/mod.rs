@@ -14,7 +14,7 @@ pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
-    ReportSpec, SmoothingSpec, Sweep, Variant,
+    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
 
 use std::path::Path;

@@ -29,6 +29,8 @@ struct ReportRow<'a> {
     indices: Indices,
     n0: Option<u64>,
     n: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopping: Option<&'a str>,
     alpha: Option<f64>,
     seed: Option<u64>,
     sigma0: Option<f64>,
@@ -70,6 +72,7 @@ fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
         indices: indices(row.indices),
         n0: settings.n0,
         n: settings.n,
+        stopping: settings.stopping.as_deref(),
         alpha: settings.alpha.map(Alpha::get),
         seed: settings.seed,
         sigma0: settings.sigma0.map(Sigma::get),

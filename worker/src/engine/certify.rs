@@ -123,8 +123,8 @@ impl Task<'_> {
         let mut certifier = Certifier::new(&self.sweep.certify, sigma);
         loop {
             match certifier.next() {
-                Step::Draw { phase, n } => {
-                    let counts = self.counts(input, sigma, phase, n)?;
+                Step::Draw { phase, chunk, n } => {
+                    let counts = self.counts(input, sigma, phase, chunk, n)?;
                     certifier.observe(&counts).map_err(|error| Trouble::Job(error.into()))?;
                 }
                 Step::Done(verdict) => {

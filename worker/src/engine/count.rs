@@ -18,13 +18,20 @@ const CPU_PIXELS: usize = 50 * 32 * 32;
 const CPU_LEAST: usize = 16;
 
 impl Task<'_> {
-    /// How often each class comes in `n` draws of a phase.
-    pub(super) fn counts(&self, input: &Input, sigma: Sigma, phase: Phase, n: u64) -> Result<Vec<u64>, Trouble> {
+    /// How often each class comes in `n` draws of a phase, from chunk `first` on.
+    pub(super) fn counts(
+        &self,
+        input: &Input,
+        sigma: Sigma,
+        phase: Phase,
+        first: u64,
+        n: u64,
+    ) -> Result<Vec<u64>, Trouble> {
         let chunk = self.sweep.certify.chunk.get();
         let slice = self.slice(chunk);
         let slices: Vec<(ChunkKey, Range<u64>)> = (0..n.div_ceil(chunk))
             .flat_map(|number| {
-                let (key, draws) = (self.key(input, phase, number), chunk.min(n - number * chunk));
+                let (key, draws) = (self.key(input, phase, first + number), chunk.min(n - number * chunk));
                 (0..draws.div_ceil(slice)).map(move |part| (key, part * slice..draws.min((part + 1) * slice)))
             })
             .collect();

@@ -2,6 +2,7 @@
 use std::path::Path;
 
 use ddrs_common::domain::Sigma;
+use ddrs_common::spec::SigmaMethod;
 use serde_json::Value;
 use tch::Device;
 
@@ -9,7 +10,7 @@ use super::*;
 
 fn spec(iterations: u32, draws: u32, learning_rate: f64, range: (f64, f64)) -> DataDependentSpec {
     let range = (Sigma::new(range.0).unwrap(), Sigma::new(range.1).unwrap());
-    DataDependentSpec { iterations, draws, learning_rate, clamp: 0.02, range }
+    DataDependentSpec { method: SigmaMethod::Gradient, iterations, draws, learning_rate, clamp: 0.02, range }
 }
 
 fn doubles(value: &Value) -> Vec<f64> {

@@ -34,6 +34,7 @@ fn example() -> Sweep {
             sigma: vec![sigma(0.25), sigma(0.5)],
             choice: vec![Choice::Fixed, Choice::DataDependent],
             data_dependent: DataDependentSpec {
+                method: SigmaMethod::Gradient,
                 iterations: 100,
                 draws: 1,
                 learning_rate: 1e-4,
@@ -47,6 +48,7 @@ fn example() -> Sweep {
             alpha: Alpha::new(0.001).unwrap(),
             chunk: count(500),
             memory: true,
+            stopping: Stopping::Fixed,
         },
         queue: QueueSpec { job_samples: count(4), lease: Duration::from_secs(60), max_attempts: 5 },
         report: ReportSpec { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] },

@@ -4,6 +4,7 @@
 mod meaning;
 mod ranges;
 mod rules;
+mod stopping;
 mod syntax;
 
 use std::num::NonZeroU64;

@@ -20,7 +20,7 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     check(&format!("bogus = 1\n{LEAST}"), &format!("1: bogus: unknown field `bogus`, expected one of {root}"));
     check(
         &format!("{LEAST}bogus = 1\n"),
-        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, `memory`",
+        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, `memory`, `stopping`",
     );
     check_change(
         LEAST,
@@ -35,7 +35,7 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     check(&format!("{LEAST}[report]\nradius = [1]\n"), "17: report.radius: unknown field `radius`, expected `radii`");
     check(
         &format!("{LEAST}[smoothing.data-dependent]\nlearning_rate = 1\n"),
-        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one of `iterations`, `draws`, `learning-rate`, `clamp`, `range`",
+        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one of `method`, `iterations`, `draws`, `learning-rate`, `rounds`, `candidates`, `clamp`, `range`",
     );
 }
 
