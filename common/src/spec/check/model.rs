@@ -33,13 +33,17 @@ fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecEr
     if source == ModelSource::Safetensors(Architecture::HalfSpace) {
         half_space(at, classes, raw.mean.is_some())?;
     }
-    let precision = match raw.precision {
+    let precision = precision(raw.precision);
+    Ok(ModelSpec { name, path, source, classes, mean: raw.mean, std: raw.std, precision })
+}
+
+pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
+    match raw {
         RawPrecision::Fp32 => Precision::Fp32,
         RawPrecision::Tf32 => Precision::Tf32,
         RawPrecision::Bf16 => Precision::Bf16,
         RawPrecision::Fp16 => Precision::Fp16,
-    };
-    Ok(ModelSpec { name, path, source, classes, mean: raw.mean, std: raw.std, precision })
+    }
 }
 
 /// The file's extension says what it holds; only weights need a network to go into.
@@ -59,7 +63,7 @@ fn source(at: &Section, path: &Path, architecture: Option<&str>) -> Result<Model
     }
 }
 
-fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
+pub(in crate::spec) fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
     let (mean, std) = match (mean, std) {
         (None, None) => return Ok(()),
         (Some(mean), Some(std)) => (mean, std),
