@@ -10,6 +10,7 @@
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
 //! - [`output`]: printing to a stdout that may close
+//! - [`replace()`]: files that are replaced in one step
 //! - [`queue`]: jobs, leases and results in Redis
 
 pub mod architecture;
@@ -20,5 +21,8 @@ pub mod output;
 pub mod plan;
 pub mod queue;
 pub mod record_file;
+mod replace;
 pub mod spec;
 pub mod stats;
+
+pub use replace::replace;
