@@ -38,6 +38,10 @@ pub enum Command {
     Run(RunArgs),
     /// Certify one sample without Redis; the record goes to stdout
     Certify(CertifyArgs),
+    /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
+    ///
+    /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and resumable.
+    Train(TrainArgs),
     /// Measure passes per second and the split of a run's time
     Bench(BenchArgs),
     /// Write a network with random weights, to try a cluster before the model is there
@@ -105,6 +109,19 @@ pub struct CertifyArgs {
     #[arg(long)]
     pub variant: Option<String>,
     /// Where forward passes run.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// The arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The training specification, TOML
+    pub spec: PathBuf,
+    /// The safetensors file to write; the checkpoint and the log stand beside it
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Where forward and backward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
 }

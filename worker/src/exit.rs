@@ -7,10 +7,21 @@ use std::io::Write;
 #[error("{0:#}")]
 pub struct Refused(pub anyhow::Error);
 
+/// Told to stop; what was begun can be gone on with. Exit code 130.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {0}")]
+pub struct Interrupted(pub &'static str);
+
 /// The exit code of an error.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Refused>().is_some() { 2 } else { 1 }
+    if error.downcast_ref::<Refused>().is_some() {
+        2
+    } else if error.downcast_ref::<Interrupted>().is_some() {
+        130
+    } else {
+        1
+    }
 }
 
 /// Ends the process at once, without waiting for a forward pass in progress.

@@ -30,6 +30,7 @@ fn dispatch(command: Command) -> Result<()> {
             ended
         }
         Command::Certify(args) => commands::certify::certify(&args),
+        Command::Train(args) => commands::train::train(&args),
         Command::Bench(args) => commands::bench::bench(&args),
         Command::RandomWeights { architecture, classes, seed, out } => {
             commands::random_weights(&architecture, classes, seed, &out)

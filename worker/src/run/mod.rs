@@ -7,7 +7,7 @@ mod assignment;
 mod compute;
 mod roots;
 mod serve;
-mod stop;
+pub(crate) mod stop;
 
 pub use assignment::Assignment;
 pub use compute::{Compute, Event, Order};
