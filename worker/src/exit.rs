@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use ddrs_common::queue::QueueError;
+
 /// What was asked for cannot be done here: a specification, data, model, root or device that does not fit. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
@@ -15,7 +17,8 @@ pub struct Interrupted(pub &'static str);
 /// The exit code of an error.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Refused>().is_some() {
+    let usage = error.downcast_ref::<QueueError>().is_some_and(QueueError::is_usage);
+    if usage || error.downcast_ref::<Refused>().is_some() {
         2
     } else if error.downcast_ref::<Interrupted>().is_some() {
         130

@@ -2,11 +2,16 @@
 
 use anyhow::Result;
 use clap::Parser;
+use ddrs_common::queue::refuse_passwords;
 use ddrs_worker::cli::{Cli, Command, LogFormat};
 use ddrs_worker::{commands, exit, run};
 use tracing_subscriber::EnvFilter;
 
 fn main() {
+    if let Err(error) = refuse_passwords(std::env::args().skip(1)) {
+        eprintln!("error: {error}");
+        exit::now(2);
+    }
     let cli = Cli::parse();
     log_to_stderr(cli.log_format);
     let code = match dispatch(cli.command) {

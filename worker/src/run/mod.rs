@@ -79,7 +79,7 @@ enum Asked {
 pub async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
     let roots = Roots::new(&args.roots).map_err(Refused)?;
-    let queue = QueueClient::connect(&args.redis).await?.with_patience(PATIENCE);
+    let queue = QueueClient::connect(&args.login.settings(&args.redis)).await?.with_patience(PATIENCE);
     let compute = Compute::start(&args.device).map_err(Refused)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
