@@ -11,6 +11,7 @@
 //! - [`record_file`]: records as lines of JSON
 //! - [`host`]: this machine's name
 //! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
+//! - [`replace()`]: files that are replaced in one step
 //! - [`roots`]: the files that a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 
@@ -24,7 +25,10 @@ pub mod output;
 pub mod plan;
 pub mod queue;
 pub mod record_file;
+mod replace;
 pub mod roots;
 pub mod spec;
 pub mod stats;
 pub mod terminal;
+
+pub use replace::replace;

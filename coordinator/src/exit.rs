@@ -52,6 +52,7 @@ impl<T, E: Into<anyhow::Error>> BlameInput<T> for Result<T, E> {
 /// The exit code of an error. An address that makes no sense is bad usage wherever it is noticed.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    let address = matches!(error.downcast_ref(), Some(QueueError::Address { .. }));
-    ExitCode::from(if address || error.downcast_ref::<BadInput>().is_some() { 2 } else { 1 })
+    let of_input = error.downcast_ref::<BadInput>().is_some()
+        || error.downcast_ref::<QueueError>().is_some_and(QueueError::is_usage);
+    ExitCode::from(if of_input { 2 } else { 1 })
 }

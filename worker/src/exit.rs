@@ -9,11 +9,22 @@ use ddrs_common::queue::QueueError;
 #[error("{0:#}")]
 pub struct Refused(pub anyhow::Error);
 
-/// The exit code of an error. An address that makes no sense is bad usage wherever it is noticed.
+/// Told to stop; what was begun can be gone on with. Exit code 130.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {0}")]
+pub struct Interrupted(pub &'static str);
+
+/// The exit code of an error.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
-    let address = matches!(error.downcast_ref(), Some(QueueError::Address { .. }));
-    if address || error.downcast_ref::<Refused>().is_some() { 2 } else { 1 }
+    let usage = error.downcast_ref::<QueueError>().is_some_and(QueueError::is_usage);
+    if usage || error.downcast_ref::<Refused>().is_some() {
+        2
+    } else if error.downcast_ref::<Interrupted>().is_some() {
+        130
+    } else {
+        1
+    }
 }
 
 /// Ends the process at once, without waiting for a forward pass in progress. Past the C library's `exit` as well: that

@@ -3,10 +3,15 @@
 use anyhow::Result;
 use clap::Parser;
 use ddrs_common::log::{self, Style};
+use ddrs_common::queue::refuse_passwords;
 use ddrs_worker::cli::{Cli, Command, LogFormat};
 use ddrs_worker::{commands, exit, run};
 
 fn main() {
+    if let Err(error) = refuse_passwords(std::env::args().skip(1)) {
+        eprintln!("error: {error}");
+        exit::now(2);
+    }
     let cli = Cli::parse();
     log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
     let code = match dispatch(cli.command) {
@@ -30,6 +35,7 @@ fn dispatch(command: Command) -> Result<()> {
             ended
         }
         Command::Certify(args) => commands::certify::certify(&args),
+        Command::Train(args) => commands::train::train(&args),
         Command::Bench(args) => commands::bench::bench(&args),
         Command::RandomWeights { architecture, classes, seed, out } => {
             commands::random_weights(&architecture, classes, seed, &out)

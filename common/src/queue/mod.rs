@@ -11,6 +11,7 @@
 //!
 //! In reading order:
 //! - [`PrivateServer`]: a Redis of one's own
+//! - [`Server`]: where a Redis is, and the credentials for it
 //! - [`QueueClient`]: a checked connection to any Redis, [`ServerInfo`] about it
 //! - [`SweepQueue`]: one sweep; submitting (`submit`), working (`work`), collecting (`collect`), looking (`status`,
 //!   `jobs`)
@@ -25,8 +26,10 @@ mod ids;
 mod jobs;
 mod keys;
 mod private_server;
+mod rehearsal;
 mod reply;
 mod scripts;
+mod server;
 mod server_info;
 mod status;
 mod submit;
@@ -39,6 +42,7 @@ pub use error::QueueError;
 pub use ids::{ClaimToken, Fence, Lease, StreamId, Timestamp};
 pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus, Killer};
 pub use private_server::{PrivateServer, ServerError};
+pub use server::{Server, ServerSettings, refuse_passwords};
 pub use server_info::{ServerInfo, Version};
 pub use status::{DoneBits, Progress, SweepState, WorkerSeen};
 pub use submit::{Submission, Submitted};

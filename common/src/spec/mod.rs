@@ -9,6 +9,7 @@ mod document;
 mod message;
 mod raw;
 mod sweep;
+mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use message::{MessageError, PROTOCOL, SweepMessage};
@@ -16,6 +17,7 @@ pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
     ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
+pub use training::{Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma};
 
 use std::path::Path;
 
@@ -50,6 +52,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
         return Err(SpecError { file: file.display().to_string(), line: 1, key: String::new(), message });
     }
     let document = document::Document::parse(text, file)?;
+    document.tables(raw::TABLES)?;
     let raw = document.read()?;
     check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{DeadJob, Progress, QueueClient, SweepState, WorkerSeen};
+use ddrs_common::queue::{DeadJob, Progress, QueueClient, ServerSettings, SweepState, WorkerSeen};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tracing::warn;
@@ -28,16 +28,21 @@ const GONE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: OutputFormat) -> Result<Exit> {
+pub async fn status(
+    sweep: Option<SweepId>,
+    watch: bool,
+    server: &ServerSettings,
+    format: OutputFormat,
+) -> Result<Exit> {
     let mut pace = Pace::default();
     loop {
         let ids = match &sweep {
             Some(id) => vec![id.clone()],
-            None => QueueClient::connect(url).await?.sweeps().await?,
+            None => QueueClient::connect(server).await?.sweeps().await?,
         };
         let mut states = Vec::new();
         for id in &ids {
-            let (queue, message) = match find(url, id).await {
+            let (queue, message) = match find(server, id).await {
                 Ok(found) => found,
                 // One sweep of another version must not hide the others.
                 Err(error) if sweep.is_none() => {

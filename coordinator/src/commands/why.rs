@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ddrs_common::domain::{Record, SampleIndex, SweepId};
-use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, Timestamp};
+use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, ServerSettings, Timestamp};
 use ddrs_common::record_file::{self, to_line};
 use serde_json::{Value, json};
 
@@ -35,8 +35,8 @@ pub struct Question {
 ///
 /// # Errors
 /// When the sweep has no such sample, or Redis fails.
-pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result<Exit> {
-    let (queue, message) = find(url, &question.sweep).await?;
+pub async fn why(question: &Question, server: &ServerSettings, format: OutputFormat) -> Result<Exit> {
+    let (queue, message) = find(server, &question.sweep).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
     let names: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
     let Some(variant) = names.iter().position(|name| *name == question.variant) else {

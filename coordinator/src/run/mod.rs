@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, SweepQueue, SweepState};
+use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, ServerSettings, SweepQueue, SweepState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -58,8 +58,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         Some(_) => None,
         None => Some(PrivateServer::start(&dir.redis()).await?),
     };
-    let url = private.as_ref().map_or_else(|| args.redis.clone().unwrap_or_default(), PrivateServer::url);
-    let queue = QueueClient::connect(&url).await?.sweep(&prepared.message.id);
+    let server = match &private {
+        Some(private) => ServerSettings { url: private.url(), ..ServerSettings::default() },
+        None => args.login.settings(args.redis.as_deref().unwrap_or_default()),
+    };
+    let queue = QueueClient::connect(&server).await?.sweep(&prepared.message.id);
     commands::submit::enqueue(&queue, &prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
         // Whoever held a lease in its file died with it.
@@ -71,7 +74,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         queue.retry().await?;
     }
     let settings = WorkerSettings {
-        redis: url,
+        redis: server,
         sweep: prepared.message.id.to_string(),
         device: args.device.clone(),
         roots: roots(&prepared),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::host;
+use ddrs_common::queue::ServerSettings;
 use tokio::process::{Child, Command};
 use tracing::warn;
 
@@ -23,7 +24,7 @@ const DEATHS_IN_VAIN: u32 = 5;
 #[derive(Debug, Clone)]
 pub(super) struct WorkerSettings {
     /// Where Redis is.
-    pub(super) redis: String,
+    pub(super) redis: ServerSettings,
     /// The sweep to work on.
     pub(super) sweep: String,
     /// `auto`, `cpu` or `cuda:N`.
@@ -155,8 +156,12 @@ impl Workers {
         let settings = &self.settings;
         let mut command = Command::new(&self.program);
         command.args(["--log-format", settings.log_format, "run", "--exit-when-idle", "--stop-with-stdin"]);
-        // Not in the arguments, which every user of the machine can read: an address may hold a password.
-        command.env("DDRS_REDIS", &settings.redis);
+        // Not in the arguments, which every user of the machine can read. What this process was told by its own
+        // environment of another Redis must not reach a worker either.
+        for name in ServerSettings::VARIABLES {
+            command.env_remove(name);
+        }
+        command.envs(settings.redis.environment());
         command.args(["--sweep", &settings.sweep, "--device", &settings.device]);
         if let Some(gpu) = self.gpu(number) {
             command.env("CUDA_VISIBLE_DEVICES", gpu);

@@ -8,7 +8,7 @@ mod compute;
 mod known;
 mod roots;
 mod serve;
-mod stop;
+pub(crate) mod stop;
 
 pub use assignment::Assignment;
 pub use compute::{Compute, Event, Order};
@@ -76,7 +76,7 @@ enum Asked {
 pub async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
     let roots = roots::resolve(&args.roots).map_err(Refused)?;
-    let queue = QueueClient::connect(&args.redis).await?.with_patience(PATIENCE);
+    let queue = QueueClient::connect(&args.login.settings(&args.redis)).await?.with_patience(PATIENCE);
     let compute = Compute::start(&args.device).map_err(Refused)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");

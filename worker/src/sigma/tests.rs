@@ -41,7 +41,8 @@ fn replay(case: &Value, iterations: u32, kind: Kind) -> Vec<f64> {
         Ok(Tensor::from_slice(&noise).view([-1, images.size()[1]]).to_kind(kind))
     };
     let scores = linear(&doubles(&case["weight"]), &doubles(&case["bias"]), kind);
-    ascend(&images, number("sigma0"), &spec, &scores, noise).unwrap().into_iter().map(Option::unwrap).collect()
+    let sigma0 = vec![number("sigma0"); inputs.len()];
+    ascend(&images, &sigma0, &spec, &scores, noise).unwrap().into_iter().map(Option::unwrap).collect()
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn on_a_line(x: &[f64], spec: &DataDependentSpec, noise: f64) -> Vec<Option<f64>
     let images = Tensor::from_slice(x).view([-1, 1]);
     let rows = x.len() as i64 * i64::from(spec.draws);
     let noise = |_| Tensor::f_full([rows, 1], noise, (Kind::Double, Device::Cpu));
-    ascend(&images, 0.5, spec, &linear(&[-1.0, 1.0], &[0.0, 0.0], Kind::Double), noise).unwrap()
+    ascend(&images, &vec![0.5; x.len()], spec, &linear(&[-1.0, 1.0], &[0.0, 0.0], Kind::Double), noise).unwrap()
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn an_infinite_derivative_is_no_sigma() {
         Tensor::f_cat(&[steep.f_neg()?, steep], 1)
     };
     let noise = |_| Tensor::f_ones([1, 1], (Kind::Double, Device::Cpu));
-    assert_eq!(ascend(&images, 0.5, &spec, &scores, noise).unwrap(), [None]);
+    assert_eq!(ascend(&images, &[0.5], &spec, &scores, noise).unwrap(), [None]);
 }
 
 #[test]

@@ -36,16 +36,20 @@ fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecEr
     let source = source(at, &path, raw.architecture.as_deref())?;
     let classes = at.integer("classes", at.required("classes", raw.classes)?, 2, 1_000_000)? as u32;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
-    let precision = match raw.precision {
-        RawPrecision::Fp32 => Precision::Fp32,
-        RawPrecision::Tf32 => Precision::Tf32,
-        RawPrecision::Bf16 => Precision::Bf16,
-        RawPrecision::Fp16 => Precision::Fp16,
-    };
+    let precision = precision(raw.precision);
     if source == ModelSource::Safetensors(Architecture::HalfSpace) {
         half_space(at, classes, raw.mean.is_some(), precision)?;
     }
     Ok(ModelSpec { name, path, source, classes, mean: raw.mean, std: raw.std, precision })
+}
+
+pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
+    match raw {
+        RawPrecision::Fp32 => Precision::Fp32,
+        RawPrecision::Tf32 => Precision::Tf32,
+        RawPrecision::Bf16 => Precision::Bf16,
+        RawPrecision::Fp16 => Precision::Fp16,
+    }
 }
 
 /// The file's extension says what it holds; only weights need a network to go into.
@@ -65,7 +69,7 @@ fn source(at: &Section, path: &Path, architecture: Option<&str>) -> Result<Model
     }
 }
 
-fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
+pub(in crate::spec) fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
     let (mean, std) = match (mean, std) {
         (None, None) => return Ok(()),
         (Some(mean), Some(std)) => (mean, std),

@@ -54,7 +54,7 @@ fn meant(raw: RawChoice) -> Choice {
     }
 }
 
-fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
+pub(in crate::spec) fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
     let [lower, upper] = raw.range;
     let range = (at.unit("range[0]", Sigma::new(lower))?, at.unit("range[1]", Sigma::new(upper))?);
     if lower >= upper {
