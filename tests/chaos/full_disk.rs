@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::aftermath::{check_records, reference};
-use super::process::{processes_in, spawn_logged};
+use super::process::processes_in;
+use super::running::Run;
 use super::scene::write_spec;
 use super::{Fsync, Lab, RedisServer, Scene, chaos_sweep, wait_for};
 use crate::TestDir;
@@ -137,52 +138,4 @@ fn at_both(lab: &mut Lab) {
     run.succeeds();
     lab.compared(check_records(&dir.path("out"), &reference(&spec)));
     wait_for("end of every process of the run", || processes_in(dir.dir.path()).is_empty().then_some(()));
-}
-
-/// A `run` into `out/` that has its first record.
-struct Run {
-    child: std::process::Child,
-    log: PathBuf,
-}
-
-impl Run {
-    fn start(dir: &TestDir, redis: Option<&RedisServer>) -> Self {
-        let mut command = dir.coordinator();
-        command.args(["run", "sweep.toml", "--out", "out", "--workers", "2", "--device", "cpu"]);
-        if let Some(redis) = redis {
-            command.env("DDRS_REDIS", redis.url());
-        }
-        let log = dir.path("run.log");
-        let child = spawn_logged(&mut command, &log);
-        let records = dir.path("out/records.jsonl");
-        wait_for("first record", || fs::metadata(&records).is_ok_and(|file| file.len() > 0).then_some(()));
-        Self { child, log }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    fn says(&mut self, words: &str) {
-        wait_for(words, || {
-            assert!(self.is_alive(), "run ended: {}", self.log());
-            self.log().contains(words).then_some(())
-        });
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_none()
-    }
-
-    fn succeeds(&mut self) {
-        let status = wait_for("end of the run", || self.child.try_wait().expect("a child"));
-        assert!(status.success(), "run ended with {status}: {}", self.log());
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }

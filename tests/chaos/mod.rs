@@ -17,6 +17,7 @@ mod network;
 mod process;
 mod redis_crashes;
 mod redis_server;
+mod running;
 mod scene;
 mod torn_line;
 mod worker_kills;

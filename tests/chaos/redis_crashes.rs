@@ -3,20 +3,21 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::process::spawn_logged;
-use super::{Fsync, Lab, Scene, wait_for};
+use super::running::Run;
+use super::{Fsync, Lab, Scene};
 use crate::HalfSpace;
 
 /// Longest time between a start and the next kill.
 const UP: Duration = Duration::from_millis(500);
 /// Longest time without a server.
 const DOWN: Duration = Duration::from_millis(400);
+/// A run takes seconds, with all its crashes.
+const LONGEST_RUN: Duration = Duration::from_secs(300);
 /// What `appendfsync everysec` may lose.
 const UNSYNCED: Duration = Duration::from_secs(1);
 
@@ -55,12 +56,12 @@ pub(super) fn run(lab: &mut Lab) {
 fn one_run(lab: &mut Lab, crash: Crash) {
     let fsync = if let Crash::Process(fsync) = crash { fsync } else { Fsync::EverySecond };
     let mut scene = Scene::new(&HalfSpace { samples: lab.pick(24, 120), ..super::chaos_sweep() }, fsync);
-    let mut coordinator = start(&scene);
-    let records = scene.dir.path("out/records.jsonl");
-    wait_for("first record", || fs::metadata(&records).is_ok_and(|file| file.len() > 0).then_some(()));
-    while coordinator.try_wait().expect("a child").is_none() {
+    let mut run = Run::start(&scene.dir, Some(&scene.redis));
+    let deadline = Instant::now() + LONGEST_RUN;
+    while run.is_alive() {
+        assert!(Instant::now() < deadline, "the run came to a standstill: {}", run.log());
         let history = watch(&scene.redis.append_only_file(), lab.moment(UP));
-        if coordinator.try_wait().expect("a child").is_some() {
+        if !run.is_alive() {
             break;
         }
         scene.redis.kill();
@@ -71,9 +72,7 @@ fn one_run(lab: &mut Lab, crash: Crash) {
         sleep(lab.moment(DOWN));
         scene.redis.launch();
     }
-    let status = coordinator.wait().expect("a child");
-    let log = fs::read_to_string(scene.dir.path("run.log")).unwrap_or_default();
-    assert!(status.success(), "run ended with {status}: {log}");
+    run.succeeds();
     if crash == Crash::Power {
         // The last cut may have brought jobs back whose records are safe: who collects again settles them, and leases
         // of workers that are gone run out.
@@ -81,12 +80,6 @@ fn one_run(lab: &mut Lab, crash: Crash) {
         scene.work_to_the_end();
     }
     scene.check_collected("out", lab);
-}
-
-fn start(scene: &Scene) -> Child {
-    let mut command = scene.dir.coordinator();
-    command.args(["run", "sweep.toml", "--out", "out", "--workers", "2", "--device", "cpu"]);
-    spawn_logged(command.env("DDRS_REDIS", scene.redis.url()), &scene.dir.path("run.log"))
 }
 
 /// How long a file was at each moment of some time.
