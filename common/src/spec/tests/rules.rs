@@ -68,8 +68,8 @@ fn more_than_anyone_writes_by_hand_is_refused_at_once() {
     check(&text, &format!("1: a specification has at most 1048576 bytes, not {found}"));
     let sigmas: Vec<String> = (1..=1001).map(|n| n.to_string()).collect();
     check(&LEAST.replace("[0.5]", &format!("[{}]", sigmas.join(", "))), "11: smoothing.sigma: at most 1000, not 1001");
-    let models: String =
-        (0..1001).map(|n| format!("[[model]]\nname = 'm{n}'\npath = 'm.pt'\nclasses = 10\n")).collect();
+    let model = |n: i32| format!("[[model]]\nname = 'm{n}'\npath = 'm.pt'\nclasses = 10\n");
+    let models = (0..1001).map(model).collect::<Vec<_>>().concat();
     let text = LEAST.replace("[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n", &models);
     check(&text, "6: model: at most 1000, not 1001");
 }
