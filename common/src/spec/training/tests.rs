@@ -98,3 +98,17 @@ fn errors_name_the_file_the_line_and_the_key() {
         assert!(found.starts_with(&format!("/specs/train.toml:{error}")), "{found}, not {error}");
     }
 }
+
+#[test]
+fn the_examples_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut examples: Vec<_> = std::fs::read_dir(root.join("training")).unwrap().map(|e| e.unwrap().path()).collect();
+    examples.push(root.join("shapes/train.toml"));
+    assert!(examples.len() > 6, "{examples:?}");
+    for example in examples {
+        let text = std::fs::read_to_string(&example).unwrap();
+        if let Err(error) = Training::parse(&text, &example) {
+            panic!("{error}");
+        }
+    }
+}
