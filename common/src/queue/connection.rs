@@ -3,7 +3,11 @@
 //! A request that was sent and not answered may have been applied. All requests of the queue are harmless when
 //! repeated, so they are: on a new connection, until the caller's patience ends. A connection whose answer timed out is
 //! dropped as well, since a half-open one would stay silent for ever.
+//!
+//! No lock is held while anything is waited for: a request that its caller leaves unattended for a while, in order to
+//! send another, must not keep that one waiting.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::TryRng;
@@ -13,7 +17,6 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
     RedisResult, ScriptInvocation, ServerErrorKind,
 };
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::QueueError;
@@ -110,7 +113,7 @@ impl Connection {
         if let Err(error) = &result
             && spoils_connection(error)
         {
-            let mut link = self.link.lock().await;
+            let mut link = self.link();
             // Another request may have replaced it already.
             if link.number == number {
                 link.connection = None;
@@ -119,17 +122,26 @@ impl Connection {
         result
     }
 
+    /// The connection there is, or a new one. Two requests that find none make one each, and the later is kept.
     async fn connected(&self) -> RedisResult<(u64, MultiplexedConnection)> {
-        let mut link = self.link.lock().await;
-        if let Some(connection) = &link.connection {
-            return Ok((link.number, connection.clone()));
+        {
+            let link = self.link();
+            if let Some(connection) = &link.connection {
+                return Ok((link.number, connection.clone()));
+            }
         }
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(self.response_timeout))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT));
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut link = self.link();
         *link = Link { number: link.number + 1, connection: Some(connection.clone()) };
         Ok((link.number, connection))
+    }
+
+    /// What is in it is whole at every moment, so a thread that panicked leaves nothing to mend.
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +223,36 @@ mod tests {
         let ping = redis::cmd("PING");
         let answer: String = connection.send(&Request::Command(&ping), Duration::from_secs(10)).await.unwrap();
         assert_eq!(answer, "PONG");
-        assert_eq!(connection.link.lock().await.number, 2);
+        assert_eq!(connection.link().number, 2);
+        server.join().unwrap();
+    }
+
+    /// Lets the first connection wait for the answer to its greeting, and answers all until a PING on the second.
+    fn greet_the_second(listener: &UnixListener) {
+        let (_first, _) = listener.accept().unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        let mut asked = String::new();
+        while !asked.contains("PING") {
+            let length = second.read(&mut buffer).unwrap();
+            asked = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            second.write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_left_unattended_keeps_no_other_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || greet_the_second(&listener));
+        let connection = Connection::to(&format!("unix://{}", socket.display())).unwrap();
+        let ping = redis::cmd("PING");
+        let request = Request::Command(&ping);
+        let mut unattended = std::pin::pin!(connection.attempt::<String>(&request));
+        tokio::time::timeout(Duration::ZERO, &mut unattended).await.unwrap_err();
+        let other = connection.attempt::<String>(&request);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(30), other).await.unwrap().unwrap(), "OK");
         server.join().unwrap();
     }
 
