@@ -1,7 +1,12 @@
 //! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
 
 pub mod chaos;
+mod cluster;
+mod poison;
 pub mod proxy;
+
+pub use cluster::{Cluster, ended, signal};
+pub use poison::Poison;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
-//! Printing to a stdout that may close (`report | head` ends quietly) and a stderr whose disk may be full.
+//! Printing to a stdout that may close: `report | head` ends quietly.
 
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stdout};
 
 /// Prints text.
 ///
@@ -14,15 +14,10 @@ pub fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Says a line on stderr, or nothing when stderr cannot be written: words are not worth a run.
-pub fn say(line: &str) {
-    writeln!(stderr(), "{line}").ok();
-}
-
-/// Prints a value as JSON, on lines.
+/// Prints a value as JSON, on lines, without a character that would steer a terminal.
 ///
 /// # Errors
 /// As [`print`].
 pub fn print_json(value: &serde_json::Value) -> std::io::Result<()> {
-    print(&format!("{value:#}\n"))
+    print(&crate::terminal::visible(&format!("{value:#}\n")))
 }

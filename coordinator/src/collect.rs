@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
+use ddrs_common::host;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, Progress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
@@ -250,8 +251,7 @@ fn is_full(error: &anyhow::Error) -> bool {
 
 /// `host:folder` of a records file.
 fn owner(path: &Path) -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let folder = path.parent().unwrap_or(path);
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    Ok(format!("{}:{}", host.trim(), folder.display()))
+    Ok(format!("{}:{}", host::name(), folder.display()))
 }

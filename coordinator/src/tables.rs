@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use ddrs_common::certify;
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::{Choice, Outcome, Radius, Record, SampleIndex, VariantName};
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file;
-use ddrs_common::spec::{Sweep, Variant, digest_to_hex};
+use ddrs_common::spec::{Stopping, Sweep, Variant, digest_to_hex};
 use ddrs_common::stats;
 use tracing::warn;
 
@@ -86,6 +87,7 @@ impl Samples {
         Settings {
             n0: Some(certify.n0.get()),
             n: Some(certify.n.get()),
+            stopping: (certify.stopping != Stopping::Fixed).then(|| certify.stopping.to_string()),
             alpha: Some(certify.alpha),
             seed: Some(self.sweep.seed),
             sigma0: Some(variant.sigma0),
@@ -115,15 +117,15 @@ impl Samples {
     }
 }
 
-/// A record must be one of this sweep's, and its radius follow from its own counts.
+/// A record must be one of this sweep's, and its radius follow from its own counts and the sweep's stopping rule.
 fn check(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
     ensure!(plan.position(record.index).is_some() && record.seed == sweep.seed, "no sample of this sweep");
     let Ok(certification) = &record.result else { return Ok(()) };
     let (spec, count) = (&sweep.certify, certification.count);
-    let same =
-        certification.n == spec.n.get() && certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
-    ensure!(same, "n, n0 or alpha are not the sweep's");
-    let radius = stats::radius(certification.sigma, stats::lower_bound(count, spec.n.get(), spec.alpha));
+    let bound = certify::bound(spec, count, certification.n);
+    let same = certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
+    let Some(p_lower) = bound.filter(|_| same) else { bail!("n, n0 or alpha are not the sweep's") };
+    let radius = stats::radius(certification.sigma, p_lower);
     let found = match certification.outcome {
         Outcome::Certified { radius, .. } => radius,
         Outcome::Abstained => Radius::ZERO,
@@ -214,3 +216,6 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     ];
     facts.map(|(name, value)| (name.to_owned(), value)).into()
 }
+
+#[cfg(test)]
+mod tests;

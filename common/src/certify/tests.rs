@@ -6,12 +6,20 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::domain::Alpha;
+use crate::domain::{Alpha, Radius};
+use crate::spec::Stopping;
 
 fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
     let positive = |n| NonZeroU64::new(n).unwrap();
     let alpha = Alpha::new(alpha).unwrap();
-    let spec = CertifySpec { n0: positive(n0), n: positive(n), alpha, chunk: positive(n), memory: false };
+    let spec = CertifySpec {
+        n0: positive(n0),
+        n: positive(n),
+        alpha,
+        chunk: positive(n),
+        memory: false,
+        stopping: Stopping::Fixed,
+    };
     Certifier::new(&spec, Sigma::new(0.5).unwrap())
 }
 
@@ -28,9 +36,9 @@ fn verdict(mut certifier: Certifier, select: &[u64], estimate: &[u64]) -> Verdic
 #[test]
 fn it_selects_then_estimates_then_is_done() {
     let mut certifier = certifier(10, 1000, 0.001);
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, n: 10 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
     certifier.observe(&[1, 7, 2]).unwrap();
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, n: 1000 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 1000 });
     certifier.observe(&[90, 900, 10]).unwrap();
     let Step::Done(verdict) = certifier.next() else { panic!("{:?}", certifier.next()) };
     let p_lower = stats::lower_bound(900, 1000, Alpha::new(0.001).unwrap());
@@ -68,11 +76,11 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     assert_eq!(wrong.to_string(), "9 draws were counted in the select phase, where 10 were asked for");
     assert!(certifier.observe(&[u64::MAX, 11]).is_err());
     assert!(certifier.observe(&[]).is_err());
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, n: 10 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
 
     certifier.observe(&[0, 10]).unwrap();
     assert_eq!(certifier.observe(&[100]), Err(CertifyError::NoSuchClass { class: 1, classes: 1 }));
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, n: 100 });
+    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 100 });
 
     certifier.observe(&[0, 100]).unwrap();
     assert_eq!(certifier.observe(&[0, 100]), Err(CertifyError::Finished));
@@ -111,5 +119,103 @@ fn at_most_alpha_of_all_certificates_claim_too_much() {
         assert!(rate.get() <= 0.05, "p {p} n {n}: {wrong} of 2000");
         // ... and a bound that holds nearly always would be a needlessly small one.
         assert!(wrong > 20, "p {p} n {n}: {wrong} of 2000");
+    }
+}
+
+fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
+    let [n0, n, chunk] = [10, n, chunk].map(|n| NonZeroU64::new(n).unwrap());
+    let stopping = Stopping::Radii(radii.iter().map(|&radius| Radius::new(radius).unwrap()).collect());
+    CertifySpec { n0, n, alpha: Alpha::new(alpha).unwrap(), chunk, memory: false, stopping }
+}
+
+/// A sample whose every chunk has the guess in this share of its draws.
+fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Verdict {
+    let mut certifier = Certifier::new(spec, Sigma::new(sigma).unwrap());
+    loop {
+        match certifier.next() {
+            Step::Draw { phase: Phase::Select, n, .. } => certifier.observe(&[n, 0]).unwrap(),
+            Step::Draw { phase: Phase::Estimate | Phase::Sigma, n, .. } => {
+                let count = (share * n as f64).round() as u64;
+                certifier.observe(&[count, n - count]).unwrap();
+            }
+            Step::Done(verdict) => return verdict,
+        }
+    }
+}
+
+#[test]
+fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
+    let mut certifier = Certifier::new(&deciding(&[0.0], 1250, 500, 0.001), Sigma::new(0.5).unwrap());
+    certifier.observe(&[10, 0]).unwrap();
+    for (chunk, n) in [(0, 500), (1, 500), (2, 250)] {
+        assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk, n });
+        assert!(certifier.observe(&[n, 1]).is_err());
+        // The whole would certify about 0.52 at least, so this stays undecided.
+        certifier.observe(&[n * 535 / 1000, n - n * 535 / 1000]).unwrap();
+    }
+    assert!(matches!(certifier.next(), Step::Done(Verdict { n: 1250, count: 667, .. })), "{:?}", certifier.next());
+}
+
+#[test]
+fn what_is_certified_at_the_end_of_a_chunk_is_recorded_with_the_bound_of_the_sequence() {
+    let spec = deciding(&[0.0, 0.25, 0.5], 100_000, 500, 0.001);
+    let verdict = steady(&spec, 0.5, 0.99);
+    assert!(verdict.n < 2_000, "{verdict:?}");
+    let sequence = stats::sequence_bound(verdict.count, verdict.n, Alpha::new(0.0002).unwrap());
+    assert!((verdict.p_lower.get() - sequence.get()).abs() < 1e-12 && verdict.p_lower <= sequence);
+    let Outcome::Certified { radius, .. } = verdict.outcome else { panic!("{verdict:?}") };
+    assert!(radius.get() >= 0.5 && radius == stats::radius(Sigma::new(0.5).unwrap(), verdict.p_lower));
+}
+
+#[test]
+fn radii_out_of_reach_are_given_up() {
+    let grid: Vec<f64> = (0..=20).map(|i| 0.25 * f64::from(i)).collect();
+    let spec = deciding(&grid, 100_000, 500, 0.001);
+    // Far below one half, between two radii, and above the largest that so many draws can certify.
+    for (share, certified) in [(0.2, None), (0.9, Some(0.5)), (1.0, Some(1.75))] {
+        let verdict = steady(&spec, 0.5, share);
+        assert!(verdict.n < 70_000, "{share}: {verdict:?}");
+        let reached = match verdict.outcome {
+            Outcome::Certified { radius, .. } => grid.iter().copied().rfind(|&r| r <= radius.get()),
+            Outcome::Abstained => None,
+        };
+        assert_eq!(reached, certified, "{share}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
+    let stopping = Stopping::Loss(0.05);
+    let spec = CertifySpec { stopping, ..deciding(&[0.0], 20_250, 500, 0.001) };
+    let asked = |selected: u64| {
+        let mut certifier = Certifier::new(&spec, Sigma::new(0.5).unwrap());
+        certifier.observe(&[selected, 10 - selected]).unwrap();
+        let Step::Draw { phase: Phase::Estimate, chunk: 0, n } = certifier.next() else { panic!() };
+        certifier.observe(&[n, 0]).unwrap();
+        let Step::Done(verdict) = certifier.next() else { panic!() };
+        assert_eq!((verdict.n, verdict.p_lower), (n, stats::lower_bound(n, n, spec.alpha)));
+        n
+    };
+    assert!(asked(8) % 500 == 0 && asked(8) < 20_250);
+    assert_eq!(asked(8), asked(8));
+}
+
+#[test]
+fn a_stopping_rule_does_not_change_what_fixed_records() {
+    let fixed = CertifySpec { stopping: Stopping::Fixed, ..deciding(&[0.0], 1000, 100, 0.001) };
+    assert_eq!(bound(&fixed, 900, 1000), Some(stats::lower_bound(900, 1000, fixed.alpha)));
+    for n in [0, 100, 999, 1001] {
+        assert_eq!(bound(&fixed, n / 2, n), None, "{n}");
+    }
+    assert_eq!(bound(&fixed, 1001, 1000), None);
+}
+
+#[test]
+fn after_all_draws_the_larger_of_two_bounds_counts() {
+    let spec = deciding(&[0.0], 1000, 100, 0.001);
+    let fixed = |count| stats::lower_bound(count, 1000, Alpha::new(0.0008).unwrap()).get();
+    for count in [1, 500, 900, 1000] {
+        let found = bound(&spec, count, 1000).unwrap().get();
+        assert!(found <= fixed(count) && found > fixed(count) - 1e-12, "{count}: {found}");
     }
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{
-    CertifySpec, DataDependentSpec, DatasetSpec, ModelSource, ModelSpec, QueueSpec, ReportSpec, SmoothingSpec, Sweep,
+    CertifySpec, DataDependentSpec, DatasetSpec, ModelSource, ModelSpec, QueueSpec, ReportSpec, SigmaMethod,
+    SmoothingSpec, Stopping, Sweep,
 };
-use crate::domain::{Choice, Sigma, SweepId};
+use crate::domain::{Choice, Radius, Sigma, SweepId};
 
 /// SHA-256 of a file's bytes, read piece by piece.
 ///
@@ -71,7 +72,7 @@ fn canonical(sweep: &Sweep) -> String {
     let Sweep { name, seed, dataset, models, smoothing, certify, queue, report } = sweep;
     let QueueSpec { job_samples: _, lease: _, max_attempts: _ } = queue;
     let ReportSpec { radii: _ } = report;
-    let CertifySpec { n0, n, alpha, chunk, memory: _ } = certify;
+    let CertifySpec { n0, n, alpha, chunk, memory: _, stopping } = certify;
     let mut text = "ddrs sweep 1\n".to_owned();
     text += &line("name", std::slice::from_ref(name));
     text += &line("seed", &[seed.to_string()]);
@@ -79,7 +80,17 @@ fn canonical(sweep: &Sweep) -> String {
     text.extend(models.iter().map(model_lines));
     text += &smoothing_lines(smoothing);
     text += &line("certify", &[n0.to_string(), n.to_string(), float(alpha.get()), chunk.to_string()]);
+    text += &stopping_line(stopping);
     text
+}
+
+/// None for the rule that sweeps had before there were others: they keep their ids.
+fn stopping_line(stopping: &Stopping) -> String {
+    match stopping {
+        Stopping::Fixed => String::new(),
+        Stopping::Radii(radii) => line("radii", &radii.iter().copied().map(Radius::get).map(float).collect::<Vec<_>>()),
+        Stopping::Loss(loss) => line("loss", &[float(*loss)]),
+    }
 }
 
 fn dataset_lines(dataset: &DatasetSpec) -> String {
@@ -110,9 +121,14 @@ fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
     let mut text = line("sigma", &sigma.iter().copied().map(Sigma::get).map(float).collect::<Vec<_>>());
     text += &line("choice", &words);
     if choice.contains(&Choice::DataDependent) {
-        let DataDependentSpec { iterations, draws, learning_rate, clamp, range: (lower, upper) } = data_dependent;
+        let DataDependentSpec { method, iterations, draws, learning_rate, clamp, range: (lower, upper) } =
+            data_dependent;
         let numbers = [*learning_rate, *clamp, lower.get(), upper.get()].map(float);
         text += &line("data-dependent", &[&[iterations.to_string(), draws.to_string()], &numbers[..]].concat());
+        // None for the method that sweeps had before there was another: they keep their ids.
+        if let SigmaMethod::Search { rounds, candidates } = method {
+            text += &line("search", &[rounds.to_string(), candidates.to_string()]);
+        }
     }
     text
 }

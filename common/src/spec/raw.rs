@@ -2,7 +2,14 @@
 //!
 //! Every integer is an `i64`, TOML's own, so that a negative one is refused in the words of its key.
 
+mod stopping;
+
+pub(super) use stopping::RawStopping;
+
 use serde::Deserialize;
+
+/// The keys that are tables.
+pub(super) const TABLES: &[&str] = &["dataset", "smoothing", "certify", "queue", "report"];
 
 /// A key that has no default. Its absence is found by [`super::check`], which knows the key's full name.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,12 +93,23 @@ pub(super) enum RawChoice {
     DataDependent,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawMethod {
+    #[default]
+    Gradient,
+    Search,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawDataDependent {
-    pub(super) iterations: i64,
-    pub(super) draws: i64,
-    pub(super) learning_rate: f64,
+    pub(super) method: RawMethod,
+    pub(super) iterations: Option<i64>,
+    pub(super) draws: Option<i64>,
+    pub(super) learning_rate: Option<f64>,
+    pub(super) rounds: Option<i64>,
+    pub(super) candidates: Option<i64>,
     pub(super) clamp: f64,
     pub(super) range: [f64; 2],
 }
@@ -104,6 +122,7 @@ pub(super) struct RawCertify {
     pub(super) alpha: Required<f64>,
     pub(super) chunk: i64,
     pub(super) memory: bool,
+    pub(super) stopping: RawStopping,
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,16 +160,33 @@ impl Default for RawSmoothing {
     }
 }
 
-/// The values of the code that goes with the paper (Alfarra et al. 2022).
+/// The values of the code that goes with the paper (Alfarra et al. 2022); those of keys that depend on the method are
+/// [`super::check`]'s.
 impl Default for RawDataDependent {
     fn default() -> Self {
-        Self { iterations: 100, draws: 1, learning_rate: 1e-4, clamp: 0.02, range: [0.01, 4.0] }
+        Self {
+            method: RawMethod::Gradient,
+            iterations: None,
+            draws: None,
+            learning_rate: None,
+            rounds: None,
+            candidates: None,
+            clamp: 0.02,
+            range: [0.01, 4.0],
+        }
     }
 }
 
 impl Default for RawCertify {
     fn default() -> Self {
-        Self { n0: Required(None), n: Required(None), alpha: Required(None), chunk: 500, memory: true }
+        Self {
+            n0: Required(None),
+            n: Required(None),
+            alpha: Required(None),
+            chunk: 500,
+            memory: true,
+            stopping: RawStopping::Fixed,
+        }
     }
 }
 

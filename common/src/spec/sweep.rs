@@ -2,12 +2,13 @@
 //!
 //! Only [`super::parse`] builds one.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::architecture::Architecture;
-use crate::domain::{Alpha, Choice, Sigma, VariantName};
+use crate::domain::{Alpha, Choice, Radius, Sigma, VariantName};
 
 /// One immutable specification: a dataset, models, and how to smooth and certify them.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,14 +115,16 @@ pub struct SmoothingSpec {
     pub data_dependent: DataDependentSpec,
 }
 
-/// Parameters of Algorithm 1 (Alfarra et al. 2022). The defaults are those of the paper's code.
+/// Parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those of the paper's code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataDependentSpec {
-    /// Steps of gradient ascent.
+    /// How the maximum is looked for.
+    pub method: SigmaMethod,
+    /// Steps of gradient ascent; the default where it is not the method.
     pub iterations: u32,
-    /// Noise draws in a step.
+    /// Noise draws in a step of the ascent, or for each candidate of a search.
     pub draws: u32,
-    /// How far sigma moves along the derivative.
+    /// How far sigma moves along the derivative; the default where the method is not the ascent.
     pub learning_rate: f64,
     /// The two largest probabilities are kept in \[clamp, 1 - clamp\].
     pub clamp: f64,
@@ -129,12 +132,27 @@ pub struct DataDependentSpec {
     pub range: (Sigma, Sigma),
 }
 
+/// How the sigma with the largest estimated radius is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigmaMethod {
+    /// Algorithm 1: gradient ascent from the variant's sigma.
+    Gradient,
+    /// The best of several candidates, round after round closer together. No derivatives: forward passes alone, at
+    /// most `rounds * candidates * draws` of them.
+    Search {
+        /// How often the candidates close in.
+        rounds: u32,
+        /// Sigmas compared in a round, 3 or more, on the same noise.
+        candidates: u32,
+    },
+}
+
 /// Parameters of CERTIFY (Cohen et al. 2019).
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertifySpec {
     /// Draws that guess the class.
     pub n0: NonZeroU64,
-    /// Draws that bound its probability.
+    /// Draws that bound its probability, at most.
     pub n: NonZeroU64,
     /// The probability with which a certificate may be wrong.
     pub alpha: Alpha,
@@ -142,6 +160,20 @@ pub struct CertifySpec {
     pub chunk: NonZeroU64,
     /// Whether reports resolve contradictions among data-dependent certificates (Algorithm 2).
     pub memory: bool,
+    /// When the draws that bound end.
+    pub stopping: Stopping,
+}
+
+/// When the draws that bound a probability end. Every rule leaves a certificate the same alpha.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stopping {
+    /// After `n`, as published.
+    Fixed,
+    /// As soon as it is known which of these radii are certified: at least one, ascending.
+    Radii(Vec<Radius>),
+    /// After as few as the draws that guess the class suggest to lose at most this share, strictly between 0 and 1, of
+    /// the radius that `n` would be expected to give.
+    Loss(f64),
 }
 
 /// How work is handed out.
@@ -173,6 +205,46 @@ pub struct Variant {
     pub choice: Choice,
     /// The fixed value, or where the choice starts.
     pub sigma0: Sigma,
+}
+
+impl Stopping {
+    /// What of alpha the bound after all `n` draws may use: four fifths, where looking before may use one.
+    #[must_use]
+    pub fn alpha_at_n(&self, alpha: Alpha) -> Alpha {
+        match self {
+            Self::Fixed | Self::Loss(_) => alpha,
+            Self::Radii(_) => part(alpha, 4.0 / 5.0),
+        }
+    }
+
+    /// What of alpha looking at the counts before `n` may use, all looks together. None where nobody looks.
+    #[must_use]
+    pub fn alpha_before_n(&self, alpha: Alpha) -> Option<Alpha> {
+        match self {
+            Self::Fixed | Self::Loss(_) => None,
+            Self::Radii(_) => Some(part(alpha, 1.0 / 5.0)),
+        }
+    }
+}
+
+/// As a specification writes it, without the quotes of a word.
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed => f.write_str("fixed"),
+            Self::Radii(radii) => {
+                let radii: Vec<String> = radii.iter().map(ToString::to_string).collect();
+                write!(f, "{{ radii = [{}] }}", radii.join(", "))
+            }
+            Self::Loss(loss) => write!(f, "{{ loss = {loss} }}"),
+        }
+    }
+}
+
+/// Rounded down twice, so that the parts never make more than the whole.
+fn part(alpha: Alpha, share: f64) -> Alpha {
+    let part = (alpha.get() * share).next_down().next_down().max(f64::MIN_POSITIVE);
+    Alpha::new(part).expect("a part of alpha lies between 0 and alpha")
 }
 
 impl DatasetFormat {

@@ -7,6 +7,7 @@
 use std::f64::consts::PI;
 
 use super::UNIT_ROUNDOFF;
+use crate::domain::Alpha;
 
 /// ln P(Bin(n, p) >= k), as [`BinomialTail::at`] found it.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +60,14 @@ fn tail_ratio(k: f64, n: f64, p: f64) -> (f64, f64) {
     }
 }
 
+/// A number not above ln alpha. That the double `alpha` may be above the decimal it was written as is counted too.
+pub(super) fn ln_from_below(alpha: Alpha) -> f64 {
+    let ln = alpha.get().ln();
+    ln - f64::EPSILON * (2.0 + 2.0 * ln.abs())
+}
+
 /// ln(n! / (sqrt(2 pi n) (n/e)^n)) for n >= 1: Stirling's series, and below 16 its recurrence.
-fn stirling_error(n: u64) -> f64 {
+pub(super) fn stirling_error(n: u64) -> f64 {
     let x = n as f64;
     if n < 16 {
         return stirling_error(n + 1) + ((x + 0.5) * (1.0 / x).ln_1p() - 1.0);
@@ -72,7 +79,7 @@ fn stirling_error(n: u64) -> f64 {
 
 /// x ln(x/m) + m - x for x, m > 0 (Loader's `bd0`), without cancellation where x is near m: there it is
 /// (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
-fn deviance(x: f64, m: f64) -> f64 {
+pub(super) fn deviance(x: f64, m: f64) -> f64 {
     if (x - m).abs() >= 0.1 * (x + m) {
         return x * (x / m).ln() + m - x;
     }

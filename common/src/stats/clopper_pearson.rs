@@ -1,6 +1,6 @@
 //! How probable a class is at least, given how often it was drawn.
 
-use super::binomial_tail::BinomialTail;
+use super::binomial_tail::{BinomialTail, ln_from_below};
 use crate::domain::{Alpha, Probability};
 
 /// The one-sided Clopper-Pearson lower confidence bound: a p with P(Bin(n, p) >= count) <= alpha.
@@ -27,6 +27,27 @@ pub fn lower_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
     probability(p)
 }
 
+/// About the least count whose [`lower_bound`] reaches `p`: that with P(Bin(n, p) >= count) <= alpha, where n draws
+/// that all agree have it. None where they have not. Rounding may make it one too many or too few.
+#[must_use]
+pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
+    let p = p.get();
+    let enough = |count: u64| p <= 0.0 || p < 1.0 && BinomialTail::at(count, n, p).ln <= alpha.get().ln();
+    if n == 0 || !enough(n) {
+        return None;
+    }
+    let (mut least, mut most) = (1, n);
+    while least < most {
+        let middle = least + (most - least) / 2;
+        if enough(middle) {
+            most = middle;
+        } else {
+            least = middle + 1;
+        }
+    }
+    Some(most)
+}
+
 /// Whether any count at all can certify: whether n draws that all agree bound the probability above 1/2, which is
 /// alpha^(1/n) > 1/2.
 #[must_use]
@@ -34,16 +55,10 @@ pub fn can_certify(n: u64, alpha: Alpha) -> bool {
     lower_bound(n, n, alpha).get() > 0.5
 }
 
-/// Whether P(Bin(n, p) >= count) <= alpha even if every rounding went the wrong way. That the double `alpha` may be
-/// above the decimal it was written as is counted too.
+/// Whether P(Bin(n, p) >= count) <= alpha even if every rounding went the wrong way.
 fn holds(count: u64, n: u64, p: f64, alpha: Alpha) -> bool {
     let tail = BinomialTail::at(count, n, p);
     tail.ln + tail.error <= ln_from_below(alpha)
-}
-
-fn ln_from_below(alpha: Alpha) -> f64 {
-    let ln = alpha.get().ln();
-    ln - f64::EPSILON * (2.0 + 2.0 * ln.abs())
 }
 
 /// Newton's method for ln P(Bin(n, p) >= count) + error = ln alpha in ln p. The left side is concave with slope

@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! - [`lower_bound`]: how probable a class is at least, given how often it was drawn (Clopper & Pearson 1934)
+//! - [`sequence_bound`]: the same at all numbers of draws at once, for stopping early, and [`out_of_reach`] for giving up
 //! - [`quantile_lower`]: the standard normal quantile of that probability
 //! - [`radius`]: what the two give together (Cohen et al. 2019, Theorem 1)
 //!
@@ -14,13 +15,15 @@ mod binomial_tail;
 mod clopper_pearson;
 mod normal;
 mod radius;
+mod sequence;
 
 #[cfg(test)]
 mod decimal;
 
-pub use clopper_pearson::{can_certify, lower_bound};
+pub use clopper_pearson::{can_certify, least_count, lower_bound};
 pub use normal::quantile_lower;
-pub use radius::radius;
+pub use radius::{probability_at, radius};
+pub use sequence::{out_of_reach, sequence_bound};
 
 /// The largest relative error of one rounded operation, 2^-53.
 const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;

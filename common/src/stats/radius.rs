@@ -1,5 +1,9 @@
 //! From a probability to a distance.
 
+use std::f64::consts::SQRT_2;
+
+use statrs::function::erf::erfc;
+
 use super::quantile_lower;
 use crate::domain::{Probability, Radius, Sigma};
 
@@ -16,6 +20,15 @@ pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     }
     let rounded_down = (sigma.get() * quantile).min(f64::MAX).next_down().max(0.0);
     Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
+}
+
+/// About the probability whose [`radius`] this is, Phi(radius / sigma), rounded in no particular direction: for deciding
+/// what to draw, not what to claim.
+#[must_use]
+pub fn probability_at(sigma: Sigma, radius: Radius) -> Probability {
+    // The quotient of a finite number, 0 or more, and one above 0 is a number; at worst it is infinite.
+    let p = 0.5 * erfc(-radius.get() / sigma.get() / SQRT_2);
+    Probability::new(p.clamp(0.5, 1.0)).expect("a number, put between 1/2 and 1")
 }
 
 #[cfg(test)]
@@ -52,6 +65,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_probability_and_its_radius_are_inverse(p in 0.5..0.9999_f64, s in 0.01..4.0_f64) {
+            let back = probability_at(Sigma::new(s).expect("a sigma"), Radius::new(of(s, p)).expect("a radius")).get();
+            prop_assert!((back - p).abs() < 1e-9, "{p} {back}");
+        }
+
         #[test]
         fn the_radius_does_not_fall_with_either(p in 0.5..1.0_f64, q in 0.5..1.0_f64, s in 0.01..4.0_f64, t in 0.01..4.0_f64) {
             let (low, high) = ((s.min(t), p.min(q)), (s.max(t), p.max(q)));

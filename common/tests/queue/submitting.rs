@@ -9,7 +9,7 @@ use ddrs_common::plan::Plan;
 use ddrs_common::queue::{QueueError, Submission, Submitted, SweepQueue, SweepState};
 use ddrs_common::spec::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
-    ReportSpec, SmoothingSpec, Sweep,
+    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 
 use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
@@ -197,6 +197,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
         }],
         smoothing: SmoothingSpec {
             data_dependent: DataDependentSpec {
+                method: SigmaMethod::Gradient,
                 iterations: 1,
                 draws: 1,
                 learning_rate: 1.0,
@@ -206,7 +207,14 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             sigma,
             choice: vec![Choice::Fixed],
         },
-        certify: CertifySpec { n0: one, n: one, alpha: Alpha::new(0.001).unwrap(), chunk: one, memory: false },
+        certify: CertifySpec {
+            n0: one,
+            n: one,
+            alpha: Alpha::new(0.001).unwrap(),
+            chunk: one,
+            memory: false,
+            stopping: Stopping::Fixed,
+        },
         queue: QueueSpec {
             job_samples: NonZeroU64::new(job_samples).unwrap(),
             lease: Duration::from_secs(60),

@@ -9,8 +9,10 @@ use super::{Entry, IndexSet, Radii, Verdict};
 pub struct Settings {
     /// Draws that guessed the class.
     pub n0: Option<u64>,
-    /// Draws that bounded its probability.
+    /// Draws that bounded its probability, at most.
     pub n: Option<u64>,
+    /// The rule by which they ended before `n`, as a specification writes it, where there was one.
+    pub stopping: Option<String>,
     /// The probability with which a certificate may be wrong.
     pub alpha: Option<Alpha>,
     /// All noise derives from it.

@@ -30,7 +30,7 @@ fn basis(row: &Row) -> String {
     let s = &row.settings;
     let settings = [
         ("n0", s.n0.map(|n0| n0.to_string())),
-        ("n", s.n.map(|n| n.to_string())),
+        ("n", s.n.map(|n| draws(n, s.stopping.as_deref()))),
         ("alpha", s.alpha.map(|alpha| alpha.to_string())),
         ("seed", s.seed.map(|seed| seed.to_string())),
         ("precision", s.precision.clone()),
@@ -41,6 +41,11 @@ fn basis(row: &Row) -> String {
     let unknown = (!unknown.is_empty()).then(|| format!("unknown: {}", unknown.join(", ")));
     let parts = [Some(row.indices.to_string()), (!known.is_empty()).then(|| known.join(", ")), unknown];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// How many draws bound a probability, and the rule by which they may have been fewer.
+fn draws(n: u64, stopping: Option<&str>) -> String {
+    stopping.map_or(n.to_string(), |rule| format!("at most {n}, stopping {rule}"))
 }
 
 fn warning(row: &Row) -> Option<String> {

@@ -3,7 +3,7 @@
 use ddrs_common::domain::{Alpha, Sigma};
 use serde::Serialize;
 
-use super::escape::steers;
+use super::escape::visible;
 use crate::aggregate::{IndexSet, Row, Table};
 
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ struct ReportRow<'a> {
     indices: Indices,
     n0: Option<u64>,
     n: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopping: Option<&'a str>,
     alpha: Option<f64>,
     seed: Option<u64>,
     sigma0: Option<f64>,
@@ -49,7 +51,7 @@ pub(super) fn json(table: &Table) -> String {
     let report = Report { title: &table.title, rows };
     // Plain fields and finite numbers always serialise.
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    visible(&text)
+    visible(&text) + "\n"
 }
 
 fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
@@ -70,6 +72,7 @@ fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
         indices: indices(row.indices),
         n0: settings.n0,
         n: settings.n,
+        stopping: settings.stopping.as_deref(),
         alpha: settings.alpha.map(Alpha::get),
         seed: settings.seed,
         sigma0: settings.sigma0.map(Sigma::get),
@@ -84,20 +87,4 @@ fn indices(set: IndexSet) -> Indices {
         IndexSet::Irregular { first, last, .. } => (Some(first), Some(last), None),
     };
     Indices { first, last, step, description: set.to_string() }
-}
-
-/// Writes as `\uXXXX` what would steer a terminal and JSON leaves as it is. Such characters stand in strings only,
-/// so the document's meaning stays the same.
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        if c != '\n' && steers(c) {
-            let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            out.push(c);
-        }
-    }
-    out.push('\n');
-    out
 }

@@ -13,6 +13,7 @@ fn settings() -> Settings {
     Settings {
         n0: Some(100),
         n: Some(10_000),
+        stopping: None,
         alpha: Some(Alpha::new(0.001).unwrap()),
         seed: Some(7),
         sigma0: Some(Sigma::new(0.25).unwrap()),
@@ -52,6 +53,21 @@ fn text_is_aligned_and_never_rounds_up() {
     assert!(text.ends_with(
         "all rows: indices 0 to 40, every 20th (3); n0 100, n 10000, alpha 0.001, seed 7, precision fp32\n"
     ));
+}
+
+#[test]
+fn a_stopping_rule_is_told_where_there_is_one() {
+    let mut table = table();
+    for row in &mut table.rows {
+        row.settings.stopping = Some("{ radii = [0, 0.5] }".into());
+    }
+    let rule = "n at most 10000, stopping { radii = [0, 0.5] }, alpha 0.001";
+    assert!(render(&table, Format::Text).contains(rule), "{}", render(&table, Format::Text));
+    let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    assert_eq!(json["rows"][0]["stopping"], "{ radii = [0, 0.5] }");
+    for format in [Format::Text, Format::Json, Format::Csv] {
+        assert!(!render(&self::table(), format).contains("stopping"));
+    }
 }
 
 #[test]

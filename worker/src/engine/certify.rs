@@ -117,13 +117,14 @@ impl Task<'_> {
 
     /// CERTIFY at a chosen sigma.
     fn sample(&self, input: &Input, sigma: Option<f64>) -> Result<Certification, Trouble> {
-        let no_sigma = || Trouble::Sample("choosing sigma came to a derivative that is not finite".to_owned());
+        let no_sigma =
+            || Trouble::Sample("choosing sigma came to scores or a derivative that is not finite".to_owned());
         let sigma = sigma.and_then(|value| Sigma::new(value).ok()).ok_or_else(no_sigma)?;
         let mut certifier = Certifier::new(&self.sweep.certify, sigma);
         loop {
             match certifier.next() {
-                Step::Draw { phase, n } => {
-                    let counts = self.counts(input, sigma, phase, n)?;
+                Step::Draw { phase, chunk, n } => {
+                    let counts = self.counts(input, sigma, phase, chunk, n)?;
                     certifier.observe(&counts).map_err(|error| Trouble::Job(error.into()))?;
                 }
                 Step::Done(verdict) => {

@@ -18,13 +18,20 @@ const CPU_PIXELS: usize = 50 * 32 * 32;
 const CPU_LEAST: usize = 16;
 
 impl Task<'_> {
-    /// How often each class comes in `n` draws of a phase.
-    pub(super) fn counts(&self, input: &Input, sigma: Sigma, phase: Phase, n: u64) -> Result<Vec<u64>, Trouble> {
+    /// How often each class comes in `n` draws of a phase, from chunk `first` on.
+    pub(super) fn counts(
+        &self,
+        input: &Input,
+        sigma: Sigma,
+        phase: Phase,
+        first: u64,
+        n: u64,
+    ) -> Result<Vec<u64>, Trouble> {
         let chunk = self.sweep.certify.chunk.get();
         let slice = self.slice(chunk);
         let slices: Vec<(ChunkKey, Range<u64>)> = (0..n.div_ceil(chunk))
             .flat_map(|number| {
-                let (key, draws) = (self.key(input, phase, number), chunk.min(n - number * chunk));
+                let (key, draws) = (self.key(input, phase, first + number), chunk.min(n - number * chunk));
                 (0..draws.div_ceil(slice)).map(move |part| (key, part * slice..draws.min((part + 1) * slice)))
             })
             .collect();
@@ -43,9 +50,9 @@ impl Task<'_> {
         }
         let times = &self.engine.times;
         tch::no_grad(|| {
-            let batch = times.noise.time(|| self.noisy(input, sigma, key, draws))?;
+            let batch = times.noise.time(|| self.noisy(input, sigma, key, draws.clone()))?;
             let scores = times.forward.time(|| self.network.scores(&batch))?;
-            times.count.time(|| count_classes(&scores, self.network.classes()))
+            times.count.time(|| count_classes(&scores, draws.end - draws.start, self.network.classes()))
         })
     }
 
@@ -70,9 +77,15 @@ impl Task<'_> {
     }
 }
 
-/// How often each class scores highest, the first among equals. Scores that are not finite are never counted. Reads back
-/// from the device once.
-fn count_classes(scores: &Tensor, classes: u32) -> Result<Vec<u64>, Trouble> {
+/// How often each class scores highest in `draws` rows, the first among equals. Scores that are not finite are never
+/// counted, nor are those of a program that makes something else of this input than of others. Reads back from the
+/// device once.
+fn count_classes(scores: &Tensor, draws: u64, classes: u32) -> Result<Vec<u64>, Trouble> {
+    let expected = [draws as i64, i64::from(classes)];
+    if scores.size() != expected {
+        let reason = format!("the model's scores have shape {:?}, expected {expected:?}", scores.size());
+        return Err(Trouble::Sample(reason));
+    }
     let finite = scores.f_isfinite()?.f_all()?.f_to_kind(Kind::Int64)?.f_view([1])?;
     let counts = scores.f_argmax(1, false)?.f_bincount(None::<Tensor>, i64::from(classes))?;
     let read: Vec<i64> = Vec::try_from(Tensor::f_cat(&[finite, counts], 0)?)?;
@@ -91,15 +104,29 @@ mod tests {
     fn equal_scores_count_for_the_first_class() {
         for kind in [Kind::Float, Kind::BFloat16] {
             let scores = Tensor::from_slice(&[1f32, 1.0, 1.0, 0.0, 2.0, 2.0, 3.0, 4.0, 0.0]).view([3, 3]).to_kind(kind);
-            assert_eq!(count_classes(&scores, 3).ok().unwrap(), [1, 2, 0]);
+            assert_eq!(count_classes(&scores, 3, 3).ok().unwrap(), [1, 2, 0]);
         }
     }
 
     #[test]
     fn scores_that_are_not_finite_are_never_counted() {
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let scores = Tensor::from_slice(&[0.0, 1.0, bad, 0.0]).view([2, 2]);
-            assert!(matches!(count_classes(&scores, 2), Err(Trouble::Sample(_))), "{bad}");
+        for kind in [Kind::Double, Kind::Float, Kind::BFloat16, Kind::Half] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let scores = Tensor::from_slice(&[0.0, 1.0, bad, 0.0]).view([2, 2]).to_kind(kind);
+                assert!(matches!(count_classes(&scores, 2, 2), Err(Trouble::Sample(_))), "{kind:?} {bad}");
+            }
+            // The largest number of the kind is a score like any other.
+            let largest = if kind == Kind::Half { 65504.0 } else { 3e38 };
+            let scores = Tensor::from_slice(&[0f32, largest]).view([1, 2]).to_kind(kind);
+            assert_eq!(count_classes(&scores, 1, 2).ok().unwrap(), [0, 1]);
+        }
+    }
+
+    #[test]
+    fn scores_of_another_shape_are_never_counted() {
+        for shape in [[3, 2], [2, 3], [6, 1], [1, 6]] {
+            let scores = Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu));
+            assert!(matches!(count_classes(&scores, 2, 2), Err(Trouble::Sample(_))), "{shape:?}");
         }
     }
 }

@@ -8,13 +8,13 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use ddrs_common::domain::{Class, Record, SampleIndex, SweepId};
 use ddrs_common::plan::Job;
-use ddrs_common::spec::{digest_to_hex, file_digest};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::Assignment;
 use crate::cli::DeviceArgs;
 use crate::engine::{Engine, Network, Sample, SampleResult};
+use crate::model::ModelFile;
 
 /// What a worker is to certify: some samples of a job.
 pub struct Order {
@@ -141,11 +141,14 @@ impl Lab {
         let variant = &assignment.variants[job.variant];
         let device = self.engine.device().to_owned();
         let tell = |index, result, seconds| order.tell(index, result, seconds, &device, events);
+        // First, for it says what shape images have: one of another is not kept in memory until the others are read.
+        self.load(assignment, variant.model)?;
+        let Some((_, _, network)) = &self.network else { return Ok(()) };
         let (mut samples, mut unread) = (Vec::new(), None);
         for &place in places {
             let position = job.positions.start + place;
             let index = assignment.plan.index(position);
-            match assignment.image(index) {
+            match assignment.image(index, network.shape()) {
                 Ok(image) => samples.push(Sample { index, position, image }),
                 // A file system that fails is this machine's trouble, and may be over at the next attempt.
                 Err(error) if error.is_io() => unread = Some(error),
@@ -153,10 +156,7 @@ impl Lab {
             }
         }
         if !samples.is_empty() {
-            self.load(assignment, variant.model)?;
-            if let Some((_, _, network)) = &self.network {
-                self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)?;
-            }
+            self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)?;
         }
         unread.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -169,16 +169,15 @@ impl Lab {
         }
         // First, so that there is never memory for two.
         self.network = None;
-        let digest = file_digest(&spec.path).with_context(|| format!("cannot read {}", spec.path.display()))?;
+        let file = ModelFile::read(spec, assignment.roots()).with_context(|| format!("model {}", spec.name))?;
+        let (found, submitted) = (file.digest(), &assignment.message.model_digests[model]);
         ensure!(
-            digest_to_hex(&digest) == assignment.message.model_digests[model],
-            "{} is not the model that was submitted: its digest is {}, the sweep's {}",
-            spec.path.display(),
-            digest_to_hex(&digest),
-            assignment.message.model_digests[model]
+            found == *submitted,
+            "{} is not the model that was submitted: its digest is {found}, the sweep's {submitted}",
+            spec.path.display()
         );
         let shape = assignment.example().context("no image can be read")?.shape;
-        let network = self.engine.load(spec, shape).with_context(|| format!("model {}", spec.name))?;
+        let network = self.engine.load_file(spec, &file, shape).with_context(|| format!("model {}", spec.name))?;
         self.network = Some((sweep.clone(), model, network));
         Ok(())
     }

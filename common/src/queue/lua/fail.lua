@@ -13,4 +13,4 @@ end
 
 end_claim(job, claim, 'failed')
 log(job, 'failed', claim, reason)
-return { charge(job, claim, ERRORS, reason) }
+return { charge_error(job, claim, reason) }

@@ -2,9 +2,11 @@
 
 use super::section::Section;
 use crate::domain::{Choice, Sigma};
-use crate::spec::raw::{RawChoice, RawDataDependent, RawSmoothing};
-use crate::spec::{DataDependentSpec, SmoothingSpec, SpecError};
+use crate::spec::raw::{RawChoice, RawDataDependent, RawMethod, RawSmoothing};
+use crate::spec::{DataDependentSpec, SigmaMethod, SmoothingSpec, SpecError};
 
+/// Far more than a table has rows for, and few enough to compare each with each.
+const MOST_SIGMAS: usize = 1000;
 /// A sigma ends the names of its variants, and those name files.
 const MAX_SIGMA_DIGITS: usize = 64;
 
@@ -29,6 +31,9 @@ pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec
 
 fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
     at.not_empty("sigma", raw)?;
+    if raw.len() > MOST_SIGMAS {
+        return Err(at.error("sigma", format!("at most {MOST_SIGMAS}, not {}", raw.len())));
+    }
     let mut sigmas = Vec::with_capacity(raw.len());
     for (i, &value) in raw.iter().enumerate() {
         let key = format!("sigma[{i}]");
@@ -49,18 +54,49 @@ fn meant(raw: RawChoice) -> Choice {
     }
 }
 
-fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
+pub(in crate::spec) fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
     let [lower, upper] = raw.range;
     let range = (at.unit("range[0]", Sigma::new(lower))?, at.unit("range[1]", Sigma::new(upper))?);
     if lower >= upper {
         return Err(at.error("range", format!("the lower end, {lower}, must lie below the upper, {upper}")));
     }
-    let rate = raw.learning_rate;
+    let rate = raw.learning_rate.unwrap_or(1e-4);
     Ok(DataDependentSpec {
-        iterations: at.integer("iterations", raw.iterations, 1, 100_000)? as u32,
-        draws: at.integer("draws", raw.draws, 1, 10_000)? as u32,
+        method: method(at, raw)?,
+        iterations: at.integer("iterations", raw.iterations.unwrap_or(100), 1, 100_000)? as u32,
+        draws: at.integer("draws", raw.draws.unwrap_or(default_draws(raw.method)), 1, 10_000)? as u32,
         learning_rate: at.number("learning-rate", rate, rate > 0.0, "a finite number above 0")?,
         clamp: at.number("clamp", raw.clamp, raw.clamp > 0.0 && raw.clamp < 0.5, "strictly between 0 and 0.5")?,
         range,
     })
+}
+
+fn default_draws(method: RawMethod) -> i64 {
+    match method {
+        RawMethod::Gradient => 1,
+        RawMethod::Search => 16,
+    }
+}
+
+/// The method, and that no key of the other one is given.
+fn method(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
+    let refuse = |given: [(&str, bool); 2], word: &str, other: &str| {
+        let message = format!("has no meaning for method {word}, only for {other}");
+        given.into_iter().find(|&(_, given)| given).map_or(Ok(()), |(key, _)| Err(at.error(key, message)))
+    };
+    match raw.method {
+        RawMethod::Gradient => {
+            let given = [("rounds", raw.rounds.is_some()), ("candidates", raw.candidates.is_some())];
+            refuse(given, "gradient", "search")?;
+            Ok(SigmaMethod::Gradient)
+        }
+        RawMethod::Search => {
+            let given = [("iterations", raw.iterations.is_some()), ("learning-rate", raw.learning_rate.is_some())];
+            refuse(given, "search", "gradient")?;
+            Ok(SigmaMethod::Search {
+                rounds: at.integer("rounds", raw.rounds.unwrap_or(3), 1, 100)? as u32,
+                candidates: at.integer("candidates", raw.candidates.unwrap_or(5), 3, 1000)? as u32,
+            })
+        }
+    }
 }

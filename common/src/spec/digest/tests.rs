@@ -97,6 +97,9 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("n = 100\n", "n = 101\n"),
         ("alpha = 0.001", "alpha = 0.002"),
         ("chunk = 500", "chunk = 250"),
+        ("chunk = 500", "chunk = 500\nstopping = { radii = [0] }"),
+        ("chunk = 500", "chunk = 500\nstopping = { loss = 0.01 }"),
+        ("iterations = 10\ndraws = 4\nlearning-rate = 1e-4", "method = 'search'\ndraws = 4"),
     ] {
         assert_ne!(changed(from, to), id(SPEC), "{from} -> {to}");
     }
@@ -117,11 +120,25 @@ fn whatever_cannot_change_a_record_leaves_the_id() {
         ("max-attempts = 5", "max-attempts = 6"),
         ("radii = [0.0]", "radii = [0.0, 1.0]"),
         ("alpha = 0.001", "alpha = 1e-3"),
+        ("chunk = 500", "chunk = 500\nstopping = 'fixed'"),
+        ("iterations = 10\n", "iterations = 10\nmethod = 'gradient'\n"),
     ] {
         assert_eq!(changed(from, to), id(SPEC), "{from} -> {to}");
     }
     let fixed = SPEC.replace("['fixed', 'data-dependent']", "['fixed']");
     assert_eq!(id(&fixed.replace("draws = 4", "draws = 5")), id(&fixed));
+}
+
+#[test]
+fn every_number_of_a_stopping_rule_and_of_a_search_changes_the_id() {
+    let rules = ["radii = [0]", "radii = [0, 1]", "radii = [1]", "loss = 1e-2", "loss = 2e-2"];
+    let searches = ["", "rounds = 4", "candidates = 6", "draws = 17"];
+    let mut ids: Vec<_> = rules.map(|rule| changed("chunk = 500", &format!("stopping = {{ {rule} }}"))).into();
+    let ascent = "iterations = 10\ndraws = 4\nlearning-rate = 1e-4\n";
+    ids.extend(searches.map(|keys| changed(ascent, &format!("method = 'search'\n{keys}\n"))));
+    for (i, id) in ids.iter().enumerate() {
+        assert!(!ids[..i].contains(id), "{i}");
+    }
 }
 
 #[test]

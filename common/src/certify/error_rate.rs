@@ -1,0 +1,283 @@
+//! How often certificates are false under each stopping rule, and that the measurement finds rules that are unsound.
+//!
+//! The probability of the guess is put where a rule is most likely to fail: where the threshold of a radius is, at a
+//! value that the bound after `n` draws can take, or just below.
+#![allow(clippy::unwrap_used)]
+
+use std::num::NonZeroU64;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::domain::{Alpha, Radius};
+
+const RUNS: u64 = 40_000;
+const PIECE: u64 = 100;
+
+/// Draws of a class of known probability, counted by the chunk.
+struct Noise {
+    random: Xoshiro256PlusPlus,
+    p: f64,
+    /// The distribution function of each length of chunk that was asked for.
+    tables: Vec<(u64, Vec<f64>)>,
+}
+
+impl Noise {
+    fn new(p: f64, seed: u64) -> Self {
+        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), p, tables: Vec::new() }
+    }
+
+    /// In pieces so small that (1 - p)^n is not yet 0.
+    fn count(&mut self, n: u64) -> u64 {
+        (0..n.div_ceil(PIECE)).map(|piece| self.piece(PIECE.min(n - piece * PIECE))).sum()
+    }
+
+    fn piece(&mut self, n: u64) -> u64 {
+        let place = self.tables.iter().position(|&(known, _)| known == n).unwrap_or_else(|| {
+            self.tables.push((n, cumulative(n, self.p)));
+            self.tables.len() - 1
+        });
+        let at: f64 = self.random.random();
+        self.tables[place].1.partition_point(|&below| below <= at) as u64
+    }
+}
+
+/// P(Bin(n, p) <= k) for k = 0 ... n - 1.
+fn cumulative(n: u64, p: f64) -> Vec<f64> {
+    let mut mass = (n as f64 * (-p).ln_1p()).exp();
+    let mut sum = 0.0;
+    let step = |k: u64| {
+        sum += mass;
+        mass *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
+        sum
+    };
+    (0..n).map(step).collect()
+}
+
+#[derive(Clone, Copy)]
+struct Case {
+    n: u64,
+    chunk: u64,
+    alpha: f64,
+    /// The count of `n` draws whose bound is the threshold.
+    count: u64,
+    /// How far the class's probability lies below the threshold.
+    below: f64,
+}
+
+const CASES: [Case; 6] = [
+    Case { n: 1000, chunk: 100, alpha: 0.05, count: 520, below: 1e-9 },
+    Case { n: 1000, chunk: 100, alpha: 0.05, count: 900, below: 1e-9 },
+    Case { n: 1000, chunk: 100, alpha: 0.05, count: 900, below: 0.002 },
+    Case { n: 730, chunk: 100, alpha: 0.05, count: 715, below: 1e-9 },
+    Case { n: 2000, chunk: 200, alpha: 0.01, count: 1700, below: 1e-9 },
+    Case { n: 90, chunk: 200, alpha: 0.05, count: 80, below: 0.0 },
+];
+
+impl Case {
+    fn spec(self, stopping: Stopping) -> CertifySpec {
+        let positive = |n| NonZeroU64::new(n).unwrap();
+        let alpha = Alpha::new(self.alpha).unwrap();
+        let (n0, n, chunk) = (positive(20), positive(self.n), positive(self.chunk));
+        CertifySpec { n0, n, alpha, chunk, memory: false, stopping }
+    }
+
+    /// The probability that a bound at this level would have to be above to be false.
+    fn threshold(self, alpha: Alpha) -> f64 {
+        stats::lower_bound(self.count, self.n, alpha).get()
+    }
+
+    /// The rule with three radii, the middle one at the threshold; and the threshold.
+    fn radii(self) -> (CertifySpec, f64) {
+        let any = Stopping::Radii(vec![Radius::ZERO]);
+        let threshold = self.threshold(any.alpha_at_n(Alpha::new(self.alpha).unwrap()));
+        let at = |p: f64| stats::radius(sigma(), Probability::new(p).unwrap());
+        let radii = vec![Radius::ZERO, at(threshold), at(0.5 + threshold / 2.0)];
+        (self.spec(Stopping::Radii(radii)), threshold)
+    }
+}
+
+fn sigma() -> Sigma {
+    Sigma::new(0.5).unwrap()
+}
+
+/// Whether one sample, from beginning to end, bounds the probability of its guess by more than it is.
+fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
+    let mut certifier = Certifier::new(spec, sigma());
+    let mut truth = noise.p;
+    loop {
+        match certifier.next() {
+            Step::Draw { phase, n, .. } => {
+                let count = noise.count(n);
+                if phase == Phase::Select && count < n - count {
+                    truth = 1.0 - noise.p;
+                }
+                certifier.observe(&[count, n - count]).unwrap();
+            }
+            Step::Done(verdict) => return verdict.p_lower.get() > truth,
+        }
+    }
+}
+
+/// Whether a rate of `alpha` or less gives so many with a probability of 1e-5 or more.
+fn within(wrong: u64, alpha: f64) -> bool {
+    stats::lower_bound(wrong, RUNS, Alpha::new(1e-5).unwrap()).get() <= alpha
+}
+
+#[test]
+fn deciding_radii_claims_too_much_no_more_often_than_alpha() {
+    for (seed, case) in CASES.into_iter().enumerate() {
+        let (spec, threshold) = case.radii();
+        let mut noise = Noise::new(threshold - case.below, seed as u64);
+        let wrong = (0..RUNS).filter(|_| overclaims(&spec, &mut noise)).count() as u64;
+        let rate = wrong as f64 / RUNS as f64;
+        println!("radii: n {} p {threshold:.4} - {} alpha {}: {rate}", case.n, case.below, case.alpha);
+        assert!(within(wrong, case.alpha), "n {} count {}: {rate}", case.n, case.count);
+        // The bound after n alone has four fifths of alpha, all of which this probability uses up.
+        let used_up = case.below == 1e-9;
+        assert!(!used_up || rate > 0.6 * case.alpha, "n {} count {}: {rate}", case.n, case.count);
+    }
+}
+
+#[test]
+fn a_pilot_leaves_the_error_rate_as_it_is() {
+    for (seed, case) in CASES.into_iter().enumerate() {
+        let spec = case.spec(Stopping::Loss(0.05));
+        let p = case.threshold(spec.alpha) - case.below;
+        // The machine asks for as many; here once for each outcome of the selection, for speed.
+        let draws: Vec<u64> = (0..=20).map(|selected| pilot::draws(&spec, 0.05, selected)).collect();
+        let mut noise = Noise::new(p, 100 + seed as u64);
+        let wrong = |_: &u64| {
+            let selected = noise.count(20);
+            let (guessed, truth) = if selected >= 10 { (selected, p) } else { (20 - selected, 1.0 - p) };
+            let n = draws[guessed as usize];
+            let count = if selected >= 10 { noise.count(n) } else { n - noise.count(n) };
+            bound(&spec, count, n).unwrap().get() > truth
+        };
+        let wrong = (0..RUNS).filter(wrong).count() as u64;
+        let rate = wrong as f64 / RUNS as f64;
+        println!("loss: n {} p {p:.4} alpha {}: {rate}", case.n, case.alpha);
+        assert!(within(wrong, case.alpha), "n {} p {p}: {rate}", case.n);
+    }
+}
+
+/// How many of [`RUNS`] samples of probability `p` a rule would certify at a threshold just above it: `bound` of the
+/// count and the draws so far at the end of some chunk, or `last` at the end.
+fn found_wrong(
+    case: Case,
+    threshold: f64,
+    bound: impl Fn(u64, u64) -> Probability,
+    last: impl Fn(u64, u64) -> Probability,
+) -> u64 {
+    let mut noise = Noise::new(threshold - 1e-9, 7);
+    let looks: Vec<u64> = (1..=case.n.div_ceil(case.chunk)).map(|look| case.n.min(look * case.chunk)).collect();
+    // The least counts that certify, found once: bounds grow with the count.
+    let least = |bound: &dyn Fn(u64, u64) -> Probability, drawn: u64| -> u64 {
+        let counts: Vec<u64> = (0..=drawn).collect();
+        counts.partition_point(|&count| bound(count, drawn).get() < threshold) as u64
+    };
+    let mut enough: Vec<u64> = looks.iter().map(|&drawn| least(&bound, drawn)).collect();
+    let at_end = enough.last_mut().unwrap();
+    *at_end = least(&last, case.n).min(*at_end);
+    let wrong = |_: &u64| {
+        let (mut count, mut drawn) = (0, 0);
+        looks.iter().zip(&enough).any(|(&look, &enough)| {
+            count += noise.count(look - drawn);
+            drawn = look;
+            count >= enough
+        })
+    };
+    (0..RUNS).filter(wrong).count() as u64
+}
+
+#[test]
+fn looking_again_and_again_with_a_bound_for_one_look_is_found_out() {
+    let case = CASES[1];
+    let alpha = Alpha::new(case.alpha).unwrap();
+    let bound = |count, n| stats::lower_bound(count, n, alpha);
+    let wrong = found_wrong(case, case.threshold(alpha), bound, bound);
+    println!("naive: alpha {alpha}: {}", wrong as f64 / RUNS as f64);
+    assert!(wrong > RUNS / 10 && !within(wrong, case.alpha), "{wrong}");
+}
+
+#[test]
+fn spending_all_of_alpha_twice_is_found_out() {
+    let case = Case { n: 10_000, chunk: 10, alpha: 0.05, count: 6_000, below: 0.0 };
+    let alpha = Alpha::new(case.alpha).unwrap();
+    let (sequence, last) = (|k, n| stats::sequence_bound(k, n, alpha), |k, n| stats::lower_bound(k, n, alpha));
+    let wrong = found_wrong(case, case.threshold(alpha), sequence, last);
+    println!("alpha twice: alpha {alpha}: {}", wrong as f64 / RUNS as f64);
+    assert!(!within(wrong, case.alpha), "{wrong}");
+}
+
+#[test]
+fn the_sequence_alone_holds_at_all_looks_together() {
+    for (p, n, chunk, alpha) in [(0.6, 2000, 1, 0.05), (0.9, 2000, 20, 0.05), (0.99, 2000, 20, 0.01)] {
+        let case = Case { n, chunk, alpha, count: 0, below: 0.0 };
+        let bound = |k, n| stats::sequence_bound(k, n, Alpha::new(alpha).unwrap());
+        let wrong = found_wrong(case, p, bound, bound);
+        println!("sequence: n {n} p {p} alpha {alpha}: {}", wrong as f64 / RUNS as f64);
+        assert!(within(wrong, alpha) && wrong > 0, "p {p}: {wrong}");
+    }
+}
+
+/// A probability whose radius would be `radius` if it were known; below one half where that is negative.
+fn probability(radius: f64) -> f64 {
+    let p = stats::probability_at(sigma(), Radius::new(radius.abs()).unwrap()).get();
+    if radius < 0.0 { 1.0 - p } else { p }
+}
+
+#[test]
+fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
+    const SAMPLES: u32 = 2000;
+    let grid: Vec<Radius> = (0..=20).map(|i| Radius::new(0.25 * f64::from(i)).unwrap()).collect();
+    let case = Case { n: 100_000, chunk: 500, alpha: 0.001, count: 0, below: 0.0 };
+    let (fixed, early) = (case.spec(Stopping::Fixed), case.spec(Stopping::Radii(grid.clone())));
+    let certified = |p_lower: Probability| {
+        let radius = stats::radius(sigma(), p_lower);
+        if p_lower.get() > 0.5 { grid.iter().filter(|&&at| at <= radius).count() } else { 0 }
+    };
+    let (mut drawn, mut equal) = (0, 0);
+    for i in 0..SAMPLES {
+        // Radii spread evenly, thresholds included, up to the largest that so many draws certify.
+        let mut noise = Noise::new(probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)), u64::from(i));
+        let mut certifier = Certifier::new(&early, sigma());
+        certifier.observe(&[20, 0]).unwrap();
+        let mut all = 0;
+        let verdict = loop {
+            match certifier.next() {
+                Step::Draw { n, .. } => {
+                    let count = noise.count(n);
+                    all += count;
+                    certifier.observe(&[count, n - count]).unwrap();
+                }
+                Step::Done(verdict) => break verdict,
+            }
+        };
+        all += noise.count(case.n - verdict.n);
+        drawn += verdict.n;
+        equal += u32::from(certified(verdict.p_lower) == certified(bound(&fixed, all, case.n).unwrap()));
+    }
+    let (share, equal) = (drawn as f64 / f64::from(SAMPLES) / case.n as f64, f64::from(equal) / f64::from(SAMPLES));
+    println!("a 0.25 grid: {share} of the draws, {equal} of the decisions");
+    assert!(share <= 0.35 && equal >= 0.998, "{share} {equal}");
+}
+
+#[test]
+fn what_all_draws_would_reach_is_hardly_ever_given_up() {
+    // 900 of 1000 draws count in the end, in random order: the worst case for a goal of 900.
+    let beta = Alpha::new(0.01).unwrap();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
+    let given_up = |_: &u64| {
+        let mut left = 900;
+        (0..1000).any(|drawn| {
+            left -= u64::from(random.random_range(0..1000 - drawn) < left);
+            stats::out_of_reach(900 - left, drawn + 1, 900, 1000, beta)
+        })
+    };
+    let wrong = (0..RUNS / 10).filter(given_up).count() as u64;
+    println!("given up wrongly at {beta}: {}", wrong as f64 / (RUNS / 10) as f64);
+    let rate = stats::lower_bound(wrong, RUNS / 10, Alpha::new(1e-5).unwrap()).get();
+    assert!(wrong > 0 && rate <= beta.get(), "{wrong}");
+}
