@@ -3,8 +3,12 @@
 //! A request that was sent and not answered may have been applied. All requests of the queue are harmless when
 //! repeated, so they are: on a new connection, until the caller's patience ends. A connection whose answer timed out is
 //! dropped as well, since a half-open one would stay silent for ever.
+//!
+//! No lock is held while anything is waited for: a request that its caller leaves unattended for a while, in order to
+//! send another, must not keep that one waiting.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::TryRng;
@@ -14,7 +18,6 @@ use redis::{
     AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
     Value,
 };
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::QueueError;
@@ -71,6 +74,12 @@ struct Nodes {
 struct Link {
     number: u64,
     connection: Option<MultiplexedConnection>,
+}
+
+impl Link {
+    fn open(&self) -> Option<(u64, MultiplexedConnection)> {
+        self.connection.clone().map(|connection| (self.number, connection))
+    }
 }
 
 impl Nodes {
@@ -142,7 +151,7 @@ impl Connection {
 
     /// Sends a request once, on a new connection if there is none.
     pub(super) async fn attempt<T: FromRedisValue>(&self, request: &Request<'_>, route: &str) -> RedisResult<T> {
-        let node = self.nodes.lock().await.of(route);
+        let node = self.nodes().of(route);
         let result = match self.connected(node.as_ref()).await {
             Err(error) => Err(error),
             Ok((number, mut connection)) => {
@@ -151,13 +160,13 @@ impl Connection {
                     Request::Command(command) => command.query_async(&mut connection).await,
                 };
                 if result.as_ref().is_err_and(spoils_connection) {
-                    self.drop_link(node.as_ref(), number).await;
+                    self.drop_link(node.as_ref(), number);
                 }
                 result
             }
         };
         if let Err(error) = &result {
-            self.learn(error, node.as_ref(), route).await;
+            self.learn(error, node.as_ref(), route);
         }
         result
     }
@@ -176,7 +185,7 @@ impl Connection {
                 masters.push(node);
             }
         }
-        let mut nodes = self.nodes.lock().await;
+        let mut nodes = self.nodes();
         masters.iter().for_each(|node| nodes.remember(node.clone()));
         Ok(masters)
     }
@@ -189,7 +198,7 @@ impl Connection {
         patience: Duration,
     ) -> Result<T, QueueError> {
         let route = format!("{}:{}", node.0, node.1);
-        self.nodes.lock().await.routes.insert(route.clone(), node.clone());
+        self.nodes().routes.insert(route.clone(), node.clone());
         self.send(&Request::Command(command), &route, patience).await
     }
 
@@ -205,8 +214,8 @@ impl Connection {
     }
 
     /// What a failure says about who should have been asked.
-    async fn learn(&self, error: &RedisError, node: Option<&Address>, route: &str) {
-        let mut nodes = self.nodes.lock().await;
+    fn learn(&self, error: &RedisError, node: Option<&Address>, route: &str) {
+        let mut nodes = self.nodes();
         if is_moved(error) {
             let moved = error.redirect_node().and_then(|(address, _)| address.rsplit_once(':'));
             if let Some((host, port)) = moved
@@ -220,8 +229,8 @@ impl Connection {
         }
     }
 
-    async fn drop_link(&self, node: Option<&Address>, number: u64) {
-        let mut nodes = self.nodes.lock().await;
+    fn drop_link(&self, node: Option<&Address>, number: u64) {
+        let mut nodes = self.nodes();
         // Another request may have replaced it already.
         if let Some(link) = nodes.links.get_mut(&node.cloned())
             && link.number == number
@@ -230,11 +239,12 @@ impl Connection {
         }
     }
 
+    /// The connection to a node that there is, or a new one. Two requests that find none make one each, and the later
+    /// is kept.
     async fn connected(&self, node: Option<&Address>) -> RedisResult<(u64, MultiplexedConnection)> {
-        let mut nodes = self.nodes.lock().await;
-        let link = nodes.links.entry(node.cloned()).or_default();
-        if let Some(connection) = &link.connection {
-            return Ok((link.number, connection.clone()));
+        let key = node.cloned();
+        if let Some(found) = self.nodes().links.get(&key).and_then(Link::open) {
+            return Ok(found);
         }
         let server = node.map_or_else(|| self.server.clone(), |(host, port)| self.server.at(host, *port));
         let client = server.client().map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
@@ -242,8 +252,15 @@ impl Connection {
             .set_response_timeout(Some(self.response_timeout))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT));
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut nodes = self.nodes();
+        let link = nodes.links.entry(key).or_default();
         *link = Link { number: link.number + 1, connection: Some(connection.clone()) };
         Ok((link.number, connection))
+    }
+
+    /// What is in it is whole at every moment, so a thread that panicked leaves nothing to mend.
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -331,7 +348,36 @@ mod tests {
         let ping = redis::cmd("PING");
         let answer: String = connection.send(&Request::Command(&ping), "", Duration::from_secs(10)).await.unwrap();
         assert_eq!(answer, "PONG");
-        assert_eq!(connection.nodes.lock().await.links[&None].number, 2);
+        assert_eq!(connection.nodes().links[&None].number, 2);
+        server.join().unwrap();
+    }
+
+    /// Lets the first connection wait for the answer to its greeting, and answers all until a PING on the second.
+    fn greet_the_second(listener: &UnixListener) {
+        let (_first, _) = listener.accept().unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        let mut asked = String::new();
+        while !asked.contains("PING") {
+            let length = second.read(&mut buffer).unwrap();
+            asked = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            second.write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_left_unattended_keeps_no_other_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || greet_the_second(&listener));
+        let connection = Connection::to(Server::parse(&format!("unix://{}", socket.display())).unwrap()).unwrap();
+        let ping = redis::cmd("PING");
+        let request = Request::Command(&ping);
+        let mut unattended = std::pin::pin!(connection.attempt::<String>(&request, ""));
+        tokio::time::timeout(Duration::ZERO, &mut unattended).await.unwrap_err();
+        let other = connection.attempt::<String>(&request, "");
+        assert_eq!(tokio::time::timeout(Duration::from_secs(30), other).await.unwrap().unwrap(), "OK");
         server.join().unwrap();
     }
 }
