@@ -63,11 +63,9 @@ struct Trainer<'a> {
 /// state being saved; the epoch and step at which the loss was not finite; what the file system says.
 pub fn train(path: &Path, out: &Path, device: Device, stop: &AtomicBool) -> Result<()> {
     let read = || -> Result<_> {
-        ensure!(
-            out.extension().is_some_and(|it| it == "safetensors"),
-            "--out {} must end in .safetensors",
-            out.display()
-        );
+        ensure!(out.extension().is_some_and(|it| it == "safetensors"), "{} must end in .safetensors", out.display());
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        ensure!(folder.is_dir(), "there is no folder {} to write to", folder.display());
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec = Training::parse(&text, path)?;
         let data = Dataset::open(&spec.dataset)?.digest()?;

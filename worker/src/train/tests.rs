@@ -156,6 +156,17 @@ fn the_file_says_what_it_is_and_where_it_comes_from() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
+    let folder = Folder::new(LOSSES[0], "", 1);
+    for (out, says) in [("nowhere/model.safetensors", "there is no folder"), ("model.pt", "must end in .safetensors")] {
+        let out = folder.path(out);
+        let error = train(&folder.path("train.toml"), &out, Device::Cpu, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(crate::exit::code(&error), 2);
+        assert!(format!("{error:#}").contains(says), "{error:#}");
+    }
+}
+
+#[test]
 fn divergence_is_told_with_its_epoch_and_step() {
     let folder = Folder::new(LOSSES[0], "", 2);
     folder.edit("learning-rate = 0.02", "learning-rate = 1e30");
