@@ -23,7 +23,7 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::host;
 use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue};
 use ddrs_common::spec::SweepMessage;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::cli::RunArgs;
@@ -35,6 +35,8 @@ use serve::JobEnd;
 const IDLE: Duration = Duration::from_millis(200);
 /// How long a Redis that is full, restarting or out of reach is waited for.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a worker that a coordinator started looks for a Redis that is not there.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a claim in progress may still take once the worker is told to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(1);
 /// After so many jobs in a row that fail here first the fault is this machine's, not the jobs'.
@@ -76,7 +78,14 @@ enum Asked {
 pub async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
     let roots = roots::resolve(&args.roots).map_err(Refused)?;
-    let queue = QueueClient::connect(&args.login.settings(&args.redis)).await?.with_patience(PATIENCE);
+    let queue = tokio::select! {
+        biased;
+        reason = &mut stop => {
+            info!(reason, "stopping");
+            return Ok(());
+        }
+        queue = connect(&args) => queue?.with_patience(PATIENCE),
+    };
     let compute = Compute::start(&args.device).map_err(Refused)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
@@ -94,6 +103,19 @@ pub async fn run(args: RunArgs) -> Result<()> {
     let ended = worker.work(&mut stop).await;
     worker.say_goodbye().await;
     ended
+}
+
+/// Connects. The parent of a worker that it watches has just spoken to this Redis, so one that is not there is about to
+/// come back; to anybody else the address may be wrong, and is told at once.
+async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
+    let patience = if args.stop_with_stdin { START_PATIENCE } else { Duration::ZERO };
+    let deadline = Instant::now() + patience;
+    loop {
+        match QueueClient::connect(&args.login.settings(&args.redis)).await {
+            Err(QueueError::Connect { .. }) if Instant::now() < deadline => sleep(IDLE).await,
+            connected => return connected,
+        }
+    }
 }
 
 impl Worker {
