@@ -1,15 +1,19 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both set up all that they need.
 
 CARGO ?= cargo
+FUZZ_CASES ?= 50000
+FUZZ_SEED ?= $(shell date +%s)
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo test fuzz lint bench chaos clean
 
 help:
 	@echo 'make demo    set up, build, and certify the demo to a printed table'
 	@echo 'make test    set up, build, and run every test'
+	@echo 'make fuzz    hostile input, $(FUZZ_CASES) cases to each target, from a seed that a failure names'
 	@echo 'make lint    formatting and clippy, as CI checks them'
 	@echo 'make bench   speed: the split of a run, the queue, the command line'
+	@echo 'make chaos   kill, stop, cut off and fill up everything, many times; prints what was lost (minutes)'
 	@echo 'make setup   only install what the build needs'
 
 setup:
@@ -24,12 +28,19 @@ demo: build
 test: build
 	$(CARGO) test --release --locked --workspace
 
+fuzz: setup
+	DDRS_FUZZ_SEED=$(FUZZ_SEED) PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --release --locked -p ddrs-tests --test fuzz
+
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench: build
 	$(CARGO) run --release --locked -p ddrs-tests --example bench
+
+# Of another schedule: make chaos CHAOS='--seed 7'; one case: make chaos CHAOS='--case worker-kills'.
+chaos: build
+	$(CARGO) run --release --locked -p ddrs-tests --example chaos -- $(CHAOS)
 
 clean:
 	$(CARGO) clean

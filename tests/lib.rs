@@ -1,5 +1,13 @@
 //! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
 
+pub mod chaos;
+mod cluster;
+mod poison;
+pub mod proxy;
+
+pub use cluster::{Cluster, ended, signal};
+pub use poison::Poison;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +19,7 @@ use serde_json::Value;
 
 /// A folder of one test, gone at its end.
 pub struct TestDir {
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// The end of a program: code, stdout, stderr.

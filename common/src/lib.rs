@@ -9,16 +9,26 @@
 //! - [`certify`]: the certifier as a machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
-//! - [`output`]: printing to a stdout that may close
+//! - [`host`]: this machine's name
+//! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
+//! - [`replace()`]: files that are replaced in one step
+//! - [`roots`]: the files that a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 
 pub mod architecture;
 pub mod certify;
 pub mod data;
 pub mod domain;
+pub mod host;
+pub mod log;
 pub mod output;
 pub mod plan;
 pub mod queue;
 pub mod record_file;
+mod replace;
+pub mod roots;
 pub mod spec;
 pub mod stats;
+pub mod terminal;
+
+pub use replace::replace;

@@ -14,10 +14,10 @@ pub fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Prints a value as JSON, on lines.
+/// Prints a value as JSON, on lines, without a character that would steer a terminal.
 ///
 /// # Errors
 /// As [`print`].
 pub fn print_json(value: &serde_json::Value) -> std::io::Result<()> {
-    print(&format!("{value:#}\n"))
+    print(&crate::terminal::visible(&format!("{value:#}\n")))
 }

@@ -4,9 +4,10 @@
 //! one sample of one variant, `variant * samples + position`, and is its bit in the queue's bitmap of done samples.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::domain::{JobId, SampleIndex};
-use crate::spec::{DatasetSpec, Sweep};
+use crate::spec::{self, DatasetSpec, SpecError, Sweep};
 
 /// The jobs of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The selection is empty.
-    #[error("dataset.offset {offset} is past the last of {len} samples")]
+    #[error("dataset.offset: {offset} is past the last of {len} samples")]
     NoSamples {
         /// The first index asked for.
         offset: u64,
@@ -41,11 +42,22 @@ pub enum PlanError {
         len: u64,
     },
     /// More jobs than a job number can count.
-    #[error("the sweep has {jobs} jobs, more than {limit}; raise queue.job-samples", limit = u32::MAX)]
+    #[error("queue.job-samples: must be larger, for the sweep has {jobs} jobs, more than {limit}", limit = u32::MAX)]
     TooManyJobs {
         /// How many it would have.
         jobs: u64,
     },
+}
+
+impl PlanError {
+    /// The same as an error of the specification, with the line of its key.
+    #[must_use]
+    pub fn in_file(&self, text: &str, file: &Path) -> SpecError {
+        let message = self.to_string();
+        // Every message begins with its key.
+        let (key, problem) = message.split_once(": ").unwrap_or(("", &message));
+        spec::blame(text, file, key, problem)
+    }
 }
 
 impl Plan {
@@ -188,6 +200,19 @@ mod tests {
         let text = "name = 'p'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\noffset = 10\n[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
                     [smoothing]\nsigma = [0.25]\nchoice = ['fixed']\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n";
         let sweep = crate::spec::parse(text, "p.toml".as_ref()).expect("a good specification");
-        assert_eq!(Plan::new(&sweep, 10), Err(PlanError::NoSamples { offset: 10, len: 10 }));
+        let error = Plan::new(&sweep, 10).expect_err("nothing is selected");
+        assert_eq!(error, PlanError::NoSamples { offset: 10, len: 10 });
+        let located = error.in_file(text, "p.toml".as_ref()).to_string();
+        assert_eq!(located, "p.toml:6: dataset.offset: 10 is past the last of 10 samples");
+    }
+
+    #[test]
+    fn too_many_jobs_are_refused_at_their_key() {
+        let error = PlanError::TooManyJobs { jobs: 1 << 33 };
+        let located = error.in_file("name = 'p'\n[queue]\njob-samples = 1\n", "p.toml".as_ref()).to_string();
+        assert_eq!(
+            located,
+            "p.toml:3: queue.job-samples: must be larger, for the sweep has 8589934592 jobs, more than 4294967295"
+        );
     }
 }

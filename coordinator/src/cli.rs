@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::domain::SweepId;
+use ddrs_common::queue::ServerSettings;
 
 use crate::report::Format;
 
@@ -139,6 +140,9 @@ pub enum Command {
         /// The Redis to check; without it, the redis-server that `run` would start
         #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
         redis: Option<String>,
+        /// Who one is to it
+        #[command(flatten)]
+        login: LoginArgs,
         /// How the answer is printed
         #[command(flatten)]
         output: OutputArgs,
@@ -162,14 +166,64 @@ pub struct RunArgs {
     /// A Redis to use instead of a private one
     #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
     pub redis: Option<String>,
+    /// Who one is to it.
+    #[command(flatten)]
+    pub login: LoginArgs,
 }
 
 /// Where Redis is.
 #[derive(Debug, Args)]
 pub struct RedisArgs {
-    /// Where Redis is: redis://HOST:PORT/DB or unix:///PATH
+    /// Where Redis is: redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH
     #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
     pub url: String,
+    /// Who one is to it.
+    #[command(flatten)]
+    pub login: LoginArgs,
+}
+
+impl RedisArgs {
+    /// The whole of what is said about it.
+    #[must_use]
+    pub fn settings(&self) -> ServerSettings {
+        self.login.settings(&self.url)
+    }
+}
+
+/// Who one is to Redis. A password is in DDRS_REDIS_PASSWORD or in a file, never among the arguments.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LoginArgs {
+    /// The user of Redis's access list [default: `default`]
+    #[arg(long, value_name = "USER", env = "DDRS_REDIS_USER")]
+    pub redis_user: Option<String>,
+    /// A file whose first line is the password; or set DDRS_REDIS_PASSWORD
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_PASSWORD_FILE")]
+    pub redis_password_file: Option<PathBuf>,
+    /// The authority of the server's certificate, PEM [default: the system's]
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CA")]
+    pub redis_ca: Option<PathBuf>,
+    /// This program's own certificate, PEM
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CERT")]
+    pub redis_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_KEY")]
+    pub redis_key: Option<PathBuf>,
+}
+
+impl LoginArgs {
+    /// The whole of what is said about a Redis.
+    #[must_use]
+    pub fn settings(&self, url: &str) -> ServerSettings {
+        ServerSettings {
+            url: url.to_owned(),
+            user: self.redis_user.clone(),
+            password: std::env::var("DDRS_REDIS_PASSWORD").ok(),
+            password_file: self.redis_password_file.clone(),
+            ca: self.redis_ca.clone(),
+            cert: self.redis_cert.clone(),
+            key: self.redis_key.clone(),
+        }
+    }
 }
 
 /// How a list of facts is printed.

@@ -4,18 +4,21 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
+use ddrs_common::host;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{CollectorLock, SweepQueue};
+use ddrs_common::queue::{CollectorLock, Progress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
 use ddrs_common::spec::Sweep;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// How many records are moved at once.
 const BATCH: usize = 1000;
+/// How often it is said again that the disk is full.
+const FULL_AGAIN: Duration = Duration::from_secs(60);
 /// How long a collector that fell silent keeps others from taking its place.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -28,6 +31,8 @@ pub struct Collector {
     plan: Plan,
     variants: Vec<String>,
     tally: Tally,
+    /// When it was said last that the disk is full, while it is.
+    full: Option<Instant>,
 }
 
 /// What the records so far come to.
@@ -70,7 +75,8 @@ impl Collector {
         }
         let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
         let (plan, owner) = (plan.clone(), owner(path)?);
-        let mut collector = Self { file, owner, slots: HashSet::new(), plan, variants, tally: Tally::default() };
+        let mut collector =
+            Self { file, owner, slots: HashSet::new(), plan, variants, tally: Tally::default(), full: None };
         for record in records {
             let slot = collector.slot(&record).with_context(|| {
                 format!("{}: {} {} is no sample of this sweep", path.display(), record.variant, record.index)
@@ -123,7 +129,25 @@ impl Collector {
             warn!("the records of {} samples are lost; they are certified again", lost.len());
             queue.reopen(&lost).await?;
         }
+        let forgotten = queue.mend().await?;
+        if forgotten > 0 {
+            warn!("redis had lost track of {forgotten} jobs in a crash; they are back in its queue");
+        }
         Ok(())
+    }
+
+    /// Whether nothing will happen any more. While records are missing, that is believed only after Redis and the file
+    /// were compared again as [`Self::begin`] does: a server that crashed may have lost track of jobs.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn is_over(&mut self, queue: &SweepQueue, state: &Progress) -> Result<bool> {
+        let explained = self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
+        if !state.ended() || explained {
+            return Ok(state.ended());
+        }
+        self.begin(queue).await?;
+        Ok(queue.progress().await?.ended())
     }
 
     /// Moves all records that Redis holds; returns how many were new.
@@ -147,6 +171,29 @@ impl Collector {
             moved += fresh.len();
             if !queue.trim(&self.owner, &self.owner, last).await? {
                 bail!("someone else collects this sweep now");
+            }
+        }
+    }
+
+    /// [`Self::collect`], but where the disk is full, says so and moves nothing: records wait in Redis, workers go on, and
+    /// the next call tries again.
+    ///
+    /// # Errors
+    /// As [`Self::collect`] for everything else.
+    pub async fn collect_if_room(&mut self, queue: &SweepQueue) -> Result<usize> {
+        match self.collect(queue).await {
+            Err(error) if is_full(&error) => {
+                if self.full.is_none_or(|said| said.elapsed() >= FULL_AGAIN) {
+                    warn!("{error:#}; make room, and it goes on");
+                    self.full = Some(Instant::now());
+                }
+                Ok(0)
+            }
+            moved => {
+                if moved.is_ok() && self.full.take().is_some() {
+                    info!("there is room for records again");
+                }
+                moved
             }
         }
     }
@@ -196,10 +243,15 @@ impl Collector {
     }
 }
 
+fn is_full(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    matches!(kind, Some(StorageFull | QuotaExceeded))
+}
+
 /// `host:folder` of a records file.
 fn owner(path: &Path) -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let folder = path.parent().unwrap_or(path);
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    Ok(format!("{}:{}", host.trim(), folder.display()))
+    Ok(format!("{}:{}", host::name(), folder.display()))
 }

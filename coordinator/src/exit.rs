@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use ddrs_common::queue::QueueError;
+
 /// What a command came to, when nothing went wrong with the command itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -47,8 +49,10 @@ impl<T, E: Into<anyhow::Error>> BlameInput<T> for Result<T, E> {
     }
 }
 
-/// The exit code of an error.
+/// The exit code of an error. An address that makes no sense is bad usage wherever it is noticed.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.downcast_ref::<BadInput>().is_some() { 2 } else { 1 })
+    let of_input = error.downcast_ref::<BadInput>().is_some()
+        || error.downcast_ref::<QueueError>().is_some_and(QueueError::is_usage);
+    ExitCode::from(if of_input { 2 } else { 1 })
 }

@@ -8,6 +8,7 @@
 //! - [`collect`]: records move from Redis to the folder
 //! - [`run`]: everything in one command, with local workers and a private Redis
 //! - [`commands`]: the other commands, one file each
+//! - [`dead`]: why a job was given up, with the names of its samples
 //! - [`memory`]: contradictions between certificates are resolved (Algorithm 2)
 //! - [`aggregate`]: samples become the values of a table
 //! - [`report`]: a table becomes text, JSON, CSV, Markdown, LaTeX, logs, a curve and a page
@@ -17,6 +18,7 @@ pub mod aggregate;
 pub mod cli;
 pub mod collect;
 pub mod commands;
+pub mod dead;
 pub mod exit;
 pub mod log_file;
 pub mod memory;

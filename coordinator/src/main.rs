@@ -1,19 +1,23 @@
 //! The coordinator program: parses, dispatches, and maps what happened to an exit code.
 
-use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use ddrs_common::log::{self, Style};
+use ddrs_common::queue::refuse_passwords;
 use ddrs_coordinator::cli::{Cli, Command, LogFormat};
 use ddrs_coordinator::commands::{admin, collect, doctor, report, status, submit, why};
 use ddrs_coordinator::exit::{self, Exit};
 use ddrs_coordinator::run;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    if let Err(error) = refuse_passwords(std::env::args().skip(1)) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     let cli = Cli::parse();
-    log_to_stderr(cli.log_format);
+    log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
     let ended = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -22,7 +26,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            log::fail(&format!("{error:#}"));
             exit::code(&error)
         }
     }
@@ -32,29 +36,22 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
     let log_format = if cli.log_format == LogFormat::Json { "json" } else { "text" };
     match cli.command {
         Command::Run(args) => run::run(args, log_format).await,
-        Command::Submit { spec, redis } => submit::submit(&spec, &redis.url).await,
+        Command::Submit { spec, redis } => submit::submit(&spec, &redis.settings()).await,
         Command::Status { sweep, watch, redis, output } => {
-            status::status(sweep, watch, &redis.url, output.format).await
+            status::status(sweep, watch, &redis.settings(), output.format).await
         }
-        Command::Collect { sweep, out, follow, redis } => collect::collect(&sweep, &out, follow, &redis.url).await,
+        Command::Collect { sweep, out, follow, redis } => {
+            collect::collect(&sweep, &out, follow, &redis.settings()).await
+        }
         Command::Report { sources, format, radii } => report::report(&sources, format, radii.as_deref()),
-        Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.url).await,
-        Command::Cancel { sweep, redis } => admin::cancel(&sweep, &redis.url).await,
+        Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.settings()).await,
+        Command::Cancel { sweep, redis } => admin::cancel(&sweep, &redis.settings()).await,
         Command::Why { sweep, variant, index, out, redis, output } => {
-            why::why(&why::Question { sweep, variant, index, out }, &redis.url, output.format).await
+            why::why(&why::Question { sweep, variant, index, out }, &redis.settings(), output.format).await
         }
-        Command::Doctor { spec, redis, output } => {
-            doctor::doctor(spec.as_deref(), redis.as_deref(), output.format).await
+        Command::Doctor { spec, redis, login, output } => {
+            let redis = redis.map(|url| login.settings(&url));
+            doctor::doctor(spec.as_deref(), redis.as_ref(), output.format).await
         }
-    }
-}
-
-/// `RUST_LOG` filters; without it, what an operator wants to know.
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
     }
 }

@@ -2,13 +2,13 @@
 //! against their architecture, all of it digested. Every error here is found before any job exists.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use ddrs_common::architecture::check_model;
 use ddrs_common::data::Dataset;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{self, ModelSource, ModelSpec, Sweep, SweepMessage};
+use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep, SweepMessage};
 
 use crate::exit::BlameInput;
 
@@ -21,6 +21,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// What workers are told.
     pub message: SweepMessage,
+    /// Folders outside the dataset's own that links in it lead into.
+    pub linked: Vec<PathBuf>,
 }
 
 /// Reads and checks the specification at `path` and all that it names.
@@ -34,12 +36,12 @@ pub fn prepare(path: &Path) -> Result<Prepared> {
     let file = std::path::absolute(path).with_context(|| format!("no such path: {}", path.display())).blame_input()?;
     let sweep = spec::parse(&text, path).blame_input()?;
     let dataset = Dataset::open(&sweep.dataset).blame_input()?;
-    check_classes(&sweep, &dataset).blame_input()?;
-    let plan = Plan::new(&sweep, dataset.len()).with_context(|| path.display().to_string()).blame_input()?;
+    check_classes(&sweep, &dataset, &text, path).blame_input()?;
+    let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path)).blame_input()?;
     let data_digest = dataset.digest().blame_input()?;
     let model_digests = sweep.models.iter().map(check).collect::<Result<Vec<_>>>().blame_input()?;
     let message = SweepMessage::new(&file, &text, dataset.len(), &data_digest, &model_digests).blame_input()?;
-    Ok(Prepared { sweep, plan, message })
+    Ok(Prepared { sweep, plan, message, linked: dataset.linked_folders() })
 }
 
 fn check(model: &ModelSpec) -> Result<[u8; 32]> {
@@ -52,15 +54,10 @@ fn check(model: &ModelSpec) -> Result<[u8; 32]> {
 }
 
 /// Labels that no model can predict mean the wrong model or the wrong class list.
-fn check_classes(sweep: &Sweep, dataset: &Dataset) -> Result<()> {
+fn check_classes(sweep: &Sweep, dataset: &Dataset, text: &str, file: &Path) -> Result<(), SpecError> {
     let Some(labels) = dataset.classes() else { return Ok(()) };
-    match sweep.models.iter().find(|model| model.classes < labels) {
-        Some(model) => Err(anyhow!(
-            "model {} tells {} classes apart, but {} has {labels}",
-            model.name,
-            model.classes,
-            sweep.dataset.path.display()
-        )),
-        None => Ok(()),
-    }
+    let Some(place) = sweep.models.iter().position(|model| model.classes < labels) else { return Ok(()) };
+    let (model, data) = (&sweep.models[place], sweep.dataset.path.display());
+    let problem = format!("model {} tells {} classes apart, but {data} has {labels}", model.name, model.classes);
+    Err(spec::blame(text, file, &format!("model[{place}].classes"), problem))
 }

@@ -1,9 +1,11 @@
-//! Progress of a run: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere, and lines of the log where that is JSON.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use ddrs_common::log;
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::info;
 
 use crate::collect::Tally;
 
@@ -27,7 +29,7 @@ impl Progress {
     /// Starts at what earlier runs left.
     #[must_use]
     pub fn new(slots: u64, tally: Tally) -> Self {
-        let view = if stderr().is_terminal() {
+        let view = if stderr().is_terminal() && !log::is_json() {
             let style = ProgressStyle::with_template("{bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             View::Bar(ProgressBar::new(slots).with_style(style))
         } else {
@@ -48,7 +50,7 @@ impl Progress {
                 let due = last.is_none_or(|then| then.elapsed() >= LINE_EVERY) || tally.records == self.slots;
                 if due {
                     *last = Some(Instant::now());
-                    eprintln!("{text}");
+                    tell(&text, tally, self.slots);
                 }
             }
         }
@@ -59,6 +61,16 @@ impl Progress {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A line of progress; programs get the numbers apart.
+fn tell(text: &str, tally: Tally, slots: u64) {
+    if log::is_json() {
+        let Tally { records, failed, abstained, correct } = tally;
+        info!(samples = slots, records, failed, abstained, correct, "{text}");
+    } else {
+        log::say(text);
     }
 }
 

@@ -1,13 +1,14 @@
 //! The folder that a run leaves behind: `records.jsonl`, `manifest.json`, `report/`, and while it runs `redis/` and
 //! `logs/`.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use ddrs_common::replace;
 use ddrs_common::spec::SweepMessage;
+use ddrs_common::terminal::visible;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{BadInput, BlameInput};
@@ -121,9 +122,10 @@ impl RunDir {
     /// # Errors
     /// What the file system says.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(manifest)?;
-        text.push('\n');
-        replace(&self.manifest_path(), text.as_bytes())
+        // Names of machines are in it.
+        let text = visible(&serde_json::to_string_pretty(manifest)?) + "\n";
+        let path = self.manifest_path();
+        replace(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn manifest_path(&self) -> PathBuf {
@@ -149,16 +151,4 @@ impl Manifest {
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| past.as_secs())
-}
-
-/// Writes a file so that a reader, or a crash, sees the old text or the new one and nothing between.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }

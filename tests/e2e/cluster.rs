@@ -1,53 +1,8 @@
 //! The commands of a cluster, each on its own: submit, workers, status, collect, why, cancel, retry, doctor.
 
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use ddrs_common::queue::PrivateServer;
-use ddrs_tests::{Ended, HalfSpace, TestDir, end};
-use serde_json::Value;
-
-/// A folder, a Redis of its own and a submitted sweep.
-struct Cluster {
-    dir: TestDir,
-    server: PrivateServer,
-    runtime: tokio::runtime::Runtime,
-    sweep: String,
-}
-
-impl Cluster {
-    fn new(spec: &HalfSpace) -> Self {
-        let dir = TestDir::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = runtime.block_on(PrivateServer::start(&dir.path("redis"))).unwrap();
-        let _ = dir.half_space(spec);
-        let submitted = end(dir.coordinator().args(["submit", "sweep.toml", "--redis", &server.url()])).expect(0);
-        Self { dir, server, runtime, sweep: submitted.stdout.trim().to_owned() }
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Ended {
-        end(self.dir.coordinator().args(arguments).env("DDRS_REDIS", self.server.url()))
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let ended = self.ask(&[arguments, &["--format", "json"]].concat()).expect(0);
-        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
-    }
-
-    fn worker(&self, more: &[&str]) -> Child {
-        let mut command = self.dir.worker();
-        command.args(["run", "--device", "cpu", "--threads", "1"]).args(more).env("DDRS_REDIS", self.server.url());
-        command.spawn().unwrap()
-    }
-
-    fn work(&self) {
-        assert!(self.worker(&["--exit-when-idle"]).wait().unwrap().success());
-    }
-
-    fn end(self) {
-        self.runtime.block_on(self.server.stop()).unwrap();
-    }
-}
+use ddrs_tests::{Cluster, HalfSpace, end};
 
 #[test]
 fn the_same_sweep_is_submitted_once() {
@@ -168,6 +123,20 @@ fn a_worker_opens_nothing_outside_its_root() {
     let ended = ended.expect(2);
     assert!(ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"), "{}", ended.stderr);
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
+    cluster.end();
+}
+
+#[test]
+fn a_log_on_a_full_disk_stops_nobody() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut worker = cluster.dir.worker();
+    worker.args(["run", "--device", "cpu", "--exit-when-idle"]).env("DDRS_REDIS", cluster.server.url());
+    assert!(worker.stderr(full()).status().unwrap().success());
+    let mut collect = cluster.dir.coordinator();
+    collect.args(["collect", &cluster.sweep, "--follow", "--out", "out"]).env("DDRS_REDIS", cluster.server.url());
+    assert!(collect.stderr(full()).stdout(std::process::Stdio::null()).status().unwrap().success());
+    assert_eq!(cluster.dir.records("out").len(), 48);
     cluster.end();
 }
 

@@ -1,5 +1,6 @@
 //! The main job on the classifier whose true radii are known.
 
+use ddrs_common::queue::PrivateServer;
 use ddrs_tests::{HalfSpace, TestDir};
 
 #[test]
@@ -34,6 +35,18 @@ fn a_finished_run_is_reported_again_without_work() {
     let again = dir.run(&spec, "out", 1).expect(0);
     assert_eq!(first.stdout, again.stdout);
     assert_eq!(before, std::fs::read(dir.path("out/records.jsonl")).unwrap());
+}
+
+#[test]
+fn a_finished_run_ends_the_server_that_a_killed_coordinator_left() {
+    let dir = TestDir::new();
+    let spec = dir.half_space(&HalfSpace::default());
+    let _ = dir.run(&spec, "out", 1).expect(0);
+    let folder = dir.path("out/redis");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _left = runtime.block_on(PrivateServer::start(&folder)).unwrap();
+    let _ = dir.run(&spec, "out", 1).expect(0);
+    assert!(PrivateServer::find(&folder).unwrap().is_none(), "a redis-server is left over");
 }
 
 #[test]

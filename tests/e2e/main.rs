@@ -2,8 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod bad_machine;
 mod cluster;
 mod determinism;
+mod endings;
 mod half_space;
+mod hostile;
 mod images;
 mod models;
+mod poison;
+mod preemption;
+mod sharing;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::domain::SweepId;
+use ddrs_common::queue::ServerSettings;
 
 /// Certifies samples: chooses sigma, draws noise, counts classes. One process a GPU.
 #[derive(Debug, Parser)]
@@ -38,6 +39,10 @@ pub enum Command {
     Run(RunArgs),
     /// Certify one sample without Redis; the record goes to stdout
     Certify(CertifyArgs),
+    /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
+    ///
+    /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and resumable.
+    Train(TrainArgs),
     /// Measure passes per second and the split of a run's time
     Bench(BenchArgs),
     /// Write a network with random weights, to try a cluster before the model is there
@@ -70,9 +75,12 @@ pub struct DeviceArgs {
 /// The arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Where Redis is: redis://HOST:PORT/DB or unix:///PATH
+    /// Where Redis is: redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH
     #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
     pub redis: String,
+    /// Who one is to it.
+    #[command(flatten)]
+    pub login: LoginArgs,
     /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -93,6 +101,42 @@ pub struct RunArgs {
     pub stop_with_stdin: bool,
 }
 
+/// Who one is to Redis. A password is in DDRS_REDIS_PASSWORD or in a file, never among the arguments.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LoginArgs {
+    /// The user of Redis's access list [default: `default`]
+    #[arg(long, value_name = "USER", env = "DDRS_REDIS_USER")]
+    pub redis_user: Option<String>,
+    /// A file whose first line is the password; or set DDRS_REDIS_PASSWORD
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_PASSWORD_FILE")]
+    pub redis_password_file: Option<PathBuf>,
+    /// The authority of the server's certificate, PEM [default: the system's]
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CA")]
+    pub redis_ca: Option<PathBuf>,
+    /// This program's own certificate, PEM
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CERT")]
+    pub redis_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_KEY")]
+    pub redis_key: Option<PathBuf>,
+}
+
+impl LoginArgs {
+    /// The whole of what is said about a Redis.
+    #[must_use]
+    pub fn settings(&self, url: &str) -> ServerSettings {
+        ServerSettings {
+            url: url.to_owned(),
+            user: self.redis_user.clone(),
+            password: std::env::var("DDRS_REDIS_PASSWORD").ok(),
+            password_file: self.redis_password_file.clone(),
+            ca: self.redis_ca.clone(),
+            cert: self.redis_cert.clone(),
+            key: self.redis_key.clone(),
+        }
+    }
+}
+
 /// The arguments of `certify`.
 #[derive(Debug, Args)]
 pub struct CertifyArgs {
@@ -105,6 +149,19 @@ pub struct CertifyArgs {
     #[arg(long)]
     pub variant: Option<String>,
     /// Where forward passes run.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// The arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The training specification, TOML
+    pub spec: PathBuf,
+    /// The safetensors file to write; the checkpoint and the log stand beside it
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Where forward and backward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
 }

@@ -7,6 +7,7 @@
 //! - [`noise`]: Gaussian noise as a pure function of what it is for
 //! - [`sigma`]: choosing sigma (Algorithm 1)
 //! - [`model`]: the networks that score images
+//! - [`train`]: training networks
 //! - [`device`]: the CPU, or a GPU
 //! - [`commands`]: certifying one sample, measuring speed
 
@@ -19,3 +20,4 @@ pub mod model;
 pub mod noise;
 pub mod run;
 pub mod sigma;
+pub mod train;

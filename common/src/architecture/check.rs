@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,8 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{Architecture, Parameter, Shape, canonical_name};
+use crate::data::MAX_PIXELS;
+use crate::roots::Roots;
 
 /// A model file that does not fit its specification.
 #[derive(Debug, thiserror::Error)]
@@ -80,12 +81,26 @@ pub enum Problem {
     Ambiguous(String, String),
 }
 
-/// Checks names, types and shapes of all tensors. Reads the header only: the weights may be gigabytes.
+/// Checks names, types and shapes of all tensors. Reads the header only: the weights may be gigabytes. What passes is
+/// as long as its tensors, which leaves only the half-space's length open.
 ///
 /// # Errors
 /// The first thing that does not fit.
 pub fn check_model(path: &Path, architecture: Architecture, classes: u32) -> Result<(), ModelError> {
-    read_header(path)
+    check_model_under(&Roots::anywhere(), path, architecture, classes)
+}
+
+/// As [`check_model`], for a file that must lie under `roots`.
+///
+/// # Errors
+/// The first thing that does not fit.
+pub fn check_model_under(
+    roots: &Roots,
+    path: &Path,
+    architecture: Architecture,
+    classes: u32,
+) -> Result<(), ModelError> {
+    read_header(path, roots)
         .and_then(|header| check_header(&header, architecture, classes))
         .map_err(|problem| ModelError { file: path.to_owned(), problem })
 }
@@ -93,9 +108,9 @@ pub fn check_model(path: &Path, architecture: Architecture, classes: u32) -> Res
 /// The limit of the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
 
-fn read_header(path: &Path) -> Result<Metadata, Problem> {
+fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, Problem> {
     let format = |message: &dyn fmt::Display| Problem::Format(message.to_string());
-    let mut file = File::open(path)?;
+    let mut file = roots.open(path)?;
     let file_len = file.metadata()?.len();
     let Some(after_length) = file_len.checked_sub(8) else {
         return Err(format(&"shorter than 8 bytes"));
@@ -136,7 +151,8 @@ fn check_header(header: &Metadata, architecture: Architecture, classes: u32) -> 
         let info = infos[&name];
         check_tensor(name, info, parameter, classes)?;
     }
-    match tensors.into_iter().find(|(canonical, _)| !is_ignored(canonical)) {
+    let superfluous = |(canonical, name): &(String, String)| !is_ignored(canonical) || !is_small(infos[name]);
+    match tensors.into_iter().find(superfluous) {
         Some((_, name)) => Err(Problem::Unknown(name)),
         None => Ok(()),
     }
@@ -144,7 +160,9 @@ fn check_header(header: &Metadata, architecture: Architecture, classes: u32) -> 
 
 fn check_tensor(name: String, info: &TensorInfo, parameter: Parameter, classes: u32) -> Result<(), Problem> {
     let found: Vec<u64> = info.shape.iter().map(|&length| length as u64).collect();
-    if !parameter.shape.admits(&found) {
+    // A half-space has a weight for each value of an image.
+    let too_many = parameter.shape == Shape::Vector && found.iter().any(|&length| length > 3 * MAX_PIXELS);
+    if too_many || !parameter.shape.admits(&found) {
         return Err(match (&parameter.shape, found.as_slice()) {
             (Shape::Exact(expected), &[rows, columns]) if parameter.name == "fc.weight" && expected[1] == columns => {
                 Problem::Classes { model: rows, specification: classes }
@@ -156,6 +174,11 @@ fn check_tensor(name: String, info: &TensorInfo, parameter: Parameter, classes: 
         Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(()),
         found => Err(Problem::WrongType { name, found }),
     }
+}
+
+/// Counters are one number, and normalisations one for each of a few channels.
+fn is_small(info: &TensorInfo) -> bool {
+    info.shape.iter().product::<usize>() <= 64
 }
 
 /// Counters of training, and the constants of a normalisation layer, for which the specification's `mean` and `std`

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::decode::Rgb;
 use super::files::SharedFile;
-use super::transform::Transform;
-use super::{DataError, Fault, Image};
+use super::{DataError, Fault, MAX_SAMPLES};
 use crate::domain::Class;
+use crate::roots::Roots;
 
 /// Labels are below it.
 pub(super) const CLASSES: u32 = 10;
@@ -37,10 +37,10 @@ struct Batch {
 
 impl Cifar10 {
     /// Opens the files and reads their labels.
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
         let mut cifar = Self { batches: Vec::new(), labels: Vec::new() };
         for path in batch_paths(path)? {
-            let file = SharedFile::open(&path)?;
+            let file = SharedFile::open(&path, roots)?;
             let first = cifar.labels.len();
             cifar.labels.extend(read_labels(&file)?);
             cifar.batches.push(Batch { file, first });
@@ -63,12 +63,12 @@ impl Cifar10 {
         self.batch(place).file.path()
     }
 
-    pub(super) fn image(&self, place: usize, transform: Transform) -> Result<Image, Fault> {
+    pub(super) fn image(&self, place: usize) -> Result<Rgb, Fault> {
         let batch = self.batch(place);
         let offset = (place - batch.first) * ROW + 1;
         let planes = batch.file.read(offset as u64, 3 * PLANE)?;
         let bytes = (0..PLANE).flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]]).collect();
-        transform.apply(Rgb { width: SIDE as u32, height: SIDE as u32, bytes })
+        Ok(Rgb { width: SIDE as u32, height: SIDE as u32, bytes })
     }
 
     /// SHA-256 of the files' bytes, one after the other.
@@ -105,6 +105,12 @@ fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
     let (path, len) = (file.path(), file.len());
     if len % ROW as u64 != 0 {
         return Err(DataError::layout(path, format!("its length of {len} bytes is not a multiple of {ROW}")));
+    }
+    if len / ROW as u64 > MAX_SAMPLES {
+        return Err(DataError::layout(
+            path,
+            format!("its {} rows are more than the {MAX_SAMPLES} allowed", len / ROW as u64),
+        ));
     }
     let mut labels = Vec::with_capacity((len / ROW as u64) as usize);
     for row in 0..len / ROW as u64 {

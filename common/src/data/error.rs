@@ -80,6 +80,14 @@ pub enum Fault {
         /// Rows.
         height: u64,
     },
+    /// A network takes images of one shape.
+    #[error("the image has shape {found:?}, the first of the sweep {expected:?}")]
+    Shape {
+        /// Channels, height and width of this image.
+        found: [usize; 3],
+        /// Those of the images that the network takes.
+        expected: [usize; 3],
+    },
     /// A pixel that is no brightness.
     #[error("value {value} at position {position} of the image is not in [0, 1]")]
     Pixel {

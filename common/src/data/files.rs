@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::DataError;
+use crate::roots::Roots;
 
 /// An open file and its name.
 #[derive(Debug)]
@@ -18,9 +19,9 @@ pub(super) struct SharedFile {
 }
 
 impl SharedFile {
-    /// Opens a file.
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::io(path))?;
+    /// Opens a file under the roots.
+    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
+        let file = roots.open(path).map_err(DataError::io(path))?;
         let len = file.metadata().map_err(DataError::io(path))?.len();
         Ok(Self { file, path: path.to_owned(), len })
     }

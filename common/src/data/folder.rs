@@ -3,18 +3,21 @@
 //! The index counts class folders sorted by name, then the `.jpg`, `.jpeg` and `.png` files in each sorted by name, in
 //! byte order. A label is its folder's place among the sorted folders, or its line in a `classes` file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::decode::decode;
-use super::transform::Transform;
-use super::{DataError, Fault, Image, read_sample};
+use super::access::{folder_behind, read_sample};
+use super::decode::{Rgb, decode};
+use super::{DataError, Fault};
 use crate::domain::Class;
+use crate::roots::Roots;
 
+/// A million names of usual length.
+const MAX_CLASSES_FILE: u64 = 64 << 20;
 /// What stands for the length of a file that cannot be looked at.
 const NO_LENGTH: u64 = u64::MAX;
 
@@ -25,6 +28,8 @@ pub(super) struct ImageFolder {
     folders: Vec<Folder>,
     files: Vec<File>,
     classes: u32,
+    roots: Roots,
+    linked: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -40,18 +45,20 @@ struct File {
 }
 
 impl ImageFolder {
-    /// Lists the folders and their files; opens none of the files.
-    pub(super) fn open(root: &Path, classes: Option<&Path>) -> Result<Self, DataError> {
-        let names = entries(root, Kind::Folder)?;
+    /// Lists the folders and their files; opens none of the files. Links must lead to somewhere under `roots`.
+    pub(super) fn open(root: &Path, classes: Option<&Path>, roots: &Roots) -> Result<Self, DataError> {
+        let mut linked = BTreeSet::new();
+        let names = entries(root, Kind::Folder, roots, &mut linked)?;
         if names.is_empty() {
             return Err(DataError::layout(root, "has no class folders"));
         }
-        let order = classes.map(|file| Ok((file, read_classes(file)?))).transpose()?;
-        let mut listing = Self { root: root.to_owned(), folders: Vec::new(), files: Vec::new(), classes: 0 };
-        listing.classes = order.as_ref().map_or(names.len(), |(_, labels)| labels.len()) as u32;
+        let order = classes.map(|file| Ok((file, read_classes(file, roots)?))).transpose()?;
+        let classes = order.as_ref().map_or(names.len(), |(_, labels)| labels.len()) as u32;
+        let (root, roots) = (root.to_owned(), roots.clone());
+        let mut listing = Self { root, folders: Vec::new(), files: Vec::new(), classes, roots, linked };
         for (place, name) in names.into_iter().enumerate() {
-            let path = root.join(&name);
-            let images = entries(&path, Kind::Image)?;
+            let path = listing.root.join(&name);
+            let images = entries(&path, Kind::Image, &listing.roots, &mut listing.linked)?;
             let label = match &order {
                 Some((file, labels)) => *name
                     .to_str()
@@ -68,7 +75,7 @@ impl ImageFolder {
             listing.folders.push(Folder { name, label });
         }
         if listing.files.is_empty() {
-            return Err(DataError::layout(root, "holds no .jpg, .jpeg or .png file in its class folders"));
+            return Err(DataError::layout(&listing.root, "holds no .jpg, .jpeg or .png file in its class folders"));
         }
         Ok(listing)
     }
@@ -90,8 +97,13 @@ impl ImageFolder {
         self.folder(&self.files[place]).label
     }
 
-    pub(super) fn image(&self, place: usize, transform: Transform) -> Result<Image, Fault> {
-        transform.apply(decode(&read_sample(&self.path(place))?)?)
+    pub(super) fn image(&self, place: usize) -> Result<Rgb, Fault> {
+        decode(&read_sample(&self.roots, &self.path(place))?)
+    }
+
+    /// The folders that links in this one lead into.
+    pub(super) fn linked(&self) -> &BTreeSet<PathBuf> {
+        &self.linked
     }
 
     /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file that cannot be looked at does not fail the
@@ -125,8 +137,14 @@ enum Kind {
 }
 
 /// The names in a folder that are folders, or images, sorted. Links count as what they point to; a link to nowhere
-/// with an image's name counts as an image, so that its sample fails rather than shifting the indices after it.
-fn entries(folder: &Path, wanted: Kind) -> Result<Vec<OsString>, DataError> {
+/// with an image's name counts as an image, so that its sample fails rather than shifting the indices after it. A link
+/// that leads out of the roots fails the dataset; the others' targets are added to `linked`.
+fn entries(
+    folder: &Path,
+    wanted: Kind,
+    roots: &Roots,
+    linked: &mut BTreeSet<PathBuf>,
+) -> Result<Vec<OsString>, DataError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
         let entry = entry.map_err(DataError::io(folder))?;
@@ -136,6 +154,13 @@ fn entries(folder: &Path, wanted: Kind) -> Result<Vec<OsString>, DataError> {
             Kind::Folder => is_folder,
             Kind::Image => !is_folder && has_image_extension(Path::new(&entry.file_name())),
         };
+        if is_wanted
+            && file_type.is_symlink()
+            && let Some(behind) = folder_behind(&entry.path())
+        {
+            roots.check(&entry.path()).map_err(DataError::io(&entry.path()))?;
+            linked.insert(if is_folder { canonical(&entry.path())? } else { behind });
+        }
         if is_wanted {
             names.push(entry.file_name());
         }
@@ -144,14 +169,19 @@ fn entries(folder: &Path, wanted: Kind) -> Result<Vec<OsString>, DataError> {
     Ok(names)
 }
 
+fn canonical(path: &Path) -> Result<PathBuf, DataError> {
+    fs::canonicalize(path).map_err(DataError::io(path))
+}
+
 fn has_image_extension(name: &Path) -> bool {
     let is = |extension: &OsStr| ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
     name.extension().is_some_and(is)
 }
 
 /// The label of each folder: its line, counted from 0.
-fn read_classes(file: &Path) -> Result<HashMap<String, Class>, DataError> {
-    let text = fs::read_to_string(file).map_err(DataError::io(file))?;
+fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, DataError> {
+    let bytes = roots.read(file, MAX_CLASSES_FILE).map_err(DataError::io(file))?;
+    let text = String::from_utf8(bytes).map_err(|_| DataError::layout(file, "is not UTF-8"))?;
     let mut labels = HashMap::new();
     for (place, name) in text.trim_end().lines().enumerate() {
         let line = place + 1;

@@ -7,6 +7,7 @@
 //! Opening reads the index, images are read one by one and from several threads at once. Normalisation is not done
 //! here: it belongs to the model, after the noise.
 
+mod access;
 mod cifar10;
 mod decode;
 mod error;
@@ -18,18 +19,23 @@ mod transform;
 pub use error::{DataError, Fault};
 pub use tensors::write_tensors;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::domain::{Class, SampleIndex};
+use crate::roots::Roots;
 use crate::spec::{DatasetFormat, DatasetSpec};
 use cifar10::Cifar10;
+use decode::Rgb;
 use folder::ImageFolder;
 use tensors::Tensors;
-use transform::Transform;
+use transform::{Transform, to_float};
 
 /// The most pixels that an image may have as it stands in its file, and after resizing: where Pillow starts to warn of
 /// decompression bombs.
 pub const MAX_PIXELS: u64 = 89_478_485;
+
+/// The most samples that a file may hold: more than any dataset, and as many labels as memory holds.
+pub const MAX_SAMPLES: u64 = 100_000_000;
 
 /// One image, channels first.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,12 +69,21 @@ impl Dataset {
     /// When the path is missing or holds no sample, when a file is not laid out as its format says, or when the
     /// specification asks of a format what it does not have. The message names the file.
     pub fn open(spec: &DatasetSpec) -> Result<Self, DataError> {
+        Self::open_under(spec, &Roots::anywhere())
+    }
+
+    /// As [`Self::open`], where the specification comes from someone else: every file, now and later, must lie under
+    /// `roots`, links resolved.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when a file, or what a link leads to, lies outside.
+    pub fn open_under(spec: &DatasetSpec, roots: &Roots) -> Result<Self, DataError> {
         let path = spec.path.as_path();
         refuse_what_the_format_lacks(spec)?;
         let source = match spec.format {
-            DatasetFormat::ImageFolder => Source::Folder(ImageFolder::open(path, spec.classes.as_deref())?),
-            DatasetFormat::Cifar10 => Source::Cifar10(Cifar10::open(path)?),
-            DatasetFormat::Tensors => Source::Tensors(Tensors::open(path)?),
+            DatasetFormat::ImageFolder => Source::Folder(ImageFolder::open(path, spec.classes.as_deref(), roots)?),
+            DatasetFormat::Cifar10 => Source::Cifar10(Cifar10::open(path, roots)?),
+            DatasetFormat::Tensors => Source::Tensors(Tensors::open(path, roots)?),
         };
         let transform = Transform { resize: spec.resize, crop: spec.crop };
         Ok(Self { path: path.to_owned(), source, transform })
@@ -129,11 +144,39 @@ impl Dataset {
     /// # Errors
     /// When the index is past the end, or when this image cannot be read: [`DataError::Sample`].
     pub fn image(&self, index: SampleIndex) -> Result<Image, DataError> {
+        self.read(index, None)
+    }
+
+    /// As [`Self::image`], for a network that takes images of this shape (channels, height, width) only.
+    ///
+    /// # Errors
+    /// As [`Self::image`], and when the image has another shape.
+    pub fn image_of_shape(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
+        self.read(index, Some(shape))
+    }
+
+    /// The folders outside the dataset's own that links in it lead into.
+    #[must_use]
+    pub fn linked_folders(&self) -> Vec<PathBuf> {
+        let Source::Folder(folder) = &self.source else { return Vec::new() };
+        let home = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        folder.linked().iter().filter(|folder| !folder.starts_with(&home)).cloned().collect()
+    }
+
+    fn read(&self, index: SampleIndex, wanted: Option<[usize; 3]>) -> Result<Image, DataError> {
         let place = self.place(index)?;
+        // Numbers of 32 bits take four times an image's bytes, so its shape is looked at first.
+        let seen = |decoded: Result<Rgb, Fault>| {
+            let image = self.transform.apply(decoded?)?;
+            admit([3, image.height as usize, image.width as usize], wanted)?;
+            Ok(to_float(&image))
+        };
         let (image, path) = match &self.source {
-            Source::Folder(folder) => (folder.image(place, self.transform), folder.path(place)),
-            Source::Cifar10(cifar) => (cifar.image(place, self.transform), cifar.path(place).to_owned()),
-            Source::Tensors(tensors) => (tensors.image(place), self.path.clone()),
+            Source::Folder(folder) => (seen(folder.image(place)), folder.path(place)),
+            Source::Cifar10(cifar) => (seen(cifar.image(place)), cifar.path(place).to_owned()),
+            Source::Tensors(tensors) => {
+                (admit(tensors.shape(), wanted).and_then(|()| tensors.image(place)), self.path.clone())
+            }
         };
         image.map_err(|fault| DataError::Sample { index, path, fault })
     }
@@ -162,9 +205,12 @@ fn refuse_what_the_format_lacks(spec: &DatasetSpec) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Reads a file of which a fault is a sample's, not the dataset's.
-fn read_sample(path: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(path).map_err(Fault::Io)
+/// Refuses an image of another shape than the one that is wanted, if one is.
+fn admit(found: [usize; 3], wanted: Option<[usize; 3]>) -> Result<(), Fault> {
+    match wanted {
+        Some(expected) if expected != found => Err(Fault::Shape { found, expected }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use safetensors::{Dtype, SafeTensorError};
 use sha2::{Digest, Sha256};
 
 use super::files::SharedFile;
-use super::{DataError, Fault, Image};
+use super::{DataError, Fault, Image, MAX_PIXELS, MAX_SAMPLES};
 use crate::domain::Class;
+use crate::roots::Roots;
 
 /// The file, open, and its labels.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub(super) struct Tensors {
 
 impl Tensors {
     /// Opens the file, reads header and labels.
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = SharedFile::open(path)?;
+    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
+        let file = SharedFile::open(path, roots)?;
         let (header, data) = read_header(&file)?;
         let refuse = |tensor: &str, what: String| DataError::layout(path, format!("tensor {tensor:?} {what}"));
         let find = |tensor: &str, dtype: Dtype| match header.info(tensor) {
@@ -40,6 +41,17 @@ impl Tensors {
         if images.shape.contains(&0) {
             return Err(refuse("images", format!("of shape {:?} is empty", images.shape)));
         }
+        // A file may claim, and with holes even have, more than any memory holds.
+        if count as u64 > MAX_SAMPLES {
+            return Err(refuse("images", format!("holds {count} images, more than the {MAX_SAMPLES} allowed")));
+        }
+        if shape.iter().product::<usize>() as u64 > 3 * MAX_PIXELS {
+            let most = 3 * MAX_PIXELS;
+            return Err(refuse(
+                "images",
+                format!("has images of shape {shape:?}, more than the {most} values allowed"),
+            ));
+        }
         if labels.shape != [count] {
             return Err(refuse("labels", format!("has shape {:?}, for {count} images", labels.shape)));
         }
@@ -50,6 +62,11 @@ impl Tensors {
 
     pub(super) fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Channels, height and width of every image.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        self.shape
     }
 
     pub(super) fn label(&self, place: usize) -> Class {
@@ -76,6 +93,9 @@ impl Tensors {
     }
 }
 
+/// The limit of the format's own library.
+const MAX_HEADER: u64 = 100_000_000;
+
 /// The header, and where the data after it starts. What it says of offsets holds for this file.
 fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
     let path = file.path();
@@ -85,7 +105,7 @@ fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
     }
     let length = file.read(0, 8).map_err(DataError::io(path))?;
     let length = length.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    if length > file.len() - 8 {
+    if length > MAX_HEADER.min(file.len() - 8) {
         return Err(refuse(format!("its header claims {length} bytes, the file has {}", file.len())));
     }
     let text = file.read(8, length as usize).map_err(DataError::io(path))?;
@@ -97,16 +117,25 @@ fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
     Ok((header, 8 + length))
 }
 
+/// How many labels are read at once.
+const PIECE: usize = 1 << 16;
+
 fn read_labels(file: &SharedFile, data: u64, info: &TensorInfo) -> Result<Vec<Class>, DataError> {
     let (start, end) = info.data_offsets;
-    let bytes = file.read(data + start as u64, end - start).map_err(DataError::io(file.path()))?;
-    let class = |(place, bytes): (usize, &[u8; 8])| {
-        let label = i64::from_le_bytes(*bytes);
-        u32::try_from(label).map(Class).map_err(|_| {
-            DataError::layout(file.path(), format!("tensor \"labels\" has {label} at {place}, which is no class"))
-        })
-    };
-    bytes.as_chunks().0.iter().enumerate().map(class).collect()
+    let count = (end - start) / 8;
+    let mut labels = Vec::with_capacity(count);
+    for first in (0..count).step_by(PIECE) {
+        let piece = PIECE.min(count - first);
+        let bytes = file.read(data + (start + 8 * first) as u64, 8 * piece).map_err(DataError::io(file.path()))?;
+        for (place, bytes) in bytes.as_chunks().0.iter().enumerate() {
+            let label = i64::from_le_bytes(*bytes);
+            labels.push(u32::try_from(label).map(Class).map_err(|_| {
+                let place = first + place;
+                DataError::layout(file.path(), format!("tensor \"labels\" has {label} at {place}, which is no class"))
+            })?);
+        }
+    }
+    Ok(labels)
 }
 
 /// Writes a dataset in the `tensors` format: `pixels` of `shape` (N, C, H, W), and a label for each of the N images.

@@ -16,15 +16,15 @@ pub(super) struct Transform {
 }
 
 impl Transform {
-    /// The image a network sees: resized, cropped, divided by 255.
-    pub(super) fn apply(self, mut image: Rgb) -> Result<Image, Fault> {
+    /// The image resized and cropped.
+    pub(super) fn apply(self, mut image: Rgb) -> Result<Rgb, Fault> {
         if let Some(shorter) = self.resize {
             image = resize(image, shorter)?;
         }
         if let Some(side) = self.crop {
             image = center_crop(&image, side)?;
         }
-        Ok(to_float(&image))
+        Ok(image)
     }
 }
 
@@ -88,8 +88,8 @@ fn half_to_even(n: usize) -> usize {
     if n % 2 == 1 { half + half % 2 } else { half }
 }
 
-/// `torchvision.transforms.ToTensor()`: channels first, divided by 255.
-fn to_float(image: &Rgb) -> Image {
+/// `torchvision.transforms.ToTensor()`, what a network sees: channels first, divided by 255.
+pub(super) fn to_float(image: &Rgb) -> Image {
     let channel = |c: usize| image.bytes.iter().skip(c).step_by(3).map(|&byte| f32::from(byte) / 255.0);
     let pixels = (0..3).flat_map(channel).collect();
     Image { shape: [3, image.height as usize, image.width as usize], pixels }

@@ -6,12 +6,16 @@ use std::time::Duration;
 use super::connection::{Connection, Request};
 use super::error::QueueError;
 use super::keys::{SWEEPS, key};
+use super::server::Server;
 use super::server_info::ServerInfo;
 use super::sweep::SweepQueue;
 use crate::domain::SweepId;
 
 /// How long requests are repeated unless told otherwise: a restart of the server with a large file to load.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The route of commands without keys.
+const ANYWHERE: &str = "";
 
 /// A connection to a Redis that was found fit to hold queues. Cheap to clone; clones share the connection.
 ///
@@ -27,10 +31,15 @@ impl QueueClient {
     ///
     /// # Errors
     /// When the address makes no sense, nobody answers there, or the server is older than 7.0 or may evict jobs.
-    pub async fn connect(url: &str) -> Result<Self, QueueError> {
-        let client = Self::reach(url).await?;
-        let info = client.server_info().await?;
-        info.check().map_err(|reason| QueueError::Unsuitable { server: client.server().to_owned(), reason })?;
+    pub async fn connect<S>(server: S) -> Result<Self, QueueError>
+    where
+        S: TryInto<Server>,
+        QueueError: From<S::Error>,
+    {
+        let client = Self::reach(server).await?;
+        for (server, info) in client.servers().await? {
+            info.check().map_err(|reason| QueueError::Unsuitable { server, reason })?;
+        }
         Ok(client)
     }
 
@@ -38,16 +47,20 @@ impl QueueClient {
     ///
     /// # Errors
     /// When the address makes no sense or nobody answers there.
-    pub async fn reach(url: &str) -> Result<Self, QueueError> {
-        let connection = Connection::to(url)?;
+    pub async fn reach<S>(server: S) -> Result<Self, QueueError>
+    where
+        S: TryInto<Server>,
+        QueueError: From<S::Error>,
+    {
+        let connection = Connection::to(server.try_into()?)?;
         let ping = redis::cmd("PING");
-        if let Err(cause) = connection.attempt::<()>(&Request::Command(&ping)).await
+        if let Err(cause) = connection.attempt::<()>(&Request::Command(&ping), "").await
             && cause.code().is_none()
         {
             return Err(QueueError::Connect { server: connection.server().to_owned(), cause });
         }
         // An answer, be it that the server is loading: whoever gave it is there.
-        connection.send::<()>(&Request::Command(&ping), PATIENCE).await?;
+        connection.send::<()>(&Request::Command(&ping), "", PATIENCE).await?;
         Ok(Self { connection: Arc::new(connection), patience: PATIENCE })
     }
 
@@ -71,11 +84,11 @@ impl QueueClient {
 
     /// The sweeps that this Redis holds, in the order of their ids.
     pub async fn sweeps(&self) -> Result<Vec<SweepId>, QueueError> {
-        let listed: Vec<String> = self.query(redis::cmd("SMEMBERS").arg(SWEEPS)).await?;
+        let listed: Vec<String> = self.query(SWEEPS, redis::cmd("SMEMBERS").arg(SWEEPS)).await?;
         let mut sweeps = Vec::new();
         for id in listed.into_iter().filter_map(|text| SweepId::try_from(text).ok()) {
             // Listed before it is created, and until after it is deleted.
-            if self.query(redis::cmd("EXISTS").arg(key(&id, "meta"))).await? {
+            if self.query(id.as_str(), redis::cmd("EXISTS").arg(key(&id, "meta"))).await? {
                 sweeps.push(id);
             }
         }
@@ -83,17 +96,41 @@ impl QueueClient {
         Ok(sweeps)
     }
 
-    /// What kind of server this is.
-    pub async fn server_info(&self) -> Result<ServerInfo, QueueError> {
-        let info: String = self.query(&redis::cmd("INFO")).await?;
+    /// What kind of server this is; of a cluster, each of its masters.
+    pub async fn servers(&self) -> Result<Vec<(String, ServerInfo)>, QueueError> {
+        let info = |answer: String, appendfsync| {
+            ServerInfo::parse(&answer, appendfsync)
+                .map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
+        };
         // An access list may forbid CONFIG; only one answer is not in INFO as well.
         let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
-        let appendfsync = self.query::<Vec<String>>(&config).await.ok().and_then(|pair| pair.into_iter().nth(1));
-        ServerInfo::parse(&info, appendfsync)
-            .map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
+        let second = |pair: Vec<String>| pair.into_iter().nth(1);
+        let appendfsync = self.query(ANYWHERE, &config).await.ok().and_then(second);
+        let first = info(self.query(ANYWHERE, &redis::cmd("INFO")).await?, appendfsync)?;
+        if !first.cluster {
+            return Ok(vec![(self.server().to_owned(), first)]);
+        }
+        let mut servers = Vec::new();
+        for node in self.connection.masters(self.patience).await? {
+            let appendfsync = self.connection.ask(&node, &config, self.patience).await.ok().and_then(second);
+            let answer = self.connection.ask(&node, &redis::cmd("INFO"), self.patience).await?;
+            servers.push((format!("{}:{}", node.0, node.1), info(answer, appendfsync)?));
+        }
+        Ok(servers)
     }
 
-    async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, QueueError> {
-        self.connection.send(&Request::Command(command), self.patience).await
+    /// The server's clock, in seconds since 1970.
+    pub async fn time(&self) -> Result<f64, QueueError> {
+        let (seconds, micros): (f64, f64) = self.query(ANYWHERE, &redis::cmd("TIME")).await?;
+        Ok(seconds + micros / 1e6)
+    }
+
+    /// Sends a command with the keys that `route` stands for.
+    pub(super) async fn query<T: redis::FromRedisValue>(
+        &self,
+        route: &str,
+        command: &redis::Cmd,
+    ) -> Result<T, QueueError> {
+        self.connection.send(&Request::Command(command), route, self.patience).await
     }
 }

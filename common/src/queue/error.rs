@@ -8,8 +8,18 @@ use crate::domain::SweepId;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The address cannot be understood.
-    #[error("not the address of a Redis: {reason}; write redis://[USER:PASSWORD@]HOST:PORT[/DB] or unix:///PATH")]
+    #[error(
+        "not the address of a Redis: {reason}; write redis://HOST:PORT[/DB], rediss://HOST:PORT[/DB] or unix:///PATH"
+    )]
     Address {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A password or certificate that cannot be used.
+    #[error("{what}: {reason}")]
+    Credentials {
+        /// The file, or what it is about.
+        what: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -71,4 +81,19 @@ pub enum QueueError {
     /// A bitmap has at most 2^32 bits.
     #[error("the sweep has {0} samples over all variants, more than 4294967296")]
     TooManySlots(u64),
+}
+
+impl QueueError {
+    /// Whether what the user said about the server makes no sense, whatever the server does.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Credentials { .. })
+    }
+}
+
+/// A [`super::Server`] that is understood already cannot fail to be.
+impl From<std::convert::Infallible> for QueueError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
 }

@@ -28,8 +28,26 @@ pub struct DeadJob {
     pub worker: String,
     /// How many of its samples have no record.
     pub missing: u64,
-    /// The first slot without one: what a worker that goes in order was at.
+    /// The first slot without one.
     pub next_slot: u64,
+    /// Samples that lost a worker that was at nothing else, by slot.
+    pub killers: Vec<Killer>,
+}
+
+/// A sample that lost a worker that was at nothing else: only the machine is as suspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "(u64, u32)")]
+pub struct Killer {
+    /// The sample.
+    pub slot: u64,
+    /// How many workers.
+    pub times: u32,
+}
+
+impl From<(u64, u32)> for Killer {
+    fn from((slot, times): (u64, u32)) -> Self {
+        Self { slot, times }
+    }
 }
 
 /// The wire form of [`DeadJob`], without the job.
@@ -42,6 +60,8 @@ struct DeadJson {
     worker: String,
     missing: u64,
     next_slot: u64,
+    #[serde(default)]
+    killers: Vec<Killer>,
 }
 
 /// Where a job is.
@@ -57,6 +77,8 @@ pub enum JobState {
         since: Timestamp,
         /// For how long, unless it is renewed.
         left: Duration,
+        /// The slot of the one sample that the worker is at; none: it may be at all that are missing.
+        alone: Option<u64>,
     },
     /// It was given up.
     Dead(DeadJob),
@@ -79,6 +101,8 @@ pub struct JobStatus {
     pub samples: u64,
     /// Those without a record, counted from 0 within the job.
     pub missing: Vec<u64>,
+    /// Those among them that lost a worker that was at nothing else.
+    pub killers: Vec<Killer>,
 }
 
 /// Something that happened to a job other than being completed.
@@ -111,6 +135,8 @@ pub enum EventKind {
     Retried,
     /// A record of it was lost, so it was put back.
     Reopened,
+    /// A worker whose lease was over wanted to write, and could not.
+    Refused,
 }
 
 impl SweepQueue {
@@ -135,6 +161,7 @@ impl SweepQueue {
             first_slot: reply.take()?,
             samples: reply.take()?,
             missing: reply.take()?,
+            killers: reply.take::<Vec<(u64, u32)>>()?.into_iter().map(Killer::from).collect(),
             state: JobState::read(job, &mut reply.nested()?)?,
         })
     }
@@ -159,6 +186,7 @@ impl JobState {
                 worker: reply.take()?,
                 since: Timestamp(reply.take()?),
                 left: Duration::from_millis(reply.take()?),
+                alone: reply.take()?,
             },
             word => return Err(reply.unknown(word)),
         })
@@ -169,9 +197,9 @@ impl DeadJob {
     fn read(job: JobId, json: &str) -> Result<Self, QueueError> {
         let problem =
             |error: serde_json::Error| QueueError::Answer { request: "dead", problem: format!("job {job}: {error}") };
-        let DeadJson { reason, at, crashes, errors, worker, missing, next_slot } =
+        let DeadJson { reason, at, crashes, errors, worker, missing, next_slot, killers } =
             serde_json::from_str(json).map_err(problem)?;
-        Ok(Self { job, reason, at: Timestamp(at), crashes, errors, worker, missing, next_slot })
+        Ok(Self { job, reason, at: Timestamp(at), crashes, errors, worker, missing, next_slot, killers })
     }
 }
 
@@ -186,6 +214,7 @@ impl Event {
             "dead" => EventKind::Dead,
             "retried" => EventKind::Retried,
             "reopened" => EventKind::Reopened,
+            "refused" => EventKind::Refused,
             word => return Err(problem(format!("unknown event {word:?}"))),
         };
         let since = field(fields, "since").parse().map_or(at, Timestamp);

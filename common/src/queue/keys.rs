@@ -6,12 +6,12 @@ use crate::domain::SweepId;
 pub(super) const SWEEPS: &str = "ddrs:sweeps";
 
 /// What a sweep keeps, in the order in which `lua/prelude.lua` names them.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "meta",      // hash: state, shape of the plan, settings, collector
     "spec",      // string: the specification as the coordinator wrote it
     "pending",   // list of job numbers
     "leases",    // sorted set: job by deadline, ms
-    "claims",    // hash: job -> "fence token state since worker", of its latest claim until it is completed
+    "claims",    // hash: job -> "fence token state since alone worker", of its latest claim until it is completed
     "tokens",    // hash: claim token -> job, of live claims
     "done",      // bitmap by slot
     "results",   // stream of records that are not collected yet
@@ -21,6 +21,7 @@ const NAMES: [&str; 14] = [
     "completed", // bitmap by job
     "workers",   // sorted set: worker by when it was last heard of, ms
     "events",    // stream, capped: claims that did not end in completion
+    "suspects",  // hash: job -> JSON, how often each of its samples lost a worker that was at nothing else
 ];
 
 /// The full keys of one sweep.

@@ -6,10 +6,12 @@
 //! - a job is in exactly one place: pending, leased, dead or completed;
 //! - a sample has a record in the stream exactly when its done bit is set by a worker, and never a second one;
 //! - a worker whose lease was taken, released or failed can write nothing more;
-//! - handing a job back costs no attempt.
+//! - handing a job back costs no attempt;
+//! - a job that lost a worker goes on sample by sample, so that one that kills workers takes no other with it.
 //!
 //! In reading order:
 //! - [`PrivateServer`]: a Redis of one's own
+//! - [`Server`]: where a Redis is, and the credentials for it
 //! - [`QueueClient`]: a checked connection to any Redis, [`ServerInfo`] about it
 //! - [`SweepQueue`]: one sweep; submitting (`submit`), working (`work`), collecting (`collect`), looking (`status`,
 //!   `jobs`)
@@ -24,8 +26,10 @@ mod ids;
 mod jobs;
 mod keys;
 mod private_server;
+mod rehearsal;
 mod reply;
 mod scripts;
+mod server;
 mod server_info;
 mod status;
 mod submit;
@@ -36,8 +40,9 @@ pub use client::QueueClient;
 pub use collect::CollectorLock;
 pub use error::QueueError;
 pub use ids::{ClaimToken, Fence, Lease, StreamId, Timestamp};
-pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus};
+pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus, Killer};
 pub use private_server::{PrivateServer, ServerError};
+pub use server::{Server, ServerSettings, refuse_passwords};
 pub use server_info::{ServerInfo, Version};
 pub use status::{DoneBits, Progress, SweepState, WorkerSeen};
 pub use submit::{Submission, Submitted};

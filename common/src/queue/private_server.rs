@@ -99,6 +99,28 @@ impl PrivateServer {
         Err(ServerError::Silent { dir })
     }
 
+    /// The server that runs on `dir`, if one does: whoever started it may have been killed before it could stop it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn find(dir: &Path) -> Result<Option<Self>, ServerError> {
+        let at = |cause| ServerError::Io { path: dir.to_owned(), cause };
+        let lock = match File::options().write(true).open(dir.join("redis.lock")) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at(error)),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let dir = dir.canonicalize().map_err(at)?;
+                let socket = socket::existing(&dir);
+                Ok(Some(Self { dir, socket, child: None }))
+            }
+            Err(TryLockError::Error(cause)) => Err(at(cause)),
+        }
+    }
+
     /// Whether this process started it; otherwise it ran already, and others may be using it.
     #[must_use]
     pub fn is_new(&self) -> bool {

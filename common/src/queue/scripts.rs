@@ -36,6 +36,7 @@ pub(super) static PLAN: Transition = transition!("plan", "");
 pub(super) static MARK_DONE: Transition = transition!("mark_done", "allow-oom");
 pub(super) static SETTLE: Transition = transition!("settle", "allow-oom");
 pub(super) static REOPEN: Transition = transition!("reopen", "allow-oom");
+pub(super) static MEND: Transition = transition!("mend", "allow-oom");
 
 pub(super) static CLAIM: Transition = transition!("claim", "");
 pub(super) static RECORD: Transition = transition!("record", "");
@@ -44,6 +45,7 @@ pub(super) static COMPLETE: Transition = transition!("complete", "allow-oom");
 pub(super) static RELEASE: Transition = transition!("release", "allow-oom");
 pub(super) static FAIL: Transition = transition!("fail", "allow-oom");
 pub(super) static LAPSE: Transition = transition!("lapse", "allow-oom");
+pub(super) static LEAVE: Transition = transition!("leave", "allow-oom");
 pub(super) static REAP: Transition = transition!("reap", "allow-oom");
 
 pub(super) static RETRY: Transition = transition!("retry", "allow-oom");

@@ -84,9 +84,6 @@ impl ServerInfo {
         if self.version < Version::OLDEST {
             return Err(format!("it is version {}; {} or newer is needed", self.version, Version::OLDEST));
         }
-        if self.cluster {
-            return Err("it is a node of a Redis Cluster, which this version of ddrs does not speak to; use a standalone Redis or Valkey".to_owned());
-        }
         // The volatile-* policies are harmless: no key of a queue has a time to live.
         if self.maxmemory_policy.starts_with("allkeys-") {
             return Err(format!(

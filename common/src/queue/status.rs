@@ -46,6 +46,8 @@ pub struct Progress {
     pub age: Duration,
     /// Samples whose record says why they have no certificate.
     pub failed: u64,
+    /// Requests that were refused, so far, because the worker's lease was over.
+    pub refused: u64,
 }
 
 impl Progress {
@@ -119,6 +121,7 @@ impl SweepQueue {
             errors: reply.take()?,
             age: Duration::from_millis(reply.take()?),
             failed: reply.take()?,
+            refused: reply.take()?,
         })
     }
 

@@ -5,15 +5,14 @@ use std::time::Duration;
 use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::ClaimToken;
-use super::keys::SWEEPS;
-use super::scripts::{CANCEL, MARK_DONE, PLAN, REOPEN, RETRY, SETTLE, SUBMIT};
+use super::scripts::{CANCEL, MARK_DONE, MEND, PLAN, REOPEN, RETRY, SETTLE, SUBMIT};
 use super::status::SweepState;
 use super::sweep::SweepQueue;
 
-/// Arguments of one script call: Lua's `unpack` fails past about 8,000.
-const BATCH: usize = 5000;
+/// Arguments of one script call: Lua's `unpack` fails past about 8,000, and no call should block the server for long.
+const BATCH: usize = 1000;
 /// Jobs planned in one script call, so that no call blocks the server for long.
-const PLAN_BATCH: u32 = 50_000;
+const PLAN_BATCH: u32 = 10_000;
 /// Bits of a Redis string.
 const MAX_SLOTS: u64 = 1 << 32;
 
@@ -61,17 +60,23 @@ impl SweepQueue {
             return Err(QueueError::TooManySlots(slots));
         }
         // First, so that a sweep that is half there is listed.
-        let _: u64 = self.query(redis::cmd("SADD").arg(SWEEPS).arg(self.id().as_str())).await?;
+        self.in_index("SADD").await?;
         let submitted = self.create(submission, slots).await?;
+        self.plan().await?;
+        Ok(submitted)
+    }
+
+    /// Adds the jobs that are not there yet.
+    pub(super) async fn plan(&self) -> Result<(), QueueError> {
         loop {
             let left: u32 = self.run(&self.call(&PLAN).arg(PLAN_BATCH)).await?.take()?;
             if left == 0 {
-                return Ok(submitted);
+                return Ok(());
             }
         }
     }
 
-    async fn create(&self, submission: &Submission<'_>, slots: u64) -> Result<Submitted, QueueError> {
+    pub(super) async fn create(&self, submission: &Submission<'_>, slots: u64) -> Result<Submitted, QueueError> {
         let call = self
             .call(&SUBMIT)
             .arg(submission.spec)
@@ -118,6 +123,17 @@ impl SweepQueue {
             opened += self.run(&self.call(&REOPEN).arg(batch)).await?.take::<u64>()?;
         }
         Ok(opened)
+    }
+
+    /// Puts jobs back into the queue that a crash of the server has left neither waiting nor leased, dead or completed.
+    /// Returns how many.
+    pub async fn mend(&self) -> Result<u64, QueueError> {
+        let jobs = self.progress().await?.jobs;
+        let mut mended = 0;
+        for first in (0..jobs).step_by(PLAN_BATCH as usize) {
+            mended += self.run(&self.call(&MEND).arg(first).arg(first + u64::from(PLAN_BATCH))).await?.take::<u64>()?;
+        }
+        Ok(mended)
     }
 
     /// Puts dead jobs back into the queue with all their attempts, and makes a cancelled sweep active. Returns how many

@@ -45,7 +45,7 @@ impl SweepQueue {
         unlink.arg(self.keys.all());
         let _: u64 = self.query(&unlink).await?;
         // Last, so that a sweep that is half gone is still listed.
-        let _: u64 = self.query(redis::cmd("SREM").arg(SWEEPS).arg(self.id.as_str())).await?;
+        self.in_index("SREM").await?;
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl SweepQueue {
 
     /// Runs a transition.
     pub(super) async fn run(&self, call: &Call<'_>) -> Result<Reply, QueueError> {
-        let answer = self.connection.send(&Request::Script(&call.invocation), self.patience).await;
+        let answer = self.connection.send(&Request::Script(&call.invocation), self.id.as_str(), self.patience).await;
         match answer {
             Ok(values) => Ok(Reply::new(call.name, values)),
             Err(QueueError::Request { cause, .. }) if cause.code() == Some("NOSWEEP") => {
@@ -70,7 +70,13 @@ impl SweepQueue {
 
     /// Sends a command that is no transition.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueueError> {
-        self.connection.send(&Request::Command(command), self.patience).await
+        self.connection.send(&Request::Command(command), self.id.as_str(), self.patience).await
+    }
+
+    /// Adds the sweep to the set of all sweeps, or takes it out.
+    pub(super) async fn in_index(&self, command: &str) -> Result<(), QueueError> {
+        let command = redis::cmd(command).arg(SWEEPS).arg(self.id.as_str()).to_owned();
+        self.connection.send::<u64>(&Request::Command(&command), SWEEPS, self.patience).await.map(drop)
     }
 
     pub(super) fn key(&self, name: &str) -> String {

@@ -1,17 +1,21 @@
 //! A worker's part: claim, record, complete; renew meanwhile; release or fail.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Fence, Lease};
 use super::reply::Reply;
-use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, REAP, RECORD, RELEASE, RENEW, Transition};
+use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, REAP, RECORD, RELEASE, RENEW, Transition};
 use super::sweep::{Call, SweepQueue};
 use crate::domain::JobId;
 
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
+/// Jobs looked at in one script call, so that no call blocks the server for longer than some milliseconds.
+const LAPSE_BATCH: u64 = 250;
+const REAP_BATCH: u64 = 100;
 
 /// What a worker that asked for a job got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +46,17 @@ pub struct Claimed {
     pub lasts: Duration,
     /// Which attempt this is, from 1. Attempts that were released do not count.
     pub attempt: u32,
+    /// How many of the attempts before came to an error.
+    pub errors: u32,
     /// The slot of the job's first sample.
     pub first_slot: u64,
     /// How many samples it has.
     pub samples: u64,
     /// Which of them are done, counted from 0 within the job.
     pub done: Vec<u64>,
+    /// Which of them to certify now, in this order. All that are not done; but of a job that lost a worker one at a
+    /// time, and [`SweepQueue::complete`] names the next.
+    pub todo: Vec<u64>,
 }
 
 /// What became of a record.
@@ -68,12 +77,14 @@ pub enum CompleteReply {
     Completed,
     /// It was already.
     AlreadyCompleted,
-    /// These samples have no record, counted from 0 within the job; the lease goes on. A server that lost its last
-    /// second asks so for what was in it.
+    /// These samples are next, counted from 0 within the job; the lease goes on. A server that lost its last second
+    /// asks so for what was in it, and a job that lost a worker goes on so, sample by sample.
     Incomplete {
         /// The samples.
         missing: Vec<u64>,
     },
+    /// The samples that are left have lost workers too often: the job is dead.
+    GivenUp,
     /// The lease is over.
     Lost,
 }
@@ -151,6 +162,7 @@ impl SweepQueue {
             "completed" => CompleteReply::Completed,
             "already" => CompleteReply::AlreadyCompleted,
             "incomplete" => CompleteReply::Incomplete { missing: reply.take()? },
+            "given_up" => CompleteReply::GivenUp,
             "lost" => CompleteReply::Lost,
             word => return Err(reply.unknown(word)),
         })
@@ -192,13 +204,37 @@ impl SweepQueue {
 
     /// Takes back up to `limit` jobs whose workers fell silent, which costs each an attempt. Returns how many.
     pub async fn reap(&self, limit: u64) -> Result<u64, QueueError> {
-        self.run(&self.call(&REAP).arg(limit)).await?.take()
+        let mut reaped = 0;
+        while reaped < limit {
+            let batch = REAP_BATCH.min(limit - reaped);
+            let taken: u64 = self.run(&self.call(&REAP).arg(batch)).await?.take()?;
+            reaped += taken;
+            if taken < batch {
+                break;
+            }
+        }
+        Ok(reaped)
     }
 
     /// Lets the leases of a worker that is known to be gone run out, so that the next [`Self::reap`] takes its jobs back
     /// without waiting; with none, those of all workers. Returns how many.
     pub async fn lapse(&self, worker: Option<&str>) -> Result<u64, QueueError> {
-        self.run(&self.call(&LAPSE).arg(worker.unwrap_or_default())).await?.take()
+        let (mut lapsed, mut kept) = (0, 0);
+        loop {
+            let call = self.call(&LAPSE).arg(worker.unwrap_or_default()).arg(kept).arg(LAPSE_BATCH);
+            let mut reply = self.run(&call).await?;
+            let (seen, ended): (u64, u64) = (reply.take()?, reply.take()?);
+            lapsed += ended;
+            kept += seen - ended;
+            if seen < LAPSE_BATCH {
+                return Ok(lapsed);
+            }
+        }
+    }
+
+    /// Strikes a worker that ends off the list of those who work on the sweep.
+    pub async fn leave(&self, worker: &str) -> Result<(), QueueError> {
+        self.run(&self.call(&LEAVE).arg(worker)).await.map(|_| ())
     }
 
     fn with_lease<'a>(&self, transition: &'a Transition, lease: &Lease) -> Call<'a> {
@@ -217,16 +253,25 @@ impl RecordReply {
     }
 }
 
+/// How long a lease lasts: as long as a specification may ask for, for timers are set by it.
+fn lease_time(reply: &mut Reply) -> Result<Duration, QueueError> {
+    let ms: u64 = reply.take()?;
+    if (1..=86_400_000).contains(&ms) {
+        return Ok(Duration::from_millis(ms));
+    }
+    Err(reply.problem(format!("a lease of {ms} ms")))
+}
+
 impl Claimed {
     fn read(reply: &mut Reply, token: ClaimToken) -> Result<Self, QueueError> {
         let (job, fence) = (JobId(reply.take()?), Fence(reply.take()?));
-        Ok(Self {
-            lease: Lease { job, fence, token },
-            attempt: reply.take()?,
-            lasts: Duration::from_millis(reply.take()?),
-            first_slot: reply.take()?,
-            samples: reply.take()?,
-            done: reply.take()?,
-        })
+        let (attempt, errors, lasts) = (reply.take()?, reply.take()?, lease_time(reply)?);
+        let (first_slot, samples, done): (u64, u64, Vec<u64>) = (reply.take()?, reply.take()?, reply.take()?);
+        let only: Option<Vec<u64>> = reply.take()?;
+        let todo = only.unwrap_or_else(|| {
+            let done: HashSet<&u64> = done.iter().collect();
+            (0..samples).filter(|place| !done.contains(place)).collect()
+        });
+        Ok(Self { lease: Lease { job, fence, token }, lasts, attempt, errors, first_slot, samples, done, todo })
     }
 }

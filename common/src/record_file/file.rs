@@ -113,7 +113,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, RecordFileError> {
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RecordFileError {
     let path = path.to_owned();
-    move |source| RecordFileError::Io { path, action, source }
+    move |cause| RecordFileError::Io { path, action, cause }
 }
 
 /// A file that is new is in its folder for good only once the folder is synced.
@@ -140,7 +140,7 @@ fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
             tracing::warn!("{}: its file system has no locks; let one coordinator collect at a time", path.display());
             Ok(())
         }
-        Err(TryLockError::Error(source)) => Err(failed(path, "lock it")(source)),
+        Err(TryLockError::Error(cause)) => Err(failed(path, "lock it")(cause)),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     Alpha, Certification, Class, InvalidValue, Outcome, Probability, Radius, Record, SampleIndex, Sigma, VariantName,
 };
+use crate::terminal::visible;
 
 /// A record as it stands in the file. Certified and abstained samples carry the certificate, failed ones `error`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,11 +124,12 @@ impl TryFrom<RecordLine> for Record {
     }
 }
 
-/// The record as one line of JSON, without the line feed.
+/// The record as one line of JSON, without the line feed. Errors and names of others are in it, so what would steer a
+/// terminal is written as `\uXXXX`.
 #[must_use]
 pub fn to_line(record: &Record) -> String {
     // Plain fields and finite numbers always serialise.
-    serde_json::to_string(&RecordLine::from(record)).unwrap_or_default()
+    visible(&serde_json::to_string(&RecordLine::from(record)).unwrap_or_default())
 }
 
 /// Reads one line.

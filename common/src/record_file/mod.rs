@@ -19,14 +19,14 @@ pub use line::{RecordLine, from_line, to_line};
 #[derive(Debug, thiserror::Error)]
 pub enum RecordFileError {
     /// It cannot be read or written.
-    #[error("{path}: cannot {action}: {source}", path = .path.display())]
+    #[error("{path}: cannot {action}: {cause}", path = .path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What was tried.
         action: &'static str,
         /// Why it failed.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another program has it open for writing.
     #[error("{path}: another ddrs-coordinator is collecting into this file", path = .path.display())]

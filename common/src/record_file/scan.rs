@@ -38,10 +38,10 @@ pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordF
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let length = lines.read_until(b'\n', &mut bytes).map_err(|source| RecordFileError::Io {
+        let length = lines.read_until(b'\n', &mut bytes).map_err(|cause| RecordFileError::Io {
             path: path.to_owned(),
             action: "read",
-            source,
+            cause,
         })?;
         if length == 0 {
             break;

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use super::SpecError;
-use super::raw::RawSweep;
 
 /// Parsed TOML, with the name of its file.
 pub(super) struct Document<'t> {
@@ -37,10 +36,9 @@ impl<'t> Document<'t> {
     }
 
     /// Reads keys and types.
-    pub(super) fn read(&self) -> Result<RawSweep, SpecError> {
-        self.tables()?;
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
         let root = Spanned::new(0..self.text.len(), self.root.clone());
-        RawSweep::deserialize(Deserializer::from(root)).map_err(|error| self.type_error(&error))
+        T::deserialize(Deserializer::from(root)).map_err(|error| self.type_error(&error))
     }
 
     /// An error about `key`, a full dotted one. Where it is missing, the line is that of the table it is missing from.
@@ -59,16 +57,19 @@ impl<'t> Document<'t> {
         SpecError { file: self.file.clone(), line, key: key.to_owned(), message: message.into() }
     }
 
-    /// Refuses arrays where tables belong: serde would take their elements for keys in order.
-    fn tables(&self) -> Result<(), SpecError> {
+    /// Refuses arrays where `tables` belong: serde would take their elements for keys in order.
+    pub(super) fn tables(&self, tables: &[&str]) -> Result<(), SpecError> {
         let is_table = |value: &Spanned<DeValue>| value.get_ref().is_table();
         for (key, value) in &self.root {
             let key = key.get_ref().as_ref();
             match key {
-                "dataset" | "smoothing" | "certify" | "queue" | "report" if !is_table(value) => {
+                key if tables.contains(&key) && !is_table(value) => {
                     return Err(self.error(key, format!("must be one table, [{key}]")));
                 }
-                "model" if !value.get_ref().as_array().is_some_and(|array| array.iter().all(is_table)) => {
+                "model"
+                    if !tables.contains(&"model")
+                        && !value.get_ref().as_array().is_some_and(|array| array.iter().all(is_table)) =>
+                {
                     return Err(self.error(key, "must be an array of tables, [[model]]"));
                 }
                 _ => {}

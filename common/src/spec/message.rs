@@ -10,8 +10,8 @@ use super::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 use crate::domain::SweepId;
 use crate::plan::{Plan, PlanError};
 
-/// The version of [`SweepMessage`].
-pub const PROTOCOL: u32 = 1;
+/// The version of [`SweepMessage`], and of the keys and scripts that a sweep lives in.
+pub const PROTOCOL: u32 = 2;
 
 /// A sweep with all that it takes to work on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub enum MessageError {
     SpecFile(String),
     /// No JSON, or fields missing.
     #[error("not a sweep message: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(String),
     /// Written by another version.
     #[error("the sweep speaks protocol {found}, this program {PROTOCOL}; use programs of one version")]
     Protocol {
@@ -105,11 +105,12 @@ impl SweepMessage {
     /// When it is another version's, incomplete, or its id does not recompute from its contents.
     pub fn from_json(text: &str) -> Result<Self, MessageError> {
         // Other versions may have other fields, so the version is read on its own.
-        let Version { protocol } = serde_json::from_str(text)?;
+        let json = |error: serde_json::Error| MessageError::Json(error.to_string());
+        let Version { protocol } = serde_json::from_str(text).map_err(json)?;
         if protocol != PROTOCOL {
             return Err(MessageError::Protocol { found: protocol });
         }
-        let message: Self = serde_json::from_str(text)?;
+        let message: Self = serde_json::from_str(text).map_err(json)?;
         let digest = |text: &String| {
             digest_from_hex(text).ok_or_else(|| MessageError::Digest(format!("{text:?} is no SHA-256 digest")))
         };
@@ -191,14 +192,15 @@ mod tests {
 
     #[test]
     fn another_protocol_is_refused_by_its_number_alone() {
-        let found = SweepMessage::from_json(r#"{"protocol": 2, "unheard-of": []}"#).unwrap_err().to_string();
-        assert_eq!(found, "the sweep speaks protocol 2, this program 1; use programs of one version");
+        let found = SweepMessage::from_json(r#"{"protocol": 7, "unheard-of": []}"#).unwrap_err().to_string();
+        assert_eq!(found, format!("the sweep speaks protocol 7, this program {PROTOCOL}; use programs of one version"));
     }
 
     #[test]
     fn a_message_that_is_incomplete_is_refused() {
         assert!(SweepMessage::from_json("{").unwrap_err().to_string().starts_with("not a sweep message: "));
-        assert!(SweepMessage::from_json(r#"{"protocol": 1}"#).unwrap_err().to_string().contains("missing field `id`"));
+        let bare = format!("{{\"protocol\": {PROTOCOL}}}");
+        assert!(SweepMessage::from_json(&bare).unwrap_err().to_string().contains("missing field `id`"));
         assert!(refusal(|m| m.data_digest = "AB".repeat(32)).contains("is no SHA-256 digest"));
         assert_eq!(refusal(|m| m.model_digests.clear()), "not a sweep message: 1 models have 0 digests");
         assert_eq!(

@@ -9,6 +9,7 @@ mod document;
 mod message;
 mod raw;
 mod sweep;
+mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use message::{MessageError, PROTOCOL, SweepMessage};
@@ -16,8 +17,12 @@ pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
     ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
+pub use training::{Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma};
 
 use std::path::Path;
+
+/// The longest text that is read as a specification.
+const MAX_TEXT: usize = 1 << 20;
 
 /// What is wrong with a specification, and where: `sweep.toml:12: certify.alpha: must be ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,9 +47,25 @@ fn prefix(key: &str) -> String {
 /// # Errors
 /// The first thing that is wrong, with its line and key.
 pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
+    if text.len() > MAX_TEXT {
+        let message = format!("a specification has at most {MAX_TEXT} bytes, not {}", text.len());
+        return Err(SpecError { file: file.display().to_string(), line: 1, key: String::new(), message });
+    }
     let document = document::Document::parse(text, file)?;
+    document.tables(raw::TABLES)?;
     let raw = document.read()?;
     check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
+}
+
+/// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an error about `key`, a
+/// full dotted one, with its line.
+#[must_use]
+pub fn blame(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
+    let message = message.into();
+    match document::Document::parse(text, file) {
+        Ok(document) => document.error(key, message),
+        Err(error) => SpecError { key: key.to_owned(), message, ..error },
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ pub(super) use stopping::RawStopping;
 
 use serde::Deserialize;
 
+/// The keys that are tables.
+pub(super) const TABLES: &[&str] = &["dataset", "smoothing", "certify", "queue", "report"];
+
 /// A key that has no default. Its absence is found by [`super::check`], which knows the key's full name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]

@@ -4,7 +4,11 @@
 
 mod support;
 
+mod bad_machines;
+mod clocks;
 mod collecting;
+mod isolating;
+mod large;
 mod latency;
 mod model;
 mod outages;

@@ -49,6 +49,17 @@ async fn a_server_that_still_runs_is_used_and_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn a_server_is_found_where_one_runs_and_none_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(PrivateServer::find(&dir.path().join("nowhere")).unwrap().is_none());
+    let server = start(dir.path()).await;
+    let found = PrivateServer::find(dir.path()).unwrap().unwrap();
+    assert_eq!((found.url(), found.is_new()), (server.url(), false));
+    server.stop().await.unwrap();
+    assert!(PrivateServer::find(dir.path()).unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_stale_socket_fools_nobody() {
     let dir = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(dir.path().join("redis.sock")).unwrap());

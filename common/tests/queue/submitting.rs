@@ -36,6 +36,32 @@ async fn a_sweep_is_created_once_and_found_after_that() {
 }
 
 #[tokio::test]
+async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(6).await;
+    let completed = claim(&queue).await;
+    record_all(&queue, &completed).await;
+    queue.complete(&completed.lease).await.unwrap();
+    let leased = claim(&queue).await;
+    let dead = claim(&queue).await;
+    queue.fail(&dead.lease, "broken").await.unwrap();
+    assert_eq!(queue.mend().await.unwrap(), 0);
+
+    // The first half of a claim: the job is off the list, and has a token, but no lease.
+    let mut raw = redis.raw().await;
+    let key = |name: &str| format!("ddrs:{{{}}}:{name}", queue.id());
+    let job: u32 = redis::cmd("LPOP").arg(key("pending")).query_async(&mut raw).await.unwrap();
+    let token = "0123456789abcdef";
+    redis::cmd("HSET").arg(key("tokens")).arg(token).arg(job).exec_async(&mut raw).await.unwrap();
+    let before = pending(&redis, &queue).await;
+    assert_eq!(queue.mend().await.unwrap(), 1);
+    assert_eq!(pending(&redis, &queue).await, [before, vec![job]].concat());
+    let tokens: Vec<String> = redis::cmd("HKEYS").arg(key("tokens")).query_async(&mut raw).await.unwrap();
+    assert_eq!(tokens, [leased.lease.token.to_string()], "a token without a lease is nobody's");
+    assert_eq!(queue.mend().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn two_submissions_at_once_add_nothing_twice() {
     let redis = Redis::start().await;
     // Of connections of their own, and of more jobs than one script plans.

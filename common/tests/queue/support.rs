@@ -69,6 +69,14 @@ pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
     }
 }
 
+/// Claims, and loses the worker: its lease is reaped.
+pub(crate) async fn claim_and_crash(redis: &Redis, queue: &SweepQueue) -> Claimed {
+    let claimed = claim(queue).await;
+    redis.let_lapse(&claimed, queue).await;
+    assert_eq!(queue.reap(10).await.unwrap(), 1);
+    claimed
+}
+
 /// Records every sample of a job that is not done.
 pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
     for place in (0..claimed.samples).filter(|place| !claimed.done.contains(place)) {

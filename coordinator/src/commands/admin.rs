@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
+use ddrs_common::queue::ServerSettings;
 
 use super::find;
 use crate::exit::Exit;
@@ -11,8 +12,8 @@ use ddrs_common::output::print;
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn retry(sweep: &SweepId, url: &str) -> Result<Exit> {
-    let (queue, _) = find(url, sweep).await?;
+pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
+    let (queue, _) = find(server, sweep).await?;
     print(&format!("{} dead jobs are back in the queue\n", queue.retry().await?))?;
     Ok(Exit::Complete)
 }
@@ -21,8 +22,8 @@ pub async fn retry(sweep: &SweepId, url: &str) -> Result<Exit> {
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn cancel(sweep: &SweepId, url: &str) -> Result<Exit> {
-    let (queue, _) = find(url, sweep).await?;
+pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
+    let (queue, _) = find(server, sweep).await?;
     queue.cancel().await?;
     print(&format!("sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"))?;
     Ok(Exit::Complete)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
+use ddrs_common::queue::ServerSettings;
 use tokio::time::sleep;
 
 use super::find;
@@ -22,8 +23,8 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the sweep is unknown, the folder holds another sweep, or Redis or the file system fails.
-pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Result<Exit> {
-    let (queue, message) = find(url, sweep).await?;
+pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerSettings) -> Result<Exit> {
+    let (queue, message) = find(server, sweep).await?;
     let (checked, plan) = (message.sweep()?, message.plan()?);
     let dir = RunDir::new(out);
     dir.claim(&message)?;
@@ -31,10 +32,14 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, url: &str) -> Re
     collector.begin(&queue).await?;
     let mut progress = Progress::new(plan.slots(), collector.tally());
     let ended = loop {
-        collector.collect(&queue).await?;
+        if follow {
+            collector.collect_if_room(&queue).await?;
+        } else {
+            collector.collect(&queue).await?;
+        }
         progress.show(collector.tally());
         let state = queue.progress().await?;
-        let ended = state.ended();
+        let ended = collector.is_over(&queue, &state).await?;
         if ended || !follow {
             break ended;
         }

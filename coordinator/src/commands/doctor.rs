@@ -1,9 +1,10 @@
 //! `doctor`: checks what a run needs, and says what to change. Every check is made, whatever the others say.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use ddrs_common::queue::{PrivateServer, QueueClient, ServerInfo};
+use ddrs_common::queue::{PrivateServer, QueueClient, QueueError, ServerInfo, ServerSettings};
 use serde_json::json;
 
 use crate::cli::OutputFormat;
@@ -12,6 +13,9 @@ use crate::prepare::prepare;
 use crate::report::plain;
 use crate::run::worker_program;
 use ddrs_common::output::{print, print_json};
+
+/// Seconds between two clocks that need no mention.
+const CLOCK_TOLERANCE: f64 = 5.0;
 
 /// What a check came to.
 struct Finding {
@@ -39,9 +43,9 @@ impl Finding {
 ///
 /// # Errors
 /// [`BadInput`] when a check found something that will not work.
-pub async fn doctor(spec: Option<&Path>, redis: Option<&str>, format: OutputFormat) -> Result<Exit> {
+pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format: OutputFormat) -> Result<Exit> {
     let mut findings = match redis {
-        Some(url) => server(url).await,
+        Some(settings) => server(settings).await,
         None => private_server().await,
     };
     findings.push(worker());
@@ -54,14 +58,45 @@ pub async fn doctor(spec: Option<&Path>, redis: Option<&str>, format: OutputForm
     if bad > 0 { Err(BadInput::new(format!("{bad} checks failed")).into()) } else { Ok(Exit::Complete) }
 }
 
-async fn server(url: &str) -> Vec<Finding> {
-    let client = match QueueClient::reach(url).await {
+async fn server(settings: &ServerSettings) -> Vec<Finding> {
+    let bad = |error: QueueError| vec![Finding::new("redis", Verdict::Bad, error.to_string())];
+    let client = match QueueClient::reach(settings).await {
         Ok(client) => client,
-        Err(error) => return vec![Finding::new("redis", Verdict::Bad, error.to_string())],
+        Err(error) => return bad(error),
     };
-    match client.server_info().await {
-        Ok(info) => judge(client.server(), &info),
-        Err(error) => vec![Finding::new("redis", Verdict::Bad, error.to_string())],
+    let mut findings = match client.servers().await {
+        Ok(servers) => servers.iter().flat_map(|(address, info)| judge(address, info)).collect(),
+        Err(error) => bad(error),
+    };
+    findings.push(permissions(&client).await);
+    findings.push(clock(&client).await);
+    findings
+}
+
+/// Whether this user may do all that a queue needs: a small sweep of no consequence is submitted, worked on and deleted.
+async fn permissions(client: &QueueClient) -> Finding {
+    match client.rehearse().await {
+        Ok(()) => Finding::new("permissions", Verdict::Good, "a sweep can be submitted, worked on and deleted"),
+        Err(error) => {
+            let advice = "the access list that comes with ddrs, deploy/redis/users.acl, allows what is needed";
+            Finding::new("permissions", Verdict::Bad, format!("{error}; {advice}"))
+        }
+    }
+}
+
+/// Leases go by the server's clock alone; it is only what `status` and `why` show that would be off.
+async fn clock(client: &QueueClient) -> Finding {
+    let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |past| past.as_secs_f64());
+    match client.time().await {
+        Err(error) => Finding::new("clock", Verdict::Bad, error.to_string()),
+        Ok(there) if (there - here).abs() < CLOCK_TOLERANCE => {
+            Finding::new("clock", Verdict::Good, "agrees with this machine's")
+        }
+        Ok(there) => {
+            let apart = there - here;
+            let text = format!("{apart:+.0} s from this machine's; leases are safe, times shown are off: check NTP");
+            Finding::new("clock", Verdict::Warning, text)
+        }
     }
 }
 
@@ -69,7 +104,11 @@ async fn server(url: &str) -> Vec<Finding> {
 fn judge(address: &str, info: &ServerInfo) -> Vec<Finding> {
     let kind = if info.valkey { "valkey" } else { "redis" };
     let suitable = match info.check() {
-        Ok(()) => Finding::new("redis", Verdict::Good, format!("{kind} {} at {address}", info.version)),
+        Ok(()) => Finding::new(
+            "redis",
+            Verdict::Good,
+            format!("{kind} {}{} at {address}", info.version, if info.cluster { ", of a cluster," } else { "" }),
+        ),
         Err(reason) => Finding::new("redis", Verdict::Bad, format!("{address}: {reason}")),
     };
     let persistence = match (info.aof_enabled, info.appendfsync.as_deref()) {
@@ -114,7 +153,7 @@ async fn private_server() -> Vec<Finding> {
 }
 
 async fn server_of(private: &PrivateServer) -> Vec<Finding> {
-    server(&private.url()).await
+    server(&ServerSettings { url: private.url(), ..ServerSettings::default() }).await
 }
 
 fn worker() -> Finding {

@@ -10,14 +10,14 @@ pub mod why;
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{QueueClient, SweepQueue};
+use ddrs_common::queue::{QueueClient, ServerSettings, SweepQueue};
 use ddrs_common::spec::SweepMessage;
 
 use crate::exit::{BadInput, BlameInput};
 
 /// A sweep that is in Redis: its queue and what was submitted.
-pub(crate) async fn find(url: &str, id: &SweepId) -> Result<(SweepQueue, SweepMessage)> {
-    let client = QueueClient::connect(url).await?;
+pub(crate) async fn find(server: &ServerSettings, id: &SweepId) -> Result<(SweepQueue, SweepMessage)> {
+    let client = QueueClient::connect(server).await?;
     let queue = client.sweep(id);
     let Some(text) = queue.spec().await? else {
         return Err(BadInput::new(format!("redis has no sweep {id}; `status` lists those it has")).into());

@@ -31,14 +31,14 @@ pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Resul
 /// The radii of the first run folder among the sources; for logs alone, 0 to 1.5 by 0.25 as specifications default to.
 fn common_radii(sources: &[PathBuf]) -> Result<Radii> {
     if let Some(run) = sources.iter().find(|source| source.is_dir()) {
-        return tables::radii(&RunDir::new(run).manifest()?.sweep.sweep()?);
+        return tables::radii(&RunDir::new(run).manifest().blame_input()?.sweep.sweep().blame_input()?);
     }
     "0:1.5:0.25".parse().context("the default radii")
 }
 
 fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<Row>> {
     if source.is_dir() {
-        return Ok(tables::Samples::read(&RunDir::new(source))?.table(radii)?.rows);
+        return Ok(tables::Samples::read(&RunDir::new(source)).blame_input()?.table(radii)?.rows);
     }
     let lines = log_file::read(source).blame_input()?;
     let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{DeadJob, Progress, QueueClient, SweepState, WorkerSeen};
+use ddrs_common::queue::{DeadJob, Progress, QueueClient, ServerSettings, SweepState, WorkerSeen};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::find;
 use crate::cli::OutputFormat;
+use crate::dead::Names;
 use crate::exit::Exit;
 use crate::progress::{duration_text, rate_text};
 use crate::report::plain;
@@ -20,21 +21,28 @@ use ddrs_common::output::{print, print_json};
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// A worker without a job asks for one several times a second: one that is silent for so long does not.
+const GONE: Duration = Duration::from_secs(30);
 
 /// Shows one sweep, or all.
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: OutputFormat) -> Result<Exit> {
+pub async fn status(
+    sweep: Option<SweepId>,
+    watch: bool,
+    server: &ServerSettings,
+    format: OutputFormat,
+) -> Result<Exit> {
     let mut pace = Pace::default();
     loop {
         let ids = match &sweep {
             Some(id) => vec![id.clone()],
-            None => QueueClient::connect(url).await?.sweeps().await?,
+            None => QueueClient::connect(server).await?.sweeps().await?,
         };
         let mut states = Vec::new();
         for id in &ids {
-            let (queue, message) = match find(url, id).await {
+            let (queue, message) = match find(server, id).await {
                 Ok(found) => found,
                 // One sweep of another version must not hide the others.
                 Err(error) if sweep.is_none() => {
@@ -43,9 +51,18 @@ pub async fn status(sweep: Option<SweepId>, watch: bool, url: &str, format: Outp
                 }
                 Err(error) => return Err(error),
             };
+            let (sweep, plan) = (message.sweep()?, message.plan()?);
             let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
             let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
-            states.push(State { id: id.clone(), name: message.sweep()?.name, progress, workers, dead, rate });
+            states.push(State {
+                id: id.clone(),
+                names: Names::of(&sweep, &plan),
+                name: sweep.name,
+                progress,
+                workers,
+                dead,
+                rate,
+            });
         }
         match (format, &sweep) {
             (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
@@ -83,6 +100,7 @@ struct State {
     progress: Progress,
     workers: Vec<WorkerSeen>,
     dead: Vec<DeadJob>,
+    names: Names,
     rate: Option<f64>,
 }
 
@@ -103,7 +121,9 @@ impl State {
 
     fn left(&self) -> Option<Duration> {
         let rate = self.rate.filter(|&rate| rate > 0.0)?;
-        Some(Duration::from_secs_f64((self.progress.slots - self.progress.done) as f64 / rate))
+        let left = self.progress.slots.saturating_sub(self.progress.done);
+        // None for longer than any clock runs.
+        Duration::try_from_secs_f64(left as f64 / rate).ok()
     }
 
     fn text(&self) -> String {
@@ -122,8 +142,15 @@ impl State {
         if p.crashes + p.errors > 0 {
             let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
         }
+        if p.refused > 0 {
+            let _ = writeln!(text, "  refused  {} requests of workers whose lease was over", p.refused);
+        }
         for worker in &self.workers {
-            let job = worker.job.map_or_else(|| "idle".to_owned(), |job| format!("job {job}"));
+            let job = match worker.job {
+                Some(job) => format!("job {job}"),
+                None if worker.silent < GONE => "idle".to_owned(),
+                None => "gone, or at another sweep".to_owned(),
+            };
             let _ = writeln!(
                 text,
                 "  worker   {} ({job}, heard of {} ago)",
@@ -137,7 +164,7 @@ impl State {
                 "  dead     job {}: {} samples missing: {}",
                 dead.job,
                 dead.missing,
-                plain(&dead.reason)
+                plain(&self.names.reason(dead))
             );
         }
         text
@@ -149,14 +176,14 @@ impl State {
             json!({"name": worker.name, "silent_seconds": worker.silent.as_secs_f64(), "job": worker.job.map(|job| job.0)})
         });
         let dead = self.dead.iter().map(|dead| {
-            json!({"job": dead.job.0, "reason": dead.reason, "crashes": dead.crashes, "errors": dead.errors,
+            json!({"job": dead.job.0, "reason": self.names.reason(dead), "killers": self.names.killers(dead), "crashes": dead.crashes, "errors": dead.errors,
                    "worker": dead.worker, "missing": dead.missing})
         });
         json!({
             "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
             "samples": p.slots, "done": p.done, "failed": p.failed, "uncollected": p.uncollected,
             "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "completed": p.completed, "dead": p.dead,
-            "crashes": p.crashes, "errors": p.errors,
+            "crashes": p.crashes, "errors": p.errors, "refused": p.refused,
             "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),
             "workers": workers.collect::<Vec<_>>(), "dead_jobs": dead.collect::<Vec<_>>(),
         })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use ddrs_common::queue::{QueueClient, Submission, Submitted, SweepQueue};
+use ddrs_common::queue::{QueueClient, ServerSettings, Submission, Submitted, SweepQueue};
 use tracing::info;
 
 use crate::exit::Exit;
@@ -14,9 +14,9 @@ use ddrs_common::output::print;
 ///
 /// # Errors
 /// When the specification or anything it names cannot be used, or Redis fails.
-pub async fn submit(path: &Path, url: &str) -> Result<Exit> {
+pub async fn submit(path: &Path, server: &ServerSettings) -> Result<Exit> {
     let prepared = prepare(path)?;
-    let queue = QueueClient::connect(url).await?.sweep(&prepared.message.id);
+    let queue = QueueClient::connect(server).await?.sweep(&prepared.message.id);
     enqueue(&queue, &prepared).await?;
     print(&format!("{}\n", prepared.message.id))?;
     Ok(Exit::Complete)

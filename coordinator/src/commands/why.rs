@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ddrs_common::domain::{Record, SampleIndex, SweepId};
-use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, Timestamp};
+use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, ServerSettings, Timestamp};
 use ddrs_common::record_file::{self, to_line};
 use serde_json::{Value, json};
 
 use super::find;
 use crate::cli::OutputFormat;
-use crate::exit::{BadInput, Exit};
+use crate::dead::Names;
+use crate::exit::{BadInput, BlameInput, Exit};
 use crate::progress::duration_text;
 use crate::report::plain;
 use crate::run_dir::{RunDir, now};
@@ -34,8 +35,8 @@ pub struct Question {
 ///
 /// # Errors
 /// When the sweep has no such sample, or Redis fails.
-pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result<Exit> {
-    let (queue, message) = find(url, &question.sweep).await?;
+pub async fn why(question: &Question, server: &ServerSettings, format: OutputFormat) -> Result<Exit> {
+    let (queue, message) = find(server, &question.sweep).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
     let names: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
     let Some(variant) = names.iter().position(|name| *name == question.variant) else {
@@ -51,6 +52,8 @@ pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result
     let job = plan.job_of(slot);
     let told = Told {
         done: queue.done_bits().await?.contains(slot),
+        slot,
+        names: Names::of(&sweep, &plan),
         job: job.0,
         status: queue.job_status(job).await?,
         trail: queue.trail(job).await?,
@@ -66,7 +69,7 @@ pub async fn why(question: &Question, url: &str, format: OutputFormat) -> Result
 fn record(question: &Question) -> Result<Option<Record>> {
     let Some(out) = &question.out else { return Ok(None) };
     let dir = RunDir::new(out);
-    let held = dir.manifest()?.sweep.id;
+    let held = dir.manifest().blame_input()?.sweep.id;
     if held != question.sweep {
         return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
     }
@@ -76,6 +79,8 @@ fn record(question: &Question) -> Result<Option<Record>> {
 
 struct Told {
     done: bool,
+    slot: u64,
+    names: Names,
     job: u32,
     status: JobStatus,
     trail: Vec<Event>,
@@ -93,15 +98,20 @@ impl Told {
         }
     }
 
+    /// How many workers were lost while they were at this sample alone, if any.
+    fn workers_lost(&self) -> Option<u32> {
+        self.status.killers.iter().find(|killer| killer.slot == self.slot).map(|killer| killer.times)
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}: job {}", self.state(), self.job);
         match &self.status.state {
-            JobState::Leased { worker, since, left } => {
+            JobState::Leased { worker, since, left, .. } => {
                 let _ =
                     write!(text, ", at {} since {}, lease for {}", plain(worker), ago(*since), duration_text(*left));
             }
             JobState::Dead(dead) => {
-                let _ = write!(text, ", given up {}: {}", ago(dead.at), plain(&dead.reason));
+                let _ = write!(text, ", given up {}: {}", ago(dead.at), plain(&self.names.reason(dead)));
             }
             JobState::Pending | JobState::Completed => {}
         }
@@ -112,6 +122,9 @@ impl Told {
             "; {missing} of its {} samples are missing, {} lost leases, {} errors",
             status.samples, status.crashes, status.errors
         );
+        if let Some(times) = self.workers_lost() {
+            let _ = writeln!(text, "  workers lost while they were at this sample alone: {times}");
+        }
         for event in &self.trail {
             let _ = writeln!(
                 text,
@@ -134,12 +147,12 @@ impl Told {
         );
         let (worker, reason) = match &self.status.state {
             JobState::Leased { worker, .. } => (Some(worker), None),
-            JobState::Dead(dead) => (Some(&dead.worker), Some(&dead.reason)),
+            JobState::Dead(dead) => (Some(&dead.worker), Some(self.names.reason(dead))),
             JobState::Pending | JobState::Completed => (None, None),
         };
         json!({
             "state": self.state(), "job": self.job, "worker": worker, "reason": reason,
-            "crashes": self.status.crashes, "errors": self.status.errors, "missing": self.status.missing.len(),
+            "workers_lost": self.workers_lost(), "crashes": self.status.crashes, "errors": self.status.errors, "missing": self.status.missing.len(),
             "trail": trail.collect::<Vec<_>>(),
             "record": self.record.as_ref().and_then(|record| serde_json::from_str::<Value>(&to_line(record)).ok()),
         })
@@ -154,6 +167,7 @@ fn word(kind: EventKind) -> &'static str {
         EventKind::Dead => "given up after",
         EventKind::Retried => "put back into the queue",
         EventKind::Reopened => "opened again, its record was lost",
+        EventKind::Refused => "too late, refused:",
     }
 }
 

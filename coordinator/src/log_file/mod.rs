@@ -39,12 +39,12 @@ pub struct Line {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The file cannot be read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {cause}")]
     Io {
         /// The file.
         file: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A line is not what it should be.
     #[error("{file}, line {line}: {reason}")]
@@ -64,7 +64,7 @@ pub enum LogError {
 /// When the file cannot be read as text, or [`parse`] refuses it.
 pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
     let text =
-        std::fs::read_to_string(path).map_err(|source| LogError::Io { file: path.display().to_string(), source })?;
+        std::fs::read_to_string(path).map_err(|cause| LogError::Io { file: path.display().to_string(), cause })?;
     parse(&text, path)
 }
 

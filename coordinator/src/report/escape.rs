@@ -1,20 +1,9 @@
 //! Text of others in the formats of reports: what would be markup or a control sequence becomes harmless.
 
-/// Text for a terminal: control characters, those that turn or hide text, and line breaks become U+FFFD.
-///
-/// The other formats start from this too.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character does something other than being seen.
-pub(super) fn steers(c: char) -> bool {
-    let hidden = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}');
-    c.is_control() || hidden
-}
+pub use ddrs_common::terminal::plain;
+#[cfg(test)]
+pub(super) use ddrs_common::terminal::steers;
+pub(super) use ddrs_common::terminal::visible;
 
 /// Text between tags or in a quoted attribute of HTML or SVG.
 pub(super) fn markup(text: &str) -> String {
@@ -62,6 +51,8 @@ pub(super) fn latex(text: &str) -> String {
             '"' => out.push_str("\\symbol{34}"),
             '≥' => out.push_str("$\\geq$"),
             '\u{fffd}' => out.push('?'),
+            // After a line break these would begin its argument, or be its star.
+            '[' | ']' | '*' => out.extend(['{', c, '}']),
             c => out.push(c),
         }
     }
@@ -71,7 +62,8 @@ pub(super) fn latex(text: &str) -> String {
 /// A field of CSV: quoted where it must be, and never a formula when a spreadsheet opens it.
 pub(super) fn csv(text: &str) -> String {
     let text = plain(text);
-    let formula = text.trim_start().starts_with(['=', '+', '-', '@']);
+    // Some spreadsheets take the wide forms, too.
+    let formula = text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     let text = if formula { format!("'{text}") } else { text };
     if text.contains(['"', ',', '\'', ' ']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
@@ -79,15 +71,6 @@ pub(super) fn csv(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_steers_a_terminal() {
-        assert_eq!(
-            plain("a\u{1b}[2Jb\u{9b}c\r\nd\u{202e}e\tf"),
-            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}d\u{fffd}e\u{fffd}f"
-        );
-        assert_eq!(plain("r20/fixed/0.25 é 模型"), "r20/fixed/0.25 é 模型");
-    }
 
     #[test]
     fn nothing_is_markup() {
@@ -98,13 +81,14 @@ mod tests {
             "\\textbackslash{}input\\{/etc/passwd\\}\\%\\$x\\_1\\textasciicircum{}2\\textasciitilde{}"
         );
         assert_eq!(latex("\u{1b}"), "?");
+        assert_eq!(latex("[1cm]*"), "{[}1cm{]}{*}");
     }
 
     #[test]
     fn a_field_of_csv_is_one_field_and_no_formula() {
         assert_eq!(csv("r20/fixed/0.25"), "r20/fixed/0.25");
         assert_eq!(csv("a,\"b\"\nc"), "\"a,\"\"b\"\"\u{fffd}c\"");
-        for formula in ["=1+1", "+1", "-1", "@x", " =1"] {
+        for formula in ["=1+1", "+1", "-1", "@x", " =1", "＝1"] {
             assert!(csv(formula).starts_with("\"'"), "{formula}");
         }
     }

@@ -1,12 +1,12 @@
 //! The folder `report/`: every file appears whole or stays as it was.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use ddrs_common::domain::VariantName;
+use ddrs_common::replace;
 
 use super::{Format, html, render, svg};
 use crate::aggregate::Table;
@@ -32,7 +32,7 @@ pub fn write_all(folder: &Path, table: &Table, facts: &[(String, String)], logs:
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", folder.display()))?;
     let names = file_names(logs);
     for (name, log) in names.iter().zip(logs) {
-        replace(folder, name, &log_file::write(&log.lines))?;
+        place(folder, name, &log_file::write(&log.lines))?;
     }
     for (name, format) in [
         ("table.txt", Format::Text),
@@ -41,11 +41,11 @@ pub fn write_all(folder: &Path, table: &Table, facts: &[(String, String)], logs:
         ("table.md", Format::Markdown),
         ("table.tex", Format::Latex),
     ] {
-        replace(folder, name, &render(table, format))?;
+        place(folder, name, &render(table, format))?;
     }
-    replace(folder, "curve.svg", &svg(table))?;
+    place(folder, "curve.svg", &svg(table))?;
     // Last, for it links to the others.
-    replace(folder, "index.html", &html(table, facts, &names))
+    place(folder, "index.html", &html(table, facts, &names))
 }
 
 /// A name for each log. Variants that differ only in characters that no file name has are told apart by a number.
@@ -62,17 +62,8 @@ fn file_names(logs: &[VariantLog]) -> Vec<String> {
     logs.iter().map(name).collect()
 }
 
-/// Puts a file in place in one step: written and synced under another name, then renamed.
-fn replace(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    // Two programs may write the same report at once.
-    let temporary = folder.join(format!(".{name}.{}.part", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, folder.join(name))
-    };
-    write()
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .with_context(|| format!("{}: cannot write it", folder.join(name).display()))
+/// Puts a file in place in one step.
+fn place(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    replace(&path, text.as_bytes()).with_context(|| format!("{}: cannot write it", path.display()))
 }

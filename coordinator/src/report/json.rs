@@ -3,7 +3,7 @@
 use ddrs_common::domain::{Alpha, Sigma};
 use serde::Serialize;
 
-use super::escape::steers;
+use super::escape::visible;
 use crate::aggregate::{IndexSet, Row, Table};
 
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ pub(super) fn json(table: &Table) -> String {
     let report = Report { title: &table.title, rows };
     // Plain fields and finite numbers always serialise.
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    visible(&text)
+    visible(&text) + "\n"
 }
 
 fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
@@ -87,20 +87,4 @@ fn indices(set: IndexSet) -> Indices {
         IndexSet::Irregular { first, last, .. } => (Some(first), Some(last), None),
     };
     Indices { first, last, step, description: set.to_string() }
-}
-
-/// Writes as `\uXXXX` what would steer a terminal and JSON leaves as it is. Such characters stand in strings only,
-/// so the document's meaning stays the same.
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        if c != '\n' && steers(c) {
-            let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            out.push(c);
-        }
-    }
-    out.push('\n');
-    out
 }

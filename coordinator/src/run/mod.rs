@@ -7,19 +7,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, SweepQueue, SweepState};
+use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, ServerSettings, SweepQueue, SweepState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::cli::RunArgs;
 use crate::collect::Collector;
 use crate::commands;
+use crate::dead::Names;
 use crate::exit::{BadInput, Exit};
 use crate::prepare::{Prepared, prepare};
 use crate::progress::Progress;
 use crate::report::plain;
 use crate::run_dir::RunDir;
 use crate::tables;
+use ddrs_common::log;
 use ddrs_common::output::print;
 pub use workers::program as worker_program;
 use workers::{WorkerSettings, Workers, default_count};
@@ -41,6 +43,10 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
     if collector.tally().records == prepared.plan.slots() {
         info!("all {} records are there already", prepared.plan.slots());
+        // A coordinator that was killed between its last record and its end has left it running.
+        if let Some(server) = PrivateServer::find(&dir.redis())? {
+            server.stop().await?;
+        }
         return conclude(&dir, &collector, prepared.plan.slots());
     }
 
@@ -52,8 +58,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         Some(_) => None,
         None => Some(PrivateServer::start(&dir.redis()).await?),
     };
-    let url = private.as_ref().map_or_else(|| args.redis.clone().unwrap_or_default(), PrivateServer::url);
-    let queue = QueueClient::connect(&url).await?.sweep(&prepared.message.id);
+    let server = match &private {
+        Some(private) => ServerSettings { url: private.url(), ..ServerSettings::default() },
+        None => args.login.settings(args.redis.as_deref().unwrap_or_default()),
+    };
+    let queue = QueueClient::connect(&server).await?.sweep(&prepared.message.id);
     commands::submit::enqueue(&queue, &prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
         // Whoever held a lease in its file died with it.
@@ -65,7 +74,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         queue.retry().await?;
     }
     let settings = WorkerSettings {
-        redis: url,
+        redis: server,
         sweep: prepared.message.id.to_string(),
         device: args.device.clone(),
         roots: roots(&prepared),
@@ -79,11 +88,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     match ended? {
         Ended::Finished => conclude(&dir, &collector, prepared.plan.slots()),
         Ended::Interrupted => {
-            eprintln!(
+            log::say(&format!(
                 "interrupted with {} of {} samples done; the same command goes on from there",
                 collector.tally().records,
                 prepared.plan.slots()
-            );
+            ));
             Ok(Exit::Interrupted)
         }
     }
@@ -127,7 +136,9 @@ async fn watch(
             () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
             _ = ticks.tick() => {}
         }
-        collector.collect(queue).await?;
+        if collector.collect_if_room(queue).await? > 0 {
+            workers.succeeded();
+        }
         progress.show(collector.tally());
         for death in workers.tend().inspect_err(|_| progress.end())? {
             let held = queue.lapse(Some(&death.worker)).await?;
@@ -139,7 +150,7 @@ async fn watch(
             reaped = Instant::now();
         }
         let state = queue.progress().await?;
-        if state.ended() {
+        if collector.is_over(queue, &state).await? {
             progress.end();
             return finished(prepared, collector, queue, &state).await.map(|()| Ended::Finished);
         }
@@ -152,8 +163,14 @@ async fn watch(
 /// Nothing will happen any more: every sample has a record, its job is dead, or the sweep was cancelled.
 async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue, state: &State) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
+    let names = Names::of(&prepared.sweep, &prepared.plan);
     for dead in queue.dead().await? {
-        warn!("job {} is dead, {} of its samples have no record: {}", dead.job, dead.missing, plain(&dead.reason));
+        warn!(
+            "job {} is dead, {} of its samples have no record: {}",
+            dead.job,
+            dead.missing,
+            plain(&names.reason(&dead))
+        );
     }
     match state.state {
         _ if missing == 0 => {}
@@ -180,11 +197,12 @@ fn conclude(dir: &RunDir, collector: &Collector, slots: u64) -> Result<Exit> {
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-/// What local workers must open: the data, its class list and the models.
+/// What local workers must open: the data, what links in it lead to, its class list and the models.
 fn roots(prepared: &Prepared) -> Vec<PathBuf> {
     let dataset = &prepared.sweep.dataset;
     let models = prepared.sweep.models.iter().map(|model| model.path.clone());
-    std::iter::once(dataset.path.clone()).chain(dataset.classes.clone()).chain(models).collect()
+    let data = std::iter::once(dataset.path.clone()).chain(prepared.linked.clone());
+    data.chain(dataset.classes.clone()).chain(models).collect()
 }
 
 /// Ends when this process is asked to: Ctrl-C, SIGTERM, or SIGUSR1 as batch schedulers send it before the time limit.

@@ -10,6 +10,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ddrs_common::host;
+use ddrs_common::queue::ServerSettings;
 use tokio::process::{Child, Command};
 use tracing::warn;
 
@@ -22,7 +24,7 @@ const DEATHS_IN_VAIN: u32 = 5;
 #[derive(Debug, Clone)]
 pub(super) struct WorkerSettings {
     /// Where Redis is.
-    pub(super) redis: String,
+    pub(super) redis: ServerSettings,
     /// The sweep to work on.
     pub(super) sweep: String,
     /// `auto`, `cpu` or `cuda:N`.
@@ -105,6 +107,11 @@ impl Workers {
         Ok(())
     }
 
+    /// Records came: whatever workers died of before, some can work.
+    pub(super) fn succeeded(&mut self) {
+        self.deaths_in_vain = 0;
+    }
+
     /// Whether any worker still runs.
     #[must_use]
     pub(super) fn running(&self) -> bool {
@@ -149,8 +156,12 @@ impl Workers {
         let settings = &self.settings;
         let mut command = Command::new(&self.program);
         command.args(["--log-format", settings.log_format, "run", "--exit-when-idle", "--stop-with-stdin"]);
-        // Not in the arguments, which every user of the machine can read: an address may hold a password.
-        command.env("DDRS_REDIS", &settings.redis);
+        // Not in the arguments, which every user of the machine can read. What this process was told by its own
+        // environment of another Redis must not reach a worker either.
+        for name in ServerSettings::VARIABLES {
+            command.env_remove(name);
+        }
+        command.envs(settings.redis.environment());
         command.args(["--sweep", &settings.sweep, "--device", &settings.device]);
         if let Some(gpu) = self.gpu(number) {
             command.env("CUDA_VISIBLE_DEVICES", gpu);
@@ -190,8 +201,7 @@ impl Workers {
 
 /// What records call a local worker: its machine, its run and its number.
 fn name(number: u32) -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}-{number}", host.trim(), std::process::id())
+    format!("{}-{}-{number}", host::name(), std::process::id())
 }
 
 /// How many workers a run starts when it is not told: one a GPU, else one.

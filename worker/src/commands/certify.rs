@@ -21,11 +21,11 @@ use crate::exit::Refused;
 /// # Errors
 /// [`Refused`] when the specification, data or model does not fit.
 pub fn certify(args: &CertifyArgs) -> Result<()> {
-    let sweep = read(&args.spec).map_err(Refused)?;
+    let (sweep, text) = read(&args.spec).map_err(Refused)?;
     let variants = chosen(&sweep, args.variant.as_deref()).map_err(Refused)?;
     let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
     let index = SampleIndex(args.index);
-    let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
+    let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.in_file(&text, &args.spec).into()))?;
     let not_taken = || Refused(anyhow!("the sweep does not take index {index}; its first is {}", plan.index(0)));
     let position = plan.position(index).ok_or_else(not_taken)?;
     let label = dataset.label(index).map_err(|error| Refused(error.into()))?;
@@ -48,10 +48,11 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Sweep> {
+/// The specification, and its text for errors that name a line.
+fn read(path: &Path) -> Result<(Sweep, String)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
-    Ok(spec::parse(&text, path)?)
+    Ok((spec::parse(&text, path)?, text))
 }
 
 fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod certify;
+pub mod train;
 
 use std::path::Path;
 

@@ -47,7 +47,8 @@ impl Task<'_> {
             self.tensor(&noise, size * spec.draws as usize)
         };
         let scores = |batch: &Tensor| self.network.differentiable_scores(batch);
-        match ascend(&images, self.variant.sigma0.get(), spec, &scores, noise) {
+        let sigma0 = vec![self.variant.sigma0.get(); size];
+        match ascend(&images, &sigma0, spec, &scores, noise) {
             Ok(sigmas) => Ok(inputs.iter().map(|input| sigmas[place(input)]).collect()),
             Err(TchError::Torch(reason)) if reason == STOPPED => Err(Trouble::Stopped),
             Err(error) => Err(error.into()),

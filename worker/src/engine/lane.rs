@@ -185,7 +185,7 @@ impl<'b> Floor<'b> {
     fn finish(&self, launched: Launched) -> Result<(), Trouble> {
         let Launched { pass, scores, start, _busy } = launched;
         let times = &self.task.engine.times;
-        let answers = times.forward.time(|| self.task.read(&pass, &scores))?;
+        let answers = times.forward.time(|| self.task.read(&pass, self.rows, &scores))?;
         let each = self.share(start, pass.rows());
         times.count.time(|| {
             let (mut row, mut complete) = (0, Vec::new());

@@ -4,12 +4,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
+use ddrs_common::roots::Roots;
 use ddrs_common::spec::ModelSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::board::Packing;
 use super::{Engine, packing};
-use crate::model::{self, Classifier};
+use crate::model::{self, Classifier, ModelFile};
 
 /// A network and the shape of its images.
 pub struct Network {
@@ -24,13 +25,21 @@ pub struct Network {
 }
 
 impl Engine {
+    /// Reads a model file, wherever it lies, and loads it: see [`Self::load_file`].
+    ///
+    /// # Errors
+    /// As [`Self::load_file`], and when the file cannot be read.
+    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
+        self.load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, shape)
+    }
+
     /// Loads a model and sends an empty image of `shape` through it.
     ///
     /// # Errors
     /// When the file is not what the specification says, the device lacks the precision, or the scores are not as many
     /// finite numbers as there are classes.
-    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
-        let first = model::load(spec, self.device)?;
+    pub fn load_file(&self, spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> Result<Network> {
+        let first = model::load_file(spec, file, self.device)?;
         let first_kind = first.kind();
         let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
         let copies = std::iter::once(first).chain(others).map(Mutex::new).collect();

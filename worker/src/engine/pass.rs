@@ -13,12 +13,16 @@ const CPU_PIXELS: u64 = 50 * 32 * 32;
 /// The fewest images of a forward pass on the CPU: the weights of a layer are read once for all of them.
 const CPU_LEAST: u64 = 16;
 
+const NOT_FINITE: &str = "the model's scores are not all finite";
+
 /// Scores on their way back from the device.
 pub(super) enum Answers {
     /// (rows, classes) in single precision.
     Scores { values: Vec<f32>, classes: usize },
     /// The best class of each row, negative where a score is not finite.
     Classes(Vec<i64>),
+    /// The program makes something else of this batch than of the one it was tried with: why no row was scored.
+    Misshapen(String),
 }
 
 impl Task<'_> {
@@ -40,7 +44,12 @@ impl Task<'_> {
     }
 
     /// Waits for the scores of a pass and reads them. Where classes are all that is wanted, a GPU finds them itself.
-    pub(super) fn read(&self, pass: &Pass, scores: &Tensor) -> Result<Answers, TchError> {
+    pub(super) fn read(&self, pass: &Pass, rows: u64, scores: &Tensor) -> Result<Answers, TchError> {
+        let expected = [rows as i64, i64::from(self.network.classes())];
+        if scores.size() != expected {
+            let reason = format!("the model's scores have shape {:?}, expected {expected:?}", scores.size());
+            return Ok(Answers::Misshapen(reason));
+        }
         let counts = pass.pieces.iter().all(|piece| matches!(*piece.request, Request::Count { .. }));
         if self.engine.device.is_cuda() && counts {
             let finite = scores.f_isfinite()?.f_all_dim(1, false)?;
@@ -123,10 +132,15 @@ impl Answers {
     /// What a row was scored.
     pub(super) fn row(&self, row: usize) -> Scores<'_> {
         match self {
-            Self::Classes(classes) => u32::try_from(classes[row]).map_or(Scores::NotFinite, Scores::Class),
+            Self::Misshapen(reason) => Scores::Useless(reason),
+            Self::Classes(classes) => u32::try_from(classes[row]).map_or(Scores::Useless(NOT_FINITE), Scores::Class),
             Self::Scores { values, classes } => {
                 let scores = &values[row * classes..(row + 1) * classes];
-                if scores.iter().all(|score| score.is_finite()) { Scores::All(scores) } else { Scores::NotFinite }
+                if scores.iter().all(|score| score.is_finite()) {
+                    Scores::All(scores)
+                } else {
+                    Scores::Useless(NOT_FINITE)
+                }
             }
         }
     }
@@ -140,8 +154,8 @@ mod tests {
     fn scores_that_are_not_finite_decide_nothing() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let answers = Answers::Scores { values: vec![0.0, 1.0, bad, 0.0], classes: 2 };
-            assert_eq!((answers.row(0), answers.row(1)), (Scores::All(&[0.0, 1.0]), Scores::NotFinite));
+            assert_eq!((answers.row(0), answers.row(1)), (Scores::All(&[0.0, 1.0]), Scores::Useless(NOT_FINITE)));
         }
-        assert_eq!(Answers::Classes(vec![3, -1]).row(1), Scores::NotFinite);
+        assert_eq!(Answers::Classes(vec![3, -1]).row(1), Scores::Useless(NOT_FINITE));
     }
 }

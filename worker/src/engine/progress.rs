@@ -54,7 +54,7 @@ impl Task<'_> {
                 self.go_on(input, Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma), seconds)
             }
             None => {
-                let error = "choosing sigma came to a derivative that is not finite".to_owned();
+                let error = "choosing sigma came to scores or a derivative that is not finite".to_owned();
                 Ok(Next::Done(input.index, Err(error), seconds))
             }
         }
@@ -167,8 +167,9 @@ impl Progress {
                 let start = row as usize * scores.len();
                 softmax(scores, &mut rows[start..start + scores.len()]);
             }
-            (Scores::NotFinite, _) | (Scores::Class(_), Answer::Probabilities(_)) => {
-                self.trouble = Some("the model's scores are not all finite".to_owned());
+            (Scores::Useless(_) | Scores::Class(_), _) => {
+                let reason = if let Scores::Useless(reason) = scores { reason } else { "no scores" };
+                self.trouble = Some(reason.to_owned());
                 self.missing -= self.waiting();
                 self.taken = self.request.rows();
             }
@@ -183,8 +184,8 @@ pub(super) enum Scores<'a> {
     Class(u32),
     /// The score of every class, all finite.
     All(&'a [f32]),
-    /// Something that decides nothing.
-    NotFinite,
+    /// Nothing that decides anything, and why.
+    Useless(&'a str),
 }
 
 /// The class with the highest score, the first among equals.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod not_finite;
 mod packing;
 mod reproducible;
 mod statistics;

@@ -1,7 +1,5 @@
 //! The linear model whose smoothed radius is known: |w·x + b| / |w| for every sigma.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use tch::{Kind, TchError, Tensor};
 
@@ -15,15 +13,15 @@ pub struct HalfSpace {
 }
 
 impl HalfSpace {
-    /// Reads `weight` (d) and `bias` (1).
+    /// Reads `weight` (d) and `bias` (1) from a file's bytes.
     ///
     /// # Errors
     /// When the file has no such tensors, or the specification asks for what would change the model's radius or exact
     /// arithmetic: a normalisation, or a precision other than fp32.
-    pub fn load(path: &Path, arithmetic: Arithmetic, normalisation: &Normalisation) -> Result<Self> {
+    pub fn load(bytes: &[u8], arithmetic: Arithmetic, normalisation: &Normalisation) -> Result<Self> {
         ensure!(arithmetic.kind == Kind::Float && !arithmetic.tf32, "a half-space is computed in fp32 only");
         ensure!(normalisation.0.is_none(), "a half-space takes no mean and std: they would change its radius");
-        let weights = Weights::read(path)?;
+        let weights = Weights::read(bytes)?;
         let get = |name| -> Result<Tensor> { Ok(arithmetic.take(&weights.get(name)?)?) };
         Ok(Self { weight: get("weight").context("half-space")?, bias: get("bias").context("half-space")? })
     }

@@ -1,11 +1,14 @@
 //! Networks: what maps a batch of images to class scores.
 
+mod archive;
+mod file;
 mod half_space;
 mod random;
 mod resnet;
 mod script;
 mod weights;
 
+pub use file::ModelFile;
 pub use half_space::HalfSpace;
 pub use random::random_weights;
 pub use resnet::Resnet;
@@ -13,7 +16,8 @@ pub use script::Script;
 pub use weights::Weights;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::architecture::{Architecture, check_model};
+use ddrs_common::architecture::Architecture;
+use ddrs_common::roots::Roots;
 use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -38,29 +42,34 @@ pub trait Classifier: Send {
     fn share(&self) -> Box<dyn Classifier>;
 }
 
+/// Reads a model file, wherever it lies, and loads its network: see [`load_file`].
+///
+/// # Errors
+/// When the file cannot be read or is not what the specification says, or the device does not have the precision.
+pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
+    load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, device)
+}
+
 /// Loads the network of a model file, without a gradient on any weight.
 ///
 /// # Errors
-/// When the file is not what the specification says, or the device does not have the precision.
-pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
-    if let ModelSource::Safetensors(architecture) = spec.source {
-        check_model(&spec.path, architecture, spec.classes)?;
-    }
+/// When the file is not what the specification says, or the device does not have the precision; names the file.
+pub fn load_file(spec: &ModelSpec, file: &ModelFile, device: Device) -> Result<Box<dyn Classifier>> {
     let open = || -> Result<Box<dyn Classifier>> {
         let arithmetic = Arithmetic::new(spec.precision, device)?;
         let normalisation = Normalisation::new(spec, device);
         Ok(match spec.source {
-            ModelSource::TorchScript => Box::new(Script::load(&spec.path, arithmetic, normalisation)?),
+            ModelSource::TorchScript => Box::new(Script::load(file.bytes(), arithmetic, normalisation)?),
             ModelSource::Safetensors(Architecture::HalfSpace) => {
-                Box::new(HalfSpace::load(&spec.path, arithmetic, &normalisation)?)
+                Box::new(HalfSpace::load(file.bytes(), arithmetic, &normalisation)?)
             }
             ModelSource::Safetensors(architecture) => {
-                let weights = Weights::read(&spec.path)?;
+                let weights = Weights::read(file.bytes())?;
                 Box::new(Resnet::build(architecture, &weights, arithmetic, normalisation)?)
             }
         })
     };
-    open().with_context(|| spec.path.display().to_string())
+    open().with_context(|| file.path().display().to_string())
 }
 
 /// What torch says of an error, without the C++ stack that follows.

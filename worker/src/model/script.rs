@@ -1,12 +1,11 @@
 //! A TorchScript program.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tch::{CModule, Kind, TchError, Tensor};
 
-use super::{Arithmetic, Classifier, Normalisation, brief};
+use super::{Arithmetic, Classifier, Normalisation, archive, brief};
 
 /// A program that maps (B, channels, height, width) to (B, classes).
 pub struct Script {
@@ -16,11 +15,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Loads the program in evaluation mode.
+    /// Loads the program in a file's bytes in evaluation mode.
     ///
     /// # Errors
-    /// When the file is no TorchScript, or would not be computed in the precision asked for.
-    pub fn load(path: &Path, arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
+    /// When they are no TorchScript or not whole, or would not be computed in the precision asked for.
+    pub fn load(bytes: &[u8], arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
         let Arithmetic { device, kind, tf32 } = arithmetic;
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         if device.is_cuda() && kind == Kind::Float && !tf32 && !forced {
@@ -29,7 +28,9 @@ impl Script {
                  NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
             );
         }
-        let mut module = CModule::load_on_device(path, device).map_err(brief).context("not a TorchScript program")?;
+        archive::check(bytes).context("not a TorchScript program")?;
+        let module = CModule::load_data_on_device(&mut &bytes[..], device);
+        let mut module = module.map_err(brief).context("not a TorchScript program")?;
         module.f_set_eval().map_err(brief)?;
         if kind != Kind::Float {
             module.to(device, kind, false);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Networks against a plain network that is neither folded nor fused, in double precision.
 
+mod damaged;
 mod plain;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! The tensors of a safetensors file, by canonical name.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::architecture::canonical_name;
@@ -13,14 +12,13 @@ use tch::{Kind, Tensor};
 pub struct Weights(HashMap<String, Tensor>);
 
 impl Weights {
-    /// Reads the floating-point tensors of a file. Their names and shapes were checked when the sweep was prepared;
+    /// Reads the floating-point tensors in a file's bytes. Their names and shapes were checked when the sweep was prepared;
     /// here only what is missing is noticed.
     ///
     /// # Errors
-    /// When the file cannot be read or is no safetensors.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).context("cannot read the model")?;
-        let file = SafeTensors::deserialize(&bytes).context("not a safetensors file")?;
+    /// When they are no safetensors file.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes).context("not a safetensors file")?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
             let kind = match view.dtype() {

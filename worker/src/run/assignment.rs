@@ -1,11 +1,14 @@
 //! A sweep as this worker sees it: parsed, its data opened and checked, all under the worker's roots.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::data::{DataError, Dataset, Image};
-use ddrs_common::domain::{JobId, SampleIndex};
+use ddrs_common::domain::SampleIndex;
 use ddrs_common::plan::{Job, Plan};
+use ddrs_common::queue::Claimed;
 use ddrs_common::spec::{Sweep, SweepMessage, Variant, digest_to_hex};
 
 use super::roots::Roots;
@@ -21,6 +24,7 @@ pub struct Assignment {
     /// Its variants.
     pub variants: Vec<Variant>,
     dataset: Dataset,
+    roots: Roots,
 }
 
 impl Assignment {
@@ -30,14 +34,13 @@ impl Assignment {
     /// When a path lies outside the roots or cannot be read, or the data is not what was submitted.
     pub fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
         let sweep = message.sweep()?;
-        roots.check(&sweep.dataset.path)?;
-        if let Some(classes) = &sweep.dataset.classes {
-            roots.check(classes)?;
-        }
+        // Files are judged again when they are opened; a folder that is listed only here.
+        let check = |path: &Path| roots.check(path).with_context(|| format!("cannot open {}", path.display()));
+        check(&sweep.dataset.path)?;
         for model in &sweep.models {
-            roots.check(&model.path).with_context(|| format!("model {}", model.name))?;
+            check(&model.path).with_context(|| format!("model {}", model.name))?;
         }
-        let dataset = Dataset::open(&sweep.dataset)?;
+        let dataset = Dataset::open_under(&sweep.dataset, roots)?;
         let found = digest_to_hex(&dataset.digest()?);
         ensure!(
             found == message.data_digest && dataset.len() == message.dataset_len,
@@ -49,18 +52,25 @@ impl Assignment {
         );
         let plan = Plan::new(&sweep, dataset.len())?;
         let variants = sweep.variants();
-        Ok(Arc::new(Self { message, sweep, plan, variants, dataset }))
+        Ok(Arc::new(Self { message, sweep, plan, variants, dataset, roots: roots.clone() }))
     }
 
-    /// The job with this number.
+    /// The job that was claimed.
     ///
     /// # Errors
-    /// When the plan has no such job: the queue belongs to another plan.
-    pub fn job(&self, id: JobId) -> Result<Job> {
-        match self.plan.job(id) {
-            Some(job) => Ok(job),
-            None => bail!("sweep {} has no job {id}", self.message.id),
-        }
+    /// When the plan has no such job, or gives it other samples: the queue belongs to another plan.
+    pub fn job(&self, claimed: &Claimed) -> Result<Job> {
+        let (sweep, id) = (&self.message.id, claimed.lease.job);
+        let Some(job) = self.plan.job(id) else { bail!("sweep {sweep} has no job {id}") };
+        let Range { start, end } = job.positions;
+        let (first, samples) = (self.plan.slot(job.variant, start), end - start);
+        ensure!(
+            (claimed.first_slot, claimed.samples) == (first, samples),
+            "job {id} of sweep {sweep} has {samples} samples from slot {first} on, in redis {} from {} on",
+            claimed.samples,
+            claimed.first_slot
+        );
+        Ok(job)
     }
 
     /// The dataset.
@@ -76,15 +86,21 @@ impl Assignment {
     pub fn example(&self) -> Result<Image, DataError> {
         let last = self.plan.samples().min(16) - 1;
         (0..last)
-            .find_map(|position| self.image(self.plan.index(position)).ok())
-            .map_or_else(|| self.image(self.plan.index(last)), Ok)
+            .find_map(|position| self.dataset.image(self.plan.index(position)).ok())
+            .map_or_else(|| self.dataset.image(self.plan.index(last)), Ok)
     }
 
-    /// The image of a sample.
+    /// The image of a sample, which must have the shape that the networks take.
     ///
     /// # Errors
-    /// When it cannot be read; names the file.
-    pub fn image(&self, index: SampleIndex) -> Result<Image, DataError> {
-        self.dataset.image(index)
+    /// When it cannot be read or has another shape; names the file.
+    pub fn image(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
+        self.dataset.image_of_shape(index, shape)
+    }
+
+    /// Where files may be opened.
+    #[must_use]
+    pub fn roots(&self) -> &Roots {
+        &self.roots
     }
 }

@@ -8,13 +8,13 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use ddrs_common::domain::{Class, Record, SampleIndex, SweepId};
 use ddrs_common::plan::Job;
-use ddrs_common::spec::{digest_to_hex, file_digest};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::Assignment;
 use crate::cli::DeviceArgs;
 use crate::engine::{Engine, Network, Sample, SampleResult};
+use crate::model::ModelFile;
 
 /// Images that are read before a lane asks for them.
 const READ_AHEAD: usize = 4;
@@ -143,15 +143,17 @@ impl Lab {
         let Order { assignment, job, places, .. } = order;
         let variant = &assignment.variants[job.variant];
         let device = self.engine.device().to_owned();
-        let tell = |index, result, seconds| order.tell(index, result, seconds, &device, events);
+        let tell = &|index, result, seconds| order.tell(index, result, seconds, &device, events);
+        // First, for it says what shape images have: one of another is not kept in memory until the others are read.
         self.load(assignment, variant.model)?;
         let Some((_, _, network)) = &self.network else { return Ok(()) };
         let engine = &self.engine;
         thread::scope(|scope| {
             // Images are read and resized while lanes are busy with the ones before.
             let (sender, samples) = mpsc::sync_channel(READ_AHEAD);
-            let reader = scope.spawn(|| order.read(places, sender, &tell));
-            let certified = engine.certify(network, variant, &assignment.sweep, &mut samples.into_iter(), stop, &tell);
+            let shape = network.shape();
+            let reader = scope.spawn(move || order.read(places, shape, &sender, tell));
+            let certified = engine.certify(network, variant, &assignment.sweep, &mut samples.into_iter(), stop, tell);
             let read = reader.join().unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
             certified.and(read)
         })
@@ -165,16 +167,15 @@ impl Lab {
         }
         // First, so that there is never memory for two.
         self.network = None;
-        let digest = file_digest(&spec.path).with_context(|| format!("cannot read {}", spec.path.display()))?;
+        let file = ModelFile::read(spec, assignment.roots()).with_context(|| format!("model {}", spec.name))?;
+        let (found, submitted) = (file.digest(), &assignment.message.model_digests[model]);
         ensure!(
-            digest_to_hex(&digest) == assignment.message.model_digests[model],
-            "{} is not the model that was submitted: its digest is {}, the sweep's {}",
-            spec.path.display(),
-            digest_to_hex(&digest),
-            assignment.message.model_digests[model]
+            found == *submitted,
+            "{} is not the model that was submitted: its digest is {found}, the sweep's {submitted}",
+            spec.path.display()
         );
         let shape = assignment.example().context("no image can be read")?.shape;
-        let network = self.engine.load(spec, shape).with_context(|| format!("model {}", spec.name))?;
+        let network = self.engine.load_file(spec, &file, shape).with_context(|| format!("model {}", spec.name))?;
         self.network = Some((sweep.clone(), model, network));
         Ok(())
     }
@@ -185,14 +186,15 @@ impl Order {
     fn read(
         &self,
         places: &[u64],
-        samples: mpsc::SyncSender<Sample>,
+        shape: [usize; 3],
+        samples: &mpsc::SyncSender<Sample>,
         tell: &impl Fn(SampleIndex, SampleResult, f64),
     ) -> Result<()> {
         let mut unread = None;
         for &place in places {
             let position = self.job.positions.start + place;
             let index = self.assignment.plan.index(position);
-            match self.assignment.image(index) {
+            match self.assignment.image(index, shape) {
                 Ok(image) => {
                     if samples.send(Sample { index, position, image }).is_err() {
                         break;

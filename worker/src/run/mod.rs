@@ -5,38 +5,44 @@
 
 mod assignment;
 mod compute;
+mod known;
 mod roots;
 mod serve;
-mod stop;
+pub(crate) mod stop;
 
 pub use assignment::Assignment;
 pub use compute::{Compute, Event, Order};
 pub use roots::Roots;
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, SweepQueue};
+use ddrs_common::host;
+use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue};
 use ddrs_common::spec::SweepMessage;
-use tokio::time::{sleep, timeout};
-use tracing::{error, info};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
 
 use crate::cli::RunArgs;
 use crate::exit::Refused;
+use known::{Known, Served};
 use serve::JobEnd;
 
 /// How long to wait when nothing can be claimed.
 const IDLE: Duration = Duration::from_millis(200);
 /// How long a Redis that is full, restarting or out of reach is waited for.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a worker that a coordinator started looks for a Redis that is not there.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a claim in progress may still take once the worker is told to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(1);
-/// After so many failed jobs in a row the fault is this machine's, not the jobs'.
+/// After so many jobs in a row that fail here first the fault is this machine's, not the jobs'.
 const FAILURES_IN_A_ROW: u32 = 3;
+/// How long Redis is told that this worker ends, before it ends all the same.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Ends when the worker is told to stop, with the reason.
 type Stop = Pin<Box<dyn Future<Output = &'static str>>>;
@@ -49,22 +55,15 @@ struct Worker {
     roots: Roots,
     only: Vec<SweepId>,
     exit_when_idle: bool,
-    sweeps: HashMap<SweepId, Served>,
+    sweeps: Known,
     /// Whose turn it is among the sweeps, so that several share the workers fairly.
     turn: usize,
     failures: u32,
 }
 
-/// A sweep as this worker has come to know it.
-enum Served {
-    Open(Arc<Assignment>),
-    /// It cannot be worked on here, for this reason.
-    Refused(String),
-}
-
 /// What asking around for a job came to.
 enum Asked {
-    Job(Arc<Assignment>, SweepQueue, Claimed),
+    Job(Arc<Assignment>, SweepQueue, Box<Claimed>),
     /// None now; some may come back.
     Wait,
     /// None, and none in flight.
@@ -78,8 +77,15 @@ enum Asked {
 /// used, or job after job fails.
 pub async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
-    let roots = Roots::new(&args.roots).map_err(Refused)?;
-    let queue = QueueClient::connect(&args.redis).await?.with_patience(PATIENCE);
+    let roots = roots::resolve(&args.roots).map_err(Refused)?;
+    let queue = tokio::select! {
+        biased;
+        reason = &mut stop => {
+            info!(reason, "stopping");
+            return Ok(());
+        }
+        queue = connect(&args) => queue?.with_patience(PATIENCE),
+    };
     let compute = Compute::start(&args.device).map_err(Refused)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
@@ -90,11 +96,26 @@ pub async fn run(args: RunArgs) -> Result<()> {
         roots,
         only: args.sweeps,
         exit_when_idle: args.exit_when_idle,
-        sweeps: HashMap::new(),
+        sweeps: Known::default(),
         turn: 0,
         failures: 0,
     };
-    worker.work(&mut stop).await
+    let ended = worker.work(&mut stop).await;
+    worker.say_goodbye().await;
+    ended
+}
+
+/// Connects. The parent of a worker that it watches has just spoken to this Redis, so one that is not there is about to
+/// come back; to anybody else the address may be wrong, and is told at once.
+async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
+    let patience = if args.stop_with_stdin { START_PATIENCE } else { Duration::ZERO };
+    let deadline = Instant::now() + patience;
+    loop {
+        match QueueClient::connect(&args.login.settings(&args.redis)).await {
+            Err(QueueError::Connect { .. }) if Instant::now() < deadline => sleep(IDLE).await,
+            connected => return connected,
+        }
+    }
 }
 
 impl Worker {
@@ -107,11 +128,15 @@ impl Worker {
                         JobEnd::Stopped => return Ok(()),
                         JobEnd::Completed => self.failures = 0,
                         JobEnd::Lost => {}
-                        JobEnd::Failed(reason) => self.failed(&reason)?,
+                        JobEnd::Failed(reason) => self.failed(&claimed, &reason)?,
                     }
                     Duration::ZERO
                 }
-                Asked::Nothing if self.exit_when_idle => return self.leave(),
+                Asked::Nothing if self.exit_when_idle => {
+                    self.sweeps.anything_served().map_err(Refused)?;
+                    info!("nothing left to do");
+                    return Ok(());
+                }
                 Asked::Nothing | Asked::Wait => IDLE,
             };
             tokio::select! {
@@ -148,10 +173,15 @@ impl Worker {
             let id = &ids[(self.turn + step) % ids.len()];
             let queue = self.queue.sweep(id);
             let Some(assignment) = self.open(&queue).await? else { continue };
-            match queue.claim(&self.name, ClaimToken::random()).await? {
+            let claim = match queue.claim(&self.name, ClaimToken::random()).await {
+                // Deleted since it was listed.
+                Err(QueueError::NoSweep(_)) => continue,
+                claim => claim?,
+            };
+            match claim {
                 Claim::Job(claimed) => {
                     self.turn = (self.turn + step + 1) % ids.len();
-                    return Ok(Asked::Job(assignment, queue, claimed));
+                    return Ok(Asked::Job(assignment, queue, Box::new(claimed)));
                 }
                 Claim::Empty => asked = Asked::Wait,
                 Claim::Finished | Claim::Cancelled => {}
@@ -168,8 +198,8 @@ impl Worker {
     async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>> {
         match self.sweeps.get(queue.id()) {
             Some(Served::Open(assignment)) => return Ok(Some(Arc::clone(assignment))),
-            Some(Served::Refused(_)) => return Ok(None),
-            None => {}
+            Some(Served::Refused(refusal)) if !refusal.is_over() => return Ok(None),
+            Some(Served::Refused(_)) | None => {}
         }
         let Some(text) = queue.spec().await? else { return Ok(None) };
         let opened = match SweepMessage::from_json(&text) {
@@ -183,7 +213,7 @@ impl Worker {
         match prepared {
             Ok(assignment) => {
                 info!(sweep = %queue.id(), name = assignment.sweep.name, "serving");
-                self.sweeps.insert(queue.id().clone(), Served::Open(Arc::clone(&assignment)));
+                self.sweeps.serve(queue.id(), Arc::clone(&assignment));
                 Ok(Some(assignment))
             }
             Err(error) => {
@@ -194,12 +224,18 @@ impl Worker {
     }
 
     fn refuse(&mut self, id: &SweepId, reason: &str) {
-        error!(sweep = %id, "refused: {reason}");
-        self.sweeps.insert(id.clone(), Served::Refused(reason.to_owned()));
+        let (pause, new) = self.sweeps.refuse(id, reason);
+        if new && self.exit_when_idle {
+            error!(sweep = %id, "refused: {reason}");
+        } else if new {
+            error!(sweep = %id, "refused, to be looked at again in {}s and from time to time: {reason}", pause.as_secs());
+        }
     }
 
-    fn failed(&mut self, reason: &str) -> Result<()> {
-        self.failures += 1;
+    /// Counts a failed job. One that had failed before, here or elsewhere, says nothing about this machine: it may be
+    /// the job's own fault, and only jobs at fault should die of their errors.
+    fn failed(&mut self, claimed: &Claimed, reason: &str) -> Result<()> {
+        self.failures += u32::from(claimed.errors == 0);
         if self.failures >= FAILURES_IN_A_ROW {
             bail!(
                 "{} jobs in a row failed here, so the fault may be this machine's; the last: {reason}",
@@ -209,27 +245,21 @@ impl Worker {
         Ok(())
     }
 
-    /// The end of a worker with nothing left to do: an error if all it could have done was refused.
-    fn leave(&self) -> Result<()> {
-        let reasons: Vec<&str> = self
-            .sweeps
-            .values()
-            .filter_map(|served| match served {
-                Served::Refused(reason) => Some(reason.as_str()),
-                Served::Open(_) => None,
-            })
-            .collect();
-        if !reasons.is_empty() && reasons.len() == self.sweeps.len() {
-            return Err(Refused(anyhow::anyhow!(reasons.join("; "))).into());
+    /// Tells the sweeps that this worker is no longer there, so that nobody waits for it or lists it.
+    async fn say_goodbye(&self) {
+        for id in self.sweeps.served() {
+            let queue = self.queue.sweep(id).with_patience(Duration::ZERO);
+            let left = timeout(LAST_WORDS, queue.leave(&self.name)).await.context("no answer");
+            if let Err(error) = left.and_then(|left| left.map_err(Into::into)) {
+                warn!("redis was not told that this worker ends: {error:#}");
+                return;
+            }
         }
-        info!("nothing left to do");
-        Ok(())
     }
 }
 
 /// Host, process and a random number: no two workers share a name, and people find the machine.
 fn default_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let random = ClaimToken::random().to_string();
-    format!("{}-{}-{}", host.trim(), std::process::id(), &random[..6])
+    format!("{}-{}-{}", host::name(), std::process::id(), &random[..6])
 }

@@ -20,7 +20,7 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a job ended.
 pub(super) enum JobEnd {
-    /// All its samples have records.
+    /// Nothing is left to do: all its samples have records, or are given up.
     Completed,
     /// It came to an error, which was charged to it.
     Failed(String),
@@ -39,11 +39,13 @@ impl Worker {
         claimed: &Claimed,
         stop: &mut Stop,
     ) -> Result<JobEnd> {
-        let mut left: Vec<u64> = (0..claimed.samples).filter(|place| !claimed.done.contains(place)).collect();
+        // First, for it shows that the numbers from Redis are this plan's.
+        let job = assignment.job(claimed)?;
+        let mut left = claimed.todo.clone();
         loop {
             let order = Order {
                 assignment: Arc::clone(assignment),
-                job: assignment.job(claimed.lease.job)?,
+                job: job.clone(),
                 places: left,
                 worker: self.name.clone(),
                 attempt: claimed.attempt,
@@ -68,8 +70,14 @@ impl Worker {
                     }
                     return Ok(JobEnd::Stopped);
                 }
-                // A server that crashed has lost its last second: those samples are certified again.
-                Followed::Incomplete(missing) => left = missing,
+                Followed::GivenUp => {
+                    warn!(job = %claimed.lease.job, "given up: the samples that are left have lost workers too often");
+                    return Ok(JobEnd::Completed);
+                }
+                // A server that crashed has lost its last second, or the job goes on sample by sample.
+                Followed::Incomplete(missing) => {
+                    left = missing.into_iter().filter(|&place| place < claimed.samples).collect();
+                }
             }
         }
     }
@@ -79,6 +87,7 @@ impl Worker {
 enum Followed {
     Completed,
     Incomplete(Vec<u64>),
+    GivenUp,
     Failed(String),
     Lost,
     Stopped(&'static str),
@@ -146,6 +155,7 @@ fn request<'a>(queue: &'a SweepQueue, claimed: &'a Claimed, event: Event) -> Req
             Event::Ended(Ok(())) => Some(match queue.complete(lease).await? {
                 CompleteReply::Completed | CompleteReply::AlreadyCompleted => Followed::Completed,
                 CompleteReply::Lost => Followed::Lost,
+                CompleteReply::GivenUp => Followed::GivenUp,
                 CompleteReply::Incomplete { missing } => Followed::Incomplete(missing),
             }),
             Event::Ended(Err(error)) => {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 ///
 /// # Errors
 /// When the system does not let it listen.
-pub(super) fn told_to_stop(with_stdin: bool) -> io::Result<impl Future<Output = &'static str>> {
+pub(crate) fn told_to_stop(with_stdin: bool) -> io::Result<impl Future<Output = &'static str>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut user: Signal = signal(SignalKind::user_defined1())?;
     Ok(async move {

@@ -41,7 +41,8 @@ fn replay(case: &Value, iterations: u32, kind: Kind) -> Vec<f64> {
         Ok(Tensor::from_slice(&noise).view([-1, images.size()[1]]).to_kind(kind))
     };
     let scores = linear(&doubles(&case["weight"]), &doubles(&case["bias"]), kind);
-    ascend(&images, number("sigma0"), &spec, &scores, noise).unwrap().into_iter().map(Option::unwrap).collect()
+    let sigma0 = vec![number("sigma0"); inputs.len()];
+    ascend(&images, &sigma0, &spec, &scores, noise).unwrap().into_iter().map(Option::unwrap).collect()
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn on_a_line(x: &[f64], spec: &DataDependentSpec, noise: f64) -> Vec<Option<f64>
     let images = Tensor::from_slice(x).view([-1, 1]);
     let rows = x.len() as i64 * i64::from(spec.draws);
     let noise = |_| Tensor::f_full([rows, 1], noise, (Kind::Double, Device::Cpu));
-    ascend(&images, 0.5, spec, &linear(&[-1.0, 1.0], &[0.0, 0.0], Kind::Double), noise).unwrap()
+    ascend(&images, &vec![0.5; x.len()], spec, &linear(&[-1.0, 1.0], &[0.0, 0.0], Kind::Double), noise).unwrap()
 }
 
 #[test]
@@ -110,5 +111,35 @@ fn an_infinite_derivative_is_no_sigma() {
         Tensor::f_cat(&[steep.f_neg()?, steep], 1)
     };
     let noise = |_| Tensor::f_ones([1, 1], (Kind::Double, Device::Cpu));
-    assert_eq!(ascend(&images, 0.5, &spec, &scores, noise).unwrap(), [None]);
+    assert_eq!(ascend(&images, &[0.5], &spec, &scores, noise).unwrap(), [None]);
+}
+
+#[test]
+fn a_derivative_that_overflows_in_half_precision_is_no_sigma() {
+    let spec = spec(1, 1, 0.01, (1e-9, 4.0));
+    let ascend = |steep: f64| {
+        let images = Tensor::from_slice(&[0f32]).view([1, 1]);
+        // Scores of about 1 that single precision would differentiate without trouble.
+        let scores = |batch: &Tensor| {
+            let score = batch.f_to_kind(Kind::Half)?.f_mul_scalar(steep)?.f_mul_scalar(steep)?;
+            Tensor::f_cat(&[score.f_zeros_like()?, score], 1)
+        };
+        let noise = |_| Tensor::f_full([1, 1], 1.0 / (steep * steep), (Kind::Float, Device::Cpu));
+        ascend(&images, &[1.0], &spec, &scores, noise).unwrap()
+    };
+    assert!(ascend(10.0)[0].is_some());
+    assert_eq!(ascend(3000.0), [None]);
+}
+
+#[test]
+fn a_class_that_scores_minus_infinity_is_not_passed_over() {
+    let spec = spec(1, 1, 0.01, (0.01, 4.0));
+    let images = Tensor::from_slice(&[0.1, 0.1]).view([2, 1]);
+    let scores = |batch: &Tensor| {
+        let never = Tensor::from_slice(&[f64::NEG_INFINITY, -9.0]).view([2, 1]);
+        Tensor::f_cat(&[batch.f_neg()?, batch.shallow_clone(), never], 1)
+    };
+    let noise = |_| Tensor::f_ones([2, 1], (Kind::Double, Device::Cpu));
+    let sigmas = ascend(&images, &[0.5, 0.5], &spec, &scores, noise).unwrap();
+    assert!(sigmas[0].is_none() && sigmas[1].is_some(), "{sigmas:?}");
 }

@@ -19,6 +19,10 @@ fn animals() -> TempDir {
     root
 }
 
+fn open(root: &Path, classes: Option<&Path>) -> Result<ImageFolder, DataError> {
+    ImageFolder::open(root, classes, &Roots::anywhere())
+}
+
 fn listing(folder: &ImageFolder) -> Vec<(String, u32)> {
     let name = |place| folder.path(place).strip_prefix(&folder.root).unwrap().display().to_string();
     (0..folder.len()).map(|place| (name(place), folder.label(place).0)).collect()
@@ -31,7 +35,7 @@ fn expected(list: [(&str, u32); 3]) -> Vec<(String, u32)> {
 #[test]
 fn classes_then_files_are_in_byte_order() {
     let root = animals();
-    let folder = ImageFolder::open(root.path(), None).unwrap();
+    let folder = open(root.path(), None).unwrap();
     assert_eq!(listing(&folder), expected([("cat/z.Png", 0), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)]));
     assert_eq!(folder.classes(), 2);
 }
@@ -41,7 +45,7 @@ fn a_classes_file_gives_the_labels() {
     let root = animals();
     let file = root.path().join("names");
     fs::write(&file, "bird\r\ndog\r\ncat\r\n\r\n").unwrap();
-    let folder = ImageFolder::open(root.path(), Some(&file)).unwrap();
+    let folder = open(root.path(), Some(&file)).unwrap();
     assert_eq!(listing(&folder), expected([("cat/z.Png", 2), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)]));
     assert_eq!(folder.classes(), 3);
 }
@@ -54,27 +58,27 @@ fn a_classes_file_that_misleads_is_refused() {
         [("cat\n", "/dog: this folder is not in"), ("cat\n\ndog\n", "line 2"), ("cat\ndog\ncat", "line 3")]
     {
         fs::write(&file, text).unwrap();
-        let error = message(ImageFolder::open(root.path(), Some(&file)));
+        let error = message(open(root.path(), Some(&file)));
         assert!(error.contains(part) && error.contains("names"), "{error}");
     }
     let missing = root.path().join("missing");
-    assert!(message(ImageFolder::open(root.path(), Some(&missing))).contains("missing"));
+    assert!(message(open(root.path(), Some(&missing))).contains("missing"));
 }
 
 #[test]
 fn folders_without_images_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    assert!(message(ImageFolder::open(root.path(), None)).contains("no class folders"));
+    assert!(message(open(root.path(), None)).contains("no class folders"));
     save(root.path(), "b/0.png", &formula(1, 1));
     fs::create_dir(root.path().join("a")).unwrap();
-    let error = message(ImageFolder::open(root.path(), None));
+    let error = message(open(root.path(), None));
     assert!(error.contains(root.path().join("a").to_str().unwrap()), "{error}");
     // With labels from a file, an empty folder shifts nothing.
     let names = root.path().join("names");
     fs::write(&names, "a\nb").unwrap();
-    assert_eq!(ImageFolder::open(root.path(), Some(&names)).unwrap().label(0), Class(1));
+    assert_eq!(open(root.path(), Some(&names)).unwrap().label(0), Class(1));
     fs::remove_file(root.path().join("b/0.png")).unwrap();
-    assert!(message(ImageFolder::open(root.path(), Some(&names))).contains("holds no .jpg"));
+    assert!(message(open(root.path(), Some(&names))).contains("holds no .jpg"));
 }
 
 #[test]
@@ -85,19 +89,18 @@ fn links_count_as_what_they_point_to() {
     save(root.path(), "dog/b.png", &formula(3, 3));
     symlink(elsewhere.path().join("dog/a.JPG"), root.path().join("dog/a.jpg")).unwrap();
     symlink("/nonexistent/image", root.path().join("dog/c.jpg")).unwrap();
-    let folder = ImageFolder::open(root.path(), None).unwrap();
+    let folder = open(root.path(), None).unwrap();
     let names: Vec<String> = listing(&folder).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["cat/z.Png", "dog/a.jpg", "dog/b.png", "dog/c.jpg"]);
-    let plain = Transform { resize: None, crop: None };
-    assert!((0..3).all(|place| folder.image(place, plain).is_ok()));
-    assert!(matches!(folder.image(3, plain), Err(Fault::Io(_))));
+    assert!((0..3).all(|place| folder.image(place).is_ok()));
+    assert!(matches!(folder.image(3), Err(Fault::Io(_))));
     folder.digest();
 }
 
 #[test]
 fn the_digest_follows_names_lengths_and_labels() {
     let root = animals();
-    let digest = || ImageFolder::open(root.path(), None).unwrap().digest();
+    let digest = || open(root.path(), None).unwrap().digest();
     let first = digest();
     assert_eq!(digest(), first);
     fs::write(root.path().join("dog/notes.txt"), "more").unwrap();
@@ -115,5 +118,39 @@ fn the_digest_follows_names_lengths_and_labels() {
     let renamed = digest();
     let names = root.path().join("names");
     fs::write(&names, "dog\ncat").unwrap();
-    assert_ne!(ImageFolder::open(root.path(), Some(&names)).unwrap().digest(), renamed);
+    assert_ne!(open(root.path(), Some(&names)).unwrap().digest(), renamed);
+}
+
+#[test]
+fn links_that_lead_out_of_the_roots_are_refused_by_name() {
+    let elsewhere = animals();
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), "cat/a.png", &formula(3, 3));
+    symlink("a.png", root.path().join("cat/b.png")).unwrap();
+    let home = Roots::under(&[root.path().to_owned()]).unwrap();
+    assert_eq!(ImageFolder::open(root.path(), None, &home).unwrap().len(), 2);
+    for (link, target) in [("cat/c.png", "dog/B.jpeg"), ("dog", "dog")] {
+        symlink(elsewhere.path().join(target), root.path().join(link)).unwrap();
+        let error = message(ImageFolder::open(root.path(), None, &home));
+        assert!(error.contains(link) && error.contains("is outside what this worker may open"), "{error}");
+        let both = Roots::under(&[root.path().to_owned(), elsewhere.path().to_owned()]).unwrap();
+        assert!(ImageFolder::open(root.path(), None, &both).is_ok());
+        fs::remove_file(root.path().join(link)).unwrap();
+    }
+    let names = elsewhere.path().join("synsets.txt");
+    assert!(message(ImageFolder::open(root.path(), Some(&names), &home)).contains("synsets.txt is outside"));
+}
+
+#[test]
+fn a_link_that_changes_after_the_listing_opens_nothing_outside() {
+    let elsewhere = animals();
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), "cat/a.png", &formula(3, 3));
+    symlink("a.png", root.path().join("cat/b.png")).unwrap();
+    let folder = ImageFolder::open(root.path(), None, &Roots::under(&[root.path().to_owned()]).unwrap()).unwrap();
+    assert!(folder.image(1).is_ok());
+    fs::remove_file(root.path().join("cat/b.png")).unwrap();
+    symlink(elsewhere.path().join("cat/z.Png"), root.path().join("cat/b.png")).unwrap();
+    let error = folder.image(1).unwrap_err().to_string();
+    assert!(error.contains("cat/z.Png is outside what this worker may open"), "{error}");
 }

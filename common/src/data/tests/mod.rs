@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use image::{DynamicImage, RgbImage};
@@ -78,6 +78,29 @@ fn a_corrupt_image_fails_its_sample_and_no_other() {
     for index in [0, 2] {
         assert_eq!(dataset.image(SampleIndex(index)).unwrap().shape, [3, 7, 9]);
     }
+}
+
+#[test]
+fn an_image_of_another_shape_than_the_network_takes_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), "cat/0.png", &formula(9, 7));
+    let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
+    assert!(dataset.image_of_shape(SampleIndex(0), [3, 7, 9]).is_ok());
+    let error = message(dataset.image_of_shape(SampleIndex(0), [3, 9, 7]));
+    assert!(error.contains("sample 0, ") && error.contains("cat/0.png"), "{error}");
+    assert!(error.ends_with("the image has shape [3, 7, 9], the first of the sweep [3, 9, 7]"), "{error}");
+    let tensors = root.path().join("t.safetensors");
+    write_tensors(&tensors, [1, 1, 2, 2], &[0.0; 4], &[Class(0)]).unwrap();
+    let dataset = Dataset::open(&spec(DatasetFormat::Tensors, &tensors)).unwrap();
+    assert!(message(dataset.image_of_shape(SampleIndex(0), [1, 1, 4])).contains("t.safetensors: the image has shape"));
+}
+
+#[test]
+fn images_of_every_format_can_be_resized() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a.bin"), vec![0; 3073]).unwrap();
+    let spec = DatasetSpec { resize: Some(64), crop: Some(60), ..spec(DatasetFormat::Cifar10, root.path()) };
+    assert_eq!(Dataset::open(&spec).unwrap().image(SampleIndex(0)).unwrap().shape, [3, 60, 60]);
 }
 
 #[test]

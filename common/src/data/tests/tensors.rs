@@ -14,6 +14,10 @@ fn file() -> (TempDir, PathBuf) {
     (root, path)
 }
 
+fn open(path: &Path) -> Result<Tensors, DataError> {
+    Tensors::open(path, &Roots::anywhere())
+}
+
 /// Writes zeros under these names, types and shapes.
 fn write_zeros(path: &Path, tensors: &[(&str, Dtype, &[usize])]) {
     let zeros = vec![0; 4096];
@@ -29,7 +33,7 @@ fn what_is_written_is_read_back() {
     let (_root, path) = file();
     let pixels: Vec<f32> = (0..12).map(|i| i as f32 / 11.0).collect();
     write_tensors(&path, [2, 1, 2, 3], &pixels, &[Class(7), Class(0)]).unwrap();
-    let tensors = Tensors::open(&path).unwrap();
+    let tensors = open(&path).unwrap();
     assert_eq!((tensors.len(), tensors.label(0), tensors.label(1)), (2, Class(7), Class(0)));
     assert_eq!(tensors.image(0).unwrap(), Image { shape: [1, 2, 3], pixels: pixels[..6].to_vec() });
     assert_eq!(tensors.image(1).unwrap(), Image { shape: [1, 2, 3], pixels: pixels[6..].to_vec() });
@@ -51,7 +55,7 @@ fn tensors_of_another_kind_are_named() {
     let (images, labels) = (("images", Dtype::F32, &[2, 1, 1, 1][..]), ("labels", Dtype::I64, &[2][..]));
     let refused = |tensors: &[(&str, Dtype, &[usize])], reason: &str| {
         write_zeros(&path, tensors);
-        let error = message(Tensors::open(&path));
+        let error = message(open(&path));
         assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
     };
     refused(&[labels], "\"images\" is missing");
@@ -62,7 +66,7 @@ fn tensors_of_another_kind_are_named() {
     refused(&[("images", Dtype::F32, &[2, 1, 0, 1]), labels], "\"images\" of shape [2, 1, 0, 1] is empty");
     refused(&[images, ("labels", Dtype::I64, &[3])], "\"labels\" has shape [3], for 2 images");
     write_zeros(&path, &[images, labels]);
-    assert!(Tensors::open(&path).is_ok());
+    assert!(open(&path).is_ok());
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn a_label_that_is_no_class_is_named() {
     assert_eq!(bytes[labels..labels + 16], [0i64.to_le_bytes(), 1i64.to_le_bytes()].concat());
     bytes[labels + 8..labels + 16].copy_from_slice(&(-1i64).to_le_bytes());
     fs::write(&path, bytes).unwrap();
-    assert!(message(Tensors::open(&path)).contains("\"labels\" has -1 at 1"));
+    assert!(message(open(&path)).contains("\"labels\" has -1 at 1"));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_pixel_out_of_range_fails_its_sample() {
     let (_root, path) = file();
     for bad in [-0.001, 1.001, f32::NAN, f32::INFINITY] {
         write_tensors(&path, [3, 1, 1, 2], &[0.0, 1.0, 0.5, bad, 0.1, 0.2], &[Class(0); 3]).unwrap();
-        let tensors = Tensors::open(&path).unwrap();
+        let tensors = open(&path).unwrap();
         assert!(matches!(tensors.image(1), Err(Fault::Pixel { position: 1, .. })), "{bad}");
         assert!(tensors.image(0).is_ok() && tensors.image(2).is_ok());
     }
@@ -96,7 +100,7 @@ fn a_header_that_does_not_fit_the_file_is_refused() {
     let whole = fs::read(&path).unwrap();
     let refused = |bytes: &[u8], reason: &str| {
         fs::write(&path, bytes).unwrap();
-        let error = message(Tensors::open(&path));
+        let error = message(open(&path));
         assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
     };
     refused(b"", "too short");
@@ -107,4 +111,27 @@ fn a_header_that_does_not_fit_the_file_is_refused() {
     for length in 0..whole.len() {
         refused(&whole[..length], "not a safetensors file");
     }
+}
+
+#[test]
+fn a_header_that_claims_more_than_memory_holds_is_refused_whatever_the_files_length() {
+    let (_root, path) = file();
+    // Files with holes: as long as they claim, and nothing on disk.
+    let refused = |images: [u64; 4], labels: u64, reason: &str| {
+        let (bytes, end) = (8 * labels, 8 * labels + 4 * images.iter().product::<u64>());
+        let header = serde_json::json!({
+            "labels": {"dtype": "I64", "shape": [labels], "data_offsets": [0, bytes]},
+            "images": {"dtype": "F32", "shape": images, "data_offsets": [bytes, end]},
+        });
+        let header = header.to_string();
+        fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_len(8 + header.len() as u64 + end).unwrap();
+        let error = message(open(&path));
+        assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
+    };
+    refused([200_000_000, 1, 1, 1], 200_000_000, "holds 200000000 images, more than the 100000000 allowed");
+    refused([1, 1, 1 << 20, 1 << 18], 1, "has images of shape [1, 1048576, 262144]");
+    fs::write(&path, (1u64 << 39).to_le_bytes()).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(message(open(&path)).contains("claims 549755813888 bytes"));
 }

@@ -5,9 +5,39 @@ local worker, token, protocol = ARGV[1], ARGV[2], ARGV[3]
 local function hand_out(job, claim)
   local first, count = slots_of(job)
   local done = done_in(first, count) > 0 and places(first, count, 1) or {}
-  local attempt = 1 + (redis.call('HGET', CRASHES, job) or 0) + (redis.call('HGET', ERRORS, job) or 0)
+  local errors = tonumber(redis.call('HGET', ERRORS, job) or 0)
+  local attempt = 1 + (redis.call('HGET', CRASHES, job) or 0) + errors
+  local only = assign(job, claim) or false
+  save_claim(job, claim)
   extend(job, claim)
-  return { 'job', tonumber(job), tonumber(claim.fence), attempt, tonumber(setting('lease')), first, count, done }
+  local lease = tonumber(setting('lease'))
+  return { 'job', tonumber(job), tonumber(claim.fence), attempt, errors, lease, first, count, done, only }
+end
+
+-- Whether another worker asked for work, or worked, within the time of a lease.
+local function others_are_there()
+  local mine = redis.call('ZSCORE', WORKERS, worker)
+  local since = now - setting('lease')
+  local seen = redis.call('ZCOUNT', WORKERS, since, '+inf')
+  return seen > ((mine and tonumber(mine) >= since) and 1 or 0)
+end
+
+-- The first pending job, or nothing. A worker gets a job again that failed in its own hands only when nobody else is
+-- there to try it: one bad machine must not use up a job's attempts.
+local function next_job()
+  local avoided, found = {}, nil
+  while #avoided < 10 and not found do
+    local job = redis.call('LPOP', PENDING)
+    if not job then break end
+    local last = claim_of(job)
+    if last and last.state == 'failed' and last.worker == worker and others_are_there() then
+      avoided[#avoided + 1] = job
+    else
+      found = job
+    end
+  end
+  if #avoided > 0 then redis.call('RPUSH', PENDING, unpack(avoided)) end
+  return found
 end
 
 local found = redis.call('HMGET', META, 'protocol', 'state', 'planned', 'jobs')
@@ -20,14 +50,12 @@ reap(100)
 redis.call('ZADD', WORKERS, now, worker)
 redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', now - 86400000)
 if found[2] ~= 'active' then return { 'cancelled' } end
-local job = redis.call('LPOP', PENDING)
+local job = next_job()
 if not job then
-  local more = redis.call('ZCARD', LEASES) > 0 or tonumber(found[3]) < tonumber(found[4])
-  return { more and 'empty' or 'finished' }
+  local in_flight = redis.call('ZCARD', LEASES) + redis.call('LLEN', PENDING)
+  return { (in_flight > 0 or tonumber(found[3]) < tonumber(found[4])) and 'empty' or 'finished' }
 end
 
 local fence = redis.call('HINCRBY', META, 'fence', 1)
-local claim = { fence = fence, token = token, state = 'live', since = now, worker = worker }
 redis.call('HSET', TOKENS, token, job)
-save_claim(job, claim)
-return hand_out(job, claim)
+return hand_out(job, { fence = fence, token = token, state = 'live', since = now, alone = '-', worker = worker })

@@ -1,10 +1,22 @@
--- Ends a lease whose samples are all done. Otherwise says which are not: a server that crashed may have lost some.
+-- Ends a lease whose samples are all done. Otherwise says what to do next: samples whose records a server lost that
+-- crashed, or the next one of a job that is certified sample by sample. When only samples are left that are given up,
+-- so is the job.
 local job, fence, token = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'already' } end
 local claim = named_claim(job, fence, token)
-if not is_live(claim) then return { 'lost' } end
+if claim and claim.state == 'buried' then return { 'given_up' } end
+if not is_live(claim) then return refuse(job, fence, 'a completion') end
 local first, count = slots_of(job)
-if done_in(first, count) < count then return { 'incomplete', places(first, count, 0) } end
+if done_in(first, count) == count then
+  finish(job, claim)
+  return { 'completed' }
+end
 
-finish(job, claim)
-return { 'completed' }
+local todo = assign(job, claim) or places(first, count, 0)
+if #todo == 0 then
+  end_claim(job, claim, 'buried')
+  bury(job, claim, lost_reason(claim))
+  return { 'given_up' }
+end
+save_claim(job, claim)
+return { 'incomplete', todo }

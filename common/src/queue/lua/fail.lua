@@ -5,7 +5,7 @@ local claim = named_claim(job, fence, token)
 if claim and claim.state == 'failed' then
   return { redis.call('HEXISTS', DEAD, job) == 1 and 'dead' or 'requeued' }
 end
-if not is_live(claim) then return { 'lost' } end
+if not is_live(claim) then return refuse(job, fence, 'a failure') end
 if is_done(job) then
   finish(job, claim)
   return { 'completed' }
@@ -13,4 +13,4 @@ end
 
 end_claim(job, claim, 'failed')
 log(job, 'failed', claim, reason)
-return { charge(job, claim, ERRORS, reason) }
+return { charge_error(job, claim, reason) }

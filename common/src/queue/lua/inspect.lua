@@ -4,6 +4,8 @@ if not jobs then return NO_SWEEP end
 local job = ARGV[1]
 if tonumber(job) >= tonumber(jobs) then return redis.error_reply('BADJOB no job ' .. job) end
 
+local first, count = slots_of(job)
+
 local function state()
   if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'completed' } end
   local dead = redis.call('HGET', DEAD, job)
@@ -11,9 +13,9 @@ local function state()
   local deadline = redis.call('ZSCORE', LEASES, job)
   if not deadline then return { 'pending' } end
   local claim = claim_of(job)
-  return { 'leased', claim.worker, tonumber(claim.since), math.max(0, deadline - now) }
+  local alone = claim.alone ~= '-' and first + claim.alone
+  return { 'leased', claim.worker, tonumber(claim.since), math.max(0, deadline - now), alone }
 end
 
-local first, count = slots_of(job)
 local crashes, errors = redis.call('HGET', CRASHES, job) or 0, redis.call('HGET', ERRORS, job) or 0
-return { tonumber(crashes), tonumber(errors), first, count, places(first, count, 0), state() }
+return { tonumber(crashes), tonumber(errors), first, count, places(first, count, 0), killers_of(job, first), state() }

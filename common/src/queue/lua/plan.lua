@@ -5,6 +5,8 @@ if not found[1] then return NO_SWEEP end
 local planned, jobs = tonumber(found[1]), tonumber(found[2])
 
 local stop = math.min(jobs, planned + ARGV[1])
+-- First: of a script torn by a loss of power the beginning may be run alone, and a job nowhere can be mended.
+redis.call('HSET', META, 'planned', stop)
 while planned < stop do
   local batch = {}
   -- unpack fails past about 8,000 values.
@@ -12,5 +14,4 @@ while planned < stop do
   redis.call('RPUSH', PENDING, unpack(batch))
   planned = planned + #batch
 end
-redis.call('HSET', META, 'planned', planned)
 return { jobs - planned }

@@ -1,6 +1,7 @@
 -- What every script begins with: the keys by name, the server's clock, and the steps that several transitions share.
 -- All keys of a sweep come in KEYS, in the order of keys.rs, so each script runs on the one cluster node that has them.
-local META, SPEC, PENDING, LEASES, CLAIMS, TOKENS, DONE, RESULTS, CRASHES, ERRORS, DEAD, COMPLETED, WORKERS, EVENTS =
+local META, SPEC, PENDING, LEASES, CLAIMS, TOKENS, DONE, RESULTS, CRASHES, ERRORS, DEAD, COMPLETED, WORKERS, EVENTS,
+  SUSPECTS =
   unpack(KEYS)
 
 local time = redis.call('TIME')
@@ -44,6 +45,19 @@ local function is_done(job)
   return done_in(first, count) == count
 end
 
+-- The first place of a job, from `from` on, whose sample has no record.
+local function next_missing(first, count, from)
+  local slot, last = first + from, first + count - 1
+  if slot > last then return nil end
+  -- BITPOS does not look past the end of the string, where every bit is clear.
+  local bits = 8 * redis.call('STRLEN', DONE)
+  if slot >= bits then return from end
+  local found = redis.call('BITPOS', DONE, 0, slot, last, 'BIT')
+  if found >= 0 then return found - first end
+  if bits <= last then return bits - first end
+  return nil
+end
+
 -- The places in a job, from 0, of those samples whose done bit is `bit`.
 local function places(first, count, bit)
   local found = {}
@@ -53,16 +67,17 @@ local function places(first, count, bit)
   return found
 end
 
--- The latest claim of a job, also after it ended (then `state` says how) until the next one or completion.
+-- The latest claim of a job, also after it ended (then `state` says how) until the next one or completion. `alone` is
+-- the place of the one sample that its worker was at, `-` while it was at several.
 local function claim_of(job)
   local text = redis.call('HGET', CLAIMS, job)
   if not text then return nil end
-  local fence, token, state, since, worker = string.match(text, '^(%d+) (%x+) (%a+) (%d+) (.*)$')
-  return { fence = fence, token = token, state = state, since = since, worker = worker }
+  local fence, token, state, since, alone, worker = string.match(text, '^(%d+) (%x+) (%a+) (%d+) (%S+) (.*)$')
+  return { fence = fence, token = token, state = state, since = since, alone = alone, worker = worker }
 end
 
 local function save_claim(job, claim)
-  local text = table.concat({ claim.fence, claim.token, claim.state, claim.since, claim.worker }, ' ')
+  local text = table.concat({ claim.fence, claim.token, claim.state, claim.since, claim.alone, claim.worker }, ' ')
   redis.call('HSET', CLAIMS, job, text)
 end
 
@@ -88,6 +103,15 @@ local function log(job, what, claim, detail)
     'worker', claim and claim.worker or '', 'since', claim and claim.since or now, 'detail', detail or '')
 end
 
+-- What a worker gets whose lease is over: nothing is written but that it asked, which operators see in `status` and
+-- `why`.
+local function refuse(job, fence, what)
+  if not setting('state') then return { 'lost' } end
+  redis.call('HINCRBY', META, 'refused', 1)
+  log(job, 'refused', nil, what .. ' under claim ' .. fence)
+  return { 'lost' }
+end
+
 -- A job all of whose samples are done: nothing but one bit remains of it.
 local function finish(job, claim)
   redis.call('ZREM', LEASES, job)
@@ -95,6 +119,7 @@ local function finish(job, claim)
   redis.call('HDEL', CLAIMS, job)
   redis.call('HDEL', CRASHES, job)
   redis.call('HDEL', ERRORS, job)
+  redis.call('HDEL', SUSPECTS, job)
   redis.call('HDEL', DEAD, job)
   redis.call('SETBIT', COMPLETED, job, 1)
 end
@@ -107,27 +132,101 @@ local function end_claim(job, claim, state)
   save_claim(job, claim)
 end
 
--- Gives a job another attempt, or up. `counter` is the hash that charges it: CRASHES or ERRORS.
-local function charge(job, claim, counter, reason)
-  local attempts = redis.call('HINCRBY', counter, job, 1)
-  redis.call('HINCRBY', META, counter == CRASHES and 'crashes' or 'errors', 1)
-  if attempts < tonumber(setting('max_attempts')) then
-    redis.call('RPUSH', PENDING, job)
-    return 'requeued'
+-- How often each sample of a job lost its worker while that was at nothing else: place, as text, to count.
+local function suspects_of(job)
+  local text = redis.call('HGET', SUSPECTS, job)
+  return text and cjson.decode(text) or {}
+end
+
+-- The same as a list of { slot, count }, without samples that are done.
+local function killers_of(job, first)
+  local killers = {}
+  for place, count in pairs(suspects_of(job)) do
+    local slot = first + place
+    if redis.call('GETBIT', DONE, slot) == 0 then killers[#killers + 1] = { slot, count } end
   end
+  table.sort(killers, function(a, b) return a[1] < b[1] end)
+  return killers
+end
+
+-- The next sample of a job that is to be certified alone: suspects come last, so that the others are done by then. A
+-- sample is given up that lost a worker alone, and max_attempts with the one that was lost with others at work. None:
+-- all that is left is given up.
+local function next_alone(job)
+  local suspects, alone = suspects_of(job), 0
+  for _, count in pairs(suspects) do alone = alone + count end
+  local together = math.min(1, (redis.call('HGET', CRASHES, job) or 0) - alone)
+  local max_attempts = tonumber(setting('max_attempts'))
   local first, count = slots_of(job)
-  local missing = places(first, count, 0)
+  local best, least
+  local place = next_missing(first, count, 0)
+  while place do
+    local lost = suspects[tostring(place)]
+    if not lost then return place end
+    if lost + together < max_attempts and (not best or lost < least) then best, least = place, lost end
+    place = next_missing(first, count, place + 1)
+  end
+  return best
+end
+
+-- Decides what the holder of a claim does next: the one place if it is to work alone, an empty list if nothing is worth
+-- another attempt, nothing if it is to do all that is missing. A job that lost a worker goes on sample by sample, so
+-- that the next loss, if there is one, tells which sample it was.
+local function assign(job, claim)
+  local first, count = slots_of(job)
+  claim.alone = '-'
+  if not redis.call('HGET', CRASHES, job) and count - done_in(first, count) ~= 1 then return nil end
+  local place = next_alone(job)
+  if not place then return {} end
+  claim.alone = place
+  return { place }
+end
+
+-- Gives a job up. Whoever had it has lost it already.
+local function bury(job, claim, reason)
+  local first, count = slots_of(job)
+  local killers = killers_of(job, first)
   redis.call('HSET', DEAD, job, cjson.encode({
     reason = reason,
     at = now,
     crashes = tonumber(redis.call('HGET', CRASHES, job) or 0),
     errors = tonumber(redis.call('HGET', ERRORS, job) or 0),
     worker = claim.worker,
-    missing = #missing,
-    next_slot = first + missing[1],
+    missing = count - done_in(first, count),
+    next_slot = first + next_missing(first, count, 0),
+    -- An empty table would be written as an object.
+    killers = #killers > 0 and killers or nil,
   }))
   log(job, 'dead', claim, reason)
+end
+
+-- Charges a job for an error: another attempt, or it is given up.
+local function charge_error(job, claim, reason)
+  local errors = redis.call('HINCRBY', ERRORS, job, 1)
+  redis.call('HINCRBY', META, 'errors', 1)
+  if errors < tonumber(setting('max_attempts')) then
+    redis.call('RPUSH', PENDING, job)
+    return 'requeued'
+  end
+  bury(job, claim, reason)
   return 'dead'
+end
+
+local function lost_reason(claim)
+  return 'its worker was lost; the last was ' .. claim.worker
+end
+
+-- Charges a job for a lost worker, and the sample that it was at if that is known.
+local function charge_crash(job, claim)
+  redis.call('HINCRBY', CRASHES, job, 1)
+  redis.call('HINCRBY', META, 'crashes', 1)
+  local first = slots_of(job)
+  if claim.alone ~= '-' and redis.call('GETBIT', DONE, first + claim.alone) == 0 then
+    local suspects = suspects_of(job)
+    suspects[claim.alone] = (suspects[claim.alone] or 0) + 1
+    redis.call('HSET', SUSPECTS, job, cjson.encode(suspects))
+  end
+  if next_alone(job) then redis.call('RPUSH', PENDING, job) else bury(job, claim, lost_reason(claim)) end
 end
 
 -- Takes up to `limit` jobs from workers that let their lease lapse; says how many.
@@ -139,8 +238,8 @@ local function reap(limit)
       finish(job, claim)
     else
       end_claim(job, claim, 'lapsed')
-      log(job, 'lapsed', claim)
-      charge(job, claim, CRASHES, 'its worker was lost; the last was ' .. claim.worker)
+      log(job, 'lapsed', claim, claim.alone ~= '-' and 'at work on sample ' .. claim.alone .. ' of the job alone')
+      charge_crash(job, claim)
     end
   end
   return #lapsed

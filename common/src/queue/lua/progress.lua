@@ -1,5 +1,6 @@
 -- The counts of a sweep at one moment.
-local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created', 'failed')
+local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created', 'failed',
+  'refused')
 if not found[1] then return NO_SWEEP end
 return {
   found[4],
@@ -15,4 +16,5 @@ return {
   tonumber(found[6] or 0),
   math.max(0, now - found[7]),
   tonumber(found[8] or 0),
+  tonumber(found[9] or 0),
 }

@@ -1,7 +1,7 @@
 -- Stores one sample's record, if the worker still holds the job and nobody stored one before.
 local job, fence, token, slot, line, failed = unpack(ARGV)
 local claim = named_claim(job, fence, token)
-if not is_live(claim) then return { 'lost' } end
+if not is_live(claim) then return refuse(job, fence, 'the record of slot ' .. slot) end
 local first, count = slots_of(job)
 if slot + 0 < first or slot + 0 >= first + count then
   return redis.error_reply('BADSLOT job ' .. job .. ' has no slot ' .. slot)

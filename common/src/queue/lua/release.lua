@@ -3,7 +3,7 @@ local job, fence, token = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'completed' } end
 local claim = named_claim(job, fence, token)
 if claim and claim.state == 'released' then return { 'released' } end
-if not is_live(claim) then return { 'lost' } end
+if not is_live(claim) then return refuse(job, fence, 'a return') end
 if is_done(job) then
   finish(job, claim)
   return { 'completed' }

@@ -8,6 +8,7 @@ for _, job in ipairs(dead) do
   redis.call('HDEL', DEAD, job)
   redis.call('HDEL', CRASHES, job)
   redis.call('HDEL', ERRORS, job)
+  redis.call('HDEL', SUSPECTS, job)
   redis.call('RPUSH', PENDING, job)
   log(job, 'retried')
 end

@@ -6,7 +6,7 @@ use super::section::Section;
 use crate::spec::raw::{RawDataset, RawFormat};
 use crate::spec::{DatasetFormat, DatasetSpec, SpecError};
 
-pub(super) fn dataset(at: &Section, raw: RawDataset, folder: &Path) -> Result<DatasetSpec, SpecError> {
+pub(in crate::spec) fn dataset(at: &Section, raw: RawDataset, folder: &Path) -> Result<DatasetSpec, SpecError> {
     let format = match at.required("format", raw.format)? {
         RawFormat::ImageFolder => DatasetFormat::ImageFolder,
         RawFormat::Cifar10 => DatasetFormat::Cifar10,

@@ -12,7 +12,10 @@ use std::time::Duration;
 use super::document::Document;
 use super::raw::{RawQueue, RawReport, RawSweep};
 use super::{QueueSpec, ReportSpec, SpecError, Sweep};
-use section::{Section, check_name};
+pub(super) use dataset::dataset;
+pub(super) use model::{normalisation, precision};
+pub(super) use section::{Section, check_name};
+pub(super) use smoothing::data_dependent;
 
 /// Checks a whole specification. Relative paths are joined to `folder`.
 pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result<Sweep, SpecError> {
@@ -23,7 +26,7 @@ pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result
     Ok(Sweep {
         name,
         seed: root.integer("seed", seed, 0, i64::MAX)?,
-        dataset: dataset::dataset(&root.table("dataset"), raw.dataset, folder)?,
+        dataset: dataset(&root.table("dataset"), raw.dataset, folder)?,
         models: model::models(&root, raw.model, folder)?,
         smoothing: smoothing::smoothing(&root.table("smoothing"), raw.smoothing)?,
         certify: certify::certify(&root.table("certify"), raw.certify)?,

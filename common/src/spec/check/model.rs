@@ -7,9 +7,15 @@ use crate::architecture::Architecture;
 use crate::spec::raw::{RawModel, RawPrecision};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 
+/// Far more than a table has rows for, and few enough to compare each with each.
+const MOST_MODELS: usize = 1000;
+
 pub(super) fn models(root: &Section, raw: Vec<RawModel>, folder: &Path) -> Result<Vec<ModelSpec>, SpecError> {
     if raw.is_empty() {
         return Err(root.error("model", "at least one [[model]] is required"));
+    }
+    if raw.len() > MOST_MODELS {
+        return Err(root.error("model", format!("at most {MOST_MODELS}, not {}", raw.len())));
     }
     let mut models: Vec<ModelSpec> = Vec::with_capacity(raw.len());
     for (i, raw) in raw.into_iter().enumerate() {
@@ -30,16 +36,20 @@ fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecEr
     let source = source(at, &path, raw.architecture.as_deref())?;
     let classes = at.integer("classes", at.required("classes", raw.classes)?, 2, 1_000_000)? as u32;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
+    let precision = precision(raw.precision);
     if source == ModelSource::Safetensors(Architecture::HalfSpace) {
-        half_space(at, classes, raw.mean.is_some())?;
+        half_space(at, classes, raw.mean.is_some(), precision)?;
     }
-    let precision = match raw.precision {
+    Ok(ModelSpec { name, path, source, classes, mean: raw.mean, std: raw.std, precision })
+}
+
+pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
+    match raw {
         RawPrecision::Fp32 => Precision::Fp32,
         RawPrecision::Tf32 => Precision::Tf32,
         RawPrecision::Bf16 => Precision::Bf16,
         RawPrecision::Fp16 => Precision::Fp16,
-    };
-    Ok(ModelSpec { name, path, source, classes, mean: raw.mean, std: raw.std, precision })
+    }
 }
 
 /// The file's extension says what it holds; only weights need a network to go into.
@@ -59,7 +69,7 @@ fn source(at: &Section, path: &Path, architecture: Option<&str>) -> Result<Model
     }
 }
 
-fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
+pub(in crate::spec) fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Result<(), SpecError> {
     let (mean, std) = match (mean, std) {
         (None, None) => return Ok(()),
         (Some(mean), Some(std)) => (mean, std),
@@ -79,13 +89,17 @@ fn normalisation(at: &Section, mean: Option<&[f64]>, std: Option<&[f64]>) -> Res
     Ok(())
 }
 
-/// The half-space lies in the space of images as they are, or its radius would not be the one known.
-fn half_space(at: &Section, classes: u32, normalised: bool) -> Result<(), SpecError> {
+/// The half-space lies in the space of images as they are, and is computed as exactly as they are, or its radius would
+/// not be the one known.
+fn half_space(at: &Section, classes: u32, normalised: bool, precision: Precision) -> Result<(), SpecError> {
     if classes != 2 {
         return Err(at.error("classes", format!("must be 2 for a half-space, not {classes}")));
     }
     if normalised {
         return Err(at.error("mean", "has no meaning for a half-space"));
+    }
+    if precision != Precision::Fp32 {
+        return Err(at.error("precision", format!("must be \"fp32\" for a half-space, not {:?}", precision.as_str())));
     }
     Ok(())
 }

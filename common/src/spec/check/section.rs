@@ -8,31 +8,31 @@ use crate::spec::SpecError;
 use crate::spec::document::Document;
 use crate::spec::raw::Required;
 
-pub(super) struct Section<'a> {
+pub(in crate::spec) struct Section<'a> {
     document: &'a Document<'a>,
     prefix: String,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(document: &'a Document<'a>) -> Self {
+    pub(in crate::spec) fn root(document: &'a Document<'a>) -> Self {
         Self { document, prefix: String::new() }
     }
 
     /// A table inside this one.
-    pub(super) fn table(&self, key: &str) -> Self {
+    pub(in crate::spec) fn table(&self, key: &str) -> Self {
         Self { document: self.document, prefix: format!("{}{key}.", self.prefix) }
     }
 
-    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> SpecError {
+    pub(in crate::spec) fn error(&self, key: &str, message: impl Into<String>) -> SpecError {
         self.document.error(&format!("{}{key}", self.prefix), message)
     }
 
-    pub(super) fn required<T>(&self, key: &str, value: Required<T>) -> Result<T, SpecError> {
+    pub(in crate::spec) fn required<T>(&self, key: &str, value: Required<T>) -> Result<T, SpecError> {
         value.0.ok_or_else(|| self.error(key, "is required and missing"))
     }
 
     /// A whole number from `least` (0 or more) to `most`.
-    pub(super) fn integer(&self, key: &str, value: i64, least: i64, most: i64) -> Result<u64, SpecError> {
+    pub(in crate::spec) fn integer(&self, key: &str, value: i64, least: i64, most: i64) -> Result<u64, SpecError> {
         if (least..=most).contains(&value) {
             return Ok(value as u64);
         }
@@ -41,12 +41,12 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number from 1 to `most`.
-    pub(super) fn positive(&self, key: &str, value: i64, most: i64) -> Result<NonZeroU64, SpecError> {
+    pub(in crate::spec) fn positive(&self, key: &str, value: i64, most: i64) -> Result<NonZeroU64, SpecError> {
         // `integer` lets no 0 through, so nothing is clamped here.
         self.integer(key, value, 1, most).map(|value| NonZeroU64::MIN.saturating_add(value - 1))
     }
 
-    pub(super) fn number(&self, key: &str, value: f64, holds: bool, demand: &str) -> Result<f64, SpecError> {
+    pub(in crate::spec) fn number(&self, key: &str, value: f64, holds: bool, demand: &str) -> Result<f64, SpecError> {
         if value.is_finite() && holds {
             return Ok(value);
         }
@@ -54,19 +54,19 @@ impl<'a> Section<'a> {
     }
 
     /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.
-    pub(super) fn unit<T>(&self, key: &str, unit: Result<T, InvalidValue>) -> Result<T, SpecError> {
+    pub(in crate::spec) fn unit<T>(&self, key: &str, unit: Result<T, InvalidValue>) -> Result<T, SpecError> {
         unit.map_err(|InvalidValue(message)| {
             let message = message.split_once(' ').map_or(message.as_str(), |(_, rest)| rest);
             self.error(key, message)
         })
     }
 
-    pub(super) fn not_empty<T>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
+    pub(in crate::spec) fn not_empty<T>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
         if values.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(()) }
     }
 
     /// Refuses the second of two equal elements, named by their place after `key`.
-    pub(super) fn distinct<T: PartialEq>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
+    pub(in crate::spec) fn distinct<T: PartialEq>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
         for (i, value) in values.iter().enumerate() {
             if let Some(j) = values[..i].iter().position(|earlier| earlier == value) {
                 return Err(self.error(&format!("{key}[{i}]"), format!("is the same as {}{key}[{j}]", self.prefix)));
@@ -75,13 +75,13 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    pub(super) fn path(&self, key: &str, path: &str, folder: &Path) -> Result<PathBuf, SpecError> {
+    pub(in crate::spec) fn path(&self, key: &str, path: &str, folder: &Path) -> Result<PathBuf, SpecError> {
         if path.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(folder.join(path)) }
     }
 }
 
 /// Names of sweeps and models stand in file names, Redis keys and tables.
-pub(super) fn check_name(at: &Section, key: &str, name: &str) -> Result<(), SpecError> {
+pub(in crate::spec) fn check_name(at: &Section, key: &str, name: &str) -> Result<(), SpecError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']) {
         return Ok(());

@@ -5,6 +5,8 @@ use crate::domain::{Choice, Sigma};
 use crate::spec::raw::{RawChoice, RawDataDependent, RawMethod, RawSmoothing};
 use crate::spec::{DataDependentSpec, SigmaMethod, SmoothingSpec, SpecError};
 
+/// Far more than a table has rows for, and few enough to compare each with each.
+const MOST_SIGMAS: usize = 1000;
 /// A sigma ends the names of its variants, and those name files.
 const MAX_SIGMA_DIGITS: usize = 64;
 
@@ -29,6 +31,9 @@ pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec
 
 fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
     at.not_empty("sigma", raw)?;
+    if raw.len() > MOST_SIGMAS {
+        return Err(at.error("sigma", format!("at most {MOST_SIGMAS}, not {}", raw.len())));
+    }
     let mut sigmas = Vec::with_capacity(raw.len());
     for (i, &value) in raw.iter().enumerate() {
         let key = format!("sigma[{i}]");
@@ -49,7 +54,7 @@ fn meant(raw: RawChoice) -> Choice {
     }
 }
 
-fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
+pub(in crate::spec) fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
     let [lower, upper] = raw.range;
     let range = (at.unit("range[0]", Sigma::new(lower))?, at.unit("range[1]", Sigma::new(upper))?);
     if lower >= upper {

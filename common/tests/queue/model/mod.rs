@@ -13,13 +13,16 @@ use proptest::test_runner::{Config, TestRunner};
 use redis::aio::MultiplexedConnection;
 
 use crate::support::Redis;
-use reference::{JOB_SAMPLES, JOBS, LEASE, MAX_ATTEMPTS, Model};
+use reference::{JOB_SAMPLES, JOBS, LEASE, Model};
 use snapshot::Snapshot;
+
+const WORKERS: [&str; 2] = ["w", "v"];
 
 /// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as often as others.
 #[derive(Debug, Clone)]
 enum Step {
-    Claim,
+    /// By one of two workers.
+    Claim(usize),
     ClaimAgain(usize),
     Record(usize, u64),
     Complete(usize),
@@ -31,10 +34,12 @@ enum Step {
     Reap(u64),
     Retry,
     Cancel,
-    Submit,
+    /// With so many attempts from now on.
+    Submit(u32),
     MarkDone(u64),
     Reopen(u64),
     Collect,
+    Leave(usize),
     FlushScripts,
 }
 
@@ -42,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     let lease = 0..20_usize;
     let slot = 0..u64::from(JOBS) * JOB_SAMPLES;
     prop_oneof![
-        8 => Just(Step::Claim),
+        8 => (0..WORKERS.len()).prop_map(Step::Claim),
         2 => lease.clone().prop_map(Step::ClaimAgain),
         12 => (lease.clone(), 0..JOB_SAMPLES).prop_map(|(lease, place)| Step::Record(lease, place)),
         5 => lease.clone().prop_map(Step::Complete),
@@ -53,10 +58,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..4_u64).prop_map(Step::Reap),
         1 => Just(Step::Retry),
         1 => Just(Step::Cancel),
-        2 => Just(Step::Submit),
+        2 => (1..4_u32).prop_map(Step::Submit),
         1 => slot.clone().prop_map(Step::MarkDone),
         1 => slot.prop_map(Step::Reopen),
         2 => Just(Step::Collect),
+        1 => (0..WORKERS.len()).prop_map(Step::Leave),
         1 => Just(Step::FlushScripts),
     ]
 }
@@ -73,7 +79,7 @@ struct Pair {
 impl Pair {
     async fn new(client: &QueueClient, raw: MultiplexedConnection, id: SweepId) -> Self {
         let pair = Self { queue: client.sweep(&id), raw, model: Model::default(), leases: Vec::new(), ages: 0 };
-        pair.queue.submit(&submission()).await.unwrap();
+        pair.queue.submit(&submission(pair.model.max_attempts)).await.unwrap();
         pair
     }
 
@@ -83,10 +89,10 @@ impl Pair {
 
     async fn take(&mut self, step: &Step) {
         match *step {
-            Step::Claim => self.claim(ClaimToken::random()).await,
+            Step::Claim(worker) => self.claim(WORKERS[worker], ClaimToken::random()).await,
             Step::ClaimAgain(pick) => {
                 if let Some(lease) = self.lease(pick) {
-                    self.claim(lease.token).await;
+                    self.claim(WORKERS[0], lease.token).await;
                 }
             }
             Step::Reap(limit) => {
@@ -97,9 +103,10 @@ impl Pair {
                 self.queue.cancel().await.unwrap();
                 self.model.cancelled = true;
             }
-            Step::Submit => {
-                self.queue.submit(&submission()).await.unwrap();
+            Step::Submit(max_attempts) => {
+                self.queue.submit(&submission(max_attempts)).await.unwrap();
                 self.model.cancelled = false;
+                self.model.max_attempts = max_attempts;
             }
             Step::MarkDone(slot) => {
                 self.queue.mark_done(&[slot]).await.unwrap();
@@ -107,14 +114,18 @@ impl Pair {
             }
             Step::Reopen(slot) => assert_eq!(self.queue.reopen(&[slot]).await.unwrap(), self.model.reopen(slot)),
             Step::Collect => self.collect().await,
+            Step::Leave(worker) => {
+                self.queue.leave(WORKERS[worker]).await.unwrap();
+                self.model.seen.remove(WORKERS[worker]);
+            }
             Step::FlushScripts => redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut self.raw).await.unwrap(),
             _ => self.work(step).await,
         }
     }
 
-    async fn claim(&mut self, token: ClaimToken) {
-        let claim = self.queue.claim("w", token).await.unwrap();
-        assert_eq!(claim, self.model.claim(token));
+    async fn claim(&mut self, worker: &'static str, token: ClaimToken) {
+        let claim = self.queue.claim(worker, token).await.unwrap();
+        assert_eq!(claim, self.model.claim(worker, token));
         if let ddrs_common::queue::Claim::Job(claimed) = claim {
             self.leases.push(claimed.lease);
         }
@@ -172,7 +183,7 @@ impl Pair {
     }
 }
 
-fn submission() -> Submission<'static> {
+fn submission(max_attempts: u32) -> Submission<'static> {
     Submission {
         spec: "{}",
         jobs: JOBS,
@@ -180,7 +191,7 @@ fn submission() -> Submission<'static> {
         variants: 1,
         job_samples: JOB_SAMPLES,
         lease: LEASE,
-        max_attempts: MAX_ATTEMPTS,
+        max_attempts,
     }
 }
 

@@ -9,8 +9,7 @@ use ddrs_common::queue::{
 };
 
 pub(super) const JOBS: u32 = 4;
-pub(super) const JOB_SAMPLES: u64 = 2;
-pub(super) const MAX_ATTEMPTS: u32 = 2;
+pub(super) const JOB_SAMPLES: u64 = 3;
 pub(super) const LEASE: Duration = Duration::from_secs(600);
 
 /// How the latest claim of a job stands.
@@ -20,13 +19,25 @@ pub(super) enum End {
     Released,
     Failed,
     Lapsed,
+    /// Its job was given up with it.
+    Buried,
+}
+
+/// The latest claim of a job.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Latest {
+    pub(super) lease: Lease,
+    pub(super) end: End,
+    pub(super) worker: &'static str,
+    /// The one place that its worker is at; none: it may be at all.
+    pub(super) alone: Option<u64>,
 }
 
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) pending: VecDeque<u32>,
     /// The latest claim of each job that has one and is not completed.
-    pub(super) claims: BTreeMap<u32, (Lease, End)>,
+    pub(super) claims: BTreeMap<u32, Latest>,
     /// Live jobs whose deadline has passed, earliest first.
     pub(super) overdue: Vec<u32>,
     pub(super) dead: BTreeSet<u32>,
@@ -34,6 +45,11 @@ pub(super) struct Model {
     pub(super) done: BTreeSet<u64>,
     pub(super) crashes: BTreeMap<u32, u32>,
     pub(super) errors: BTreeMap<u32, u32>,
+    /// How often each place of a job lost a worker that was at it alone.
+    pub(super) suspects: BTreeMap<u32, BTreeMap<u64, u32>>,
+    pub(super) max_attempts: u32,
+    /// Workers that were heard of. No time passes, so they are there until they leave.
+    pub(super) seen: BTreeSet<&'static str>,
     pub(super) fence: u64,
     pub(super) cancelled: bool,
     pub(super) uncollected: Vec<String>,
@@ -50,6 +66,9 @@ impl Default for Model {
             done: BTreeSet::new(),
             crashes: BTreeMap::new(),
             errors: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            max_attempts: 2,
+            seen: BTreeSet::new(),
             fence: 0,
             cancelled: false,
             uncollected: Vec::new(),
@@ -59,32 +78,47 @@ impl Default for Model {
 
 impl Model {
     pub(super) fn live(&self) -> impl Iterator<Item = &Lease> {
-        self.claims.values().filter(|(_, end)| *end == End::Live).map(|(lease, _)| lease)
+        self.claims.values().filter(|claim| claim.end == End::Live).map(|claim| &claim.lease)
     }
 
-    pub(super) fn claim(&mut self, token: ClaimToken) -> Claim {
+    pub(super) fn claim(&mut self, worker: &'static str, token: ClaimToken) -> Claim {
         let again = self.live().find(|lease| lease.token == token).copied();
         if let Some(lease) = again {
             return self.hand_out(lease);
         }
         self.reap(100);
+        self.seen.insert(worker);
         if self.cancelled {
             return Claim::Cancelled;
         }
-        let Some(job) = self.pending.pop_front() else {
-            return if self.live().next().is_some() { Claim::Empty } else { Claim::Finished };
+        let Some(job) = self.next_job(worker) else {
+            let in_flight = self.live().next().is_some() || !self.pending.is_empty();
+            return if in_flight { Claim::Empty } else { Claim::Finished };
         };
         self.fence += 1;
         let lease = Lease { job: JobId(job), fence: Fence(self.fence), token };
-        self.claims.insert(job, (lease, End::Live));
+        self.claims.insert(job, Latest { lease, end: End::Live, worker, alone: None });
         self.hand_out(lease)
+    }
+
+    /// The first pending job that did not fail in this worker's hands; those before it move to the tail. When nobody
+    /// else is there, the first.
+    fn next_job(&mut self, worker: &str) -> Option<u32> {
+        let alone = self.seen.iter().all(|seen| *seen == worker);
+        let failed_here = |job: &u32| {
+            !alone && self.claims.get(job).is_some_and(|last| last.end == End::Failed && last.worker == worker)
+        };
+        let place = self.pending.iter().position(|job| !failed_here(job))?;
+        let found = self.pending.remove(place);
+        self.pending.rotate_left(place);
+        found
     }
 
     pub(super) fn record(&mut self, lease: &Lease, slot: u64, line: String) -> RecordReply {
         if !self.is(lease, End::Live) {
             return RecordReply::Lost;
         }
-        self.extend(lease.job.0);
+        self.hear_of(lease.job.0);
         if !self.done.insert(slot) {
             return RecordReply::Duplicate;
         }
@@ -96,13 +130,22 @@ impl Model {
         let job = lease.job.0;
         if self.completed.contains(&job) {
             CompleteReply::AlreadyCompleted
+        } else if self.is(lease, End::Buried) {
+            CompleteReply::GivenUp
         } else if !self.is(lease, End::Live) {
             CompleteReply::Lost
-        } else if self.places(job, true).len() < JOB_SAMPLES as usize {
-            CompleteReply::Incomplete { missing: self.places(job, false) }
-        } else {
+        } else if self.is_done(job) {
             self.finish(job);
             CompleteReply::Completed
+        } else {
+            match self.assign(job) {
+                missing if missing.is_empty() => {
+                    self.end(job, End::Buried);
+                    self.dead.insert(job);
+                    CompleteReply::GivenUp
+                }
+                missing => CompleteReply::Incomplete { missing },
+            }
         }
     }
 
@@ -110,7 +153,7 @@ impl Model {
         if !self.is(lease, End::Live) {
             return RenewReply::Lost;
         }
-        self.extend(lease.job.0);
+        self.hear_of(lease.job.0);
         RenewReply::Renewed
     }
 
@@ -148,8 +191,11 @@ impl Model {
             self.end(job, End::Failed);
             let errors = self.errors.entry(job).or_default();
             *errors += 1;
-            let errors = *errors;
-            self.another_attempt(job, errors);
+            if *errors < self.max_attempts {
+                self.pending.push_back(job);
+            } else {
+                self.dead.insert(job);
+            }
             fate(self)
         }
     }
@@ -168,10 +214,16 @@ impl Model {
                 self.finish(job);
             } else {
                 self.end(job, End::Lapsed);
-                let crashes = self.crashes.entry(job).or_default();
-                *crashes += 1;
-                let crashes = *crashes;
-                self.another_attempt(job, crashes);
+                *self.crashes.entry(job).or_default() += 1;
+                let place = self.claims[&job].alone.filter(|place| self.places(job, false).contains(place));
+                if let Some(place) = place {
+                    *self.suspects.entry(job).or_default().entry(place).or_default() += 1;
+                }
+                if self.next_alone(job).is_some() {
+                    self.pending.push_back(job);
+                } else {
+                    self.dead.insert(job);
+                }
             }
         }
         lapsed.len() as u64
@@ -183,6 +235,7 @@ impl Model {
         for job in &dead {
             self.crashes.remove(job);
             self.errors.remove(job);
+            self.suspects.remove(job);
             self.pending.push_back(*job);
         }
         dead.len() as u64
@@ -206,20 +259,51 @@ impl Model {
 
     fn hand_out(&mut self, lease: Lease) -> Claim {
         let job = lease.job.0;
-        self.extend(job);
-        let charged = |counts: &BTreeMap<u32, u32>| counts.get(&job).copied().unwrap_or(0);
+        self.hear_of(job);
+        let todo = self.assign(job);
+        let errors = charged(&self.errors, job);
         Claim::Job(Claimed {
             lease,
             lasts: LEASE,
-            attempt: 1 + charged(&self.crashes) + charged(&self.errors),
+            attempt: 1 + charged(&self.crashes, job) + errors,
+            errors,
             first_slot: u64::from(job) * JOB_SAMPLES,
             samples: JOB_SAMPLES,
             done: self.places(job, true),
+            todo,
         })
     }
 
+    /// What the holder of a job does next, and that it does so alone.
+    fn assign(&mut self, job: u32) -> Vec<u64> {
+        let missing = self.places(job, false);
+        let together = charged(&self.crashes, job) == 0 && missing.len() != 1;
+        let alone = if together { None } else { self.next_alone(job) };
+        if let Some(claim) = self.claims.get_mut(&job) {
+            claim.alone = alone;
+        }
+        if together { missing } else { alone.into_iter().collect() }
+    }
+
+    /// Of the missing places that are worth another attempt, the least suspect.
+    fn next_alone(&self, job: u32) -> Option<u64> {
+        let blamed = |place: &u64| self.suspects.get(&job).and_then(|job| job.get(place)).copied().unwrap_or(0);
+        let blamed_in_all: u32 = self.suspects.get(&job).map_or(0, |job| job.values().sum());
+        let together = u32::from(charged(&self.crashes, job) > blamed_in_all);
+        let worth_it = |place: &u64| blamed(place) == 0 || blamed(place) + together < self.max_attempts;
+        self.places(job, false).into_iter().filter(worth_it).min_by_key(blamed)
+    }
+
     fn is(&self, lease: &Lease, end: End) -> bool {
-        self.claims.get(&lease.job.0) == Some(&(*lease, end))
+        self.claims.get(&lease.job.0).is_some_and(|claim| (claim.lease, claim.end) == (*lease, end))
+    }
+
+    /// A sign of life from the holder of a lease.
+    fn hear_of(&mut self, job: u32) {
+        self.extend(job);
+        if let Some(claim) = self.claims.get(&job) {
+            self.seen.insert(claim.worker);
+        }
     }
 
     fn extend(&mut self, job: u32) {
@@ -228,16 +312,8 @@ impl Model {
 
     fn end(&mut self, job: u32, how: End) {
         self.extend(job);
-        if let Some((_, end)) = self.claims.get_mut(&job) {
-            *end = how;
-        }
-    }
-
-    fn another_attempt(&mut self, job: u32, attempts: u32) {
-        if attempts < MAX_ATTEMPTS {
-            self.pending.push_back(job);
-        } else {
-            self.dead.insert(job);
+        if let Some(claim) = self.claims.get_mut(&job) {
+            claim.end = how;
         }
     }
 
@@ -247,6 +323,7 @@ impl Model {
         self.claims.remove(&job);
         self.crashes.remove(&job);
         self.errors.remove(&job);
+        self.suspects.remove(&job);
         self.dead.remove(&job);
         self.completed.insert(job);
     }
@@ -259,4 +336,9 @@ impl Model {
         let first = u64::from(job) * JOB_SAMPLES;
         (0..JOB_SAMPLES).filter(|place| self.done.contains(&(first + place)) == done).collect()
     }
+}
+
+/// How often a job was charged.
+fn charged(counts: &BTreeMap<u32, u32>, job: u32) -> u32 {
+    counts.get(&job).copied().unwrap_or(0)
 }

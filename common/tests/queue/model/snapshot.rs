@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ddrs_common::domain::SweepId;
 use redis::aio::MultiplexedConnection;
 
-use super::reference::{End, JOBS, Model};
+use super::reference::{End, JOBS, Latest, Model};
 
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -18,6 +18,7 @@ pub(super) struct Snapshot {
     done: BTreeSet<u64>,
     crashes: BTreeMap<u32, u32>,
     errors: BTreeMap<u32, u32>,
+    suspects: BTreeMap<u32, BTreeMap<u64, u32>>,
     fence: u64,
     results: Vec<String>,
 }
@@ -35,6 +36,7 @@ impl Snapshot {
         pipe.cmd("GET").arg(key("done"));
         pipe.cmd("HGETALL").arg(key("crashes"));
         pipe.cmd("HGETALL").arg(key("errors"));
+        pipe.cmd("HGETALL").arg(key("suspects"));
         pipe.cmd("HGET").arg(key("meta")).arg("fence");
         pipe.cmd("XRANGE").arg(key("results")).arg("-").arg("+");
         let mut values: Vec<redis::Value> = pipe.query_async(raw).await.unwrap();
@@ -49,6 +51,10 @@ impl Snapshot {
             done: bits(next()).into_iter().map(u64::from).collect(),
             crashes: read(next()),
             errors: read(next()),
+            suspects: read::<BTreeMap<u32, String>>(next())
+                .into_iter()
+                .map(|(job, json)| (job, serde_json::from_str(&json).unwrap()))
+                .collect(),
             fence: read(next()),
             results: read::<Vec<(String, BTreeMap<String, String>)>>(next())
                 .into_iter()
@@ -69,7 +75,13 @@ impl Snapshot {
         for (job, claim) in &self.claims {
             assert_eq!(claim.contains(" live "), self.leased.contains(job), "only live claims are leases: {self:?}");
         }
-        assert!(self.completed.iter().all(|job| !self.claims.contains_key(job)), "nothing is left of a completed job");
+        let charged = self.crashes.keys().chain(self.errors.keys()).chain(self.suspects.keys());
+        let left: BTreeSet<u32> = self.claims.keys().chain(charged).copied().collect();
+        assert!(left.is_disjoint(&self.completed), "nothing is left of a completed job: {self:?}");
+        for (job, blamed) in &self.suspects {
+            let blamed: u32 = blamed.values().sum();
+            assert!(blamed <= self.crashes[job], "a crash is charged to one sample at most: {self:?}");
+        }
     }
 
     /// What must hold because of what happened so far.
@@ -80,17 +92,21 @@ impl Snapshot {
         assert_eq!(self.tokens, tokens);
         assert_eq!((&self.dead, &self.completed, &self.done), (&model.dead, &model.completed, &model.done));
         assert_eq!((&self.crashes, &self.errors, self.fence), (&model.crashes, &model.errors, model.fence));
+        assert_eq!(self.suspects, model.suspects);
         assert_eq!(self.results, model.uncollected, "each stored record once, in order, and no other");
         assert!(self.claims.keys().eq(model.claims.keys()));
-        for (claim, (lease, end)) in self.claims.values().zip(model.claims.values()) {
+        for (claim, Latest { lease, end, worker, alone }) in self.claims.values().zip(model.claims.values()) {
             let state = match end {
                 End::Live => "live",
                 End::Released => "released",
                 End::Failed => "failed",
                 End::Lapsed => "lapsed",
+                End::Buried => "buried",
             };
             let expected = format!("{} {} {state} ", lease.fence.0, lease.token);
-            assert!(claim.starts_with(&expected), "{claim} is not {expected}");
+            let alone = alone.map_or("-".to_owned(), |place| place.to_string());
+            let ending = format!(" {alone} {worker}");
+            assert!(claim.starts_with(&expected) && claim.ends_with(&ending), "{claim} is not {expected} {ending}");
         }
     }
 }

@@ -1,0 +1,3 @@
+-- Forgets a worker that has ended.
+redis.call('ZREM', WORKERS, ARGV[1])
+return { 'ok' }

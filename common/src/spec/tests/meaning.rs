@@ -1,0 +1,124 @@
+//! What is written, and what it is read as.
+
+use std::time::Duration;
+
+use super::{EXAMPLE, LEAST, count, read, sigma};
+use crate::architecture::Architecture;
+use crate::domain::{Alpha, Choice};
+use crate::spec::*;
+
+fn example() -> Sweep {
+    Sweep {
+        name: "cifar10-resnet20".to_owned(),
+        seed: 1,
+        dataset: DatasetSpec {
+            format: DatasetFormat::ImageFolder,
+            path: "sweeps/data/cifar10/test".into(),
+            offset: 0,
+            stride: count(20),
+            limit: Some(count(500)),
+            resize: None,
+            crop: None,
+            classes: None,
+        },
+        models: vec![ModelSpec {
+            name: "cohen-0.25".to_owned(),
+            path: "sweeps/models/r20.safetensors".into(),
+            source: ModelSource::Safetensors(Architecture::CifarResnet { depth: 20 }),
+            classes: 10,
+            mean: Some(vec![0.4914, 0.4822, 0.4465]),
+            std: Some(vec![0.2023, 0.1994, 0.2010]),
+            precision: Precision::Fp32,
+        }],
+        smoothing: SmoothingSpec {
+            sigma: vec![sigma(0.25), sigma(0.5)],
+            choice: vec![Choice::Fixed, Choice::DataDependent],
+            data_dependent: DataDependentSpec {
+                method: SigmaMethod::Gradient,
+                iterations: 100,
+                draws: 1,
+                learning_rate: 1e-4,
+                clamp: 0.02,
+                range: (sigma(0.01), sigma(4.0)),
+            },
+        },
+        certify: CertifySpec {
+            n0: count(100),
+            n: count(100_000),
+            alpha: Alpha::new(0.001).unwrap(),
+            chunk: count(500),
+            memory: true,
+            stopping: Stopping::Fixed,
+        },
+        queue: QueueSpec { job_samples: count(4), lease: Duration::from_secs(60), max_attempts: 5 },
+        report: ReportSpec { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] },
+    }
+}
+
+#[test]
+fn the_example_is_read_as_it_is_meant() {
+    assert_eq!(read(EXAMPLE), example());
+}
+
+#[test]
+fn what_is_left_out_has_the_defaults_of_the_contract() {
+    let sweep = Sweep {
+        name: "s".to_owned(),
+        dataset: DatasetSpec {
+            format: DatasetFormat::Tensors,
+            path: "sweeps/d.safetensors".into(),
+            stride: count(1),
+            limit: None,
+            ..example().dataset
+        },
+        models: vec![ModelSpec {
+            name: "m".to_owned(),
+            path: "sweeps/m.pt".into(),
+            source: ModelSource::TorchScript,
+            classes: 10,
+            mean: None,
+            std: None,
+            precision: Precision::Fp32,
+        }],
+        smoothing: SmoothingSpec { sigma: vec![sigma(0.5)], choice: vec![Choice::Fixed], ..example().smoothing },
+        certify: CertifySpec { n: count(1000), ..example().certify },
+        ..example()
+    };
+    assert_eq!(read(LEAST), sweep);
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = EXAMPLE
+        .replace("# resize = 256  crop = 224", "resize = 256\ncrop = 224 #")
+        .replace("# classes = \"synsets.txt\"", "classes = '/labels/synsets.txt'")
+        .replace("fp32", "bf16")
+        .replace("memory = true", "memory = false");
+    let mut sweep = example();
+    sweep.dataset = DatasetSpec {
+        resize: Some(256),
+        crop: Some(224),
+        classes: Some("/labels/synsets.txt".into()),
+        ..sweep.dataset
+    };
+    sweep.models[0].precision = Precision::Bf16;
+    sweep.certify.memory = false;
+    assert_eq!(read(&text), sweep);
+}
+
+#[test]
+fn paths_start_from_the_folder_of_the_file() {
+    let path = |file: &str| parse(LEAST, Path::new(file)).unwrap().dataset.path;
+    assert_eq!(path("sweep.toml"), Path::new("d.safetensors"));
+    assert_eq!(path("/a/b/sweep.toml"), Path::new("/a/b/d.safetensors"));
+    assert_eq!(path("../sweep.toml"), Path::new("../d.safetensors"));
+}
+
+#[test]
+fn integers_stand_for_floating_point_numbers() {
+    let text = LEAST.replace("[0.5]", "[1]\n[smoothing.data-dependent]\nrange = [1, 4]\nlearning-rate = 1");
+    let smoothing = read(&text).smoothing;
+    assert_eq!(smoothing.sigma, [sigma(1.0)]);
+    assert_eq!(smoothing.data_dependent.range, (sigma(1.0), sigma(4.0)));
+    assert_eq!(smoothing.data_dependent.learning_rate, 1.0);
+}

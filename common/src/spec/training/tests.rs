@@ -1,0 +1,114 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const WRITTEN: &str = r#"name = "cohen"
+seed = 1
+
+[dataset]
+format = "cifar10"
+path = "data"
+
+[model]
+architecture = "cifar-resnet20"
+classes = 10
+
+[loss]
+kind = "gaussian"
+
+[sigma]
+initial = 0.25
+
+[train]
+epochs = 90
+batch = 256
+
+[optimiser]
+learning-rate = 0.1
+"#;
+
+fn read(text: &str) -> Result<Training, String> {
+    Training::parse(text, Path::new("/specs/train.toml")).map_err(|error| error.to_string())
+}
+
+fn with(old: &str, new: &str) -> Result<Training, String> {
+    assert!(WRITTEN.contains(old), "{old}");
+    read(&WRITTEN.replace(old, new))
+}
+
+#[test]
+fn what_is_not_written_has_the_usual_value() {
+    let training = read(WRITTEN).unwrap();
+    assert_eq!(training.dataset.path, Path::new("/specs/data"));
+    assert_eq!((training.validation, training.loss), (1000, Loss::Gaussian));
+    assert_eq!(training.sigma.choice, TrainingChoice::Fixed);
+    assert_eq!(training.augmentation, Augmentation { crop_padding: 4, flip: true });
+    let optimiser = training.optimiser;
+    assert_eq!((optimiser.momentum, optimiser.weight_decay, optimiser.schedule), (0.9, 1e-4, Schedule::Constant));
+}
+
+#[test]
+fn losses_have_the_numbers_of_their_papers() {
+    let smoothadv = with("kind = \"gaussian\"", "kind = \"smoothadv\"\nepsilon = 0.5").unwrap();
+    assert_eq!(smoothadv.loss, Loss::SmoothAdv { draws: 1, steps: 10, epsilon: 0.5, warm_up: 10 });
+    let macer = with("kind = \"gaussian\"", "kind = \"macer\"\nlambda = 4").unwrap();
+    assert_eq!(macer.loss, Loss::Macer { draws: 16, beta: 16.0, gamma: 8.0, lambda: 4.0 });
+}
+
+#[test]
+fn a_data_dependent_sigma_takes_the_numbers_of_its_ascent() {
+    let text = "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 3\ndraws = 8\nlearning-rate = 0.01";
+    let TrainingChoice::DataDependent { from_epoch, ascent } = with("initial = 0.25", text).unwrap().sigma.choice
+    else {
+        panic!("it is fixed");
+    };
+    assert_eq!((from_epoch, ascent.iterations, ascent.draws, ascent.learning_rate), (3, 1, 8, 0.01));
+}
+
+#[test]
+fn schedules_take_their_own_numbers() {
+    let schedule =
+        |text| with("learning-rate = 0.1", &format!("learning-rate = 0.1\n{text}")).map(|t| t.optimiser.schedule);
+    let step = Schedule::Step { every: NonZeroU64::new(30).unwrap(), factor: 0.1 };
+    assert_eq!(schedule("schedule = \"step\"\nevery = 30"), Ok(step));
+    let milestones = Schedule::Milestones { epochs: vec![40, 80], factor: 0.5 };
+    assert_eq!(schedule("schedule = \"milestones\"\nmilestones = [40, 80]\nfactor = 0.5"), Ok(milestones));
+    assert_eq!(schedule("schedule = \"cosine\""), Ok(Schedule::Cosine));
+    assert_eq!(schedule("schedule = \"one-cycle\"\nrise = 0.2"), Ok(Schedule::OneCycle { rise: 0.2 }));
+}
+
+#[test]
+fn errors_name_the_file_the_line_and_the_key() {
+    for (old, new, error) in [
+        ("epochs = 90", "epochs = 0", "19: train.epochs: must be from 1 to 1000000, not 0"),
+        ("batch = 256", "", "18: train.batch: is required and missing"),
+        ("kind = \"gaussian\"", "kind = \"gaussian\"\nsteps = 3", "14: loss.steps: has no meaning for loss gaussian"),
+        ("kind = \"gaussian\"", "kind = \"smoothadv\"", "12: loss.epsilon: is required and missing"),
+        ("initial = 0.25", "initial = 0.25\ndraws = 2", "17: sigma.draws: has no meaning for choice fixed"),
+        ("initial = 0.25", "initial = -1", "16: sigma.initial: "),
+        ("initial = 0.25", "initial = 9\nchoice = \"data-dependent\"", "16: sigma.initial: 9 lies outside sigma.range"),
+        ("cifar-resnet20", "half-space", "9: model.architecture: half-space has nothing to train"),
+        ("classes = 10", "classes = 10\nprecision = \"fp16\"", "11: model.precision: training runs in fp32 or bf16"),
+        ("0.1\n", "0.1\nmomentum = 1.0\n", "24: optimiser.momentum: must be from 0 to below 1, not 1"),
+        ("0.1\n", "0.1\nschedule = \"step\"\n", "22: optimiser.every: is required and missing"),
+        ("0.1\n", "0.1\nevery = 3\n", "24: optimiser.every: has no meaning for schedule constant"),
+        ("[train]", "[[train]]", "18: train: must be one table, [train]"),
+        ("seed = 1", "seed = 1\nsamples = 3", "3: samples: unknown field"),
+    ] {
+        let found = with(old, new).unwrap_err();
+        assert!(found.starts_with(&format!("/specs/train.toml:{error}")), "{found}, not {error}");
+    }
+}
+
+#[test]
+fn the_examples_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut examples: Vec<_> = std::fs::read_dir(root.join("training")).unwrap().map(|e| e.unwrap().path()).collect();
+    examples.push(root.join("shapes/train.toml"));
+    assert!(examples.len() > 6, "{examples:?}");
+    for example in examples {
+        let text = std::fs::read_to_string(&example).unwrap();
+        if let Err(error) = Training::parse(&text, &example) {
+            panic!("{error}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A worker whose every job fails must not use up the attempts of jobs that others can do.
+
+use ddrs_common::domain::JobId;
+use ddrs_common::queue::{Claim, ClaimToken, Claimed, FailReply, SweepQueue};
+
+use crate::support::Redis;
+
+async fn claim_as(queue: &SweepQueue, worker: &str) -> Claim {
+    queue.claim(worker, ClaimToken::random()).await.unwrap()
+}
+
+async fn job_of(queue: &SweepQueue, worker: &str) -> Claimed {
+    match claim_as(queue, worker).await {
+        Claim::Job(claimed) => claimed,
+        other => panic!("no job for {worker} but {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_failed_here_goes_to_another_worker() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let good = job_of(&queue, "good").await;
+    let failed = job_of(&queue, "bad").await;
+    assert_eq!(queue.fail(&failed.lease, "no device").await.unwrap(), FailReply::Requeued);
+    assert_eq!(claim_as(&queue, "bad").await, Claim::Empty, "it waits for the other one");
+    queue.release(&good.lease).await.unwrap();
+    assert_eq!(job_of(&queue, "bad").await.lease.job, good.lease.job, "one that did not fail here is welcome");
+    let again = job_of(&queue, "good").await;
+    assert_eq!((again.lease.job, again.errors), (failed.lease.job, 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_alone_gets_its_failed_jobs_again_and_to_their_end() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    for errors in 0..2 {
+        let claimed = job_of(&queue, "only").await;
+        assert_eq!(claimed.errors, errors);
+        queue.fail(&claimed.lease, "no such file").await.unwrap();
+    }
+    assert_eq!(claim_as(&queue, "only").await, Claim::Finished);
+    assert_eq!(queue.dead().await.unwrap()[0].reason, "no such file");
+}
+
+#[tokio::test]
+async fn a_worker_that_left_is_waited_for_no_more() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(1).await;
+    let failed = job_of(&queue, "bad").await;
+    queue.fail(&failed.lease, "no device").await.unwrap();
+    let held = job_of(&queue, "other").await;
+    queue.release(&held.lease).await.unwrap();
+    queue.leave("other").await.unwrap();
+    assert_eq!(queue.workers().await.unwrap().len(), 1);
+    assert_eq!(job_of(&queue, "bad").await.lease.job, JobId(0));
+}
+
+#[tokio::test]
+async fn a_worker_known_to_be_gone_is_no_longer_listed() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    for worker in ["gone", "there"] {
+        job_of(&queue, worker).await;
+    }
+    assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 1);
+    let names: Vec<String> = queue.workers().await.unwrap().into_iter().map(|worker| worker.name).collect();
+    assert_eq!(names, ["there"]);
+}
+
+#[tokio::test]
+async fn more_failed_jobs_than_are_looked_at_hide_no_other() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(13).await;
+    claim_as(&queue, "good").await;
+    for _ in 0..12 {
+        let failed = job_of(&queue, "bad").await;
+        queue.fail(&failed.lease, "no device").await.unwrap();
+    }
+    assert_eq!(claim_as(&queue, "bad").await, Claim::Empty);
+    for _ in 0..12 {
+        assert_eq!(job_of(&queue, "good").await.errors, 1);
+    }
+}

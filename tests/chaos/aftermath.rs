@@ -1,0 +1,92 @@
+//! Comparing what a case left with what an undisturbed run leaves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use serde_json::Value;
+
+use crate::{HalfSpace, TestDir};
+
+/// What an undisturbed run leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The lines of `records.jsonl`, without time, worker, attempt and device, sorted.
+    pub records: Vec<String>,
+    /// The files of `report/`: tables and curve as they are, logs without their column of times.
+    pub report: BTreeMap<String, Vec<u8>>,
+}
+
+type Known = HashMap<String, Arc<Reference>>;
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+/// What a sweep leaves when nothing happens to it. Each sweep is run once in a process.
+///
+/// # Panics
+/// When the run fails.
+#[must_use]
+pub fn reference(spec: &HalfSpace) -> Arc<Reference> {
+    // Settings of the queue change no record.
+    let key = format!("{:?}", HalfSpace { job_samples: 1, lease: 1, ..spec.clone() });
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let entry = known.entry(key).or_insert_with(|| {
+        let dir = TestDir::new();
+        let spec = dir.half_space(spec);
+        let _ = dir.run(&spec, "out", 1).expect(0);
+        Arc::new(Reference::read(&dir.path("out")))
+    });
+    Arc::clone(entry)
+}
+
+/// Demands that a folder of a run holds one record of each sample, and the same records and tables as an undisturbed
+/// run. Returns how many samples.
+///
+/// # Panics
+/// When it does not.
+pub fn check_records(out: &Path, expected: &Reference) -> u64 {
+    let found = Reference::read(out);
+    let lost: Vec<_> = expected.records.iter().filter(|record| !found.records.contains(record)).collect();
+    assert!(lost.is_empty(), "{} records are lost or changed, the first: {}", lost.len(), lost[0]);
+    assert_eq!(found.records.len(), expected.records.len(), "each sample has one record");
+    for (name, content) in &expected.report {
+        let same = found.report.get(name) == Some(content);
+        assert!(same, "report/{name} differs from that of an undisturbed run");
+    }
+    found.records.len() as u64
+}
+
+impl Reference {
+    fn read(out: &Path) -> Self {
+        let text = fs::read_to_string(out.join("records.jsonl")).expect("records");
+        let mut records: Vec<String> = text.lines().map(stable).collect();
+        records.sort();
+        let mut report = BTreeMap::new();
+        for entry in fs::read_dir(out.join("report")).expect("reports").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let content = fs::read(entry.path()).expect("a report");
+            match entry.path().extension().and_then(|extension| extension.to_str()) {
+                Some("tsv") => report.insert(name, without_last_column(&content)),
+                // The page names folders and times.
+                Some("html") => None,
+                _ => report.insert(name, content),
+            };
+        }
+        Self { records, report }
+    }
+}
+
+fn stable(line: &str) -> String {
+    let mut record: Value = serde_json::from_str(line).expect("a line of JSON");
+    let fields = record.as_object_mut().expect("an object");
+    for key in ["seconds", "worker", "attempt", "device"] {
+        fields.remove(key);
+    }
+    record.to_string()
+}
+
+fn without_last_column(log: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(log);
+    let lines = text.lines().map(|line| line.rsplit_once('\t').map_or(line, |(rest, _)| rest));
+    lines.collect::<Vec<_>>().join("\n").into_bytes()
+}

@@ -1,0 +1,93 @@
+//! A short version of every chaos case, on a schedule that never changes.
+
+use ddrs_tests::chaos::{CASES, Size};
+
+/// The schedule of every test run.
+const SEED: u64 = 1;
+
+fn check(name: &str) {
+    let case = CASES.iter().find(|case| case.name == name).expect("a case of that name");
+    let verdict = case.run(Size::Short, SEED);
+    eprintln!("{verdict}");
+    assert!(verdict.failure.is_none(), "{verdict}");
+}
+
+#[test]
+fn killed_workers_cost_nothing_but_time() {
+    check("worker-kills");
+}
+
+#[test]
+fn a_worker_that_outlived_its_lease_writes_nothing() {
+    check("zombies");
+}
+
+#[test]
+fn a_redis_that_crashes_loses_no_record_for_good() {
+    check("redis-crashes");
+}
+
+#[test]
+fn a_coordinator_killed_while_it_collects_loses_nothing() {
+    check("collection");
+}
+
+#[test]
+fn a_torn_last_line_costs_its_own_sample_and_no_other() {
+    check("torn-line");
+}
+
+#[test]
+fn a_full_disk_is_told_and_waited_out() {
+    check("full-disk");
+}
+
+#[test]
+fn a_connection_that_is_cut_is_made_again() {
+    check("network-cut");
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_given_up_and_made_again() {
+    check("network-half-open");
+}
+
+#[test]
+fn a_slow_network_is_only_slow() {
+    check("network-latency");
+}
+
+#[test]
+fn a_request_whose_answer_is_lost_is_repeated_to_no_harm() {
+    check("network-reset");
+}
+
+#[test]
+fn a_redis_that_hangs_is_waited_for() {
+    check("network-hang");
+}
+
+#[test]
+fn leases_outlive_a_redis_without_memory() {
+    check("memory-full");
+}
+
+#[test]
+fn a_redis_that_evicts_is_refused_with_what_to_set() {
+    check("memory-eviction");
+}
+
+#[test]
+fn forgotten_scripts_are_sent_again() {
+    check("script-flush");
+}
+
+#[test]
+fn a_workers_clock_does_not_matter() {
+    check("clocks");
+}
+
+#[test]
+fn a_crowd_of_lapsed_leases_is_reaped_without_stopping_the_others() {
+    check("crowd");
+}

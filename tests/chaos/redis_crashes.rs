@@ -1,0 +1,111 @@
+//! redis-server killed and started again, many times in one run. A killed process loses nothing that it has written; a
+//! machine that loses its power loses what was not synced, and that is played by cutting the append-only file back.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::running::Run;
+use super::{Fsync, Lab, Scene};
+use crate::HalfSpace;
+
+/// Longest time between a start and the next kill.
+const UP: Duration = Duration::from_millis(500);
+/// Longest time without a server.
+const DOWN: Duration = Duration::from_millis(400);
+/// A run takes seconds, with all its crashes.
+const LONGEST_RUN: Duration = Duration::from_secs(300);
+/// What `appendfsync everysec` may lose.
+const UNSYNCED: Duration = Duration::from_secs(1);
+
+/// What a crash takes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    /// The process.
+    Process(Fsync),
+    /// The process and what was appended since some moment of the last second.
+    Power,
+}
+
+impl Crash {
+    fn fault(self) -> &'static str {
+        match self {
+            Self::Process(Fsync::EverySecond) => "redis-servers killed under appendfsync everysec",
+            Self::Process(Fsync::Always) => "redis-servers killed under appendfsync always",
+            Self::Power => "power cuts under appendfsync everysec",
+        }
+    }
+}
+
+const CUT_OFF: &str = "bytes of append-only files lost in them";
+
+pub(super) fn run(lab: &mut Lab) {
+    for crash in [Crash::Process(Fsync::EverySecond), Crash::Process(Fsync::Always), Crash::Power] {
+        lab.announce(crash.fault(), lab.pick(4, 40));
+        while lab.lacks(crash.fault()) {
+            one_run(lab, crash);
+        }
+    }
+    lab.announce(CUT_OFF, 1);
+}
+
+/// One sweep from start to end; the server dies over and over until the run ends.
+fn one_run(lab: &mut Lab, crash: Crash) {
+    let fsync = if let Crash::Process(fsync) = crash { fsync } else { Fsync::EverySecond };
+    let mut scene = Scene::new(&HalfSpace { samples: lab.pick(24, 120), ..super::chaos_sweep() }, fsync);
+    let mut run = Run::start(&scene.dir, Some(&scene.redis));
+    let deadline = Instant::now() + LONGEST_RUN;
+    while run.is_alive() {
+        assert!(Instant::now() < deadline, "the run came to a standstill: {}", run.log());
+        let history = watch(&scene.redis.append_only_file(), lab.moment(UP));
+        if !run.is_alive() {
+            break;
+        }
+        scene.redis.kill();
+        lab.count(crash.fault(), 1);
+        if crash == Crash::Power {
+            cut_power(lab, &scene.redis.append_only_file(), &history);
+        }
+        sleep(lab.moment(DOWN));
+        scene.redis.launch();
+    }
+    run.succeeds();
+    if crash == Crash::Power {
+        // The last cut may have brought jobs back whose records are safe: who collects again settles them, and leases
+        // of workers that are gone run out.
+        let _ = scene.ask(&["collect", &scene.sweep, "--out", "out"]).expect(0);
+        scene.work_to_the_end();
+    }
+    scene.check_collected("out", lab);
+}
+
+/// How long a file was at each moment of some time.
+fn watch(file: &Path, time: Duration) -> Vec<(Instant, u64)> {
+    let end = Instant::now() + time;
+    let mut history = Vec::new();
+    loop {
+        history.push((Instant::now(), length(file)));
+        if Instant::now() >= end {
+            return history;
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Loses what was appended since a moment of the last second, down to any byte of the command that was written then.
+fn cut_power(lab: &mut Lab, file: &Path, history: &[(Instant, u64)]) {
+    let now = length(file);
+    let synced = Instant::now().checked_sub(lab.moment(UNSYNCED));
+    let kept = history.iter().rev().find(|(at, _)| synced.is_some_and(|synced| *at <= synced)).or(history.first());
+    let kept = kept.map_or(now, |&(_, length)| length.min(now));
+    let cut = lab.rng.random_range(kept..=now);
+    fs::File::options().write(true).open(file).and_then(|file| file.set_len(cut)).expect("a file that can be cut");
+    lab.count(CUT_OFF, now - cut);
+}
+
+fn length(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}

@@ -1,0 +1,45 @@
+//! A machine on which every job fails takes no job down with it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use ddrs_tests::{Cluster, TestDir, end, write_half_space};
+
+/// Forty pictures, twenty jobs of a tenth of a second or so each.
+fn pictures() -> TestDir {
+    let dir = TestDir::new();
+    for number in 0..40_u8 {
+        let picture = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([x as u8 * 9 + number, y as u8 * 5, number]));
+        picture.save(dir.write(&format!("images/{}/{number:02}.png", number % 2), "")).unwrap();
+    }
+    write_half_space(&dir.path("model.safetensors"), &[0.1; 3 * 8 * 8], -8.0);
+    dir.write(
+        "sweep.toml",
+        "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
+         [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
+         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\"]\n[certify]\nn0 = 10\nn = 20_000\nalpha = 0.001\n\
+         [queue]\njob-samples = 2\nmax-attempts = 2\n",
+    );
+    dir
+}
+
+#[test]
+fn a_worker_whose_every_job_fails_stops_and_says_why_while_another_does_its_jobs() {
+    let cluster = Cluster::of(pictures());
+    let log = fs::File::create(cluster.dir.path("bad.log")).unwrap();
+    let mut bad = cluster.worker_command(&["--name", "bad"]).stderr(Stdio::from(log)).spawn().unwrap();
+    cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
+    // From now on it can open no file: as bad as a mount that is gone.
+    let limit = Command::new("prlimit").args(["--nofile=3:3", "--pid", &bad.id().to_string()]).status();
+    assert!(limit.is_ok_and(|status| status.success()), "prlimit is part of util-linux");
+    let good = end(&mut cluster.worker_command(&["--name", "good", "--exit-when-idle"])).expect(0);
+
+    assert_eq!(ddrs_tests::ended(&mut bad).0, 1, "{}", good.stderr);
+    let said = fs::read_to_string(cluster.dir.path("bad.log")).unwrap();
+    assert!(said.contains("3 jobs in a row failed here, so the fault may be this machine's"), "{said}");
+    assert!(said.contains("Too many open files"), "{said}");
+    let status = cluster.status();
+    assert_eq!((&status["done"], &status["dead"], &status["errors"]), (&40.into(), &0.into(), &3.into()), "{status}");
+    assert_eq!(status["workers"], serde_json::json!([]), "who has ended is not listed");
+    cluster.end();
+}

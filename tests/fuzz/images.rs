@@ -1,0 +1,43 @@
+//! JPEG and PNG files.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use ddrs_common::spec::{DatasetFormat, DatasetSpec};
+use image::{DynamicImage, ImageFormat, Luma, Rgba};
+
+use crate::damage::damaged;
+use crate::data::{dataset, read_all};
+use crate::{file, fuzz};
+
+/// A file of every kind: baseline, progressive and CMYK JPEG; colour, grey, alpha and 16-bit PNG.
+fn files() -> Vec<Vec<u8>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/src/data/testdata");
+    let jpegs = ["baseline-420", "baseline-444", "progressive-420", "cmyk"];
+    let read = |name| fs::read(fixtures.join(name).with_extension("jpg")).unwrap();
+    let png = |image: DynamicImage| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let colour = image::RgbaImage::from_fn(9, 7, |x, y| Rgba([x as u8 * 20, y as u8 * 30, 7, 100]));
+    let deep = image::ImageBuffer::from_fn(9, 7, |x, y| Luma([(x * 7000 + y) as u16]));
+    let pngs = [DynamicImage::from(colour.clone()), DynamicImage::ImageRgba8(colour).to_rgb8().into(), deep.into()];
+    jpegs.map(read).into_iter().chain(pngs.map(png)).collect()
+}
+
+#[test]
+fn damaged_images_are_read_or_fail_by_name() {
+    let (dir, path) = file("class/a.png");
+    fs::create_dir(dir.path().join("class")).unwrap();
+    let plain = dataset(DatasetFormat::ImageFolder, dir.path());
+    let resized = DatasetSpec { resize: Some(16), crop: Some(12), ..plain.clone() };
+    for whole in files() {
+        fuzz(&damaged(whole), |bytes| {
+            fs::write(&path, &bytes).unwrap();
+            read_all(&plain, &path)?;
+            read_all(&resized, &path).map(|_| ())
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! `records.jsonl`.
+
+use std::fs;
+
+use ddrs_common::domain::{
+    Alpha, Certification, Class, Outcome, Probability, Radius, Record, SampleIndex, Sigma, VariantName,
+};
+use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
+use ddrs_common::terminal::steers;
+use proptest::prelude::*;
+
+use crate::damage::damaged;
+use crate::{file, fuzz};
+
+fn certification() -> impl Strategy<Value = Certification> {
+    let outcome = prop_oneof![
+        Just(Outcome::Abstained),
+        (any::<u32>(), 0.0..1e6_f64).prop_map(|(class, radius)| Outcome::Certified {
+            class: Class(class),
+            radius: Radius::new(radius).unwrap()
+        }),
+    ];
+    let numbers = (1e-300..1e300_f64, 1e-9..1e9_f64, 0.0..=1.0_f64, 1e-300..1.0_f64);
+    (outcome, numbers, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(outcome, (sigma, sigma0, p, alpha), n0, a, b)| Certification {
+            outcome,
+            sigma: Sigma::new(sigma).unwrap(),
+            sigma0: Sigma::new(sigma0).unwrap(),
+            n0,
+            n: a.max(b),
+            count: a.min(b),
+            p_lower: Probability::new(p).unwrap(),
+            alpha: Alpha::new(alpha).unwrap(),
+        },
+    )
+}
+
+/// Any record there can be, with names from anyone.
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let result = prop_oneof![certification().prop_map(Ok), any::<String>().prop_map(Err)];
+    let names = (any::<String>(), any::<String>(), any::<String>());
+    (names, any::<u64>(), any::<u32>(), result, any::<u64>(), 0.0..1e12_f64, any::<u32>()).prop_map(
+        |((variant, worker, device), index, label, result, seed, seconds, attempt)| Record {
+            variant: VariantName::new(variant),
+            index: SampleIndex(index),
+            label: Class(label),
+            result,
+            seed,
+            seconds,
+            worker,
+            attempt,
+            device,
+        },
+    )
+}
+
+#[test]
+fn every_record_comes_back_from_its_line_which_steers_nothing() {
+    fuzz(&record(), |record| {
+        let line = to_line(&record);
+        prop_assert!(!line.chars().any(steers), "{line:?}");
+        prop_assert_eq!(from_line(&line).map_err(|e| TestCaseError::fail(e.to_string()))?, record);
+        Ok(())
+    });
+}
+
+#[test]
+fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
+    let (_dir, path) = file("records.jsonl");
+    let cases = prop::collection::vec(record(), 1..5)
+        .prop_map(|records| records.iter().map(|record| to_line(record) + "\n").collect::<String>().into_bytes())
+        .prop_flat_map(damaged);
+    fuzz(&cases, |bytes| {
+        fs::write(&path, &bytes).unwrap();
+        match read(&path) {
+            Err(error) => {
+                let start = format!("{}, line ", path.display());
+                prop_assert!(error.to_string().starts_with(&start), "{error}");
+                prop_assert!(RecordFile::open(&path).is_err());
+                prop_assert_eq!(fs::read(&path).unwrap(), bytes, "a file in doubt is not touched");
+            }
+            Ok(records) => {
+                let opened = RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert_eq!(&opened.records, &records);
+                drop(opened);
+                // Repaired, it is whole.
+                let again = RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert!(again.repair.is_none() && again.records == records);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn no_line_makes_the_reader_panic() {
+    fuzz(&"[\\[\\]{}\":,.0-9a-z_ \u{0}é\\\\-]{0,120}", |line| {
+        let _ = from_line(&line);
+        Ok(())
+    });
+}

@@ -1,0 +1,121 @@
+//! Against a server that answers every request with its own bytes, and says what reached it.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use super::*;
+
+const SCRIPT: &str = "*2\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n";
+
+struct Echo {
+    proxy: Proxy,
+    arrived: Receiver<String>,
+}
+
+impl Echo {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, arrived) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, sender) = (stream.unwrap(), sender.clone());
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                        sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).ok();
+                        if stream.write_all(&buffer[..length]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { proxy: Proxy::before(port), arrived }
+    }
+
+    fn client(&self) -> TcpStream {
+        let mut client = TcpStream::connect(self.proxy.address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert_eq!(ask(&mut client, "hello").unwrap(), "hello");
+        assert_eq!(self.arrived.recv().unwrap(), "hello");
+        client
+    }
+}
+
+fn ask(client: &mut TcpStream, request: &str) -> std::io::Result<String> {
+    client.write_all(request.as_bytes())?;
+    let mut answer = [0; 4096];
+    let length = client.read(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
+
+#[test]
+fn a_cut_closes_the_connections_there_are_and_spares_later_ones() {
+    let echo = Echo::new();
+    let mut client = echo.client();
+    echo.proxy.cut();
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+    let mut later = echo.client();
+    assert_eq!(ask(&mut later, "again").unwrap(), "again");
+    assert_eq!(echo.proxy.felt().cut, 1);
+}
+
+#[test]
+fn a_half_open_connection_swallows_requests_and_is_not_closed() {
+    let echo = Echo::new();
+    let mut client = echo.client();
+    echo.proxy.half_open();
+    // Ordered, not yet heard: until it is, requests pass.
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let silent = (0..100).find_map(|_| ask(&mut client, "lost").err()).expect("a silent connection");
+    assert_eq!(silent.kind(), ErrorKind::WouldBlock);
+    assert_eq!(echo.proxy.felt().half_open, 1);
+    echo.arrived.try_iter().count();
+    let _ = echo.client();
+}
+
+#[test]
+fn a_reset_request_has_arrived_and_is_not_answered() {
+    let echo = Echo::new();
+    let mut client = echo.client();
+    echo.proxy.reset_next_answer();
+    echo.proxy.reset_next_answer();
+    assert_eq!(ask(&mut client, "no script").unwrap(), "no script");
+    assert_eq!(echo.arrived.recv().unwrap(), "no script");
+    assert_eq!(ask(&mut client, SCRIPT).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(echo.arrived.recv().unwrap(), SCRIPT);
+    assert_eq!(echo.proxy.felt().reset, [SCRIPT]);
+    assert_eq!(ask(&mut echo.client(), SCRIPT).unwrap(), SCRIPT, "only as often as ordered");
+}
+
+#[test]
+fn late_answers_come_late() {
+    let echo = Echo::new();
+    let mut client = echo.client();
+    echo.proxy.weather(Weather::Late(Duration::from_millis(30)));
+    let begun = Instant::now();
+    assert_eq!(ask(&mut client, "slow").unwrap(), "slow");
+    assert!(begun.elapsed() >= Duration::from_millis(30));
+    assert_eq!(echo.proxy.felt().late, 1);
+}
+
+#[test]
+fn what_was_frozen_arrives_at_last() {
+    let echo = Echo::new();
+    let mut client = echo.client();
+    echo.proxy.weather(Weather::Frozen);
+    client.write_all(b"held").unwrap();
+    while echo.proxy.felt().frozen == 0 {
+        std::thread::yield_now();
+    }
+    assert!(echo.arrived.try_recv().is_err());
+    echo.proxy.weather(Weather::Clear);
+    assert_eq!(echo.arrived.recv().unwrap(), "held");
+    let mut answer = [0; 4];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"held");
+}

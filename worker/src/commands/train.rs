@@ -1,0 +1,41 @@
+//! `train`: a network from a training specification.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::cli::TrainArgs;
+use crate::exit::Refused;
+use crate::run::stop::told_to_stop;
+use crate::{device, train};
+
+/// Trains, and stops between two steps when told to.
+///
+/// # Errors
+/// Those of [`train::train`]; [`Refused`] when the device cannot be had.
+pub fn train(args: &TrainArgs) -> Result<()> {
+    let device = device::pick(&args.device.device).map_err(Refused)?;
+    device::keep_memory();
+    if let Some(threads) = args.device.threads {
+        tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    listen(Arc::clone(&stop))?;
+    train::train(&args.spec, &args.out, device, &stop)
+}
+
+/// Sets `stop` at the first signal that ends programs.
+fn listen(stop: Arc<AtomicBool>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = {
+        let _inside = runtime.enter();
+        told_to_stop(false).context("cannot listen for signals")?
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let signal = runtime.block_on(told);
+        tracing::info!("{signal}: stopping after this step");
+        stop.store(true, Ordering::Relaxed);
+    })?;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Scores that are not finite, in every precision, from both kinds of model: their sample fails and says so.
+
+use ddrs_common::spec::{ModelSource, Precision};
+use tch::{CModule, Device, Kind, Tensor};
+
+use super::engine;
+use super::fixture::Fixture;
+
+const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Bf16, Precision::Fp16];
+const CERTIFY: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
+
+fn settings(choice: &str) -> String {
+    let steps = "[smoothing.data-dependent]\niterations = 2\nlearning-rate = 1e-3\n";
+    format!("[smoothing]\nsigma = [0.25]\nchoice = [\"{choice}\"]\n{steps}{CERTIFY}")
+}
+
+/// Sample 1 of four overflows and fails; the others come to what they come to without it.
+fn fails_alone(fixture: &Fixture, overflowing: f32) {
+    let samples = |bad: Option<f32>| {
+        let mut samples: Vec<_> = (0..4).map(|index| fixture.sample(index)).collect();
+        if let Some(value) = bad {
+            samples[1].image.pixels.fill(value);
+        }
+        samples
+    };
+    let (sound, found) =
+        (fixture.certify(&engine(2), samples(None)), fixture.certify(&engine(2), samples(Some(overflowing))));
+    let error = found[&1].as_ref().expect_err("no class is counted");
+    assert!(error.contains("finite"), "{error}");
+    for index in [0, 2, 3] {
+        assert!(sound[&index].is_ok(), "{:?}", sound[&index]);
+        assert_eq!(found[&index], sound[&index]);
+    }
+}
+
+#[test]
+fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
+    for choice in ["fixed", "data-dependent"] {
+        let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings(choice));
+        for (precision, large) in PRECISIONS.into_iter().zip([3e38, 3e38, 60_000.0]) {
+            fixture.sweep.models[0].precision = precision;
+            fails_alone(&fixture, large);
+        }
+    }
+}
+
+#[test]
+fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
+    let kinds = [Kind::Float, Kind::BFloat16, Kind::Half];
+    for choice in ["fixed", "data-dependent"] {
+        let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(choice));
+        // The logarithm of how much darker than 2 an image is, for one class; that it is not, for the other.
+        let mut program = |inputs: &[Tensor]| {
+            let mean = inputs[0].mean_dim([1, 2, 3].as_slice(), false, None);
+            vec![Tensor::stack(&[(-&mean + 2.0).log(), mean], 1)]
+        };
+        for (precision, kind) in PRECISIONS.into_iter().zip(kinds) {
+            let input = Tensor::ones([2, 1, 1, 4], (kind, Device::Cpu));
+            let traced = CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap();
+            let model = &mut fixture.sweep.models[0];
+            model.path.set_extension("pt");
+            traced.save(&model.path).unwrap();
+            (model.source, model.precision) = (ModelSource::TorchScript, precision);
+            fails_alone(&fixture, 9.0);
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_never_finite_is_refused_before_any_sample() {
+    let fixture = Fixture::half_space(&[f32::NAN, 0.5], 0.0, &settings("fixed"));
+    let error = format!("{:#}", engine(1).load(&fixture.sweep.models[0], fixture.shape).err().unwrap());
+    assert!(error.contains("m.safetensors") && error.contains("are not finite"), "{error}");
+}
+
+#[test]
+fn a_program_that_makes_another_shape_of_some_inputs_is_not_counted() {
+    let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings("fixed"));
+    // One image comes out as it should; a batch comes out as one row.
+    let mut program =
+        |inputs: &[Tensor]| vec![inputs[0].mean_dim([0, 1, 2].as_slice(), false, None).view([-1, 4]).narrow(1, 0, 2)];
+    let input = Tensor::ones([2, 1, 1, 4], (Kind::Float, Device::Cpu));
+    let model = &mut fixture.sweep.models[0];
+    model.path.set_extension("pt");
+    CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap().save(&model.path).unwrap();
+    model.source = ModelSource::TorchScript;
+    let found = fixture.certify(&engine(1), vec![fixture.sample(0)]);
+    let error = found[&0].as_ref().expect_err("no class is counted");
+    assert!(error.contains("scores have shape [1, 2], expected [16, 2]"), "{error}");
+}

@@ -1,0 +1,157 @@
+#![allow(clippy::unwrap_used)]
+use ddrs_common::spec::Loss;
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+
+const INPUTS: i64 = 6;
+const PIXELS: i64 = 12;
+const HIDDEN: i64 = 5;
+const CLASSES: i64 = 3;
+const EPSILON: f64 = 0.3;
+
+const SMOOTHADV: Loss = Loss::SmoothAdv { draws: 3, steps: 2, epsilon: EPSILON, warm_up: 0 };
+const MACER: Loss = Loss::Macer { draws: 4, beta: 2.0, gamma: 3.0, lambda: 1.5 };
+const ALL: [Loss; 3] = [Loss::Gaussian, SMOOTHADV, MACER];
+
+/// A small smooth network in double precision: tanh between two linear layers.
+struct Small {
+    first: Tensor,
+    second: Tensor,
+}
+
+impl Small {
+    fn new() -> Self {
+        let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Double, Device::Cpu)) * 0.7;
+        Self { first: random([HIDDEN, PIXELS]), second: random([CLASSES, HIDDEN]) }
+    }
+
+    fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        let flat = images.f_view([-1, PIXELS])?;
+        flat.f_linear(&self.first, None::<&Tensor>)?.f_tanh()?.f_linear(&self.second, None::<&Tensor>)
+    }
+}
+
+/// Images, labels, sigmas and noise for the network.
+struct Fixture {
+    images: Tensor,
+    labels: Tensor,
+    sigma: Tensor,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let labels: Vec<i64> = (0..INPUTS).map(|i| i % CLASSES).collect();
+        let sigma: Vec<f64> = (0..INPUTS).map(|i| 0.1 + 0.1 * i as f64).collect();
+        let images = Tensor::rand([INPUTS, 3, 2, 2], (Kind::Double, Device::Cpu));
+        Self { images, labels: Tensor::from_slice(&labels), sigma: Tensor::from_slice(&sigma) }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch { images: &self.images, labels: &self.labels, sigma: &self.sigma }
+    }
+
+    fn noise(&self, draws: u32) -> Tensor {
+        let mut shape = self.images.size();
+        shape[0] *= i64::from(draws);
+        Tensor::randn(&shape[..], (Kind::Double, Device::Cpu))
+    }
+}
+
+/// The loss of a network whose attack, if there is one, sees `frozen`: the paper differentiates at the input that the
+/// attack found, not through the attack.
+fn value(of: Loss, network: &Small, frozen: &Small, fixture: &Fixture, noise: &Tensor) -> Value {
+    let (learning, frozen) = (|x: &Tensor| network.scores(x), |x: &Tensor| frozen.scores(x));
+    loss(of, &learning, &frozen, &fixture.batch(), noise, EPSILON).unwrap()
+}
+
+fn number(tensor: &Tensor) -> f64 {
+    f64::try_from(tensor).unwrap()
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    const STEP: f64 = 1e-5;
+    for of in ALL {
+        tch::manual_seed(1);
+        let (fixture, mut network) = (Fixture::new(), Small::new());
+        let noise = fixture.noise(of.draws());
+        let frozen = Small { first: network.first.copy(), second: network.second.copy() };
+        network.first = network.first.detach().set_requires_grad(true);
+        let loss = value(of, &network, &frozen, &fixture, &noise).loss;
+        let gradient = Tensor::run_backward(&[loss], &[&network.first], false, false).remove(0);
+        for row in 0..HIDDEN {
+            for column in 0..PIXELS {
+                let at = |offset: f64| {
+                    let first = frozen.first.copy();
+                    let _ = first.get(row).get(column).fill_(frozen.first.double_value(&[row, column]) + offset);
+                    let moved = Small { first, second: frozen.second.copy() };
+                    number(&value(of, &moved, &frozen, &fixture, &noise).loss)
+                };
+                let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+                let found = gradient.double_value(&[row, column]);
+                assert!((found - difference).abs() < 1e-7, "{of:?} at {row}, {column}: {found} for {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_attack_stays_in_its_ball_and_raises_the_loss() {
+    tch::manual_seed(2);
+    let (fixture, network) = (Fixture::new(), Small::new());
+    let noise = fixture.noise(3);
+    let frozen = |x: &Tensor| network.scores(x);
+    let moved = attack::attack(&frozen, &fixture.batch(), &noise, 3, 10, EPSILON).unwrap();
+    let distances =
+        (&moved - &fixture.images).view([INPUTS, -1]).square().sum_dim_intlist(1, false, Kind::Double).sqrt();
+    assert!(number(&distances.max()) <= EPSILON + 1e-12 && number(&distances.min()) > 0.0, "{distances:?}");
+    assert!(number(&moved.min()) >= 0.0 && number(&moved.max()) <= 1.0);
+    let of_label = |images: &Tensor| {
+        let scores = network.scores(&noisy(images, &fixture.sigma, &noise, 3).unwrap()).unwrap();
+        smoothed(&scores, INPUTS, 3).unwrap().gather(1, &fixture.labels.unsqueeze(1), false).log().view(-1)
+    };
+    let fallen = of_label(&fixture.images) - of_label(&moved);
+    assert!(number(&fallen.min()) > 0.0, "{fallen:?}");
+}
+
+#[test]
+fn an_attack_of_no_length_is_training_under_noise() {
+    tch::manual_seed(3);
+    let (fixture, network) = (Fixture::new(), Small::new());
+    let noise = fixture.noise(1);
+    let scores = |x: &Tensor| network.scores(x);
+    let of = |kind, epsilon| number(&loss(kind, &scores, &scores, &fixture.batch(), &noise, epsilon).unwrap().loss);
+    let smoothadv = Loss::SmoothAdv { draws: 1, steps: 2, epsilon: 1.0, warm_up: 0 };
+    assert!((of(smoothadv, 0.0) - of(Loss::Gaussian, 0.0)).abs() < 1e-12);
+}
+
+#[test]
+fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
+    let labels = Tensor::from_slice(&[0_i64, 1]);
+    let images = Tensor::zeros([2, 1], (Kind::Double, Device::Cpu));
+    let sigma = Tensor::from_slice(&[0.5, 0.25]);
+    let batch = Batch { images: &images, labels: &labels, sigma: &sigma };
+    // One draw each, both answered 0: right for the first input alone. psi = (0.9, 0.1).
+    let score = 9.0_f64.ln();
+    let scores = Tensor::from_slice(&[score, 0.0, score, 0.0]).view([2, 2]);
+    let gap = 2.0 * 1.281_551_565_544_600_4;
+    let classification = -(0.9_f64.ln() + 0.1_f64.ln());
+    for (gamma, hinge) in [(8.0, 8.0 - gap), (1.0, 0.0)] {
+        let weights = macer::Weights { beta: 1.0, gamma, lambda: 12.0 };
+        let value = macer::loss(&scores, &batch, 1, weights).unwrap();
+        let expected = (classification + 12.0 * 0.25 * hinge) / 2.0;
+        assert!((number(&value.loss) - expected).abs() < 1e-9, "gamma {gamma}: {value:?} for {expected}");
+        assert_eq!(value.correct, 1);
+    }
+}
+
+#[test]
+fn a_probability_of_nothing_leaves_the_loss_finite() {
+    let labels = Tensor::from_slice(&[1_i64]);
+    let images = Tensor::zeros([1, 1], (Kind::Double, Device::Cpu));
+    let batch = Batch { images: &images, labels: &labels, sigma: &Tensor::from_slice(&[0.5]) };
+    let scores = Tensor::from_slice(&[1e4, -1e4]).view([1, 2]);
+    let value = macer::loss(&scores, &batch, 1, macer::Weights { beta: 16.0, gamma: 8.0, lambda: 12.0 }).unwrap();
+    assert!(number(&value.loss).is_finite());
+}
