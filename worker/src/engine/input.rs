@@ -17,13 +17,21 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Prepares a sample for a network that admits its image.
-    pub(super) fn new(sample: &Sample, network: &Network) -> Self {
+    /// Prepares a sample for a network.
+    ///
+    /// # Errors
+    /// When the image is of another shape, or holds something that is no number: not every network's scores would show
+    /// it.
+    pub(super) fn new(sample: &Sample, network: &Network) -> Result<Self, String> {
+        network.admits(&sample.image)?;
         let pixels = rows_first(&sample.image);
         let channels = network.normalisation();
         let normalise = |(&pixel, &(mean, std)): (&f32, &(f64, f64))| ((f64::from(pixel) - mean) / std) as f32;
-        let normalised = pixels.iter().zip(channels.iter().cycle()).map(normalise).collect();
-        Self { index: sample.index, position: sample.position, pixels, normalised }
+        let normalised: Vec<f32> = pixels.iter().zip(channels.iter().cycle()).map(normalise).collect();
+        if normalised.iter().any(|value| !value.is_finite()) {
+            return Err("the image, normalised, is not all finite".to_owned());
+        }
+        Ok(Self { index: sample.index, position: sample.position, pixels, normalised })
     }
 }
 

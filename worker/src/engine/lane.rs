@@ -140,8 +140,8 @@ impl<'b> Floor<'b> {
         }
         let mut inputs = Vec::new();
         for sample in group {
-            match network.admits(&sample.image) {
-                Ok(()) => inputs.push(Arc::new(Input::new(&sample, network))),
+            match Input::new(&sample, network) {
+                Ok(input) => inputs.push(Arc::new(input)),
                 Err(error) => (self.tell)(sample.index, Err(error), 0.0),
             }
         }

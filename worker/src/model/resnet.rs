@@ -60,12 +60,13 @@ impl Resnet {
         };
         let last = |name| -> Result<Tensor> { Ok(arithmetic.take(&weights.get(name)?)?) };
         let blocks: Vec<Block> = layout.blocks.iter().map(block).collect::<Result<_>>()?;
+        let stem = conv(&layout.stem)?;
         Ok(Self {
             normalisation,
             kind: arithmetic.kind,
-            stem: conv(&layout.stem)?,
+            fused: Fused::new(arithmetic.kind, arithmetic.device, &convolutions(&stem, &blocks)),
+            stem,
             max_pool: layout.max_pool,
-            fused: Fused::new(arithmetic.kind, arithmetic.device, convolutions(&blocks)),
             device: arithmetic.device,
             blocks,
             weight: last("fc.weight")?,
@@ -115,15 +116,15 @@ impl Classifier for Resnet {
             blocks: self.blocks.iter().map(Block::share).collect(),
             weight: self.weight.shallow_clone(),
             bias: self.bias.shallow_clone(),
-            fused: Fused::new(self.kind, self.device, convolutions(&self.blocks)),
+            fused: Fused::new(self.kind, self.device, &convolutions(&self.stem, &self.blocks)),
             device: self.device,
         })
     }
 }
 
-/// Those of the blocks, and the stem.
-fn convolutions(blocks: &[Block]) -> usize {
-    1 + blocks.iter().map(|block| block.path.len() + usize::from(block.shortcut.is_some())).sum::<usize>()
+fn convolutions<'a>(stem: &'a Conv, blocks: &'a [Block]) -> Vec<&'a Conv> {
+    let of_blocks = blocks.iter().flat_map(|block| block.path.iter().chain(&block.shortcut));
+    std::iter::once(stem).chain(of_blocks).collect()
 }
 
 impl Block {

@@ -4,6 +4,10 @@
 //! operations would read and write it again. PyTorch has such convolutions as operators (`mkldnn::_convolution_pointwise`)
 //! that its Rust bindings leave out, so a TorchScript program of three calls, `fused_ops.pt`, stands between;
 //! `scripts/fused_ops.py` writes it. They have no derivatives: choosing sigma by ascent goes the long way.
+//!
+//! Cut off with the negative is what is no number, which a separate relu would pass on. So weights that are not finite are
+//! left to the long way, which shows them in its scores, and images that are not finite never get here. What is left is a
+//! network whose activations overflow on finite images.
 
 use std::cell::RefCell;
 
@@ -31,12 +35,13 @@ enum Then {
 
 impl Fused {
     /// Tries the operators out; `None` where this machine or this kind of number does not have them.
-    pub(super) fn new(kind: Kind, device: Device, convolutions: usize) -> Option<Self> {
-        if device != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) {
+    pub(super) fn new(kind: Kind, device: Device, convolutions: &[&Conv]) -> Option<Self> {
+        let finite = |conv: &&Conv| [&conv.weight, &conv.bias].into_iter().all(is_finite);
+        if device != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !convolutions.iter().all(finite) {
             return None;
         }
         let ops = CModule::load_data(&mut &include_bytes!("fused_ops.pt")[..]).ok()?;
-        let fused = Self { ops, weights: (0..convolutions).map(|_| RefCell::default()).collect() };
+        let fused = Self { ops, weights: convolutions.iter().map(|_| RefCell::default()).collect() };
         let ones = |shape: [i64; 4]| Tensor::f_ones(shape, (kind, device)).ok();
         let bias = Tensor::f_zeros([16], (kind, device)).ok()?;
         let conv = Conv { weight: ones([16, 16, 3, 3])?, bias, stride: 1, padding: 1, tf32: false };
@@ -110,5 +115,56 @@ impl Fused {
             IValue::Tensor(tensor) => Ok(tensor),
             other => Err(TchError::Kind(format!("{method} gave {other:?}"))),
         }
+    }
+}
+
+fn is_finite(tensor: &Tensor) -> bool {
+    tensor.f_isfinite().and_then(|each| each.f_all()).is_ok_and(|all| bool::try_from(all).unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// y = relu(x), y = relu(-x + other) and so on are easy to check by hand: one channel in sixteen, a kernel that is 1
+    /// in the middle.
+    fn identity(sign: f64, kind: Kind) -> Conv {
+        let weight = Tensor::zeros([16, 16, 3, 3], (kind, Device::Cpu));
+        for channel in 0..16 {
+            let _ = weight.get(channel).get(channel).narrow(0, 1, 1).narrow(1, 1, 1).fill_(sign);
+        }
+        let bias = Tensor::full([16], 0.5, (kind, Device::Cpu));
+        Conv { weight, bias, stride: 1, padding: 1, tf32: false }
+    }
+
+    #[test]
+    fn what_follows_a_convolution_is_done_with_it() {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let conv = identity(-1.0, kind);
+            let fused = Fused::new(kind, Device::Cpu, &[&conv]).expect("oneDNN has this kind of number here");
+            // Halves and whole numbers, which bfloat16 has as they are.
+            let x = (Tensor::arange(16 * 16, (Kind::Float, Device::Cpu)).view([1, 16, 4, 4]).remainder(9.0) - 4.0)
+                .to_kind(kind);
+            let run = |then| fused.convolve(&conv, &x, &fused.weights[0], then).unwrap();
+            let plain: Tensor = -&x + 0.5;
+            assert!(run(Then::Nothing).equal(&plain));
+            assert!(run(Then::Relu).equal(&plain.relu()));
+            let other = x.copy() * 2.0;
+            let expected = (&plain + &other).relu();
+            assert!(run(Then::AddRelu(other)).equal(&expected));
+        }
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_go_the_long_way() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(Fused::new(Kind::Float, Device::Cpu, &[&identity(bad, Kind::Float)]).is_none());
+        }
+    }
+
+    #[test]
+    fn there_are_no_fused_convolutions_of_half_precision_on_the_cpu() {
+        assert!(Fused::new(Kind::Half, Device::Cpu, &[]).is_none());
     }
 }
