@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::*;
-use super::{EXAMPLE, LEAST, check, check_change, count, read, sigma};
+use super::{EXAMPLE, LEAST, check, check_change, read, sigma};
 use crate::domain::{Alpha, Radius};
 
 #[test]
