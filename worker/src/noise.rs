@@ -16,7 +16,6 @@
 mod chacha;
 mod normal;
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use ddrs_common::domain::{Phase, SampleIndex, VariantName};
@@ -59,11 +58,11 @@ impl NoiseSource<'_> {
 }
 
 impl ChunkKey {
-    /// `pixels + sigma * noise` for each of `draws`, one after the other, in single precision.
+    /// `pixels + sigma * noise` for each of `rows`, a draw and a sigma each, one after the other, in single precision.
     #[must_use]
-    pub fn noisy(self, draws: Range<u64>, pixels: &[f32], sigma: f64) -> Vec<f32> {
-        let mut batch = Vec::with_capacity((draws.end - draws.start) as usize * pixels.len());
-        for draw in draws {
+    pub fn noisy(self, rows: impl ExactSizeIterator<Item = (u64, f64)>, pixels: &[f32]) -> Vec<f32> {
+        let mut batch = Vec::with_capacity(rows.len() * pixels.len());
+        for (draw, sigma) in rows {
             let start = batch.len();
             batch.extend_from_slice(pixels);
             self.add(draw, sigma as f32, &mut batch[start..]);

@@ -17,7 +17,7 @@ const SIGN: u32 = 1 << 31;
 
 /// Normal values from uniform words, a pair from each pair of words 128 apart.
 ///
-/// The length of a pair is sqrt(-2 ln u), u of 31 bits in (0, 1\], so values reach to 6.66; one in 2·10^11 would lie
+/// The length of a pair is sqrt(-2 ln u), u of 31 bits in (0, 1\], so values reach to 6.66; one in 4·10^10 would lie
 /// beyond. Each value is within 4·10^-7 times the length of what exact arithmetic would make of the same words, but for
 /// lengths near 0, which come in steps of single precision below 1.
 #[inline(always)]

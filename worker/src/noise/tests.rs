@@ -59,9 +59,10 @@ fn each_part_of_the_key_counts() {
 fn a_range_of_draws_is_part_of_the_whole() {
     let key = key(0, "v", 0, Phase::Estimate, 0);
     let pixels = [0.25, 0.5, 0.75];
-    let whole = key.noisy(0..10, &pixels, 0.5);
-    assert_eq!(whole[12..21], key.noisy(4..7, &pixels, 0.5));
-    for (place, (noisy, noise)) in whole.iter().zip(noise(key, 10, 3)).enumerate() {
+    let noisy = |draws: [u64; 3]| key.noisy(draws.into_iter().map(|draw| (draw, 0.5)), &pixels);
+    let whole: Vec<f32> = [[0, 1, 2], [3, 4, 5], [6, 7, 8]].into_iter().flat_map(noisy).collect();
+    assert_eq!(whole[12..21], noisy([4, 5, 6]));
+    for (place, (noisy, noise)) in whole.iter().zip(noise(key, 9, 3)).enumerate() {
         assert_eq!(*noisy, pixels[place % 3] + 0.5 * noise);
     }
 }
