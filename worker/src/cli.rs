@@ -112,12 +112,12 @@ pub struct CertifyArgs {
 /// The arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// The network, with random weights
-    #[arg(long, default_value = "cifar-resnet20")]
-    pub model: String,
-    /// fp32, tf32, bf16 or fp16
-    #[arg(long, default_value = "fp32")]
-    pub precision: String,
+    /// Networks with random weights, a row each: cifar-resnet20, cifar-resnet110, resnet50, …
+    #[arg(long, value_delimiter = ',', default_value = "cifar-resnet20")]
+    pub model: Vec<String>,
+    /// fp32, tf32, bf16 or fp16, a row each
+    #[arg(long, value_delimiter = ',', default_value = "fp32")]
+    pub precision: Vec<String>,
     /// Draws to a forward pass
     #[arg(long, default_value_t = 500)]
     pub batch: u64,
@@ -127,6 +127,12 @@ pub struct BenchArgs {
     /// Samples to certify
     #[arg(long, default_value_t = 4)]
     pub samples: u64,
+    /// How often each row is measured, in turn with its peers; medians are printed
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+    /// A python that imports torch, to time the PyTorch loops that users run instead
+    #[arg(long, value_name = "PATH")]
+    pub peer_python: Option<PathBuf>,
     /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,

@@ -1,0 +1,34 @@
+//! The PyTorch loops that users run instead, timed by the project's own script.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The script, carried along so that a worker alone can measure.
+const SCRIPT: &str = include_str!("../../../../bench/peer.py");
+
+/// Whether a python can be started and imports torch.
+pub(super) fn has_torch(python: &Path) -> bool {
+    let imported = Command::new(python).args(["-c", "import torch"]).output();
+    imported.is_ok_and(|output| output.status.success())
+}
+
+/// Passes per second of one loop; for `sigma`, gradient draws per second.
+///
+/// # Errors
+/// When the script fails or prints something else; says what it wrote to stderr last.
+pub(super) fn rate(python: &Path, mode: &str, model: &str, device: &str, batch: u64, passes: u64) -> Result<f64> {
+    let (batch, passes) = (batch.to_string(), passes.to_string());
+    let args = ["--mode", mode, "--model", model, "--device", device, "--batch", &batch, "--passes", &passes];
+    let output = Command::new(python)
+        .args(["-c", SCRIPT])
+        .args(args)
+        .output()
+        .with_context(|| format!("{} cannot be started", python.display()))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the {mode} loop failed: {}", stderr.lines().last().unwrap_or("no reason given"));
+    let row: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("what the {mode} loop printed"))?;
+    row["passes_per_second"].as_f64().with_context(|| format!("the {mode} loop printed no rate"))
+}
