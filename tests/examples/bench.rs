@@ -19,9 +19,9 @@ const FILES: usize = 50_000;
 fn main() {
     let dir = TestDir::new();
     println!("# forward passes (ddrs-worker bench)");
-    let bench =
-        dir.worker().args(["bench", "--device", "cpu", "--precision", "fp32,bf16"]).args(std::env::args().skip(1));
-    print!("{}", end(bench).expect(0).stdout);
+    let mut bench = dir.worker();
+    bench.args(["bench", "--device", "cpu", "--precision", "fp32,bf16"]).args(std::env::args().skip(1));
+    print!("{}", end(&mut bench).expect(0).stdout);
     println!("\n# queue: claim + record + complete of a job of one sample, local redis over a socket");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(queue(&dir));
