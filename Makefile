@@ -35,8 +35,9 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
+# In turn with PyTorch: make bench BENCH="--peer-python PATH --repeats 3".
 bench: build
-	$(CARGO) run --release --locked -p ddrs-tests --example bench
+	$(CARGO) run --release --locked -p ddrs-tests --example bench -- $(BENCH)
 
 # Of another schedule: make chaos CHAOS='--seed 7'; one case: make chaos CHAOS='--case worker-kills'.
 chaos: build

@@ -1,6 +1,6 @@
 //! What `make bench` prints beside the worker's own figures: the queue, the command line, submitting a large sweep.
 //!
-//! Times are of this machine at this moment; compare ratios of one run, not runs of different days.
+//! Its arguments go to the worker, e.g. `--peer-python PATH`. Times are of this machine at this moment; compare ratios of one run, not runs of different days.
 
 use std::fs;
 use std::path::Path;
@@ -19,10 +19,9 @@ const FILES: usize = 50_000;
 fn main() {
     let dir = TestDir::new();
     println!("# forward passes (ddrs-worker bench)");
-    for precision in ["fp32", "bf16"] {
-        let bench = end(dir.worker().args(["bench", "--device", "cpu", "--precision", precision])).expect(0);
-        print!("{}", bench.stdout);
-    }
+    let mut bench = dir.worker();
+    bench.args(["bench", "--device", "cpu", "--precision", "fp32,bf16"]).args(std::env::args().skip(1));
+    print!("{}", end(&mut bench).expect(0).stdout);
     println!("\n# queue: claim + record + complete of a job of one sample, local redis over a socket");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(queue(&dir));

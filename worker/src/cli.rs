@@ -168,22 +168,66 @@ pub struct TrainArgs {
 
 /// The arguments of `bench`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
-    /// The network, with random weights
-    #[arg(long, default_value = "cifar-resnet20")]
-    pub model: String,
-    /// fp32, tf32, bf16 or fp16
-    #[arg(long, default_value = "fp32")]
-    pub precision: String,
-    /// Draws to a forward pass
-    #[arg(long, default_value_t = 500)]
-    pub batch: u64,
-    /// Draws to a sample
-    #[arg(long, default_value_t = 10_000)]
-    pub n: u64,
+    /// Something to compare on a specification's own images, instead of random networks
+    #[command(subcommand)]
+    pub compare: Option<BenchCompare>,
+    /// Networks with random weights, a row each: cifar-resnet20, cifar-resnet110, resnet50, …
+    #[arg(long, value_delimiter = ',', default_value = "cifar-resnet20")]
+    pub model: Vec<String>,
+    /// fp32, tf32, bf16 or fp16, a row each
+    #[arg(long, value_delimiter = ',', default_value = "fp32")]
+    pub precision: Vec<String>,
+    /// Draws to a chunk, a row each; on a GPU a forward pass takes as many
+    #[arg(long, value_delimiter = ',', default_value = "500")]
+    pub batch: Vec<u64>,
+    /// Draws to a sample [default: as many as the seconds allow]
+    #[arg(long)]
+    pub n: Option<u64>,
     /// Samples to certify
     #[arg(long, default_value_t = 4)]
     pub samples: u64,
+    /// How long each measurement is to take, about
+    #[arg(long, default_value_t = 8.0)]
+    pub seconds: f64,
+    /// How often each row is measured, in turn with its peers; medians are printed
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+    /// A python that imports torch, to time the PyTorch loops that users run instead
+    #[arg(long, value_name = "PATH")]
+    pub peer_python: Option<PathBuf>,
+    /// Where forward passes run.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// How the output is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutputFormat,
+}
+
+/// What `bench` compares on real images.
+#[derive(Debug, Subcommand)]
+pub enum BenchCompare {
+    /// Ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at what each chose
+    Sigma(CompareArgs),
+    /// Rules of stopping: seconds, draws, and how often each decides a radius as `fixed` does
+    Stopping(CompareArgs),
+}
+
+/// The arguments of what `bench` compares.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// A sweep specification: its first model and sigma, its images from the first on
+    pub spec: PathBuf,
+    /// Images
+    #[arg(long, default_value_t = 500)]
+    pub samples: u64,
+    /// Fresh draws of noise for each image and sigma that estimate a radius
+    #[arg(long, default_value_t = 100)]
+    pub fresh: u32,
+    /// A python that imports torch, to time the published ascent
+    #[arg(long, value_name = "PATH")]
+    pub peer_python: Option<PathBuf>,
     /// Where forward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,

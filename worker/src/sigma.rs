@@ -3,7 +3,7 @@
 
 mod search;
 
-pub use search::Search;
+pub use search::{Search, estimate};
 
 use ddrs_common::spec::DataDependentSpec;
 use tch::{Kind, TchError, Tensor};

@@ -34,6 +34,11 @@ pub(super) struct Piece {
 }
 
 impl Pass {
+    /// Some rows of one request that is on no board.
+    pub(super) fn of(input: Arc<Input>, request: Arc<Request>, rows: Range<u64>) -> Self {
+        Self { pieces: vec![Piece { place: 0, input, request, rows }] }
+    }
+
     /// How many rows hold something.
     pub(super) fn rows(&self) -> u64 {
         self.pieces.iter().map(Piece::len).sum()

@@ -14,6 +14,7 @@
 mod board;
 mod certify;
 mod choose;
+mod estimate;
 mod input;
 mod lane;
 mod network;

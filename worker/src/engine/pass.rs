@@ -1,6 +1,6 @@
 //! One forward pass: noise, scores, and what they say.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::board::{Pass, Piece};
 use super::certify::Task;
@@ -29,11 +29,8 @@ impl Task<'_> {
     /// How many images every forward pass takes, whether there are so many or not: arithmetic may depend on the number, so
     /// it is a function of the specification and the image's size alone. A chunk on a GPU.
     pub(super) fn rows(&self) -> u64 {
-        let (chunk, [_, height, width]) = (self.sweep.certify.chunk.get(), self.network.shape());
-        if self.engine.device.is_cuda() {
-            return chunk;
-        }
-        (CPU_PIXELS / (height * width) as u64).clamp(CPU_LEAST, chunk.max(CPU_LEAST))
+        let [_, height, width] = self.network.shape();
+        rows(self.engine.device, self.sweep.certify.chunk.get(), height * width)
     }
 
     /// Scores of shape (rows, classes), perhaps not yet computed.
@@ -121,6 +118,11 @@ impl Task<'_> {
         let sigma = block.sigma.get();
         self.network.normalisation().iter().map(move |(_, std)| (sigma / std) as f32)
     }
+}
+
+/// Images of a forward pass, from the size of a chunk and the pixels of an image.
+pub(super) fn rows(device: Device, chunk: u64, pixels: usize) -> u64 {
+    if device.is_cuda() { chunk } else { (CPU_PIXELS / pixels as u64).clamp(CPU_LEAST, chunk.max(CPU_LEAST)) }
 }
 
 /// The blocks of a pass in the order of its rows.

@@ -134,7 +134,7 @@ fn mismatch() -> Trouble {
 }
 
 /// The mean over the draws, for each sigma: (sigmas, classes).
-fn means(rows: &[f64], draws: usize, classes: usize) -> Vec<Vec<f64>> {
+pub(super) fn means(rows: &[f64], draws: usize, classes: usize) -> Vec<Vec<f64>> {
     let mean = |of_one: &[f64]| {
         (0..classes).map(|class| of_one.iter().skip(class).step_by(classes).sum::<f64>() / draws as f64).collect()
     };
@@ -163,9 +163,9 @@ impl Progress {
         match (scores, &mut self.answer) {
             (Scores::Class(class), Answer::Counts(counts)) => counts[*class as usize] += 1,
             (Scores::All(scores), Answer::Counts(counts)) => counts[highest(scores)] += 1,
-            (Scores::All(scores), Answer::Probabilities(rows)) => {
-                let start = row as usize * scores.len();
-                softmax(scores, &mut rows[start..start + scores.len()]);
+            (Scores::All(all), Answer::Probabilities(rows)) => {
+                let start = row as usize * all.len();
+                softmax(all, &mut rows[start..start + all.len()]);
             }
             (Scores::Useless(_) | Scores::Class(_), _) => {
                 let reason = if let Scores::Useless(reason) = scores { reason } else { "no scores" };
@@ -197,6 +197,19 @@ fn highest(scores: &[f32]) -> usize {
         }
     }
     best
+}
+
+/// The probabilities of a row's classes.
+///
+/// # Errors
+/// Why the row has none.
+pub(super) fn probabilities<'a>(scores: &Scores<'a>, found: &mut [f64]) -> Result<(), &'a str> {
+    match scores {
+        Scores::All(scores) => softmax(scores, found),
+        Scores::Useless(reason) => return Err(reason),
+        Scores::Class(_) => return Err("no scores"),
+    }
+    Ok(())
 }
 
 fn softmax(scores: &[f32], probabilities: &mut [f64]) {

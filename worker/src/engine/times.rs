@@ -14,7 +14,7 @@ pub struct Times {
 }
 
 /// Seconds by kind of work, summed over the lanes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Split {
     /// Drawing noise and adding it.
     pub noise: f64,

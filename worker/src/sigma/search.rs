@@ -110,6 +110,12 @@ fn between(low: Sigma, high: Sigma, count: u32) -> Vec<Sigma> {
     (1..=count).map(|number| at(number).unwrap_or(low)).collect()
 }
 
+/// The radius that Algorithm 1 climbs, of psi and its own leading class.
+#[must_use]
+pub fn estimate(sigma: Sigma, psi: &[f64], clamp: f64) -> f64 {
+    radius(sigma, psi, largest(psi), clamp)
+}
+
 /// R as above. Below every other value where psi is not made of numbers.
 fn radius(sigma: Sigma, psi: &[f64], class: usize, clamp: f64) -> f64 {
     let other = psi.iter().enumerate().filter(|&(other, _)| other != class).map(|(_, &p)| p).fold(0.0, f64::max);
