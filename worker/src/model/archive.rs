@@ -38,6 +38,6 @@ pub(super) fn check_within(bytes: &[u8], most_unpacked: u64) -> Result<()> {
         let read = read.with_context(|| format!("its member {name:?} is damaged"))?;
         ensure!(read == size, "its member {name:?} holds {read} bytes, not {size}");
     }
-    ensure!(archive.len() > 0, "an archive without members");
+    ensure!(!archive.is_empty(), "an archive without members");
     Ok(())
 }
