@@ -39,6 +39,9 @@ pub enum NoCuda {
         /// What the system says.
         reason: String,
     },
+    /// It is loaded, and torch does not know of it.
+    #[error("{} is loaded, but torch was asked about CUDA before and remembers that there was none", .0.display())]
+    TooLate(PathBuf),
     /// No driver, or one that is not visible from here, as in a container without it.
     #[error("there is no NVIDIA driver: {0}")]
     NoDriver(String),
@@ -76,7 +79,11 @@ fn look() -> Result<usize, NoCuda> {
     let variable = |name| std::env::var_os(name);
     let places = places(ours.as_deref(), variable("LIBTORCH").as_deref(), variable("LD_LIBRARY_PATH").as_deref());
     let path = find(ours.as_deref(), &places)?;
-    load(&path).map_err(|reason| NoCuda::NotLoaded { path, reason })?;
+    load(&path).map_err(|reason| NoCuda::NotLoaded { path: path.clone(), reason })?;
+    // The CUDA half says yes with or without a GPU, torch alone says no.
+    if !tch::utils::has_cudart() {
+        return Err(NoCuda::TooLate(path));
+    }
     match usize::try_from(Cuda::device_count()) {
         Ok(devices) if devices > 0 && Cuda::is_available() => Ok(devices),
         _ => Err(why_none(load(Path::new(DRIVER)), std::env::var("CUDA_VISIBLE_DEVICES").ok())),

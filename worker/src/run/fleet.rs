@@ -32,7 +32,8 @@ pub struct Member {
 pub async fn run(args: &RunArgs) -> Result<()> {
     let devices = cuda::devices().map_err(|reason| Refused(reason.into()))?;
     let program = std::env::current_exe().context("this program's own file")?;
-    let given: Vec<String> = std::env::args().skip(1).collect();
+    let given: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let given = given.map_err(|argument| Refused(anyhow::anyhow!("argument {} is not UTF-8", argument.display())))?;
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let members = (0..devices).map(|number| {
         let mut command = Command::new(&program);
