@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use ddrs_common::architecture::{Architecture, ConvNorm, MaxPool, ResidualBlock};
 use tch::{Kind, TchError, Tensor};
 
+use super::fused::{Fusion, Paths};
 use super::{Arithmetic, Classifier, Normalisation, Weights};
 
 /// A residual network for inference: batch normalisation is folded into the convolutions, which are kept in
@@ -34,6 +35,8 @@ struct Conv {
     stride: i64,
     padding: i64,
     tf32: bool,
+    /// Where the rule lets it be fused with what follows.
+    fusion: Option<Fusion>,
 }
 
 impl Resnet {
@@ -69,7 +72,7 @@ impl Resnet {
 impl Classifier for Resnet {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let images = self.normalisation.apply(images)?.f_to_kind(self.kind)?;
-        let mut x = self.stem.forward(&images)?.f_relu_()?;
+        let mut x = self.stem.relu(&images, None)?;
         if let Some(MaxPool { kernel, stride, padding }) = self.max_pool {
             let square = |size: u32| [i64::from(size); 2];
             x = x.f_max_pool2d(square(kernel), square(stride), square(padding), [1, 1], false)?;
@@ -78,6 +81,14 @@ impl Classifier for Resnet {
             x = block.forward(&x)?;
         }
         x.f_mean_dim([2, 3].as_slice(), false, None)?.f_linear(&self.weight, Some(&self.bias))
+    }
+
+    fn paths(&self) -> Paths {
+        let followed = std::iter::once(&self.stem).chain(self.blocks.iter().flat_map(|block| &block.path));
+        let (candidates, fused) = followed.fold((0, 0), |(all, fused), conv| {
+            (all + 1, fused + usize::from(conv.fusion.as_ref().is_some_and(Fusion::holds)))
+        });
+        Paths { candidates, fused }
     }
 
     fn share(&self) -> Box<dyn Classifier> {
@@ -98,14 +109,12 @@ impl Block {
         let (last, first) = self.path.split_last().ok_or_else(|| TchError::Shape("a block without layers".into()))?;
         let mut y = x.shallow_clone();
         for conv in first {
-            y = conv.forward(&y)?.f_relu_()?;
+            y = conv.relu(&y, None)?;
         }
-        let mut y = last.forward(&y)?;
-        let mut y = match &self.shortcut {
-            Some(shortcut) => y.f_add_(&shortcut.forward(x)?)?,
-            None => y.f_add_(x)?,
-        };
-        y.f_relu_()
+        match &self.shortcut {
+            Some(shortcut) => last.relu(&y, Some(&shortcut.forward(x)?)),
+            None => last.relu(&y, Some(x)),
+        }
     }
 
     fn share(&self) -> Self {
@@ -123,7 +132,14 @@ impl Conv {
         let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
         let (stride, padding) = (i64::from(spec.stride), i64::from(spec.padding));
         let weight = channels_last(&arithmetic.take(&weight)?)?;
-        Ok(Self { weight, bias: arithmetic.take(&bias)?, stride, padding, tf32: arithmetic.tf32 })
+        Ok(Self {
+            weight,
+            bias: arithmetic.take(&bias)?,
+            stride,
+            padding,
+            tf32: arithmetic.tf32,
+            fusion: Fusion::of(arithmetic),
+        })
     }
 
     /// What `conv2d` does, with algorithms that are fixed, deterministic and of the precision asked for.
@@ -145,8 +161,34 @@ impl Conv {
         )
     }
 
+    /// relu(conv(x) + z), fused where the rule says so.
+    fn relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        match &self.fusion {
+            Some(fusion) if !x.requires_grad() => fusion.run(x.size(), || self.fused(x, z), || self.plain(x, z)),
+            _ => self.plain(x, z),
+        }
+    }
+
+    fn plain(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let mut y = self.forward(x)?;
+        if let Some(z) = z {
+            y = y.f_add_(z)?;
+        }
+        y.f_relu_()
+    }
+
+    fn fused(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let (stride, padding, bias) = ([self.stride; 2], [self.padding; 2], Some(&self.bias));
+        match z {
+            None => x.f_cudnn_convolution_relu(&self.weight, bias, stride, padding, [1, 1], 1),
+            Some(z) => x.f_cudnn_convolution_add_relu(&self.weight, z, 1.0, bias, stride, padding, [1, 1], 1),
+        }
+    }
+
     fn share(&self) -> Self {
-        Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone(), ..*self }
+        let (weight, bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
+        let Self { stride, padding, tf32, .. } = *self;
+        Self { weight, bias, stride, padding, tf32, fusion: self.fusion.clone() }
     }
 }
 
