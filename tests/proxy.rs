@@ -112,10 +112,9 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.half_opens += 1);
     }
 
-    /// The next script call is applied, but the connection is reset instead of answered. Ordered twice before one comes,
-    /// it is still one.
-    pub fn reset_next_answer(&self) {
-        self.shared.reset.store(true, Ordering::SeqCst);
+    /// Whether the next script call, and only that one, is applied and the connection reset instead of answered.
+    pub fn reset_next_answer(&self, reset: bool) {
+        self.shared.reset.store(reset, Ordering::SeqCst);
     }
 
     /// What connections have felt so far.

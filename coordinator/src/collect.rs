@@ -11,7 +11,7 @@ use ddrs_common::domain::Record;
 use ddrs_common::host;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, Progress, SweepQueue, SweepState};
-use ddrs_common::record_file::{self, Opened, RecordFile, Repair};
+use ddrs_common::record_file::{self, Opened, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
 use tracing::{info, warn};
 
@@ -245,8 +245,8 @@ impl Collector {
 
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    matches!(kind, Some(StorageFull | QuotaExceeded))
+    let Some(RecordFileError::Io { cause, .. }) = error.downcast_ref() else { return false };
+    matches!(cause.kind(), StorageFull | QuotaExceeded)
 }
 
 /// `host:folder` of a records file.

@@ -7,7 +7,7 @@ use super::{Fsync, Lab, RedisServer, Scene, Worker};
 use crate::{HalfSpace, TestDir, end};
 
 /// Milliseconds that a lease lasts: long enough for a machine that is busy with other tests.
-const LEASE_MS: u64 = 5000;
+const LEASE_MS: u64 = 3000;
 
 const FULL: &str = "times redis was out of memory for longer than a lease";
 const REFUSED: &str = "requests that redis refused for want of memory";

@@ -96,6 +96,12 @@ impl Lab {
         self.faults.iter().any(|(name, count)| *name == fault && count.happened < count.announced)
     }
 
+    /// Whether any announced fault has.
+    #[must_use]
+    pub fn lacks_any(&self) -> bool {
+        self.faults.iter().any(|(_, count)| count.happened < count.announced)
+    }
+
     /// Counts samples whose records were compared with those of an undisturbed run.
     pub fn compared(&mut self, samples: u64) {
         self.samples += samples;

@@ -48,9 +48,9 @@ pub(super) fn half_open(lab: &mut Lab) {
 /// Every answer is late.
 pub(super) fn latency(lab: &mut Lab) {
     const LATE: &str = "answers 300 ms late";
-    lab.announce(LATE, lab.pick(30, 1000));
+    lab.announce(LATE, lab.pick(20, 1000));
     while lab.lacks(LATE) {
-        let online = Online::start(lab.pick(14, 60), 1);
+        let online = Online::start(lab.pick(8, 60), 1);
         online.proxy.weather(Weather::Late(Duration::from_millis(300)));
         let felt = online.end(lab);
         lab.count(LATE, felt.late);
@@ -66,7 +66,10 @@ pub(super) fn reset(lab: &mut Lab) {
         // With so long a lease none is renewed: a call that names a lease, and is no record, completes a job.
         let online = Online::start(lab.pick(40, 200), 60);
         while !online.finished() {
-            online.proxy.reset_next_answer();
+            online.proxy.reset_next_answer(true);
+            sleep(lab.moment(Duration::from_millis(40)));
+            // Half the time all is well: a request that is repeated once a second must not meet this every time.
+            online.proxy.reset_next_answer(false);
             sleep(lab.moment(Duration::from_millis(40)));
         }
         for request in &online.end(lab).reset {

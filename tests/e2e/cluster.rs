@@ -171,7 +171,7 @@ fn unknown_sweeps_and_unreachable_servers_are_named() {
         let ended = cluster.ask(&[command, &["0123456789abcdef"]].concat());
         assert!(ended.code == 2 && ended.stderr.contains("0123456789abcdef"), "{command:?}: {ended:?}");
     }
-    let ended = end(cluster.dir.coordinator().args(["status", "--redis", "redis://user:secret@127.0.0.1:1/"]));
+    let ended = end(cluster.dir.coordinator().arg("status").env("DDRS_REDIS", "redis://user:secret@127.0.0.1:1/"));
     assert!(ended.code == 1 && ended.stderr.contains("127.0.0.1:1") && !ended.stderr.contains("secret"), "{ended:?}");
     cluster.end();
 }

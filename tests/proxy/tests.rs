@@ -82,8 +82,7 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
 fn a_reset_request_has_arrived_and_is_not_answered() {
     let echo = Echo::new();
     let mut client = echo.client();
-    echo.proxy.reset_next_answer();
-    echo.proxy.reset_next_answer();
+    echo.proxy.reset_next_answer(true);
     assert_eq!(ask(&mut client, "no script").unwrap(), "no script");
     assert_eq!(echo.arrived.recv().unwrap(), "no script");
     assert_eq!(ask(&mut client, SCRIPT).unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -43,6 +43,8 @@ pub enum Command {
     ///
     /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and resumable.
     Train(TrainArgs),
+    /// Say what this machine offers: libtorch, devices, precisions, and why a GPU is not used
+    Doctor(DoctorArgs),
     /// Measure passes per second and the split of a run's time
     Bench(BenchArgs),
     /// Write a network with random weights, to try a cluster before the model is there
@@ -55,6 +57,9 @@ pub enum Command {
         /// Which random weights
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        /// Move its last layer so that no class wins everywhere, and noise decides between them
+        #[arg(long)]
+        centred: bool,
         /// The safetensors file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -64,7 +69,7 @@ pub enum Command {
 /// Where forward passes run.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {
-    /// auto, cpu or cuda:N
+    /// auto, cpu or cuda:N; for `run` also cuda:all, one process for each GPU
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// CPU threads for forward passes [default: all cores]
@@ -164,6 +169,25 @@ pub struct TrainArgs {
     /// Where forward and backward passes run.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The device that must be usable.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Also send the same noise through fp32 on the CPU and every precision on the device, and count the draws whose
+    /// class differs: an architecture (random weights) or a specification (its models, first image and first sigma);
+    /// may be given again
+    #[arg(long, value_name = "MODEL")]
+    pub compare: Vec<String>,
+    /// Draws to a comparison
+    #[arg(long, default_value_t = 500)]
+    pub draws: u32,
+    /// How the output is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutputFormat,
 }
 
 /// The arguments of `bench`.

@@ -2,65 +2,92 @@
 //!
 //! The only module with `unsafe` code: loading a shared library runs its initialisers, and the allocator's settings are
 //! C's.
+//! - [`pick`]: the device that `--device` names
+//! - [`cuda`]: libtorch's CUDA half, or why there is none
+//! - [`gpus`]: the GPUs as the driver tells of them
 #![allow(unsafe_code)]
 
-use std::path::PathBuf;
+pub mod cuda;
+pub mod gpus;
 
-use anyhow::{Context, Result, anyhow, bail};
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device};
+use tch::Device;
+
+use self::cuda::NoCuda;
+
+/// What `--device` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The first GPU, or else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// One GPU.
+    Cuda(usize),
+    /// All GPUs, one process each.
+    AllCuda,
+}
+
+impl FromStr for Wanted {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "cpu" => Self::Cpu,
+            "cuda" => Self::Cuda(0),
+            "cuda:all" => Self::AllCuda,
+            _ => match name.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(number)) => Self::Cuda(number),
+                _ => bail!("no device {name}: auto, cpu, cuda:N, or cuda:all for `run`"),
+            },
+        })
+    }
+}
 
 /// Picks the device that `auto`, `cpu` or `cuda:N` names.
 ///
 /// # Errors
 /// When the name is none of these, or CUDA was asked for and cannot be had; says why.
 pub fn pick(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(cuda(0).unwrap_or_else(|reason| {
-            tracing::info!("on the cpu: {reason:#}");
+    match name.parse()? {
+        Wanted::Cpu => Ok(Device::Cpu),
+        Wanted::Auto => Ok(one_gpu(0).unwrap_or_else(|reason| {
+            tracing::info!("on the cpu: {reason}");
             Device::Cpu
         })),
-        "cuda" => cuda(0),
-        _ => match name.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(number)) => cuda(number),
-            _ => bail!("no device {name}: auto, cpu or cuda:N"),
-        },
+        Wanted::Cuda(number) => Ok(one_gpu(number)?),
+        Wanted::AllCuda => bail!("cuda:all is one process for each GPU, which only `run` starts"),
     }
 }
 
-fn cuda(number: usize) -> Result<Device> {
-    load_cuda()?;
-    if !Cuda::is_available() {
-        bail!("libtorch's CUDA library is loaded, but finds no usable GPU or driver");
-    }
-    let devices = Cuda::device_count();
-    if number as i64 >= devices {
-        bail!("there is no cuda:{number}; this machine has {devices} GPUs");
-    }
-    Ok(Device::Cuda(number))
+fn one_gpu(number: usize) -> Result<Device, NoCuda> {
+    let devices = cuda::devices()?;
+    if number < devices { Ok(Device::Cuda(number)) } else { Err(NoCuda::NoSuch { number, devices }) }
 }
 
-/// Loads `libtorch_cuda.so`. It must come before the first question about CUDA, for torch remembers the answer.
-fn load_cuda() -> Result<()> {
-    let path = beside_torch().map_or_else(|| "libtorch_cuda.so".into(), |dir| dir.join("libtorch_cuda.so"));
-    // SAFETY: the library is libtorch's own other half, of the build that this program is linked with; its
-    // initialisers register kernels and rely on nothing that this program does.
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
-    let library = library.map_err(|error| anyhow!("{error}")).context("libtorch's CUDA library cannot be loaded")?;
-    // It stays for the life of the process: kernels registered by it may be called at any time.
-    std::mem::forget(library);
-    Ok(())
+/// What records call a device.
+#[must_use]
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => {
+            let model = gpus::here().into_iter().nth(number).map(|gpu| format!(" {}", gpu.name));
+            format!("cuda:{number}{}", model.unwrap_or_default())
+        }
+        _ => "cpu".to_owned(),
+    }
 }
 
-/// The folder that this process has `libtorch_cpu.so` from.
-fn beside_torch() -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps
-        .lines()
-        .filter_map(|line| line.split_whitespace().last())
-        .find(|path| path.ends_with("/libtorch_cpu.so"))?;
-    Some(PathBuf::from(path).parent()?.to_owned())
+/// Loads a shared library for the life of the process: what it registers may be called at any time.
+fn load(path: &Path) -> Result<(), String> {
+    // SAFETY: only libtorch's own other half, of the build that this program is linked with, and the driver that it
+    // would load by itself come here; their initialisers rely on nothing that this program does.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
+    library.map(std::mem::forget).map_err(|error| error.to_string())
 }
 
 /// Lets the process keep the memory of one forward pass for the next. Left alone, the allocator gives activations back to
@@ -83,22 +110,30 @@ pub fn keep_memory() {
 #[cfg(not(target_env = "gnu"))]
 pub fn keep_memory() {}
 
-/// What records call a device.
-#[must_use]
-pub fn name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => {
-            format!("cuda:{number}{}", gpu_model(number).map(|model| format!(" {model}")).unwrap_or_default())
-        }
-        _ => "cpu".to_owned(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
 
-/// The model of a GPU as the driver names it.
-fn gpu_model(number: usize) -> Option<String> {
-    let mut gpus: Vec<_> =
-        std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.flatten().map(|entry| entry.path()).collect();
-    gpus.sort();
-    let text = std::fs::read_to_string(gpus.get(number)?.join("information")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Model:")).map(|model| model.trim().to_owned())
+    #[test]
+    fn devices_are_known_by_their_names() {
+        let wanted = |name: &str| name.parse::<Wanted>().map_err(|error| error.to_string());
+        for (name, expected) in [
+            ("auto", Wanted::Auto),
+            ("cpu", Wanted::Cpu),
+            ("cuda", Wanted::Cuda(0)),
+            ("cuda:12", Wanted::Cuda(12)),
+            ("cuda:all", Wanted::AllCuda),
+        ] {
+            assert_eq!(wanted(name), Ok(expected));
+        }
+        for name in ["", "gpu", "cuda:", "cuda:-1", "cuda:one", "CPU", "cuda:0,1"] {
+            assert!(wanted(name).unwrap_err().contains(&format!("no device {name}: ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn all_gpus_are_no_device_of_one_process() {
+        assert!(pick("cuda:all").unwrap_err().to_string().contains("only `run`"));
+    }
 }

@@ -5,6 +5,7 @@ use clap::Parser;
 use ddrs_common::log::{self, Style};
 use ddrs_common::queue::refuse_passwords;
 use ddrs_worker::cli::{Cli, Command, LogFormat};
+use ddrs_worker::device::Wanted;
 use ddrs_worker::{commands, exit, run};
 
 fn main() {
@@ -29,16 +30,22 @@ fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let ended = runtime.block_on(run::run(args));
+            let ended = runtime.block_on(async {
+                if args.device.device.parse().is_ok_and(|wanted| matches!(wanted, Wanted::AllCuda)) {
+                    return run::fleet::run(&args).await;
+                }
+                run::run(args).await
+            });
             // A thread may be reading stdin for as long as the parent lives; nobody waits for it.
             runtime.shutdown_background();
             ended
         }
         Command::Certify(args) => commands::certify::certify(&args),
         Command::Train(args) => commands::train::train(&args),
+        Command::Doctor(args) => commands::doctor::doctor(&args),
         Command::Bench(args) => commands::bench::bench(&args),
-        Command::RandomWeights { architecture, classes, seed, out } => {
-            commands::random_weights(&architecture, classes, seed, &out)
+        Command::RandomWeights { architecture, classes, seed, centred, out } => {
+            commands::random_weights(&architecture, classes, seed, centred, &out)
         }
     }
 }

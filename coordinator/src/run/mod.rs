@@ -114,9 +114,12 @@ async fn drive(
     let mut workers = Workers::start(settings, count)?;
     let ended = watch(prepared, collector, queue, &mut workers).await;
     workers.stop(STOP_PATIENCE).await;
-    collector.collect(queue).await?;
+    let collected = collector.collect(queue).await;
+    // What went wrong first is what to tell.
+    let ended = ended?;
+    collected?;
     collector.end(queue).await?;
-    ended
+    Ok(ended)
 }
 
 /// Collects and looks after the workers until nothing is left to do.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod file;
+mod fused;
 mod half_space;
 mod random;
 mod resnet;
@@ -9,6 +10,7 @@ mod script;
 mod weights;
 
 pub use file::ModelFile;
+pub use fused::Paths;
 pub use half_space::HalfSpace;
 pub use random::random_weights;
 pub use resnet::Resnet;
@@ -37,6 +39,11 @@ pub trait Classifier: Send {
 
     /// The kind of number that it computes with.
     fn kind(&self) -> Kind;
+
+    /// Which of its layers run fused with what follows them.
+    fn paths(&self) -> Paths {
+        Paths::default()
+    }
 
     /// The same network over the same weights, for another thread: nothing is copied.
     fn share(&self) -> Box<dyn Classifier>;
@@ -99,12 +106,33 @@ impl Arithmetic {
             Precision::Tf32 if device.is_cuda() => Kind::Float,
             Precision::Tf32 => bail!("precision tf32 is a mode of NVIDIA GPUs; this device is the cpu"),
         };
+        if device.is_cuda() {
+            overridden(precision, |name| std::env::var(name).ok())?;
+        }
         Ok(Self { device, kind, tf32: precision == Precision::Tf32 })
     }
 
     /// A weight as the network computes with it.
     fn take(self, tensor: &Tensor) -> Result<Tensor, TchError> {
         tensor.f_to_kind(self.kind)?.f_to(self.device)
+    }
+}
+
+/// Refuses a precision that the environment would turn into another one behind torch's back.
+fn overridden(precision: Precision, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let (name, expected) = match precision {
+        Precision::Fp32 => ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "0"),
+        Precision::Tf32 => ("NVIDIA_TF32_OVERRIDE", "1"),
+        Precision::Bf16 | Precision::Fp16 => return Ok(()),
+    };
+    match variable(name) {
+        Some(value) if value != expected => {
+            bail!(
+                "{name} is {value:?} in the worker's environment: precision {} would be another; unset it",
+                precision.as_str()
+            )
+        }
+        _ => Ok(()),
     }
 }
 

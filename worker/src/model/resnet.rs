@@ -1,12 +1,13 @@
 //! Residual networks, built from the same description of their layers that model files are checked against.
 
-mod fused;
+mod onednn;
 
 use anyhow::{Context, Result};
 use ddrs_common::architecture::{Architecture, ConvNorm, MaxPool, ResidualBlock};
 use tch::{Device, Kind, TchError, Tensor};
 
-use self::fused::Fused;
+use self::onednn::OneDnn;
+use super::fused::{Fusion, Paths};
 use super::{Arithmetic, Classifier, Normalisation, Weights};
 
 /// A residual network for inference: batch normalisation is folded into the convolutions, which are kept in
@@ -20,7 +21,7 @@ pub struct Resnet {
     blocks: Vec<Block>,
     weight: Tensor,
     bias: Tensor,
-    fused: Option<Fused>,
+    onednn: Option<OneDnn>,
     device: Device,
 }
 
@@ -39,6 +40,8 @@ struct Conv {
     stride: i64,
     padding: i64,
     tf32: bool,
+    /// Where the rule lets it be fused with what follows.
+    fusion: Option<Fusion>,
 }
 
 impl Resnet {
@@ -64,7 +67,7 @@ impl Resnet {
         Ok(Self {
             normalisation,
             kind: arithmetic.kind,
-            fused: Fused::new(arithmetic.kind, arithmetic.device, &convolutions(&stem, &blocks)),
+            onednn: OneDnn::new(arithmetic.kind, arithmetic.device, &convolutions(&stem, &blocks)),
             stem,
             max_pool: layout.max_pool,
             device: arithmetic.device,
@@ -91,12 +94,12 @@ impl Classifier for Resnet {
     }
 
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        if let Some(fused) = &self.fused
+        if let Some(onednn) = &self.onednn
             && !images.requires_grad()
         {
-            return tch::no_grad(|| fused.scores(self, images));
+            return tch::no_grad(|| onednn.scores(self, images));
         }
-        let mut x = self.pool(self.stem.forward(images)?.f_relu_()?)?;
+        let mut x = self.pool(self.stem.relu(images, None)?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
@@ -105,6 +108,15 @@ impl Classifier for Resnet {
 
     fn kind(&self) -> Kind {
         self.kind
+    }
+
+    fn paths(&self) -> Paths {
+        let followed = std::iter::once(&self.stem).chain(self.blocks.iter().flat_map(|block| &block.path));
+        let (candidates, fused) = followed.fold((0, 0), |(all, fused), conv| {
+            let holds = self.onednn.is_some() || conv.fusion.as_ref().is_some_and(Fusion::holds);
+            (all + 1, fused + usize::from(holds))
+        });
+        Paths { candidates, fused }
     }
 
     fn share(&self) -> Box<dyn Classifier> {
@@ -116,12 +128,13 @@ impl Classifier for Resnet {
             blocks: self.blocks.iter().map(Block::share).collect(),
             weight: self.weight.shallow_clone(),
             bias: self.bias.shallow_clone(),
-            fused: Fused::new(self.kind, self.device, &convolutions(&self.stem, &self.blocks)),
+            onednn: OneDnn::new(self.kind, self.device, &convolutions(&self.stem, &self.blocks)),
             device: self.device,
         })
     }
 }
 
+/// Every convolution in the order that a forward pass comes to them, but for a block's last and its shortcut.
 fn convolutions<'a>(stem: &'a Conv, blocks: &'a [Block]) -> Vec<&'a Conv> {
     let of_blocks = blocks.iter().flat_map(|block| block.path.iter().chain(&block.shortcut));
     std::iter::once(stem).chain(of_blocks).collect()
@@ -132,14 +145,12 @@ impl Block {
         let (last, first) = self.path.split_last().ok_or_else(|| TchError::Shape("a block without layers".into()))?;
         let mut y = x.shallow_clone();
         for conv in first {
-            y = conv.forward(&y)?.f_relu_()?;
+            y = conv.relu(&y, None)?;
         }
-        let mut y = last.forward(&y)?;
-        let mut y = match &self.shortcut {
-            Some(shortcut) => y.f_add_(&shortcut.forward(x)?)?,
-            None => y.f_add_(x)?,
-        };
-        y.f_relu_()
+        match &self.shortcut {
+            Some(shortcut) => last.relu(&y, Some(&shortcut.forward(x)?)),
+            None => last.relu(&y, Some(x)),
+        }
     }
 
     fn share(&self) -> Self {
@@ -157,7 +168,14 @@ impl Conv {
         let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
         let (stride, padding) = (i64::from(spec.stride), i64::from(spec.padding));
         let weight = channels_last(&arithmetic.take(&weight)?)?;
-        Ok(Self { weight, bias: arithmetic.take(&bias)?, stride, padding, tf32: arithmetic.tf32 })
+        Ok(Self {
+            weight,
+            bias: arithmetic.take(&bias)?,
+            stride,
+            padding,
+            tf32: arithmetic.tf32,
+            fusion: Fusion::of(arithmetic),
+        })
     }
 
     /// What `conv2d` does, with algorithms that are fixed, deterministic and of the precision asked for.
@@ -179,8 +197,34 @@ impl Conv {
         )
     }
 
+    /// relu(conv(x) + z), fused where the rule says so.
+    fn relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        match &self.fusion {
+            Some(fusion) if !x.requires_grad() => fusion.run(x.size(), || self.fused(x, z), || self.plain(x, z)),
+            _ => self.plain(x, z),
+        }
+    }
+
+    fn plain(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let mut y = self.forward(x)?;
+        if let Some(z) = z {
+            y = y.f_add_(z)?;
+        }
+        y.f_relu_()
+    }
+
+    fn fused(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let (stride, padding, bias) = ([self.stride; 2], [self.padding; 2], Some(&self.bias));
+        match z {
+            None => x.f_cudnn_convolution_relu(&self.weight, bias, stride, padding, [1, 1], 1),
+            Some(z) => x.f_cudnn_convolution_add_relu(&self.weight, z, 1.0, bias, stride, padding, [1, 1], 1),
+        }
+    }
+
     fn share(&self) -> Self {
-        Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone(), ..*self }
+        let (weight, bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
+        let Self { stride, padding, tf32, .. } = *self;
+        Self { weight, bias, stride, padding, tf32, fusion: self.fusion.clone() }
     }
 }
 

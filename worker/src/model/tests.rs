@@ -142,6 +142,24 @@ fn tf32_is_refused_where_there_is_none() {
 }
 
 #[test]
+fn an_environment_that_would_change_a_precision_on_a_gpu_is_refused() {
+    let refused = |precision, name: &str, value: &str| {
+        overridden(precision, |asked| (asked == name).then(|| value.to_owned())).err().map(|error| error.to_string())
+    };
+    let cublas = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
+    assert!(refused(Precision::Fp32, cublas, "1").unwrap().contains("precision fp32 would be another"));
+    assert!(refused(Precision::Tf32, "NVIDIA_TF32_OVERRIDE", "0").unwrap().contains("NVIDIA_TF32_OVERRIDE is \"0\""));
+    for (precision, name, value) in [
+        (Precision::Fp32, cublas, "0"),
+        (Precision::Fp32, "NVIDIA_TF32_OVERRIDE", "0"),
+        (Precision::Tf32, cublas, "1"),
+        (Precision::Bf16, cublas, "1"),
+    ] {
+        assert_eq!(refused(precision, name, value), None);
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.safetensors");

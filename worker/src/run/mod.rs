@@ -5,6 +5,7 @@
 
 mod assignment;
 mod compute;
+pub mod fleet;
 mod known;
 mod roots;
 mod serve;

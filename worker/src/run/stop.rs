@@ -22,7 +22,8 @@ pub(crate) fn told_to_stop(with_stdin: bool) -> io::Result<impl Future<Output = 
     })
 }
 
-async fn closed() {
+/// Ends when stdin does.
+pub(super) async fn closed() {
     let (mut stdin, mut ignored) = (stdin(), [0; 64]);
     while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }

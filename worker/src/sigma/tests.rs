@@ -125,7 +125,7 @@ fn a_derivative_that_overflows_in_half_precision_is_no_sigma() {
             Tensor::f_cat(&[score.f_zeros_like()?, score], 1)
         };
         let noise = |_| Tensor::f_full([1, 1], 1.0 / (steep * steep), (Kind::Float, Device::Cpu));
-        ascend(&images, &[1.0], &spec, &scores, noise).unwrap()
+        ascend(&images, &vec![1.0; images.size()[0] as usize], &spec, &scores, noise).unwrap()
     };
     assert!(ascend(10.0)[0].is_some());
     assert_eq!(ascend(3000.0), [None]);
@@ -140,6 +140,6 @@ fn a_class_that_scores_minus_infinity_is_not_passed_over() {
         Tensor::f_cat(&[batch.f_neg()?, batch.shallow_clone(), never], 1)
     };
     let noise = |_| Tensor::f_ones([2, 1], (Kind::Double, Device::Cpu));
-    let sigmas = ascend(&images, &[0.5, 0.5], &spec, &scores, noise).unwrap();
+    let sigmas = ascend(&images, &vec![0.5; images.size()[0] as usize], &spec, &scores, noise).unwrap();
     assert!(sigmas[0].is_none() && sigmas[1].is_some(), "{sigmas:?}");
 }

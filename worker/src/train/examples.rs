@@ -26,6 +26,7 @@ pub struct Examples {
     pub validation: Vec<usize>,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "an empty training set is refused")]
 impl Examples {
     /// Decodes what the specification takes of the dataset, on all cores, and keeps some back for validation.
     ///

@@ -140,7 +140,7 @@ fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
     for (gamma, hinge) in [(8.0, 8.0 - gap), (1.0, 0.0)] {
         let weights = macer::Weights { beta: 1.0, gamma, lambda: 12.0 };
         let value = macer::loss(&scores, &batch, 1, weights).unwrap();
-        let expected = (classification + 12.0 * 0.25 * hinge) / 2.0;
+        let expected = f64::midpoint(classification, 12.0 * 0.25 * hinge);
         assert!((number(&value.loss) - expected).abs() < 1e-9, "gamma {gamma}: {value:?} for {expected}");
         assert_eq!(value.correct, 1);
     }

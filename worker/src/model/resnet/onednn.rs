@@ -2,8 +2,8 @@
 //!
 //! oneDNN adds the shortcut and cuts off what is negative while a convolution's output is still in registers, where separate
 //! operations would read and write it again. PyTorch has such convolutions as operators (`mkldnn::_convolution_pointwise`)
-//! that its Rust bindings leave out, so a TorchScript program of three calls, `fused_ops.pt`, stands between;
-//! `scripts/fused_ops.py` writes it. They have no derivatives: choosing sigma by ascent goes the long way.
+//! that its Rust bindings leave out, so a TorchScript program of three calls, `onednn_ops.pt`, stands between;
+//! `scripts/onednn_ops.py` writes it. They have no derivatives: choosing sigma by ascent goes the long way.
 //!
 //! Cut off with the negative is what is no number, which a separate relu would pass on. So weights that are not finite are
 //! left to the long way, which shows them in its scores, and images that are not finite never get here. What is left is a
@@ -17,7 +17,7 @@ use super::{Conv, Resnet};
 
 /// The operators, and each convolution's weights in the order that its kernel reads them.
 #[derive(Debug)]
-pub(super) struct Fused {
+pub(super) struct OneDnn {
     ops: CModule,
     weights: Vec<Packed>,
 }
@@ -33,18 +33,18 @@ enum Then {
     AddRelu(Tensor),
 }
 
-impl Fused {
+impl OneDnn {
     /// Tries the operators out; `None` where this machine or this kind of number does not have them.
     pub(super) fn new(kind: Kind, device: Device, convolutions: &[&Conv]) -> Option<Self> {
         let finite = |conv: &&Conv| [&conv.weight, &conv.bias].into_iter().all(is_finite);
         if device != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !convolutions.iter().all(finite) {
             return None;
         }
-        let ops = CModule::load_data(&mut &include_bytes!("fused_ops.pt")[..]).ok()?;
+        let ops = CModule::load_data(&mut &include_bytes!("onednn_ops.pt")[..]).ok()?;
         let fused = Self { ops, weights: convolutions.iter().map(|_| RefCell::default()).collect() };
         let ones = |shape: [i64; 4]| Tensor::f_ones(shape, (kind, device)).ok();
         let bias = Tensor::f_zeros([16], (kind, device)).ok()?;
-        let conv = Conv { weight: ones([16, 16, 3, 3])?, bias, stride: 1, padding: 1, tf32: false };
+        let conv = Conv { weight: ones([16, 16, 3, 3])?, bias, stride: 1, padding: 1, tf32: false, fusion: None };
         let trial = |then| fused.convolve(&conv, &ones([1, 16, 4, 4])?, &RefCell::default(), then).ok();
         let tried = tch::no_grad(|| trial(Then::AddRelu(trial(Then::Relu)?)));
         tried.map(|_| fused)
@@ -135,14 +135,14 @@ mod tests {
             let _ = weight.get(channel).get(channel).narrow(0, 1, 1).narrow(1, 1, 1).fill_(sign);
         }
         let bias = Tensor::full([16], 0.5, (kind, Device::Cpu));
-        Conv { weight, bias, stride: 1, padding: 1, tf32: false }
+        Conv { weight, bias, stride: 1, padding: 1, tf32: false, fusion: None }
     }
 
     #[test]
     fn what_follows_a_convolution_is_done_with_it() {
         for kind in [Kind::Float, Kind::BFloat16] {
             let conv = identity(-1.0, kind);
-            let fused = Fused::new(kind, Device::Cpu, &[&conv]).expect("oneDNN has this kind of number here");
+            let fused = OneDnn::new(kind, Device::Cpu, &[&conv]).expect("oneDNN has this kind of number here");
             // Halves and whole numbers, which bfloat16 has as they are.
             let x = (Tensor::arange(16 * 16, (Kind::Float, Device::Cpu)).view([1, 16, 4, 4]).remainder(9.0) - 4.0)
                 .to_kind(kind);
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn weights_that_are_not_finite_go_the_long_way() {
         for bad in [f64::NAN, f64::INFINITY] {
-            assert!(Fused::new(Kind::Float, Device::Cpu, &[&identity(bad, Kind::Float)]).is_none());
+            assert!(OneDnn::new(Kind::Float, Device::Cpu, &[&identity(bad, Kind::Float)]).is_none());
         }
     }
 
     #[test]
     fn there_are_no_fused_convolutions_of_half_precision_on_the_cpu() {
-        assert!(Fused::new(Kind::Half, Device::Cpu, &[]).is_none());
+        assert!(OneDnn::new(Kind::Half, Device::Cpu, &[]).is_none());
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes worker/src/model/resnet/fused_ops.pt: oneDNN's convolutions with what follows them in one kernel.
+"""Writes worker/src/model/resnet/onednn_ops.pt: oneDNN's convolutions with what follows them in one kernel.
 
 PyTorch has them as operators that its Rust bindings leave out; a TorchScript program of three calls reaches them. Needs
 torch 2.11, and only to be run when this file changes.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class FusedOps(torch.nn.Module):
+class OneDnnOps(torch.nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x
 
@@ -35,10 +35,10 @@ class FusedOps(torch.nn.Module):
             other, x, weight, bias, padding, stride, [1, 1], 1, "add", None, "relu", none, "")
 
 
-out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/resnet/fused_ops.pt"
+out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/resnet/onednn_ops.pt"
 with tempfile.TemporaryDirectory() as folder:
-    whole = pathlib.Path(folder) / "fused_ops.pt"
-    torch.jit.script(FusedOps().eval()).save(str(whole))
+    whole = pathlib.Path(folder) / "onednn_ops.pt"
+    torch.jit.script(OneDnnOps().eval()).save(str(whole))
     # Without the part that says where this script lay, so that the file is the same wherever it is written.
     with zipfile.ZipFile(whole) as read, zipfile.ZipFile(out, "w") as write:
         for name in read.namelist():

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU in one command, within ten minutes, on a bare machine: no compiler, no network, no Redis.
+#
+#   scripts/gpu-check.sh [--worker FILE] [--device D] [--out DIR] [--spec SWEEP.toml] [--peer FILE.py] [--quick] [--minutes N]
+#
+#   --worker  the worker program    [default: bin/ddrs-worker beside this script, else target/release/ddrs-worker]
+#   --device  what is checked       [default: cuda:0]; `cpu` runs the same steps where there is no GPU
+#   --out     where all output goes [default: $OUT, else gpu-check-out]
+#   --spec    a sweep whose models, first image and first sigma are compared too, e.g. a trained network
+#   --peer    peer_throughput.py, run in turn with the benchmark [default: found beside or above the checkout]
+#   --quick   one small network and short measurements: tries the script rather than the device
+#   --minutes the time for all of it [default: 9]
+#
+# Needs python3 with the torch that the worker was built for, or a libtorch with its CUDA half that LIBTORCH names, and the
+# worker, which is all that must be carried there. Correctness comes first, then speed. A step that fails or takes too long
+# ends neither the steps after it nor the summary; the exit code is 1 if any did.
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+worker= device=cuda:0 out=${OUT:-} spec= peer= quick= minutes=9
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --quick) quick=1; shift; continue ;;
+        --worker | --device | --out | --spec | --peer | --minutes) ;;
+        *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+    esac
+    [ $# -ge 2 ] || { echo "gpu-check: $1 takes a value" >&2; exit 2; }
+    declare "${1#--}=$2"
+    shift 2
+done
+first() { for file in "$@"; do [ -e "$file" ] && { echo "$file"; return; }; done; }
+worker=${worker:-$(first "$here/bin/ddrs-worker" "$root/bin/ddrs-worker" "${CARGO_TARGET_DIR:-$root/target}/release/ddrs-worker")}
+[ -x "$worker" ] || { echo "gpu-check: no worker program${worker:+ $worker}; build it, or name it with --worker" >&2; exit 2; }
+peer=${peer:-$(first "$root"/shared/baselines/peer_throughput.py "$root"/../shared/baselines/peer_throughput.py)}
+out=${out:-gpu-check-out}
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The folders that python's torch has its libraries in. Nothing is imported: a wheel's folders are enough, and quicker.
+python=$(command -v python3 || true)
+torch=
+if [ -n "$python" ]; then
+    torch=$("$python" - <<'PY' 2>/dev/null || true
+import glob, importlib.util, os
+spec = importlib.util.find_spec("torch")
+if spec and spec.submodule_search_locations:
+    package = list(spec.submodule_search_locations)[0]
+    site = os.path.dirname(package)
+    folders = [os.path.join(package, "lib")] + sorted(glob.glob(os.path.join(site, "nvidia", "*", "lib")))
+    print(":".join(folder for folder in folders if os.path.isdir(folder)))
+PY
+    )
+fi
+path=$torch
+[ -z "$path" ] && [ -n "${LIBTORCH:-}" ] && path=$LIBTORCH/lib
+# Images with the driver mounted in do not always tell the loader about it. What was there stays, behind torch's own.
+for driver in /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do
+    [ -e "$driver/libcuda.so.1" ] && path=${path:+$path:}$driver
+done
+export LD_LIBRARY_PATH=${path:+$path${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
+
+started=$SECONDS failed=() passed=0
+deadline=$((started + minutes * 60))
+say() { printf '%s\n' "$*" | tee -a "$out/summary.txt"; }
+: > "$out/summary.txt"
+
+# step NAME SECONDS COMMAND…: output into NAME.txt, its end into the summary.
+step() {
+    local name=$1 limit=$2 begun=$SECONDS left=$((deadline - SECONDS)) code
+    shift 2
+    if [ "$left" -le 5 ]; then
+        failed+=("$name"); say "FAILED  $name: no time left"; return 1
+    fi
+    [ "$limit" -gt "$left" ] && limit=$left
+    timeout -k 5 "$limit" "$@" > "$out/$name.txt" 2> "$work/stderr"
+    code=$?
+    [ -s "$work/stderr" ] && { echo "-- stderr"; cat "$work/stderr"; } >> "$out/$name.txt"
+    if [ "$code" -eq 0 ]; then
+        passed=$((passed + 1)); say "ok      $name ($((SECONDS - begun)) s)"
+    else
+        failed+=("$name")
+        say "FAILED  $name (exit code $code after $((SECONDS - begun)) s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/stderr")"
+    fi
+    return "$code"
+}
+
+say "gpu-check $(date -u +%Y-%m-%dT%H:%M:%SZ) on $(uname -srm), device $device"
+say "worker $worker; libraries from ${path:-where the worker looks}"
+{ nvidia-smi || /usr/local/nvidia/bin/nvidia-smi; } > "$out/nvidia-smi.txt" 2>&1 || true
+env | grep -E '^(CUDA|CUDNN|CUBLAS|NVIDIA|TORCH|LD_LIBRARY_PATH)' | sort > "$out/environment.txt"
+
+# 1. Does it run at all, in which precisions.
+step doctor 120 "$worker" doctor --device "$device"
+usable=$?
+cat "$out/doctor.txt"
+if [ "$usable" -ne 0 ]; then
+    # Nothing after this could tell more; what the loader misses is what is needed to mend it.
+    { ldd "$worker"; ls -l ${path//:/ } 2>&1 | grep -E 'torch|cudart|cupti|gomp|cudnn|^/'; } > "$out/loader.txt" 2>&1
+    say "the device cannot be used: see doctor.txt and loader.txt in $out"
+    exit 1
+fi
+
+# 2. The same noise through the CPU and the device.
+models="cifar-resnet20 cifar-resnet110 resnet50"
+[ -n "$quick" ] && models=cifar-resnet20
+for model in $models; do
+    draws=1000 limit=120
+    [ "$model" = resnet50 ] && draws=128
+    [ -n "$quick" ] && draws=64
+    step "compare-$model" "$limit" "$worker" doctor --device "$device" --compare "$model" --draws "$draws"
+    grep '^compare' "$out/compare-$model.txt" | tee -a "$out/summary.txt"
+done
+if [ -n "$spec" ]; then
+    step compare-spec 120 "$worker" doctor --device "$device" --compare "$spec" --draws 1000
+    grep '^compare' "$out/compare-spec.txt" | tee -a "$out/summary.txt"
+fi
+
+# 3. The same sample, certified by two processes under both choices of sigma: the same records. (Within one process step 2
+# sends the same images through twice and compares bits.)
+certify_again() {
+    local precision=$1 n=$2 iterations=$3 draws=$4 run
+    "$worker" random-weights cifar-resnet20 --centred --out "$work/model.safetensors" || return 1
+    "$python" - "$work/data.safetensors" <<'PY' || return 1
+import json, struct, sys
+count, pixels = 2, 3 * 32 * 32
+images = [((i * 7 + n * 131) % 256) / 255 for n in range(count) for i in range(pixels)]
+size = 4 * count * pixels
+header = json.dumps({"images": {"dtype": "F32", "shape": [count, 3, 32, 32], "data_offsets": [0, size]},
+                     "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]}}).encode()
+header += b" " * (-len(header) % 8)
+with open(sys.argv[1], "wb") as file:
+    file.write(struct.pack("<Q", len(header)) + header + struct.pack(f"<{count * pixels}f", *images) + struct.pack(f"<{count}q", 0, 1))
+PY
+    cat > "$work/sweep.toml" <<TOML
+name = "again"
+seed = 1
+[dataset]
+format = "tensors"
+path = "data.safetensors"
+[[model]]
+name = "m"
+path = "model.safetensors"
+architecture = "cifar-resnet20"
+classes = 10
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+precision = "$precision"
+[smoothing]
+sigma = [0.5]
+choice = ["fixed", "data-dependent"]
+[smoothing.data-dependent]
+iterations = $iterations
+draws = $draws
+learning-rate = 0.01
+[certify]
+n0 = 100
+n = $n
+alpha = 0.001
+TOML
+    for run in 1 2; do
+        "$worker" certify "$work/sweep.toml" --index 0 --device "$device" > "$work/records" || return 1
+        "$python" -c 'import json, sys
+for line in sys.stdin:
+    record = json.loads(line)
+    record.pop("seconds")
+    print(json.dumps(record, sort_keys=True))' < "$work/records" > "$work/run-$run" || return 1
+        cat "$work/run-$run"
+    done
+    [ "$(wc -l < "$work/run-1")" -eq 2 ] || { echo "expected a record for either choice of sigma" >&2; return 1; }
+    if grep -q '"error"' "$work/run-1"; then echo "a sample failed" >&2; return 1; fi
+    cmp -s "$work/run-1" "$work/run-2" || { echo "the second process came to other records" >&2; return 1; }
+}
+export -f certify_again
+export worker work device python
+precisions="fp32 tf32 bf16 fp16" n=10000 iterations=50 draws=8
+[ "$device" = cpu ] && precisions="fp32 bf16"
+[ -n "$quick" ] && n=200 iterations=3 draws=2
+if [ -n "$python" ]; then
+    for precision in $precisions; do
+        step "again-$precision" 60 bash -c 'certify_again "$@"' certify_again "$precision" "$n" "$iterations" "$draws"
+    done
+else
+    failed+=(again); say "FAILED  again: no python3 to make the data with"
+fi
+
+# 4. Speed: a row for each model, precision and batch; then what python does in the same minutes.
+bench() {
+    local model=$1 precision=$2 batch=$3 n=$4
+    step "bench-$model-$precision-$batch" 60 "$worker" bench --model "$model" --precision "$precision" --device "$device" \
+        --batch "$batch" --n "$n" --samples 2 --format json || return
+    grep '^{' "$out/bench-$model-$precision-$batch.txt" | tee -a "$out/bench.jsonl"
+}
+peer() {
+    local model=$1 mode=$2 batch=$3 passes=$4
+    [ -n "$peer" ] && [ -n "$python" ] && [ -n "$torch" ] || return 0
+    step "peer-$model-$mode" 90 "$python" "$peer" --model "$model" --mode "$mode" --device "${device%%:*}" --batch "$batch" \
+        --passes "$passes" --repeats 3 || return
+    grep '^{' "$out/peer-$model-$mode.txt" | tee -a "$out/bench.jsonl"
+}
+: > "$out/bench.jsonl"
+if [ -n "$quick" ]; then
+    bench cifar-resnet20 bf16 50 200
+else
+    for model in resnet50 cifar-resnet110 cifar-resnet20; do
+        batches="1000 4000" n=100000
+        [ "$model" = resnet50 ] && batches="250 500" n=10000
+        for batch in $batches; do bench "$model" bf16 "$batch" "$n"; done
+        [ "$model" = cifar-resnet20 ] || peer "$model" plain "${batches%% *}" "$((n / 5))"
+        for precision in fp32 tf32 fp16; do bench "$model" "$precision" "${batches%% *}" "$((n / 4))"; done
+        [ "$model" = cifar-resnet20 ] || peer "$model" tuned "${batches##* }" "$n"
+        [ "$model" = cifar-resnet110 ] && peer "$model" sigma 1000 20000
+    done
+fi
+
+say "$passed steps passed, ${#failed[@]} failed${failed[*]:+: ${failed[*]}}; $((SECONDS - started)) s; all output in $out"
+[ ${#failed[@]} -eq 0 ]

@@ -1,0 +1,265 @@
+//! The same noise through two devices: counts by fp32 on the CPU, and by every precision on the device asked for.
+//!
+//! The noise is made on the CPU and sent to both, so whatever differs is arithmetic. A specification gives a real model and
+//! a real image; the name of an architecture gives random weights, whose last layer is centred on the noisy images so
+//! that noise decides between classes.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use ddrs_common::architecture::Architecture;
+use ddrs_common::data::Dataset;
+use ddrs_common::domain::{Phase, SampleIndex, VariantName};
+use ddrs_common::plan::Plan;
+use ddrs_common::spec::{self, ModelSource, ModelSpec, Precision};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::trial::{PRECISIONS, TempDir};
+use crate::device;
+use crate::exit::Refused;
+use crate::model::{self, Classifier, Paths};
+use crate::noise::NoiseSource;
+
+/// Images of a forward pass on the CPU.
+const SLICE: i64 = 16;
+/// Draws in which fp32 may differ between devices: only those whose two largest scores are as good as equal, which are
+/// fewer than one in a hundred.
+const FP32_MAY_DIFFER: f64 = 0.01;
+
+/// One network and the draws of one image.
+struct Case {
+    spec: ModelSpec,
+    batch: Tensor,
+    /// Where random weights lie until they are compared.
+    _dir: Option<TempDir>,
+}
+
+/// How one precision on the device compares with fp32 on the CPU.
+#[derive(Debug, Serialize)]
+pub(super) struct Comparison {
+    pub(super) model: String,
+    pub(super) device: String,
+    pub(super) precision: &'static str,
+    /// Why there is nothing to compare.
+    pub(super) reason: Option<String>,
+    pub(super) draws: i64,
+    /// Draws whose class is another one.
+    pub(super) disagreements: i64,
+    /// Draws of the most frequent class on the CPU: how much there was to disagree about.
+    pub(super) most_frequent: i64,
+    /// The largest difference of a score, relative to the largest score.
+    pub(super) largest_difference: f64,
+    /// Whether the device gave the same bits again after other work.
+    pub(super) repeats: bool,
+    pub(super) fused: usize,
+    pub(super) candidates: usize,
+}
+
+impl Comparison {
+    /// What is wrong beyond rounding.
+    pub(super) fn wrong(&self) -> Option<String> {
+        let what = format!("{} {} on {}", self.model, self.precision, self.device);
+        // tf32 is refused on a CPU by what it is.
+        match &self.reason {
+            Some(_) if self.precision == "tf32" && self.device == "cpu" => return None,
+            Some(reason) => return Some(format!("{what}: {reason}")),
+            None => {}
+        }
+        let share = self.disagreements as f64 / self.draws as f64;
+        if !self.repeats {
+            Some(format!("{what}: the same images gave other scores the second time"))
+        } else if self.precision == "fp32" && share > FP32_MAY_DIFFER {
+            Some(format!("{what}: {} of {} draws have another class than on the cpu", self.disagreements, self.draws))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "compare   {} {} on {}: ", self.model, self.precision, self.device)?;
+        if let Some(reason) = &self.reason {
+            return write!(f, "{reason}");
+        }
+        write!(
+            f,
+            "{} of {} draws have another class than fp32 on the cpu ({} of one class there); scores within {:.1e}; \
+             {}; {} of {} convolutions fused",
+            self.disagreements,
+            self.draws,
+            self.most_frequent,
+            self.largest_difference,
+            if self.repeats { "the same bits again" } else { "OTHER BITS the second time" },
+            self.fused,
+            self.candidates
+        )
+    }
+}
+
+/// Compares one model, or every model of a specification, in every precision.
+///
+/// # Errors
+/// [`Refused`] when `what` is neither an architecture nor a specification that can be read; otherwise what fails on the
+/// CPU.
+pub(super) fn compare(what: &str, device: Device, draws: u32) -> Result<Vec<Comparison>> {
+    let cases = cases(what, i64::from(draws)).with_context(|| format!("--compare {what}")).map_err(Refused)?;
+    // Nothing here is a record, so sums may be made in any order.
+    tch::set_num_threads(std::thread::available_parallelism().map_or(1, usize::from) as i32);
+    let mut rows = Vec::new();
+    for case in cases {
+        let network = load(&case.spec, Precision::Fp32, Device::Cpu)?;
+        let exact = scores(&*network, &case.batch, Device::Cpu)?;
+        for precision in PRECISIONS {
+            rows.push(row(&case, &exact, precision, device)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Result<Comparison> {
+    let largest = exact.f_abs()?.f_max()?.f_double_value(&[])?;
+    let classes = exact.f_argmax(1, false)?;
+    let mut row = Comparison {
+        model: case.spec.name.clone(),
+        device: device::name(device),
+        precision: precision.as_str(),
+        reason: None,
+        draws: case.batch.size()[0],
+        disagreements: 0,
+        most_frequent: classes.f_bincount(None::<Tensor>, 0)?.f_max()?.f_int64_value(&[])?,
+        largest_difference: 0.0,
+        repeats: true,
+        fused: 0,
+        candidates: 0,
+    };
+    let tried = || -> Result<(Tensor, bool, Paths)> {
+        let network = load(&case.spec, precision, device)?;
+        let first = scores(&*network, &case.batch, device)?;
+        // Another batch in between, so that nothing is merely left over.
+        let _ = scores(&*network, &case.batch.f_flip([0])?, device)?;
+        let again = scores(&*network, &case.batch, device)?;
+        Ok((first.shallow_clone(), first.f_equal(&again)?, network.paths()))
+    };
+    match tried() {
+        Err(error) => row.reason = Some(error.root_cause().to_string()),
+        Ok((found, repeats, paths)) => {
+            row.disagreements =
+                found.f_argmax(1, false)?.f_ne_tensor(&classes)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+            row.largest_difference = found.f_sub(exact)?.f_abs()?.f_max()?.f_double_value(&[])? / largest;
+            (row.repeats, row.fused, row.candidates) = (repeats, paths.fused, paths.candidates);
+        }
+    }
+    Ok(row)
+}
+
+fn load(spec: &ModelSpec, precision: Precision, device: Device) -> Result<Box<dyn Classifier>> {
+    model::load(&ModelSpec { precision, ..spec.clone() }, device)
+}
+
+/// Scores in double precision, brought to the CPU.
+fn scores(network: &dyn Classifier, batch: &Tensor, device: Device) -> Result<Tensor> {
+    let images = batch.size()[0];
+    let slice = if device.is_cuda() { images } else { SLICE.min(images) };
+    let mut parts = Vec::new();
+    for start in (0..images).step_by(slice as usize) {
+        let part = batch.f_narrow(0, start, slice.min(images - start))?.f_to(device)?;
+        let part = tch::no_grad(|| network.scores(&part)).map_err(model::brief)?;
+        parts.push(part.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?);
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}
+
+fn cases(what: &str, draws: i64) -> Result<Vec<Case>> {
+    ensure!(draws > 0, "--draws must be 1 or more");
+    if Path::new(what).extension().is_some_and(|extension| extension == "toml") {
+        return of_specification(Path::new(what), draws);
+    }
+    Ok(vec![of_architecture(what.parse()?, draws)?])
+}
+
+/// Every model of a specification on its first image, at its first sigma.
+fn of_specification(path: &Path, draws: i64) -> Result<Vec<Case>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let sweep = spec::parse(&text, path)?;
+    let dataset = Dataset::open(&sweep.dataset)?;
+    let index = Plan::new(&sweep, dataset.len())?.index(0);
+    let image = dataset.image(index).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let batch = noisy(&image.pixels, image.shape, index, sweep.smoothing.sigma[0].get(), draws)?;
+    let case = |spec: &ModelSpec| Case { spec: spec.clone(), batch: batch.shallow_clone(), _dir: None };
+    Ok(sweep.models.iter().map(case).collect())
+}
+
+/// Random weights on an image of a fixed pattern.
+fn of_architecture(architecture: Architecture, draws: i64) -> Result<Case> {
+    let dir = TempDir::new()?;
+    let path = dir.0.join("model.safetensors");
+    let (classes, _) = usual(architecture);
+    model::random_weights(architecture, classes, 0, &path)?;
+    let spec = centre(architecture, classes, &path)?;
+    Ok(Case { spec, batch: pattern(architecture, draws)?, _dir: Some(dir) })
+}
+
+/// How many classes and pixels a side the networks of an architecture usually have.
+fn usual(architecture: Architecture) -> (u32, usize) {
+    match architecture {
+        Architecture::CifarResnet { .. } => (10, 32),
+        _ => (1000, 224),
+    }
+}
+
+/// Draws around an image of a fixed pattern, at sigma 0.5.
+fn pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
+    let (_, side) = usual(architecture);
+    let pixels: Vec<f32> = (0..3 * side * side).map(|place| (place * 7 % 256) as f32 / 255.0).collect();
+    noisy(&pixels, [3, side, side], SampleIndex(0), 0.5, draws)
+}
+
+/// Moves the last layer of a file of random weights so that no class wins everywhere: scores lose their mean over some
+/// draws around an image of a fixed pattern, and noise decides.
+///
+/// # Errors
+/// When the file is not of this architecture, or cannot be written.
+pub(in crate::commands) fn centre(architecture: Architecture, classes: u32, path: &Path) -> Result<ModelSpec> {
+    let spec = ModelSpec {
+        name: architecture.to_string(),
+        path: path.to_owned(),
+        source: ModelSource::Safetensors(architecture),
+        classes,
+        mean: Some(vec![0.5; 3]),
+        std: Some(vec![0.25; 3]),
+        precision: Precision::Fp32,
+    };
+    let network = load(&spec, Precision::Fp32, Device::Cpu)?;
+    let mean = scores(&*network, &pattern(architecture, SLICE)?, Device::Cpu)?;
+    let mean = mean.f_mean_dim(0, false, Kind::Double)?.f_to_kind(Kind::Float)?;
+    let mut tensors = Tensor::read_safetensors(path)?;
+    for (name, tensor) in &mut tensors {
+        if name == "fc.bias" {
+            *tensor = tensor.f_sub(&mean)?;
+        }
+    }
+    Tensor::write_safetensors(&tensors, path)?;
+    Ok(spec)
+}
+
+/// The draws that would certify this image, as the CPU makes them, in channels-last order.
+fn noisy(
+    pixels: &[f32],
+    [channels, height, width]: [usize; 3],
+    index: SampleIndex,
+    sigma: f64,
+    draws: i64,
+) -> Result<Tensor> {
+    let variant = VariantName::new("compare");
+    let key = NoiseSource { seed: 0, variant: &variant, index }.chunk(Phase::Estimate, 0);
+    let shape = [draws, channels as i64, height as i64, width as i64];
+    let (scale, mut batch) = (vec![sigma as f32; pixels.len()], vec![0f32; draws as usize * pixels.len()]);
+    for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(0..) {
+        key.noisy(draw, pixels, &scale, image);
+    }
+    let batch = Tensor::f_from_slice(&batch)?.f_view(shape)?;
+    Ok(batch.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}

@@ -1,0 +1,75 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use tch::Device;
+
+use super::*;
+
+fn report(compared: Vec<compare::Comparison>) -> Report {
+    Report {
+        machine: Machine::look(Some("no reason".to_owned())),
+        asked: "cpu".to_owned(),
+        picked: Some("cpu".to_owned()),
+        not_usable: None,
+        devices: vec![trial::try_out(Device::Cpu).unwrap()],
+        compared,
+    }
+}
+
+#[test]
+fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
+    let report = report(Vec::new());
+    verdict(&report).unwrap();
+    for tried in &report.devices[0].precisions {
+        assert_eq!(tried.runs(), tried.precision != "tf32", "{tried:?}");
+        assert!(tried.fused == 0 || tried.fused == tried.candidates, "{}", tried.fused);
+        if tried.runs() {
+            assert_eq!(tried.candidates, 19, "{tried:?}");
+            assert_eq!(tried.from_fp32 == Some(0.0), tried.precision == "fp32", "{tried:?}");
+        }
+    }
+    let text = report.text();
+    for expected in
+        ["libtorch_cpu.so", "cuda      not used: no reason", "tf32    does not run: ", "--device cpu is cpu"]
+    {
+        assert!(text.contains(expected), "{text}");
+    }
+    let json: Value = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["devices"][0]["precisions"][2]["precision"], "bf16");
+    assert_eq!(json["libtorch"], json["built_with"], "{json:#}");
+}
+
+#[test]
+fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
+    let rows = compare::compare("cifar-resnet20", Device::Cpu, 48).unwrap();
+    let [fp32, _, bf16, _] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((fp32.disagreements, fp32.largest_difference, fp32.repeats), (0, 0.0, true));
+    assert!(bf16.largest_difference > 0.0 && bf16.disagreements < 24, "{bf16:?}");
+    assert!(fp32.most_frequent < 48, "noise decided nothing: {fp32:?}");
+    verdict(&report(rows)).unwrap();
+}
+
+#[test]
+fn what_rounding_does_not_explain_is_a_failure() {
+    let row = || compare::compare("cifar-resnet20", Device::Cpu, 2).unwrap().remove(0);
+    let failed = |row| format!("{:#}", verdict(&report(vec![row])).unwrap_err());
+    assert!(failed(compare::Comparison { disagreements: 1, ..row() }).contains("1 of 2 draws"));
+    assert!(failed(compare::Comparison { repeats: false, ..row() }).contains("other scores the second time"));
+    assert!(failed(compare::Comparison { reason: Some("no memory".into()), ..row() }).contains("no memory"));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_a_failure_with_its_reason() {
+    let mut report = report(Vec::new());
+    (report.asked, report.picked, report.not_usable) = ("cuda:0".into(), None, Some("there is no driver".into()));
+    assert_eq!(verdict(&report).unwrap_err().to_string(), "cuda:0 cannot be used: there is no driver");
+    assert!(report.text().contains("--device cuda:0 is none: there is no driver"));
+}
+
+#[test]
+fn what_cannot_be_compared_is_named() {
+    for what in ["vgg", "no-such.toml"] {
+        let error = format!("{:#}", compare::compare(what, Device::Cpu, 2).unwrap_err());
+        assert!(error.contains(what), "{error}");
+    }
+}
