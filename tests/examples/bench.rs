@@ -1,6 +1,7 @@
 //! What `make bench` prints beside the worker's own figures: the queue, the command line, submitting a large sweep.
 //!
-//! Its arguments go to the worker, e.g. `--peer-python PATH`. Times are of this machine at this moment; compare ratios of one run, not runs of different days.
+//! Its arguments go to the worker, e.g. `--peer-python PATH`. Times are of this machine at this moment; compare ratios of
+//! one run, not runs of different days.
 
 use std::fs;
 use std::path::Path;
