@@ -6,8 +6,6 @@
 //!
 //! Values lie in the order of memory: row, column, channel.
 
-use std::ops::Range;
-
 use ddrs_common::domain::{Phase, SampleIndex, VariantName};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -56,11 +54,12 @@ impl ChunkKey {
         }
     }
 
-    /// `pixels + sigma * noise` for each of `draws`, one after the other. The sum is made in double and rounded once.
+    /// `pixels + sigma * noise` for each of `rows`, a draw and a sigma each, one after the other. The sum is made in double
+    /// and rounded once.
     #[must_use]
-    pub fn noisy(self, draws: Range<u64>, pixels: &[f32], sigma: f64) -> Vec<f32> {
-        let mut batch = vec![0.0; (draws.end - draws.start) as usize * pixels.len()];
-        for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(draws) {
+    pub fn noisy(self, rows: impl ExactSizeIterator<Item = (u64, f64)>, pixels: &[f32]) -> Vec<f32> {
+        let mut batch = vec![0.0; rows.len() * pixels.len()];
+        for (image, (draw, sigma)) in batch.chunks_exact_mut(pixels.len()).zip(rows) {
             self.draw(draw, pixels.len(), |place, value| {
                 image[place] = (f64::from(pixels[place]) + sigma * value) as f32;
             });
@@ -123,8 +122,9 @@ mod tests {
         let variant = VariantName::new("v");
         let key = NoiseSource { seed: 0, variant: &variant, index: SampleIndex(0) }.chunk(Phase::Estimate, 0);
         let pixels = [0.25, 0.5, 0.75];
-        let whole = key.noisy(0..10, &pixels, 0.5);
-        assert_eq!(whole[12..21], key.noisy(4..7, &pixels, 0.5));
+        let noisy = |draws: &[u64]| key.noisy(draws.iter().map(|&draw| (draw, 0.5)), &pixels);
+        let whole = noisy(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(whole[12..21], noisy(&[4, 5, 6]));
         let mut alone = Vec::new();
         key.append(10, 3, &mut alone);
         for (place, (noisy, noise)) in whole.iter().zip(alone).enumerate() {

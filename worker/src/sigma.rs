@@ -1,4 +1,9 @@
-//! Choosing sigma: Algorithm 1 of Alfarra, Bibi, Torr and Ghanem (2022), for several inputs at once.
+//! Choosing sigma: Algorithm 1 of Alfarra, Bibi, Torr and Ghanem (2022), for several inputs at once; or a search for the
+//! largest of the same estimates, without derivatives.
+
+mod search;
+
+pub use search::Search;
 
 use ddrs_common::spec::DataDependentSpec;
 use tch::{Kind, TchError, Tensor};
@@ -54,8 +59,11 @@ pub fn ascend(
     Ok(values.into_iter().map(|value| value.is_finite().then_some(value)).collect())
 }
 
-/// R as above, for sigma of shape (B) and psi of shape (B, classes).
-fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
+/// R as [`ascend`] has it, for sigma of shape (B) and psi of shape (B, classes), in double precision.
+///
+/// # Errors
+/// What torch reports.
+pub fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
     let (top, _) = psi.f_topk(2, -1, true, true)?;
     let quantiles = top.f_clamp(clamp, 1.0 - clamp)?.f_special_ndtri()?;
     let gap = quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)?;

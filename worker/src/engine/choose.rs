@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use ddrs_common::domain::Phase;
+use ddrs_common::spec::SigmaMethod;
+use rayon::prelude::*;
 use tch::{TchError, Tensor};
 
 use super::certify::{Input, Task, Trouble};
@@ -25,8 +27,18 @@ impl Task<'_> {
         if self.engine.device.is_cuda() { GPU_GROUP } else { CPU_GROUP }
     }
 
-    /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.
+    /// Sigma for the inputs of one group by the method of the specification. `None` where something was not finite.
     pub(super) fn choose(&self, inputs: &[Input]) -> Result<Vec<Option<f64>>, Trouble> {
+        match self.sweep.smoothing.data_dependent.method {
+            SigmaMethod::Gradient => self.ascend(inputs),
+            SigmaMethod::Search { rounds, candidates } => {
+                inputs.par_iter().map(|input| self.search(input, rounds, candidates)).collect()
+            }
+        }
+    }
+
+    /// Algorithm 1, for all inputs of the group at once.
+    fn ascend(&self, inputs: &[Input]) -> Result<Vec<Option<f64>>, Trouble> {
         let spec = &self.sweep.smoothing.data_dependent;
         let size = self.group_size();
         let Some(any) = inputs.first() else { return Ok(Vec::new()) };

@@ -65,11 +65,12 @@ impl Task<'_> {
             let noise = noise.f_permute([0, 3, 1, 2])?;
             return self.tensor(&input.pixels, 1)?.f_add(&noise.f_mul_scalar(sigma.get())?);
         }
-        self.tensor(&key.noisy(draws, &input.pixels, sigma.get()), images as usize)
+        let rows = (0..images as usize).map(|row| (draws.start + row as u64, sigma.get()));
+        self.tensor(&key.noisy(rows, &input.pixels), images as usize)
     }
 
     /// How many draws of a chunk one forward pass takes.
-    fn slice(&self, chunk: u64) -> u64 {
+    pub(super) fn slice(&self, chunk: u64) -> u64 {
         let [_, height, width] = self.network.shape();
         let slice =
             if self.engine.device.is_cuda() { chunk } else { (CPU_PIXELS / (height * width)).max(CPU_LEAST) as u64 };

@@ -12,6 +12,7 @@ mod certify;
 mod choose;
 mod count;
 mod network;
+mod search;
 mod times;
 
 pub use certify::{Sample, SampleResult};

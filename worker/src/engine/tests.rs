@@ -3,6 +3,7 @@
 mod fixture;
 mod not_finite;
 mod reproducible;
+mod search;
 mod statistics;
 mod trouble;
 

@@ -256,6 +256,7 @@ fn noisy(
     let variant = VariantName::new("compare");
     let key = NoiseSource { seed: 0, variant: &variant, index }.chunk(Phase::Estimate, 0);
     let shape = [draws, channels as i64, height as i64, width as i64];
-    let batch = Tensor::f_from_slice(&key.noisy(0..draws as u64, pixels, sigma))?.f_view(shape)?;
+    let batch = Tensor::f_from_slice(&key.noisy((0..draws as usize).map(|draw| (draw as u64, sigma)), pixels))?
+        .f_view(shape)?;
     Ok(batch.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
