@@ -81,7 +81,7 @@ fn one_run(lab: &mut Lab, kills: usize) {
         for one in &mut doomed {
             one.notice(&seen);
         }
-        let (dead, alive) = doomed.into_iter().partition::<Vec<_>, _>(|one| one.is_due());
+        let (dead, alive) = doomed.into_iter().partition::<Vec<_>, _>(Doomed::is_due);
         doomed = alive;
         for Doomed { worker, moment, .. } in dead {
             let worked = seen.claimed.contains(&worker.name);
