@@ -186,7 +186,9 @@ impl Connection {
             }
         }
         let mut nodes = self.nodes();
-        masters.iter().for_each(|node| nodes.remember(node.clone()));
+        for node in &masters {
+            nodes.remember(node.clone());
+        }
         Ok(masters)
     }
 
