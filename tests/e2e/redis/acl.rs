@@ -16,7 +16,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 fn shipped() -> String {
-    let digest = Sha256::digest(PASSWORD).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = format!("{:x}", Sha256::digest(PASSWORD));
     let text = fs::read_to_string(repository("deploy/redis/users.acl")).unwrap();
     text.replace("PASSWORD-SHA256", &digest).replace("ADMIN-SHA256", &digest)
 }
