@@ -156,16 +156,20 @@ impl Online {
         let log = std::fs::File::create(scene.dir.path("collector.log")).expect("a log");
         let mut command = scene.dir.coordinator();
         command.args(["collect", &scene.sweep, "--out", "out", "--follow"]).env("DDRS_REDIS", proxy.url());
-        let collector = Collector(spawn(command.stderr(log)));
-        let workers = [(); 2].map(|()| scene.worker_at(&proxy.url(), &["--exit-when-idle"]));
+        let mut collector = Collector(spawn(command.stderr(log)));
+        let mut workers = [(); 2].map(|()| scene.worker_at(&proxy.url(), &["--exit-when-idle"]));
         let mut connection = scene.redis.connection();
         let mut is_there = |command: &str, key: &str, field: &str| {
             let asked = redis::cmd(command).arg(scene.key(key)).arg(field).query::<Option<String>>(&mut connection);
             asked.expect("an answer").is_some()
         };
         wait_for("workers and collector", || {
-            let ready = workers.iter().all(|worker| is_there("ZSCORE", "workers", &worker.name));
-            (ready && is_there("HGET", "meta", "collector")).then_some(())
+            // Who has ended has been there, and has signed off.
+            let mut here =
+                |worker: &mut Worker| worker.ended().is_some() || is_there("ZSCORE", "workers", &worker.name);
+            let ready = workers.iter_mut().all(&mut here);
+            let collects = collector.0.try_wait().expect("a child").is_some() || is_there("HGET", "meta", "collector");
+            (ready && collects).then_some(())
         });
         Self { scene, proxy, workers, collector }
     }

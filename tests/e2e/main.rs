@@ -12,4 +12,5 @@ mod images;
 mod models;
 mod poison;
 mod preemption;
+mod redis;
 mod sharing;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::ServerSettings;
+use ddrs_common::queue::LoginArgs;
 
 /// Certifies samples: chooses sigma, draws noise, counts classes. One process a GPU.
 #[derive(Debug, Parser)]
@@ -19,7 +19,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 complete or told to stop, 1 failed, 2 bad usage or specification.";
+const EXIT_CODES: &str = "Exit codes: 0 complete or told to stop, 1 failed, 2 bad usage or specification, 130 training\ninterrupted and resumable.";
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,42 +104,6 @@ pub struct RunArgs {
     /// End, handing the job back, when stdin closes: for a parent that may be killed
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
-}
-
-/// Who one is to Redis. A password is in DDRS_REDIS_PASSWORD or in a file, never among the arguments.
-#[derive(Debug, Clone, Default, Args)]
-pub struct LoginArgs {
-    /// The user of Redis's access list [default: `default`]
-    #[arg(long, value_name = "USER", env = "DDRS_REDIS_USER")]
-    pub redis_user: Option<String>,
-    /// A file whose first line is the password; or set DDRS_REDIS_PASSWORD
-    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_PASSWORD_FILE")]
-    pub redis_password_file: Option<PathBuf>,
-    /// The authority of the server's certificate, PEM [default: the system's]
-    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CA")]
-    pub redis_ca: Option<PathBuf>,
-    /// This program's own certificate, PEM
-    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_CERT")]
-    pub redis_cert: Option<PathBuf>,
-    /// The key of that certificate, PEM
-    #[arg(long, value_name = "FILE", env = "DDRS_REDIS_KEY")]
-    pub redis_key: Option<PathBuf>,
-}
-
-impl LoginArgs {
-    /// The whole of what is said about a Redis.
-    #[must_use]
-    pub fn settings(&self, url: &str) -> ServerSettings {
-        ServerSettings {
-            url: url.to_owned(),
-            user: self.redis_user.clone(),
-            password: std::env::var("DDRS_REDIS_PASSWORD").ok(),
-            password_file: self.redis_password_file.clone(),
-            ca: self.redis_ca.clone(),
-            cert: self.redis_cert.clone(),
-            key: self.redis_key.clone(),
-        }
-    }
 }
 
 /// The arguments of `certify`.

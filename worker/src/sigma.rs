@@ -59,8 +59,11 @@ pub fn ascend(
     Ok(values.into_iter().map(|value| value.is_finite().then_some(value)).collect())
 }
 
-/// R as above, for sigma of shape (B) and psi of shape (B, classes).
-fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
+/// R as [`ascend`] has it, for sigma of shape (B) and psi of shape (B, classes), in double precision.
+///
+/// # Errors
+/// What torch reports.
+pub fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
     let (top, _) = psi.f_topk(2, -1, true, true)?;
     let quantiles = top.f_clamp(clamp, 1.0 - clamp)?.f_special_ndtri()?;
     let gap = quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)?;

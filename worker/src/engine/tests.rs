@@ -4,6 +4,7 @@ mod fixture;
 mod not_finite;
 mod packing;
 mod reproducible;
+mod search;
 mod statistics;
 mod trouble;
 

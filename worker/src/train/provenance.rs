@@ -26,7 +26,7 @@ struct Provenance<'a> {
     version: &'a str,
 }
 
-/// `architecture`, `classes`, `mean` and `std`, which a sweep reads; and `training`, for people.
+/// `architecture`, which a sweep is held to; `classes`, `mean` and `std`; and `training`, for people.
 pub(super) fn metadata(spec: &Training, identity: &Identity, best: Best) -> Result<Metadata> {
     let provenance = Provenance {
         name: &spec.name,

@@ -9,8 +9,13 @@ use super::fixture::Fixture;
 const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Bf16, Precision::Fp16];
 const CERTIFY: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
 
+/// Sigma as given, by the gradient, or by a search.
 fn settings(choice: &str) -> String {
-    let steps = "[smoothing.data-dependent]\niterations = 2\nlearning-rate = 1e-3\n";
+    let (choice, steps) = match choice {
+        "search" => ("data-dependent", "method = \"search\"\nrounds = 1\ncandidates = 3\ndraws = 2\n"),
+        choice => (choice, "iterations = 2\nlearning-rate = 1e-3\n"),
+    };
+    let steps = format!("[smoothing.data-dependent]\n{steps}");
     format!("[smoothing]\nsigma = [0.25]\nchoice = [\"{choice}\"]\n{steps}{CERTIFY}")
 }
 
@@ -35,7 +40,7 @@ fn fails_alone(fixture: &Fixture, overflowing: f32) {
 
 #[test]
 fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
-    for choice in ["fixed", "data-dependent"] {
+    for choice in ["fixed", "data-dependent", "search"] {
         let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings(choice));
         for (precision, large) in PRECISIONS.into_iter().zip([3e38, 3e38, 60_000.0]) {
             fixture.sweep.models[0].precision = precision;
@@ -47,7 +52,7 @@ fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
 #[test]
 fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
     let kinds = [Kind::Float, Kind::BFloat16, Kind::Half];
-    for choice in ["fixed", "data-dependent"] {
+    for choice in ["fixed", "data-dependent", "search"] {
         let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(choice));
         // The logarithm of how much darker than 2 an image is, for one class; that it is not, for the other.
         let mut program = |inputs: &[Tensor]| {
