@@ -29,7 +29,7 @@ type Packed = RefCell<Option<(Vec<i64>, Tensor)>>;
 enum Then {
     Nothing,
     Relu,
-    /// Added to this, which is overwritten; then relu.
+    /// Added to this, which is overwritten and must be in channels-last order; then relu.
     AddRelu(Tensor),
 }
 
@@ -144,13 +144,14 @@ mod tests {
             let conv = identity(-1.0, kind);
             let fused = OneDnn::new(kind, Device::Cpu, &[&conv]).expect("oneDNN has this kind of number here");
             // Halves and whole numbers, which bfloat16 has as they are.
-            let x = (Tensor::arange(16 * 16, (Kind::Float, Device::Cpu)).view([1, 16, 4, 4]).remainder(9.0) - 4.0)
+            let x = (Tensor::arange(16 * 16, (Kind::Float, Device::Cpu)).view([1, 4, 4, 16]).remainder(9.0) - 4.0)
+                .permute([0, 3, 1, 2])
                 .to_kind(kind);
             let run = |then| fused.convolve(&conv, &x, &fused.weights[0], then).unwrap();
             let plain: Tensor = -&x + 0.5;
             assert!(run(Then::Nothing).equal(&plain));
             assert!(run(Then::Relu).equal(&plain.relu()));
-            let other = x.copy() * 2.0;
+            let other = &x * 2.0;
             let expected = (&plain + &other).relu();
             assert!(run(Then::AddRelu(other)).equal(&expected));
         }
