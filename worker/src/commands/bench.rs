@@ -84,10 +84,10 @@ impl Setting<'_> {
         let passes = self.args.samples * (fixed.certify.n.get() + fixed.certify.n0.get());
         let peer_batch = if side == 32 { self.batch } else { self.batch.min(PEER_PHOTOGRAPHS) };
         for _ in 0..self.args.repeats {
-            let (before, seconds) = (engine.split(), self.time(&engine, &network, &fixed, self.args.samples)?);
+            let (before, seconds) = (engine.split(), Self::time(&engine, &network, &fixed, self.args.samples)?);
             row.certified(passes, self.args.samples, seconds, before, engine.split());
             let before = engine.split().sigma;
-            self.time(&engine, &network, &ascent, self.args.samples)?;
+            Self::time(&engine, &network, &ascent, self.args.samples)?;
             let steps = u64::from(ascent.smoothing.data_dependent.iterations);
             row.ascended(self.args.samples * steps * GRADIENT_DRAWS, engine.split().sigma - before);
             if let Some(python) = python {
@@ -103,8 +103,8 @@ impl Setting<'_> {
     fn draws(&self, engine: &Engine, network: &Network, classes: u32) -> Result<u64> {
         let least = self.sweep(classes, LEAST, "fixed")?;
         let lanes = engine.lanes() as u64;
-        self.time(engine, network, &least, lanes)?;
-        let rate = (lanes * LEAST) as f64 / self.time(engine, network, &least, lanes)?;
+        Self::time(engine, network, &least, lanes)?;
+        let rate = (lanes * LEAST) as f64 / Self::time(engine, network, &least, lanes)?;
         let affordable = (rate * self.args.seconds / self.args.samples.max(1) as f64) as u64;
         Ok(self.args.n.unwrap_or(affordable.max(LEAST)))
     }
@@ -122,7 +122,7 @@ impl Setting<'_> {
     }
 
     /// Seconds that it takes to certify some samples.
-    fn time(&self, engine: &Engine, network: &Network, sweep: &Sweep, samples: u64) -> Result<f64> {
+    fn time(engine: &Engine, network: &Network, sweep: &Sweep, samples: u64) -> Result<f64> {
         let shape = network.shape();
         let mut samples = (0..samples).map(|index| {
             let values = 0..shape.iter().product::<usize>() as u64;

@@ -148,21 +148,26 @@ impl<'b> Floor<'b> {
         let search = searches(&self.task.sweep.smoothing.data_dependent);
         match variant.choice {
             Choice::DataDependent if search => {
-                inputs.into_iter().try_for_each(|input| self.follow(self.task.search(input)?))
+                for input in inputs {
+                    self.follow(self.task.search(input));
+                }
             }
             Choice::DataDependent => {
                 let start = Instant::now();
                 let times = &self.task.engine.times;
                 let sigmas = tch::with_grad(|| times.sigma.time(|| self.task.choose(&inputs)))?;
                 let share = self.share(start, inputs.len() as u64);
-                let mut both = inputs.into_iter().zip(sigmas);
-                both.try_for_each(|(input, sigma)| self.follow(self.task.begin(input, sigma, share)?))
+                for (input, sigma) in inputs.into_iter().zip(sigmas) {
+                    self.follow(self.task.begin(input, sigma, share));
+                }
             }
             Choice::Fixed => {
-                let sigma = Some(variant.sigma0.get());
-                inputs.into_iter().try_for_each(|input| self.follow(self.task.begin(input, sigma, 0.0)?))
+                for input in inputs {
+                    self.follow(self.task.begin(input, Some(variant.sigma0.get()), 0.0));
+                }
             }
         }
+        Ok(())
     }
 
     /// The next samples whose positions are in one group.
@@ -197,11 +202,14 @@ impl<'b> Floor<'b> {
                 row += count;
             }
             drop(board);
-            complete.into_iter().try_for_each(|progress| self.follow(self.task.advance(progress)?))
+            for progress in complete {
+                self.follow(self.task.advance(progress)?);
+            }
+            Ok(())
         })
     }
 
-    fn follow(&self, next: Next) -> Result<(), Trouble> {
+    fn follow(&self, next: Next) {
         match next {
             Next::Rows(progress) => {
                 self.board().add(*progress);
@@ -209,7 +217,6 @@ impl<'b> Floor<'b> {
             }
             Next::Done(index, result, seconds) => (self.tell)(index, result, seconds),
         }
-        Ok(())
     }
 
     /// What each of some pieces of work cost of the time since `start`, of which every lane has as much.

@@ -48,20 +48,16 @@ pub(super) enum Next {
 
 impl Task<'_> {
     /// Begins with an input whose sigma is known; `None` where choosing it came to nothing.
-    pub(super) fn begin(&self, input: Arc<Input>, sigma: Option<f64>, seconds: f64) -> Result<Next, Trouble> {
-        match sigma.and_then(|value| Sigma::new(value).ok()) {
-            Some(sigma) => {
-                self.go_on(input, Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma), seconds)
-            }
-            None => {
-                let error = "choosing sigma came to scores or a derivative that is not finite".to_owned();
-                Ok(Next::Done(input.index, Err(error), seconds))
-            }
+    pub(super) fn begin(&self, input: Arc<Input>, sigma: Option<f64>, seconds: f64) -> Next {
+        if let Some(sigma) = sigma.and_then(|value| Sigma::new(value).ok()) {
+            return self.go_on(input, Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma), seconds);
         }
+        let error = "choosing sigma came to scores or a derivative that is not finite".to_owned();
+        Next::Done(input.index, Err(error), seconds)
     }
 
     /// Begins with an input whose sigma is to be searched for.
-    pub(super) fn search(&self, input: Arc<Input>) -> Result<Next, Trouble> {
+    pub(super) fn search(&self, input: Arc<Input>) -> Next {
         self.go_on(input, Stage::Search(Search::new(self.variant.sigma0, &self.sweep.smoothing.data_dependent)), 0.0)
     }
 
@@ -74,21 +70,21 @@ impl Task<'_> {
         match (stage, answer) {
             (Stage::Certify(mut certifier, sigma), Answer::Counts(counts)) => {
                 certifier.observe(&counts).map_err(|error| Trouble::Job(error.into()))?;
-                self.go_on(input, Stage::Certify(certifier, sigma), seconds)
+                Ok(self.go_on(input, Stage::Certify(certifier, sigma), seconds))
             }
             (Stage::Search(mut search), Answer::Probabilities(rows)) => {
                 let Request::Compare { draws, .. } = *request else { return Err(mismatch()) };
                 search.observe(&means(&rows, draws as usize, self.network.classes() as usize));
-                match search.best() {
+                Ok(match search.best() {
                     Some(sigma) => self.begin(input, Some(sigma.get()), seconds),
                     None => self.go_on(input, Stage::Search(search), seconds),
-                }
+                })
             }
             _ => Err(mismatch()),
         }
     }
 
-    fn go_on(&self, input: Arc<Input>, stage: Stage, seconds: f64) -> Result<Next, Trouble> {
+    fn go_on(&self, input: Arc<Input>, stage: Stage, seconds: f64) -> Next {
         let request = match &stage {
             Stage::Search(search) => {
                 let draws = u64::from(self.sweep.smoothing.data_dependent.draws);
@@ -109,7 +105,7 @@ impl Task<'_> {
                         p_lower: verdict.p_lower,
                         alpha: self.sweep.certify.alpha,
                     };
-                    return Ok(Next::Done(input.index, Ok(certification), seconds));
+                    return Next::Done(input.index, Ok(certification), seconds);
                 }
             },
         };
@@ -120,7 +116,7 @@ impl Task<'_> {
         };
         let request = Arc::new(request);
         let progress = Progress { input, request, stage, answer, taken: 0, missing: rows, trouble: None, seconds };
-        Ok(Next::Rows(Box::new(progress)))
+        Next::Rows(Box::new(progress))
     }
 }
 
@@ -218,7 +214,9 @@ fn softmax(scores: &[f32], probabilities: &mut [f64]) {
         *probability = (f64::from(score) - top).exp();
     }
     let sum: f64 = probabilities.iter().sum();
-    probabilities.iter_mut().for_each(|probability| *probability /= sum);
+    for probability in probabilities {
+        *probability /= sum;
+    }
 }
 
 #[cfg(test)]

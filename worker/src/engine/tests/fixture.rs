@@ -94,7 +94,7 @@ impl Fixture {
         };
         let variant = &self.sweep.variants()[0];
         engine
-            .certify(&network, variant, &self.sweep, &mut samples.into_iter(), &AtomicBool::new(false), &tell)
+            .certify(network, variant, &self.sweep, &mut samples.into_iter(), &AtomicBool::new(false), &tell)
             .unwrap();
         told.into_inner().unwrap()
     }
