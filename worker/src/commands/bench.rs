@@ -79,7 +79,7 @@ impl Setting<'_> {
         let ascent = self.sweep(classes, LEAST, "data-dependent")?;
         let network = engine.load(&ascent.models[0], [3, side, side]).map_err(Refused)?;
         let fixed = self.sweep(classes, self.draws(&engine, &network, classes)?, "fixed")?;
-        let mut row = Row::new(self.model, self.precision, engine.batch(&network, &fixed), self.batch, &engine);
+        let mut row = Row::new(self.model, self.precision, engine.batch(&network, &fixed)?, self.batch, &engine);
         let device = if engine.device().starts_with("cpu") { "cpu" } else { "cuda" };
         let passes = self.args.samples * (fixed.certify.n.get() + fixed.certify.n0.get());
         let peer_batch = if side == 32 { self.batch } else { self.batch.min(PEER_PHOTOGRAPHS) };

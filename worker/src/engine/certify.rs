@@ -10,6 +10,7 @@ use tch::{TchError, Tensor};
 
 use super::input::Input;
 use super::lane::Floor;
+use super::packing::Passes;
 use super::{Engine, Network};
 use crate::model::brief;
 use crate::noise::{ChunkKey, NoiseSource};
@@ -71,11 +72,15 @@ impl Engine {
         tell: &Tell,
     ) -> Result<()> {
         let task = Task { engine: self, network, sweep, variant, stop };
-        let rows = task.rows();
-        let packing = self.lanes.install(|| network.packing(rows, self.device))?;
-        let floor = Floor::new(task, rows, packing, samples, tell);
+        let passes = self.passes(network, task.rows())?;
+        let floor = Floor::new(task, passes, samples, tell);
         self.lanes.broadcast(|_| floor.work());
         floor.outcome()
+    }
+
+    /// The forward passes of a network for which a specification leads to `rows` images each.
+    pub(super) fn passes(&self, network: &Network, rows: u64) -> Result<Passes> {
+        self.lanes.install(|| self.known.passes(network, rows, self.device)).map_err(brief)
     }
 }
 

@@ -53,10 +53,13 @@ impl Engine {
         Ok(sigmas.iter().zip(&psi).map(|(&sigma, psi)| estimate(sigma, psi, clamp)).collect())
     }
 
-    /// How many images every forward pass takes.
-    #[must_use]
-    pub fn batch(&self, network: &Network, sweep: &Sweep) -> u64 {
+    /// How many images each forward pass takes.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub fn batch(&self, network: &Network, sweep: &Sweep) -> Result<u64> {
         let [_, height, width] = network.shape();
-        super::pass::rows(self.device, sweep.certify.chunk.get(), height * width)
+        let rows = super::pass::rows(self.device, sweep.certify.chunk.get(), height * width);
+        Ok(self.passes(network, rows)?.rows)
     }
 }

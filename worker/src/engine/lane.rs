@@ -14,6 +14,7 @@ use tch::Tensor;
 use super::board::{Board, Packing, Pass};
 use super::certify::{Sample, Task, Tell, Trouble};
 use super::input::Input;
+use super::packing::Passes;
 use super::progress::{Next, searches};
 
 type Samples<'a> = std::iter::Peekable<&'a mut (dyn Iterator<Item = Sample> + Send)>;
@@ -58,12 +59,12 @@ struct Launched<'a, 'b> {
 impl<'b> Floor<'b> {
     pub(super) fn new(
         task: Task<'b>,
-        rows: u64,
-        packing: Packing,
+        passes: Passes,
         samples: &'b mut (dyn Iterator<Item = Sample> + Send),
         tell: &'b Tell<'b>,
     ) -> Self {
         let (board, changed) = (Mutex::default(), Condvar::new());
+        let Passes { rows, packing } = passes;
         Self { task, rows, packing, board, changed, samples: Mutex::new(samples.peekable()), tell }
     }
 

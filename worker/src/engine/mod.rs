@@ -41,6 +41,7 @@ pub struct Engine {
     name: String,
     lanes: ThreadPool,
     times: Times,
+    known: packing::Known,
 }
 
 impl Engine {
@@ -59,7 +60,13 @@ impl Engine {
             .start_handler(|_| settle_lane())
             .build()
             .context("cannot start the lanes")?;
-        Ok(Self { device, name: device::name(device), lanes, times: Times::default() })
+        Ok(Self {
+            device,
+            name: device::name(device),
+            lanes,
+            times: Times::default(),
+            known: packing::Known::default(),
+        })
     }
 
     /// What records call the device.

@@ -1,6 +1,6 @@
 //! A loaded model, ready for every lane.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
@@ -8,8 +8,7 @@ use ddrs_common::roots::Roots;
 use ddrs_common::spec::ModelSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::board::Packing;
-use super::{Engine, packing};
+use super::Engine;
 use crate::model::{self, Classifier, ModelFile};
 
 /// A network and the shape of its images.
@@ -20,8 +19,8 @@ pub struct Network {
     classes: u32,
     kind: Kind,
     normalisation: Vec<(f64, f64)>,
-    /// What is known of forward passes, by the number of their images.
-    packing: OnceLock<(u64, Packing)>,
+    /// What tells it from every other: the file, what is made of it, and the shape of its images.
+    identity: String,
 }
 
 impl Engine {
@@ -44,7 +43,8 @@ impl Engine {
         let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
         let copies = std::iter::once(first).chain(others).map(Mutex::new).collect();
         let (kind, normalisation) = (first_kind, normalisation(spec, shape[0]));
-        let network = Network { copies, shape, classes: spec.classes, kind, normalisation, packing: OnceLock::new() };
+        let identity = format!("{} {:?} {:?} {shape:?}", file.digest(), spec.source, spec.precision);
+        let network = Network { copies, shape, classes: spec.classes, kind, normalisation, identity };
         self.lanes.install(|| network.try_out(self.device)).with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
@@ -100,27 +100,9 @@ impl Network {
         self.with_copy(|copy| copy.scores(images))
     }
 
-    /// Whether forward passes of `rows` images may take them from several samples. The first answer is kept: within a
-    /// sweep all passes have one shape.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub(super) fn packing(&self, rows: u64, device: Device) -> Result<Packing> {
-        match self.packing.get() {
-            Some(&(known, packing)) if known == rows => Ok(packing),
-            _ => {
-                let packing = packing::find(self, rows, device).map_err(model::brief)?;
-                // Another sweep may have put its own there first; it is found again then.
-                let _ = self.packing.set((rows, packing));
-                Ok(packing)
-            }
-        }
-    }
-
-    /// Packs in this way, whatever the network is like.
-    #[cfg(test)]
-    pub(super) fn force(&self, rows: u64, packing: Packing) {
-        assert!(self.packing.set((rows, packing)).is_ok(), "it is too late to say how to pack");
+    /// What tells it from every other network.
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
     }
 
     fn with_copy<T>(&self, work: impl FnOnce(&dyn Classifier) -> T) -> T {

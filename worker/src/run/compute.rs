@@ -127,9 +127,8 @@ impl Lab {
         while let Ok(task) = inbox.recv() {
             match task {
                 Task::Prepare(assignment, reply) => {
-                    let prepared =
-                        (0..assignment.sweep.models.len()).try_for_each(|model| self.load(&assignment, model));
-                    let _ = reply.send(prepared);
+                    let models = 0..assignment.sweep.models.len();
+                    let _ = reply.send(models.into_iter().try_for_each(|model| self.prepare(&assignment, model)));
                 }
                 Task::Certify(order, stop, events) => {
                     let ended = self.certify(&order, &stop, &events);
@@ -157,6 +156,13 @@ impl Lab {
             let read = reader.join().unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
             certified.and(read)
         })
+    }
+
+    /// Loads a model and finds out how large its forward passes should be, while no job waits for it.
+    fn prepare(&mut self, assignment: &Assignment, model: usize) -> Result<()> {
+        self.load(assignment, model)?;
+        let Some((_, _, network)) = &self.network else { return Ok(()) };
+        self.engine.batch(network, &assignment.sweep).map(drop)
     }
 
     /// Makes a model of a sweep the one at hand.

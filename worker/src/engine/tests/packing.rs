@@ -5,6 +5,7 @@ use ddrs_common::spec::Precision;
 use super::engine;
 use super::fixture::Fixture;
 use crate::engine::board::Packing;
+use crate::engine::packing::Passes;
 use crate::engine::{Engine, SampleResult};
 
 const SEARCH: &str = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
@@ -15,11 +16,11 @@ fn certify(n: u64, stopping: &str) -> String {
     format!("[certify]\nn0 = 12\nn = {n}\nalpha = 0.05\nchunk = 60\nstopping = {stopping}\n")
 }
 
-/// Records of four samples where passes are packed in one way, or in the way the network allows.
-fn records(fixture: &Fixture, engine: &Engine, packing: Option<Packing>) -> Vec<SampleResult> {
+/// Records of four samples where passes are of one kind, or of the kind that is found to be best.
+fn records(fixture: &Fixture, engine: &Engine, passes: Option<Passes>) -> Vec<SampleResult> {
     let network = engine.load(&fixture.sweep.models[0], fixture.shape).unwrap();
-    if let Some(packing) = packing {
-        network.force(50, packing);
+    if let Some(passes) = passes {
+        engine.known.force(&network, 50, passes);
     }
     let samples = (0..4).map(|index| fixture.sample(index)).collect();
     fixture.certify_by(&network, engine, samples).into_values().collect()
@@ -27,10 +28,11 @@ fn records(fixture: &Fixture, engine: &Engine, packing: Option<Packing>) -> Vec<
 
 fn check(settings: &str) -> Vec<SampleResult> {
     let fixture = Fixture::resnet("cifar-resnet20", 32, settings);
-    let reference = records(&fixture, &engine(1), Some(Packing::InPlace));
+    let reference = records(&fixture, &engine(1), Some(Passes { rows: 50, packing: Packing::InPlace }));
     assert!(reference.iter().all(Result::is_ok), "{reference:?}");
-    for (lanes, packing) in [(1, Some(Packing::Anywhere)), (2, Some(Packing::Anywhere)), (3, None), (1, None)] {
-        assert_eq!(records(&fixture, &engine(lanes), packing), reference, "{lanes} lanes, {packing:?}");
+    let of = |rows| Some(Passes { rows, packing: Packing::Anywhere });
+    for (lanes, passes) in [(1, of(50)), (2, of(50)), (2, of(25)), (1, of(200)), (3, None), (1, None)] {
+        assert_eq!(records(&fixture, &engine(lanes), passes), reference, "{lanes} lanes, {passes:?}");
     }
     reference
 }
@@ -60,7 +62,9 @@ fn residual_networks_score_alike_in_every_row() {
         fixture.sweep.models[0].precision = precision;
         let engine = engine(1);
         let network = engine.load(&fixture.sweep.models[0], fixture.shape).unwrap();
-        let found = engine.lanes.install(|| network.packing(50, engine.device)).unwrap();
-        assert_eq!(found, Packing::Anywhere, "{precision:?}");
+        let found = engine.passes(&network, 50).unwrap();
+        assert_eq!(found.packing, Packing::Anywhere, "{precision:?}");
+        assert!([25, 50, 100].contains(&found.rows), "{precision:?}: {found:?}");
+        assert_eq!(engine.passes(&network, 50).unwrap(), found, "asked again");
     }
 }
