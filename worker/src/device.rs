@@ -1,12 +1,13 @@
 //! The device: the CPU, or a GPU reached through libtorch's CUDA half, which is loaded only where it is wanted.
 //!
-//! The only module with `unsafe` code: loading a shared library runs its initialisers, and the allocator's settings are
-//! C's.
+//! The only module with `unsafe` code: loading a shared library runs its initialisers, and the settings of the allocator
+//! and of libtorch are C's and C++'s.
 //! - [`pick`]: the device that `--device` names
 //! - [`cuda`]: libtorch's CUDA half, or why there is none
 //! - [`gpus`]: the GPUs as the driver tells of them
 #![allow(unsafe_code)]
 
+mod context;
 pub mod cuda;
 pub mod gpus;
 
@@ -67,7 +68,11 @@ pub fn pick(name: &str) -> Result<Device> {
 
 fn one_gpu(number: usize) -> Result<Device, NoCuda> {
     let devices = cuda::devices()?;
-    if number < devices { Ok(Device::Cuda(number)) } else { Err(NoCuda::NoSuch { number, devices }) }
+    if number >= devices {
+        return Err(NoCuda::NoSuch { number, devices });
+    }
+    context::settle();
+    Ok(Device::Cuda(number))
 }
 
 /// What records call a device.

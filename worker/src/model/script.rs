@@ -22,10 +22,13 @@ impl Script {
     pub fn load(bytes: &[u8], arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
         let Arithmetic { device, kind, tf32 } = arithmetic;
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
-        if device.is_cuda() && kind == Kind::Float && !tf32 && !forced {
+        if tf32 {
+            bail!("whether TorchScript computes in tf32 is up to how it was traced: certify it in fp32, bf16 or fp16");
+        }
+        if device.is_cuda() && kind == Kind::Float && !forced {
             bail!(
-                "torch runs the convolutions of TorchScript in tf32 on a GPU: start the worker with \
-                 NVIDIA_TF32_OVERRIDE=0, or certify precision = \"tf32\""
+                "a program that was traced may have tf32 convolutions in it, whatever the process allows: start the \
+                 worker with NVIDIA_TF32_OVERRIDE=0"
             );
         }
         archive::check(bytes).context("not a TorchScript program")?;
