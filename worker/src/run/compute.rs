@@ -155,8 +155,14 @@ impl Lab {
                 Err(error) => tell(index, Err(error.to_string()), 0.0),
             }
         }
-        if !samples.is_empty() {
-            self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell)?;
+        let certify = |samples| self.engine.certify(network, variant, &assignment.sweep, samples, stop, &tell);
+        match samples.len() {
+            0 => {}
+            // What went wrong before may be one sample's doing, and takes the others along only once.
+            2.. if order.attempt > 1 => {
+                one_by_one(samples, |sample| sample.index, stop, |sample| certify(vec![sample]))?;
+            }
+            _ => certify(samples)?,
         }
         unread.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -183,6 +189,28 @@ impl Lab {
     }
 }
 
+/// Certifies all samples, each on its own, until told to stop.
+///
+/// # Errors
+/// The first one, with the name of its sample, when all have had their turn.
+fn one_by_one<S>(
+    samples: Vec<S>,
+    index: impl Fn(&S) -> SampleIndex,
+    stop: &AtomicBool,
+    mut certify: impl FnMut(S) -> Result<()>,
+) -> Result<()> {
+    let mut first = Ok(());
+    for sample in samples {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let index = index(&sample);
+        let certified = certify(sample).with_context(|| format!("sample {index}"));
+        first = first.and(certified);
+    }
+    first
+}
+
 impl Order {
     /// Sends one sample's record. A receiver that has gone has stopped the order as well.
     fn tell(
@@ -207,5 +235,45 @@ impl Order {
         };
         let place = position - self.job.positions.start;
         let _ = events.send(Event::Sample { place, record: Box::new(record) });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_that_comes_to_an_error_takes_none_along_and_is_named() {
+        let mut certified = Vec::new();
+        let ended = one_by_one(
+            vec![3, 4, 5, 6],
+            |&sample| SampleIndex(sample),
+            &AtomicBool::new(false),
+            |sample| {
+                ensure!(sample % 2 == 1, "the model raises");
+                certified.push(sample);
+                Ok(())
+            },
+        );
+        assert_eq!(certified, [3, 5]);
+        assert_eq!(format!("{:#}", ended.unwrap_err()), "sample 4: the model raises");
+    }
+
+    #[test]
+    fn a_stop_is_heard_between_two_samples() {
+        let (stop, mut certified) = (AtomicBool::new(false), Vec::new());
+        one_by_one(
+            vec![3, 4],
+            |&sample| SampleIndex(sample),
+            &stop,
+            |sample| {
+                certified.push(sample);
+                stop.store(true, Ordering::Relaxed);
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(certified, [3]);
     }
 }
