@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long workers may take to hand their jobs back.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a run that was interrupted still waits for Redis.
+/// How long a run that was interrupted, or failed, still waits for Redis.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the sweep to its end, or to an interruption.
@@ -128,29 +128,24 @@ async fn drive(
     };
     progress.end();
     workers.stop(STOP_PATIENCE).await;
-    if let Ok(Ended::Interrupted) = ended {
-        if timeout(LAST_WORDS, wind_up(collector, queue)).await.is_err() {
-            warn!("redis does not answer; what it holds is collected when the run goes on");
-        }
-        return ended;
+    if let Ok(Ended::Finished) = ended {
+        return tokio::select! {
+            biased;
+            () = interrupted() => Ok(Ended::Interrupted),
+            last = last_records(collector, queue) => last.map(|()| Ended::Finished),
+        };
     }
-    let collected = collector.collect(queue).await;
-    // What went wrong first is what to tell.
-    let ended = ended?;
-    collected?;
-    collector.end(queue).await?;
-    Ok(ended)
+    match timeout(LAST_WORDS, last_records(collector, queue)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!("not all records are collected; the rest is when the run goes on: {error:#}"),
+        Err(_) => warn!("redis does not answer; what it holds is collected when the run goes on"),
+    }
+    ended
 }
 
-/// Takes along what there is when the run is interrupted. A failure costs nothing: the run will go on.
-async fn wind_up(collector: &mut Collector, queue: &SweepQueue) {
-    let wound_up = match collector.collect(queue).await {
-        Ok(_) => collector.end(queue).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = wound_up {
-        warn!("not all records are collected; the rest is when the run goes on: {error:#}");
-    }
+async fn last_records(collector: &mut Collector, queue: &SweepQueue) -> Result<()> {
+    collector.collect(queue).await?;
+    collector.end(queue).await
 }
 
 /// Collects and looks after the workers until nothing is left to do. May be dropped at any time.
