@@ -48,7 +48,7 @@ pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus, Killer};
 pub use login::LoginArgs;
 pub use private_server::{PrivateServer, ServerError};
 pub use server::{Server, ServerSettings, refuse_passwords};
-pub use server_info::{ServerInfo, Version};
+pub use server_info::{LastSnapshot, ServerInfo, Version};
 pub use settings::Settings;
 pub use status::{DoneBits, Progress, SweepState, WorkerSeen};
 pub use submit::{Submission, Submitted};

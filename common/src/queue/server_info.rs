@@ -41,6 +41,15 @@ impl fmt::Display for Version {
     }
 }
 
+/// How a server's last snapshot ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastSnapshot {
+    /// It was written, or there was none.
+    Fine,
+    /// It was not, which may stop all writes.
+    Failed,
+}
+
 /// A server's version and the settings that matter to a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
@@ -54,8 +63,8 @@ pub struct ServerInfo {
     pub maxmemory_policy: String,
     /// Whether it keeps an append-only file.
     pub aof_enabled: bool,
-    /// Whether the last snapshot failed.
-    pub snapshot_failed: bool,
+    /// How the last snapshot ended.
+    pub last_snapshot: LastSnapshot,
     /// What INFO does not tell; unknown where the user may not ask.
     pub settings: Option<Settings>,
     /// Whether it is a node of a cluster.
@@ -74,7 +83,10 @@ impl ServerInfo {
             maxmemory: field("maxmemory")?.parse().ok().filter(|&bytes| bytes > 0),
             maxmemory_policy: field("maxmemory_policy")?.to_owned(),
             aof_enabled: field("aof_enabled")? == "1",
-            snapshot_failed: fields.get("rdb_last_bgsave_status").is_some_and(|&status| status == "err"),
+            last_snapshot: match fields.get("rdb_last_bgsave_status") {
+                Some(&"err") => LastSnapshot::Failed,
+                _ => LastSnapshot::Fine,
+            },
             settings: None,
             cluster: field("cluster_enabled")? == "1",
         })
@@ -124,6 +136,9 @@ mod tests {
         assert_eq!(server.version, Version { major: 7, minor: 0, patch: 15 });
         assert_eq!((server.maxmemory, server.aof_enabled, server.cluster, server.valkey), (None, true, false, false));
         assert_eq!(server.check(), Ok(()));
+        assert_eq!(server.last_snapshot, LastSnapshot::Fine);
+        let failed = info("7.0.15", "noeviction") + "rdb_last_bgsave_status:err\r\n";
+        assert!(ServerInfo::parse(&failed).is_ok_and(|server| server.last_snapshot == LastSnapshot::Failed));
         let valkey = info("7.2.4", "volatile-lru") + "valkey_version:8.0.1\r\n";
         assert!(ServerInfo::parse(&valkey).is_ok_and(|server| server.valkey && server.check().is_ok()));
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, CompleteReply, FailReply, PrivateServer, QueueClient, QueueError, RecordReply, ReleaseReply,
-    RenewReply, Version, Watch,
+    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PrivateServer, QueueClient, QueueError, RecordReply,
+    ReleaseReply, RenewReply, Version, Watch,
 };
 use redis::AsyncCommands;
 
@@ -152,7 +152,7 @@ async fn the_server_is_described() {
     let redis = Redis::start().await;
     let (_, info) = redis.client.servers().await.unwrap().remove(0);
     assert!(info.version >= Version::OLDEST);
-    assert_eq!((info.aof_enabled, info.snapshot_failed, info.cluster), (true, false, false));
+    assert_eq!((info.aof_enabled, info.last_snapshot, info.cluster), (true, LastSnapshot::Fine, false));
     let settings = info.settings.unwrap();
     assert_eq!((settings.appendfsync.as_str(), settings.save.as_str()), ("everysec", ""));
     assert!(settings.stops_writes);

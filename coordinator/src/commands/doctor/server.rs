@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ddrs_common::queue::{QueueClient, QueueError, ServerInfo, ServerSettings};
+use ddrs_common::queue::{LastSnapshot, QueueClient, QueueError, ServerInfo, ServerSettings};
 
 use super::{Finding, Verdict};
 
@@ -87,7 +87,7 @@ fn persistence(info: &ServerInfo) -> Finding {
 fn snapshots(info: &ServerInfo) -> Finding {
     let advice = "set `save \"\"`, and rely on `appendonly yes`";
     let (verdict, text) = match &info.settings {
-        _ if info.snapshot_failed => (
+        _ if info.last_snapshot == LastSnapshot::Failed => (
             Verdict::Warning,
             format!("the last one failed, which may stop all writes: look into its log, or {advice}"),
         ),
