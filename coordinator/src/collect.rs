@@ -3,14 +3,14 @@
 //! Whatever is killed in between, a record is in one of the two places, and one that is in both is written once.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
 use ddrs_common::host;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{CollectorLock, Progress, SweepQueue, SweepState};
+use ddrs_common::queue::{CollectorLock, DoneBits, Progress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
 use tracing::{info, warn};
@@ -109,17 +109,7 @@ impl Collector {
     }
 
     async fn take_over(&mut self, queue: &SweepQueue) -> Result<()> {
-        let elsewhere = self.hold(queue).await?.filter(|into| *into != self.owner);
-        // In this order: a record that comes in between counts as waiting, and no record as elsewhere that is not.
-        let done = queue.done_bits().await?;
-        let absent = done.iter().filter(|slot| !self.slots.contains(slot)).count() as u64;
-        let waiting = queue.progress().await?.uncollected;
-        if let Some(into) = elsewhere.filter(|_| absent > waiting) {
-            bail!(
-                "{} records of this sweep were collected into {into}: collect there, or copy its records.jsonl here first",
-                absent - waiting
-            );
-        }
+        let done = take_turn(queue, &self.owner, &self.slots).await?;
         let mut slots: Vec<u64> = self.slots.iter().copied().collect();
         slots.sort_unstable();
         queue.mark_done(&slots).await?;
@@ -156,7 +146,7 @@ impl Collector {
     /// When Redis or the file fails, or someone else has taken over. Nothing is lost: what was not written is still in
     /// Redis.
     pub async fn collect(&mut self, queue: &SweepQueue) -> Result<usize> {
-        self.hold(queue).await?;
+        hold(queue, &self.owner).await?;
         let mut moved = 0;
         loop {
             let batch = queue.results(None, BATCH).await?;
@@ -206,16 +196,6 @@ impl Collector {
         Ok(queue.unlock_collector(&self.owner).await?)
     }
 
-    /// Holds on to the right to collect; says where records were collected to before.
-    async fn hold(&self, queue: &SweepQueue) -> Result<Option<String>> {
-        match queue.lock_collector(&self.owner, TURN).await? {
-            CollectorLock::Held { collected_into } => Ok(collected_into),
-            CollectorLock::Busy { owner, left } => {
-                bail!("{owner} collects this sweep; its turn ends {}s after it does", left.as_secs())
-            }
-        }
-    }
-
     /// The records of a batch that have none in the file yet, one a slot.
     fn fresh<I>(&self, batch: &[(I, String)]) -> Vec<(u64, Record)> {
         let mut seen = HashSet::new();
@@ -243,15 +223,76 @@ impl Collector {
     }
 }
 
+/// Takes the turn to collect into a folder that is yet to be made, so that none is made for a collector that is refused.
+///
+/// # Errors
+/// As [`Collector::begin`].
+pub async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
+    let owner = owner(records)?;
+    let taken = take_turn(queue, &owner, &HashSet::new()).await;
+    if taken.is_err() {
+        queue.unlock_collector(&owner).await.ok();
+    }
+    taken.map(drop)
+}
+
+/// Ends a turn that was reserved for a folder which then could not be used.
+pub async fn give_up(queue: &SweepQueue, records: &Path) {
+    if let Ok(owner) = owner(records) {
+        queue.unlock_collector(&owner).await.ok();
+    }
+}
+
+/// Holds the right to collect, and finds that no other folder holds records that are not in `slots`. Returns what is done.
+async fn take_turn(queue: &SweepQueue, owner: &str, slots: &HashSet<u64>) -> Result<DoneBits> {
+    let elsewhere = hold(queue, owner).await?.filter(|into| into != owner);
+    // In this order: a record that comes in between counts as waiting, and no record as elsewhere that is not.
+    let done = queue.done_bits().await?;
+    let absent = done.iter().filter(|slot| !slots.contains(slot)).count() as u64;
+    let waiting = queue.progress().await?.uncollected;
+    if let Some(into) = elsewhere.filter(|_| absent > waiting) {
+        bail!(
+            "{} records of this sweep were collected into {into}: collect there, or copy its records.jsonl here first",
+            absent - waiting
+        );
+    }
+    Ok(done)
+}
+
+/// Holds on to the right to collect; says where records were collected to before.
+async fn hold(queue: &SweepQueue, owner: &str) -> Result<Option<String>> {
+    match queue.lock_collector(owner, TURN).await? {
+        CollectorLock::Held { collected_into } => Ok(collected_into),
+        CollectorLock::Busy { owner, left } => {
+            bail!("{owner} collects this sweep; its turn ends {}s after it does", left.as_secs())
+        }
+    }
+}
+
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     let Some(RecordFileError::Io { cause, .. }) = error.downcast_ref() else { return false };
     matches!(cause.kind(), StorageFull | QuotaExceeded)
 }
 
-/// `host:folder` of a records file.
+/// `host:folder` of a records file. The folder need not be there yet: its name is the same before and after.
 fn owner(path: &Path) -> Result<String> {
     let folder = path.parent().unwrap_or(path);
-    let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    let folder = resolved(folder).with_context(|| folder.display().to_string())?;
     Ok(format!("{}:{}", host::name(), folder.display()))
+}
+
+/// A folder's name without links, as far as it is there.
+fn resolved(folder: &Path) -> std::io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let (mut there, mut missing) = (folder.as_path(), Vec::new());
+    loop {
+        match (there.canonicalize(), there.parent(), there.file_name()) {
+            (Err(error), Some(parent), Some(name)) if error.kind() == std::io::ErrorKind::NotFound => {
+                missing.push(name);
+                there = parent;
+            }
+            (resolved, ..) => return Ok(missing.iter().rev().fold(resolved?, |path, name| path.join(name))),
+        }
+    }
 }

@@ -27,7 +27,9 @@ impl Names {
             return dead.reason.clone();
         }
         let told: Vec<String> = dead.killers.iter().map(|killer| self.blame(killer)).collect();
-        format!("{}; {}", told.join(", "), dead.reason)
+        // Which is just what was told.
+        let rest = dead.reason.strip_prefix("its worker was lost; ").unwrap_or(&dead.reason);
+        format!("{}; {rest}", told.join(", "))
     }
 
     /// The samples that are known to have lost workers, as JSON.

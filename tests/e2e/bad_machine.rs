@@ -24,6 +24,23 @@ fn pictures() -> TestDir {
 }
 
 #[test]
+fn a_worker_that_was_killed_is_not_called_idle() {
+    let cluster = Cluster::of(pictures());
+    let mut worker = cluster.worker_command(&["--name", "killed"]).spawn().unwrap();
+    let _: u64 = cluster.eventually(|status| status["workers"][0]["job"].as_u64());
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    // As if its lease had run out already.
+    let _ = cluster.redis(&["DEL", &cluster.key("leases")]);
+    let line = || {
+        let text = cluster.ask(&["status", &cluster.sweep]).expect(0).stdout;
+        text.lines().find(|line| line.contains(" killed ")).unwrap().to_owned()
+    };
+    cluster.eventually(|_| line().contains("(lost, or at another sweep, last seen").then_some(()));
+    cluster.end();
+}
+
+#[test]
 fn a_worker_whose_every_job_fails_stops_and_says_why_while_another_does_its_jobs() {
     let cluster = Cluster::of(pictures());
     let log = fs::File::create(cluster.dir.path("bad.log")).unwrap();

@@ -40,6 +40,23 @@ fn a_second_folder_cannot_take_over_a_collection() {
     let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(0);
     let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "second"]).expect(1);
     assert!(ended.stderr.contains("first"), "{}", ended.stderr);
+    assert!(!cluster.dir.path("second").exists(), "nothing is left of the refused one");
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(0);
+    cluster.end();
+}
+
+#[test]
+fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let mut first = cluster.command(&["collect", &cluster.sweep, "--follow", "--out", "first"]).spawn().unwrap();
+    let holds = || cluster.redis(&["HEXISTS", &cluster.key("meta"), "collector"]) == ":1";
+    cluster.eventually(|_| (holds() && cluster.dir.path("first/records.jsonl").exists()).then_some(()));
+    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "deep/second"]).expect(1);
+    assert!(ended.stderr.contains("first collects this sweep"), "{}", ended.stderr);
+    assert!(!cluster.dir.path("deep").exists());
+    cluster.work();
+    assert_eq!(ddrs_tests::ended(&mut first).0, 0);
+    assert_eq!(cluster.dir.records("first").len(), 48);
     cluster.end();
 }
 

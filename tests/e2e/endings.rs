@@ -108,6 +108,35 @@ fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
 }
 
 #[test]
+fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
+    let cluster = Cluster::new(&HalfSpace::default());
+    let idle = || end(&mut cluster.worker_command(&["--exit-when-idle"]));
+    let _ = idle().expect(0);
+    let spec = fs::read_to_string(cluster.dir.path("sweep.toml")).unwrap();
+    cluster.dir.write("second.toml", spec.replace("seed = 1", "seed = 2"));
+    let second = cluster.ask(&["submit", "second.toml"]).expect(0).stdout.trim().to_owned();
+    for file in ["inputs.safetensors", "model.safetensors"] {
+        fs::rename(cluster.dir.path(file), cluster.dir.path(&format!("{file}.away"))).unwrap();
+    }
+    let refused = idle().expect(2).stderr;
+    assert!(refused.contains(&second) && !refused.contains(&cluster.sweep), "only what waits is opened: {refused}");
+    let _ = cluster.ask(&["cancel", &second]).expect(0);
+    let left_alone = idle().expect(0).stderr;
+    assert!(!left_alone.contains("ERROR") && !left_alone.contains("refused"), "{left_alone}");
+    // A sweep of another version that is over is nobody's trouble either.
+    let _ = cluster.redis(&["HSET", &cluster.key("meta"), "protocol", "999"]);
+    let _ = cluster.redis(&["SET", &cluster.key("spec"), "{\"protocol\":999}"]);
+    assert!(!idle().expect(0).stderr.contains("protocol"));
+    for file in ["inputs.safetensors", "model.safetensors"] {
+        fs::rename(cluster.dir.path(&format!("{file}.away")), cluster.dir.path(file)).unwrap();
+    }
+    let _ = cluster.ask(&["submit", "second.toml"]).expect(0);
+    let _ = idle().expect(0);
+    assert_eq!(cluster.json(&["status", &second])["done"], 48, "taken up again, it is worked on");
+    cluster.end();
+}
+
+#[test]
 fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
     let cluster = Cluster::new(&HalfSpace::default());
     let (here, away) = (cluster.dir.path("inputs.safetensors"), cluster.dir.path("away"));

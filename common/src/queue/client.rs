@@ -1,5 +1,6 @@
 //! A Redis that can hold queues.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::error::QueueError;
 use super::keys::{SWEEPS, key};
 use super::server::Server;
 use super::server_info::ServerInfo;
+use super::settings::{self, MAY_READ, Settings};
 use super::sweep::SweepQueue;
 use crate::domain::SweepId;
 
@@ -37,31 +39,34 @@ impl QueueClient {
         QueueError: From<S::Error>,
     {
         let client = Self::reach(server).await?;
-        for (server, info) in client.servers().await? {
-            info.check().map_err(|reason| QueueError::Unsuitable { server, reason })?;
-        }
+        let () = client.query(ANYWHERE, &redis::cmd("PING")).await?;
+        client.check().await?;
         Ok(client)
     }
 
-    /// Connects to a server that may be unfit, to find out why.
+    /// Connects to a server that may be unfit, or unable to do anything for now, to find out why.
     ///
     /// # Errors
-    /// When the address makes no sense or nobody answers there.
+    /// When the address makes no sense, nobody answers there, or not to this user.
     pub async fn reach<S>(server: S) -> Result<Self, QueueError>
     where
         S: TryInto<Server>,
         QueueError: From<S::Error>,
     {
         let connection = Connection::to(server.try_into()?)?;
-        let ping = redis::cmd("PING");
-        if let Err(cause) = connection.attempt::<()>(&Request::Command(&ping), "").await
-            && cause.code().is_none()
-        {
-            return Err(QueueError::Connect { server: connection.server().to_owned(), cause });
-        }
-        // An answer, be it that the server is loading: whoever gave it is there.
-        connection.send::<()>(&Request::Command(&ping), "", PATIENCE).await?;
+        connection.greet().await?;
         Ok(Self { connection: Arc::new(connection), patience: PATIENCE })
+    }
+
+    /// Whether every server is fit to hold queues.
+    ///
+    /// # Errors
+    /// [`QueueError::Unsuitable`] with what to set when one is not.
+    pub async fn check(&self) -> Result<(), QueueError> {
+        for (server, _, info) in self.look().await? {
+            info.check().map_err(|reason| QueueError::Unsuitable { server, reason })?;
+        }
+        Ok(())
     }
 
     /// The same client with another patience, see [`SweepQueue::with_patience`].
@@ -96,27 +101,42 @@ impl QueueClient {
         Ok(sweeps)
     }
 
-    /// What kind of server this is; of a cluster, each of its masters.
+    /// What kind of server this is and how it is set; of a cluster, each of its masters.
     pub async fn servers(&self) -> Result<Vec<(String, ServerInfo)>, QueueError> {
-        let info = |answer: String, appendfsync| {
-            ServerInfo::parse(&answer, appendfsync)
+        let mut servers = Vec::new();
+        for (server, route, info) in self.look().await? {
+            servers.push((server, ServerInfo { settings: self.settings(&route).await, ..info }));
+        }
+        Ok(servers)
+    }
+
+    /// The same without settings, each with the route to it.
+    async fn look(&self) -> Result<Vec<(String, String, ServerInfo)>, QueueError> {
+        let info = |answer: String| {
+            ServerInfo::parse(&answer)
                 .map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
         };
-        // An access list may forbid CONFIG; only one answer is not in INFO as well.
-        let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
-        let second = |pair: Vec<String>| pair.into_iter().nth(1);
-        let appendfsync = self.query(ANYWHERE, &config).await.ok().and_then(second);
-        let first = info(self.query(ANYWHERE, &redis::cmd("INFO")).await?, appendfsync)?;
+        let first = info(self.query(ANYWHERE, &redis::cmd("INFO")).await?)?;
         if !first.cluster {
-            return Ok(vec![(self.server().to_owned(), first)]);
+            return Ok(vec![(self.server().to_owned(), ANYWHERE.to_owned(), first)]);
         }
         let mut servers = Vec::new();
         for node in self.connection.masters(self.patience).await? {
-            let appendfsync = self.connection.ask(&node, &config, self.patience).await.ok().and_then(second);
-            let answer = self.connection.ask(&node, &redis::cmd("INFO"), self.patience).await?;
-            servers.push((format!("{}:{}", node.0, node.1), info(answer, appendfsync)?));
+            let route = self.connection.route_to(&node);
+            let answer = self.query(&route, &redis::cmd("INFO")).await?;
+            servers.push((route.clone(), route, info(answer)?));
         }
         Ok(servers)
+    }
+
+    /// An access list may forbid CONFIG, which is asked first; nothing depends on the answer but advice.
+    async fn settings(&self, route: &str) -> Option<Settings> {
+        let may = MAY_READ.prepare_invoke();
+        let may: Vec<u8> = self.connection.send(&Request::Script(&may), route, self.patience).await.ok()?;
+        if may != [1] {
+            return None;
+        }
+        Settings::read(self.query::<HashMap<String, String>>(route, &settings::request()).await.ok()?)
     }
 
     /// The server's clock, in seconds since 1970.

@@ -20,6 +20,7 @@ use redis::{
 };
 use tokio::time::Instant;
 
+use super::advice;
 use super::error::QueueError;
 use super::server::Server;
 
@@ -134,7 +135,7 @@ impl Connection {
                 continue;
             }
             if !may_pass(&cause) || Instant::now() + pause > deadline {
-                return Err(QueueError::Request { server: self.server().to_owned(), cause });
+                return Err(self.failed(cause));
             }
             tracing::debug!(server = self.server(), %cause, "repeating a request");
             if Instant::now() >= say_at {
@@ -147,6 +148,23 @@ impl Connection {
             tokio::time::sleep(jittered(pause)).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    /// Whether anybody answers, be it that the server cannot do anything at the moment.
+    pub(super) async fn greet(&self) -> Result<(), QueueError> {
+        match self.attempt::<()>(&Request::Command(&redis::cmd("PING")), "").await {
+            Err(cause) if cause.code().is_none() => {
+                let advice = advice::on_connection(&self.server, &cause);
+                Err(QueueError::Connect { server: self.server().to_owned(), cause, advice })
+            }
+            Err(cause) if !may_pass(&cause) => Err(self.failed(cause)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, cause: RedisError) -> QueueError {
+        let advice = advice::on_request(&cause);
+        QueueError::Request { server: self.server().to_owned(), cause, advice }
     }
 
     /// Sends a request once, on a new connection if there is none.
@@ -171,7 +189,7 @@ impl Connection {
         result
     }
 
-    /// The masters of a cluster as `host:port`, by any node's account. Requests can be sent to one by [`Self::ask`].
+    /// The masters of a cluster as `host:port`, by any node's account. [`Self::route_to`] leads to one.
     pub(super) async fn masters(&self, patience: Duration) -> Result<Vec<Address>, QueueError> {
         let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
         let slots: Vec<Vec<Value>> = self.send(&Request::Command(&command), "", patience).await?;
@@ -192,16 +210,11 @@ impl Connection {
         Ok(masters)
     }
 
-    /// Sends a command to one node.
-    pub(super) async fn ask<T: FromRedisValue>(
-        &self,
-        node: &Address,
-        command: &Cmd,
-        patience: Duration,
-    ) -> Result<T, QueueError> {
+    /// The route of requests to one node.
+    pub(super) fn route_to(&self, node: &Address) -> String {
         let route = format!("{}:{}", node.0, node.1);
         self.nodes().routes.insert(route.clone(), node.clone());
-        self.send(&Request::Command(command), &route, patience).await
+        route
     }
 
     fn address_in(&self, node: &[Value]) -> Option<Address> {

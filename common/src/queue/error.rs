@@ -2,6 +2,7 @@
 
 use redis::RedisError;
 
+use super::advice;
 use crate::domain::SweepId;
 
 /// A queue that cannot do what it was asked.
@@ -23,13 +24,21 @@ pub enum QueueError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A password where every user of the machine can read it.
+    #[error(
+        "the address among the arguments holds a password, which every user of this machine can read there; put the \
+         address into DDRS_REDIS, or the password into DDRS_REDIS_PASSWORD or a --redis-password-file"
+    )]
+    PasswordShown,
     /// Nobody answers, or not to us.
-    #[error("cannot connect to {server}: {cause}")]
+    #[error("cannot connect to {server}: {cause}{advice}")]
     Connect {
         /// Where, without credentials.
         server: String,
         /// What the client library says.
         cause: RedisError,
+        /// What to look at; may be empty.
+        advice: &'static str,
     },
     /// A server that would lose jobs, or lacks what the scripts need.
     #[error("{server} cannot hold a queue: {reason}")]
@@ -40,12 +49,14 @@ pub enum QueueError {
         reason: String,
     },
     /// A request that failed, also after it was repeated where that could help.
-    #[error("{server}: {cause}")]
+    #[error("{server}: {cause}{advice}")]
     Request {
         /// Where, without credentials.
         server: String,
         /// What the server or the client library says.
         cause: RedisError,
+        /// What to look at; may be empty.
+        advice: &'static str,
     },
     /// An answer that no script of this version gives.
     #[error("unexpected answer to `{request}`: {problem}")]
@@ -84,10 +95,16 @@ pub enum QueueError {
 }
 
 impl QueueError {
+    /// Whether the server's access list does not let this user do it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Request { cause, .. } if advice::is_forbidden(cause))
+    }
+
     /// Whether what the user said about the server makes no sense, whatever the server does.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Address { .. } | Self::Credentials { .. })
+        matches!(self, Self::Address { .. } | Self::Credentials { .. } | Self::PasswordShown)
     }
 }
 

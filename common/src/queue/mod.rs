@@ -18,6 +18,7 @@
 //!
 //! What it leaves out: what a job's samples are ([`crate::plan`] knows), and what a record says (here it is a line).
 
+mod advice;
 mod client;
 mod collect;
 mod connection;
@@ -32,9 +33,11 @@ mod reply;
 mod scripts;
 mod server;
 mod server_info;
+mod settings;
 mod status;
 mod submit;
 mod sweep;
+mod watch;
 mod work;
 
 pub use client::QueueClient;
@@ -45,10 +48,12 @@ pub use jobs::{DeadJob, Event, EventKind, JobState, JobStatus, Killer};
 pub use login::LoginArgs;
 pub use private_server::{PrivateServer, ServerError};
 pub use server::{Server, ServerSettings, refuse_passwords};
-pub use server_info::{ServerInfo, Version};
+pub use server_info::{LastSnapshot, ServerInfo, Version};
+pub use settings::Settings;
 pub use status::{DoneBits, Progress, SweepState, WorkerSeen};
 pub use submit::{Submission, Submitted};
 pub use sweep::SweepQueue;
+pub use watch::Watch;
 pub use work::{Claim, Claimed, CompleteReply, FailReply, RecordReply, ReleaseReply, RenewReply};
 
 /// The version of keys and scripts. Programs that differ in it refuse each other's sweeps.

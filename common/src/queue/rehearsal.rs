@@ -57,6 +57,7 @@ impl QueueClient {
     /// Hands a job back, fails it, and completes it.
     async fn work(&self, queue: &SweepQueue) -> Result<(), QueueError> {
         queue.plan().await?;
+        queue.is_over().await?;
         for turn in 0..3 {
             let Claim::Job(Claimed { lease, .. }) = queue.claim("doctor", ClaimToken::random()).await? else { break };
             queue.renew(&lease).await?;

@@ -46,6 +46,7 @@ pub(super) static RELEASE: Transition = transition!("release", "allow-oom");
 pub(super) static FAIL: Transition = transition!("fail", "allow-oom");
 pub(super) static LAPSE: Transition = transition!("lapse", "allow-oom");
 pub(super) static LEAVE: Transition = transition!("leave", "allow-oom");
+pub(super) static OVER: Transition = transition!("over", "allow-oom");
 pub(super) static REAP: Transition = transition!("reap", "allow-oom");
 
 pub(super) static RETRY: Transition = transition!("retry", "allow-oom");

@@ -11,6 +11,10 @@ use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnect
 
 use super::error::QueueError;
 
+/// How sections of PEM files that are needed begin, and what they are called.
+const CERTIFICATE: (&str, &str) = ("BEGIN CERTIFICATE-----", "certificate");
+const KEY: (&str, &str) = ("PRIVATE KEY-----", "private key");
+
 /// Everything a user says about a Redis, not yet understood.
 #[derive(Clone, Default)]
 pub struct ServerSettings {
@@ -98,11 +102,11 @@ impl Server {
             login = login.set_password(password);
         }
         info = info.set_redis_settings(login);
+        if settings.has_certificates() && !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            let reason = "certificates are for a rediss:// address".to_owned();
+            return Err(QueueError::Credentials { what: "TLS".to_owned(), reason });
+        }
         if let Some(certificates) = settings.certificates()? {
-            if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-                let reason = "certificates are for a rediss:// address".to_owned();
-                return Err(QueueError::Credentials { what: "TLS".to_owned(), reason });
-            }
             let client = Client::build_with_tls(info, certificates)
                 .map_err(|error| QueueError::Credentials { what: "TLS".to_owned(), reason: error.to_string() })?;
             info = client.get_connection_info().clone();
@@ -131,6 +135,15 @@ impl Server {
     pub(super) fn host(&self) -> Option<&str> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Whether it is asked for TLS; none where that is no question.
+    pub(super) fn speaks_tls(&self) -> Option<bool> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(..) => Some(false),
+            ConnectionAddr::TcpTls { .. } => Some(true),
             _ => None,
         }
     }
@@ -181,7 +194,7 @@ impl ServerSettings {
                 let text = String::from_utf8(read(file)?);
                 let text = text.map_err(|_| QueueError::Credentials {
                     what: file.display().to_string(),
-                    reason: "is no text".to_owned(),
+                    reason: "the password is no UTF-8 text".to_owned(),
                 })?;
                 Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
             }
@@ -189,19 +202,37 @@ impl ServerSettings {
         }
     }
 
+    fn has_certificates(&self) -> bool {
+        self.ca.is_some() || self.cert.is_some() || self.key.is_some()
+    }
+
     fn certificates(&self) -> Result<Option<TlsCertificates>, QueueError> {
         let client_tls = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
+            (Some(cert), Some(key)) => {
+                let (client_cert, client_key) = (read_pem(cert, CERTIFICATE)?, read_pem(key, KEY)?);
+                Some(ClientTlsConfig { client_cert, client_key })
+            }
             (None, None) => None,
             (Some(one), None) | (None, Some(one)) => {
                 let reason = "a certificate and its key go together; name both".to_owned();
                 return Err(QueueError::Credentials { what: one.display().to_string(), reason });
             }
         };
-        let root_cert = self.ca.as_deref().map(read).transpose()?;
+        let root_cert = self.ca.as_deref().map(|file| read_pem(file, CERTIFICATE)).transpose()?;
         let any = client_tls.is_some() || root_cert.is_some();
         Ok(any.then_some(TlsCertificates { client_tls, root_cert }))
     }
+}
+
+/// Reads a PEM file that must have such a section: one without is taken for an empty one by those who parse it.
+fn read_pem(file: &Path, (section, what): (&str, &str)) -> Result<Vec<u8>, QueueError> {
+    let bytes = read(file)?;
+    let begins = |line: &[u8]| line.starts_with(b"-----BEGIN ") && line.trim_ascii_end().ends_with(section.as_bytes());
+    if !bytes.split(|&byte| byte == b'\n').any(begins) {
+        let reason = format!("holds no {what} in PEM");
+        return Err(QueueError::Credentials { what: file.display().to_string(), reason });
+    }
+    Ok(bytes)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, QueueError> {
@@ -221,18 +252,13 @@ fn shown(info: &ConnectionInfo) -> String {
 /// Refuses a program's arguments if one of them is an address with a password in it.
 ///
 /// # Errors
-/// [`QueueError::Credentials`], which says where a password may be instead.
+/// [`QueueError::PasswordShown`], which says where a password may be instead.
 pub fn refuse_passwords(arguments: impl Iterator<Item = String>) -> Result<(), QueueError> {
     for argument in arguments {
         let value = argument.strip_prefix("--redis=").unwrap_or(&argument);
         let has_password = |info: ConnectionInfo| info.redis_settings().password().is_some();
         if value.contains("://") && value.into_connection_info().is_ok_and(has_password) {
-            return Err(QueueError::Credentials {
-                what: "the address among the arguments".to_owned(),
-                reason: "holds a password, which every user of this machine can read there; put the address into \
-                         DDRS_REDIS, or the password into DDRS_REDIS_PASSWORD or a --redis-password-file"
-                    .to_owned(),
-            });
+            return Err(QueueError::PasswordShown);
         }
     }
     Ok(())
@@ -283,11 +309,23 @@ mod tests {
     #[test]
     fn files_that_cannot_be_used_are_named() {
         let missing = |path: &str| Some(PathBuf::from(path));
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\r\n").unwrap();
+        let pair = |cert: &PathBuf, key: &PathBuf| ServerSettings {
+            cert: Some(cert.clone()),
+            key: Some(key.clone()),
+            ..settings("rediss://h")
+        };
         for (settings, says) in [
             (ServerSettings { password_file: missing("/no/password"), ..settings("redis://h") }, "/no/password"),
             (ServerSettings { ca: missing("/no/ca.pem"), ..settings("rediss://h") }, "/no/ca.pem"),
             (ServerSettings { cert: missing("/no/cert.pem"), ..settings("rediss://h") }, "its key go together"),
             (ServerSettings { ca: missing("/dev/null"), ..settings("redis://h") }, "for a rediss:// address"),
+            (ServerSettings { ca: missing("/dev/null"), ..settings("rediss://h") }, "/dev/null: holds no certificate"),
+            (pair(&key, &key), "key.pem: holds no certificate"),
+            (pair(&cert, &cert), "cert.pem: holds no private key"),
         ] {
             let message = Server::new(&settings).err().unwrap().to_string();
             assert!(message.contains(says), "{message}");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::settings::Settings;
 use crate::domain::InvalidValue;
 
 /// A version of the Redis protocol and commands. Valkey names the Redis version that it is compatible with.
@@ -40,6 +41,15 @@ impl fmt::Display for Version {
     }
 }
 
+/// How a server's last snapshot ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastSnapshot {
+    /// It was written, or there was none.
+    Fine,
+    /// It was not, which may stop all writes.
+    Failed,
+}
+
 /// A server's version and the settings that matter to a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
@@ -53,15 +63,17 @@ pub struct ServerInfo {
     pub maxmemory_policy: String,
     /// Whether it keeps an append-only file.
     pub aof_enabled: bool,
-    /// When that file is synced; unknown where CONFIG is forbidden.
-    pub appendfsync: Option<String>,
+    /// How the last snapshot ended.
+    pub last_snapshot: LastSnapshot,
+    /// What INFO does not tell; unknown where the user may not ask.
+    pub settings: Option<Settings>,
     /// Whether it is a node of a cluster.
     pub cluster: bool,
 }
 
 impl ServerInfo {
     /// Reads the answer to INFO.
-    pub(super) fn parse(info: &str, appendfsync: Option<String>) -> Result<Self, InvalidValue> {
+    pub(super) fn parse(info: &str) -> Result<Self, InvalidValue> {
         let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let field =
             |name: &str| fields.get(name).copied().ok_or_else(|| InvalidValue(format!("INFO does not say {name}")));
@@ -71,9 +83,20 @@ impl ServerInfo {
             maxmemory: field("maxmemory")?.parse().ok().filter(|&bytes| bytes > 0),
             maxmemory_policy: field("maxmemory_policy")?.to_owned(),
             aof_enabled: field("aof_enabled")? == "1",
-            appendfsync,
+            last_snapshot: match fields.get("rdb_last_bgsave_status") {
+                Some(&"err") => LastSnapshot::Failed,
+                _ => LastSnapshot::Fine,
+            },
+            settings: None,
             cluster: field("cluster_enabled")? == "1",
         })
+    }
+
+    /// Whether it would remove jobs at the limit of its memory. The volatile-* policies are harmless: no key of a queue
+    /// has a time to live.
+    #[must_use]
+    pub fn evicts(&self) -> bool {
+        self.maxmemory_policy.starts_with("allkeys-")
     }
 
     /// Whether it can hold a queue at all.
@@ -84,8 +107,7 @@ impl ServerInfo {
         if self.version < Version::OLDEST {
             return Err(format!("it is version {}; {} or newer is needed", self.version, Version::OLDEST));
         }
-        // The volatile-* policies are harmless: no key of a queue has a time to live.
-        if self.maxmemory_policy.starts_with("allkeys-") {
+        if self.evicts() {
             return Err(format!(
                 "its maxmemory-policy {} would remove jobs when memory runs out; set `maxmemory-policy noeviction` in \
                  its configuration file, or run `redis-cli config set maxmemory-policy noeviction`",
@@ -110,12 +132,15 @@ mod tests {
 
     #[test]
     fn the_answer_to_info_is_read() {
-        let server = ServerInfo::parse(&info("7.0.15", "noeviction"), Some("everysec".into())).unwrap();
+        let server = ServerInfo::parse(&info("7.0.15", "noeviction")).unwrap();
         assert_eq!(server.version, Version { major: 7, minor: 0, patch: 15 });
         assert_eq!((server.maxmemory, server.aof_enabled, server.cluster, server.valkey), (None, true, false, false));
         assert_eq!(server.check(), Ok(()));
+        assert_eq!(server.last_snapshot, LastSnapshot::Fine);
+        let failed = info("7.0.15", "noeviction") + "rdb_last_bgsave_status:err\r\n";
+        assert!(ServerInfo::parse(&failed).is_ok_and(|server| server.last_snapshot == LastSnapshot::Failed));
         let valkey = info("7.2.4", "volatile-lru") + "valkey_version:8.0.1\r\n";
-        assert!(ServerInfo::parse(&valkey, None).is_ok_and(|server| server.valkey && server.check().is_ok()));
+        assert!(ServerInfo::parse(&valkey).is_ok_and(|server| server.valkey && server.check().is_ok()));
     }
 
     #[test]
@@ -123,14 +148,14 @@ mod tests {
         for (version, policy, advice) in
             [("6.2.7", "noeviction", "7.0.0 or newer"), ("7.4.0", "allkeys-lfu", "maxmemory-policy noeviction")]
         {
-            let problem = ServerInfo::parse(&info(version, policy), None).unwrap().check().unwrap_err();
+            let problem = ServerInfo::parse(&info(version, policy)).unwrap().check().unwrap_err();
             assert!(problem.contains(advice), "{problem}");
         }
     }
 
     #[test]
     fn an_answer_without_a_version_is_no_answer() {
-        let problem = ServerInfo::parse("# Server\r\n", None).unwrap_err();
+        let problem = ServerInfo::parse("# Server\r\n").unwrap_err();
         assert_eq!(problem.to_string(), "INFO does not say redis_version");
     }
 }

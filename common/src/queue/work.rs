@@ -7,7 +7,7 @@ use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Fence, Lease};
 use super::reply::Reply;
-use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, REAP, RECORD, RELEASE, RENEW, Transition};
+use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, OVER, REAP, RECORD, RELEASE, RENEW, Transition};
 use super::sweep::{Call, SweepQueue};
 use crate::domain::JobId;
 
@@ -123,6 +123,15 @@ pub enum FailReply {
 }
 
 impl SweepQueue {
+    /// Whether a worker need not look at the sweep: it was cancelled, or all its jobs are completed or dead. Can be asked
+    /// of a sweep of another protocol version as well.
+    ///
+    /// # Errors
+    /// Also when the sweep is not there.
+    pub async fn is_over(&self) -> Result<bool, QueueError> {
+        Ok(self.run(&self.call(&OVER).arg(PROTOCOL)).await?.take::<u32>()? == 1)
+    }
+
     /// Leases the next job. Jobs whose workers fell silent are taken back first, a hundred at a time.
     ///
     /// `token` is new for every job asked for. The same one gets the same job as long as its lease is live.

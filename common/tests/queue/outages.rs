@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, CompleteReply, FailReply, PrivateServer, QueueClient, QueueError, RecordReply, ReleaseReply,
-    RenewReply, Version,
+    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PrivateServer, QueueClient, QueueError, RecordReply,
+    ReleaseReply, RenewReply, Version, Watch,
 };
 use redis::AsyncCommands;
 
@@ -129,11 +129,33 @@ async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_changed_later_is_news_once() {
+    let redis = Redis::start().await;
+    let mut watch = Watch::new(&redis.client).every(Duration::ZERO);
+    let mut raw = redis.raw().await;
+    let mut policy = async |name: &str| -> String {
+        redis::cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg(name).query_async(&mut raw).await.unwrap()
+    };
+    assert_eq!(watch.news().await, None);
+    policy("allkeys-random").await;
+    let news = watch.news().await.unwrap();
+    assert!(news.contains("allkeys-random") && news.contains("set `maxmemory-policy noeviction`"), "{news}");
+    assert_eq!(watch.news().await, None, "it is said once");
+    policy("noeviction").await;
+    assert!(watch.news().await.unwrap().contains("fit to hold queues again"));
+    redis.server.kill().unwrap();
+    assert_eq!(watch.news().await, None, "a server that is gone is no news of this kind");
+}
+
+#[tokio::test]
 async fn the_server_is_described() {
     let redis = Redis::start().await;
     let (_, info) = redis.client.servers().await.unwrap().remove(0);
     assert!(info.version >= Version::OLDEST);
-    assert_eq!((info.aof_enabled, info.appendfsync.as_deref(), info.cluster), (true, Some("everysec"), false));
+    assert_eq!((info.aof_enabled, info.last_snapshot, info.cluster), (true, LastSnapshot::Fine, false));
+    let settings = info.settings.unwrap();
+    assert_eq!((settings.appendfsync.as_str(), settings.save.as_str()), ("everysec", ""));
+    assert!(settings.stops_writes);
     assert_eq!((info.maxmemory_policy.as_str(), info.maxmemory), ("noeviction", None));
 }
 
@@ -151,6 +173,10 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
     let () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("right").query_async(&mut raw).await.unwrap();
     for (query, word) in [("?pass=s3cret", "Password"), ("", "Authentication required")] {
         let error = QueueClient::connect(&format!("{}{query}", redis.server.url())).await.err().unwrap();
+        assert!(
+            error.to_string().contains("the password from DDRS_REDIS_PASSWORD or a --redis-password-file"),
+            "{error}"
+        );
         let text = format!("{error} {error:?}");
         assert!(text.contains(word) && !text.contains("s3cret"), "{text}");
     }

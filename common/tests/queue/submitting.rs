@@ -90,6 +90,34 @@ async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated() {
+    let redis = Redis::start().await;
+    let mut raw = redis.raw().await;
+    let mut limit = async |bytes: u64| {
+        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec_async(&mut raw).await.unwrap();
+    };
+    let queue = redis.client.sweep(&id(1));
+    let hasty = queue.with_patience(Duration::ZERO);
+    limit(1).await;
+    let refused = hasty.submit(&three_samples_each(100)).await.unwrap_err().to_string();
+    assert!(refused.contains("OOM") && refused.contains("raise its `maxmemory`"), "{refused}");
+    assert_eq!(redis.client.sweeps().await.unwrap(), [], "nothing of it is there");
+
+    // Memory ran out when it was listed and created, but not all its jobs were there.
+    limit(0).await;
+    queue.submit(&three_samples_each(100)).await.unwrap();
+    let mut half = redis::pipe();
+    half.cmd("LTRIM").arg(format!("ddrs:{{{}}}:pending", queue.id())).arg(0).arg(39);
+    half.cmd("HSET").arg(format!("ddrs:{{{}}}:meta", queue.id())).arg("planned").arg(40);
+    let () = half.query_async(&mut redis.raw().await).await.unwrap();
+    limit(1).await;
+    assert!(hasty.submit(&three_samples_each(100)).await.is_err());
+    limit(0).await;
+    queue.submit(&three_samples_each(100)).await.unwrap();
+    assert_eq!(pending(&redis, &queue).await, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_sweep_under_submission_is_not_finished() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;

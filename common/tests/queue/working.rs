@@ -289,6 +289,29 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
 }
 
 #[tokio::test]
+async fn a_sweep_is_over_when_no_job_waits_or_is_at_work_or_when_it_was_cancelled() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let over = async || queue.is_over().await.unwrap();
+    assert!(!over().await, "jobs wait");
+    for _ in 0..2 {
+        let claimed = claim(&queue).await;
+        assert!(!over().await, "a job is at work");
+        record_all(&queue, &claimed).await;
+        queue.complete(&claimed.lease).await.unwrap();
+    }
+    assert!(over().await);
+    queue.reopen(&[0]).await.unwrap();
+    assert!(!over().await, "a job came back");
+    let claimed = claim(&queue).await;
+    queue.cancel().await.unwrap();
+    redis.let_lapse(&claimed, &queue).await;
+    assert!(over().await, "it was cancelled");
+    let counted = counts(&queue).await;
+    assert_eq!((counted.leased, counted.pending), (0, 1), "a job whose worker fell silent is taken back all the same");
+}
+
+#[tokio::test]
 async fn a_worker_of_another_version_is_refused() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::ServerSettings;
+use ddrs_common::plan::Plan;
+use ddrs_common::queue::{ServerSettings, SweepQueue};
+use ddrs_common::spec::{Sweep, SweepMessage};
 use tokio::time::sleep;
 
 use super::find;
-use crate::collect::Collector;
+use crate::collect::{Collector, give_up, reserve};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
@@ -27,8 +29,7 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerS
     let (queue, message) = find(server, sweep).await?;
     let (checked, plan) = (message.sweep()?, message.plan()?);
     let dir = RunDir::new(out);
-    dir.claim(&message)?;
-    let mut collector = Collector::open(&dir.records(), &checked, &plan)?;
+    let mut collector = open(&dir, &queue, &message, &checked, &plan).await?;
     collector.begin(&queue).await?;
     let mut progress = Progress::new(plan.slots(), collector.tally());
     let ended = loop {
@@ -52,4 +53,23 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerS
     let complete = tally.records == plan.slots() && tally.failed == 0;
     print(&format!("{} of {} samples are in {}\n", tally.records, plan.slots(), dir.path().display()))?;
     Ok(if ended && !complete { Exit::Incomplete } else { Exit::Complete })
+}
+
+/// Opens the folder. One that is not there is made only when the turn to collect is had.
+async fn open(
+    dir: &RunDir,
+    queue: &SweepQueue,
+    message: &SweepMessage,
+    sweep: &Sweep,
+    plan: &Plan,
+) -> Result<Collector> {
+    let is_new = !dir.path().exists();
+    if is_new {
+        reserve(queue, &dir.records()).await?;
+    }
+    let opened = dir.claim(message).and_then(|_| Collector::open(&dir.records(), sweep, plan));
+    if is_new && opened.is_err() {
+        give_up(queue, &dir.records()).await;
+    }
+    opened
 }

@@ -22,7 +22,7 @@ use ddrs_common::output::{print, print_json};
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// A worker without a job asks for one several times a second: one that is silent for so long does not.
-const GONE: Duration = Duration::from_secs(30);
+const GONE: Duration = Duration::from_secs(5);
 
 /// Shows one sweep, or all.
 ///
@@ -149,11 +149,11 @@ impl State {
             let job = match worker.job {
                 Some(job) => format!("job {job}"),
                 None if worker.silent < GONE => "idle".to_owned(),
-                None => "gone, or at another sweep".to_owned(),
+                None => "lost, or at another sweep".to_owned(),
             };
             let _ = writeln!(
                 text,
-                "  worker   {} ({job}, heard of {} ago)",
+                "  worker   {} ({job}, last seen {} ago)",
                 plain(&worker.name),
                 duration_text(worker.silent)
             );

@@ -122,18 +122,17 @@ impl Told {
             "; {missing} of its {} samples are missing, {} lost leases, {} errors",
             status.samples, status.crashes, status.errors
         );
-        if let Some(times) = self.workers_lost() {
+        // Of a dead job the reason says it.
+        if let (Some(times), false) = (self.workers_lost(), matches!(status.state, JobState::Dead(_))) {
             let _ = writeln!(text, "  workers lost while they were at this sample alone: {times}");
         }
         for event in &self.trail {
-            let _ = writeln!(
-                text,
-                "  {}: {} {} {}",
-                ago(event.at),
-                word(event.kind),
-                plain(&event.worker),
-                plain(&event.detail)
-            );
+            let mut line = format!("  {}: {} {}", ago(event.at), word(event.kind), plain(&event.worker));
+            // Why it was given up is what the lines before tell.
+            if event.kind != EventKind::Dead {
+                let _ = write!(line, " {}", plain(&event.detail));
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         if let Some(record) = &self.record {
             let _ = writeln!(text, "{}", plain(&to_line(record)));

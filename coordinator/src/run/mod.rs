@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::queue::{PrivateServer, Progress as State, QueueClient, ServerSettings, SweepQueue, SweepState};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use ddrs_common::queue::{
+    PrivateServer, Progress as State, QueueClient, ServerSettings, SweepQueue, SweepState, Watch,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::cli::RunArgs;
@@ -30,6 +32,9 @@ use workers::{WorkerSettings, Workers, default_count};
 const TICK: Duration = Duration::from_millis(100);
 /// How long workers may take to hand their jobs back.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a run that was interrupted, or failed, still waits for Redis.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the sweep to its end, or to an interruption.
 ///
@@ -62,7 +67,8 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         Some(private) => ServerSettings { url: private.url(), ..ServerSettings::default() },
         None => args.login.settings(args.redis.as_deref().unwrap_or_default()),
     };
-    let queue = QueueClient::connect(&server).await?.sweep(&prepared.message.id);
+    let client = QueueClient::connect(&server).await?;
+    let queue = client.sweep(&prepared.message.id);
     commands::submit::enqueue(&queue, &prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
         // Whoever held a lease in its file died with it.
@@ -81,7 +87,7 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
         logs: dir.logs(),
         log_format,
     };
-    let ended = drive(&prepared, &mut collector, &queue, settings, count).await;
+    let ended = drive(&prepared, &mut collector, &queue, settings, count, Watch::new(&client)).await;
     if let Some(server) = private {
         server.stop().await?;
     }
@@ -109,35 +115,55 @@ async fn drive(
     queue: &SweepQueue,
     settings: WorkerSettings,
     count: u32,
+    mut eye: Watch,
 ) -> Result<Ended> {
     collector.begin(queue).await?;
     let mut workers = Workers::start(settings, count)?;
-    let ended = watch(prepared, collector, queue, &mut workers).await;
+    let mut progress = Progress::new(prepared.plan.slots(), collector.tally());
+    let ended = tokio::select! {
+        biased;
+        // Also in the middle of a request that is repeated: whatever it would have done is done by the next run.
+        () = interrupted() => Ok(Ended::Interrupted),
+        ended = watch(prepared, collector, queue, &mut workers, &mut progress, &mut eye) => ended.map(|()| Ended::Finished),
+    };
+    progress.end();
     workers.stop(STOP_PATIENCE).await;
-    let collected = collector.collect(queue).await;
-    // What went wrong first is what to tell.
-    let ended = ended?;
-    collected?;
-    collector.end(queue).await?;
-    Ok(ended)
+    if let Ok(Ended::Finished) = ended {
+        return tokio::select! {
+            biased;
+            () = interrupted() => Ok(Ended::Interrupted),
+            last = last_records(collector, queue) => last.map(|()| Ended::Finished),
+        };
+    }
+    match timeout(LAST_WORDS, last_records(collector, queue)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!("not all records are collected; the rest is when the run goes on: {error:#}"),
+        Err(_) => warn!("redis does not answer; what it holds is collected when the run goes on"),
+    }
+    ended
 }
 
-/// Collects and looks after the workers until nothing is left to do.
+async fn last_records(collector: &mut Collector, queue: &SweepQueue) -> Result<()> {
+    collector.collect(queue).await?;
+    collector.end(queue).await
+}
+
+/// Collects and looks after the workers until nothing is left to do. May be dropped at any time.
 async fn watch(
     prepared: &Prepared,
     collector: &mut Collector,
     queue: &SweepQueue,
     workers: &mut Workers,
-) -> Result<Ended> {
-    let mut progress = Progress::new(prepared.plan.slots(), collector.tally());
+    progress: &mut Progress,
+    eye: &mut Watch,
+) -> Result<()> {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stop = std::pin::pin!(interrupted());
     let mut reaped = Instant::now();
     loop {
-        tokio::select! {
-            () = &mut stop => { progress.end(); return Ok(Ended::Interrupted) }
-            _ = ticks.tick() => {}
+        ticks.tick().await;
+        if let Some(news) = eye.news().await {
+            warn!("{news}");
         }
         if collector.collect_if_room(queue).await? > 0 {
             workers.succeeded();
@@ -155,7 +181,7 @@ async fn watch(
         let state = queue.progress().await?;
         if collector.is_over(queue, &state).await? {
             progress.end();
-            return finished(prepared, collector, queue, &state).await.map(|()| Ended::Finished);
+            return finished(prepared, collector, queue, &state).await;
         }
         if !workers.running() && state.pending > 0 {
             workers.revive()?;

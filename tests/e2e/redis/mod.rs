@@ -6,4 +6,5 @@ mod doctor;
 mod replica;
 mod secrets;
 mod server;
+mod silent;
 mod tls;

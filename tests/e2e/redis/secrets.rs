@@ -84,4 +84,9 @@ fn errors_about_a_password_do_not_repeat_it() {
     }
     let refused = coordinator(&dir, &["status", "--redis", &among_arguments], &[]).expect(2);
     assert!(refused.stderr.contains("--redis-password-file"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the address among the arguments holds a password"), "{}", refused.stderr);
+    for login in [&login[..], &login[..1]] {
+        let said = coordinator(&dir, &["status"], login).expect(1).stderr;
+        assert!(said.contains("DDRS_REDIS_PASSWORD") && said.contains("--redis-password-file"), "{said}");
+    }
 }

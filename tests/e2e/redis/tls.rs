@@ -85,10 +85,27 @@ fn whoever_does_not_fit_is_refused_with_the_reason() {
     let without = refused(&dir, &told(&url, "ca.pem")[..2]);
     assert!(without.to_lowercase().contains("certificate"), "{without}");
     let plain = refused(&dir, &[("DDRS_REDIS", &server.url())]);
-    assert!(plain.contains("127.0.0.1"), "{plain}");
+    assert!(plain.contains("127.0.0.1") && plain.contains("rediss:// instead of redis://"), "{plain}");
+    let empty = refused(&dir, &told(&url, "/dev/null"));
+    assert!(empty.contains("/dev/null: holds no certificate"), "{empty}");
     let missing = refused(&dir, &told(&url, "nowhere.pem"));
     assert!(missing.contains("nowhere.pem"), "{missing}");
     assert!(!Path::new(&dir.path("out")).exists());
+}
+
+#[test]
+fn a_port_that_does_not_speak_tls_is_told_from_one_that_is_not_there() {
+    let dir = small();
+    let server = Server::start(&dir.path("server"), &[]);
+    let _ = authority(&dir, "ca");
+    let told = |port: u16| {
+        let url = format!("rediss://127.0.0.1:{port}");
+        refused(&dir, &[("DDRS_REDIS", &url), ("DDRS_REDIS_CA", "ca.pem")])
+    };
+    let plain = told(server.port);
+    assert!(plain.contains("redis:// instead of rediss://"), "{plain}");
+    let nobody = told(super::server::free_port());
+    assert!(!nobody.contains("instead of"), "{nobody}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The thread that owns the device and the networks. It takes one order at a time and answers with events.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -147,12 +148,23 @@ impl Lab {
         self.load(assignment, variant.model)?;
         let Some((_, _, network)) = &self.network else { return Ok(()) };
         let engine = &self.engine;
+        let certify = |samples: &mut (dyn Iterator<Item = Sample> + Send)| {
+            engine.certify(network, variant, &assignment.sweep, samples, stop, tell)
+        };
         thread::scope(|scope| {
             // Images are read and resized while lanes are busy with the ones before.
             let (sender, samples) = mpsc::sync_channel(READ_AHEAD);
             let shape = network.shape();
             let reader = scope.spawn(move || order.read(places, shape, &sender, tell));
-            let certified = engine.certify(network, variant, &assignment.sweep, &mut samples.into_iter(), stop, tell);
+            let mut samples = samples.into_iter();
+            let certified = if order.attempt > 1 && places.len() > 1 {
+                // What went wrong before may be one sample's doing, and takes the others along only once.
+                one_by_one(&mut samples, |sample| sample.index, stop, |sample| certify(&mut iter::once(sample)))
+            } else {
+                certify(&mut samples)
+            };
+            // A reader that waits to hand an image on notices that nobody takes it any more.
+            drop(samples);
             let read = reader.join().unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
             certified.and(read)
         })
@@ -185,6 +197,28 @@ impl Lab {
         self.network = Some((sweep.clone(), model, network));
         Ok(())
     }
+}
+
+/// Certifies all samples, each on its own, until told to stop.
+///
+/// # Errors
+/// The first one, with the name of its sample, when all have had their turn.
+fn one_by_one<S>(
+    samples: impl Iterator<Item = S>,
+    index: impl Fn(&S) -> SampleIndex,
+    stop: &AtomicBool,
+    mut certify: impl FnMut(S) -> Result<()>,
+) -> Result<()> {
+    let mut first = Ok(());
+    for sample in samples {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let index = index(&sample);
+        let certified = certify(sample).with_context(|| format!("sample {index}"));
+        first = first.and(certified);
+    }
+    first
 }
 
 impl Order {
@@ -237,5 +271,45 @@ impl Order {
         };
         let place = position - self.job.positions.start;
         let _ = events.send(Event::Sample { place, record: Box::new(record) });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_that_comes_to_an_error_takes_none_along_and_is_named() {
+        let mut certified = Vec::new();
+        let ended = one_by_one(
+            [3, 4, 5, 6].into_iter(),
+            |&sample| SampleIndex(sample),
+            &AtomicBool::new(false),
+            |sample| {
+                ensure!(sample % 2 == 1, "the model raises");
+                certified.push(sample);
+                Ok(())
+            },
+        );
+        assert_eq!(certified, [3, 5]);
+        assert_eq!(format!("{:#}", ended.unwrap_err()), "sample 4: the model raises");
+    }
+
+    #[test]
+    fn a_stop_is_heard_between_two_samples() {
+        let (stop, mut certified) = (AtomicBool::new(false), Vec::new());
+        one_by_one(
+            [3, 4].into_iter(),
+            |&sample| SampleIndex(sample),
+            &stop,
+            |sample| {
+                certified.push(sample);
+                stop.store(true, Ordering::Relaxed);
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(certified, [3]);
     }
 }

@@ -62,6 +62,11 @@ impl Known {
         (pause, new)
     }
 
+    /// A sweep is over: that it was refused once matters no more.
+    pub(super) fn forget(&mut self, sweep: &SweepId) {
+        self.0.remove(sweep);
+    }
+
     /// The sweeps that are worked on.
     pub(super) fn served(&self) -> impl Iterator<Item = &SweepId> {
         self.0.iter().filter(|(_, served)| matches!(served, Served::Open(_))).map(|(sweep, _)| sweep)

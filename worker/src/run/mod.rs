@@ -22,7 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::SweepId;
 use ddrs_common::host;
-use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue};
+use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue, Watch};
 use ddrs_common::spec::SweepMessage;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 use crate::cli::RunArgs;
 use crate::exit::Refused;
 use known::{Known, Served};
-use serve::JobEnd;
+use serve::{JobEnd, hand_back};
 
 /// How long to wait when nothing can be claimed.
 const IDLE: Duration = Duration::from_millis(200);
@@ -51,6 +51,7 @@ type Stop = Pin<Box<dyn Future<Output = &'static str>>>;
 /// A worker between its start and its end.
 struct Worker {
     queue: QueueClient,
+    watch: Watch,
     compute: Compute,
     name: String,
     roots: Roots,
@@ -91,6 +92,7 @@ pub async fn run(args: RunArgs) -> Result<()> {
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
     let mut worker = Worker {
+        watch: Watch::new(&queue),
         queue,
         compute,
         name,
@@ -161,13 +163,16 @@ impl Worker {
             asked = &mut ask => return asked.map(Some),
         }
         if let Ok(Ok(Asked::Job(_, queue, claimed))) = timeout(LAST_CLAIM, ask).await {
-            queue.with_patience(LAST_CLAIM).release(&claimed.lease).await?;
+            hand_back(&queue, &claimed.lease).await;
         }
         Ok(None)
     }
 
     /// Asks one sweep after the other for a job, beginning behind the one that gave the last.
     async fn ask(&mut self) -> Result<Asked> {
+        if let Some(news) = self.watch.news().await {
+            warn!("{news}");
+        }
         let ids = if self.only.is_empty() { self.queue.sweeps().await? } else { self.only.clone() };
         let mut asked = Asked::Nothing;
         for step in 0..ids.len() {
@@ -195,13 +200,20 @@ impl Worker {
     }
 
     /// Opens a sweep's data and models when it is first seen. What cannot be worked on is refused before any of its
-    /// jobs is claimed.
+    /// jobs is claimed. A sweep that is over is left alone: its files may be long gone, and nobody needs them.
     async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>> {
         match self.sweeps.get(queue.id()) {
             Some(Served::Open(assignment)) => return Ok(Some(Arc::clone(assignment))),
             Some(Served::Refused(refusal)) if !refusal.is_over() => return Ok(None),
             Some(Served::Refused(_)) | None => {}
         }
+        match queue.is_over().await {
+            Err(QueueError::NoSweep(_)) | Ok(true) => {
+                self.sweeps.forget(queue.id());
+                return Ok(None);
+            }
+            over => over?,
+        };
         let Some(text) = queue.spec().await? else { return Ok(None) };
         let opened = match SweepMessage::from_json(&text) {
             Ok(message) => Assignment::open(message, &self.roots),

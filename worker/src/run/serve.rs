@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use ddrs_common::queue::{Claimed, CompleteReply, QueueError, RecordReply, RenewReply, SweepQueue};
+use ddrs_common::queue::{Claimed, CompleteReply, Lease, QueueError, RecordReply, RenewReply, SweepQueue};
 use ddrs_common::record_file;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use super::compute::{Event, Order};
 use super::{Assignment, Stop, Worker};
 
 /// How long Redis is asked to take a job back before the worker ends all the same.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a job ended.
 pub(super) enum JobEnd {
@@ -65,9 +65,7 @@ impl Worker {
                 }
                 Followed::Stopped(reason) => {
                     info!(reason, job = %claimed.lease.job, "stopping; the job is handed back");
-                    if let Err(error) = queue.with_patience(RELEASE_PATIENCE).release(&claimed.lease).await {
-                        warn!("the job comes back when its lease runs out: {error}");
-                    }
+                    hand_back(queue, &claimed.lease).await;
                     return Ok(JobEnd::Stopped);
                 }
                 Followed::GivenUp => {
@@ -80,6 +78,15 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+/// Hands a job back uncharged, if Redis takes it soon enough.
+pub(super) async fn hand_back(queue: &SweepQueue, lease: &Lease) {
+    match timeout(RELEASE_PATIENCE, queue.with_patience(RELEASE_PATIENCE).release(lease)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => warn!("the job comes back when its lease runs out: {error}"),
+        Err(_) => warn!("redis does not answer; the job comes back when its lease runs out"),
     }
 }
 
@@ -96,6 +103,9 @@ enum Followed {
 /// A request to Redis in progress: it may be repeated for as long as Redis is full or away, and keeps nothing waiting.
 type Request<'a> = Pin<Box<dyn Future<Output = Result<Option<Followed>, QueueError>> + 'a>>;
 
+/// A renewal in progress: a server that hangs keeps neither records nor a stop waiting.
+type Renewal<'a> = Pin<Box<dyn Future<Output = Result<RenewReply, QueueError>> + 'a>>;
+
 /// Records samples as they are certified, and ends the job after the last, keeping the lease alive meanwhile.
 async fn follow(
     queue: &SweepQueue,
@@ -108,6 +118,7 @@ async fn follow(
     renewals.reset();
     let once = queue.with_patience(Duration::ZERO);
     let mut waiting: VecDeque<Request> = VecDeque::new();
+    let mut renewal: Option<Renewal> = None;
     loop {
         tokio::select! {
             biased;
@@ -122,12 +133,23 @@ async fn follow(
                 let event = event.unwrap_or_else(|| Event::Ended(Err(anyhow::anyhow!("the compute thread is gone"))));
                 waiting.push_back(request(queue, claimed, event));
             }
-            _ = renewals.tick() => match once.renew(&claimed.lease).await {
-                Ok(RenewReply::Renewed) => {}
-                Ok(RenewReply::Lost) => return Ok(Followed::Lost),
-                Err(error) => warn!("the lease could not be renewed, and will be tried again: {error}"),
-            },
+            answer = ongoing(&mut renewal), if renewal.is_some() => {
+                renewal = None;
+                match answer {
+                    Ok(RenewReply::Renewed) => {}
+                    Ok(RenewReply::Lost) => return Ok(Followed::Lost),
+                    Err(error) => warn!("the lease could not be renewed, and will be tried again: {error}"),
+                }
+            }
+            _ = renewals.tick(), if renewal.is_none() => renewal = Some(Box::pin(once.renew(&claimed.lease))),
         }
+    }
+}
+
+async fn ongoing(renewal: &mut Option<Renewal<'_>>) -> Result<RenewReply, QueueError> {
+    match renewal {
+        Some(renewal) => renewal.await,
+        None => std::future::pending().await,
     }
 }
 
