@@ -30,8 +30,8 @@ pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), Spe
         let Some((place, missing)) = missing_keys(&document, table, number, file)? else { continue };
         let inline = text.get(model.span()).is_some_and(|text| text.starts_with('{'));
         let end = if inline { ", " } else { "\n" };
-        let lines: String = missing.into_iter().map(|(key, value)| format!("{key} = {value}{end}")).collect();
-        additions.push((place, lines));
+        let lines: Vec<String> = missing.into_iter().map(|(key, value)| format!("{key} = {value}{end}")).collect();
+        additions.push((place, lines.concat()));
     }
     // From the last to the first, so that what is put in moves no place that is still needed.
     let mut filled = text.to_owned();
@@ -40,10 +40,8 @@ pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), Spe
         filled.insert_str(*place, lines);
     }
     // Lines are counted in the text that was written.
-    let sweep = parse(&filled, file).map_err(|error| match filled == text {
-        true => error,
-        false => blame(text, file, &error.key, error.message),
-    })?;
+    let in_text = |error: SpecError| blame(text, file, &error.key, error.message);
+    let sweep = parse(&filled, file).map_err(|error| if filled == text { error } else { in_text(error) })?;
     Ok((sweep, filled))
 }
 
