@@ -2,17 +2,18 @@
 # Images per second of the gaussian training step: `ddrs-worker train` and the same step in PyTorch eager, in turn.
 #
 #   bench/train.sh [--python PYTHON] [--rounds N] [--batch N] [--group N] [--precision bf16|fp32] [--device cpu|cuda:0]
+#                  [--threads N]
 #
 # PYTHON has torch. Of each the best of the rounds counts, since other programs only ever make one slower. Prints a JSON
 # line for each run, then a table with ratios to the faster peer. Needs `make build`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-python3} rounds=3 batch=100 group=50 precision=bf16 device=cpu
+python=${PYTHON:-python3} rounds=3 batch=100 group=50 precision=bf16 device=cpu threads=()
 while [ $# -gt 0 ]; do
   case $1 in
     --python) python=$2 ;; --rounds) rounds=$2 ;; --batch) batch=$2 ;; --group) group=$2 ;;
-    --precision) precision=$2 ;; --device) device=$2 ;;
+    --precision) precision=$2 ;; --device) device=$2 ;; --threads) threads=(--threads "$2") ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -50,7 +51,7 @@ group = $2
 learning-rate = 0.1
 EOF
   rm -f "$dir"/model.*
-  "$target/release/ddrs-worker" train "$dir/train.toml" --out "$dir/model.safetensors" --device "$device" 2> "$dir/stderr" ||
+  "$target/release/ddrs-worker" train "$dir/train.toml" --out "$dir/model.safetensors" --device "$device" "${threads[@]}" 2> "$dir/stderr" ||
     { cat "$dir/stderr" >&2; exit 1; }
   # The second epoch; the first warms up.
   rate=$(tail -n 1 "$dir/model.log.jsonl" | sed 's/.*"images_per_second":\([0-9.]*\).*/\1/')
@@ -59,7 +60,7 @@ EOF
 }
 
 peer() { # LAYOUT
-  "$python" bench/train_peer.py --layout "$1" --precision "$precision" --batch "$batch" --device "${device/cuda:0/cuda}"
+  "$python" bench/train_peer.py --layout "$1" --precision "$precision" --batch "$batch" --device "${device/cuda:0/cuda}" "${threads[@]}"
 }
 
 for _ in $(seq "$rounds"); do
