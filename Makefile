@@ -5,7 +5,7 @@ FUZZ_CASES ?= 50000
 FUZZ_SEED ?= $(shell date +%s)
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: help setup build demo test fuzz lint bench chaos clean
+.PHONY: help setup build demo test fuzz lint bench bench-train chaos clean
 
 help:
 	@echo 'make demo    set up, build, and certify the demo to a printed table'
@@ -13,6 +13,7 @@ help:
 	@echo 'make fuzz    hostile input, $(FUZZ_CASES) cases to each target, from a seed that a failure names'
 	@echo 'make lint    formatting and clippy, as CI checks them'
 	@echo 'make bench   speed: the split of a run, the queue, the command line'
+	@echo 'make bench-train  the training step beside PyTorch (needs a python with torch: PYTHON=...)'
 	@echo 'make chaos   kill, stop, cut off and fill up everything, many times; prints what was lost (minutes)'
 	@echo 'make setup   only install what the build needs'
 
@@ -38,6 +39,9 @@ lint: setup
 # In turn with PyTorch: make bench BENCH="--peer-python PATH --repeats 3".
 bench: build
 	$(CARGO) run --release --locked -p ddrs-tests --example bench -- $(BENCH)
+
+bench-train: build
+	bench/train.sh
 
 # Of another schedule: make chaos CHAOS='--seed 7'; one case: make chaos CHAOS='--case worker-kills'.
 chaos: build

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# The main job in small: a half-space classifier whose true radii are known, certified and printed beside the truth.
+# The main job in small, twice: a half-space classifier whose true radii are known, certified and printed beside the truth;
+# and a small trained network on drawn shapes, with one sigma for all inputs and with a sigma of each input's own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=${CARGO_TARGET_DIR:-target}/release
-dir=demo/half-space
-cargo build --quiet --release --locked -p ddrs-coordinator --example half_space
+cargo build --quiet --release --locked -p ddrs-coordinator --examples
 
 # A finished demo is shown again; an interrupted one goes on.
+dir=demo/half-space
 [ -e "$dir/sweep.toml" ] || "$bin/examples/half_space" generate "$dir"
 "$bin/ddrs-coordinator" run "$dir/sweep.toml" --out "$dir/run"
 "$bin/examples/half_space" compare "$dir"
-echo "Reports: $dir/run/report (table.{txt,json,csv,md,tex}, curve.svg, index.html)"
+echo
+
+[ -e demo/shapes/drawn ] || { "$bin/examples/shapes" demo/shapes && touch demo/shapes/drawn; }
+"$bin/ddrs-coordinator" run examples/shapes/sweep.toml --out demo/shapes/run
+echo "Reports: demo/{half-space,shapes}/run/report (table.{txt,json,csv,md,tex}, curve.svg, index.html)"

@@ -34,13 +34,13 @@ pub fn prepare(path: &Path) -> Result<Prepared> {
         .with_context(|| format!("cannot read specification {}", path.display()))
         .blame_input()?;
     let file = std::path::absolute(path).with_context(|| format!("no such path: {}", path.display())).blame_input()?;
-    let sweep = spec::parse(&text, path).blame_input()?;
+    let (sweep, completed) = spec::parse_with_models(&text, path).blame_input()?;
     let dataset = Dataset::open(&sweep.dataset).blame_input()?;
     check_classes(&sweep, &dataset, &text, path).blame_input()?;
     let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path)).blame_input()?;
     let data_digest = dataset.digest().blame_input()?;
     let model_digests = sweep.models.iter().map(check).collect::<Result<Vec<_>>>().blame_input()?;
-    let message = SweepMessage::new(&file, &text, dataset.len(), &data_digest, &model_digests).blame_input()?;
+    let message = SweepMessage::new(&file, &completed, dataset.len(), &data_digest, &model_digests).blame_input()?;
     Ok(Prepared { sweep, plan, message, linked: dataset.linked_folders() })
 }
 

@@ -14,3 +14,4 @@ mod poison;
 mod preemption;
 mod redis;
 mod sharing;
+mod trained;

@@ -1,6 +1,6 @@
 //! Whether a file holds the network that a specification says it holds, from the file's header alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -103,6 +103,16 @@ pub fn check_model_under(
     read_header(path, roots)
         .and_then(|header| check_header(&header, architecture, classes))
         .map_err(|problem| ModelError { file: path.to_owned(), problem })
+}
+
+/// What a file says of itself: the metadata in its header.
+///
+/// # Errors
+/// When it cannot be read, or is no whole safetensors file.
+pub fn metadata(path: &Path) -> Result<HashMap<String, String>, ModelError> {
+    let header = read_header(path, &Roots::anywhere());
+    let header = header.map_err(|problem| ModelError { file: path.to_owned(), problem })?;
+    Ok(header.metadata().clone().unwrap_or_default())
 }
 
 /// The limit of the format's own library.

@@ -5,7 +5,7 @@ mod check;
 mod parameters;
 mod resnet;
 
-pub use check::{ModelError, Problem, check_model, check_model_under};
+pub use check::{ModelError, Problem, check_model, check_model_under, metadata};
 pub use parameters::{Parameter, Shape, canonical_name};
 pub use resnet::{ConvNorm, MaxPool, ResidualBlock, ResnetLayout};
 

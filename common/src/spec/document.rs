@@ -35,6 +35,11 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// The tree.
+    pub(super) fn root(&self) -> &DeTable<'t> {
+        &self.root
+    }
+
     /// Reads keys and types.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
         let root = Spanned::new(0..self.text.len(), self.root.clone());

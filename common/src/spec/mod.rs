@@ -1,17 +1,20 @@
 //! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it travels.
 //!
 //! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then the checked
-//! [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`].
+//! [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`] and [`parse_with_models`], which
+//! completes a text by what the models' files say of themselves before it is parsed.
 
 mod check;
 mod digest;
 mod document;
+mod fill;
 mod message;
 mod raw;
 mod sweep;
 mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
+pub use fill::parse_with_models;
 pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,

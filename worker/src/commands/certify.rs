@@ -52,7 +52,8 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
 fn read(path: &Path) -> Result<(Sweep, String)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
-    Ok((spec::parse(&text, path)?, text))
+    let (sweep, _) = spec::parse_with_models(&text, path)?;
+    Ok((sweep, text))
 }
 
 fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {

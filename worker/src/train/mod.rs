@@ -3,6 +3,7 @@
 //! In reading order:
 //! - `train`: the loop (this file)
 //! - `step`: what happens to one batch
+//! - [`lanes`]: groups of it side by side
 //! - [`loss`]: what is minimised
 //! - [`network`], [`optimiser`]: what learns, and how
 //! - [`examples`]: the training set in memory; augmentation
@@ -12,6 +13,7 @@
 pub mod checkpoint;
 pub mod examples;
 pub mod journal;
+pub mod lanes;
 pub mod loss;
 pub mod network;
 pub mod optimiser;
@@ -36,9 +38,11 @@ use crate::exit::{Interrupted, Refused};
 use checkpoint::{Best, Identity, Position, State, Sums};
 use examples::Examples;
 use journal::{Distribution, Line};
+use lanes::Lanes;
 use network::{Mode, Network, Numbers};
 use optimiser::Sgd;
 use seed::{Purpose, seed};
+use step::Setting;
 
 /// How often a long epoch is heard of.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -47,6 +51,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 struct Trainer<'a> {
     spec: &'a Training,
     examples: Examples,
+    lanes: Lanes,
     state: State,
     identity: Identity,
     device: Device,
@@ -81,7 +86,8 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &AtomicBool) -> Resu
         let Position { epoch, step, .. } = state.position;
         tracing::info!("going on at epoch {epoch}, step {step} of {}", checkpoint.display());
     }
-    Trainer { spec: &spec, examples, state, identity, device, out, checkpoint, said: Instant::now() }.run(stop)
+    let lanes = Lanes::new(spec.batch.get() / spec.group.get(), device)?;
+    Trainer { spec: &spec, examples, lanes, state, identity, device, out, checkpoint, said: Instant::now() }.run(stop)
 }
 
 fn begin(spec: &Training, examples: usize, device: Device) -> Result<State> {
@@ -142,7 +148,9 @@ impl Trainer<'_> {
             let step = self.state.position.step;
             let places = &order[step as usize * batch..(step as usize + 1) * batch];
             let rate = self.rate(step, steps);
-            let value = step::step(self.spec, &self.examples, &mut self.state, places, rate, self.device)?;
+            let Self { spec, examples, lanes, device, .. } = self;
+            let setting = Setting { spec, examples, lanes, device: *device };
+            let value = step::step(&setting, &mut self.state, places, rate)?;
             if !value.loss.is_finite() {
                 bail!(
                     "the loss is {} at epoch {epoch}, step {step}: a smaller learning rate may help; {} holds the \
@@ -184,11 +192,7 @@ impl Trainer<'_> {
             sigma: self.sigmas(),
         };
         if best.is_none_or(|best| accuracy >= best.accuracy) {
-            let copy = |(name, tensor): (&str, &Tensor)| {
-                let mut copy = tensor.f_detach()?.f_empty_like()?;
-                copy.f_copy_(&tensor.f_detach()?)?;
-                Ok((name.to_owned(), copy))
-            };
+            let copy = |(name, tensor): (&str, &Tensor)| Ok((name.to_owned(), network::copy(tensor)?));
             self.state.best = self.state.network.tensors().map(copy).collect::<Result<_, tch::TchError>>()?;
             self.state.position.best = Some(Best { epoch, accuracy });
         }
@@ -214,16 +218,18 @@ impl Trainer<'_> {
 
     /// Accuracy under noise of the initial sigma, the same noise every time.
     fn validate(&self) -> Result<f64> {
-        let batch = self.spec.batch.get() as usize;
-        let mut correct = 0;
-        for (number, places) in (0..).zip(self.examples.validation.chunks(batch)) {
+        let mut groups = Vec::new();
+        for (number, places) in (0..).zip(self.examples.validation.chunks(self.spec.group.get() as usize)) {
             let (images, labels) = self.examples.batch(places, None, self.device)?;
             step::seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
             let noise = images.f_randn_like()?.f_mul_scalar(self.spec.sigma.initial.get())?;
-            let scores = tch::no_grad(|| self.state.network.scores(&images.f_add(&noise)?, Mode::Frozen))?;
-            correct += i64::try_from(&scores.f_argmax(-1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?)?;
+            groups.push((self.state.network.apart()?, images.f_add(&noise)?, labels));
         }
-        Ok(correct as f64 / self.examples.validation.len() as f64)
+        let correct = self.lanes.map(groups, |(network, noisy, labels)| {
+            let scores = tch::no_grad(|| network.scores(&noisy, Mode::Frozen))?;
+            Ok(i64::try_from(&scores.f_argmax(-1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?)?)
+        })?;
+        Ok(correct.iter().sum::<i64>() as f64 / self.examples.validation.len() as f64)
     }
 
     /// Of the inputs that train.

@@ -57,7 +57,7 @@ impl Network {
             let Shape::Exact(shape) = shape else { anyhow::bail!("{architecture} has no fixed shapes") };
             let values = initial(&name, &shape, layout.features, &mut rng);
             let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = Tensor::f_from_slice(&values)?.f_view(&shape[..])?;
+            let tensor = channels_last(&Tensor::f_from_slice(&values)?.f_view(&shape[..])?)?;
             tensors.insert(name.clone(), tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?);
             names.push(name);
         }
@@ -104,6 +104,37 @@ impl Network {
         })
     }
 
+    /// The same weights, and running statistics of its own: for a group of inputs that another thread computes.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub fn apart(&self) -> Result<Self, TchError> {
+        let share = |tensor: &Tensor| tensor.shallow_clone();
+        let own = |(name, tensor): (&String, &Tensor)| {
+            Ok((name.clone(), if learns(name) { share(tensor) } else { copy(tensor)? }))
+        };
+        Ok(Self {
+            layout: self.layout.clone(),
+            tensors: self.tensors.iter().map(own).collect::<Result<_, TchError>>()?,
+            names: self.names.clone(),
+            normalisation: self.normalisation.as_ref().map(|(mean, std)| (share(mean), share(std))),
+            kind: self.kind,
+        })
+    }
+
+    /// Takes for its running statistics the mean of others'.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
+        for (name, tensor) in self.tensors.iter_mut().filter(|(name, _)| !learns(name)) {
+            let each: Vec<&Tensor> = others.iter().map(|other| &other.tensors[name]).collect();
+            let mean = Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?;
+            tensor.f_copy_(&mean)?;
+        }
+        Ok(())
+    }
+
     /// Scores of shape (B, classes), in single precision or better, for images of shape (B, channels, height, width).
     ///
     /// # Errors
@@ -113,7 +144,8 @@ impl Network {
             Some((mean, std)) => images.f_sub(mean)?.f_div(std)?,
             None => images.shallow_clone(),
         };
-        let mut x = self.conv_norm(&self.layout.stem, &images.f_to_kind(self.kind)?, mode)?.f_relu()?;
+        let images = channels_last(&images.f_to_kind(self.kind)?)?;
+        let mut x = self.conv_norm(&self.layout.stem, &images, mode)?.f_relu_()?;
         if let Some(MaxPool { kernel, stride, padding }) = self.layout.max_pool {
             let square = |size: u32| [i64::from(size); 2];
             x = x.f_max_pool2d(square(kernel), square(stride), square(padding), [1, 1], false)?;
@@ -166,6 +198,26 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// The same values in memory of their own, without a gradient.
+///
+/// # Errors
+/// What torch reports.
+pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let tensor = tensor.f_detach()?;
+    let mut copy = tensor.f_empty_like()?;
+    copy.f_copy_(&tensor)?;
+    Ok(copy)
+}
+
+/// The same values with channels innermost in memory, which is faster on CPUs and in bf16 on GPUs. Tensors without
+/// height and width stay as they are.
+fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
+    if tensor.dim() != 4 {
+        return Ok(tensor.shallow_clone());
+    }
+    tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
 
 fn learns(name: &str) -> bool {

@@ -24,19 +24,23 @@ impl Sgd {
         Ok(Self { velocities: network.learning().map(still).collect::<Result<_, TchError>>()? })
     }
 
-    /// v ← momentum·v + gradient + decay·w, then w ← w - rate·v, as torch's `SGD` does.
+    /// Gradients are in the network's order. v ← momentum·v + gradient + decay·w, then w ← w - rate·v, as torch's `SGD` does.
     ///
     /// # Errors
     /// What torch reports.
-    pub fn step(&mut self, network: &Network, loss: &Tensor, rate: f64, spec: &Optimiser) -> Result<(), TchError> {
-        let weights: Vec<Tensor> = network.learning().map(|(_, weight)| weight.shallow_clone()).collect();
-        let gradients = Tensor::f_run_backward(&[loss], &weights, false, false)?;
+    pub fn step(
+        &mut self,
+        network: &Network,
+        gradients: &[Tensor],
+        rate: f64,
+        spec: &Optimiser,
+    ) -> Result<(), TchError> {
         tch::no_grad(|| {
-            for ((mut weight, gradient), (_, velocity)) in weights.into_iter().zip(gradients).zip(&mut self.velocities)
+            for (((_, weight), gradient), (_, velocity)) in network.learning().zip(gradients).zip(&mut self.velocities)
             {
                 let pull = gradient.f_add(&weight.f_mul_scalar(spec.weight_decay)?)?;
                 let _ = velocity.f_mul_scalar_(spec.momentum)?.f_add_(&pull)?;
-                let _ = weight.f_sub_(&velocity.f_mul_scalar(rate)?)?;
+                let _ = weight.shallow_clone().f_sub_(&velocity.f_mul_scalar(rate)?)?;
             }
             Ok(())
         })

@@ -2,12 +2,13 @@
 
 use anyhow::{Context, Result};
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint::State;
+use super::checkpoint::{Position, State};
 use super::examples::Examples;
+use super::lanes::Lanes;
 use super::loss::{self, Batch};
-use super::network::Mode;
+use super::network::{Mode, Network};
 use super::seed::{Purpose, seed};
 use crate::sigma::ascend;
 
@@ -20,67 +21,170 @@ pub(super) struct Value {
     pub(super) correct: i64,
 }
 
+/// What does not change while training goes on.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    /// How to train.
+    pub(super) spec: &'a Training,
+    /// On what.
+    pub(super) examples: &'a Examples,
+    /// Where the groups of a batch are computed.
+    pub(super) lanes: &'a Lanes,
+    /// Where tensors are.
+    pub(super) device: Device,
+}
+
+/// A part of a batch that is computed by itself: its inputs share the statistics of batch normalisation.
+struct Group {
+    /// With running statistics of its own.
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    sigma: Vec<f64>,
+    /// Of each step of sigma's ascent; none where sigma stays.
+    ascent: Vec<Tensor>,
+    noise: Tensor,
+}
+
+/// What a group came to.
+struct Computed {
+    network: Network,
+    loss: f64,
+    correct: i64,
+    /// None for a sigma whose derivative was not finite.
+    sigma: Vec<Option<f64>>,
+    /// Of the group's mean loss, in the network's order.
+    gradients: Vec<Tensor>,
+}
+
 /// Takes the examples at `places` through one step at learning rate `rate`. Their sigmas are in `state` before and after.
 /// Where the loss is not finite, weights stay as they are.
 ///
 /// # Errors
 /// When a sigma's derivative is not finite; what torch reports.
-pub(super) fn step(
-    spec: &Training,
-    examples: &Examples,
-    state: &mut State,
-    places: &[usize],
-    rate: f64,
-    device: Device,
-) -> Result<Value> {
-    let (epoch, number) = (state.position.epoch, state.position.step);
-    let augmentation = (spec.augmentation, seed(spec.seed, Purpose::Augmentation, epoch, number));
-    let (images, labels) = examples.batch(places, Some(augmentation), device)?;
-    if let TrainingChoice::DataDependent { from_epoch, .. } = &spec.sigma.choice
-        && epoch >= *from_epoch
-    {
-        move_sigmas(spec, state, &images, places)?;
+pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate: f64) -> Result<Value> {
+    let Setting { spec, lanes, .. } = *setting;
+    let Position { epoch, step, .. } = state.position;
+    let groups = groups(setting, state, places)?;
+    let epsilon = epsilon(spec.loss, epoch);
+    let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
+    let sigmas = computed.iter().flat_map(|group| &group.sigma);
+    for (&place, sigma) in places.iter().zip(sigmas) {
+        state.sigma[place] = sigma.with_context(|| {
+            format!("sigma's derivative is not finite at epoch {epoch}, step {step}, for training sample {place}")
+        })?;
     }
-    let sigma: Vec<f32> = places.iter().map(|&place| state.sigma[place] as f32).collect();
-    let sigma = Tensor::f_from_slice(&sigma)?.f_to(device)?;
-    seed_torch(spec.seed, Purpose::Noise, epoch, number);
-    let noise = draw(&images, i64::from(spec.loss.draws()))?;
-    let network = &state.network;
+    // Groups are of one size, so the mean of their means is the batch's.
+    let loss = computed.iter().map(|group| group.loss).sum::<f64>() / computed.len() as f64;
+    let correct = computed.iter().map(|group| group.correct).sum();
+    if loss.is_finite() {
+        let (networks, gradients): (Vec<_>, Vec<_>) =
+            computed.into_iter().map(|group| (group.network, group.gradients)).unzip();
+        state.network.average_statistics(&networks)?;
+        state.optimiser.step(&state.network, &mean(gradients)?, rate, &spec.optimiser)?;
+    }
+    Ok(Value { loss, correct })
+}
+
+/// The groups of a batch, with all that is drawn for them. The draws are the batch's, however it is grouped.
+fn groups(setting: &Setting, state: &State, places: &[usize]) -> Result<Vec<Group>> {
+    let Setting { spec, examples, device, .. } = *setting;
+    let Position { epoch, step, .. } = state.position;
+    let augmentation = (spec.augmentation, seed(spec.seed, Purpose::Augmentation, epoch, step));
+    let (images, labels) = examples.batch(places, Some(augmentation), device)?;
+    let (ascent, ascent_draws) = ascent_noise(spec, &images, epoch, step)?;
+    seed_torch(spec.seed, Purpose::Noise, epoch, step);
+    let draws = i64::from(spec.loss.draws());
+    let noise = draw(&images, draws)?;
+    let size = spec.group.get() as i64;
+    let group = |(number, places): (i64, &[usize])| -> Result<Group> {
+        let part = |tensor: &Tensor, draws| tensor.f_narrow(0, number * size * draws, size * draws);
+        Ok(Group {
+            network: state.network.apart()?,
+            images: part(&images, 1)?,
+            labels: part(&labels, 1)?,
+            sigma: places.iter().map(|&place| state.sigma[place]).collect(),
+            ascent: ascent.iter().map(|noise| part(noise, ascent_draws)).collect::<Result<_, _>>()?,
+            noise: part(&noise, draws)?,
+        })
+    };
+    (0..).zip(places.chunks(size as usize)).map(group).collect()
+}
+
+/// The noise of every step of sigma's ascent and how many draws of an input it has; none where sigma stays.
+fn ascent_noise(spec: &Training, images: &Tensor, epoch: u64, step: u64) -> Result<(Vec<Tensor>, i64)> {
+    match &spec.sigma.choice {
+        TrainingChoice::DataDependent { from_epoch, ascent } if epoch >= *from_epoch => {
+            seed_torch(spec.seed, Purpose::Sigma, epoch, step);
+            let draws = i64::from(ascent.draws);
+            let noise = (0..ascent.iterations).map(|_| draw(images, draws)).collect::<Result<_, _>>()?;
+            Ok((noise, draws))
+        }
+        TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok((Vec::new(), 0)),
+    }
+}
+
+/// Sigma's ascent, the loss at the new sigmas, and its gradients.
+fn compute(spec: &Training, group: Group, epsilon: f64) -> Result<Computed> {
+    let Group { network, images, labels, sigma, ascent, noise } = group;
+    let frozen = |images: &Tensor| network.scores(images, Mode::Frozen);
+    let sigma = move_sigmas(spec, &images, sigma, ascent, &frozen)?;
+    // A sigma that is none ends training after this step; until then any number does.
+    let each: Vec<f32> = sigma.iter().map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32)).collect();
+    let each = Tensor::f_from_slice(&each)?.f_to(images.device())?;
     let value = loss::loss(
         spec.loss,
         &|images| network.scores(images, Mode::Learning),
-        &|images| network.scores(images, Mode::Frozen),
-        &Batch { images: &images, labels: &labels, sigma: &sigma },
+        &frozen,
+        &Batch { images: &images, labels: &labels, sigma: &each },
         &noise,
-        epsilon(spec.loss, epoch),
+        epsilon,
     )?;
     let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
-    if loss.is_finite() {
-        state.optimiser.step(network, &value.loss, rate, &spec.optimiser)?;
-    }
-    Ok(Value { loss, correct: value.correct })
+    let weights: Vec<&Tensor> = network.learning().map(|(_, weight)| weight).collect();
+    let gradients = Tensor::f_run_backward(&[&value.loss], &weights, false, false)?;
+    Ok(Computed { loss, correct: value.correct, sigma, gradients, network })
 }
 
-/// Algorithm 1 for the batch, by the certifier's own optimiser: from each input's sigma, on a frozen network.
-fn move_sigmas(spec: &Training, state: &mut State, images: &Tensor, places: &[usize]) -> Result<()> {
-    let TrainingChoice::DataDependent { ascent, .. } = &spec.sigma.choice else { return Ok(()) };
-    let (epoch, number) = (state.position.epoch, state.position.step);
-    let from: Vec<f64> = places.iter().map(|&place| state.sigma[place]).collect();
-    seed_torch(spec.seed, Purpose::Sigma, epoch, number);
-    let noise = |_| draw(images, i64::from(ascent.draws));
-    let network = &state.network;
-    let scores = |batch: &Tensor| network.scores(batch, Mode::Frozen);
-    let moved = ascend(images, &from, ascent, &scores, noise)?;
-    for (&place, sigma) in places.iter().zip(moved) {
-        state.sigma[place] = sigma.with_context(|| {
-            format!("sigma's derivative is not finite at epoch {epoch}, step {number}, for training sample {place}")
-        })?;
+/// Algorithm 1 for a group, by the certifier's own optimiser: from each input's sigma, on a frozen network.
+fn move_sigmas(
+    spec: &Training,
+    images: &Tensor,
+    from: Vec<f64>,
+    noise: Vec<Tensor>,
+    frozen: &loss::Scores,
+) -> Result<Vec<Option<f64>>> {
+    match &spec.sigma.choice {
+        TrainingChoice::DataDependent { ascent, .. } if !noise.is_empty() => {
+            let mut noise = noise.into_iter();
+            let next = |_| noise.next().ok_or_else(|| TchError::Shape("fewer draws than steps".to_owned()));
+            Ok(ascend(images, &from, ascent, frozen, next)?)
+        }
+        TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok(from.into_iter().map(Some).collect()),
     }
-    Ok(())
+}
+
+/// The mean of the groups' gradients, weight by weight.
+fn mean(groups: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, TchError> {
+    let count = groups.len();
+    let mut groups = groups.into_iter();
+    let mut sum = groups.next().unwrap_or_default();
+    if count == 1 {
+        return Ok(sum);
+    }
+    for gradients in groups {
+        for (sum, gradient) in sum.iter_mut().zip(gradients) {
+            let _ = sum.f_add_(&gradient)?;
+        }
+    }
+    for sum in &mut sum {
+        let _ = sum.f_div_scalar_(count as f64)?;
+    }
+    Ok(sum)
 }
 
 /// Standard normal values for `draws` draws of each image.
-fn draw(images: &Tensor, draws: i64) -> Result<Tensor, tch::TchError> {
+fn draw(images: &Tensor, draws: i64) -> Result<Tensor, TchError> {
     let mut shape = images.size();
     shape[0] *= draws;
     Tensor::f_randn(&shape[..], (images.kind(), images.device()))

@@ -1,5 +1,6 @@
 //! From what is written to what is meant.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use super::raw::{RawLoss, RawLossKind, RawOptimiser, RawSchedule, RawSigma, RawTrainedModel, RawTraining};
@@ -19,6 +20,7 @@ pub(super) fn training(document: &Document, raw: RawTraining, folder: &Path) -> 
     let seed = root.required("seed", raw.seed)?;
     let (train, augment) = (root.table("train"), root.table("augmentation"));
     let epochs = train.positive("epochs", train.required("epochs", raw.train.epochs)?, 1_000_000)?;
+    let batch = train.positive("batch", train.required("batch", raw.train.batch)?, 1_000_000)?;
     Ok(Training {
         name,
         seed: root.integer("seed", seed, 0, i64::MAX)?,
@@ -28,13 +30,22 @@ pub(super) fn training(document: &Document, raw: RawTraining, folder: &Path) -> 
         loss: loss(&root.table("loss"), &raw.loss)?,
         sigma: sigma(&root.table("sigma"), &raw.sigma, epochs.get())?,
         epochs,
-        batch: train.positive("batch", train.required("batch", raw.train.batch)?, 1_000_000)?,
+        batch,
+        group: raw.train.group.map_or(Ok(batch), |group| part_of(&train, group, batch))?,
         optimiser: optimiser(&root.table("optimiser"), raw.optimiser, epochs.get())?,
         augmentation: Augmentation {
             crop_padding: augment.integer("crop-padding", raw.augmentation.crop_padding, 0, 1024)? as u32,
             flip: raw.augmentation.flip,
         },
     })
+}
+
+fn part_of(at: &Section, group: i64, batch: NonZeroU64) -> Result<NonZeroU64, SpecError> {
+    let group = at.positive("group", group, 1_000_000)?;
+    if batch.get().is_multiple_of(group.get()) {
+        return Ok(group);
+    }
+    Err(at.error("group", format!("{group} does not divide train.batch, {batch}")))
 }
 
 fn model(at: &Section, raw: RawTrainedModel) -> Result<TrainedModel, SpecError> {

@@ -36,6 +36,8 @@ pub struct Training {
     pub epochs: NonZeroU64,
     /// Inputs to a step.
     pub batch: NonZeroU64,
+    /// Inputs over which batch normalisation takes its statistics; divides `batch`.
+    pub group: NonZeroU64,
     /// Stochastic gradient descent.
     pub optimiser: Optimiser,
     /// What is done to an input before the noise.

@@ -80,6 +80,7 @@ pub(super) struct RawSigma {
 pub(super) struct RawTrain {
     pub(super) epochs: Required<i64>,
     pub(super) batch: Required<i64>,
+    pub(super) group: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -47,6 +47,16 @@ fn what_is_not_written_has_the_usual_value() {
 }
 
 #[test]
+fn a_group_is_a_part_of_the_batch_and_else_the_whole_of_it() {
+    let group = |text: &str| with("batch = 256", text).map(|training| training.group.get());
+    assert_eq!((group("batch = 256"), group("batch = 256\ngroup = 64")), (Ok(256), Ok(64)));
+    for (wrong, says) in [("100", "100 does not divide train.batch, 256"), ("0", "group")] {
+        let error = group(&format!("batch = 256\ngroup = {wrong}")).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn losses_have_the_numbers_of_their_papers() {
     let smoothadv = with("kind = \"gaussian\"", "kind = \"smoothadv\"\nepsilon = 0.5").unwrap();
     assert_eq!(smoothadv.loss, Loss::SmoothAdv { draws: 1, steps: 10, epsilon: 0.5, warm_up: 10 });

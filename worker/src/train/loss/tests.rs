@@ -116,6 +116,21 @@ fn an_attack_stays_in_its_ball_and_raises_the_loss() {
 }
 
 #[test]
+fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point() {
+    tch::manual_seed(4);
+    let (fixture, mut network) = (Fixture::new(), Small::new());
+    network.second *= 1e4;
+    let noise = fixture.noise(3);
+    let scores = network.scores(&noisy(&fixture.images, &fixture.sigma, &noise, 3).unwrap()).unwrap();
+    let of_label = smoothed(&scores, INPUTS, 3).unwrap().gather(1, &fixture.labels.unsqueeze(1), false);
+    assert_eq!(number(&of_label.min()), 0.0, "this tests nothing");
+    let frozen = |x: &Tensor| network.scores(x);
+    let moved = attack::attack(&frozen, &fixture.batch(), &noise, 3, 2, EPSILON).unwrap();
+    assert!(moved.isfinite().all().int64_value(&[]) == 1, "{moved:?}");
+    assert!(number(&(&moved - &fixture.images).abs().max()) > 0.0);
+}
+
+#[test]
 fn an_attack_of_no_length_is_training_under_noise() {
     tch::manual_seed(3);
     let (fixture, network) = (Fixture::new(), Small::new());

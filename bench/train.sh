@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Images per second of the gaussian training step: `ddrs-worker train` and the same step in PyTorch eager, in turn.
+#
+#   bench/train.sh [--python PYTHON] [--rounds N] [--batch N] [--group N] [--precision bf16|fp32] [--device cpu|cuda:0]
+#                  [--threads N]
+#
+# PYTHON has torch. Of each the best of the rounds counts, since other programs only ever make one slower. Prints a JSON
+# line for each run, then a table with ratios to the faster peer. Needs `make build`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3} rounds=3 batch=100 group=50 precision=bf16 device=cpu threads=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --python) python=$2 ;; --rounds) rounds=$2 ;; --batch) batch=$2 ;; --group) group=$2 ;;
+    --precision) precision=$2 ;; --device) device=$2 ;; --threads) threads=(--threads "$2") ;;
+    *) echo "unknown option $1" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+
+target=${CARGO_TARGET_DIR:-$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cargo run --quiet --release --locked -p ddrs-coordinator --example shapes -- "$dir/shapes"
+
+ours() { # NAME GROUP
+  cat > "$dir/train.toml" <<EOF
+name = "bench"
+seed = 1
+[dataset]
+format = "image-folder"
+path = "shapes/train"
+[validation]
+samples = 100
+[model]
+architecture = "cifar-resnet20"
+classes = 10
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+precision = "$precision"
+[loss]
+kind = "gaussian"
+[sigma]
+initial = 0.25
+[train]
+epochs = 2
+batch = $batch
+group = $2
+[optimiser]
+learning-rate = 0.1
+EOF
+  rm -f "$dir"/model.*
+  "$target/release/ddrs-worker" train "$dir/train.toml" --out "$dir/model.safetensors" --device "$device" "${threads[@]}" 2> "$dir/stderr" ||
+    { cat "$dir/stderr" >&2; exit 1; }
+  # The second epoch; the first warms up.
+  rate=$(tail -n 1 "$dir/model.log.jsonl" | sed 's/.*"images_per_second":\([0-9.]*\).*/\1/')
+  printf '{"who": "%s", "precision": "%s", "batch": %s, "device": "%s", "images_per_second": %.1f}\n' \
+    "$1" "$precision" "$batch" "$device" "$rate"
+}
+
+peer() { # LAYOUT
+  "$python" bench/train_peer.py --layout "$1" --precision "$precision" --batch "$batch" --device "${device/cuda:0/cuda}" "${threads[@]}"
+}
+
+for _ in $(seq "$rounds"); do
+  peer channels-last
+  ours "ddrs, one group" "$batch"
+  peer plain
+  ours "ddrs, groups of $group" "$group"
+done | tee "$dir/runs"
+
+awk -F'"' '
+  { rate = $0; sub(/.*"images_per_second": /, "", rate); rate += 0
+    if (!($4 in best)) order[++count] = $4
+    if (rate > best[$4]) best[$4] = rate
+    if ($4 ~ /^pytorch/ && rate > peer) peer = rate }
+  END {
+    printf "\n%-32s %10s %22s\n", "", "images/s", "of the faster peer"
+    for (i = 1; i <= count; i++) printf "%-32s %10.0f %21.2fx\n", order[i], best[order[i]], best[order[i]] / peer
+  }' "$dir/runs"
