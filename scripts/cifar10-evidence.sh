@@ -47,12 +47,12 @@ write() {
   [ -e "$1" ] && [ "$new" = "$(cat "$1")" ] || printf '%s\n' "$new" > "$1"
 }
 
-# LOSS: its table, its epochs, and the epoch from which sigma moves. Fewer draws and attack steps than in the papers.
+# LOSS: its table, its epochs, its learning rate, and the epoch from which sigma moves. Fewer draws and attack steps than in the papers.
 recipe() {
   case $1 in
-    gaussian) numbers="" own=6 ;;
-    smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=3 ;;
-    macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=3 ;;
+    gaussian) numbers="" own=6 rate=0.1 ;;
+    smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=3 rate=0.1 ;;
+    macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=3 rate=0.02 ;;
     *) echo "no loss $1" >&2; exit 2 ;;
   esac
   count=${epochs:-$own}
@@ -89,7 +89,7 @@ epochs = $count
 batch = 128
 group = 64
 [optimiser]
-learning-rate = 0.1
+learning-rate = $rate
 weight-decay = 5e-4
 schedule = "one-cycle"
 EOF
