@@ -45,6 +45,25 @@ fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<Row>> {
     Ok(vec![row(&name(source), false, &entries, radii, log_file::settings(&lines))])
 }
 
+/// A log without its suffix, or a run folder, whose name may have a point in it.
 fn name(source: &Path) -> String {
-    source.file_stem().unwrap_or(source.as_os_str()).to_string_lossy().into_owned()
+    let name = if source.is_dir() { source.file_name() } else { source.file_stem() };
+    name.unwrap_or(source.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_log_goes_by_its_stem_and_a_folder_by_its_whole_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("gaussian-0.25");
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!(
+            (name(&folder), name(Path::new("logs/cohen_0.25.tsv"))),
+            ("gaussian-0.25".into(), "cohen_0.25".into())
+        );
+    }
 }
