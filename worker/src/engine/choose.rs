@@ -13,10 +13,14 @@ use crate::sigma::ascend;
 /// Inputs whose sigmas are chosen together. An input's sigma must not depend on its company, to the last bit, so both
 /// the shape of the batch and an input's place in it are fixed: libraries choose kernels by shape, and some of them sum
 /// in another order in another row. The place follows from the position in the sweep; places that are not asked for
-/// hold some input that is. Larger groups pay only where a step takes very few draws, and leave lanes idle in jobs of a
-/// few samples.
+/// hold some input that is. Where a step takes few draws, two inputs make too small a batch; larger groups than four leave
+/// lanes idle in jobs of a few samples.
 const CPU_GROUP: usize = 2;
-const GPU_GROUP: usize = 4;
+const CPU_GROUP_OF_FEW_DRAWS: usize = 4;
+/// From so many draws on two inputs are enough.
+const MANY_DRAWS: u32 = 4;
+/// A GPU takes a step of this many images in about the time that it takes one of a few: launching kernels is what costs.
+const GPU_IMAGES: usize = 32;
 
 /// How the choice of sigma is told to stop from inside.
 const STOPPED: &str = "stopped";
@@ -24,7 +28,14 @@ const STOPPED: &str = "stopped";
 impl Task<'_> {
     /// How many inputs are in a group.
     pub(super) fn group_size(&self) -> usize {
-        if self.engine.device.is_cuda() { GPU_GROUP } else { CPU_GROUP }
+        let draws = self.sweep.smoothing.data_dependent.draws;
+        if self.engine.device.is_cuda() {
+            (GPU_IMAGES / draws.max(1) as usize).clamp(CPU_GROUP_OF_FEW_DRAWS, GPU_IMAGES)
+        } else if draws < MANY_DRAWS {
+            CPU_GROUP_OF_FEW_DRAWS
+        } else {
+            CPU_GROUP
+        }
     }
 
     /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.
