@@ -12,10 +12,11 @@
 //! - [`host`]: this machine's name
 //! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
 //! - [`replace()`]: files that are replaced in one step
-//! - [`roots`]: the files that a program may open
+//! - [`bounded`], [`roots`]: how much of a file is read, and which files a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 
 pub mod architecture;
+pub mod bounded;
 pub mod certify;
 pub mod data;
 pub mod domain;

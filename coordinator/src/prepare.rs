@@ -1,7 +1,6 @@
 //! A specification becomes a sweep that is known to be runnable: parsed, its data listed, its models' tensors checked
 //! against their architecture, all of it digested. Every error here is found before any job exists.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -30,9 +29,8 @@ pub struct Prepared {
 /// # Errors
 /// [`crate::exit::BadInput`], naming the file and what is wrong with it.
 pub fn prepare(path: &Path) -> Result<Prepared> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read specification {}", path.display()))
-        .blame_input()?;
+    let text =
+        spec::read(path).with_context(|| format!("cannot read specification {}", path.display())).blame_input()?;
     let file = std::path::absolute(path).with_context(|| format!("no such path: {}", path.display())).blame_input()?;
     let (sweep, completed) = spec::parse_with_models(&text, path).blame_input()?;
     let dataset = Dataset::open(&sweep.dataset).blame_input()?;

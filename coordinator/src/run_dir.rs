@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::replace;
 use ddrs_common::spec::SweepMessage;
 use ddrs_common::terminal::visible;
+use ddrs_common::{bounded, replace};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{BadInput, BlameInput};
@@ -37,6 +37,8 @@ pub struct Manifest {
 }
 
 const FORMAT: u32 = 1;
+/// The longest manifest: its largest parts are a specification, escaped, and the names of machines.
+const MANIFEST_BYTES: u64 = 64 << 20;
 
 impl RunDir {
     /// Names the folder; it need not exist.
@@ -107,7 +109,7 @@ impl RunDir {
     /// When there is none, or it is not one.
     pub fn manifest(&self) -> Result<Manifest> {
         let path = self.manifest_path();
-        let text = fs::read_to_string(&path)
+        let text = bounded::read_text(&path, MANIFEST_BYTES)
             .with_context(|| format!("{} is no run folder: cannot read {}", self.0.display(), path.display()))?;
         let manifest: Manifest =
             serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;

@@ -140,9 +140,21 @@ impl Lab {
     }
 }
 
+impl Verdict {
+    /// Whether nothing of the case could be done here.
+    #[must_use]
+    pub fn is_skipped(&self) -> bool {
+        self.failure.is_none() && !self.skipped.is_empty() && self.faults.iter().all(|&(_, times)| times == 0)
+    }
+}
+
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let word = if self.failure.is_some() { "FAILED" } else { "passed" };
+        let word = match self.failure {
+            Some(_) => "FAILED",
+            None if self.is_skipped() => "skipped",
+            None => "passed",
+        };
         writeln!(f, "{word}  {}  ({:.0} s)", self.name, self.took.as_secs_f64())?;
         for (fault, times) in &self.faults {
             writeln!(f, "  {times:>7}  {fault}")?;
@@ -152,6 +164,7 @@ impl std::fmt::Display for Verdict {
         }
         match &self.failure {
             Some(failure) => writeln!(f, "  {failure}"),
+            None if self.is_skipped() => Ok(()),
             None => writeln!(f, "  {:>7}  samples compared with an undisturbed run: nothing lost", self.samples),
         }
     }

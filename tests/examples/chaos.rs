@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     }
     print!("{}", table(&verdicts));
     let failed = verdicts.iter().filter(|verdict| verdict.failure.is_some()).count();
-    println!("\n{} passed, {failed} failed", verdicts.len() - failed);
+    let skipped = verdicts.iter().filter(|verdict| verdict.is_skipped()).count();
+    print!("\n{} passed, {failed} failed", verdicts.len() - failed - skipped);
+    println!("{}", if skipped > 0 { format!(", {skipped} skipped") } else { String::new() });
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -69,8 +71,10 @@ fn table(verdicts: &[Verdict]) -> String {
     let mut table = String::from("| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n");
     for verdict in verdicts {
         let faults: Vec<String> = verdict.faults.iter().map(|(fault, times)| format!("{times} {fault}")).collect();
-        let lost = verdict.failure.as_deref().unwrap_or("nothing");
-        table += &format!("| {} | {} | {} | {} |\n", verdict.name, faults.join(", "), verdict.samples, lost);
+        let left_out = verdict.skipped.iter().map(|reason| format!("left out: {reason}"));
+        let done = faults.into_iter().chain(left_out).collect::<Vec<_>>().join(", ");
+        let lost = verdict.failure.as_deref().unwrap_or(if verdict.is_skipped() { "" } else { "nothing" });
+        table += &format!("| {} | {done} | {} | {lost} |\n", verdict.name, verdict.samples);
     }
     table
 }

@@ -4,12 +4,12 @@
 //! log line or `Debug` shows one.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
 
 use super::error::QueueError;
+use crate::bounded;
 
 /// How sections of PEM files that are needed begin, and what they are called.
 const CERTIFICATE: (&str, &str) = ("BEGIN CERTIFICATE-----", "certificate");
@@ -236,7 +236,7 @@ fn read_pem(file: &Path, (section, what): (&str, &str)) -> Result<Vec<u8>, Queue
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, QueueError> {
-    fs::read(file)
+    bounded::read(file, 1 << 20)
         .map_err(|error| QueueError::Credentials { what: file.display().to_string(), reason: error.to_string() })
 }
 
@@ -297,7 +297,7 @@ mod tests {
     fn a_password_is_the_first_line_of_its_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("password");
-        fs::write(&file, "s3cret\n").unwrap();
+        std::fs::write(&file, "s3cret\n").unwrap();
         let settings =
             ServerSettings { user: Some("ddrs".into()), password_file: Some(file), ..settings("redis://host") };
         let server = Server::new(&settings).unwrap();
@@ -311,8 +311,8 @@ mod tests {
         let missing = |path: &str| Some(PathBuf::from(path));
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
-        fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\r\n").unwrap();
+        std::fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        std::fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\r\n").unwrap();
         let pair = |cert: &PathBuf, key: &PathBuf| ServerSettings {
             cert: Some(cert.clone()),
             key: Some(key.clone()),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::scan::{End, Scan, scan};
 use super::{RecordFileError, to_line};
 use crate::domain::Record;
+use crate::roots::Roots;
 
 /// A file of records that this program alone appends to, until it is dropped.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ impl RecordFile {
 /// # Errors
 /// When it cannot be read, or a line other than a torn last one is no record or contradicts an earlier one.
 pub fn read(path: &Path) -> Result<Vec<Record>, RecordFileError> {
-    let file = File::open(path).map_err(failed(path, "open it"))?;
+    let file = Roots::anywhere().open(path).map_err(failed(path, "open it"))?;
     Ok(scan(BufReader::new(file), path)?.records)
 }
 
@@ -126,7 +127,11 @@ fn create_or_open(path: &Path) -> io::Result<File> {
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(file)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // A pipe would be waited for, a device never ends.
+            Roots::anywhere().open(path)?;
+            options.open(path)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,6 @@
 //! What a sweep is known by: a digest of everything that can change one of its records.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -12,13 +11,14 @@ use super::{
     SmoothingSpec, Stopping, Sweep,
 };
 use crate::domain::{Choice, Radius, Sigma, SweepId};
+use crate::roots::Roots;
 
 /// SHA-256 of a file's bytes, read piece by piece.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read, or is no regular one.
 pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
-    let mut file = File::open(path)?;
+    let mut file = Roots::anywhere().open(path)?;
     let mut hasher = Sha256::new();
     let mut piece = vec![0; 1 << 18];
     loop {

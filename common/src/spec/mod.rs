@@ -45,6 +45,14 @@ fn prefix(key: &str) -> String {
     if key.is_empty() { String::new() } else { format!("{key}: ") }
 }
 
+/// Reads the text of a specification, for a sweep or for training.
+///
+/// # Errors
+/// What the file system says, and when it is longer than any specification.
+pub fn read(path: &Path) -> std::io::Result<String> {
+    crate::bounded::read_text(path, MAX_TEXT as u64)
+}
+
 /// Parses and checks a specification. Relative paths are resolved against the folder of `file`; no file is opened.
 ///
 /// # Errors

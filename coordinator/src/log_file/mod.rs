@@ -17,6 +17,7 @@ mod write;
 use std::collections::HashMap;
 use std::path::Path;
 
+use ddrs_common::bounded;
 use ddrs_common::domain::{Record, Sigma};
 
 use crate::aggregate::{Entry, Settings};
@@ -58,13 +59,16 @@ pub enum LogError {
     },
 }
 
+/// The longest log: some ten million samples.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// Reads a log.
 ///
 /// # Errors
 /// When the file cannot be read as text, or [`parse`] refuses it.
 pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|cause| LogError::Io { file: path.display().to_string(), cause })?;
+    let text = bounded::read_text(path, MOST_BYTES)
+        .map_err(|cause| LogError::Io { file: path.display().to_string(), cause })?;
     parse(&text, path)
 }
 

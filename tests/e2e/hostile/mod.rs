@@ -1,5 +1,6 @@
 //! Files, names and paths that nobody here wrote.
 
+mod endless;
 mod images;
 mod models;
 mod names;

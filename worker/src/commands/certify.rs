@@ -50,8 +50,7 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
 
 /// The specification, and its text for errors that name a line.
 fn read(path: &Path) -> Result<(Sweep, String)> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read specification {}", path.display()))?;
+    let text = spec::read(path).with_context(|| format!("cannot read specification {}", path.display()))?;
     let (sweep, _) = spec::parse_with_models(&text, path)?;
     Ok((sweep, text))
 }

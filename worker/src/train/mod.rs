@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::data::Dataset;
-use ddrs_common::spec::{Precision, Training, digest_to_hex};
+use ddrs_common::spec::{self, Precision, Training, digest_to_hex};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -71,7 +71,7 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &AtomicBool) -> Resu
         ensure!(out.extension().is_some_and(|it| it == "safetensors"), "{} must end in .safetensors", out.display());
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         ensure!(folder.is_dir(), "there is no folder {} to write to", folder.display());
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec = Training::parse(&text, path)?;
         let data = Dataset::open(&spec.dataset)?.digest()?;
         let specification = Sha256::digest(text.as_bytes()).into();

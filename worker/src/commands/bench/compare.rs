@@ -122,7 +122,7 @@ fn reaches(found: &Certification, at: Radius) -> bool {
 
 impl Bench {
     fn open(args: &CompareArgs) -> Result<Self> {
-        let text = std::fs::read_to_string(&args.spec).with_context(|| args.spec.display().to_string());
+        let text = spec::read(&args.spec).with_context(|| args.spec.display().to_string());
         let sweep = spec::parse(&text.map_err(Refused)?, &args.spec).map_err(|error| Refused(error.into()))?;
         let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
         let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;

@@ -182,7 +182,7 @@ fn cases(what: &str, draws: i64) -> Result<Vec<Case>> {
 
 /// Every model of a specification on its first image, at its first sigma.
 fn of_specification(path: &Path, draws: i64) -> Result<Vec<Case>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (sweep, _) = spec::parse_with_models(&text, path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
     let index = Plan::new(&sweep, dataset.len())?.index(0);

@@ -1,0 +1,52 @@
+//! Pipes that nobody writes to and files that never end, wherever a program is told to read.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use ddrs_tests::{TestDir, end};
+
+use super::pictures;
+
+/// `doctor` and `run` refuse the specification and say why.
+fn told(dir: &TestDir, spec: &str, why: &str) {
+    for program in [dir.coordinator().args(["doctor", spec]), dir.coordinator().args(["run", spec, "--out", "out"])] {
+        let ended = end(program).expect(2);
+        assert!((ended.stdout + &ended.stderr).contains(why), "expected {why:?}");
+    }
+}
+
+#[test]
+fn a_specification_without_an_end_is_given_up() {
+    let dir = TestDir::new();
+    symlink("/dev/zero", dir.path("sweep.toml")).unwrap();
+    told(&dir, "sweep.toml", "longer than the 1048576 bytes allowed");
+    let ended = end(dir.worker().args(["certify", "sweep.toml", "--index", "0", "--device", "cpu"])).expect(2);
+    assert!(ended.stderr.contains("longer than"), "{}", ended.stderr);
+}
+
+#[test]
+fn models_and_records_must_be_regular_files() {
+    let dir = TestDir::new();
+    let _ = pictures(&dir, "");
+    for class in ["a", "b"] {
+        fs::create_dir_all(dir.path("images").join(class)).unwrap();
+        image::RgbImage::new(8, 8).save(dir.path("images").join(class).join("0.png")).unwrap();
+    }
+    let _ = end(dir.coordinator().args(["run", "sweep.toml", "--out", "sound", "--device", "cpu"])).expect(0);
+    for special in ["/dev/zero", "pipe"] {
+        let model = dir.path("model.safetensors");
+        fs::remove_file(&model).unwrap();
+        if special == "pipe" {
+            assert!(Command::new("mkfifo").arg(&model).status().unwrap().success());
+        } else {
+            symlink(special, &model).unwrap();
+        }
+        told(&dir, "sweep.toml", "not a regular file");
+    }
+    let records = dir.path("sound/records.jsonl");
+    fs::remove_file(&records).unwrap();
+    symlink("/dev/zero", &records).unwrap();
+    let ended = end(dir.coordinator().args(["report", "sound"])).expect(2);
+    assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
+}
