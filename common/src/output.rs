@@ -1,6 +1,6 @@
 //! Printing to a stdout that may close: `report | head` ends quietly.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{Error, ErrorKind, Write, stdout};
 
 /// Prints text.
 ///
@@ -10,7 +10,8 @@ pub fn print(text: &str) -> std::io::Result<()> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) => Err(Error::new(error.kind(), format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -95,8 +95,8 @@ pub struct RunArgs {
     /// Open data and models only under this folder or file; may be given again [default: the current folder]
     #[arg(long = "root", value_name = "PATH")]
     pub roots: Vec<PathBuf>,
-    /// What records call this worker [default: host, process and a random number]
-    #[arg(long)]
+    /// What records call this worker, in at most 128 bytes [default: host, process and a random number]
+    #[arg(long, value_parser = worker_name)]
     pub name: Option<String>,
     /// End when no sweep has a job left, instead of waiting for one
     #[arg(long)]
@@ -231,4 +231,20 @@ pub enum OutputFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Every record carries it, and every request.
+fn worker_name(name: &str) -> Result<String, String> {
+    if (1..=128).contains(&name.len()) { Ok(name.to_owned()) } else { Err("a name has 1 to 128 bytes".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_has_a_name_of_sensible_length() {
+        assert_eq!(worker_name("gpu-7").as_deref(), Ok("gpu-7"));
+        assert!(worker_name("").is_err() && worker_name(&"x".repeat(129)).is_err());
+    }
 }
