@@ -52,6 +52,17 @@ impl Stop {
         }
     }
 
+    /// Whether a request has come since the last one that was heard of. Something that failed may have failed of it: a
+    /// signal to the whole group of processes also ends a child that has not left the group yet.
+    pub async fn is_asked(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.asked() => true,
+            // The runtime looks for signals in between.
+            () = tokio::task::yield_now() => false,
+        }
+    }
+
     /// What `work` comes to; none when a request to stop came first, and `work` was dropped.
     pub async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {

@@ -64,8 +64,9 @@ async fn work(
     log_format: &'static str,
 ) -> Result<Ended> {
     match stop.unless(begin(args, opened, private, log_format)).await {
-        Some(begun) => drive(opened, begun?, stop).await,
-        None => Ok(Ended::Interrupted { silent: false }),
+        Some(Ok(begun)) => drive(opened, begun, stop).await,
+        Some(Err(error)) if !stop.is_asked().await => Err(error),
+        Some(Err(_)) | None => Ok(Ended::Interrupted { silent: false }),
     }
 }
 
