@@ -92,6 +92,15 @@ fn a_run_without_workers_needs_a_redis_that_others_reach() {
 }
 
 #[test]
+fn a_run_whose_redis_is_not_there_makes_no_folder() {
+    let dir = TestDir::new();
+    let _ = dir.half_space(&HalfSpace::default());
+    let socket = format!("unix://{}", dir.path("nobody.sock").display());
+    let _ = end(dir.coordinator().args(["run", "sweep.toml", "--out", "out", "--redis", &socket])).expect(1);
+    assert!(!dir.path("out").exists());
+}
+
+#[test]
 fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
     let cluster = Cluster::new(&HalfSpace::default());
     let start = |arguments: &[&str]| -> Child {

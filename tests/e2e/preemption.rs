@@ -17,10 +17,9 @@ fn endless(choice: &'static str) -> Cluster {
     Cluster::of(dir)
 }
 
-/// What is promised, from the signal to the job's being back in the queue.
+/// What is promised, from the signal to the job's being back in the queue. It takes some ten milliseconds, so this leaves
+/// room for a machine that is busy with other tests.
 const PROMISED: Duration = Duration::from_secs(1);
-/// A machine that is busy with other tests may miss that once; one that misses it every time does not keep it.
-const TRIES: usize = 3;
 
 /// Tells a worker to stop in mid-sample; returns how long it took until the job was back, by the clock of Redis, which is
 /// also this machine's.
@@ -46,12 +45,9 @@ fn hand_back(cluster: &Cluster, name: &str) -> Duration {
 
 fn check(choice: &'static str, name: &str) {
     let cluster = endless(choice);
-    let mut took = Vec::new();
-    while took.len() < TRIES && !took.iter().any(|&took| took < PROMISED) {
-        took.push(hand_back(&cluster, name));
-    }
+    let took = hand_back(&cluster, name);
     println!("SIG{name} within {choice}: handed back after {took:?}");
-    assert!(took.iter().any(|&took| took < PROMISED), "SIG{name} within {choice}: handed back after {took:?} only");
+    assert!(took < PROMISED, "SIG{name} within {choice}: handed back after {took:?}");
     cluster.end();
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Opened {
     pub(super) prepared: Prepared,
     pub(super) dir: RunDir,
     pub(super) collector: Collector,
+    /// The Redis that the folder was made for.
+    client: Option<QueueClient>,
 }
 
 /// A queue with the sweep's jobs, and what its workers are told.
@@ -32,14 +34,19 @@ pub(super) struct Begun {
 /// Checks and digests all that the specification names, and opens the folder.
 ///
 /// # Errors
-/// [`BadInput`] when something of that cannot be used; otherwise what the file system says.
+/// [`BadInput`] when something of that cannot be used; otherwise what the file system, or the Redis for a new folder, says.
 pub(super) async fn open(args: &RunArgs) -> Result<Opened> {
     let (spec, dir) = (args.spec.clone(), RunDir::new(args.out.clone()));
+    let prepared = apart(move || prepare(&spec)).await?;
+    let client = match &args.redis {
+        // No folder is made for a run that cannot begin.
+        Some(url) if !dir.path().exists() => Some(QueueClient::connect(&args.login.settings(url)).await?),
+        _ => None,
+    };
     apart(move || {
-        let prepared = prepare(&spec)?;
         dir.claim(&prepared.message)?;
         let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
-        Ok(Opened { prepared, dir, collector })
+        Ok(Opened { prepared, dir, collector, client })
     })
     .await
 }
@@ -54,7 +61,7 @@ pub(super) async fn begin(
     private: &mut Option<PrivateServer>,
     log_format: &'static str,
 ) -> Result<Begun> {
-    let Opened { prepared, dir, .. } = opened;
+    let Opened { prepared, dir, client, .. } = opened;
     let workers = args.workers.unwrap_or_else(|| default_count(&args.device));
     if workers == 0 && args.redis.is_none() {
         return Err(BadInput::new("--workers 0 needs workers elsewhere, and a --redis that they reach").into());
@@ -65,7 +72,10 @@ pub(super) async fn begin(
         let server = private.insert(PrivateServer::start(&dir.redis()).await?);
         ServerSettings { url: server.url(), ..ServerSettings::default() }
     };
-    let client = QueueClient::connect(&redis).await?;
+    let client = match client {
+        Some(client) => client.clone(),
+        None => QueueClient::connect(&redis).await?,
+    };
     let queue = client.sweep(&prepared.message.id);
     commands::submit::enqueue(&queue, prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
