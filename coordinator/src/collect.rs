@@ -13,6 +13,7 @@ use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, DoneBits, Progress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 /// How many records are moved at once.
@@ -21,6 +22,8 @@ const BATCH: usize = 1000;
 const FULL_AGAIN: Duration = Duration::from_secs(60);
 /// How long a collector that fell silent keeps others from taking its place.
 const TURN: Duration = Duration::from_secs(30);
+/// How long a collector that was told to stop, or failed, still waits for Redis.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A sweep's records on disk, and which of its slots they fill.
 pub struct Collector {
@@ -196,6 +199,26 @@ impl Collector {
         Ok(queue.unlock_collector(&self.owner).await?)
     }
 
+    /// Collects what there is and ends this turn, as the last thing that is done here, and within a second. Says whether
+    /// Redis answered.
+    pub async fn leave(&mut self, queue: &SweepQueue) -> bool {
+        let last = async {
+            self.collect(queue).await?;
+            self.end(queue).await
+        };
+        match timeout(LAST_WORDS, last).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                warn!("not all records are collected; the rest is when the same command goes on: {error:#}");
+                true
+            }
+            Err(_) => {
+                warn!("redis does not answer; what it holds is collected when the same command goes on");
+                false
+            }
+        }
+    }
+
     /// The records of a batch that have none in the file yet, one a slot.
     fn fresh<I>(&self, batch: &[(I, String)]) -> Vec<(u64, Record)> {
         let mut seen = HashSet::new();
@@ -264,7 +287,7 @@ async fn hold(queue: &SweepQueue, owner: &str) -> Result<Option<String>> {
     match queue.lock_collector(owner, TURN).await? {
         CollectorLock::Held { collected_into } => Ok(collected_into),
         CollectorLock::Busy { owner, left } => {
-            bail!("{owner} collects this sweep; its turn ends {}s after it does", left.as_secs())
+            bail!("{owner} is collecting this sweep; should it have died, its turn ends in {} s", left.as_secs() + 1)
         }
     }
 }

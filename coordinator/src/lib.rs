@@ -8,6 +8,7 @@
 //! - [`collect`]: records move from Redis to the folder
 //! - [`run`]: everything in one command, with local workers and a private Redis
 //! - [`commands`]: the other commands, one file each
+//! - [`stop`]: being told to stop
 //! - [`dead`]: why a job was given up, with the names of its samples
 //! - [`memory`]: contradictions between certificates are resolved (Algorithm 2)
 //! - [`aggregate`]: samples become the values of a table
@@ -27,4 +28,5 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod run_dir;
+pub mod stop;
 pub mod tables;

@@ -18,11 +18,13 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(dispatch(cli)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(dispatch(cli));
+        // Whoever told the program to stop does not wait for the digest of a data set.
+        runtime.shutdown_background();
+        ended
+    });
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {

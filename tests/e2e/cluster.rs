@@ -52,7 +52,7 @@ fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
     let holds = || cluster.redis(&["HEXISTS", &cluster.key("meta"), "collector"]) == ":1";
     cluster.eventually(|_| (holds() && cluster.dir.path("first/records.jsonl").exists()).then_some(()));
     let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "deep/second"]).expect(1);
-    assert!(ended.stderr.contains("first collects this sweep"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("first is collecting this sweep"), "{}", ended.stderr);
     assert!(!cluster.dir.path("deep").exists());
     cluster.work();
     assert_eq!(ddrs_tests::ended(&mut first).0, 0);

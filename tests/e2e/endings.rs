@@ -1,8 +1,10 @@
 //! How runs end, and what a later one finds.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ddrs_common::queue::{JobState, PrivateServer, QueueClient, SweepQueue};
@@ -90,6 +92,15 @@ fn a_run_without_workers_needs_a_redis_that_others_reach() {
 }
 
 #[test]
+fn a_run_whose_redis_is_not_there_makes_no_folder() {
+    let dir = TestDir::new();
+    let _ = dir.half_space(&HalfSpace::default());
+    let socket = format!("unix://{}", dir.path("nobody.sock").display());
+    let _ = end(dir.coordinator().args(["run", "sweep.toml", "--out", "out", "--redis", &socket])).expect(1);
+    assert!(!dir.path("out").exists());
+}
+
+#[test]
 fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
     let cluster = Cluster::new(&HalfSpace::default());
     let start = |arguments: &[&str]| -> Child {
@@ -149,5 +160,113 @@ fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
     cluster.eventually(|status| (status["done"] == 48).then_some(()));
     signal("TERM", worker.id());
     assert_eq!(ended(&mut worker).0, 0);
+    cluster.end();
+}
+
+/// Waits until a program keeps SIGINT, SIGTERM and SIGUSR1 from ending it.
+fn listens(child: &Child) {
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap()
+    };
+    // Signals 2, 10 and 15; the first is bit 0.
+    let all = (1 << 1) | (1 << 9) | (1 << 14);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while caught() & all != all {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// Starts `run` as soon as it listens for signals.
+fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, &Path)]) -> Child {
+    let mut command = dir.coordinator();
+    command.args(["run", spec, "--out", out, "--device", "cpu", "--workers", "1"]).envs(environment.iter().copied());
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    listens(&run);
+    run
+}
+
+/// Demands that a run which was told to stop did so, and left no redis-server.
+fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
+    let ended = Ended::from(run.wait_with_output().unwrap()).expect(130);
+    assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+    assert!(PrivateServer::find(&dir.path(out).join("redis")).unwrap().is_none(), "its redis-server is left behind");
+}
+
+#[test]
+fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
+    let dir = TestDir::new();
+    let _ = dir.half_space(&HalfSpace { n: 60_000, ..HalfSpace::default() });
+    for (number, moment) in [0, 1, 2, 4, 6, 9, 13, 20, 35, 60, 100, 200, 500].into_iter().enumerate() {
+        for name in ["INT", "TERM", "USR1"] {
+            let out = format!("out-{number}-{name}");
+            let run = run_that_listens(&dir, "sweep.toml", &out, &[]);
+            // Whatever it is at by then: that is the test.
+            std::thread::sleep(Duration::from_millis(moment));
+            signal(name, run.id());
+            assert_interrupted(&dir, run, &out);
+        }
+    }
+}
+
+#[test]
+fn a_run_can_be_stopped_while_it_reads_what_it_works_on() {
+    let dir = TestDir::new();
+    // Nobody ever writes to it, so it is read for ever.
+    assert!(Command::new("mkfifo").arg(dir.path("sweep.toml")).status().unwrap().success());
+    let run = run_that_listens(&dir, "sweep.toml", "out", &[]);
+    signal("TERM", run.id());
+    assert_interrupted(&dir, run, "out");
+}
+
+#[test]
+fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
+    let dir = TestDir::new();
+    let _ = dir.half_space(&HalfSpace::default());
+    let never = dir.write("never", "#!/bin/sh\ntouch started\nexec sleep 1000\n");
+    fs::set_permissions(&never, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = run_that_listens(&dir, "sweep.toml", "out", &[("DDRS_REDIS_SERVER", &never)]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.path("out/redis/started").exists() {
+        assert!(Instant::now() < deadline, "it is not started");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal("INT", run.id());
+    assert_interrupted(&dir, run, "out");
+}
+
+#[test]
+fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_collect() {
+    let cluster = Cluster::new(&HalfSpace { n: 60_000, job_samples: 1, ..HalfSpace::default() });
+    let mut worker = cluster.worker(&[]);
+    cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
+    signal("TERM", worker.id());
+    assert_eq!(ended(&mut worker).0, 0);
+    assert_ne!(cluster.status()["pending"], 0, "there must be something left to follow");
+    for name in ["INT", "TERM", "USR1"] {
+        let mut command = cluster.command(&["collect", &cluster.sweep, "--out", name, "--follow"]);
+        let collect = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let collects = || cluster.redis(&["HEXISTS", &cluster.key("meta"), "collector"]) == ":1";
+        let records = cluster.dir.path(name).join("records.jsonl");
+        cluster.eventually(|_| (collects() && fs::metadata(&records).is_ok_and(|file| file.len() > 0)).then_some(()));
+        signal(name, collect.id());
+        let ended = Ended::from(collect.wait_with_output().unwrap()).expect(130);
+        assert!(ended.stdout.contains("samples are in"), "{}", ended.stdout);
+        assert!(cluster.dir.path(name).join("report/table.txt").is_file());
+        assert!(!collects(), "its turn has ended");
+        // The next folder goes on from a copy, as the refusal of any other says.
+        let next = cluster.dir.path(match name {
+            "INT" => "TERM",
+            "TERM" => "USR1",
+            _ => "last",
+        });
+        fs::create_dir(&next).unwrap();
+        fs::copy(&records, next.join("records.jsonl")).unwrap();
+    }
+    cluster.work();
+    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "last"]).expect(0);
+    assert_eq!(cluster.dir.records("last").len(), 48);
     cluster.end();
 }

@@ -27,7 +27,7 @@ fn a_second_collector_is_refused_while_the_first_is_at_work() {
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     cluster.eventually(|status| (status["done"].as_u64() > Some(0) && status["uncollected"] == 0).then_some(()));
     let other = cluster.ask(&["collect", &cluster.sweep, "--out", "second"]).expect(1);
-    assert!(other.stderr.contains("first collects this sweep"), "{}", other.stderr);
+    assert!(other.stderr.contains("first is collecting this sweep"), "{}", other.stderr);
     let same = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(1);
     assert!(same.stderr.contains("records.jsonl"), "{}", same.stderr);
     assert_eq!(ended(&mut worker).0, 0);

@@ -7,6 +7,7 @@
 //! It is a process group of its own: a Ctrl-C at the terminal does not reach it before the coordinator has collected,
 //! and killing the coordinator's group leaves it running until the next start on the same folder.
 
+mod ending;
 mod socket;
 
 use std::fs::{self, File, TryLockError};
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a server may take to load its file, or to end.
+/// How long a server may take to load its file, or to end while it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
@@ -51,10 +52,12 @@ pub enum ServerError {
         log: String,
     },
     /// It holds the lock, but does not answer here.
-    #[error("a redis-server uses {}, but does not answer after {}s; it hangs, or runs on another machine", dir.display(), PATIENCE.as_secs())]
+    #[error("a redis-server uses {}, but does not answer after {}s; it hangs, or runs on another machine", dir.display(), waited.as_secs())]
     Silent {
         /// Its folder.
         dir: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
     },
 }
 
@@ -96,7 +99,7 @@ impl PrivateServer {
             }
             sleep(POLL).await;
         }
-        Err(ServerError::Silent { dir })
+        Err(ServerError::Silent { dir, waited: PATIENCE })
     }
 
     /// The server that runs on `dir`, if one does: whoever started it may have been killed before it could stop it.
@@ -133,32 +136,6 @@ impl PrivateServer {
         socket::url(&self.socket)
     }
 
-    /// Stops it, keeping its data, and waits until it is gone.
-    ///
-    /// # Errors
-    /// When it is still there after a minute.
-    pub async fn stop(mut self) -> Result<(), ServerError> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            // Refused while it starts to write its file; asked again until the connection fails because it is gone.
-            socket::ask(&self.socket, "SHUTDOWN").await.ok();
-            if self.is_gone()? {
-                socket::remove(&self.dir);
-                return Ok(());
-            }
-            sleep(POLL).await;
-        }
-        Err(ServerError::Silent { dir: self.dir.clone() })
-    }
-
-    /// Ends it at once, as a crash of the program would; does nothing to one that ran already.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn kill(mut self) -> io::Result<()> {
-        self.end_child()
-    }
-
     async fn spawn(dir: PathBuf, lock: File, deadline: Instant) -> Result<Self, ServerError> {
         let socket = socket::prepare(&dir).map_err(|cause| ServerError::Io { path: dir.clone(), cause })?;
         let child = launch(&dir, &socket, lock)?;
@@ -178,36 +155,7 @@ impl PrivateServer {
             }
             sleep(POLL).await;
         }
-        Err(ServerError::Silent { dir: self.dir.clone() })
-    }
-
-    /// Whether the server's process has ended: its lock is free, and if it is ours, it has been waited for.
-    fn is_gone(&mut self) -> Result<bool, ServerError> {
-        let at = |cause| ServerError::Io { path: self.dir.clone(), cause };
-        if let Some(child) = &mut self.child {
-            return child.try_wait().map(|status| status.is_some()).map_err(at);
-        }
-        let lock = File::options().write(true).open(self.dir.join("redis.lock")).map_err(at)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(cause)) => Err(at(cause)),
-        }
-    }
-
-    fn end_child(&mut self) -> io::Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        child.kill()?;
-        child.wait()?;
-        socket::remove(&self.dir);
-        Ok(())
-    }
-}
-
-impl Drop for PrivateServer {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the next start finds whatever remains.
-        self.end_child().ok();
+        Err(ServerError::Silent { dir: self.dir.clone(), waited: PATIENCE })
     }
 }
 

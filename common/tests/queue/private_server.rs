@@ -72,6 +72,24 @@ async fn a_stale_socket_fools_nobody() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_ended_all_the_same_and_keeps_what_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path()).await;
+    let mut talk = connection(&server).await;
+    let () = talk.set("key", "value").await.unwrap();
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut talk).await.unwrap();
+    let pid = info.get::<u32>("process_id").unwrap();
+    assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap().success());
+    let other = PrivateServer::find(dir.path()).unwrap().unwrap();
+    let error = other.stop().await.unwrap_err().to_string();
+    assert!(error.contains("does not answer"), "another's server is left alone: {error}");
+    server.stop().await.unwrap();
+    assert!(PrivateServer::find(dir.path()).unwrap().is_none());
+    let server = start(dir.path()).await;
+    assert_eq!(connection(&server).await.get("key").await, Ok("value".to_owned()));
+}
+
+#[tokio::test]
 async fn two_starts_at_once_share_one_server() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = tokio::join!(start(dir.path()), start(dir.path()));

@@ -3,56 +3,87 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ddrs_common::domain::SweepId;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{ServerSettings, SweepQueue};
 use ddrs_common::spec::{Sweep, SweepMessage};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::find;
-use crate::collect::{Collector, give_up, reserve};
+use crate::collect::{Collector, LAST_WORDS, give_up, reserve};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
+use crate::stop::{Stop, apart};
 use crate::tables;
 use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
-/// Collects `sweep` into `out`, once or until it ends.
+/// Collects `sweep` into `out`, once or until it ends. Told to stop, it collects what there is, writes the reports and
+/// lets others collect; told again, it just ends.
 ///
 /// # Errors
 /// When the sweep is unknown, the folder holds another sweep, or Redis or the file system fails.
 pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerSettings) -> Result<Exit> {
-    let (queue, message) = find(server, sweep).await?;
+    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let Some(found) = stop.unless(find(server, sweep)).await else { return Ok(Exit::Interrupted) };
+    let (queue, message) = found?;
     let (checked, plan) = (message.sweep()?, message.plan()?);
     let dir = RunDir::new(out);
-    let mut collector = open(&dir, &queue, &message, &checked, &plan).await?;
-    collector.begin(&queue).await?;
-    let mut progress = Progress::new(plan.slots(), collector.tally());
-    let ended = loop {
-        if follow {
-            collector.collect_if_room(&queue).await?;
-        } else {
-            collector.collect(&queue).await?;
-        }
-        progress.show(collector.tally());
-        let state = queue.progress().await?;
-        let ended = collector.is_over(&queue, &state).await?;
-        if ended || !follow {
-            break ended;
-        }
-        sleep(FOLLOW_EVERY).await;
+    let Some(opened) = stop.unless(open(&dir, &queue, &message, &checked, &plan)).await else {
+        timeout(LAST_WORDS, give_up(&queue, &dir.records())).await.ok();
+        return Ok(Exit::Interrupted);
     };
+    let mut collector = opened?;
+    let mut progress = Progress::new(plan.slots(), collector.tally());
+    let moved = stop.unless(until_it_ends(&mut collector, &queue, &mut progress, follow)).await;
     progress.end();
-    collector.end(&queue).await?;
-    tables::write_reports(&dir)?;
+    let ended = moved.transpose()?;
+    if ended.is_some() {
+        collector.end(&queue).await?;
+    } else if stop.unless(collector.leave(&queue)).await.is_none() {
+        return Ok(Exit::Interrupted);
+    }
+    let folder = dir.clone();
+    let Some(written) = stop.unless(apart(move || tables::write_reports(&folder))).await else {
+        return Ok(Exit::Interrupted);
+    };
+    written?;
     let tally = collector.tally();
     let complete = tally.records == plan.slots() && tally.failed == 0;
     print(&format!("{} of {} samples are in {}\n", tally.records, plan.slots(), dir.path().display()))?;
-    Ok(if ended && !complete { Exit::Incomplete } else { Exit::Complete })
+    Ok(match ended {
+        None => Exit::Interrupted,
+        Some(true) if !complete => Exit::Incomplete,
+        Some(_) => Exit::Complete,
+    })
+}
+
+/// Collects once, or until the sweep ends; says whether it has. May be dropped at any time.
+async fn until_it_ends(
+    collector: &mut Collector,
+    queue: &SweepQueue,
+    progress: &mut Progress,
+    follow: bool,
+) -> Result<bool> {
+    collector.begin(queue).await?;
+    loop {
+        if follow {
+            collector.collect_if_room(queue).await?;
+        } else {
+            collector.collect(queue).await?;
+        }
+        progress.show(collector.tally());
+        let state = queue.progress().await?;
+        let ended = collector.is_over(queue, &state).await?;
+        if ended || !follow {
+            return Ok(ended);
+        }
+        sleep(FOLLOW_EVERY).await;
+    }
 }
 
 /// Opens the folder. One that is not there is made only when the turn to collect is had.

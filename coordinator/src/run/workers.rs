@@ -190,12 +190,12 @@ impl Workers {
         self.settings.logs.join(format!("worker-{number}.log"))
     }
 
+    /// The last line of a worker's log: why it ended, if it could say so.
     fn last_words(&self, number: u32) -> String {
         let path = self.log(number);
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let mut last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
-        last.reverse();
-        if last.is_empty() { format!("nothing (see {})", path.display()) } else { last.join("; ") }
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(|| format!("nothing (see {})", path.display()), str::to_owned)
     }
 }
 
