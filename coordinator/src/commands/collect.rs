@@ -20,6 +20,8 @@ use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Jobs that are taken back in one look from workers that fell silent: there may be nobody else to do it.
+const REAP: u64 = 1000;
 
 /// Collects `sweep` into `out`, once or until it ends.
 ///
@@ -34,6 +36,7 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerS
     let mut progress = Progress::new(plan.slots(), collector.tally());
     let ended = loop {
         if follow {
+            queue.reap(REAP).await?;
             collector.collect_if_room(&queue).await?;
         } else {
             collector.collect(&queue).await?;

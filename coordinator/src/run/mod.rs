@@ -25,7 +25,7 @@ use crate::run_dir::RunDir;
 use crate::tables;
 use ddrs_common::log;
 use ddrs_common::output::print;
-pub use workers::program as worker_program;
+pub use workers::{WORKER_VARIABLE, program as worker_program};
 use workers::{WorkerSettings, Workers, default_count};
 
 /// How often records are collected and workers looked after.
