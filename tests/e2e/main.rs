@@ -4,11 +4,13 @@
 mod acceptance;
 mod bad_machine;
 mod cluster;
+mod damage;
 mod determinism;
 mod endings;
 mod half_space;
 mod hostile;
 mod images;
+mod last_worker;
 mod models;
 mod poison;
 mod preemption;

@@ -13,8 +13,7 @@ const TLS: &str = "; perhaps this port speaks TLS only: if so, write rediss:// i
 /// Advice about a request that failed; empty where the failure explains itself.
 pub(super) fn on_request(cause: &RedisError) -> &'static str {
     match cause.code() {
-        Some("NOAUTH" | "WRONGPASS") => LOGIN,
-        _ if cause.kind() == ErrorKind::AuthenticationFailed => LOGIN,
+        _ if is_login(cause) => LOGIN,
         _ if is_forbidden(cause) => FORBIDDEN,
         Some("OOM") => "; raise its `maxmemory`, then do the same again",
         Some("READONLY") => "; name its master, or promote it",
@@ -33,6 +32,11 @@ pub(super) fn on_connection(server: &Server, cause: &RedisError) -> &'static str
         Some(false) if !refused && !cause.is_timeout() && cause.is_connection_dropped() => TLS,
         _ => on_request(cause),
     }
+}
+
+/// Whether the server does not know who asks.
+pub(super) fn is_login(cause: &RedisError) -> bool {
+    matches!(cause.code(), Some("NOAUTH" | "WRONGPASS")) || cause.kind() == ErrorKind::AuthenticationFailed
 }
 
 /// Whether an access list forbids it, to the user or to a script of theirs.

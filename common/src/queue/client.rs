@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::connection::{Connection, Request};
 use super::error::QueueError;
 use super::keys::{SWEEPS, key};
@@ -15,6 +17,12 @@ use crate::domain::SweepId;
 
 /// How long requests are repeated unless told otherwise: a restart of the server with a large file to load.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one sweep is waited for that may not be there, while others are.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a cluster cuts its keys into.
+const HASH_SLOTS: u64 = 16384;
 
 /// The route of commands without keys.
 const ANYWHERE: &str = "";
@@ -87,18 +95,38 @@ impl QueueClient {
         SweepQueue::new(Arc::clone(&self.connection), self.patience, id.clone())
     }
 
-    /// The sweeps that this Redis holds, in the order of their ids.
+    /// The sweeps that this Redis holds, in the order of their ids. One whose node of a cluster does not answer is among
+    /// them: it keeps nobody from the others, and whoever asks it is told what is wrong.
     pub async fn sweeps(&self) -> Result<Vec<SweepId>, QueueError> {
-        let listed: Vec<String> = self.query(SWEEPS, redis::cmd("SMEMBERS").arg(SWEEPS)).await?;
         let mut sweeps = Vec::new();
-        for id in listed.into_iter().filter_map(|text| SweepId::try_from(text).ok()) {
-            // Listed before it is created, and until after it is deleted.
-            if self.query(id.as_str(), redis::cmd("EXISTS").arg(key(&id, "meta"))).await? {
+        let once = self.with_patience(Duration::ZERO);
+        for id in self.listed().await? {
+            let mut exists = redis::cmd("EXISTS");
+            exists.arg(key(&id, "meta"));
+            if !matches!(timeout(LOOK, once.query(id.as_str(), &exists)).await, Ok(Ok(false))) {
                 sweeps.push(id);
             }
         }
+        Ok(sweeps)
+    }
+
+    /// The sweeps that are listed, in the order of their ids. Listed is a sweep before it is created, and until after it
+    /// is deleted, so that some of these may not be there.
+    pub async fn listed(&self) -> Result<Vec<SweepId>, QueueError> {
+        let listed: Vec<String> = self.query(SWEEPS, redis::cmd("SMEMBERS").arg(SWEEPS)).await?;
+        let mut sweeps: Vec<SweepId> = listed.into_iter().filter_map(|text| SweepId::try_from(text).ok()).collect();
         sweeps.sort();
         Ok(sweeps)
+    }
+
+    /// How many of a cluster's 16384 hash slots no node serves; none if this is no cluster. A sweep that falls into one
+    /// of these cannot be submitted or worked on, whatever the others do.
+    pub async fn unserved_slots(&self) -> Result<Option<u64>, QueueError> {
+        let first = self.look_at_first().await?;
+        if !first.cluster {
+            return Ok(None);
+        }
+        Ok(Some(HASH_SLOTS.saturating_sub(self.connection.served_slots(self.patience).await?)))
     }
 
     /// What kind of server this is and how it is set; of a cluster, each of its masters.
@@ -112,21 +140,22 @@ impl QueueClient {
 
     /// The same without settings, each with the route to it.
     async fn look(&self) -> Result<Vec<(String, String, ServerInfo)>, QueueError> {
-        let info = |answer: String| {
-            ServerInfo::parse(&answer)
-                .map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
-        };
-        let first = info(self.query(ANYWHERE, &redis::cmd("INFO")).await?)?;
+        let first = self.look_at_first().await?;
         if !first.cluster {
             return Ok(vec![(self.server().to_owned(), ANYWHERE.to_owned(), first)]);
         }
         let mut servers = Vec::new();
         for node in self.connection.masters(self.patience).await? {
             let route = self.connection.route_to(&node);
-            let answer = self.query(&route, &redis::cmd("INFO")).await?;
-            servers.push((route.clone(), route, info(answer)?));
+            let answer: String = self.query(&route, &redis::cmd("INFO")).await?;
+            servers.push((route.clone(), route, understood(&answer)?));
         }
         Ok(servers)
+    }
+
+    /// The server that the user named.
+    async fn look_at_first(&self) -> Result<ServerInfo, QueueError> {
+        understood(&self.query::<String>(ANYWHERE, &redis::cmd("INFO")).await?)
     }
 
     /// An access list may forbid CONFIG, which is asked first; nothing depends on the answer but advice.
@@ -153,4 +182,8 @@ impl QueueClient {
     ) -> Result<T, QueueError> {
         self.connection.send(&Request::Command(command), route, self.patience).await
     }
+}
+
+fn understood(info: &str) -> Result<ServerInfo, QueueError> {
+    ServerInfo::parse(info).map_err(|problem| QueueError::Answer { request: "INFO", problem: problem.to_string() })
 }

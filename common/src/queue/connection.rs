@@ -191,10 +191,8 @@ impl Connection {
 
     /// The masters of a cluster as `host:port`, by any node's account. [`Self::route_to`] leads to one.
     pub(super) async fn masters(&self, patience: Duration) -> Result<Vec<Address>, QueueError> {
-        let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
-        let slots: Vec<Vec<Value>> = self.send(&Request::Command(&command), "", patience).await?;
         let mut masters = Vec::new();
-        for slot in slots {
+        for slot in self.slots(patience).await? {
             // First and last slot, the master, its replicas; a node is its host, its port and more.
             let Some(Value::Array(node)) = slot.into_iter().nth(2) else { continue };
             if let Some(node) = self.address_in(&node)
@@ -208,6 +206,21 @@ impl Connection {
             nodes.remember(node.clone());
         }
         Ok(masters)
+    }
+
+    /// How many hash slots of a cluster have a node that serves them, by any node's account.
+    pub(super) async fn served_slots(&self, patience: Duration) -> Result<u64, QueueError> {
+        let ranges = self.slots(patience).await?;
+        let length = |range: &Vec<Value>| match range[..] {
+            [Value::Int(first), Value::Int(last), ..] => u64::try_from(last - first + 1).unwrap_or(0),
+            _ => 0,
+        };
+        Ok(ranges.iter().map(length).sum())
+    }
+
+    async fn slots(&self, patience: Duration) -> Result<Vec<Vec<Value>>, QueueError> {
+        let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
+        self.send(&Request::Command(&command), "", patience).await
     }
 
     /// The route of requests to one node.
@@ -285,7 +298,7 @@ fn is_moved(error: &RedisError) -> bool {
 
 /// Whether the same request may succeed later. True for a network that fails and for a server that starts, is full,
 /// cannot write to its disk, or is not the master at the moment.
-fn may_pass(error: &RedisError) -> bool {
+pub(super) fn may_pass(error: &RedisError) -> bool {
     const PASSING: [&str; 13] = [
         "LOADING",
         "BUSY",

@@ -2,7 +2,7 @@
 
 use redis::RedisError;
 
-use super::advice;
+use super::{advice, connection};
 use crate::domain::SweepId;
 
 /// A queue that cannot do what it was asked.
@@ -99,6 +99,26 @@ impl QueueError {
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Request { cause, .. } if advice::is_forbidden(cause))
+    }
+
+    /// Whether the same request may succeed later: the network fails, or the server, or a node of the cluster, starts, is
+    /// full, or does not serve this sweep for now.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Request { cause, .. } if connection::may_pass(cause))
+    }
+
+    /// Whether it is this one sweep that cannot be worked on, for what Redis holds of it, while others may be well:
+    /// neither the connection, nor the server, nor what this user may do.
+    #[must_use]
+    pub fn is_of_one_sweep(&self) -> bool {
+        match self {
+            Self::Request { cause, .. } => {
+                !connection::may_pass(cause) && !advice::is_login(cause) && !advice::is_forbidden(cause)
+            }
+            Self::Answer { .. } | Self::NoSweep(_) | Self::Protocol { .. } | Self::OtherPlan { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether what the user said about the server makes no sense, whatever the server does.

@@ -37,6 +37,8 @@ impl QueueClient {
             max_attempts: 2,
         };
         // Not by `submit`, which lists it where workers look; an id without a sweep is not looked at.
+        // Out before in: who may not take it out again does not put it in.
+        queue.in_index("SREM").await?;
         queue.in_index("SADD").await?;
         queue.in_index("SREM").await?;
         queue.create(&submission, 1).await?;

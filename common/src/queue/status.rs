@@ -32,6 +32,8 @@ pub struct Progress {
     pub pending: u64,
     /// Jobs at a worker.
     pub leased: u64,
+    /// Those of them whose lease is over, and that nobody took back yet: the next who claims or collects does.
+    pub lapsed: u64,
     /// Jobs given up.
     pub dead: u64,
     /// Jobs all of whose samples are done.
@@ -122,6 +124,7 @@ impl SweepQueue {
             age: Duration::from_millis(reply.take()?),
             failed: reply.take()?,
             refused: reply.take()?,
+            lapsed: reply.take()?,
         })
     }
 

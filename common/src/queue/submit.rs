@@ -60,10 +60,26 @@ impl SweepQueue {
             return Err(QueueError::TooManySlots(slots));
         }
         // First, so that a sweep that is half there is listed.
-        self.in_index("SADD").await?;
-        let submitted = self.create(submission, slots).await?;
+        let is_new = self.in_index("SADD").await?;
+        let submitted = match self.create(submission, slots).await {
+            Err(error) if is_new => {
+                self.leave_index_unless_there().await;
+                return Err(error);
+            }
+            submitted => submitted?,
+        };
         self.plan().await?;
         Ok(submitted)
+    }
+
+    /// A sweep that could not be created is not one that workers should ask for, again and again. Where that cannot be
+    /// done it stays listed, which costs a request now and then.
+    async fn leave_index_unless_there(&self) {
+        let once = self.with_patience(Duration::ZERO);
+        let exists = once.query::<bool>(redis::cmd("EXISTS").arg(self.key("meta"))).await;
+        if !matches!(exists, Ok(true)) {
+            once.in_index("SREM").await.ok();
+        }
     }
 
     /// Adds the jobs that are not there yet.

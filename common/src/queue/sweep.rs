@@ -73,10 +73,10 @@ impl SweepQueue {
         self.connection.send(&Request::Command(command), self.id.as_str(), self.patience).await
     }
 
-    /// Adds the sweep to the set of all sweeps, or takes it out.
-    pub(super) async fn in_index(&self, command: &str) -> Result<(), QueueError> {
+    /// Adds the sweep to the set of all sweeps, or takes it out. Returns whether that changed the set.
+    pub(super) async fn in_index(&self, command: &str) -> Result<bool, QueueError> {
         let command = redis::cmd(command).arg(SWEEPS).arg(self.id.as_str()).to_owned();
-        self.connection.send::<u64>(&Request::Command(&command), SWEEPS, self.patience).await.map(drop)
+        self.connection.send(&Request::Command(&command), SWEEPS, self.patience).await
     }
 
     pub(super) fn key(&self, name: &str) -> String {

@@ -21,6 +21,8 @@ use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Jobs that are taken back in one look from workers that fell silent: there may be nobody else to do it.
+const REAP: u64 = 1000;
 
 /// Collects `sweep` into `out`, once or until it ends. Told to stop, it collects what there is, writes the reports and
 /// lets others collect; told again, it just ends.
@@ -72,6 +74,7 @@ async fn until_it_ends(
     collector.begin(queue).await?;
     loop {
         if follow {
+            queue.reap(REAP).await?;
             collector.collect_if_room(queue).await?;
         } else {
             collector.collect(queue).await?;

@@ -12,7 +12,7 @@ use crate::cli::OutputFormat;
 use crate::exit::{BadInput, Exit};
 use crate::prepare::prepare;
 use crate::report::plain;
-use crate::run::worker_program;
+use crate::run::{WORKER_VARIABLE, worker_program};
 use ddrs_common::output::{print, print_json};
 
 /// What a check came to.
@@ -82,6 +82,10 @@ async fn server_of(private: &PrivateServer) -> Vec<Finding> {
 fn worker() -> Finding {
     match worker_program() {
         Ok(path) => Finding::new("worker", Verdict::Good, path.display().to_string()),
+        // Somebody wants that one.
+        Err(error) if std::env::var_os(WORKER_VARIABLE).is_some() => {
+            Finding::new("worker", Verdict::Bad, format!("{error:#}"))
+        }
         Err(error) => Finding::new("worker", Verdict::Warning, format!("{error:#} (only `run` needs it here)")),
     }
 }

@@ -17,10 +17,15 @@ use crate::exit::{BadInput, BlameInput};
 
 /// A sweep that is in Redis: its queue and what was submitted.
 pub(crate) async fn find(server: &ServerSettings, id: &SweepId) -> Result<(SweepQueue, SweepMessage)> {
-    let client = QueueClient::connect(server).await?;
-    let queue = client.sweep(id);
+    let queue = QueueClient::connect(server).await?.sweep(id);
+    let message = message_of(&queue).await?;
+    Ok((queue, message))
+}
+
+/// What was submitted.
+async fn message_of(queue: &SweepQueue) -> Result<SweepMessage> {
     let Some(text) = queue.spec().await? else {
-        return Err(BadInput::new(format!("redis has no sweep {id}; `status` lists those it has")).into());
+        return Err(BadInput::new(format!("redis has no sweep {}; `status` lists those it has", queue.id())).into());
     };
-    Ok((queue, SweepMessage::from_json(&text).blame_input()?))
+    Ok(SweepMessage::from_json(&text).blame_input()?)
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{DeadJob, Progress, QueueClient, ServerSettings, SweepState, WorkerSeen};
+use ddrs_common::queue::{DeadJob, Progress, QueueClient, ServerSettings, SweepQueue, SweepState, WorkerSeen};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::find;
+use super::message_of;
 use crate::cli::OutputFormat;
 use crate::dead::Names;
 use crate::exit::Exit;
@@ -21,6 +21,9 @@ use ddrs_common::output::{print, print_json};
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// How long a request about one sweep of all is repeated, and how long all of them may take: the others wait meanwhile.
+const ONE_OF_MANY: Duration = Duration::from_secs(2);
+const LONGEST_LOOK: Duration = Duration::from_secs(15);
 /// A worker without a job asks for one several times a second: one that is silent for so long does not.
 const GONE: Duration = Duration::from_secs(5);
 
@@ -36,34 +39,11 @@ pub async fn status(
 ) -> Result<Exit> {
     let mut pace = Pace::default();
     loop {
-        let ids = match &sweep {
-            Some(id) => vec![id.clone()],
-            None => QueueClient::connect(server).await?.sweeps().await?,
+        let client = QueueClient::connect(server).await?;
+        let states = match &sweep {
+            Some(id) => vec![look(&client.sweep(id), &mut pace).await?],
+            None => look_at_all(&client, &mut pace).await?,
         };
-        let mut states = Vec::new();
-        for id in &ids {
-            let (queue, message) = match find(server, id).await {
-                Ok(found) => found,
-                // One sweep of another version must not hide the others.
-                Err(error) if sweep.is_none() => {
-                    warn!("sweep {id}: {error:#}");
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let (sweep, plan) = (message.sweep()?, message.plan()?);
-            let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
-            let rate = pace.rate(id, progress.done).or_else(|| since_submission(&progress));
-            states.push(State {
-                id: id.clone(),
-                names: Names::of(&sweep, &plan),
-                name: sweep.name,
-                progress,
-                workers,
-                dead,
-                rate,
-            });
-        }
         match (format, &sweep) {
             (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
             (OutputFormat::Json, None) => print_json(&Value::Array(states.iter().map(State::json).collect()))?,
@@ -75,6 +55,31 @@ pub async fn status(
         }
         sleep(WATCH_EVERY).await;
     }
+}
+
+/// Every sweep that can be looked at. One of another version, damaged or out of reach must not hide the others.
+async fn look_at_all(client: &QueueClient, pace: &mut Pace) -> Result<Vec<State>> {
+    let client = client.with_patience(ONE_OF_MANY);
+    let mut states = Vec::new();
+    for id in client.sweeps().await? {
+        let queue = client.sweep(&id);
+        match timeout(LONGEST_LOOK, look(&queue, pace)).await {
+            Ok(Ok(state)) => states.push(state),
+            Ok(Err(error)) => warn!("sweep {id}: {error:#}"),
+            Err(_) => warn!("sweep {id}: no answer within {} s", LONGEST_LOOK.as_secs()),
+        }
+    }
+    Ok(states)
+}
+
+/// One sweep at this moment.
+async fn look(queue: &SweepQueue, pace: &mut Pace) -> Result<State> {
+    let message = message_of(queue).await?;
+    let (sweep, plan) = (message.sweep()?, message.plan()?);
+    let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
+    let rate = pace.rate(queue.id(), progress.done).or_else(|| since_submission(&progress));
+    let names = Names::of(&sweep, &plan);
+    Ok(State { id: queue.id().clone(), names, name: sweep.name, progress, workers, dead, rate })
 }
 
 /// The mean rate since the sweep was submitted: all that one look can tell.
@@ -120,6 +125,9 @@ impl State {
     }
 
     fn left(&self) -> Option<Duration> {
+        if self.progress.state == SweepState::Cancelled {
+            return None;
+        }
         let rate = self.rate.filter(|&rate| rate > 0.0)?;
         let left = self.progress.slots.saturating_sub(self.progress.done);
         // None for longer than any clock runs.
@@ -134,9 +142,10 @@ impl State {
             let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
         }
         let _ = writeln!(text, ", {} failed, {} not collected yet", p.failed, p.uncollected);
+        let lapsed = if p.lapsed > 0 { format!(" ({} lapsed)", p.lapsed) } else { String::new() };
         let _ = writeln!(
             text,
-            "  jobs     {} pending, {} leased, {} completed, {} dead",
+            "  jobs     {} pending, {} leased{lapsed}, {} completed, {} dead",
             p.pending, p.leased, p.completed, p.dead
         );
         if p.crashes + p.errors > 0 {
@@ -182,7 +191,7 @@ impl State {
         json!({
             "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
             "samples": p.slots, "done": p.done, "failed": p.failed, "uncollected": p.uncollected,
-            "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "completed": p.completed, "dead": p.dead,
+            "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "lapsed": p.lapsed, "completed": p.completed, "dead": p.dead,
             "crashes": p.crashes, "errors": p.errors, "refused": p.refused,
             "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),
             "workers": workers.collect::<Vec<_>>(), "dead_jobs": dead.collect::<Vec<_>>(),

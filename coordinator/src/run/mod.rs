@@ -19,7 +19,7 @@ use crate::stop::{Stop, apart};
 use crate::tables;
 use begin::{Opened, begin, open};
 use drive::{Ended, drive};
-pub use workers::program as worker_program;
+pub use workers::{WORKER_VARIABLE, program as worker_program};
 
 /// Runs the sweep to its end, or to an interruption.
 ///

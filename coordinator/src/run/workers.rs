@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -52,6 +53,7 @@ pub(super) struct Workers {
     count: u32,
     children: Vec<Option<Child>>,
     deaths_in_vain: u32,
+    ends_in_vain: u32,
 }
 
 impl Workers {
@@ -61,7 +63,8 @@ impl Workers {
     /// When the worker program is not there or does not start.
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
-        let mut workers = Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0 };
+        let mut workers =
+            Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0, ends_in_vain: 0 };
         for number in 0..count {
             let child = workers.spawn(number)?;
             workers.children.push(Some(child));
@@ -109,7 +112,7 @@ impl Workers {
 
     /// Records came: whatever workers died of before, some can work.
     pub(super) fn succeeded(&mut self) {
-        self.deaths_in_vain = 0;
+        (self.deaths_in_vain, self.ends_in_vain) = (0, 0);
     }
 
     /// Whether any worker still runs.
@@ -121,8 +124,17 @@ impl Workers {
     /// Starts the workers again that ended because there was nothing to do, e.g. before a lapsed job came back.
     ///
     /// # Errors
-    /// When one does not start.
+    /// When one does not start, or all end again and again as if there were nothing to do, without a record.
     pub(super) fn revive(&mut self) -> Result<()> {
+        self.ends_in_vain += 1;
+        if self.ends_in_vain > DEATHS_IN_VAIN {
+            let (program, words) = (self.program.display(), self.last_words(0));
+            bail!(
+                "workers ended {DEATHS_IN_VAIN} times in a row without an error and without working, while jobs wait; is \
+                 {program} a ddrs-worker? The last said: {words}"
+            );
+        }
+        warn!("the workers ended while jobs wait; starting them again");
         for number in 0..self.count {
             if self.children[number as usize].is_none() {
                 self.children[number as usize] = Some(self.spawn(number)?);
@@ -221,19 +233,30 @@ fn gpus() -> Vec<String> {
     }
 }
 
+/// Names the worker program.
+pub const WORKER_VARIABLE: &str = "DDRS_WORKER";
+
 /// The worker program: `DDRS_WORKER`, or the one beside this program, or the one on the path.
+///
+/// # Errors
+/// When there is none, or what `DDRS_WORKER` names is none.
 pub fn program() -> Result<PathBuf> {
     const NAME: &str = "ddrs-worker";
-    if let Some(named) = std::env::var_os("DDRS_WORKER") {
-        return Ok(named.into());
+    let on_path = |name: &Path| -> Vec<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| dir.join(name)).collect()
+    };
+    if let Some(named) = std::env::var_os(WORKER_VARIABLE).map(PathBuf::from) {
+        // A name alone is looked for on the path, as everywhere.
+        let places = if named.components().count() == 1 { on_path(&named) } else { vec![named.clone()] };
+        let found = places.into_iter().find(|path| is_program(path));
+        return found.with_context(|| format!("{WORKER_VARIABLE} is {}, which is no executable file", named.display()));
     }
     let beside = std::env::current_exe().ok().and_then(|here| here.parent().map(|dir| dir.join(NAME)));
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        beside.into_iter().chain(std::env::split_paths(&on_path).map(|dir| dir.join(NAME))).find(|p| is_file(p));
-    found.context("no ddrs-worker beside this program or on the path; name it with DDRS_WORKER")
+    let found = beside.into_iter().chain(on_path(Path::new(NAME))).find(|path| is_program(path));
+    found.with_context(|| format!("no {NAME} beside this program or on the path; name it with {WORKER_VARIABLE}"))
 }
 
-fn is_file(path: &Path) -> bool {
-    path.is_file()
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

@@ -16,7 +16,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Every sweep that this worker has seen.
 #[derive(Default)]
-pub(super) struct Known(HashMap<SweepId, Served>);
+pub(super) struct Known {
+    sweeps: HashMap<SweepId, Served>,
+    /// Why, and for how long, a sweep was refused last; kept until a job of it is done, for one whose data are at hand
+    /// may still be one that cannot be worked on.
+    last: HashMap<SweepId, (String, Duration)>,
+}
 
 /// A sweep as this worker has come to know it.
 pub(super) enum Served {
@@ -29,7 +34,6 @@ pub(super) enum Served {
 /// Why not, and until when.
 pub(super) struct Refusal {
     reason: String,
-    pause: Duration,
     again: Instant,
 }
 
@@ -43,33 +47,40 @@ impl Refusal {
 impl Known {
     /// What is known of a sweep.
     pub(super) fn get(&self, sweep: &SweepId) -> Option<&Served> {
-        self.0.get(sweep)
+        self.sweeps.get(sweep)
     }
 
     /// A sweep can be worked on.
     pub(super) fn serve(&mut self, sweep: &SweepId, assignment: Arc<Assignment>) {
-        self.0.insert(sweep.clone(), Served::Open(assignment));
+        self.sweeps.insert(sweep.clone(), Served::Open(assignment));
     }
 
     /// A sweep cannot be worked on for now. Returns for how long, and whether the reason is new.
     pub(super) fn refuse(&mut self, sweep: &SweepId, reason: &str) -> (Duration, bool) {
-        let (pause, new) = match self.0.get(sweep) {
-            Some(Served::Refused(last)) => (LONGEST_PAUSE.min(last.pause * 2), last.reason != reason),
-            Some(Served::Open(_)) | None => (FIRST_PAUSE, true),
+        let (pause, new) = match self.last.get(sweep) {
+            Some((last, pause)) => (LONGEST_PAUSE.min(*pause * 2), last != reason),
+            None => (FIRST_PAUSE, true),
         };
-        let refusal = Refusal { reason: reason.to_owned(), pause, again: Instant::now() + pause };
-        self.0.insert(sweep.clone(), Served::Refused(refusal));
+        self.last.insert(sweep.clone(), (reason.to_owned(), pause));
+        let refusal = Refusal { reason: reason.to_owned(), again: Instant::now() + pause };
+        self.sweeps.insert(sweep.clone(), Served::Refused(refusal));
         (pause, new)
+    }
+
+    /// A job of a sweep is done: that it was refused once matters no more.
+    pub(super) fn worked(&mut self, sweep: &SweepId) {
+        self.last.remove(sweep);
     }
 
     /// A sweep is over: that it was refused once matters no more.
     pub(super) fn forget(&mut self, sweep: &SweepId) {
-        self.0.remove(sweep);
+        self.last.remove(sweep);
+        self.sweeps.remove(sweep);
     }
 
     /// The sweeps that are worked on.
     pub(super) fn served(&self) -> impl Iterator<Item = &SweepId> {
-        self.0.iter().filter(|(_, served)| matches!(served, Served::Open(_))).map(|(sweep, _)| sweep)
+        self.sweeps.iter().filter(|(_, served)| matches!(served, Served::Open(_))).map(|(sweep, _)| sweep)
     }
 
     /// Whether there was anything that this worker could do, or nothing at all.
@@ -77,12 +88,12 @@ impl Known {
     /// # Errors
     /// The reasons, when every sweep was refused.
     pub(super) fn anything_served(&self) -> Result<()> {
-        let reasons = self.0.values().filter_map(|served| match served {
+        let reasons = self.sweeps.values().filter_map(|served| match served {
             Served::Refused(refusal) => Some(refusal.reason.as_str()),
             Served::Open(_) => None,
         });
         let reasons: Vec<&str> = reasons.collect();
-        if !reasons.is_empty() && reasons.len() == self.0.len() {
+        if !reasons.is_empty() && reasons.len() == self.sweeps.len() {
             return Err(anyhow!(reasons.join("; ")));
         }
         Ok(())

@@ -7,6 +7,7 @@ mod assignment;
 mod compute;
 pub mod fleet;
 mod known;
+mod rests;
 mod roots;
 mod serve;
 pub(crate) mod stop;
@@ -30,12 +31,22 @@ use tracing::{error, info, warn};
 use crate::cli::RunArgs;
 use crate::exit::Refused;
 use known::{Known, Served};
+use rests::Rests;
 use serve::{JobEnd, hand_back};
 
 /// How long to wait when nothing can be claimed.
 const IDLE: Duration = Duration::from_millis(200);
 /// How long a Redis that is full, restarting or out of reach is waited for.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long one sweep is asked before the next one is: only that one may be out of reach.
+const ONE_SWEEP: Duration = Duration::from_secs(2);
+/// How long a sweep is left alone that does not answer, while others may. It costs each time what asking it takes.
+const WHEN_SILENT: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
+/// How long a sweep is left alone after one of its jobs failed here, and so on while they keep failing: a file server
+/// that is away for a moment must not use up all attempts. Short of what lets `status` call a worker lost.
+const WHEN_FAILING: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// How long a worker that a coordinator started looks for a Redis that is not there.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a claim in progress may still take once the worker is told to stop.
@@ -61,6 +72,12 @@ struct Worker {
     /// Whose turn it is among the sweeps, so that several share the workers fairly.
     turn: usize,
     failures: u32,
+    /// Sweeps that do not answer.
+    silent: Rests,
+    /// Since when none answers, if so.
+    all_silent: Option<Instant>,
+    /// Sweeps whose jobs fail here.
+    failing: Rests,
 }
 
 /// What asking around for a job came to.
@@ -102,6 +119,9 @@ pub async fn run(args: RunArgs) -> Result<()> {
         sweeps: Known::default(),
         turn: 0,
         failures: 0,
+        silent: Rests::of(&WHEN_SILENT),
+        all_silent: None,
+        failing: Rests::of(&WHEN_FAILING),
     };
     let ended = worker.work(&mut stop).await;
     worker.say_goodbye().await;
@@ -129,9 +149,17 @@ impl Worker {
                 Asked::Job(assignment, queue, claimed) => {
                     match self.serve(&assignment, &queue, &claimed, stop).await? {
                         JobEnd::Stopped => return Ok(()),
-                        JobEnd::Completed => self.failures = 0,
+                        JobEnd::Completed => {
+                            self.failures = 0;
+                            self.failing.end(queue.id());
+                            self.sweeps.worked(queue.id());
+                        }
                         JobEnd::Lost => {}
-                        JobEnd::Failed(reason) => self.failed(&claimed, &reason)?,
+                        JobEnd::Failed(reason) => {
+                            self.failed(&claimed, &reason)?;
+                            self.failing.begin(queue.id());
+                        }
+                        JobEnd::Damaged(reason) => self.refuse(queue.id(), &reason),
                     }
                     Duration::ZERO
                 }
@@ -168,40 +196,88 @@ impl Worker {
         Ok(None)
     }
 
-    /// Asks one sweep after the other for a job, beginning behind the one that gave the last.
+    /// Asks one sweep after the other for a job, beginning behind the one that gave the last. What is wrong with one
+    /// keeps this worker from none of the others.
     async fn ask(&mut self) -> Result<Asked> {
         if let Some(news) = self.watch.news().await {
             warn!("{news}");
         }
-        let ids = if self.only.is_empty() { self.queue.sweeps().await? } else { self.only.clone() };
+        let ids = if self.only.is_empty() { self.queue.listed().await? } else { self.only.clone() };
         let mut asked = Asked::Nothing;
         for step in 0..ids.len() {
             let id = &ids[(self.turn + step) % ids.len()];
-            let queue = self.queue.sweep(id);
-            let Some(assignment) = self.open(&queue).await? else { continue };
-            let claim = match queue.claim(&self.name, ClaimToken::random()).await {
-                // Deleted since it was listed.
-                Err(QueueError::NoSweep(_)) => continue,
-                claim => claim?,
-            };
-            match claim {
-                Claim::Job(claimed) => {
+            if self.silent.lasts(id) || self.failing.lasts(id) {
+                asked = Asked::Wait;
+                continue;
+            }
+            match self.ask_one(id).await {
+                Ok(job @ Asked::Job(..)) => {
                     self.turn = (self.turn + step + 1) % ids.len();
-                    return Ok(Asked::Job(assignment, queue, Box::new(claimed)));
+                    self.answered(id);
+                    return Ok(job);
                 }
-                Claim::Empty => asked = Asked::Wait,
-                Claim::Finished | Claim::Cancelled => {}
-                Claim::Refused { theirs, ours } => {
-                    self.refuse(id, &format!("the sweep speaks protocol {theirs}, this worker {ours}"));
+                Ok(Asked::Wait) => {
+                    self.answered(id);
+                    asked = Asked::Wait;
                 }
+                Ok(Asked::Nothing) => self.answered(id),
+                Err(error) if error.may_pass() => {
+                    self.unanswered(id, error)?;
+                    asked = Asked::Wait;
+                }
+                Err(error) if error.is_of_one_sweep() => {
+                    self.answered(id);
+                    self.refuse(id, &error.to_string());
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(asked)
     }
 
+    /// Asks a sweep for a job. One that did not answer the last time is asked once only.
+    async fn ask_one(&mut self, id: &SweepId) -> Result<Asked, QueueError> {
+        let patience = if self.silent.times(id) == 0 { ONE_SWEEP } else { Duration::ZERO };
+        let queue = self.queue.sweep(id).with_patience(patience);
+        let Some(assignment) = self.open(&queue).await? else { return Ok(Asked::Nothing) };
+        match queue.claim(&self.name, ClaimToken::random()).await {
+            Ok(Claim::Job(claimed)) => Ok(Asked::Job(assignment, self.queue.sweep(id), Box::new(claimed))),
+            Ok(Claim::Empty) => Ok(Asked::Wait),
+            // Deleted since it was listed.
+            Ok(Claim::Finished | Claim::Cancelled) | Err(QueueError::NoSweep(_)) => Ok(Asked::Nothing),
+            Ok(Claim::Refused { theirs, ours }) => {
+                self.refuse(id, &format!("the sweep speaks protocol {theirs}, this worker {ours}"));
+                Ok(Asked::Nothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn answered(&mut self, id: &SweepId) {
+        self.all_silent = None;
+        if self.silent.end(id) {
+            info!(sweep = %id, "answers again");
+        }
+    }
+
+    /// Leaves a sweep alone for a moment that does not answer.
+    ///
+    /// # Errors
+    /// The last failure, when no sweep has answered for as long as this worker's patience lasts.
+    fn unanswered(&mut self, id: &SweepId, error: QueueError) -> Result<(), QueueError> {
+        let since = *self.all_silent.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PATIENCE {
+            return Err(error);
+        }
+        if self.silent.begin(id) == 1 {
+            warn!(sweep = %id, "does not do what it is asked, and is asked again until it does: {error}");
+        }
+        Ok(())
+    }
+
     /// Opens a sweep's data and models when it is first seen. What cannot be worked on is refused before any of its
     /// jobs is claimed. A sweep that is over is left alone: its files may be long gone, and nobody needs them.
-    async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>> {
+    async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>, QueueError> {
         match self.sweeps.get(queue.id()) {
             Some(Served::Open(assignment)) => return Ok(Some(Arc::clone(assignment))),
             Some(Served::Refused(refusal)) if !refusal.is_over() => return Ok(None),
@@ -263,9 +339,10 @@ impl Worker {
         for id in self.sweeps.served() {
             let queue = self.queue.sweep(id).with_patience(Duration::ZERO);
             let left = timeout(LAST_WORDS, queue.leave(&self.name)).await.context("no answer");
-            if let Err(error) = left.and_then(|left| left.map_err(Into::into)) {
-                warn!("redis was not told that this worker ends: {error:#}");
-                return;
+            match left {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(sweep = %id, "was not told that this worker ends: {error}"),
+                Err(error) => return warn!("redis was not told that this worker ends: {error:#}"),
             }
         }
     }

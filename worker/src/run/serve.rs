@@ -26,6 +26,8 @@ pub(super) enum JobEnd {
     Failed(String),
     /// Another worker has it.
     Lost,
+    /// What Redis holds of the sweep makes no sense, so that nothing can be done to the job.
+    Damaged(String),
     /// This worker was told to stop, and handed it back.
     Stopped,
 }
@@ -40,7 +42,13 @@ impl Worker {
         stop: &mut Stop,
     ) -> Result<JobEnd> {
         // First, for it shows that the numbers from Redis are this plan's.
-        let job = assignment.job(claimed)?;
+        let job = match assignment.job(claimed) {
+            Ok(job) => job,
+            Err(error) => {
+                hand_back(queue, &claimed.lease).await;
+                return Ok(JobEnd::Damaged(format!("{error:#}")));
+            }
+        };
         let mut left = claimed.todo.clone();
         loop {
             let order = Order {
@@ -53,7 +61,11 @@ impl Worker {
             let events = self.compute.certify(order);
             let followed = follow(queue, claimed, events, stop).await;
             self.compute.cancel();
-            match followed? {
+            let followed = match followed {
+                Err(error) if error.is_of_one_sweep() => return Ok(JobEnd::Damaged(error.to_string())),
+                followed => followed?,
+            };
+            match followed {
                 Followed::Completed => return Ok(JobEnd::Completed),
                 Followed::Failed(reason) => {
                     warn!(job = %claimed.lease.job, "failed: {reason}");
@@ -112,7 +124,7 @@ async fn follow(
     claimed: &Claimed,
     mut events: UnboundedReceiver<Event>,
     stop: &mut Stop,
-) -> Result<Followed> {
+) -> Result<Followed, QueueError> {
     let mut renewals = interval(claimed.lasts / 3);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     renewals.reset();

@@ -17,4 +17,5 @@ return {
   math.max(0, now - found[7]),
   tonumber(found[8] or 0),
   tonumber(found[9] or 0),
+  redis.call('ZCOUNT', LEASES, '-inf', now),
 }

@@ -21,9 +21,26 @@ pub(super) async fn examine(settings: &ServerSettings) -> Vec<Finding> {
         Ok(servers) => servers.iter().flat_map(|(address, info)| judge(address, info)).collect(),
         Err(error) => bad(error),
     };
+    findings.extend(slots(&client).await);
     findings.push(requests(&client).await);
     findings.push(clock(&client).await);
     findings
+}
+
+/// Whether every sweep has a node, if this is a cluster: one may serve some keys and refuse others.
+async fn slots(client: &QueueClient) -> Option<Finding> {
+    Some(match client.unserved_slots().await {
+        Ok(None) => return None,
+        Ok(Some(0)) => Finding::new("slots", Verdict::Good, "every hash slot of the cluster has a node"),
+        Ok(Some(unserved)) => {
+            let text = format!(
+                "{unserved} of the cluster's 16384 hash slots have no node, so that some sweeps cannot be submitted or \
+                 worked on; `redis-cli --cluster check HOST:PORT` shows them, `redis-cli --cluster fix` mends them"
+            );
+            Finding::new("slots", Verdict::Bad, text)
+        }
+        Err(error) => Finding::new("slots", Verdict::Bad, error.to_string()),
+    })
 }
 
 /// Whether all that a queue needs is done for this user: a small sweep of no consequence is submitted, worked on and
