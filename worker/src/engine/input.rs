@@ -1,7 +1,10 @@
 //! An input as forward passes need it.
 
+use std::sync::{Mutex, PoisonError};
+
 use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
+use tch::{Device, TchError, Tensor};
 
 use super::Network;
 use super::certify::Sample;
@@ -14,6 +17,8 @@ pub(super) struct Input {
     pub(super) pixels: Vec<f32>,
     /// Normalised as the network wants it. Noise that is added to this must be divided by the channel's deviation.
     pub(super) normalised: Vec<f32>,
+    /// The same where forward passes run, once they have.
+    moved: Mutex<Option<Tensor>>,
 }
 
 impl Input {
@@ -31,7 +36,20 @@ impl Input {
         if normalised.iter().any(|value| !value.is_finite()) {
             return Err("the image, normalised, is not all finite".to_owned());
         }
-        Ok(Self { index: sample.index, position: sample.position, pixels, normalised })
+        Ok(Self { index: sample.index, position: sample.position, pixels, normalised, moved: Mutex::default() })
+    }
+
+    /// The normalised image on a device, of the shape that its memory has. It is moved there once, however many passes
+    /// it takes part in.
+    pub(super) fn on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
+        // A tensor is put there whole, so a panic elsewhere leaves nothing half written.
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = &*moved {
+            return Ok(image.shallow_clone());
+        }
+        let image = Tensor::f_from_slice(&self.normalised)?.f_view(shape)?.f_to(device)?;
+        *moved = Some(image.shallow_clone());
+        Ok(image)
     }
 }
 

@@ -97,9 +97,9 @@ impl Task<'_> {
             let (first, count) = (block.draws.start as i64, (block.draws.end - block.draws.start) as i64);
             let scale: Vec<f32> = self.scale(&block).collect();
             let scale = Tensor::f_from_slice(&scale)?.f_to(self.engine.device)?;
-            let image = Tensor::f_from_slice(&piece.input.normalised)?.f_view(self.memory_shape(1))?;
+            let image = piece.input.on(self.engine.device, self.memory_shape(1))?;
             let noise = noise.f_narrow(0, first, count)?.f_mul(&scale)?;
-            parts.push(noise.f_add(&image.f_to(self.engine.device)?)?.f_to_kind(self.network.kind())?);
+            parts.push(noise.f_add(&image)?.f_to_kind(self.network.kind())?);
         }
         let empty = rows - pass.rows() as usize;
         if empty > 0 {
