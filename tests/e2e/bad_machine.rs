@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 
 use ddrs_tests::{Cluster, TestDir, end, write_half_space};
 
-/// Forty pictures, twenty jobs of a tenth of a second or so each.
-fn pictures() -> TestDir {
+/// Forty pictures, of which each takes a tenth of a second or so: more jobs than a worker does that rests twice between
+/// failures.
+fn pictures(job_samples: u32, max_attempts: u32) -> TestDir {
     let dir = TestDir::new();
     for number in 0..40_u8 {
         let picture = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([x as u8 * 9 + number, y as u8 * 5, number]));
@@ -15,17 +16,19 @@ fn pictures() -> TestDir {
     write_half_space(&dir.path("model.safetensors"), &[0.1; 3 * 8 * 8], -8.0);
     dir.write(
         "sweep.toml",
-        "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
+        format!(
+            "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
          [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
-         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\"]\n[certify]\nn0 = 10\nn = 20_000\nalpha = 0.001\n\
-         [queue]\njob-samples = 2\nmax-attempts = 2\n",
+         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\"]\n[certify]\nn0 = 10\nn = 60_000\nalpha = 0.001\n\
+         [queue]\njob-samples = {job_samples}\nmax-attempts = {max_attempts}\n"
+        ),
     );
     dir
 }
 
 #[test]
 fn a_worker_that_was_killed_is_not_called_idle() {
-    let cluster = Cluster::of(pictures());
+    let cluster = Cluster::of(pictures(2, 2));
     let mut worker = cluster.worker_command(&["--name", "killed"]).spawn().unwrap();
     let _: u64 = cluster.eventually(|status| status["workers"][0]["job"].as_u64());
     worker.kill().unwrap();
@@ -42,7 +45,7 @@ fn a_worker_that_was_killed_is_not_called_idle() {
 
 #[test]
 fn a_worker_whose_every_job_fails_stops_and_says_why_while_another_does_its_jobs() {
-    let cluster = Cluster::of(pictures());
+    let cluster = Cluster::of(pictures(2, 2));
     let log = fs::File::create(cluster.dir.path("bad.log")).unwrap();
     let mut bad = cluster.worker_command(&["--name", "bad"]).stderr(Stdio::from(log)).spawn().unwrap();
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
@@ -58,5 +61,25 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_while_another_does_its_jobs
     let status = cluster.status();
     assert_eq!((&status["done"], &status["dead"], &status["errors"]), (&40.into(), &0.into(), &3.into()), "{status}");
     assert_eq!(status["workers"], serde_json::json!([]), "who has ended is not listed");
+    cluster.end();
+}
+
+#[test]
+fn files_that_are_away_for_a_moment_do_not_use_up_the_attempts() {
+    let cluster = Cluster::of(pictures(20, 5));
+    let mut worker = cluster.worker(&["--exit-when-idle"]);
+    let files = |limit: &str| {
+        let set =
+            Command::new("prlimit").args([&format!("--nofile={limit}:"), "--pid", &worker.id().to_string()]).status();
+        assert!(set.is_ok_and(|status| status.success()), "prlimit is part of util-linux");
+    };
+    cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
+    files("3");
+    // The second job opens its files when the first is done. Five attempts in a row would be over long before this can be seen.
+    cluster.eventually(|status| (status["errors"].as_u64() >= Some(2)).then_some(()));
+    files("1024");
+    assert_eq!(ddrs_tests::ended(&mut worker).0, 0);
+    let status = cluster.status();
+    assert_eq!((&status["done"], &status["dead"]), (&40.into(), &0.into()), "{status}");
     cluster.end();
 }

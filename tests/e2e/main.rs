@@ -17,3 +17,4 @@ mod preemption;
 mod redis;
 mod sharing;
 mod trained;
+mod worker_program;

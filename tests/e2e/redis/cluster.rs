@@ -1,8 +1,10 @@
 //! A Redis Cluster of three masters.
 
 use std::process::Stdio;
+use std::time::Duration;
 
-use ddrs_tests::{Ended, TestDir, end};
+use ddrs_common::queue::{QueueClient, Submission};
+use ddrs_tests::{Ended, TestDir, end, ended, signal};
 
 use super::server::{Server, ask, assert_undisturbed, coordinator, eventually, free_port, long, run, small};
 
@@ -113,4 +115,72 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
     let _ = ended.expect(0);
     assert_eq!(owner(&nodes, &sweep), to);
     assert_undisturbed(&dir, "moved");
+}
+
+/// Takes a slot from whoever has it, and lets the cluster go on without it.
+fn open_a_hole(nodes: &[Server; 3], slot: u16) {
+    for node in nodes {
+        let _: () = ask(&mut node.connection(""), "CONFIG SET cluster-require-full-coverage no").unwrap();
+    }
+    // A node that hears of the slot from one that still has it takes it up again.
+    eventually("a hole that all know of", || {
+        for node in nodes {
+            ask::<()>(&mut node.connection(""), &format!("CLUSTER DELSLOTS {slot}")).ok();
+        }
+        let info = |node: &Server| ask::<String>(&mut node.connection(""), "CLUSTER INFO").unwrap();
+        nodes.iter().all(|node| info(node).contains("cluster_slots_assigned:16383")).then_some(())
+    });
+}
+
+#[test]
+fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
+    let dir = small();
+    let text = std::fs::read_to_string(dir.path("sweep.toml")).unwrap();
+    dir.write("other.toml", text.replace("seed = 1", "seed = 2"));
+    let nodes = start(&dir);
+    let url = nodes[0].url();
+    let environment = [("DDRS_REDIS", url.as_str())];
+    let [lost, well] = ["other.toml", "sweep.toml"]
+        .map(|spec| coordinator(&dir, &["submit", spec], &environment).expect(0).stdout.trim().to_owned());
+    let slot: u16 = ask(&mut nodes[0].connection(""), &format!("CLUSTER KEYSLOT ddrs:{{{lost}}}:meta")).unwrap();
+    open_a_hole(&nodes, slot);
+
+    let mut command = dir.worker();
+    command.args(["run", "--device", "cpu", "--threads", "1"]).env("DDRS_REDIS", &url);
+    let mut worker = command.spawn().unwrap();
+    eventually("the other sweep to be done, and shown", || {
+        let told = coordinator(&dir, &["status", "--format", "json"], &environment).expect(0);
+        assert!(told.stderr.contains(&lost), "{}", told.stderr);
+        let sweeps: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        let [sweep] = sweeps.as_array().unwrap().as_slice() else { panic!("{sweeps}") };
+        assert_eq!(sweep["sweep"], well);
+        (sweep["done"] == 48).then_some(())
+    });
+    signal("TERM", worker.id());
+    assert_eq!(ended(&mut worker).0, 0);
+
+    let told = coordinator(&dir, &["doctor"], &environment).expect(2);
+    let slots = told.stdout.lines().find(|line| line.contains(" slots ")).unwrap();
+    assert!(slots.starts_with("bad") && slots.contains("1 of the cluster's 16384"), "{slots}");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = QueueClient::connect(&url).await.unwrap().with_patience(Duration::ZERO);
+        let listed = client.listed().await.unwrap();
+        let fell = listed.iter().find(|sweep| sweep.as_str() == lost).unwrap();
+        // As if it had never been submitted; then a submission leaves nothing behind that workers ask for.
+        let _: u32 =
+            ask(&mut nodes[owner(&nodes, "ddrs:sweeps")].connection(""), &format!("SREM ddrs:sweeps {lost}")).unwrap();
+        let submission = Submission {
+            spec: "",
+            jobs: 1,
+            samples: 1,
+            variants: 1,
+            job_samples: 1,
+            lease: Duration::from_secs(1),
+            max_attempts: 1,
+        };
+        client.sweep(fell).submit(&submission).await.unwrap_err();
+        assert!(!client.listed().await.unwrap().contains(fell));
+    });
 }
