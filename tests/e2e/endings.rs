@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -183,7 +184,7 @@ fn listens(child: &Child) {
 fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, &Path)]) -> Child {
     let mut command = dir.coordinator();
     command.args(["run", spec, "--out", out, "--device", "cpu", "--workers", "1"]).envs(environment.iter().copied());
-    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
     listens(&run);
     run
 }
@@ -205,7 +206,9 @@ fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
             let run = run_that_listens(&dir, "sweep.toml", &out, &[]);
             // Whatever it is at by then: that is the test.
             std::thread::sleep(Duration::from_millis(moment));
-            signal(name, run.id());
+            // To all of its processes, as a terminal does.
+            let group = format!("-{}", run.id());
+            assert!(Command::new("kill").args([&format!("-{name}"), "--", &group]).status().unwrap().success());
             assert_interrupted(&dir, run, &out);
         }
     }
