@@ -37,12 +37,13 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
         let both = || cluster.json(&["status"]);
         let healthy = || both().as_array().unwrap().iter().find(|sweep| sweep["sweep"] == *other).cloned();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-        while healthy().expect("the healthy sweep is shown")["done"] != 48 {
+        let refusals = || said().matches("refused, to be looked at again").count();
+        // Some damage shows only when the damaged sweep has nothing more to hand out.
+        while healthy().expect("the healthy sweep is shown")["done"] != 48 || refusals() == 0 {
             assert!(std::time::Instant::now() < deadline, "{key} {words:?}: {}", said());
             assert!(worker.try_wait().unwrap().is_none(), "{key} {words:?}: {}", said());
         }
-        let refusals = said().matches("refused, to be looked at again").count();
-        assert!((1..=4).contains(&refusals), "{key} {words:?}: said once, not again and again: {}", said());
+        assert!(refusals() <= 4, "{key} {words:?}: said once, not again and again: {}", said());
         assert!(said().contains(&cluster.sweep), "{}", said());
         signal("TERM", worker.id());
         assert_eq!(ended(&mut worker).0, 0, "{}", said());
