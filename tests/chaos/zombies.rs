@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ddrs_common::queue::QueueClient;
 use redis::Commands;
@@ -14,6 +14,9 @@ use crate::HalfSpace;
 
 /// How many at a time.
 const AT_ONCE: usize = 3;
+
+/// A zombie that has said nothing for so long has nothing to say.
+const MUTE: Duration = Duration::from_secs(20);
 
 const OUTLIVED: &str = "zombies that outlived their lease";
 const BURIED: &str = "zombies that had been declared dead";
@@ -58,12 +61,17 @@ fn one_run(lab: &mut Lab, end: End) {
     for (worker, _) in &zombies {
         worker.signal(Signal::CONT);
     }
-    for (worker, _) in &zombies {
-        wait_for("word that a zombie had lost its job", || {
-            scene.log_of(&worker.name).contains("another worker's").then_some(())
+    let mut woken = 0;
+    for (worker, claim) in &zombies {
+        let since = Instant::now();
+        let spoke = wait_for("word that a zombie had lost its job", || {
+            let spoke = scene.log_of(&worker.name).contains("another worker's");
+            // One that was stopped before it read of its claim, or after its last record, has nothing to write any more.
+            (spoke || (since.elapsed() > MUTE && claim.is_completed(&scene))).then_some(spoke)
         });
+        woken += u64::from(spoke);
     }
-    lab.count(if end == End::Lapses { OUTLIVED } else { BURIED }, zombies.len() as u64);
+    lab.count(if end == End::Lapses { OUTLIVED } else { BURIED }, woken);
     let refused: Vec<String> = refusals(&scene);
     for (_, claim) in &zombies {
         let name = format!("under claim {}", claim.fence);

@@ -16,6 +16,7 @@ pub use assignment::Assignment;
 pub use compute::{Compute, Event, Order};
 pub use roots::Roots;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,8 @@ struct Worker {
     all_silent: Option<Instant>,
     /// Sweeps whose jobs fail here.
     failing: Rests,
+    /// Claims that were not answered. Made again with the same token, one that was applied gives its job.
+    tokens: HashMap<SweepId, ClaimToken>,
 }
 
 /// What asking around for a job came to.
@@ -122,6 +125,7 @@ pub async fn run(args: RunArgs) -> Result<()> {
         silent: Rests::of(&WHEN_SILENT),
         all_silent: None,
         failing: Rests::of(&WHEN_FAILING),
+        tokens: HashMap::new(),
     };
     let ended = worker.work(&mut stop).await;
     worker.say_goodbye().await;
@@ -240,7 +244,12 @@ impl Worker {
         let patience = if self.silent.times(id) == 0 { ONE_SWEEP } else { Duration::ZERO };
         let queue = self.queue.sweep(id).with_patience(patience);
         let Some(assignment) = self.open(&queue).await? else { return Ok(Asked::Nothing) };
-        match queue.claim(&self.name, ClaimToken::random()).await {
+        let token = *self.tokens.entry(id.clone()).or_insert_with(ClaimToken::random);
+        let claimed = queue.claim(&self.name, token).await;
+        if !claimed.as_ref().is_err_and(QueueError::may_pass) {
+            self.tokens.remove(id);
+        }
+        match claimed {
             Ok(Claim::Job(claimed)) => Ok(Asked::Job(assignment, self.queue.sweep(id), Box::new(claimed))),
             Ok(Claim::Empty) => Ok(Asked::Wait),
             // Deleted since it was listed.
