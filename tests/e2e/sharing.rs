@@ -22,7 +22,7 @@ fn wait(child: Child) -> Ended {
 
 #[test]
 fn a_second_collector_is_refused_while_the_first_is_at_work() {
-    let cluster = Cluster::new(&slow());
+    let cluster = Cluster::new(&HalfSpace { n: 400_000, ..slow() });
     let first = start(&cluster, &["collect", &cluster.sweep, "--out", "first", "--follow"]);
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     cluster.eventually(|status| (status["done"].as_u64() > Some(0) && status["uncollected"] == 0).then_some(()));
