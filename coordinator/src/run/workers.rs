@@ -126,6 +126,10 @@ impl Workers {
     /// # Errors
     /// When one does not start, or all end again and again as if there were nothing to do, without a record.
     pub(super) fn revive(&mut self) -> Result<()> {
+        if self.count == 0 {
+            // Other machines' workers do the work.
+            return Ok(());
+        }
         self.ends_in_vain += 1;
         if self.ends_in_vain > DEATHS_IN_VAIN {
             let (program, words) = (self.program.display(), self.last_words(0));
