@@ -13,12 +13,15 @@ use crate::proxy::{Felt, Proxy, Weather};
 /// Longer than the queue waits for an answer, so that connections are given up.
 const LONG: Duration = Duration::from_secs(11);
 
+/// A little late, so that the sweep lasts however fast the workers are.
+const SLUGGISH: Weather = Weather::Late(Duration::from_millis(10));
+
 /// Connections are closed.
 pub(super) fn cut(lab: &mut Lab) {
     const CUT: &str = "connections cut";
     lab.announce(CUT, lab.pick(20, 1000));
     while lab.lacks(CUT) {
-        let online = Online::start(lab.pick(40, 200), 1);
+        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
         while lab.lacks(CUT) && !online.finished() {
             let before = online.proxy.felt().cut;
             sleep(lab.moment(Duration::from_millis(60)));
@@ -34,7 +37,7 @@ pub(super) fn half_open(lab: &mut Lab) {
     const SILENT: &str = "connections half open";
     lab.announce(SILENT, lab.pick(2, 40));
     while lab.lacks(SILENT) {
-        let online = Online::start(lab.pick(40, 200), 1);
+        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
         let before = lab.happened(SILENT);
         while lab.lacks(SILENT) && !online.finished() {
             online.proxy.half_open();
@@ -50,8 +53,7 @@ pub(super) fn latency(lab: &mut Lab) {
     const LATE: &str = "answers 300 ms late";
     lab.announce(LATE, lab.pick(20, 1000));
     while lab.lacks(LATE) {
-        let online = Online::start(lab.pick(8, 60), 1);
-        online.proxy.weather(Weather::Late(Duration::from_millis(300)));
+        let online = Online::start(lab.pick(8, 60), 1, Weather::Late(Duration::from_millis(300)));
         let felt = online.end(lab);
         lab.count(LATE, felt.late);
     }
@@ -64,7 +66,7 @@ pub(super) fn reset(lab: &mut Lab) {
     }
     while LOST.into_iter().any(|answer| lab.lacks(answer)) {
         // With so long a lease none is renewed: a call that names a lease, and is no record, completes a job.
-        let online = Online::start(lab.pick(40, 200), 60);
+        let mut online = Online::start(lab.pick(40, 200), 60, SLUGGISH);
         while !online.finished() {
             online.proxy.reset_next_answer(true);
             sleep(lab.moment(Duration::from_millis(40)));
@@ -106,7 +108,7 @@ pub(super) fn hang(lab: &mut Lab) {
     lab.announce(STOPPED, lab.pick(1, 20));
     lab.announce(FROZEN, lab.pick(1, 20));
     while lab.lacks(STOPPED) || lab.lacks(FROZEN) {
-        let online = Online::start(lab.pick(40, 200), 1);
+        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
         while !online.finished() && (lab.lacks(STOPPED) || lab.lacks(FROZEN)) {
             let round = lab.happened(STOPPED);
             let length = if round.is_multiple_of(5) { LONG } else { lab.moment(Duration::from_secs(2)) };
@@ -114,7 +116,7 @@ pub(super) fn hang(lab: &mut Lab) {
                 let before = online.proxy.felt().frozen;
                 online.proxy.weather(Weather::Frozen);
                 sleep(length);
-                online.proxy.weather(Weather::Clear);
+                online.proxy.weather(SLUGGISH);
                 lab.count(FROZEN, u64::from(online.proxy.felt().frozen > before));
             } else {
                 online.scene.redis.signal(Signal::STOP);
@@ -149,7 +151,7 @@ impl Drop for Collector {
 
 impl Online {
     /// Returns when everybody is at work: a server that is not there when a program starts is reported, not waited for.
-    fn start(samples: usize, lease: u64) -> Self {
+    fn start(samples: usize, lease: u64, weather: Weather) -> Self {
         let spec = HalfSpace { samples, lease, n: 20_000, ..HalfSpace::default() };
         let mut scene = Scene::new(&spec, Fsync::EverySecond);
         let proxy = Proxy::before(scene.redis.port());
@@ -171,16 +173,20 @@ impl Online {
             let collects = collector.0.try_wait().expect("a child").is_some() || is_there("HGET", "meta", "collector");
             (ready && collects).then_some(())
         });
+        proxy.weather(weather);
         Self { scene, proxy, workers, collector }
     }
 
     /// Whether every job is completed. Asked past the proxy.
-    fn finished(&self) -> bool {
+    fn finished(&mut self) -> bool {
+        let given_up = self.workers.iter_mut().all(|worker| worker.ended().is_some());
         let mut connection = self.scene.redis.connection();
         let mut meta = redis::cmd("HGET");
         let jobs: u64 = meta.arg(self.scene.key("meta")).arg("jobs").query(&mut connection).expect("an answer");
         let mut completed = redis::cmd("BITCOUNT");
-        completed.arg(self.scene.key("completed")).query::<u64>(&mut connection).expect("an answer") == jobs
+        let done = completed.arg(self.scene.key("completed")).query::<u64>(&mut connection).expect("an answer") == jobs;
+        assert!(done || !given_up, "all workers ended before the sweep did");
+        done
     }
 
     /// Waits until all have ended by themselves, and checks what they leave.
