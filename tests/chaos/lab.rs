@@ -94,7 +94,7 @@ impl Lab {
     /// for what it lacks.
     #[must_use]
     pub fn lacks(&self, fault: &str) -> bool {
-        self.started.elapsed() < self.pick(Duration::from_mins(5), Duration::from_hours(1))
+        self.started.elapsed() < self.pick(Duration::from_secs(300), Duration::from_secs(3600))
             && self.faults.iter().any(|(name, count)| *name == fault && count.happened < count.announced)
     }
 
