@@ -130,7 +130,11 @@ fn sigma(at: &Section, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, Spe
             if !(lower..=upper).contains(&initial) {
                 return Err(at.error("initial", format!("{initial} lies outside sigma.range, [{lower}, {upper}]")));
             }
-            let from_epoch = at.integer("from-epoch", raw.from_epoch.unwrap_or(0), 0, epochs as i64 - 1)?;
+            let from_epoch = at.integer("from-epoch", raw.from_epoch.unwrap_or(0), 0, i64::MAX)?;
+            if from_epoch >= epochs {
+                let message = format!("no sigma would ever move: {from_epoch} is not below train.epochs, {epochs}");
+                return Err(at.error("from-epoch", message));
+            }
             TrainingChoice::DataDependent { from_epoch, ascent }
         }
     };
@@ -181,6 +185,9 @@ fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, Sp
 
 fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u64>, SpecError> {
     let raw = raw.ok_or_else(|| at.error("milestones", "is required and missing"))?;
+    if epochs == 1 && !raw.is_empty() {
+        return Err(at.error("milestones", "have no meaning for train.epochs = 1"));
+    }
     let mut least = 1;
     let mut checked = Vec::with_capacity(raw.len());
     for (i, &epoch) in raw.iter().enumerate() {

@@ -96,6 +96,16 @@ fn errors_name_the_file_the_line_and_the_key() {
         ("initial = 0.25", "initial = 0.25\ndraws = 2", "17: sigma.draws: has no meaning for choice fixed"),
         ("initial = 0.25", "initial = -1", "16: sigma.initial: "),
         ("initial = 0.25", "initial = 9\nchoice = \"data-dependent\"", "16: sigma.initial: 9 lies outside sigma.range"),
+        (
+            "initial = 0.25",
+            "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 90",
+            "18: sigma.from-epoch: no sigma would ever move: 90 is not below train.epochs, 90",
+        ),
+        (
+            "epochs = 90\nbatch = 256\n\n[optimiser]",
+            "epochs = 1\nbatch = 256\n\n[optimiser]\nschedule = \"milestones\"\nmilestones = [1]",
+            "24: optimiser.milestones: have no meaning for train.epochs = 1",
+        ),
         ("cifar-resnet20", "half-space", "9: model.architecture: half-space has nothing to train"),
         ("classes = 10", "classes = 10\nprecision = \"fp16\"", "11: model.precision: training runs in fp32 or bf16"),
         ("0.1\n", "0.1\nmomentum = 1.0\n", "24: optimiser.momentum: must be from 0 to below 1, not 1"),
