@@ -97,6 +97,14 @@ fn smoothed(scores: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError
     scores.f_softmax(-1, kind)?.f_view([inputs, draws, -1])?.f_mean_dim(1, false, kind)
 }
 
+/// -log of the mean over an input's draws of softmax(scores)_y, (B). In logarithms throughout: a network that has seen
+/// nothing yet gives a label a probability that is 0 in single precision, whose logarithm has no gradient.
+fn surprise(scores: &Tensor, labels: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError> {
+    let labels = repeated(labels, draws)?.f_unsqueeze(1)?;
+    let of_label = scores.f_log_softmax(-1, scores.kind())?.f_gather(1, &labels, false)?.f_view([inputs, draws])?;
+    of_label.f_logsumexp([1].as_slice(), false)?.f_neg()?.f_add_scalar((draws as f64).ln())
+}
+
 /// How many rows are largest at their label.
 fn correct(probabilities: &Tensor, labels: &Tensor) -> Result<i64, TchError> {
     i64::try_from(&probabilities.f_argmax(-1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Int64)?)

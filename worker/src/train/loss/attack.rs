@@ -2,9 +2,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{Batch, Scores, noisy, repeated};
+use super::{Batch, Scores, noisy, surprise};
 
-/// Below this a gradient has no direction.
+/// Below this a gradient has no direction: such an image stays where it is, and the loss sees it unmoved. So it is with one
+/// whose label has, in floating point, a probability of 1 under every draw.
 const LEAST_NORM: f64 = 1e-12;
 
 /// Moves each image, by at most `epsilon` in L2 and within \[0, 1\], to where the soft smoothed classifier gives its label
@@ -24,7 +25,7 @@ pub(super) fn attack(
     for _ in 0..steps {
         let at = moved.f_detach()?.f_set_requires_grad(true)?;
         let scores = frozen(&noisy(&at, batch.sigma, noise, draws)?)?;
-        let loss = surprise(&scores, batch.labels, inputs, draws)?;
+        let loss = surprise(&scores, batch.labels, inputs, draws)?.f_sum(None::<Kind>)?;
         let gradient = Tensor::f_run_backward(&[loss], &[&at], false, false)?.remove(0);
         let step = gradient.f_div(&norms(&gradient)?.f_clamp_min(LEAST_NORM)?)?;
         let offset = moved.f_add(&step.f_mul_scalar(2.0 * epsilon / f64::from(steps))?)?.f_sub(&images)?;
@@ -34,15 +35,6 @@ pub(super) fn attack(
         moved = images.f_add(&offset.f_mul(&shrink)?)?.f_clamp(0.0, 1.0)?;
     }
     Ok(moved)
-}
-
-/// The sum over the inputs of -log of the mean over the draws of softmax(scores)_y. In logarithms throughout: a network that
-/// has seen nothing yet gives a label a probability that is 0 in single precision, whose logarithm has no gradient.
-fn surprise(scores: &Tensor, labels: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError> {
-    let labels = repeated(labels, draws)?.f_unsqueeze(1)?;
-    let of_label = scores.f_log_softmax(-1, scores.kind())?.f_gather(1, &labels, false)?.f_view([inputs, draws])?;
-    // The draws' number is a constant beside the logarithm.
-    of_label.f_logsumexp([1].as_slice(), false)?.f_neg()?.f_sum(None::<Kind>)
 }
 
 /// The L2 norm of each image, of shape (B, 1, 1, 1).

@@ -161,12 +161,26 @@ fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
     }
 }
 
-#[test]
-fn a_probability_of_nothing_leaves_the_loss_finite() {
+/// MACER's loss of one input of two classes, labelled 1, at these scores.
+fn of_one_input(scores: &Tensor) -> Tensor {
     let labels = Tensor::from_slice(&[1_i64]);
     let images = Tensor::zeros([1, 1], (Kind::Double, Device::Cpu));
     let batch = Batch { images: &images, labels: &labels, sigma: &Tensor::from_slice(&[0.5]) };
-    let scores = Tensor::from_slice(&[1e4, -1e4]).view([1, 2]);
-    let value = macer::loss(&scores, &batch, 1, macer::Weights { beta: 16.0, gamma: 8.0, lambda: 12.0 }).unwrap();
-    assert!(number(&value.loss).is_finite());
+    macer::loss(scores, &batch, 1, macer::Weights { beta: 16.0, gamma: 8.0, lambda: 12.0 }).unwrap().loss
+}
+
+#[test]
+fn macer_learns_where_the_labels_probability_is_0_in_floating_point() {
+    let scores = Tensor::from_slice(&[1e4, -1e4]).view([1, 2]).set_requires_grad(true);
+    let loss = of_one_input(&scores);
+    assert!((number(&loss) - 2e4).abs() < 1e-6, "{loss:?}");
+    let gradient = Tensor::run_backward(&[loss], &[&scores], false, false).remove(0);
+    assert_eq!(Vec::<f64>::try_from(gradient.view(-1)).unwrap(), [1.0, -1.0]);
+}
+
+#[test]
+fn macer_hides_no_score_that_is_none() {
+    for score in [f64::NAN, f64::INFINITY] {
+        assert!(!number(&of_one_input(&Tensor::from_slice(&[score, 0.0]).view([1, 2]))).is_finite(), "{score}");
+    }
 }
