@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::circumstances::Circumstances;
+use super::journal::Distribution;
 use super::network::Network;
 use super::optimiser::Sgd;
 use super::weights_file;
-use crate::exit::Refused;
 
 /// How far training has come. Random state is a function of this and the seed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,13 +40,16 @@ pub struct Sums {
     pub seconds: f64,
 }
 
-/// The epoch with the highest accuracy under noise on the validation samples, the later of equals.
+/// Of the epochs whose weights may be written, the one with the highest accuracy under noise on the validation samples, the
+/// later of equals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// From 0.
     pub epoch: u64,
     /// A part of the validation samples.
     pub accuracy: f64,
+    /// How the training inputs' sigmas were distributed at its end.
+    pub sigma: Distribution,
 }
 
 /// All that changes while a network is trained.
@@ -61,6 +65,8 @@ pub struct State {
     pub best: HashMap<String, Tensor>,
     /// How far.
     pub position: Position,
+    /// Where the steps up to there were computed, in that order.
+    pub circumstances: Vec<Circumstances>,
 }
 
 /// What a checkpoint belongs to: digests of the specification and the data.
@@ -91,6 +97,7 @@ pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
     let metadata = HashMap::from([
         ("identity".to_owned(), serde_json::to_string(identity)?),
         ("position".to_owned(), serde_json::to_string(&state.position)?),
+        ("circumstances".to_owned(), serde_json::to_string(&state.circumstances)?),
     ]);
     weights_file::write(path, &tensors, metadata)
 }
@@ -98,18 +105,25 @@ pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
 /// Takes up the state of a file, if there is one. Says whether there was.
 ///
 /// # Errors
-/// [`Refused`] when the file belongs to another training; when it cannot be read.
+/// When the file belongs to another training, or cannot be read; says what to do.
 pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bool> {
+    let advice = "delete it to start over, or write to another --out";
     if !path.exists() {
         return Ok(false);
     }
+    match read(path, state, identity).with_context(|| format!("cannot go on from {}: {advice}", path.display()))? {
+        None => Ok(true),
+        Some(other) => bail!("{} is of {other}: {advice}", path.display()),
+    }
+}
+
+/// What else the file belongs to, if it does; `state` is as it was then.
+fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'static str>> {
     let (tensors, metadata) = weights_file::read(path)?;
-    let read = |key: &str| metadata.get(key).with_context(|| format!("{}: no {key} in it", path.display()));
+    let read = |key: &str| metadata.get(key).with_context(|| format!("there is no {key} in it"));
     let found: Identity = serde_json::from_str(read("identity")?)?;
     if found != *identity {
-        let what = if found.data == identity.data { "specification" } else { "data" };
-        let advice = "delete it to start over, or write to another --out";
-        return Err(Refused(anyhow::anyhow!("{} is of another {what}: {advice}", path.display())).into());
+        return Ok(Some(if found.data == identity.data { "another specification" } else { "other data" }));
     }
     let part = |prefix: &str| -> HashMap<String, Tensor> {
         let inside =
@@ -117,10 +131,13 @@ pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bo
         tensors.iter().filter_map(inside).collect()
     };
     state.position = serde_json::from_str(read("position")?)?;
-    state.network.load(&part("model/")).with_context(|| path.display().to_string())?;
-    state.optimiser.load(&part("velocity/")).with_context(|| path.display().to_string())?;
+    state.circumstances = serde_json::from_str(read("circumstances")?)?;
+    state.network.load(&part("model/"))?;
+    state.optimiser.load(&part("velocity/"))?;
     state.best = part("best/");
-    let sigma = tensors.get("sigma").with_context(|| format!("{}: no sigma in it", path.display()))?;
-    state.sigma = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
-    Ok(true)
+    let sigma = tensors.get("sigma").context("there is no sigma in it")?;
+    let sigma = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
+    ensure!(sigma.len() == state.sigma.len(), "{} sigmas for {} examples", sigma.len(), state.sigma.len());
+    state.sigma = sigma;
+    Ok(None)
 }

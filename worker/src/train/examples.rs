@@ -1,6 +1,6 @@
 //! The training set in memory, and batches of it.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{Augmentation, Training};
@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Device, TchError, Tensor};
 
+use super::augment::window;
 use super::seed::{Purpose, seed};
 
 /// Images and labels, and which of them train.
@@ -28,36 +29,30 @@ pub struct Examples {
 
 #[expect(clippy::len_without_is_empty, reason = "an empty training set is refused")]
 impl Examples {
-    /// Decodes what the specification takes of the dataset, on all cores, and keeps some back for validation.
+    /// Decodes what the specification takes of its dataset, on all cores, and keeps some back for validation.
     ///
     /// # Errors
-    /// When the dataset cannot be read, is too small, or its images differ in shape; names the sample.
-    pub fn read(training: &Training) -> Result<Self> {
+    /// [`AtKey`] when a key does not fit the data; when an image cannot be read, which names it.
+    pub fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
         let spec = &training.dataset;
-        let dataset = Dataset::open(spec)?;
         let after = dataset.len().saturating_sub(spec.offset).div_ceil(spec.stride.get());
         let count = spec.limit.map_or(after, |limit| limit.get().min(after));
-        let needed = training.validation.saturating_add(training.batch.get());
-        ensure!(
-            count >= needed,
-            "{}: {count} samples are too few for validation.samples = {} and one batch of {}",
-            spec.path.display(),
-            training.validation,
-            training.batch
-        );
+        enough(training, count)?;
         let index = |place: u64| SampleIndex(spec.offset + place * spec.stride.get());
-        let labels = (0..count).map(|place| label(&dataset, index(place), training.model.classes));
+        let labels = (0..count).map(|place| label(dataset, index(place), training.model.classes));
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let shape = dataset.image(index(0))?.shape;
+        fits(training, shape)?;
         let mut pixels = vec![0.0; count as usize * shape.iter().product::<usize>()];
         pixels.par_chunks_mut(shape.iter().product()).enumerate().try_for_each(|(place, pixels)| {
             let index = index(place as u64);
             let image = dataset.image(index)?;
             if image.shape != shape {
-                bail!("sample {index} has shape {:?}, the first {shape:?}: set dataset.resize and crop", image.shape);
+                let apart = format!("sample {index} has shape {:?}, the first {shape:?}", image.shape);
+                return Err(at("dataset", format!("{apart}: set dataset.resize and crop")).into());
             }
             pixels.copy_from_slice(&image.pixels);
-            Ok(())
+            anyhow::Ok(())
         })?;
         let (training, validation) = split(count as usize, training);
         Ok(Self { pixels, labels, shape, training, validation })
@@ -117,10 +112,60 @@ impl Examples {
     }
 }
 
+/// A key of the specification that does not fit the data.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct AtKey {
+    /// The whole dotted key.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+fn at(key: &'static str, message: String) -> AtKey {
+    AtKey { key, message }
+}
+
+/// Whether `count` samples are enough to keep some back and fill a batch with others.
+fn enough(training: &Training, count: u64) -> Result<(), AtKey> {
+    let Training { validation, batch, .. } = training;
+    let left = count.saturating_sub(*validation);
+    if count == 0 {
+        return Err(at("dataset.offset", "no sample is left".to_owned()));
+    }
+    if left == 0 {
+        return Err(at("validation.samples", format!("{validation} of {count} samples leave none to train on")));
+    }
+    if left < batch.get() {
+        let message =
+            format!("{batch} are more than the {left} samples that {validation} for validation leave of {count}");
+        return Err(at("train.batch", message));
+    }
+    Ok(())
+}
+
+/// Whether normalisation and augmentation are for images of this shape.
+fn fits(training: &Training, [channels, height, width]: [usize; 3]) -> Result<(), AtKey> {
+    let means = training.model.mean.as_ref().map_or(channels, Vec::len);
+    if means != channels {
+        return Err(at("model.mean", format!("{means} values for images of {channels} channels")));
+    }
+    let padding = training.augmentation.crop_padding as usize;
+    if padding >= height.min(width) {
+        let message =
+            format!("{padding} zeros around {height} x {width} pixels: some crops would hold nothing of the image");
+        return Err(at("augmentation.crop-padding", message));
+    }
+    Ok(())
+}
+
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
     let label = dataset.label(index)?;
-    ensure!(label.0 < classes, "sample {index} has label {}, model.classes is {classes}", label.0);
-    Ok(i64::from(label.0))
+    if label.0 < classes {
+        return Ok(i64::from(label.0));
+    }
+    let of = dataset.classes().map_or(String::new(), |classes| format!("; the dataset has {classes} classes"));
+    Err(at("model.classes", format!("{classes}, but sample {index} has label {}{of}", label.0)).into())
 }
 
 /// Draws the places kept back; both lists ascend.
@@ -131,55 +176,4 @@ fn split(count: usize, training: &Training) -> (Vec<usize>, Vec<usize>) {
     places.sort_unstable();
     validation.sort_unstable();
     (places, validation)
-}
-
-/// Copies the window of an image with `padding` zeros around it that begins `down` and `right`, mirrored or not.
-fn window(
-    from: &[f32],
-    to: &mut [f32],
-    [_, height, width]: [usize; 3],
-    padding: usize,
-    (down, right): (usize, usize),
-    mirrored: bool,
-) {
-    for (from, to) in from.chunks_exact(height * width).zip(to.chunks_exact_mut(height * width)) {
-        for (row, to) in to.chunks_exact_mut(width).enumerate() {
-            let Some(row) = (row + down).checked_sub(padding).filter(|&row| row < height) else { continue };
-            let from = &from[row * width..(row + 1) * width];
-            for (column, to) in to.iter_mut().enumerate() {
-                let column = if mirrored { width - 1 - column } else { column };
-                if let Some(value) = (column + right).checked_sub(padding).and_then(|column| from.get(column)) {
-                    *to = *value;
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const IMAGE: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
-
-    fn cut(shift: (usize, usize), mirrored: bool) -> [f32; 4] {
-        let mut to = [0.0; 4];
-        window(&IMAGE, &mut to, [1, 2, 2], 1, shift, mirrored);
-        to
-    }
-
-    #[test]
-    fn a_window_in_the_middle_is_the_image() {
-        assert_eq!(cut((1, 1), false), IMAGE);
-        assert_eq!(cut((1, 1), true), [2.0, 1.0, 4.0, 3.0]);
-    }
-
-    #[test]
-    fn a_window_at_the_edge_holds_zeros() {
-        assert_eq!(cut((0, 1), false), [0.0, 0.0, 1.0, 2.0]);
-        assert_eq!(cut((2, 1), false), [3.0, 4.0, 0.0, 0.0]);
-        assert_eq!(cut((1, 0), false), [0.0, 1.0, 0.0, 3.0]);
-        assert_eq!(cut((1, 2), true), [0.0, 2.0, 0.0, 4.0]);
-        assert_eq!(cut((2, 2), false), [4.0, 0.0, 0.0, 0.0]);
-    }
 }

@@ -64,21 +64,37 @@ pub fn path_beside(out: &Path) -> PathBuf {
     out.with_extension("log.jsonl")
 }
 
+/// Whether [`append`] will be able to go on from what stands there, if anything does.
+///
+/// # Errors
+/// When the file cannot be read, or holds something else; says what to do.
+pub fn check(path: &Path) -> Result<()> {
+    lines(path).map(drop).context("no log of training: delete it, or write to another --out")
+}
+
+/// The lines so far, as they stand, each with its meaning.
+fn lines(path: &Path) -> Result<Vec<(String, Line)>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let line = |(number, line): (usize, &str)| {
+        let read = serde_json::from_str(line).with_context(|| format!("{}:{number}", path.display()))?;
+        Ok((line.to_owned(), read))
+    };
+    (1..).zip(text.lines()).map(line).collect()
+}
+
 /// Puts the line of an epoch where it belongs: after those of earlier epochs, in place of any of its own and later ones,
 /// which a killed run may have left.
 ///
 /// # Errors
 /// When the file cannot be read or written, or holds something else.
 pub fn append(path: &Path, line: &Line) -> Result<()> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        text => text.with_context(|| format!("cannot read {}", path.display()))?,
-    };
     let mut kept = String::new();
-    for (number, old) in (1..).zip(text.lines()) {
-        let read: Line = serde_json::from_str(old).with_context(|| format!("{}:{number}", path.display()))?;
+    for (old, read) in lines(path)? {
         if read.epoch < line.epoch {
-            kept += old;
+            kept += &old;
             kept.push('\n');
         }
     }

@@ -1,10 +1,11 @@
 //! One step: sigma's ascent where it is due, then the loss under fresh noise, then the weights.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::checkpoint::{Position, State};
+use super::diverged::Diverged;
 use super::examples::Examples;
 use super::lanes::Lanes;
 use super::loss::{self, Batch};
@@ -61,7 +62,7 @@ struct Computed {
 /// Where the loss is not finite, weights stay as they are.
 ///
 /// # Errors
-/// When a sigma's derivative is not finite; what torch reports.
+/// [`Diverged`] when a sigma's derivative is not finite; what torch reports.
 pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate: f64) -> Result<Value> {
     let Setting { spec, lanes, .. } = *setting;
     let Position { epoch, step, .. } = state.position;
@@ -70,9 +71,8 @@ pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate:
     let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
     let sigmas = computed.iter().flat_map(|group| &group.sigma);
     for (&place, sigma) in places.iter().zip(sigmas) {
-        state.sigma[place] = sigma.with_context(|| {
-            format!("sigma's derivative is not finite at epoch {epoch}, step {step}, for training sample {place}")
-        })?;
+        let what = || format!("sigma's derivative for training sample {place} is not finite");
+        state.sigma[place] = sigma.ok_or_else(|| Diverged { what: what(), epoch, step })?;
     }
     // Groups are of one size, so the mean of their means is the batch's.
     let loss = computed.iter().map(|group| group.loss).sum::<f64>() / computed.len() as f64;

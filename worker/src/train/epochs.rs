@@ -1,0 +1,194 @@
+//! The loop: epochs of steps, and what is said and written of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ddrs_common::spec::Training;
+use tch::Device;
+
+use super::checkpoint::{self, Identity, Position, State, Sums};
+use super::diverged::{self, Diverged};
+use super::examples::Examples;
+use super::journal::{self, Distribution, Line};
+use super::lanes::Lanes;
+use super::network::Mode;
+use super::step::{self, Setting};
+use super::{optimiser, provenance, weights_file};
+use crate::exit::{Interrupted, Refused};
+
+/// How often a long epoch is heard of.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// A training in progress.
+pub(super) struct Trainer<'a> {
+    pub(super) spec: &'a Training,
+    pub(super) examples: Examples,
+    pub(super) lanes: Lanes,
+    pub(super) state: State,
+    pub(super) device: Device,
+    identity: Identity,
+    out: &'a Path,
+    checkpoint: PathBuf,
+    said: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    /// Goes on from `state`; writes beside `out`.
+    pub(super) fn new(
+        spec: &'a Training,
+        examples: Examples,
+        lanes: Lanes,
+        state: State,
+        identity: Identity,
+        device: Device,
+        out: &'a Path,
+    ) -> Self {
+        let checkpoint = checkpoint::path_beside(out);
+        Self { spec, examples, lanes, state, device, identity, out, checkpoint, said: Instant::now() }
+    }
+
+    /// The epochs that are left.
+    ///
+    /// # Errors
+    /// Those of [`super::train`].
+    pub(super) fn run(&mut self, stop: &AtomicBool) -> Result<()> {
+        self.admit()?;
+        while self.state.position.epoch < self.spec.epochs.get() {
+            self.epoch(stop).map_err(|error| diverged::told(error, &self.checkpoint))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the best weights, with `text`, the specification as it was written.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn write(&self, text: &str) -> Result<()> {
+        let mut best: Vec<_> = self.state.best.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
+        best.sort_by(|a, b| a.0.cmp(&b.0));
+        let metadata = provenance::metadata(self.spec, text, &self.identity, &self.state)?;
+        weights_file::write(self.out, &best, metadata)?;
+        let chosen = self.state.position.best.context("the checkpoint knows no best epoch")?;
+        tracing::info!(
+            "{}: epoch {}, accuracy under noise on {} validation samples {:.1}%",
+            self.out.display(),
+            chosen.epoch,
+            self.spec.validation,
+            100.0 * chosen.accuracy
+        );
+        Ok(())
+    }
+
+    /// Whether the network takes the images at all; here rather than in the first step, where it would look like one.
+    fn admit(&self) -> Result<()> {
+        let (images, _) = self.examples.batch(&self.examples.validation[..1], None, self.device)?;
+        let scored = tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen)).map_err(crate::model::brief);
+        let shape = self.examples.shape();
+        let scored = scored.with_context(|| format!("images of shape {shape:?} cannot be scored"));
+        scored.map(drop).map_err(|error| Refused(error).into())
+    }
+
+    fn epoch(&mut self, stop: &AtomicBool) -> Result<()> {
+        let epoch = self.state.position.epoch;
+        let order = self.examples.order(self.spec.seed, epoch);
+        let batch = self.spec.batch.get() as usize;
+        let steps = (order.len() / batch) as u64;
+        let began = Instant::now();
+        let before = self.state.position.sums.seconds;
+        while self.state.position.step < steps {
+            if stop.load(Ordering::Relaxed) {
+                diverged::check(&self.state)?;
+                checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
+                return Err(Interrupted("the same command goes on where it stopped").into());
+            }
+            let step = self.state.position.step;
+            let places = &order[step as usize * batch..(step as usize + 1) * batch];
+            let rate = self.rate(step, steps);
+            let Self { spec, examples, lanes, device, .. } = self;
+            let setting = Setting { spec, examples, lanes, device: *device };
+            let value = step::step(&setting, &mut self.state, places, rate)?;
+            if !value.loss.is_finite() {
+                return Err(Diverged { what: format!("the loss is {}", value.loss), epoch, step }.into());
+            }
+            let sums = &mut self.state.position.sums;
+            sums.loss += value.loss * batch as f64;
+            sums.correct += value.correct as u64;
+            sums.inputs += batch as u64;
+            sums.seconds = before + began.elapsed().as_secs_f64();
+            self.state.position.step += 1;
+            self.say(steps);
+        }
+        self.end_of_epoch(steps)
+    }
+
+    fn rate(&self, step: u64, steps: u64) -> f64 {
+        let epoch = (self.state.position.epoch, self.spec.epochs.get());
+        optimiser::learning_rate(&self.spec.optimiser, epoch, (step, steps))
+    }
+
+    fn end_of_epoch(&mut self, steps: u64) -> Result<()> {
+        // The loss was finite before the last step; what that made of the weights nothing has looked at yet.
+        diverged::check(&self.state)?;
+        let accuracy = self.validate()?;
+        let Position { epoch, sums, .. } = self.state.position.clone();
+        let line = Line {
+            epoch,
+            loss: sums.loss / sums.inputs as f64,
+            accuracy: sums.correct as f64 / sums.inputs as f64,
+            validation_accuracy: accuracy,
+            learning_rate: self.rate(steps - 1, steps),
+            images_per_second: sums.inputs as f64 / sums.seconds,
+            seconds: sums.seconds,
+            sigma: self.sigmas(),
+        };
+        self.keep_the_better(accuracy, line.sigma)?;
+        let position = &mut self.state.position;
+        (position.epoch, position.step, position.sums) = (epoch + 1, 0, Sums::default());
+        // The log first: a line without its checkpoint is written again, a checkpoint without its line would not be.
+        journal::append(&journal::path_beside(self.out), &line)?;
+        checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
+        tracing::info!(
+            "epoch {epoch} of {}: loss {:.4}, accuracy under noise {:.1}%, on validation {:.1}%, {:.0} images/s, sigma \
+             {:.3} ({:.3} to {:.3})",
+            self.spec.epochs,
+            line.loss,
+            100.0 * line.accuracy,
+            100.0 * accuracy,
+            line.images_per_second,
+            line.sigma.median,
+            line.sigma.least,
+            line.sigma.largest
+        );
+        Ok(())
+    }
+
+    /// Of the inputs that train.
+    fn sigmas(&self) -> Distribution {
+        Distribution::of(self.examples.training.iter().map(|&place| self.state.sigma[place]))
+    }
+
+    fn say(&mut self, steps: u64) {
+        if self.said.elapsed() < SAY_EVERY {
+            return;
+        }
+        self.said = Instant::now();
+        let Position { epoch, step, sums, .. } = self.state.position;
+        let rate = sums.inputs as f64 / sums.seconds;
+        let left = (self.spec.epochs.get() - epoch) * steps - step;
+        let eta = Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate);
+        let sigma = self.sigmas();
+        tracing::info!(
+            "epoch {epoch} of {}, step {step} of {steps}: loss {:.4}, accuracy under noise {:.1}%, {rate:.0} images/s, \
+             sigma {:.3} ({:.3} to {:.3}), {} s left",
+            self.spec.epochs,
+            sums.loss / sums.inputs as f64,
+            100.0 * sums.correct as f64 / sums.inputs as f64,
+            sigma.median,
+            sigma.least,
+            sigma.largest,
+            eta.as_secs()
+        );
+    }
+}

@@ -1,0 +1,65 @@
+use super::*;
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
+    let folder = Folder::new(LOSSES[0], "", 1);
+    fs::create_dir(folder.path("folder.safetensors")).unwrap();
+    for (out, says) in [
+        ("nowhere/model.safetensors", "there is no folder"),
+        ("model.pt", "must end in .safetensors"),
+        ("folder.safetensors", "folder.safetensors is a folder"),
+    ] {
+        let out = folder.path(out);
+        let error = train(&folder.path("train.toml"), &out, Device::Cpu, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(crate::exit::code(&error), 2);
+        assert!(format!("{error:#}").contains(says), "{error:#}");
+    }
+    fs::write(folder.path("model.log.jsonl"), "epoch 0: fine\n").unwrap();
+    let (error, code) = folder.fails();
+    assert!(error.contains("no log of training: delete it") && error.contains("model.log.jsonl:1"), "{error}");
+    assert_eq!((code, folder.path("model.checkpoint.safetensors").exists()), (2, false));
+}
+
+#[test]
+fn a_second_training_to_the_same_file_is_refused() {
+    let folder = Folder::new(LOSSES[0], "", 1);
+    let first = folder.opened();
+    let (error, code) = folder.fails();
+    assert!(error.contains("another process trains to ") && error.contains("model.lock"), "{error}");
+    assert_eq!(code, 2);
+    drop(first);
+    folder.train().unwrap();
+}
+
+#[test]
+fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
+    for (old, new, says) in [
+        ("images.safetensors", "none.safetensors", "train.toml:5: dataset.path: cannot read "),
+        ("samples = 16", "samples = 80", "train.toml:7: validation.samples: 80 of 80 samples leave none"),
+        ("batch = 16", "batch = 65", "train.toml:20: train.batch: 65 are more than the 64 samples"),
+        (
+            "classes = 2",
+            "classes = 2\nmean = [0.5]\nstd = [0.25]",
+            "train.toml:11: model.mean: 1 values for images of 3",
+        ),
+        ("crop-padding = 1", "crop-padding = 8", "augmentation.crop-padding: 8 zeros around 8 x 8 pixels"),
+    ] {
+        let folder = Folder::new(LOSSES[0], "", 1);
+        if new.contains("mean") {
+            folder.edit("mean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n", "");
+        }
+        folder.edit(old, new);
+        let (error, code) = folder.fails();
+        assert!(error.contains(says), "{error}, not {says}");
+        assert_eq!(code, 2);
+    }
+}
+
+#[test]
+fn a_class_that_the_network_does_not_tell_apart_is_refused() {
+    let folder = Folder::new(LOSSES[0], "", 1);
+    let labels: Vec<Class> = (0..80).map(|i| Class(i % 3)).collect();
+    write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &vec![0.5; 80 * 192], &labels).unwrap();
+    let (error, _) = folder.fails();
+    assert!(error.contains("model.classes: 2, but sample 2 has label 2"), "{error}");
+}
