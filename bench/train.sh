@@ -4,8 +4,10 @@
 #   bench/train.sh [--python PYTHON] [--rounds N] [--batch N] [--group N] [--precision bf16|fp32] [--device cpu|cuda:0]
 #                  [--threads N]
 #
-# PYTHON has torch. Of each the best of the rounds counts, since other programs only ever make one slower. Prints a JSON
-# line for each run, then a table with ratios to the faster peer. Needs `make build`.
+# PYTHON has torch. Every other round goes in reverse, so that a machine that gets faster or slower favours nobody; all warm up for
+# an epoch and measure one of as many steps. Of each the best of the rounds counts, since other programs only ever make one
+# slower. Prints a JSON line for each run, then a table with ratios to the faster peer: "one group" is the same computation
+# as the peer's, groups take batch normalisation's statistics over fewer inputs and stand apart. Needs `make build`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,22 +62,28 @@ EOF
 }
 
 peer() { # LAYOUT
-  "$python" bench/train_peer.py --layout "$1" --precision "$precision" --batch "$batch" --device "${device/cuda:0/cuda}" "${threads[@]}"
+  "$python" bench/train_peer.py --layout "$1" --precision "$precision" --batch "$batch" --steps "$steps" \
+    --device "${device/cuda:0/cuda}" "${threads[@]}"
 }
 
-for _ in $(seq "$rounds"); do
-  peer channels-last
-  ours "ddrs, one group" "$batch"
-  peer plain
-  ours "ddrs, groups of $group" "$group"
+images=$(find "$dir/shapes/train" -type f | wc -l)
+steps=$(((images - 100) / batch))
+apart="groups of $group (other batch statistics)"
+for round in $(seq "$rounds"); do
+  one() { peer channels-last; }
+  two() { ours "ddrs, one group" "$batch"; }
+  three() { peer plain; }
+  four() { ours "ddrs, $apart" "$group"; }
+  if [ $((round % 2)) = 1 ]; then one; two; three; four; else four; three; two; one; fi
 done | tee "$dir/runs"
 
 awk -F'"' '
   { rate = $0; sub(/.*"images_per_second": /, "", rate); rate += 0
-    if (!($4 in best)) order[++count] = $4
     if (rate > best[$4]) best[$4] = rate
-    if ($4 ~ /^pytorch/ && rate > peer) peer = rate }
+    if ($4 ~ /^pytorch/ && rate > peer) peer = rate
+    if ($4 ~ /other batch statistics/) apart = $4 }
+  function row(name) { printf "%-46s %10.0f %21.2fx\n", name, best[name], best[name] / peer }
   END {
-    printf "\n%-32s %10s %22s\n", "", "images/s", "of the faster peer"
-    for (i = 1; i <= count; i++) printf "%-32s %10.0f %21.2fx\n", order[i], best[order[i]], best[order[i]] / peer
+    printf "\n%-46s %10s %22s\n", "", "images/s", "of the faster peer"
+    row("ddrs, one group"); row("pytorch eager, channels-last"); row("pytorch eager, plain"); row(apart)
   }' "$dir/runs"

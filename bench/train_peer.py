@@ -2,9 +2,10 @@
 """The gaussian training step in PyTorch eager: what `ddrs-worker train` is compared with.
 
 The same network (ResNet-20 for 32 x 32 images), batch, augmentation, noise, loss and optimiser, images in memory. bf16 is
-autocast, as PyTorch has it. Random images: speed does not depend on them. Prints one JSON line.
+autocast, as PyTorch has it; fp32 is without TF32, as in ddrs. Random images: speed does not depend on them. Warms up for as
+many steps as it measures, as ddrs does with an epoch. Prints one JSON line.
 
-  train_peer.py [--layout channels-last|plain] [--precision bf16|fp32] [--batch 100] [--steps 48] [--device cpu]
+  train_peer.py [--layout channels-last|plain] [--precision bf16|fp32] [--batch 100] [--steps 49] [--device cpu]
 """
 import argparse, json, time
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -45,12 +46,13 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--layout", choices=["channels-last", "plain"], default="channels-last")
     a.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
-    a.add_argument("--batch", type=int, default=100); a.add_argument("--steps", type=int, default=48)
+    a.add_argument("--batch", type=int, default=100); a.add_argument("--steps", type=int, default=49)
     a.add_argument("--device", default="cpu"); a.add_argument("--threads", type=int)
     o = a.parse_args()
     if o.threads:
         torch.set_num_threads(o.threads)
     torch.manual_seed(0); torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = torch.device(o.device)
     layout = torch.channels_last if o.layout == "channels-last" else torch.contiguous_format
     net = resnet20().to(device, memory_format=layout)
@@ -71,7 +73,7 @@ def main():
             optimiser.zero_grad(); loss.backward(); optimiser.step()
             total += loss.item(); correct += (scores.argmax(1) == y).sum().item()
 
-    train(8); sync()
+    train(o.steps); sync()
     began = time.perf_counter(); train(o.steps); sync()
     rate = o.steps * o.batch / (time.perf_counter() - began)
     print(json.dumps(dict(who=f"pytorch eager, {o.layout}", precision=o.precision, batch=o.batch, device=o.device,
