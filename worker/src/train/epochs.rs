@@ -1,8 +1,8 @@
-//! The loop: epochs of steps, and what is said and written of them.
+//! The loop: epochs of steps, and what is written after each.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use ddrs_common::spec::Training;
@@ -11,15 +11,12 @@ use tch::Device;
 use super::checkpoint::{self, Identity, Position, State, Sums};
 use super::diverged::{self, Diverged};
 use super::examples::Examples;
-use super::journal::{self, Distribution, Line};
+use super::journal::{self, Line};
 use super::lanes::Lanes;
 use super::network::Mode;
 use super::step::{self, Setting};
 use super::{optimiser, provenance, weights_file};
 use crate::exit::{Interrupted, Refused};
-
-/// How often a long epoch is heard of.
-const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// A training in progress.
 pub(super) struct Trainer<'a> {
@@ -31,7 +28,7 @@ pub(super) struct Trainer<'a> {
     identity: Identity,
     out: &'a Path,
     checkpoint: PathBuf,
-    said: Instant,
+    pub(super) said: Instant,
 }
 
 impl<'a> Trainer<'a> {
@@ -149,46 +146,7 @@ impl<'a> Trainer<'a> {
         // The log first: a line without its checkpoint is written again, a checkpoint without its line would not be.
         journal::append(&journal::path_beside(self.out), &line)?;
         checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
-        tracing::info!(
-            "epoch {epoch} of {}: loss {:.4}, accuracy under noise {:.1}%, on validation {:.1}%, {:.0} images/s, sigma \
-             {:.3} ({:.3} to {:.3})",
-            self.spec.epochs,
-            line.loss,
-            100.0 * line.accuracy,
-            100.0 * accuracy,
-            line.images_per_second,
-            line.sigma.median,
-            line.sigma.least,
-            line.sigma.largest
-        );
+        self.say_epoch(&line);
         Ok(())
-    }
-
-    /// Of the inputs that train.
-    fn sigmas(&self) -> Distribution {
-        Distribution::of(self.examples.training.iter().map(|&place| self.state.sigma[place]))
-    }
-
-    fn say(&mut self, steps: u64) {
-        if self.said.elapsed() < SAY_EVERY {
-            return;
-        }
-        self.said = Instant::now();
-        let Position { epoch, step, sums, .. } = self.state.position;
-        let rate = sums.inputs as f64 / sums.seconds;
-        let left = (self.spec.epochs.get() - epoch) * steps - step;
-        let eta = Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate);
-        let sigma = self.sigmas();
-        tracing::info!(
-            "epoch {epoch} of {}, step {step} of {steps}: loss {:.4}, accuracy under noise {:.1}%, {rate:.0} images/s, \
-             sigma {:.3} ({:.3} to {:.3}), {} s left",
-            self.spec.epochs,
-            sums.loss / sums.inputs as f64,
-            100.0 * sums.correct as f64 / sums.inputs as f64,
-            sigma.median,
-            sigma.least,
-            sigma.largest,
-            eta.as_secs()
-        );
     }
 }

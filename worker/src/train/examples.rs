@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use tch::{Device, TchError, Tensor};
 
 use super::augment::window;
+use super::fit::{at, enough, fits};
 use super::seed::{Purpose, seed};
 
 /// Images and labels, and which of them train.
@@ -32,7 +33,7 @@ impl Examples {
     /// Decodes what the specification takes of its dataset, on all cores, and keeps some back for validation.
     ///
     /// # Errors
-    /// [`AtKey`] when a key does not fit the data; when an image cannot be read, which names it.
+    /// [`super::fit::AtKey`] when a key does not fit the data; when an image cannot be read, which names it.
     pub fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
         let spec = &training.dataset;
         let after = dataset.len().saturating_sub(spec.offset).div_ceil(spec.stride.get());
@@ -110,53 +111,6 @@ impl Examples {
         let images = Tensor::f_from_slice(&pixels)?.f_view([places.len() as i64, channels, height, width])?;
         Ok((images.f_to(device)?, Tensor::f_from_slice(&labels)?.f_to(device)?))
     }
-}
-
-/// A key of the specification that does not fit the data.
-#[derive(Debug, thiserror::Error)]
-#[error("{key}: {message}")]
-pub struct AtKey {
-    /// The whole dotted key.
-    pub key: &'static str,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-fn at(key: &'static str, message: String) -> AtKey {
-    AtKey { key, message }
-}
-
-/// Whether `count` samples are enough to keep some back and fill a batch with others.
-fn enough(training: &Training, count: u64) -> Result<(), AtKey> {
-    let Training { validation, batch, .. } = training;
-    let left = count.saturating_sub(*validation);
-    if count == 0 {
-        return Err(at("dataset.offset", "no sample is left".to_owned()));
-    }
-    if left == 0 {
-        return Err(at("validation.samples", format!("{validation} of {count} samples leave none to train on")));
-    }
-    if left < batch.get() {
-        let message =
-            format!("{batch} are more than the {left} samples that {validation} for validation leave of {count}");
-        return Err(at("train.batch", message));
-    }
-    Ok(())
-}
-
-/// Whether normalisation and augmentation are for images of this shape.
-fn fits(training: &Training, [channels, height, width]: [usize; 3]) -> Result<(), AtKey> {
-    let means = training.model.mean.as_ref().map_or(channels, Vec::len);
-    if means != channels {
-        return Err(at("model.mean", format!("{means} values for images of {channels} channels")));
-    }
-    let padding = training.augmentation.crop_padding as usize;
-    if padding >= height.min(width) {
-        let message =
-            format!("{padding} zeros around {height} x {width} pixels: some crops would hold nothing of the image");
-        return Err(at("augmentation.crop-padding", message));
-    }
-    Ok(())
 }
 
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {

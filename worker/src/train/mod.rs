@@ -3,13 +3,13 @@
 //! In reading order:
 //! - `train`: from a specification to a file (this file)
 //! - `opening`: what is looked at before anything is computed
-//! - `epochs`: the loop
+//! - `epochs`, `progress`: the loop, and what is said of it
 //! - `step`: what happens to one batch
 //! - [`lanes`]: groups of it side by side
 //! - [`loss`]: what is minimised
 //! - `choice`: which epoch's weights are written
 //! - [`network`], [`optimiser`]: what learns, and how
-//! - [`examples`], `augment`: the training set in memory; crops and flips
+//! - [`examples`], `augment`, [`fit`]: the training set in memory; crops and flips; whether keys fit it
 //! - [`seed`]: randomness as a function of epoch and step
 //! - [`checkpoint`], [`journal`], [`weights_file`]: what is written
 //! - [`circumstances`]: where it was computed
@@ -22,12 +22,14 @@ pub mod circumstances;
 mod diverged;
 mod epochs;
 pub mod examples;
+pub mod fit;
 pub mod journal;
 pub mod lanes;
 pub mod loss;
 pub mod network;
 mod opening;
 pub mod optimiser;
+mod progress;
 mod provenance;
 pub mod seed;
 mod step;

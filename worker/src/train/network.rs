@@ -1,12 +1,14 @@
 //! A residual network that learns: batch normalisation apart from the convolutions, single-precision weights, and
 //! passes in the precision that the specification asks for.
 
-use anyhow::{Context, Result};
-use ddrs_common::architecture::{Architecture, ConvNorm, MaxPool, Parameter, ResidualBlock, ResnetLayout, Shape};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
+mod initial;
+mod values;
+
+pub use values::copy;
+
 use std::collections::HashMap;
+
+use ddrs_common::architecture::{ConvNorm, MaxPool, ResidualBlock, ResnetLayout};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// What torch's `BatchNorm2d` moves its running statistics by.
@@ -45,27 +47,6 @@ pub struct Numbers {
 }
 
 impl Network {
-    /// A network with random weights: convolutions as He et al. (2015) initialise them, the last layer uniformly.
-    ///
-    /// # Errors
-    /// When the architecture has no layers to train, and what torch reports.
-    pub fn random(architecture: Architecture, classes: u32, seed: u64, numbers: Numbers) -> Result<Self> {
-        let layout = architecture.layout().with_context(|| format!("{architecture} has nothing to train"))?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (mut tensors, mut names) = (HashMap::new(), Vec::new());
-        for Parameter { name, shape } in architecture.parameters(classes) {
-            let Shape::Exact(shape) = shape else { anyhow::bail!("{architecture} has no fixed shapes") };
-            let values = initial(&name, &shape, layout.features, &mut rng);
-            let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = channels_last(&Tensor::f_from_slice(&values)?.f_view(&shape[..])?)?;
-            tensors.insert(name.clone(), tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?);
-            names.push(name);
-        }
-        let mut network = Self { layout, tensors, names, normalisation: None, kind: numbers.passes };
-        network.learn()?;
-        Ok(network)
-    }
-
     /// Subtracts `mean` from each channel of what it is given, and divides by `std`.
     ///
     /// # Errors
@@ -77,62 +58,6 @@ impl Network {
         };
         self.normalisation = Some((channels(mean)?, channels(std)?));
         Ok(self)
-    }
-
-    /// Every tensor by its canonical name, in the network's order.
-    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.names.iter().map(|name| (name.as_str(), &self.tensors[name]))
-    }
-
-    /// Those that learn, in the network's order.
-    pub fn learning(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.tensors().filter(|(name, _)| learns(name))
-    }
-
-    /// Takes the values of `others`, which are named as its own.
-    ///
-    /// # Errors
-    /// When one is missing or has another shape.
-    pub fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
-        tch::no_grad(|| {
-            for name in &self.names {
-                let other = others.get(name).with_context(|| format!("no tensor {name}"))?;
-                let tensor = self.tensors.get_mut(name).with_context(|| format!("no tensor {name}"))?;
-                tensor.f_copy_(other).with_context(|| name.clone())?;
-            }
-            Ok(())
-        })
-    }
-
-    /// The same weights, and running statistics of its own: for a group of inputs that another thread computes.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn apart(&self) -> Result<Self, TchError> {
-        let share = |tensor: &Tensor| tensor.shallow_clone();
-        let own = |(name, tensor): (&String, &Tensor)| {
-            Ok((name.clone(), if learns(name) { share(tensor) } else { copy(tensor)? }))
-        };
-        Ok(Self {
-            layout: self.layout.clone(),
-            tensors: self.tensors.iter().map(own).collect::<Result<_, TchError>>()?,
-            names: self.names.clone(),
-            normalisation: self.normalisation.as_ref().map(|(mean, std)| (share(mean), share(std))),
-            kind: self.kind,
-        })
-    }
-
-    /// Takes for its running statistics the mean of others'.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
-        for (name, tensor) in self.tensors.iter_mut().filter(|(name, _)| !learns(name)) {
-            let each: Vec<&Tensor> = others.iter().map(|other| &other.tensors[name]).collect();
-            let mean = Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?;
-            tensor.f_copy_(&mean)?;
-        }
-        Ok(())
     }
 
     /// Scores of shape (B, classes), in single precision or better, for images of shape (B, channels, height, width).
@@ -191,24 +116,6 @@ impl Network {
         let weight = &self.tensors[name];
         if mode == Mode::Frozen { weight.f_detach()?.f_to_kind(self.kind) } else { weight.f_to_kind(self.kind) }
     }
-
-    fn learn(&mut self) -> Result<(), TchError> {
-        for (name, tensor) in &mut self.tensors {
-            *tensor = tensor.f_set_requires_grad(learns(name))?;
-        }
-        Ok(())
-    }
-}
-
-/// The same values in memory of their own, without a gradient.
-///
-/// # Errors
-/// What torch reports.
-pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
-    let tensor = tensor.f_detach()?;
-    let mut copy = tensor.f_empty_like()?;
-    copy.f_copy_(&tensor)?;
-    Ok(copy)
 }
 
 /// The same values with channels innermost in memory, which is faster on CPUs and in bf16 on GPUs. Tensors without
@@ -218,23 +125,4 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
         return Ok(tensor.shallow_clone());
     }
     tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
-fn learns(name: &str) -> bool {
-    !name.contains(".running_")
-}
-
-fn initial(name: &str, shape: &[u64], features: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let size = shape.iter().product::<u64>();
-    if name.starts_with("fc.") {
-        let bound = f64::from(features).sqrt().recip();
-        return (0..size).map(|_| rng.random_range(-bound..bound)).collect();
-    }
-    if shape.len() == 1 {
-        let value = if name.ends_with(".weight") || name.ends_with(".running_var") { 1.0 } else { 0.0 };
-        return vec![value; size as usize];
-    }
-    let inputs: u64 = shape[1..].iter().product();
-    let deviation = (2.0 / inputs as f64).sqrt();
-    (0..size).map(|_| deviation * rng.sample::<f64, _>(StandardNormal)).collect()
 }

@@ -10,7 +10,8 @@ use ddrs_common::spec::{self, Training, digest_to_hex};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::Identity;
-use super::examples::{AtKey, Examples};
+use super::examples::Examples;
+use super::fit::AtKey;
 use super::journal;
 
 /// All that a training needs of its surroundings.

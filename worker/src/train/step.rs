@@ -1,5 +1,7 @@
 //! One step: sigma's ascent where it is due, then the loss under fresh noise, then the weights.
 
+mod group;
+
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
 use tch::{Device, Kind, TchError, Tensor};
@@ -10,8 +12,10 @@ use super::examples::Examples;
 use super::lanes::Lanes;
 use super::loss::{self, Batch};
 use super::network::{Mode, Network};
-use super::seed::{Purpose, seed};
 use crate::sigma::ascend;
+use group::{Group, groups};
+
+pub(super) use group::seed_torch;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy)]
@@ -33,18 +37,6 @@ pub(super) struct Setting<'a> {
     pub(super) lanes: &'a Lanes,
     /// Where tensors are.
     pub(super) device: Device,
-}
-
-/// A part of a batch that is computed by itself: its inputs share the statistics of batch normalisation.
-struct Group {
-    /// With running statistics of its own.
-    network: Network,
-    images: Tensor,
-    labels: Tensor,
-    sigma: Vec<f64>,
-    /// Of each step of sigma's ascent; none where sigma stays.
-    ascent: Vec<Tensor>,
-    noise: Tensor,
 }
 
 /// What a group came to.
@@ -84,44 +76,6 @@ pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate:
         state.optimiser.step(&state.network, &mean(gradients)?, rate, &spec.optimiser)?;
     }
     Ok(Value { loss, correct })
-}
-
-/// The groups of a batch, with all that is drawn for them. The draws are the batch's, however it is grouped.
-fn groups(setting: &Setting, state: &State, places: &[usize]) -> Result<Vec<Group>> {
-    let Setting { spec, examples, device, .. } = *setting;
-    let Position { epoch, step, .. } = state.position;
-    let augmentation = (spec.augmentation, seed(spec.seed, Purpose::Augmentation, epoch, step));
-    let (images, labels) = examples.batch(places, Some(augmentation), device)?;
-    let (ascent, ascent_draws) = ascent_noise(spec, &images, epoch, step)?;
-    seed_torch(spec.seed, Purpose::Noise, epoch, step);
-    let draws = i64::from(spec.loss.draws());
-    let noise = draw(&images, draws)?;
-    let size = spec.group.get() as i64;
-    let group = |(number, places): (i64, &[usize])| -> Result<Group> {
-        let part = |tensor: &Tensor, draws| tensor.f_narrow(0, number * size * draws, size * draws);
-        Ok(Group {
-            network: state.network.apart()?,
-            images: part(&images, 1)?,
-            labels: part(&labels, 1)?,
-            sigma: places.iter().map(|&place| state.sigma[place]).collect(),
-            ascent: ascent.iter().map(|noise| part(noise, ascent_draws)).collect::<Result<_, _>>()?,
-            noise: part(&noise, draws)?,
-        })
-    };
-    (0..).zip(places.chunks(size as usize)).map(group).collect()
-}
-
-/// The noise of every step of sigma's ascent and how many draws of an input it has; none where sigma stays.
-fn ascent_noise(spec: &Training, images: &Tensor, epoch: u64, step: u64) -> Result<(Vec<Tensor>, i64)> {
-    match &spec.sigma.choice {
-        TrainingChoice::DataDependent { from_epoch, ascent } if epoch >= *from_epoch => {
-            seed_torch(spec.seed, Purpose::Sigma, epoch, step);
-            let draws = i64::from(ascent.draws);
-            let noise = (0..ascent.iterations).map(|_| draw(images, draws)).collect::<Result<_, _>>()?;
-            Ok((noise, draws))
-        }
-        TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok((Vec::new(), 0)),
-    }
 }
 
 /// Sigma's ascent, the loss at the new sigmas, and its gradients.
@@ -181,18 +135,6 @@ fn mean(groups: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, TchError> {
         let _ = sum.f_div_scalar_(count as f64)?;
     }
     Ok(sum)
-}
-
-/// Standard normal values for `draws` draws of each image.
-fn draw(images: &Tensor, draws: i64) -> Result<Tensor, TchError> {
-    let mut shape = images.size();
-    shape[0] *= draws;
-    Tensor::f_randn(&shape[..], (images.kind(), images.device()))
-}
-
-/// Makes torch's generators, on every device, a function of what is drawn and when.
-pub(super) fn seed_torch(training: u64, purpose: Purpose, epoch: u64, step: u64) {
-    tch::manual_seed(seed(training, purpose, epoch, step) as i64);
 }
 
 /// How far the attack goes in an epoch: in a line up to its value over the first `warm_up` (Salman et al. 2019,

@@ -1,10 +1,12 @@
 //! From what is written to what is meant.
 
+mod optimiser;
+
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use super::raw::{RawLoss, RawLossKind, RawOptimiser, RawSchedule, RawSigma, RawTrainedModel, RawTraining};
-use super::{Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma};
+use super::raw::{RawLoss, RawLossKind, RawSigma, RawTrainedModel, RawTraining};
+use super::{Augmentation, Loss, TrainedModel, Training, TrainingChoice, TrainingSigma};
 use crate::architecture::Architecture;
 use crate::domain::Sigma;
 use crate::spec::check::{Section, check_name, data_dependent, dataset, normalisation, precision};
@@ -32,7 +34,7 @@ pub(super) fn training(document: &Document, raw: RawTraining, folder: &Path) -> 
         epochs,
         batch,
         group: raw.train.group.map_or(Ok(batch), |group| part_of(&train, group, batch))?,
-        optimiser: optimiser(&root.table("optimiser"), raw.optimiser, epochs.get())?,
+        optimiser: optimiser::optimiser(&root.table("optimiser"), raw.optimiser, epochs.get())?,
         augmentation: Augmentation {
             crop_padding: augment.integer("crop-padding", raw.augmentation.crop_padding, 0, 1024)? as u32,
             flip: raw.augmentation.flip,
@@ -139,62 +141,6 @@ fn sigma(at: &Section, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, Spe
         }
     };
     Ok(TrainingSigma { initial, choice })
-}
-
-fn optimiser(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Optimiser, SpecError> {
-    let rate = at.required("learning-rate", raw.learning_rate.clone())?;
-    let (momentum, decay) = (raw.momentum, raw.weight_decay);
-    Ok(Optimiser {
-        learning_rate: at.number("learning-rate", rate, rate > 0.0, "a finite number above 0")?,
-        momentum: at.number("momentum", momentum, (0.0..1.0).contains(&momentum), "from 0 to below 1")?,
-        weight_decay: at.number("weight-decay", decay, decay >= 0.0, "a finite number, 0 or more")?,
-        schedule: schedule(at, raw, epochs)?,
-    })
-}
-
-fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, SpecError> {
-    let (own, name): (&[&str], _) = match raw.schedule {
-        RawSchedule::Constant => (&[], "constant"),
-        RawSchedule::Step => (&["every", "factor"], "step"),
-        RawSchedule::Milestones => (&["milestones", "factor"], "milestones"),
-        RawSchedule::Cosine => (&[], "cosine"),
-        RawSchedule::OneCycle => (&["rise"], "one-cycle"),
-    };
-    let given = [
-        ("every", raw.every.is_some()),
-        ("milestones", raw.milestones.is_some()),
-        ("factor", raw.factor.is_some()),
-        ("rise", raw.rise.is_some()),
-    ];
-    refuse_others(at, &given, own, &format!("schedule {name}"))?;
-    let part = |key, value: f64| at.number(key, value, value > 0.0 && value < 1.0, "strictly between 0 and 1");
-    let factor = || part("factor", raw.factor.unwrap_or(0.1));
-    Ok(match raw.schedule {
-        RawSchedule::Constant => Schedule::Constant,
-        RawSchedule::Step => {
-            let every = raw.every.ok_or_else(|| at.error("every", "is required and missing"))?;
-            Schedule::Step { every: at.positive("every", every, i64::MAX)?, factor: factor()? }
-        }
-        RawSchedule::Milestones => {
-            Schedule::Milestones { epochs: milestones(at, raw.milestones, epochs)?, factor: factor()? }
-        }
-        RawSchedule::Cosine => Schedule::Cosine,
-        RawSchedule::OneCycle => Schedule::OneCycle { rise: part("rise", raw.rise.unwrap_or(0.3))? },
-    })
-}
-
-fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u64>, SpecError> {
-    let raw = raw.ok_or_else(|| at.error("milestones", "is required and missing"))?;
-    if epochs == 1 && !raw.is_empty() {
-        return Err(at.error("milestones", "have no meaning for train.epochs = 1"));
-    }
-    let mut least = 1;
-    let mut checked = Vec::with_capacity(raw.len());
-    for (i, &epoch) in raw.iter().enumerate() {
-        checked.push(at.integer(&format!("milestones[{i}]"), epoch, least, epochs as i64 - 1)?);
-        least = epoch + 1;
-    }
-    Ok(checked)
 }
 
 fn given_number(at: &Section, key: &str, value: Option<f64>) -> Result<f64, SpecError> {
