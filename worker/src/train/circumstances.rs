@@ -29,7 +29,7 @@ impl Circumstances {
 
     fn told(&self) -> String {
         match self.threads {
-            Some(threads) => format!("{} with {threads} threads", self.device),
+            Some(threads) => format!("{} (threads: {threads})", self.device),
             None => self.device.clone(),
         }
     }

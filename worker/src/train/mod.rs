@@ -66,16 +66,17 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &AtomicBool) -> Resu
     let Opened { spec, text, identity, examples, lock: _until_the_end } = opening::open(path, out).map_err(Refused)?;
     let mut state = begin(&spec, examples.len(), device)?;
     let checkpoint = checkpoint::path_beside(out);
-    if checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(Refused)? {
-        let Position { epoch, step, .. } = state.position;
-        if epoch < spec.epochs.get() {
+    let began = checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(Refused)?;
+    let Position { epoch, step, .. } = state.position;
+    if epoch < spec.epochs.get() {
+        if began {
             tracing::info!("going on at epoch {epoch}, step {step} of {}", checkpoint.display());
-        } else {
-            let (out, checkpoint) = (out.display(), checkpoint.display());
-            tracing::info!("finished before: {out} is written again; to train anew, delete {checkpoint}");
         }
+        circumstances::note(&mut state.circumstances, Circumstances::here(&spec, device), &checkpoint);
+    } else {
+        let (out, checkpoint) = (out.display(), checkpoint.display());
+        tracing::info!("finished before: {out} is written again; to train anew, delete {checkpoint}");
     }
-    circumstances::note(&mut state.circumstances, Circumstances::here(&spec, device), &checkpoint);
     let lanes = Lanes::new(spec.batch.get() / spec.group.get(), device)?;
     let mut trainer = Trainer::new(&spec, examples, lanes, state, identity, device, out);
     trainer.run(stop)?;
