@@ -73,6 +73,7 @@ impl Engine {
     ) -> Result<()> {
         let task = Task { engine: self, network, sweep, variant, stop };
         let passes = self.passes(network, task.rows())?;
+        self.times.begin_job();
         let floor = Floor::new(task, passes, samples, tell);
         self.lanes.broadcast(|_| floor.work());
         floor.outcome()
@@ -80,7 +81,7 @@ impl Engine {
 
     /// The forward passes of a network for which a specification leads to `rows` images each.
     pub(super) fn passes(&self, network: &Network, rows: u64) -> Result<Passes> {
-        self.lanes.install(|| self.known.passes(network, rows, self.device)).map_err(brief)
+        self.lanes.install(|| self.known.passes(network, rows, (self.device, self.side))).map_err(brief)
     }
 }
 
