@@ -12,7 +12,7 @@ fn a_gpu_takes_whole_chunks_and_the_cpu_enough_images_to_tell() {
 }
 
 /// Of a network with one score for images of one pixel.
-fn trial<'a>(score: &'a dyn Fn(&Tensor) -> Result<Bits, TchError>) -> Trial<'a> {
+fn trial(score: &dyn Fn(&Tensor) -> Result<Bits, TchError>) -> Trial<'_> {
     Trial::new(score, [1, 1, 1], 1, (Device::Cpu, Kind::Float)).unwrap()
 }
 
