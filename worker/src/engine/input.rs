@@ -55,7 +55,7 @@ impl Input {
 
 /// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that. Where none is to be had the
 /// driver makes a copy before it returns, and perhaps waits.
-fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
+pub(super) fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
     if !device.is_cuda() {
         return tensor.f_to(device);
     }
