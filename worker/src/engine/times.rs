@@ -53,7 +53,7 @@ pub struct Split {
     pub count: f64,
     /// Climbing to sigma, noise included. A search is made of passes like any other.
     pub sigma: f64,
-    /// Waiting for another lane, with nothing left to begin.
+    /// Waiting for another lane: with nothing left to begin, or while that one fetches what comes next.
     pub wait: f64,
 }
 

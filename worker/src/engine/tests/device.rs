@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ddrs_common::domain::{Phase, Sigma};
-use ddrs_common::spec::Precision;
-use tch::{Kind, Tensor};
+use ddrs_common::spec::{ModelSource, Precision};
+use tch::{CModule, Device, Kind, Tensor};
 
 use super::fixture::Fixture;
 use super::{engine, like_a_gpu};
@@ -68,6 +68,25 @@ fn what_the_device_counts_is_what_the_lanes_count() {
             assert!(device.count.abs_diff(lanes.count) <= 2, "{precision:?}: {device:?} {lanes:?}");
         }
         assert!(lanes.iter().flatten().any(|record| (1..130).contains(&record.count)), "noise decided nothing");
+    }
+}
+
+/// Its scores are pixels of the batch, which the next pass overwrites before a search reads them.
+#[test]
+fn a_program_that_returns_part_of_its_input_is_read_in_time() {
+    let choice = SEARCH.replace("draws = 3", "draws = 20");
+    let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(&choice, "\"fixed\""));
+    let mut program = |inputs: &[Tensor]| vec![inputs[0].view([-1, 4]).narrow(1, 1, 2)];
+    let input = Tensor::ones([2, 1, 1, 4], (Kind::Float, Device::Cpu));
+    let traced = CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap();
+    let model = &mut fixture.sweep.models[0];
+    model.path.set_extension("pt");
+    traced.save(&model.path).unwrap();
+    model.source = ModelSource::TorchScript;
+    let [device, lanes] = [like_a_gpu(), engine(1)].map(|engine| records(&fixture, &engine, None));
+    for (device, lanes) in device.iter().zip(&lanes).map(|(a, b)| (a.as_ref().unwrap(), b.as_ref().unwrap())) {
+        assert!((device.sigma.get() - lanes.sigma.get()).abs() < 1e-6, "{device:?} {lanes:?}");
+        assert!(device.count.abs_diff(lanes.count) <= 2, "{device:?} {lanes:?}");
     }
 }
 
