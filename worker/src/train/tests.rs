@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
@@ -16,6 +17,13 @@ const LOSSES: [&str; 3] = [
 ];
 const DATA_DEPENDENT: &str =
     "choice = \"data-dependent\"\nfrom-epoch = 1\ndraws = 2\nlearning-rate = 0.05\nrange = [0.05, 0.4]";
+
+/// torch's generator is the whole process's: a test that draws from it keeps the others from it until it is done.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    // A test that failed left nothing behind: each seeds for itself.
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// 8 x 8 images of two classes, one brighter than the other, and a specification that trains on them.
 struct Folder(TempDir);
@@ -62,6 +70,7 @@ impl Folder {
 
 #[test]
 fn every_loss_falls_on_a_small_set() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, "", 4);
         folder.train().unwrap();
@@ -75,6 +84,7 @@ fn every_loss_falls_on_a_small_set() {
 
 #[test]
 fn a_data_dependent_sigma_moves_from_its_epoch_on_and_stays_in_range() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, DATA_DEPENDENT, 3);
         folder.train().unwrap();
@@ -88,6 +98,7 @@ fn a_data_dependent_sigma_moves_from_its_epoch_on_and_stays_in_range() {
 
 #[test]
 fn training_that_was_stopped_comes_to_the_same_weights() {
+    let _alone = alone();
     for sigma in ["", DATA_DEPENDENT] {
         let (whole, pieces) = (Folder::new(LOSSES[0], sigma, 2), Folder::new(LOSSES[0], sigma, 2));
         whole.train().unwrap();
@@ -145,6 +156,7 @@ fn stop_after_steps(folder: &Folder, steps: u64) {
 
 #[test]
 fn groups_come_to_the_same_weights_on_any_number_of_cores() {
+    let _alone = alone();
     for sigma in ["", DATA_DEPENDENT] {
         let weights = [1, 2].map(|threads| {
             let folder = Folder::new(LOSSES[0], sigma, 2);
@@ -159,6 +171,7 @@ fn groups_come_to_the_same_weights_on_any_number_of_cores() {
 
 #[test]
 fn every_loss_falls_in_groups_too() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, "", 4);
         folder.edit("batch = 16", "batch = 16\ngroup = 8");
@@ -189,6 +202,7 @@ fn after_a_step(groups: u64) -> (Vec<Tensor>, f64) {
 
 #[test]
 fn a_batch_in_groups_is_a_step_along_the_mean_of_their_gradients() {
+    let _alone = alone();
     let (whole, groups) = (after_a_step(1), after_a_step(2));
     assert!((whole.1 - groups.1).abs() < 1e-3 * whole.1, "{} and {}", whole.1, groups.1);
     for (whole, groups) in whole.0.iter().zip(&groups.0) {
@@ -200,6 +214,7 @@ fn a_batch_in_groups_is_a_step_along_the_mean_of_their_gradients() {
 
 #[test]
 fn the_file_says_what_it_is_and_where_it_comes_from() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     folder.train().unwrap();
     let (_, metadata) = weights_file::read(&folder.path("model.safetensors")).unwrap();
@@ -214,6 +229,7 @@ fn the_file_says_what_it_is_and_where_it_comes_from() {
 
 #[test]
 fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     for (out, says) in [("nowhere/model.safetensors", "there is no folder"), ("model.pt", "must end in .safetensors")] {
         let out = folder.path(out);
@@ -225,6 +241,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
 
 #[test]
 fn divergence_is_told_with_its_epoch_and_step() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 2);
     folder.edit("learning-rate = 0.02", "learning-rate = 1e30");
     let error = format!("{:#}", folder.train().unwrap_err());
@@ -234,6 +251,7 @@ fn divergence_is_told_with_its_epoch_and_step() {
 
 #[test]
 fn a_checkpoint_of_another_specification_is_refused() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     folder.train().unwrap();
     folder.edit("seed = 3", "seed = 4");
@@ -245,6 +263,7 @@ fn a_checkpoint_of_another_specification_is_refused() {
 
 #[test]
 fn the_choice_of_sigma_leaves_the_network_as_it_was() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], DATA_DEPENDENT, 2);
     let path = folder.path("train.toml");
     let spec = Training::parse(&fs::read_to_string(&path).unwrap(), &path).unwrap();

@@ -3,6 +3,7 @@ use ddrs_common::spec::Loss;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::train::tests::alone;
 
 const INPUTS: i64 = 6;
 const PIXELS: i64 = 12;
@@ -72,6 +73,7 @@ fn number(tensor: &Tensor) -> f64 {
 #[test]
 fn gradients_equal_finite_differences() {
     const STEP: f64 = 1e-5;
+    let _alone = alone();
     for of in ALL {
         tch::manual_seed(1);
         let (fixture, mut network) = (Fixture::new(), Small::new());
@@ -98,6 +100,7 @@ fn gradients_equal_finite_differences() {
 
 #[test]
 fn an_attack_stays_in_its_ball_and_raises_the_loss() {
+    let _alone = alone();
     tch::manual_seed(2);
     let (fixture, network) = (Fixture::new(), Small::new());
     let noise = fixture.noise(3);
@@ -117,6 +120,7 @@ fn an_attack_stays_in_its_ball_and_raises_the_loss() {
 
 #[test]
 fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point() {
+    let _alone = alone();
     tch::manual_seed(4);
     let (fixture, mut network) = (Fixture::new(), Small::new());
     network.second *= 1e4;
@@ -132,6 +136,7 @@ fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point()
 
 #[test]
 fn an_attack_of_no_length_is_training_under_noise() {
+    let _alone = alone();
     tch::manual_seed(3);
     let (fixture, network) = (Fixture::new(), Small::new());
     let noise = fixture.noise(1);
@@ -143,6 +148,7 @@ fn an_attack_of_no_length_is_training_under_noise() {
 
 #[test]
 fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
+    let _alone = alone();
     let labels = Tensor::from_slice(&[0_i64, 1]);
     let images = Tensor::zeros([2, 1], (Kind::Double, Device::Cpu));
     let sigma = Tensor::from_slice(&[0.5, 0.25]);
@@ -163,6 +169,7 @@ fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
 
 #[test]
 fn a_probability_of_nothing_leaves_the_loss_finite() {
+    let _alone = alone();
     let labels = Tensor::from_slice(&[1_i64]);
     let images = Tensor::zeros([1, 1], (Kind::Double, Device::Cpu));
     let batch = Batch { images: &images, labels: &labels, sigma: &Tensor::from_slice(&[0.5]) };
