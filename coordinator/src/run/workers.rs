@@ -77,8 +77,10 @@ impl Workers {
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
         let children = Vec::new();
+        // None is needed where other machines' workers do the work.
+        let program = if count == 0 { PathBuf::new() } else { program()? };
         let mut workers =
-            Self { program: program()?, settings, count, children, deaths_in_vain: 0, ends_in_vain: 0, worked: false };
+            Self { program, settings, count, children, deaths_in_vain: 0, ends_in_vain: 0, worked: false };
         for number in 0..count {
             let child = workers.spawn(number)?;
             workers.children.push(Slot::Running(child));
