@@ -64,11 +64,15 @@ impl<'a> Subject<'a> {
     /// used once after it.
     pub(super) fn fixed(&self, chunk: u64, n: Option<u64>, samples: u64, seconds: f64) -> Result<Sweep> {
         let least = self.sweep("fixed", [LEAST, LEAST, chunk])?;
-        let lanes = self.engine.lanes() as u64;
-        self.time(&least, lanes)?;
-        let rate = (lanes * LEAST) as f64 / self.time(&least, lanes)?;
-        let affordable = (rate * seconds / samples as f64) as u64;
-        self.sweep("fixed", [LEAST, n.unwrap_or(affordable.max(LEAST)), chunk])
+        // Fewer would not fill the passes of a GPU, and make it look slow.
+        let several = LEAST.max(4 * self.engine.batch(&self.network, &least)?);
+        let (lanes, trial) = (self.engine.lanes() as u64, self.sweep("fixed", [LEAST, several, chunk])?);
+        self.time(&trial, lanes)?;
+        let rate = (lanes * (LEAST + several)) as f64 / self.time(&trial, lanes)?;
+        let affordable = ((rate * seconds / samples as f64) as u64).max(LEAST);
+        // Whole chunks, as n is in use.
+        let affordable = if affordable > chunk { affordable - affordable % chunk } else { affordable };
+        self.sweep("fixed", [LEAST, n.unwrap_or(affordable), chunk])
     }
 
     /// Climbing for about so many seconds, with no more certifying after it than must be: three draws a sample.
