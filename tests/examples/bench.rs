@@ -81,9 +81,11 @@ fn images(dir: &TestDir, args: &[String]) {
             common.extend([arg].into_iter().chain(value).cloned());
         }
     }
-    println!("\n# seconds per certified sample by rule of stopping (ddrs-worker bench stopping), drawn shapes, n = 100,000");
-    dir.write("stopping.toml", spec(62, 100_000));
-    worker(dir, &["bench", "stopping", "stopping.toml", "--device", "cpu", "--samples", "8"], &common);
+    println!(
+        "\n# seconds per certified sample by rule of stopping (ddrs-worker bench stopping), drawn shapes, n = 100,000"
+    );
+    dir.write("stopping.toml", spec(125, 100_000));
+    worker(dir, &["bench", "stopping", "stopping.toml", "--device", "cpu", "--samples", "4"], &common);
     println!("\n# ways of choosing sigma (ddrs-worker bench sigma), drawn shapes");
     dir.write("sigma.toml", spec(5, 1000));
     worker(dir, &["bench", "sigma", "sigma.toml", "--device", "cpu", "--samples", "100"], &common);

@@ -59,9 +59,8 @@ impl Peers {
             None if has_torch(Path::new("python3")) => PathBuf::from("python3"),
             None => return Ok(None),
         };
-        let device = device.split(' ').next().unwrap_or("cpu").to_owned();
         let (script, batches) = (args.peer_script.clone(), args.peer_batch.clone());
-        Ok(Some(Self { python, script, device, batches, seconds }))
+        Ok(Some(Self { python, script, device: number(device), batches, seconds }))
     }
 
     /// A loop beside a row that makes passes of `batch` images with sides of `side` pixels.
@@ -119,6 +118,11 @@ impl Loop<'_> {
             None => self.error = failed,
         }
     }
+}
+
+/// The device as `--device` names it, without what kind of GPU it is.
+fn number(device: &str) -> String {
+    device.split(' ').next().unwrap_or(device).to_owned()
 }
 
 /// Whether a python can be started and imports torch.

@@ -1,10 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// Something that is called as a python is, and answers a `--batch` as the shell says.
+/// A script for the shell in place of one for a python. It notes what it is called with, and answers a `$batch`.
 struct Fake {
     dir: PathBuf,
 }
@@ -13,25 +12,14 @@ impl Fake {
     fn new(name: &str, answer: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ddrs-peer-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let text = format!(
-            "#!/bin/sh\n[ \"$2\" = 'import torch' ] && exit 0\necho \"$@\" | tail -n 1 >> {}/asked\n\
-             for batch; do :; done\n{answer}\n",
-            dir.display()
-        );
-        let python = dir.join("python");
-        fs::write(&python, text).unwrap();
-        fs::set_permissions(&python, fs::Permissions::from_mode(0o700)).unwrap();
+        let text = format!("echo \"$@\" >> '{}/asked'\nfor batch; do :; done\n{answer}\n", dir.display());
+        fs::write(dir.join("script"), text).unwrap();
         Self { dir }
     }
 
     fn peers(&self, device: &str) -> Peers {
-        let args = PeerArgs {
-            peer_python: Some(self.dir.join("python")),
-            peer_script: Some(self.dir.join("python")),
-            peer_batch: Vec::new(),
-            no_peers: false,
-        };
-        Peers::find(&args, device, 2.0).unwrap().unwrap()
+        let (python, script) = (PathBuf::from("/bin/sh"), Some(self.dir.join("script")));
+        Peers { python, script, device: device.to_owned(), batches: Vec::new(), seconds: 2.0 }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -52,7 +40,7 @@ fn on_a_gpu_the_fastest_of_several_batches_counts_and_is_kept() {
         "fastest",
         "[ $batch = 400 ] && { echo 'OutOfMemoryError: no' >&2; exit 1; }\necho '{\"passes_per_second\": '$batch'}'",
     );
-    let peers = fake.peers("cuda:1 Some GPU");
+    let peers = fake.peers(&number("cuda:1 Some GPU"));
     let mut peer = peers.of(PeerLoop::Plain, "resnet50", 100, 224);
     peer.turn(1000.0);
     peer.turn(1000.0);
@@ -91,6 +79,11 @@ fn a_python_that_was_named_must_have_torch_and_a_script_must_be_there() {
     assert_eq!(refused(&args("/bin/false", None)), "/bin/false cannot import torch");
     assert_eq!(refused(&args("/bin/true", Some("/nowhere.py"))), "/nowhere.py is no file");
     assert!(Peers::find(&PeerArgs { no_peers: true, ..args("/bin/false", None) }, "cpu", 1.0).unwrap().is_none());
+}
+
+#[test]
+fn peers_run_on_the_device_of_the_same_number() {
+    assert_eq!(["cpu", "cuda:0", "cuda:1 Some GPU"].map(number), ["cpu", "cuda:0", "cuda:1"]);
 }
 
 #[test]
