@@ -67,10 +67,11 @@ fn images(dir: &TestDir, args: &[String]) {
     let drawn = Command::new(program("examples/shapes")).arg(dir.path("shapes")).stdout(Stdio::null()).status();
     assert!(drawn.expect("a program that starts").success(), "the shapes were not drawn");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shapes/model.safetensors");
+    let model = model.display();
     let spec = |stride: u32, n: u32| {
         format!(
             "name = \"shapes\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"shapes/test\"\n\
-             stride = {stride}\n[[model]]\nname = \"shapes\"\npath = {model:?}\nprecision = \"bf16\"\n\
+             stride = {stride}\n[[model]]\nname = \"shapes\"\npath = '{model}'\nprecision = \"bf16\"\n\
              [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 100\nn = {n}\nalpha = 0.001\n"
         )
     };
