@@ -46,7 +46,8 @@ const TURNS: usize = 4;
 impl Bench {
     fn open(args: &CompareArgs) -> Result<Self> {
         let text = spec::read(&args.spec).with_context(|| args.spec.display().to_string());
-        let sweep = spec::parse(&text.map_err(Refused)?, &args.spec).map_err(|error| Refused(error.into()))?;
+        let parsed = spec::parse_with_models(&text.map_err(Refused)?, &args.spec);
+        let (sweep, _) = parsed.map_err(|error| Refused(error.into()))?;
         let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
         let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
         let indices = (0..plan.samples().min(args.samples)).map(|position| plan.index(position));
