@@ -12,7 +12,7 @@ help:
 	@echo 'make test    set up, build, and run every test'
 	@echo 'make fuzz    hostile input, $(FUZZ_CASES) cases to each target, from a seed that a failure names'
 	@echo 'make lint    formatting and clippy, as CI checks them'
-	@echo 'make bench   speed: the split of a run, the queue, the command line'
+	@echo 'make bench   speed: passes, rules of stopping, choosing sigma, the queue, the command line (minutes)'
 	@echo 'make bench-train  the training step beside PyTorch (needs a python with torch: PYTHON=...)'
 	@echo 'make chaos   kill, stop, cut off and fill up everything, many times; prints what was lost (minutes)'
 	@echo 'make setup   only install what the build needs'
@@ -36,8 +36,9 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-# In turn with PyTorch: make bench BENCH="--peer-python PATH --repeats 3".
+# In turn with PyTorch: make bench BENCH="--peer-python PATH".
 bench: build
+	$(CARGO) build --release --locked -p ddrs-coordinator --example shapes
 	$(CARGO) run --release --locked -p ddrs-tests --example bench -- $(BENCH)
 
 bench-train: build

@@ -97,6 +97,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     args = parser.parse_args()
     torch.backends.cudnn.benchmark = True
+    if args.device.startswith("cuda:"):
+        torch.cuda.set_device(args.device)  # waiting is for the current device
     net, classes = network(args.model, args.mode == "tuned")
     net = net.requires_grad_(False).to(args.device)
     side = 224 if args.model == "resnet50" else 32

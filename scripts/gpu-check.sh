@@ -7,13 +7,15 @@
 #   --device  what is checked       [default: cuda:0]; `cpu` runs the same steps where there is no GPU
 #   --out     where all output goes [default: $OUT, else gpu-check-out]
 #   --spec    a sweep whose models, first image and first sigma are compared too, e.g. a trained network
-#   --peer    peer_throughput.py, run in turn with the benchmark [default: found beside or above the checkout]
+#   --peer    a script to run as the peers, e.g. peer_throughput.py [default: the worker's own, bench/peer.py]
 #   --quick   one small network and short measurements: tries the script rather than the device
 #   --minutes the time for all of it [default: 9]
 #
 # Needs python3 with the torch that the worker was built for, or a libtorch with its CUDA half that LIBTORCH names, and the
-# worker, which is all that must be carried there. Correctness comes first, then speed. A step that fails or takes too long
-# ends neither the steps after it nor the summary; the exit code is 1 if any did.
+# worker, which is all that must be carried there. Correctness comes first, then our own speed, then the peers beside the rows
+# that have targets, as far as the time goes: what it does not reach is listed as left out, and ends neither the steps after
+# it nor the summary. The exit code is 1 if a step failed, or if correctness or our own speed was left out; a peer that fails
+# or is left out only costs its ratio.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,7 +34,6 @@ done
 first() { for file in "$@"; do [ -e "$file" ] && { echo "$file"; return; }; done; }
 worker=${worker:-$(first "$here/bin/ddrs-worker" "$root/bin/ddrs-worker" "${CARGO_TARGET_DIR:-$root/target}/release/ddrs-worker")}
 [ -x "$worker" ] || { echo "gpu-check: no worker program${worker:+ $worker}; build it, or name it with --worker" >&2; exit 2; }
-peer=${peer:-$(first "$root"/shared/baselines/peer_throughput.py "$root"/../shared/baselines/peer_throughput.py)}
 out=${out:-gpu-check-out}
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -62,17 +63,21 @@ for driver in /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do
 done
 export LD_LIBRARY_PATH=${path:+$path${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
 
-started=$SECONDS failed=() passed=0
+started=$SECONDS failed=() left_out=() missing=() passed=0
 deadline=$((started + minutes * 60))
 say() { printf '%s\n' "$*" | tee -a "$out/summary.txt"; }
 : > "$out/summary.txt"
 
-# step NAME SECONDS COMMAND…: output into NAME.txt, its end into the summary.
+# step NAME SECONDS COMMAND…: output into NAME.txt, its end into the summary. `missing` are steps that were left out and
+# whose absence is a failure; steps after `optional=1` are not among them, and may fail.
+optional=
 step() {
     local name=$1 limit=$2 begun=$SECONDS left=$((deadline - SECONDS)) code
     shift 2
+    # What has no chance to end is not begun.
     if [ "$left" -le 5 ]; then
-        failed+=("$name"); say "FAILED  $name: no time left"; return 1
+        left_out+=("$name"); [ -n "$optional" ] || missing+=("$name")
+        say "LEFT OUT $name: no time left"; return 1
     fi
     [ "$limit" -gt "$left" ] && limit=$left
     timeout -k 5 "$limit" "$@" > "$out/$name.txt" 2> "$work/stderr"
@@ -80,6 +85,9 @@ step() {
     [ -s "$work/stderr" ] && { echo "-- stderr"; cat "$work/stderr"; } >> "$out/$name.txt"
     if [ "$code" -eq 0 ]; then
         passed=$((passed + 1)); say "ok      $name ($((SECONDS - begun)) s)"
+    elif [ -n "$optional" ]; then
+        left_out+=("$name")
+        say "LEFT OUT $name (exit code $code after $((SECONDS - begun)) s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/stderr")"
     else
         failed+=("$name")
         say "FAILED  $name (exit code $code after $((SECONDS - begun)) s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/stderr")"
@@ -186,34 +194,60 @@ else
     failed+=(again); say "FAILED  again: no python3 to make the data with"
 fi
 
-# 4. Speed: a row for each model, precision and batch; then what python does in the same minutes.
+# 4. Our speed: a row for each model, precision and batch. What has targets comes first. Several rows to a step, for a
+# process takes seconds to load the GPU's libraries; rows that were done before a step failed are kept.
 bench() {
-    local model=$1 precision=$2 batch=$3 n=$4
-    step "bench-$model-$precision-$batch" 60 "$worker" bench --model "$model" --precision "$precision" --device "$device" \
-        --batch "$batch" --n "$n" --samples 2 --format json || return
-    grep '^{' "$out/bench-$model-$precision-$batch.txt" | tee -a "$out/bench.jsonl"
-}
-peer() {
-    local model=$1 mode=$2 batch=$3 passes=$4
-    [ -n "$peer" ] && [ -n "$python" ] && [ -n "$torch" ] || return 0
-    step "peer-$model-$mode" 90 "$python" "$peer" --model "$model" --mode "$mode" --device "${device%%:*}" --batch "$batch" \
-        --passes "$passes" --repeats 3 || return
-    grep '^{' "$out/peer-$model-$mode.txt" | tee -a "$out/bench.jsonl"
+    local model=$1 precisions=$2 batches=$3 seconds=$4 code
+    step "bench-$model-$precisions" 90 "$worker" bench --model "$model" --precision "$precisions" --device "$device" \
+        --batch "$batches" --samples 2 --seconds "$seconds" --repeats "$repeats" --no-peers --format json
+    code=$?
+    [ -e "$out/bench-$model-$precisions.txt" ] && grep '^{' "$out/bench-$model-$precisions.txt" | tee -a "$out/bench.jsonl"
+    return "$code"
 }
 : > "$out/bench.jsonl"
+repeats=3
 if [ -n "$quick" ]; then
-    bench cifar-resnet20 bf16 50 200
+    repeats=1
+    bench cifar-resnet20 bf16 50 0.5
 else
-    for model in resnet50 cifar-resnet110 cifar-resnet20; do
-        batches="1000 4000" n=100000
-        [ "$model" = resnet50 ] && batches="250 500" n=10000
-        for batch in $batches; do bench "$model" bf16 "$batch" "$n"; done
-        [ "$model" = cifar-resnet20 ] || peer "$model" plain "${batches%% *}" "$((n / 5))"
-        for precision in fp32 tf32 fp16; do bench "$model" "$precision" "${batches%% *}" "$((n / 4))"; done
-        [ "$model" = cifar-resnet20 ] || peer "$model" tuned "${batches##* }" "$n"
-        [ "$model" = cifar-resnet110 ] && peer "$model" sigma 1000 20000
-    done
+    bench resnet50 bf16 250,500 1
+    bench cifar-resnet110 bf16 1000,4000 1
+    bench cifar-resnet20 bf16 1000,4000 1
+    others=$(printf '%s\n' $precisions | grep -v bf16 | paste -sd,)
+    bench cifar-resnet110 "$others" 1000 1
+    bench cifar-resnet20 "$others" 1000 1
+    bench resnet50 "$others" 250 1
 fi
 
+# 5. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
+# a C compiler: it comes last, and where it fails the row says why.
+beside() {
+    local model=$1 precision=$2 batch=$3 loop=$4 batches=$5 limit=$6 name
+    name="peer-$model-$precision-$loop"
+    step "$name" "$limit" "$worker" bench --model "$model" --precision "$precision" --device "$device" \
+        --batch "$batch" --samples 2 --seconds "$seconds" --repeats "$repeats" --peers "$loop" --peer-batch "$batches" \
+        --peer-python "$python" ${peer:+--peer-script "$peer"} --format json || return
+    grep '^{' "$out/$name.txt" | tee -a "$out/bench.jsonl"
+    grep -q "\"peer_${loop}_error\"" "$out/$name.txt" && { left_out+=("$name"); say "        without a ratio: the loop failed, see $name.txt"; }
+    return 0
+}
+optional=1 repeats=2 seconds=2
+if [ -z "$python" ] || [ -z "$torch" ]; then
+    left_out+=(peers); say "LEFT OUT peers: no python3 with torch"
+elif [ -n "$quick" ]; then
+    repeats=1 seconds=0.5
+    beside cifar-resnet20 bf16 50 plain 50 60
+else
+    beside cifar-resnet110 bf16 4000 plain 1000,4000 60
+    beside resnet50 bf16 500 plain 250,500 60
+    beside cifar-resnet110 fp32 1000 plain 1000,4000 60
+    beside cifar-resnet110 fp32 1000 sigma 1000 60
+    repeats=1
+    beside cifar-resnet110 bf16 4000 tuned 4000 180
+    beside resnet50 bf16 500 tuned 500 180
+    beside cifar-resnet20 fp32 1000 plain 1000,4000 60
+fi
+
+[ ${#left_out[@]} -eq 0 ] || say "left out, or without a ratio: ${left_out[*]}"
 say "$passed steps passed, ${#failed[@]} failed${failed[*]:+: ${failed[*]}}; $((SECONDS - started)) s; all output in $out"
-[ ${#failed[@]} -eq 0 ]
+[ ${#failed[@]} -eq 0 ] && [ ${#missing[@]} -eq 0 ]

@@ -16,6 +16,8 @@ use ddrs_common::spec::Sweep;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::tables;
+
 /// How many records are moved at once.
 const BATCH: usize = 1000;
 /// How often it is said again that the disk is full.
@@ -31,6 +33,7 @@ pub struct Collector {
     /// This folder on this machine: whoever comes back here is the same collector.
     owner: String,
     slots: HashSet<u64>,
+    sweep: Sweep,
     plan: Plan,
     variants: Vec<String>,
     tally: Tally,
@@ -77,9 +80,9 @@ impl Collector {
             );
         }
         let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
-        let (plan, owner) = (plan.clone(), owner(path)?);
-        let mut collector =
-            Self { file, owner, slots: HashSet::new(), plan, variants, tally: Tally::default(), full: None };
+        let (sweep, plan, owner) = (sweep.clone(), plan.clone(), owner(path)?);
+        let (slots, tally) = (HashSet::new(), Tally::default());
+        let mut collector = Self { file, owner, slots, sweep, plan, variants, tally, full: None };
         for record in records {
             let slot = collector.slot(&record).with_context(|| {
                 format!("{}: {} {} is no sample of this sweep", path.display(), record.variant, record.index)
@@ -116,8 +119,13 @@ impl Collector {
         let mut slots: Vec<u64> = self.slots.iter().copied().collect();
         slots.sort_unstable();
         queue.mark_done(&slots).await?;
-        self.collect(queue).await?;
-        let lost: Vec<u64> = done.iter().filter(|slot| !self.slots.contains(slot)).collect();
+        self.collect_if_room(queue).await?;
+        if self.full.is_some() {
+            // What waits in Redis is not lost. Compared again when the sweep seems to be over.
+            return Ok(());
+        }
+        let lost: Vec<u64> =
+            done.iter().filter(|slot| *slot < self.plan.slots() && !self.slots.contains(slot)).collect();
         if !lost.is_empty() {
             warn!("the records of {} samples are lost; they are certified again", lost.len());
             queue.reopen(&lost).await?;
@@ -140,7 +148,7 @@ impl Collector {
             return Ok(state.ended());
         }
         self.begin(queue).await?;
-        Ok(queue.progress().await?.ended())
+        Ok(self.full.is_none() && queue.progress().await?.ended())
     }
 
     /// Moves all records that Redis holds; returns how many were new.
@@ -154,6 +162,11 @@ impl Collector {
         loop {
             let batch = queue.results(None, BATCH).await?;
             let Some(&(last, _)) = batch.last() else { return Ok(moved) };
+            if last.next() <= last {
+                bail!(
+                    "result {last} of this sweep in redis has the largest id there is, and none can follow it: remove it"
+                );
+            }
             let fresh = self.fresh(&batch);
             let records: Vec<Record> = fresh.iter().map(|(_, record)| record.clone()).collect();
             self.file.append(&records).context("records stay in redis until they can be written")?;
@@ -231,6 +244,10 @@ impl Collector {
                     continue;
                 }
             };
+            if let Err(reason) = tables::check(&record, &self.sweep, &self.plan) {
+                warn!(variant = %record.variant, index = %record.index, "a result in redis is dropped: {reason:#}");
+                continue;
+            }
             match self.slot(&record) {
                 Some(slot) if !self.slots.contains(&slot) && seen.insert(slot) => fresh.push((slot, record)),
                 Some(_) => {}

@@ -12,7 +12,7 @@ use ddrs_coordinator::exit::{self, Exit};
 use ddrs_coordinator::run;
 
 fn main() -> ExitCode {
-    if let Err(error) = refuse_passwords(std::env::args().skip(1)) {
+    if let Err(error) = refuse_passwords(std::env::args_os().skip(1)) {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }

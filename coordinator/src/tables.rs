@@ -118,7 +118,10 @@ impl Samples {
 }
 
 /// A record must be one of this sweep's, and its radius follow from its own counts and the sweep's stopping rule.
-fn check(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
+///
+/// # Errors
+/// What does not fit.
+pub(crate) fn check(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
     ensure!(plan.position(record.index).is_some() && record.seed == sweep.seed, "no sample of this sweep");
     let Ok(certification) = &record.result else { return Ok(()) };
     let (spec, count) = (&sweep.certify, certification.count);

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use ddrs_tests::{Cluster, TestDir, end, write_half_space};
+use ddrs_tests::chaos::wait_for;
+use ddrs_tests::{Cluster, TestDir, end, ended, write_half_space};
 
 /// Forty pictures, of which each takes a tenth of a second or so: more jobs than a worker does that rests twice between
 /// failures.
@@ -53,9 +54,9 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs()
     let limit = Command::new("prlimit").args(["--nofile=3:3", "--pid", &bad.id().to_string()]).status();
     assert!(limit.is_ok_and(|status| status.success()), "prlimit is part of util-linux");
     // A good one beside it would leave it nothing to fail at while it rests between failures.
-    let ended = ddrs_tests::ended(&mut bad).0;
+    let code = ended(&mut bad).0;
     let said = fs::read_to_string(cluster.dir.path("bad.log")).unwrap();
-    assert_eq!(ended, 1, "{said}");
+    assert_eq!(code, 1, "{said}");
     let _ = end(&mut cluster.worker_command(&["--name", "good", "--exit-when-idle"])).expect(0);
     assert!(said.contains("3 jobs in a row failed here, so the fault may be this machine's"), "{said}");
     assert!(said.contains("Too many open files"), "{said}");
@@ -76,11 +77,31 @@ fn files_that_are_away_for_a_moment_do_not_use_up_the_attempts() {
     };
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
     files("3");
-    // The second job opens its files when the first is done. Five attempts in a row would be over long before this can be seen.
+    // The second job opens its files when the first is done. Five attempts in a row would be over long before this can
+    // be seen.
     cluster.eventually(|status| (status["errors"].as_u64() >= Some(2)).then_some(()));
     files("1024");
-    assert_eq!(ddrs_tests::ended(&mut worker).0, 0);
+    assert_eq!(ended(&mut worker).0, 0);
     let status = cluster.status();
     assert_eq!((&status["done"], &status["dead"]), (&40.into(), &0.into()), "{status}");
     cluster.end();
+}
+
+#[test]
+fn a_run_outlasts_data_that_is_away_for_longer_than_a_worker_bears() {
+    let dir = pictures(2, 5);
+    let mut run = dir.coordinator();
+    run.args(["run", "sweep.toml", "--out", "out", "--workers", "1", "--device", "cpu"]);
+    let log = fs::File::create(dir.path("run.log")).unwrap();
+    let mut run = run.stderr(log).spawn().unwrap();
+    let read = |file: &str| fs::read_to_string(dir.path(file)).unwrap_or_default();
+    wait_for("first record", || (!read("out/records.jsonl").is_empty()).then_some(()));
+    fs::rename(dir.path("images"), dir.path("away")).unwrap();
+    // The worker gives this machine up, and the next ones find no data to open.
+    wait_for("second death", || {
+        (read("run.log").matches("a worker ended; starting another").count() > 1).then_some(())
+    });
+    fs::rename(dir.path("away"), dir.path("images")).unwrap();
+    assert_eq!(ended(&mut run).0, 0, "{}", read("run.log"));
+    assert_eq!(dir.records("out").len(), 40);
 }

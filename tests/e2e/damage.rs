@@ -22,6 +22,8 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
         ("claims", "SET", vec!["x"]),
         value("meta", ["jobs", "abc"]),
         value("meta", ["job_samples", "2"]),
+        value("meta", ["job_samples", "-1"]),
+        value("meta", ["samples", "-5"]),
         value("meta", ["lease", "abc"]),
     ] {
         let cluster = Cluster::new(&HalfSpace::default());

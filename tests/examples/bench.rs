@@ -1,7 +1,9 @@
-//! What `make bench` prints beside the worker's own figures: the queue, the command line, submitting a large sweep.
+//! What `make bench` prints: forward passes, rules of stopping and ways of choosing sigma as the worker measures them; the
+//! queue, the command line, submitting a large sweep.
 //!
-//! Its arguments go to the worker, e.g. `--peer-python PATH`. Times are of this machine at this moment; compare ratios of
-//! one run, not runs of different days.
+//! Its arguments go to the worker's `bench`, e.g. `--peer-python PATH` or `--model cifar-resnet20`; those that say where and
+//! beside what is measured also to `bench stopping` and `bench sigma`. Times are of this machine at this moment; compare
+//! ratios of one run, not runs of different days.
 
 use std::fs;
 use std::path::Path;
@@ -10,25 +12,84 @@ use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{Claim, ClaimToken, PrivateServer, QueueClient, Submission};
-use ddrs_tests::{TestDir, end, program, write_half_space};
+use ddrs_tests::{TestDir, program, write_half_space};
 
 /// Empty jobs claimed, recorded and completed.
 const JOBS: u32 = 5000;
+/// Networks whose passes are timed if none is named.
+const MODELS: &str = "cifar-resnet20,cifar-resnet110,resnet50";
+/// Options with a value that say where and beside what is measured, whatever is measured.
+const COMMON: [&str; 6] = ["--device", "--threads", "--format", "--peer-python", "--peer-script", "--peer-batch"];
 /// Files of the large dataset.
 const FILES: usize = 50_000;
 
 fn main() {
     let dir = TestDir::new();
     println!("# forward passes (ddrs-worker bench)");
-    let mut bench = dir.worker();
-    bench.args(["bench", "--device", "cpu", "--precision", "fp32,bf16"]).args(std::env::args().skip(1));
-    print!("{}", end(&mut bench).expect(0).stdout);
+    let args: Vec<String> = std::env::args().skip(1).map(from_anywhere).collect();
+    let mut passes = vec!["bench", "--device", "cpu", "--precision", "fp32,bf16"];
+    if !names(&args, "--model") {
+        passes.extend(["--model", MODELS]);
+    }
+    worker(&dir, &passes, &args);
+    images(&dir, &args);
     println!("\n# queue: claim + record + complete of a job of one sample, local redis over a socket");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(queue(&dir));
     println!("\n# command line");
     help();
     runtime.block_on(submit(&dir));
+}
+
+/// The worker starts elsewhere, so a path must not depend on where one is.
+fn from_anywhere(arg: String) -> String {
+    let path = Path::new(&arg);
+    let absolute = std::path::absolute(path).ok().filter(|_| arg.contains('/') && path.exists());
+    absolute.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or(arg)
+}
+
+/// Whether an option is among some arguments.
+fn names(args: &[String], option: &str) -> bool {
+    args.iter().any(|arg| arg.split('=').next() == Some(option))
+}
+
+/// Runs the worker and shows what it prints, as it prints it. Options that `args` names replace ours.
+fn worker(dir: &TestDir, ours: &[&str], args: &[String]) {
+    let (command, options) = ours.split_at(ours.iter().position(|arg| arg.starts_with("--")).unwrap_or(ours.len()));
+    let ours = options.chunks(2).filter(|option| !names(args, option[0])).flatten();
+    let status = dir.worker().args(command).args(ours).args(args).stdout(Stdio::inherit()).status();
+    assert!(status.expect("a program that starts").success(), "ddrs-worker {command:?} failed");
+}
+
+/// Rules of stopping and ways of choosing sigma, on drawn shapes and the network that was trained on them: how much a rule
+/// saves depends on how sure a network is, so one with random weights has nothing to say of it.
+fn images(dir: &TestDir, args: &[String]) {
+    let drawn = Command::new(program("examples/shapes")).arg(dir.path("shapes")).stdout(Stdio::null()).status();
+    assert!(drawn.expect("a program that starts").success(), "the shapes were not drawn");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shapes/model.safetensors");
+    let model = model.display();
+    let spec = |stride: u32, n: u32| {
+        format!(
+            "name = \"shapes\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"shapes/test\"\n\
+             stride = {stride}\n[[model]]\nname = \"shapes\"\npath = '{model}'\nprecision = \"bf16\"\n\
+             [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 100\nn = {n}\nalpha = 0.001\n"
+        )
+    };
+    let mut common: Vec<String> = args.iter().filter(|arg| *arg == "--no-peers").cloned().collect();
+    for (place, arg) in args.iter().enumerate() {
+        if COMMON.iter().any(|option| names(std::slice::from_ref(arg), option)) {
+            let value = if arg.contains('=') { None } else { args.get(place + 1) };
+            common.extend([arg].into_iter().chain(value).cloned());
+        }
+    }
+    println!(
+        "\n# seconds per certified sample by rule of stopping (ddrs-worker bench stopping), drawn shapes, n = 100,000"
+    );
+    dir.write("stopping.toml", spec(125, 100_000));
+    worker(dir, &["bench", "stopping", "stopping.toml", "--device", "cpu", "--samples", "4"], &common);
+    println!("\n# ways of choosing sigma (ddrs-worker bench sigma), drawn shapes");
+    dir.write("sigma.toml", spec(5, 1000));
+    worker(dir, &["bench", "sigma", "sigma.toml", "--device", "cpu", "--samples", "100"], &common);
 }
 
 async fn queue(dir: &TestDir) {

@@ -9,7 +9,7 @@ use ddrs_worker::device::Wanted;
 use ddrs_worker::{commands, exit, run};
 
 fn main() {
-    if let Err(error) = refuse_passwords(std::env::args().skip(1)) {
+    if let Err(error) = refuse_passwords(std::env::args_os().skip(1)) {
         eprintln!("error: {error}");
         exit::now(2);
     }

@@ -3,6 +3,7 @@
 //! Passwords come from files and the environment, never from arguments, which every user of a machine can read. No error,
 //! log line or `Debug` shows one.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -253,11 +254,19 @@ fn shown(info: &ConnectionInfo) -> String {
 ///
 /// # Errors
 /// [`QueueError::PasswordShown`], which says where a password may be instead.
-pub fn refuse_passwords(arguments: impl Iterator<Item = String>) -> Result<(), QueueError> {
+pub fn refuse_passwords(arguments: impl Iterator<Item = OsString>) -> Result<(), QueueError> {
     for argument in arguments {
+        let argument = argument.to_string_lossy();
         let value = argument.strip_prefix("--redis=").unwrap_or(&argument);
-        let has_password = |info: ConnectionInfo| info.redis_settings().password().is_some();
-        if value.contains("://") && value.into_connection_info().is_ok_and(has_password) {
+        let Some((_, address)) = value.split_once("://") else { continue };
+        let shown = if let Ok(info) = value.into_connection_info() {
+            info.redis_settings().password().is_some()
+        } else {
+            // No address, but what its errors would show may be a password all the same.
+            let login = address.rsplit_once('@').map_or("", |(login, _)| login);
+            login.contains(':') || address.contains("pass=")
+        };
+        if shown {
             return Err(QueueError::PasswordShown);
         }
     }
@@ -334,13 +343,18 @@ mod tests {
 
     #[test]
     fn a_password_among_the_arguments_is_refused_without_quoting_it() {
-        let refused = |argument: &str| refuse_passwords([argument.to_owned()].into_iter());
-        for argument in ["redis://:s3cret@host", "--redis=rediss://u:s3cret@host", "unix:///run/redis.sock?pass=s3cret"]
-        {
+        let refused = |argument: &str| refuse_passwords([argument.into()].into_iter());
+        for argument in [
+            "redis://:s3cret@host",
+            "--redis=rediss://u:s3cret@host",
+            "unix:///run/redis.sock?pass=s3cret",
+            "redis://:s3cret@host:7404x",
+            "readis://u:s3c@ret@host",
+        ] {
             let message = refused(argument).unwrap_err().to_string();
             assert!(message.contains("DDRS_REDIS") && !message.contains("s3cret"), "{message}");
         }
-        for argument in ["redis://host:1", "--redis", "sweep.toml", "redis://user@host"] {
+        for argument in ["redis://host:1", "--redis", "sweep.toml", "redis://user@host", "redis://host:7404x"] {
             assert!(refused(argument).is_ok(), "{argument}");
         }
     }

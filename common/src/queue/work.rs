@@ -13,6 +13,8 @@ use crate::domain::JobId;
 
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
+/// As many samples to a job as a specification may ask for.
+const MAX_JOB_SAMPLES: u64 = 10_000;
 /// Jobs looked at in one script call, so that no call blocks the server for longer than some milliseconds.
 const LAPSE_BATCH: u64 = 250;
 const REAP_BATCH: u64 = 100;
@@ -277,6 +279,9 @@ impl Claimed {
         let (attempt, errors, lasts) = (reply.take()?, reply.take()?, lease_time(reply)?);
         let (first_slot, samples, done): (u64, u64, Vec<u64>) = (reply.take()?, reply.take()?, reply.take()?);
         let only: Option<Vec<u64>> = reply.take()?;
+        if samples > MAX_JOB_SAMPLES {
+            return Err(reply.problem(format!("a job of {samples} samples")));
+        }
         let todo = only.unwrap_or_else(|| {
             let done: HashSet<&u64> = done.iter().collect();
             (0..samples).filter(|place| !done.contains(place)).collect()

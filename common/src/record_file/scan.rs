@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use super::{RecordFileError, from_line};
 use crate::domain::{Record, SampleIndex, VariantName};
+
+/// Longer than any record. Its longest part is the reason of a failure.
+const MAX_LINE: u64 = 1 << 20;
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -38,15 +41,19 @@ pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordF
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let length = lines.read_until(b'\n', &mut bytes).map_err(|cause| RecordFileError::Io {
-            path: path.to_owned(),
-            action: "read",
-            cause,
-        })?;
+        let length = lines
+            .by_ref()
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut bytes)
+            .map_err(|cause| RecordFileError::Io { path: path.to_owned(), action: "read", cause })?;
         if length == 0 {
             break;
         }
         let finished = bytes.last() == Some(&b'\n');
+        if !finished && length as u64 == MAX_LINE {
+            let reason = format!("no record: longer than {MAX_LINE} bytes");
+            return Err(RecordFileError::Line { path: path.to_owned(), line, reason });
+        }
         match (parse(&bytes), finished) {
             (Ok(record), _) => {
                 keep_first(&mut scan.records, &mut seen, record, line, path)?;

@@ -205,3 +205,12 @@ proptest! {
         let _ = scan::scan(&bytes[..], Path::new("a"));
     }
 }
+
+#[test]
+fn a_line_without_an_end_takes_no_memory() {
+    let (_folder, path) = file(three());
+    // Sparse: it holds no more on the disk than it did.
+    fs::File::options().write(true).open(&path).unwrap().set_len(40 << 30).unwrap();
+    let error = RecordFile::open(&path).unwrap_err().to_string();
+    assert!(error.ends_with(", line 4: no record: longer than 1048576 bytes"), "{error}");
+}

@@ -121,6 +121,8 @@ mod tests {
             (9_321, 12_345, 0.002, "0.74374180688547394655237963792166"),
             (100_003, 200_000, 0.001, "0.49655756039098331579694805404287"),
             (99_500, 100_000, 0.000000000001, "0.99325623966788128909586457486173"),
+            // Here the incomplete beta function of statrs is off by 1e-7.
+            (125_158, 159_695, 0.49530879400971245, "0.7837156498542893089998110833566761903018"),
             (3, 1_000_000, 0.001, "0.000000190533549950518695126758223662"),
             (700_000_000, 1_000_000_000, 0.001, "0.69995521643956582599678014111994"),
         ] {
@@ -168,9 +170,9 @@ mod tests {
         #[test]
         fn the_tail_at_a_large_bound_is_alpha(n in 1_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.3_f64) {
             let (k, alpha) = (1 + ((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
-            // The incomplete beta function of the library is good to 1e-9 or so at this size.
+            // The library's incomplete beta function is the less exact of the two: off by 1e-7 where this was seen.
             let tail = beta_reg(k as f64, (n - k) as f64 + 1.0, bound(k, n, alpha)) / alpha;
-            prop_assert!((tail - 1.0).abs() < 1e-7, "{k} of {n}: {tail}");
+            prop_assert!((tail - 1.0).abs() < 1e-6, "{k} of {n}: {tail}");
         }
 
         #[test]

@@ -59,7 +59,9 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
         assert_eq!((dead.len(), dead[0].missing, dead[0].next_slot, dead[0].crashes), (1, 1, 1, workers_lost));
         // The first worker was lost with all samples at work, so it is charged to none of them.
         assert_eq!(dead[0].killers, [Killer { slot: 1, times: workers_lost - 1 }]);
-        assert_eq!(dead[0].reason, "its worker was lost; the last was w");
+        // With so few attempts the others are done after the last loss, else before it.
+        let told = ["nothing else is left of the job; w did the rest", "its worker was lost; the last was w"];
+        assert_eq!(dead[0].reason, told[usize::from(max_attempts > 2)], "{max_attempts} attempts");
     }
 }
 

@@ -45,6 +45,30 @@ async fn a_job_is_claimed_recorded_and_completed() {
 }
 
 #[tokio::test]
+async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() {
+    let redis = Redis::start().await;
+    let queue = redis.sweep(2).await;
+    let claimed = claim(&queue).await;
+    queue.record(&claimed.lease, claimed.first_slot, "record").await.unwrap();
+    let (meta, mut raw) = (format!("ddrs:{{{}}}:meta", queue.id()), redis.raw().await);
+    let huge = "1000000000000";
+    for (samples, job_samples) in
+        [("6", "-1"), ("-5", "3"), (huge, huge), ("4000000000", "4000000000"), ("6", "0"), ("x", "3"), ("6", "2.5")]
+    {
+        let mut damage = redis::cmd("HSET");
+        damage.arg(&meta).arg("samples").arg(samples).arg("job_samples").arg(job_samples);
+        damage.exec_async(&mut raw).await.unwrap();
+        let error = queue.claim("w", ClaimToken::random()).await.unwrap_err();
+        assert!(error.is_of_one_sweep() && error.to_string().contains("BADSHAPE"), "{samples} {job_samples}: {error}");
+        let error = queue.complete(&claimed.lease).await.unwrap_err();
+        assert!(error.to_string().contains("BADSHAPE"), "{samples} {job_samples}: {error}");
+    }
+    let mut mend = redis::cmd("HSET");
+    mend.arg(&meta).arg("samples").arg("6").arg("job_samples").arg("3").exec_async(&mut raw).await.unwrap();
+    assert_eq!(queue.progress().await.unwrap().pending, 1, "no job was taken");
+}
+
+#[tokio::test]
 async fn the_queue_is_finished_when_nothing_waits_and_nothing_is_in_flight() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;

@@ -9,6 +9,7 @@ use ddrs_common::plan::Plan;
 use ddrs_common::queue::{ServerSettings, SweepQueue};
 use ddrs_common::spec::{Sweep, SweepMessage};
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::find;
 use crate::collect::{Collector, LAST_WORDS, give_up, reserve};
@@ -45,7 +46,13 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerS
     progress.end();
     let ended = moved.transpose()?;
     if ended.is_some() {
-        collector.end(&queue).await?;
+        match stop.unless(collector.end(&queue)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                warn!("everything is collected, but redis was not told, and keeps others waiting: {error:#}");
+            }
+            None => return Ok(Exit::Interrupted),
+        }
     } else if stop.unless(collector.leave(&queue)).await.is_none() {
         return Ok(Exit::Interrupted);
     }
@@ -101,8 +108,11 @@ async fn open(
     if is_new {
         reserve(queue, &dir.records()).await?;
     }
-    let opened = dir.claim(message).and_then(|_| Collector::open(&dir.records(), sweep, plan));
-    if is_new && opened.is_err() {
+    let (folder, message, sweep, plan) = (dir.clone(), message.clone(), sweep.clone(), plan.clone());
+    let opened =
+        apart(move || folder.claim(&message).and_then(|_| Collector::open(&folder.records(), &sweep, &plan))).await;
+    // Where there are records, somebody else was quicker, and collects under the same name.
+    if is_new && opened.is_err() && !dir.records().exists() {
         give_up(queue, &dir.records()).await;
     }
     opened

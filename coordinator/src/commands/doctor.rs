@@ -2,10 +2,12 @@
 
 mod server;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use anyhow::Result;
-use ddrs_common::queue::{PrivateServer, ServerSettings};
+use anyhow::{Context, Result};
+use ddrs_common::queue::{ClaimToken, PrivateServer, ServerSettings};
 use serde_json::json;
 
 use crate::cli::OutputFormat;
@@ -13,6 +15,7 @@ use crate::exit::{BadInput, Exit};
 use crate::prepare::prepare;
 use crate::report::plain;
 use crate::run::{WORKER_VARIABLE, worker_program};
+use crate::stop::{Stop, apart};
 use ddrs_common::output::{print, print_json};
 
 /// What a check came to.
@@ -42,12 +45,17 @@ impl Finding {
 /// # Errors
 /// [`BadInput`] when a check found something that will not work.
 pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format: OutputFormat) -> Result<Exit> {
-    let mut findings = match redis {
-        Some(settings) => server::examine(settings).await,
-        None => private_server().await,
+    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let examined = match redis {
+        Some(settings) => stop.unless(server::examine(settings)).await,
+        None => private_server(&mut stop).await?,
     };
+    let Some(mut findings) = examined else { return Ok(Exit::Interrupted) };
     findings.push(worker());
-    findings.extend(spec.map(sweep));
+    if let Some(spec) = spec.map(Path::to_owned) {
+        let Some(found) = stop.unless(apart(move || Ok(sweep(&spec)))).await else { return Ok(Exit::Interrupted) };
+        findings.push(found?);
+    }
     match format {
         OutputFormat::Text => print(&findings.iter().map(text).collect::<String>())?,
         OutputFormat::Json => print_json(&findings.iter().map(json).collect())?,
@@ -60,23 +68,28 @@ pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format:
     }
 }
 
-/// The server that `run` would start: started here, in a folder that is gone afterwards.
-async fn private_server() -> Vec<Finding> {
-    let dir = std::env::temp_dir().join(format!("ddrs-doctor-{}", std::process::id()));
-    let started = PrivateServer::start(&dir).await;
-    let findings = match &started {
-        Ok(server) => server_of(server).await,
-        Err(error) => vec![Finding::new("redis", Verdict::Bad, error.to_string())],
-    };
-    if let Ok(server) = started {
-        server.stop().await.ok();
-    }
+/// The server that `run` would start: started here, in a folder that is gone afterwards, also when told to stop, which
+/// gives none. The folder's name cannot be foreseen and it must be new, for in a common one somebody else could have put
+/// a link where Redis writes.
+async fn private_server(stop: &mut Stop) -> Result<Option<Vec<Finding>>> {
+    let dir = std::env::temp_dir().join(format!("ddrs-doctor-{}", ClaimToken::random()));
+    DirBuilder::new().mode(0o700).create(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let findings = stop.unless(private_server_in(&dir)).await;
+    // What remains of a folder for temporary files is the system's to remove.
     std::fs::remove_dir_all(&dir).ok();
-    findings
+    Ok(findings)
 }
 
-async fn server_of(private: &PrivateServer) -> Vec<Finding> {
-    server::examine(&ServerSettings { url: private.url(), ..ServerSettings::default() }).await
+/// May be dropped at any time: the server ends with it.
+async fn private_server_in(dir: &Path) -> Vec<Finding> {
+    let server = match PrivateServer::start(dir).await {
+        Ok(server) => server,
+        Err(error) => return vec![Finding::new("redis", Verdict::Bad, error.to_string())],
+    };
+    let findings = server::examine(&ServerSettings { url: server.url(), ..ServerSettings::default() }).await;
+    // It keeps nothing that anybody needs.
+    server.kill().ok();
+    findings
 }
 
 fn worker() -> Finding {

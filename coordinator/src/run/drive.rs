@@ -44,7 +44,14 @@ pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) ->
         return Ok(Ended::Interrupted { silent: !collector.leave(&queue).await });
     };
     taken?;
-    let mut workers = Workers::start(settings, workers)?;
+    let mut workers = match Workers::start(settings, workers) {
+        Ok(workers) => workers,
+        Err(error) => {
+            // Whoever should collect need not wait for this turn to end.
+            stop.unless(collector.leave(&queue)).await;
+            return Err(error);
+        }
+    };
     let mut progress = Progress::new(prepared.plan.slots(), collector.tally());
     let mut eye = Watch::new(&client);
     // Also in the middle of a request that is repeated: whatever it would have done is done by the next run.
@@ -69,7 +76,10 @@ pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) ->
 
 async fn last_records(collector: &mut Collector, queue: &SweepQueue) -> Result<()> {
     collector.collect(queue).await?;
-    collector.end(queue).await
+    if let Err(error) = collector.end(queue).await {
+        warn!("everything is collected, but redis was not told, and keeps others waiting: {error:#}");
+    }
+    Ok(())
 }
 
 /// Collects and looks after the workers until nothing is left to do. May be dropped at any time.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::host;
@@ -20,6 +20,9 @@ use crate::exit::BadInput;
 
 /// How often workers may die one after the other without a job.
 const DEATHS_IN_VAIN: u32 = 5;
+/// How long after each of these the next one is started: what they die of may pass.
+const PAUSES: [Duration; DEATHS_IN_VAIN as usize] =
+    [Duration::ZERO, Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
 /// What every worker of a run is told.
 #[derive(Debug, Clone)]
@@ -51,9 +54,19 @@ pub(super) struct Workers {
     program: PathBuf,
     settings: WorkerSettings,
     count: u32,
-    children: Vec<Option<Child>>,
+    children: Vec<Slot>,
     deaths_in_vain: u32,
     ends_in_vain: u32,
+    /// Whether there were records: then the sweep is one that workers can open.
+    worked: bool,
+}
+
+/// The place of one worker.
+enum Slot {
+    Empty,
+    /// To be started at this time.
+    Due(Instant),
+    Running(Child),
 }
 
 impl Workers {
@@ -63,28 +76,35 @@ impl Workers {
     /// When the worker program is not there or does not start.
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
+        let children = Vec::new();
+        // None is needed where other machines' workers do the work.
+        let program = if count == 0 { PathBuf::new() } else { program()? };
         let mut workers =
-            Self { program: program()?, settings, count, children: Vec::new(), deaths_in_vain: 0, ends_in_vain: 0 };
+            Self { program, settings, count, children, deaths_in_vain: 0, ends_in_vain: 0, worked: false };
         for number in 0..count {
             let child = workers.spawn(number)?;
-            workers.children.push(Some(child));
+            workers.children.push(Slot::Running(child));
         }
         Ok(workers)
     }
 
-    /// Notices workers that have ended. Those that were killed or failed are named, and wait for [`Self::replace`].
+    /// Notices workers that have ended. Those that were killed or failed are named, and wait for [`Self::replace`]. Starts
+    /// those that are due.
     ///
     /// # Errors
-    /// When a worker refuses the sweep; the message ends with the worker's last words.
+    /// When a worker refuses the sweep, which none has done any work on; the message ends with the worker's last words.
     pub(super) fn tend(&mut self) -> Result<Vec<Death>> {
         let mut deaths = Vec::new();
         for number in 0..self.count {
             let slot = number as usize;
+            if matches!(self.children[slot], Slot::Due(when) if when <= Instant::now()) {
+                self.children[slot] = Slot::Running(self.spawn(number)?);
+            }
             let Some(status) = self.ended(slot)? else { continue };
-            self.children[slot] = None;
+            self.children[slot] = Slot::Empty;
             match status.code() {
                 Some(0) => {}
-                Some(2) => {
+                Some(2) if !self.worked => {
                     bail!(BadInput::new(format!("worker {number} refused the sweep: {}", self.last_words(number))))
                 }
                 _ => deaths.push(Death { number, status, worker: name(number) }),
@@ -106,19 +126,21 @@ impl Workers {
             bail!("workers ended {DEATHS_IN_VAIN} times in a row; the last ({status}) said: {words}");
         }
         warn!(worker = number, %status, "a worker ended; starting another");
-        self.children[number as usize] = Some(self.spawn(number)?);
+        // What none has worked on will not do by waiting.
+        let pause = if self.worked { PAUSES[self.deaths_in_vain as usize] } else { Duration::ZERO };
+        self.children[number as usize] = Slot::Due(Instant::now() + pause);
         Ok(())
     }
 
     /// Records came: whatever workers died of before, some can work.
     pub(super) fn succeeded(&mut self) {
-        (self.deaths_in_vain, self.ends_in_vain) = (0, 0);
+        (self.deaths_in_vain, self.ends_in_vain, self.worked) = (0, 0, true);
     }
 
-    /// Whether any worker still runs.
+    /// Whether any worker still runs, or is about to.
     #[must_use]
     pub(super) fn running(&self) -> bool {
-        self.children.iter().any(Option::is_some)
+        self.children.iter().any(|slot| !matches!(slot, Slot::Empty))
     }
 
     /// Starts the workers again that ended because there was nothing to do, e.g. before a lapsed job came back.
@@ -140,8 +162,8 @@ impl Workers {
         }
         warn!("the workers ended while jobs wait; starting them again");
         for number in 0..self.count {
-            if self.children[number as usize].is_none() {
-                self.children[number as usize] = Some(self.spawn(number)?);
+            if matches!(self.children[number as usize], Slot::Empty) {
+                self.children[number as usize] = Slot::Running(self.spawn(number)?);
             }
         }
         Ok(())
@@ -149,20 +171,23 @@ impl Workers {
 
     /// Tells all to hand their jobs back and end; kills those that have not after `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
-        for child in self.children.iter_mut().flatten() {
+        let mut children: Vec<Child> = std::mem::take(&mut self.children).into_iter().filter_map(Slot::child).collect();
+        for child in &mut children {
             drop(child.stdin.take());
         }
-        for child in self.children.iter_mut().flatten() {
+        for child in &mut children {
             if tokio::time::timeout(patience, child.wait()).await.is_err() {
                 child.start_kill().ok();
                 child.wait().await.ok();
             }
         }
-        self.children.fill_with(|| None);
     }
 
     fn ended(&mut self, slot: usize) -> io::Result<Option<ExitStatus>> {
-        self.children[slot].as_mut().map_or(Ok(None), Child::try_wait)
+        match &mut self.children[slot] {
+            Slot::Running(child) => child.try_wait(),
+            Slot::Empty | Slot::Due(_) => Ok(None),
+        }
     }
 
     fn spawn(&self, number: u32) -> Result<Child> {
@@ -212,6 +237,15 @@ impl Workers {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         last.map_or_else(|| format!("nothing (see {})", path.display()), str::to_owned)
+    }
+}
+
+impl Slot {
+    fn child(self) -> Option<Child> {
+        match self {
+            Self::Running(child) => Some(child),
+            Self::Empty | Self::Due(_) => None,
+        }
     }
 }
 

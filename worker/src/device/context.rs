@@ -1,7 +1,7 @@
 //! libtorch's settings for the whole process that its Rust bindings leave out.
 //!
-//! Backward convolutions take no word on tf32 or on the choice of algorithms from their caller, they follow these. So do
-//! the fused convolutions of cuDNN.
+//! Backward convolutions take no word on tf32 or on the choice of algorithms from their caller, they follow these. The
+//! fused convolutions of cuDNN follow those on tf32 and on timings; of deterministic algorithms torch tells them nothing.
 
 use std::ffi::c_void;
 

@@ -8,6 +8,7 @@ use super::certify::Trouble;
 use super::input::Input;
 use super::progress::{Progress, Scores};
 use super::request::Request;
+use super::tally::Tally;
 
 /// Which rows may share a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +32,14 @@ pub(super) struct Piece {
     pub(super) input: Arc<Input>,
     pub(super) request: Arc<Request>,
     pub(super) rows: Range<u64>,
+    /// Where the device counts these rows.
+    pub(super) tally: Option<Arc<Tally>>,
 }
 
 impl Pass {
     /// Some rows of one request that is on no board.
     pub(super) fn of(input: Arc<Input>, request: Arc<Request>, rows: Range<u64>) -> Self {
-        Self { pieces: vec![Piece { place: 0, input, request, rows }] }
+        Self { pieces: vec![Piece { place: 0, input, request, rows, tally: None }] }
     }
 
     /// How many rows hold something.
@@ -54,11 +57,13 @@ impl Piece {
 /// The inputs in progress. Lanes take passes from it and bring answers back.
 #[derive(Default)]
 pub(super) struct Board {
-    inputs: Vec<Option<Progress>>,
+    pub(super) inputs: Vec<Option<Progress>>,
     /// Those with rows that nobody has taken, the earliest first.
     ready: VecDeque<usize>,
     /// Lanes that hold something which may bring more rows.
     pub(super) busy: usize,
+    /// Whether a lane is fetching samples to begin with.
+    pub(super) fetching: bool,
     /// Whether there are no more samples to begin with.
     pub(super) exhausted: bool,
     /// What ends the job early.
@@ -77,6 +82,9 @@ impl Board {
     }
 
     /// A pass of `rows` rows, or of fewer if `last`; `whole` blocks alone unless one is larger than a pass.
+    ///
+    /// Those that have waited longest come first, and an empty pass has room for whatever they want; so nobody's rows wait
+    /// for those that came after. Where a block finds no room, later ones that do may fill what is left.
     pub(super) fn take(&mut self, rows: u64, packing: Packing, whole: bool, last: bool) -> Option<Pass> {
         let waiting: u64 =
             self.ready.iter().filter_map(|&place| self.inputs[place].as_ref()).map(Progress::waiting).sum();
@@ -85,26 +93,26 @@ impl Board {
             return None;
         }
         let mut pass = Pass::default();
-        while let Some(&place) = self.ready.front() {
-            // Inputs leave the board only when nothing of them is ready any more.
-            let Some(progress) = &mut self.inputs[place] else { break };
+        for &place in &self.ready {
             let room = rows - pass.rows();
-            let start = progress.taken;
-            let mut end = progress.request.rows().min(start + room);
-            let fits = !whole || progress.request.block_end(start) <= end || pass.pieces.is_empty();
-            if room == 0 || !fits || (packing == Packing::InPlace && !pass.pieces.is_empty()) {
+            if room == 0 || (packing == Packing::InPlace && !pass.pieces.is_empty()) {
                 break;
             }
+            // Inputs leave the board only when nothing of them is ready any more.
+            let Some(progress) = &mut self.inputs[place] else { continue };
+            let start = progress.taken;
+            let mut end = progress.request.rows().min(start + room);
             if whole && progress.request.block_end(start) <= end {
                 end = progress.request.last_block_end(end);
+            } else if whole && !pass.pieces.is_empty() {
+                continue;
             }
             progress.taken = end;
             let (input, request) = (Arc::clone(&progress.input), Arc::clone(&progress.request));
-            pass.pieces.push(Piece { place, input, request, rows: start..end });
-            if progress.waiting() == 0 {
-                self.ready.pop_front();
-            }
+            pass.pieces.push(Piece { place, input, request, rows: start..end, tally: progress.tally() });
         }
+        let inputs = &self.inputs;
+        self.ready.retain(|&place| inputs[place].as_ref().is_some_and(|progress| progress.waiting() > 0));
         Some(pass)
     }
 

@@ -8,7 +8,7 @@ use ddrs_common::domain::{Certification, Phase, SampleIndex};
 use ddrs_common::spec::{Sweep, Variant};
 use tch::{TchError, Tensor};
 
-use super::input::Input;
+use super::input::{Input, moved_to};
 use super::lane::Floor;
 use super::packing::Passes;
 use super::{Engine, Network};
@@ -73,6 +73,7 @@ impl Engine {
     ) -> Result<()> {
         let task = Task { engine: self, network, sweep, variant, stop };
         let passes = self.passes(network, task.rows())?;
+        self.times.begin_job();
         let floor = Floor::new(task, passes, samples, tell);
         self.lanes.broadcast(|_| floor.work());
         floor.outcome()
@@ -80,7 +81,7 @@ impl Engine {
 
     /// The forward passes of a network for which a specification leads to `rows` images each.
     pub(super) fn passes(&self, network: &Network, rows: u64) -> Result<Passes> {
-        self.lanes.install(|| self.known.passes(network, rows, self.device)).map_err(brief)
+        self.lanes.install(|| self.known.passes(network, rows, (self.device, self.side))).map_err(brief)
     }
 }
 
@@ -96,10 +97,11 @@ impl Task<'_> {
         self.tensor(&values, inputs.len())
     }
 
-    /// Values in the order of memory, as a tensor (B, channels, height, width) in channels-last order.
+    /// Values in the order of memory, as a tensor (B, channels, height, width) in channels-last order. A GPU is not waited
+    /// for: so the noise of a step of the ascent is drawn while it computes the step before.
     pub(super) fn tensor(&self, values: &[f32], images: usize) -> Result<Tensor, TchError> {
-        let tensor = Tensor::f_from_slice(values)?.f_view(self.memory_shape(images))?.f_permute([0, 3, 1, 2])?;
-        tensor.f_to(self.engine.device)
+        let tensor = Tensor::f_from_slice(values)?.f_view(self.memory_shape(images))?;
+        moved_to(self.engine.device, tensor)?.f_permute([0, 3, 1, 2])
     }
 
     /// Images, rows, columns, channels.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddrs_common::domain::Phase;
+use ddrs_common::spec::Sweep;
 use tch::{TchError, Tensor};
 
+use super::Engine;
 use super::certify::{Task, Trouble};
 use super::input::Input;
 use crate::sigma::ascend;
@@ -25,17 +27,25 @@ const GPU_IMAGES: usize = 32;
 /// How the choice of sigma is told to stop from inside.
 const STOPPED: &str = "stopped";
 
-impl Task<'_> {
-    /// How many inputs are in a group.
-    pub(super) fn group_size(&self) -> usize {
-        let draws = self.sweep.smoothing.data_dependent.draws;
-        if self.engine.device.is_cuda() {
+impl Engine {
+    /// How many inputs climb to their sigmas together, on one lane.
+    #[must_use]
+    pub fn group_size(&self, sweep: &Sweep) -> usize {
+        let draws = sweep.smoothing.data_dependent.draws;
+        if self.device.is_cuda() {
             (GPU_IMAGES / draws.max(1) as usize).clamp(CPU_GROUP_OF_FEW_DRAWS, GPU_IMAGES)
         } else if draws < MANY_DRAWS {
             CPU_GROUP_OF_FEW_DRAWS
         } else {
             CPU_GROUP
         }
+    }
+}
+
+impl Task<'_> {
+    /// How many inputs are in a group.
+    pub(super) fn group_size(&self) -> usize {
+        self.engine.group_size(self.sweep)
     }
 
     /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.

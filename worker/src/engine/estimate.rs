@@ -59,7 +59,7 @@ impl Engine {
     /// What torch reports.
     pub fn batch(&self, network: &Network, sweep: &Sweep) -> Result<u64> {
         let [_, height, width] = network.shape();
-        let rows = super::pass::rows(self.device, sweep.certify.chunk.get(), height * width);
+        let rows = super::pass::rows(self.side, sweep.certify.chunk.get(), height * width);
         Ok(self.passes(network, rows)?.rows)
     }
 }

@@ -40,17 +40,27 @@ impl Input {
     }
 
     /// The normalised image on a device, of the shape that its memory has. It is moved there once, however many passes
-    /// it takes part in.
+    /// it takes part in, and without waiting for what a GPU is doing.
     pub(super) fn on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
         // A tensor is put there whole, so a panic elsewhere leaves nothing half written.
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(image) = &*moved {
             return Ok(image.shallow_clone());
         }
-        let image = Tensor::f_from_slice(&self.normalised)?.f_view(shape)?.f_to(device)?;
+        let image = moved_to(device, Tensor::f_from_slice(&self.normalised)?.f_view(shape)?)?;
         *moved = Some(image.shallow_clone());
         Ok(image)
     }
+}
+
+/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that. Where none is to be had the
+/// driver makes a copy before it returns, and perhaps waits.
+pub(super) fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
+    if !device.is_cuda() {
+        return tensor.f_to(device);
+    }
+    let source = tensor.f_pin_memory(device).unwrap_or(tensor);
+    source.f_to_device_(device, source.kind(), true, false)
 }
 
 /// The pixels of an image in the order row, column, channel.

@@ -11,11 +11,12 @@ use anyhow::Result;
 use ddrs_common::domain::Choice;
 use tch::Tensor;
 
+use super::Side;
 use super::board::{Board, Packing, Pass};
 use super::certify::{Sample, Task, Tell, Trouble};
 use super::input::Input;
 use super::packing::Passes;
-use super::progress::{Next, searches};
+use super::progress::{Next, Progress, searches};
 
 type Samples<'a> = std::iter::Peekable<&'a mut (dyn Iterator<Item = Sample> + Send)>;
 
@@ -32,14 +33,14 @@ pub(super) struct Floor<'a> {
 }
 
 /// What a lane is to do.
-enum Work<'a, 'b> {
+pub(super) enum Work<'a, 'b> {
     Pass(Pass, Busy<'a, 'b>),
     Begin(Busy<'a, 'b>),
     Nothing,
 }
 
 /// Says that a lane holds something which may bring more rows, until it is dropped.
-struct Busy<'a, 'b>(&'a Floor<'b>);
+pub(super) struct Busy<'a, 'b>(&'a Floor<'b>);
 
 impl Drop for Busy<'_, '_> {
     fn drop(&mut self) {
@@ -85,21 +86,25 @@ impl<'b> Floor<'b> {
     }
 
     fn try_work(&self) -> Result<(), Trouble> {
-        // A GPU computes one pass while the scores of the one before are read.
+        // A GPU computes one pass while the answers of the one before are handed out.
         let mut before: Option<Launched> = None;
+        let mut charged = Instant::now();
         loop {
             match self.next(before.is_none()) {
                 Work::Pass(pass, busy) => {
                     let start = Instant::now();
                     let scores = self.task.launch(&pass, self.rows)?;
                     let launched = Launched { pass, scores, start, _busy: busy };
-                    let ahead = self.task.engine.device.is_cuda();
+                    let ahead = self.task.engine.side == Side::Device;
                     let done = if ahead { before.replace(launched) } else { Some(launched) };
-                    done.map_or(Ok(()), |launched| self.finish(launched))?;
+                    done.map_or(Ok(()), |launched| self.finish(launched, &mut charged))?;
                 }
-                Work::Begin(_busy) => self.begin()?,
+                Work::Begin(_busy) => {
+                    self.begin()?;
+                    charged = Instant::now();
+                }
                 Work::Nothing => match before.take() {
-                    Some(launched) => self.finish(launched)?,
+                    Some(launched) => self.finish(launched, &mut charged)?,
                     None => return Ok(()),
                 },
             }
@@ -107,20 +112,22 @@ impl<'b> Floor<'b> {
     }
 
     /// Finds something to do, and waits for it if `patient`.
-    fn next(&self, patient: bool) -> Work<'_, 'b> {
+    pub(super) fn next(&self, patient: bool) -> Work<'_, 'b> {
         let mut board = self.board();
         loop {
             if self.task.stop.load(Ordering::Relaxed) || board.trouble.is_some() {
                 return Work::Nothing;
             }
-            let whole = self.task.engine.device.is_cuda();
+            let whole = self.task.engine.side == Side::Device;
             let last = board.exhausted;
             if let Some(pass) = board.take(self.rows, self.packing, whole, last) {
                 board.busy += 1;
                 return Work::Pass(pass, Busy(self));
             }
-            if !board.exhausted {
-                board.busy += 1;
+            // One lane fetches at a time: the next sample may be long in coming, and whoever waited behind that lane would
+            // not hear of rows to score meanwhile.
+            if !board.exhausted && !board.fetching {
+                (board.busy, board.fetching) = (board.busy + 1, true);
                 return Work::Begin(Busy(self));
             }
             if board.busy == 0 || !patient {
@@ -133,12 +140,13 @@ impl<'b> Floor<'b> {
     }
 
     /// Takes the next samples of the job: one, or a group whose sigmas are climbed to together.
-    fn begin(&self) -> Result<(), Trouble> {
+    pub(super) fn begin(&self) -> Result<(), Trouble> {
         let Task { network, variant, .. } = self.task;
         let group = self.group();
-        if group.is_empty() {
-            self.board().exhausted = true;
-        }
+        let mut board = self.board();
+        (board.fetching, board.exhausted) = (false, board.exhausted || group.is_empty());
+        drop(board);
+        self.changed.notify_all();
         let mut inputs = Vec::new();
         for sample in group {
             match Input::new(&sample, network) {
@@ -187,23 +195,30 @@ impl<'b> Floor<'b> {
         found
     }
 
-    /// Reads a pass and hands its answers out.
-    fn finish(&self, launched: Launched) -> Result<(), Trouble> {
+    /// Reads a pass and hands its answers out. The time since the pass began is spent on its inputs, but for what was
+    /// `charged` before: passes of a GPU overlap.
+    fn finish(&self, launched: Launched, charged: &mut Instant) -> Result<(), Trouble> {
         let Launched { pass, scores, start, _busy } = launched;
-        let times = &self.task.engine.times;
-        let answers = times.forward.time(|| self.task.read(&pass, self.rows, &scores))?;
-        let each = self.share(start, pass.rows());
+        let (times, side) = (&self.task.engine.times, self.task.engine.side);
+        let answers = times.read(side, || self.task.read(&pass, self.rows, &scores))?;
+        let each = self.share(start.max(*charged), pass.rows());
+        *charged = Instant::now();
+        let mut complete = Vec::new();
         times.count.time(|| {
-            let (mut row, mut complete) = (0, Vec::new());
-            let mut board = self.board();
+            let (mut row, mut board) = (0, self.board());
             for piece in &pass.pieces {
                 let count = piece.len() as usize;
                 let scores = (row..row + count).map(|row| answers.row(row));
                 complete.extend(board.answer(piece, scores, each * count as f64));
                 row += count;
             }
-            drop(board);
-            for progress in complete {
+        });
+        times.read(side, || complete.iter_mut().try_for_each(Progress::settle))?;
+        let each = self.share(*charged, complete.len() as u64);
+        *charged = Instant::now();
+        times.count.time(|| {
+            for mut progress in complete {
+                progress.spend(each);
                 self.follow(self.task.advance(progress)?);
             }
             Ok(())

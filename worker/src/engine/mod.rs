@@ -9,7 +9,8 @@
 //!
 //! An input in `progress` has a `request`: rows, each the input under one draw of noise. The `board` packs rows of
 //! several inputs into passes of one shape, lanes make the `pass` (noise, scores) and bring answers back, and what
-//! follows from a complete answer is the next request or the certification.
+//! follows from a complete answer is the next request or the certification. On a GPU noise is made on a `stage` and
+//! classes are counted in a `tally`, both of the device, so that nothing waits for it until a decision does.
 
 mod board;
 mod certify;
@@ -22,11 +23,15 @@ mod packing;
 mod pass;
 mod progress;
 mod request;
+mod stage;
+mod tally;
 mod times;
 
 pub use certify::{Sample, SampleResult, Tell};
 pub use network::Network;
 pub use times::{Split, Times};
+
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -35,13 +40,24 @@ use tch::Device;
 use crate::cli::DeviceArgs;
 use crate::device;
 
+/// Who makes noise and counts classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The lanes: many threads, each with a few images at a time.
+    Host,
+    /// The device itself: one thread that tells it what to do ahead of its work.
+    Device,
+}
+
 /// The device and its lanes.
 pub struct Engine {
     device: Device,
+    side: Side,
     name: String,
     lanes: ThreadPool,
     times: Times,
     known: packing::Known,
+    stage: Mutex<stage::Stage>,
 }
 
 impl Engine {
@@ -62,10 +78,12 @@ impl Engine {
             .context("cannot start the lanes")?;
         Ok(Self {
             device,
+            side: if device.is_cuda() { Side::Device } else { Side::Host },
             name: device::name(device),
             lanes,
             times: Times::default(),
             known: packing::Known::default(),
+            stage: Mutex::default(),
         })
     }
 

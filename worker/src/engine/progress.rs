@@ -5,10 +5,14 @@ use std::sync::Arc;
 use ddrs_common::certify::{Certifier, Step};
 use ddrs_common::domain::{Certification, SampleIndex, Sigma};
 use ddrs_common::spec::{DataDependentSpec, SigmaMethod};
+use tch::TchError;
 
+use super::Side;
 use super::certify::{SampleResult, Task, Trouble};
 use super::input::Input;
+use super::pass::NOT_FINITE;
 use super::request::Request;
+use super::tally::Tally;
 use crate::sigma::Search;
 
 /// An input, the decision it is at, and the rows that the decision waits for.
@@ -34,6 +38,8 @@ enum Stage {
 /// What the rows answered so far say.
 enum Answer {
     Counts(Vec<u64>),
+    /// Counts that the device keeps.
+    Tally(Arc<Tally>),
     /// Probabilities by row and class: they are summed in the order of rows, whichever was there first.
     Probabilities(Vec<f64>),
 }
@@ -111,6 +117,7 @@ impl Task<'_> {
         };
         let (rows, classes) = (request.rows(), self.network.classes() as usize);
         let answer = match request {
+            Request::Count { .. } if self.engine.side == Side::Device => Answer::Tally(Arc::new(Tally::new(classes))),
             Request::Count { .. } => Answer::Counts(vec![0; classes]),
             Request::Compare { .. } => Answer::Probabilities(vec![0.0; rows as usize * classes]),
         };
@@ -148,6 +155,25 @@ impl Progress {
         self.missing == 0
     }
 
+    /// Where the device counts its rows, if it does.
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        if let Answer::Tally(tally) = &self.answer { Some(Arc::clone(tally)) } else { None }
+    }
+
+    /// Fetches what the device counted, when every row is answered. Waits for the device.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub(super) fn settle(&mut self) -> Result<(), TchError> {
+        if let (Answer::Tally(tally), None) = (&self.answer, &self.trouble) {
+            match tally.read()? {
+                Some(counts) => self.answer = Answer::Counts(counts),
+                None => self.trouble = Some(NOT_FINITE.to_owned()),
+            }
+        }
+        Ok(())
+    }
+
     /// Spends time on it.
     pub(super) fn spend(&mut self, seconds: f64) {
         self.seconds += seconds;
@@ -157,13 +183,13 @@ impl Progress {
     pub(super) fn answer(&mut self, row: u64, scores: &Scores) {
         self.missing -= 1;
         match (scores, &mut self.answer) {
-            (Scores::Class(class), Answer::Counts(counts)) => counts[*class as usize] += 1,
             (Scores::All(scores), Answer::Counts(counts)) => counts[highest(scores)] += 1,
             (Scores::All(all), Answer::Probabilities(rows)) => {
                 let start = row as usize * all.len();
                 softmax(all, &mut rows[start..start + all.len()]);
             }
-            (Scores::Useless(_) | Scores::Class(_), _) => {
+            (Scores::Counted | Scores::All(_), Answer::Tally(_)) => {}
+            (Scores::Useless(_) | Scores::Counted, _) => {
                 let reason = if let Scores::Useless(reason) = scores { reason } else { "no scores" };
                 self.trouble = Some(reason.to_owned());
                 self.missing -= self.waiting();
@@ -176,8 +202,8 @@ impl Progress {
 /// What a row was scored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Scores<'a> {
-    /// The class with the highest score.
-    Class(u32),
+    /// The device has counted the class with the highest score.
+    Counted,
     /// The score of every class, all finite.
     All(&'a [f32]),
     /// Nothing that decides anything, and why.
@@ -203,7 +229,7 @@ pub(super) fn probabilities<'a>(scores: &Scores<'a>, found: &mut [f64]) -> Resul
     match scores {
         Scores::All(scores) => softmax(scores, found),
         Scores::Useless(reason) => return Err(reason),
-        Scores::Class(_) => return Err("no scores"),
+        Scores::Counted => return Err("no scores"),
     }
     Ok(())
 }

@@ -167,15 +167,9 @@ impl Conv {
         let weight = weights.get(&format!("{}.weight", spec.conv))?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
         let (stride, padding) = (i64::from(spec.stride), i64::from(spec.padding));
-        let weight = channels_last(&arithmetic.take(&weight)?)?;
-        Ok(Self {
-            weight,
-            bias: arithmetic.take(&bias)?,
-            stride,
-            padding,
-            tf32: arithmetic.tf32,
-            fusion: Fusion::of(arithmetic),
-        })
+        let (weight, bias) = (channels_last(&arithmetic.take(&weight)?)?, arithmetic.take(&bias)?);
+        let fusion = Fusion::of(arithmetic, [&weight, &bias]);
+        Ok(Self { weight, bias, stride, padding, tf32: arithmetic.tf32, fusion })
     }
 
     /// What `conv2d` does, with algorithms that are fixed, deterministic and of the precision asked for.
@@ -200,7 +194,7 @@ impl Conv {
     /// relu(conv(x) + z), fused where the rule says so.
     fn relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
         match &self.fusion {
-            Some(fusion) if !x.requires_grad() => fusion.run(x.size(), || self.fused(x, z), || self.plain(x, z)),
+            Some(fusion) if !x.requires_grad() => fusion.run(x, |x| self.fused(x, z), |x| self.plain(x, z)),
             _ => self.plain(x, z),
         }
     }

@@ -43,6 +43,8 @@ end
 local found = redis.call('HMGET', META, 'protocol', 'state', 'planned', 'jobs')
 if not found[1] then return NO_SWEEP end
 if found[1] ~= protocol then return { 'refused', tonumber(found[1]) } end
+-- Before anything is written: a job that is taken out of the queue must be handed out.
+shape()
 local again = redis.call('HGET', TOKENS, token)
 if again then return hand_out(again, claim_of(again)) end
 

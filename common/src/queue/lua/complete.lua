@@ -15,7 +15,7 @@ end
 local todo = assign(job, claim) or places(first, count, 0)
 if #todo == 0 then
   end_claim(job, claim, 'buried')
-  bury(job, claim, lost_reason(claim))
+  bury(job, claim, 'nothing else is left of the job; ' .. claim.worker .. ' did the rest')
   return { 'given_up' }
 end
 save_claim(job, claim)

@@ -13,10 +13,21 @@ local function setting(name)
   return redis.call('HGET', META, name)
 end
 
+-- How many samples a variant has, and how many a job has at most. Loops and answers are as long as these say, so numbers
+-- that no specification gives are refused before anything is done with them.
+local function shape()
+  local numbers = redis.call('HMGET', META, 'samples', 'job_samples')
+  local samples, size = tonumber(numbers[1]), tonumber(numbers[2])
+  local sound = samples and size and size >= 1 and size <= 10000 and samples >= size and samples <= 2 ^ 32
+  if not sound or samples % 1 ~= 0 or size % 1 ~= 0 then
+    error({ err = 'BADSHAPE samples and job_samples of the sweep are damaged' })
+  end
+  return samples, size
+end
+
 -- The first slot of a job and how many it has, as plan.rs cuts them.
 local function slots_of(job)
-  local shape = redis.call('HMGET', META, 'samples', 'job_samples')
-  local samples, size = tonumber(shape[1]), tonumber(shape[2])
+  local samples, size = shape()
   local per_variant = math.ceil(samples / size)
   local variant, start = math.floor(job / per_variant), (job % per_variant) * size
   return variant * samples + start, math.min(size, samples - start)
@@ -24,8 +35,7 @@ end
 
 -- The job that a slot belongs to.
 local function job_of(slot)
-  local shape = redis.call('HMGET', META, 'samples', 'job_samples')
-  local samples, size = tonumber(shape[1]), tonumber(shape[2])
+  local samples, size = shape()
   return math.floor(slot / samples) * math.ceil(samples / size) + math.floor(slot % samples / size)
 end
 

@@ -1,20 +1,25 @@
 //! What `bench sigma` and `bench stopping` compare on real images and a real model.
 
+mod sigma;
+mod stopping;
+
+pub(super) use sigma::sigma;
+pub(super) use stopping::stopping;
+
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use ddrs_common::data::{Dataset, Image};
-use ddrs_common::domain::{Alpha, Certification, Choice, Outcome, Radius, SampleIndex, Sigma};
+use ddrs_common::domain::{Certification, Choice, SampleIndex, Sigma};
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{self, ModelSource, SigmaMethod, Stopping, Sweep, Variant};
-use serde_json::{Value, json};
+use ddrs_common::spec::{self, Sweep, Variant};
+use serde_json::Value;
 
-use super::peer;
 use crate::cli::{CompareArgs, OutputFormat};
 use crate::engine::{Engine, Network, Sample};
 use crate::exit::Refused;
@@ -27,103 +32,22 @@ struct Bench {
     images: Vec<(SampleIndex, Image)>,
 }
 
-/// The certifications of one run by position, and the seconds it took.
-type Run = (BTreeMap<u64, Certification>, f64);
-
-/// Compares the published ascent with the search: seconds, draws, and the mean radius that the same fresh draws estimate
-/// at the sigmas of each.
-///
-/// # Errors
-/// [`Refused`] where the specification, data or model does not fit.
-pub(super) fn sigma(args: &CompareArgs) -> Result<()> {
-    let bench = Bench::open(args)?;
-    let spec = &bench.sweep.smoothing.data_dependent;
-    let searches = matches!(spec.method, SigmaMethod::Search { .. });
-    let (mut ascent, mut search) = (spec.clone(), spec.clone());
-    if searches {
-        (ascent.method, ascent.draws) = (SigmaMethod::Gradient, 1);
-    } else {
-        (search.method, search.draws) = (SigmaMethod::Search { rounds: 3, candidates: 5 }, 8);
-    }
-    let start = bench.sweep.smoothing.sigma[0];
-    let mut all = vec![("start", 0, 0.0, vec![start; bench.images.len()])];
-    for (name, method) in [("gradient", ascent.clone()), ("search", search)] {
-        let draws = match method.method {
-            SigmaMethod::Gradient => u64::from(method.iterations * method.draws),
-            SigmaMethod::Search { rounds, candidates } => {
-                u64::from((candidates + (rounds - 1) * (candidates - 1)) * method.draws)
-            }
-        };
-        let mut sweep = bench.sweep.clone();
-        sweep.smoothing.data_dependent = method;
-        // Sigma is all that is wanted.
-        (sweep.certify.n0, sweep.certify.n) = (NonZeroU64::MIN, NonZeroU64::MIN.saturating_add(1));
-        (sweep.certify.alpha, sweep.certify.stopping) = (Alpha::new(0.4)?, Stopping::Fixed);
-        let (found, seconds) = bench.run(&sweep, Choice::DataDependent)?;
-        let sigmas = (0..bench.images.len() as u64).map(|place| found.get(&place).map_or(start, |found| found.sigma));
-        all.push((name, draws, seconds, sigmas.collect()));
-    }
-    let radii = bench.radii(&all.iter().map(|(.., sigmas)| sigmas.as_slice()).collect::<Vec<_>>(), args.fresh)?;
-    let images = bench.images.len() as f64;
-    let mut rows = Vec::new();
-    for ((name, draws, seconds, sigmas), radius) in all.iter().zip(radii) {
-        let mean_sigma = sigmas.iter().map(|sigma| sigma.get()).sum::<f64>() / images;
-        rows.push(
-            json!({"method": name, "images": images, "draws_per_image": draws, "seconds_per_image": seconds / images,
-            "mean_sigma": mean_sigma, "mean_estimated_radius": radius}),
-        );
-    }
-    if let Some(python) = peer::python(args.peer_python.as_deref())?
-        && let ModelSource::Safetensors(architecture) = bench.sweep.models[0].source
-    {
-        let device = if bench.engine.device().starts_with("cpu") { "cpu" } else { "cuda" };
-        let rate = peer::rate(&python, "sigma", &architecture.to_string(), device, 500, 10.0)?;
-        let draws = u64::from(ascent.iterations * ascent.draws);
-        rows.push(json!({"method": "gradient, PyTorch", "draws_per_image": draws,
-            "seconds_per_image": draws as f64 / rate}));
-    }
-    show(&rows, args.format)
+/// The certifications of one method by position, and the seconds that they took.
+#[derive(Default)]
+struct Run {
+    found: BTreeMap<u64, Certification>,
+    seconds: f64,
 }
 
-/// Compares the rules of stopping: seconds, draws, and the share of (image, radius) that each decides as `fixed` does on a
-/// grid of 0.25.
-///
-/// # Errors
-/// [`Refused`] where the specification, data or model does not fit.
-pub(super) fn stopping(args: &CompareArgs) -> Result<()> {
-    let bench = Bench::open(args)?;
-    let grid: Vec<Radius> = (0..=16).map(|step| Radius::new(0.25 * f64::from(step))).collect::<Result<_, _>>()?;
-    let mut rows = Vec::new();
-    let mut fixed: Option<Run> = None;
-    for (name, rule) in
-        [("fixed", Stopping::Fixed), ("radii", Stopping::Radii(grid.clone())), ("loss 0.01", Stopping::Loss(0.01))]
-    {
-        let mut sweep = bench.sweep.clone();
-        sweep.certify.stopping = rule;
-        let run = bench.run(&sweep, Choice::Fixed)?;
-        let reference = fixed.as_ref().unwrap_or(&run);
-        let drawn = |run: &Run| run.0.values().map(|found| found.n).sum::<u64>();
-        let pairs = || run.0.iter().filter_map(|(place, found)| Some((found, reference.0.get(place)?)));
-        let equal =
-            pairs().map(|(a, b)| grid.iter().filter(|&&r| reaches(a, r) == reaches(b, r)).count()).sum::<usize>();
-        rows.push(json!({"rule": name, "images": run.0.len(), "n": bench.sweep.certify.n.get(),
-            "seconds_per_image": run.1 / run.0.len() as f64, "draws_per_image": drawn(&run) / run.0.len() as u64,
-            "share_of_draws": drawn(&run) as f64 / drawn(reference) as f64,
-            "equal_decisions": equal as f64 / (pairs().count() * grid.len()) as f64}));
-        fixed.get_or_insert(run);
-    }
-    show(&rows, args.format)
-}
-
-/// Whether this radius is certified.
-fn reaches(found: &Certification, at: Radius) -> bool {
-    matches!(found.outcome, Outcome::Certified { radius, .. } if radius >= at)
-}
+/// How often methods take turns, each time over the next part of the images: what else the machine does meanwhile meets
+/// them alike.
+const TURNS: usize = 4;
 
 impl Bench {
     fn open(args: &CompareArgs) -> Result<Self> {
         let text = spec::read(&args.spec).with_context(|| args.spec.display().to_string());
-        let sweep = spec::parse(&text.map_err(Refused)?, &args.spec).map_err(|error| Refused(error.into()))?;
+        let parsed = spec::parse_with_models(&text.map_err(Refused)?, &args.spec);
+        let (sweep, _) = parsed.map_err(|error| Refused(error.into()))?;
         let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
         let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
         let indices = (0..plan.samples().min(args.samples)).map(|position| plan.index(position));
@@ -146,21 +70,29 @@ impl Bench {
         sweep.variants().into_iter().next().context("a specification without variants")
     }
 
-    /// Certifies every image once.
-    fn run(&self, sweep: &Sweep, choice: Choice) -> Result<Run> {
+    /// The images in parts that leave no lane idle in the middle, as far as there are enough of them. Looks for the size
+    /// of a forward pass first, which is found once and belongs to no method.
+    fn parts(&self) -> Result<Vec<Range<usize>>> {
+        self.engine.batch(&self.network, &self.sweep)?;
+        Ok(parts(self.images.len(), self.engine.lanes() * self.engine.group_size(&self.sweep)))
+    }
+
+    /// Certifies a part of the images.
+    fn run(&self, sweep: &Sweep, choice: Choice, part: &Range<usize>, run: &mut Run) -> Result<()> {
         let places: BTreeMap<u64, u64> =
             self.images.iter().zip(0..).map(|((index, _), place)| (index.0, place)).collect();
-        let found = Mutex::new(BTreeMap::new());
+        let found = Mutex::new(std::mem::take(&mut run.found));
         let tell = |index: SampleIndex, result: Result<Certification, String>, _| {
             if let (Ok(certification), Ok(mut found), Some(&place)) = (result, found.lock(), places.get(&index.0)) {
                 found.insert(place, certification);
             }
         };
-        let (variant, start) = (Self::variant(sweep, choice)?, Instant::now());
-        let (mut samples, never) = (self.samples(), AtomicBool::new(false));
+        let (variant, never, start) = (Self::variant(sweep, choice)?, AtomicBool::new(false), Instant::now());
+        let mut samples = self.samples().skip(part.start).take(part.len());
         self.engine.certify(&self.network, &variant, sweep, &mut samples, &never, &tell)?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok((found.into_inner().map_err(|_| anyhow!("a lane panicked"))?, seconds))
+        run.seconds += start.elapsed().as_secs_f64();
+        run.found = found.into_inner().map_err(|_| anyhow!("a lane panicked"))?;
+        Ok(())
     }
 
     /// The mean over the images of the radius that fresh draws estimate at one sigma each, for several lists of sigmas.
@@ -179,6 +111,12 @@ impl Bench {
     }
 }
 
+/// At most [`TURNS`] parts of some images, all but the last of a multiple of `whole`.
+fn parts(images: usize, whole: usize) -> Vec<Range<usize>> {
+    let size = images.div_ceil(TURNS).next_multiple_of(whole).max(1);
+    (0..images).step_by(size).map(|start| start..(start + size).min(images)).collect()
+}
+
 fn show(rows: &[Value], format: OutputFormat) -> Result<()> {
     for row in rows {
         let text = match (format, row) {
@@ -190,4 +128,21 @@ fn show(rows: &[Value], format: OutputFormat) -> Result<()> {
         print(&(text + "\n"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn every_image_is_in_one_part() {
+        for (images, whole) in [(1, 4), (8, 8), (100, 8), (500, 8), (500, 32), (501, 1)] {
+            let parts = parts(images, whole);
+            assert!(
+                parts.len() <= 4 && parts[..parts.len() - 1].iter().all(|part| part.len() % whole == 0),
+                "{parts:?}"
+            );
+            assert_eq!(parts.into_iter().flatten().collect::<Vec<_>>(), (0..images).collect::<Vec<_>>());
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! One row of `bench`: what was measured, and how it is written.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
-use crate::cli::OutputFormat;
+use super::peer::Loop;
+use crate::cli::{OutputFormat, PeerLoop};
 use crate::engine::{Engine, Split};
 
 /// Rates of one model in one precision; medians of what the repeats came to.
@@ -18,10 +17,11 @@ pub(super) struct Row {
     rates: Vec<f64>,
     sample_seconds: Vec<f64>,
     gradients: Vec<f64>,
-    /// Seconds of all lanes, and what they were spent on, over all repeats.
+    /// Why there are no gradient draws.
+    ascent_error: Option<String>,
+    /// Seconds of all lanes, from the start of a run to its last result, and what they were spent on, over all repeats.
     lane_seconds: f64,
     spent: Split,
-    peers: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Row {
@@ -36,9 +36,9 @@ impl Row {
             rates: Vec::new(),
             sample_seconds: Vec::new(),
             gradients: Vec::new(),
+            ascent_error: None,
             lane_seconds: 0.0,
             spent: Split::default(),
-            peers: BTreeMap::new(),
         }
     }
 
@@ -53,17 +53,25 @@ impl Row {
         self.spent.wait += after.wait - before.wait;
     }
 
-    /// Takes an ascent of so many draws in so many seconds, summed over the groups of inputs that share the lanes.
-    pub(super) fn ascended(&mut self, draws: u64, group_seconds: f64) {
-        self.gradients.push(draws as f64 * self.lanes as f64 / group_seconds);
+    /// Takes the gradient draws per second of a run, or why there are none.
+    pub(super) fn ascended(&mut self, rate: Result<f64, String>) {
+        match rate {
+            Ok(rate) => self.gradients.push(rate),
+            Err(error) => self.ascent_error = Some(error),
+        }
     }
 
-    pub(super) fn peer(&mut self, mode: &'static str, rate: f64) {
-        self.peers.entry(mode).or_default().push(rate);
+    /// Ours that is to be set beside a peer's: of the repeat last measured.
+    pub(super) fn beside(&self, mode: PeerLoop) -> f64 {
+        self.ours(mode).last().copied().unwrap_or_default()
     }
 
-    pub(super) fn render(&self, format: OutputFormat) -> String {
-        let row = self.json();
+    fn ours(&self, mode: PeerLoop) -> &[f64] {
+        if mode == PeerLoop::Sigma { &self.gradients } else { &self.rates }
+    }
+
+    pub(super) fn render(&self, format: OutputFormat, peers: &[Loop]) -> String {
+        let row = self.json(peers);
         if format == OutputFormat::Json {
             return format!("{row}\n");
         }
@@ -87,15 +95,25 @@ impl Row {
             percent("wait_share"),
             percent("not_forward_share"),
         );
-        for (mode, rates) in &self.peers {
-            let ratio = number(&format!("ratio_to_{mode}"));
-            text +=
-                &format!("the {mode} PyTorch loop in turn with it: {:.0} a second, ratio {ratio:.2}\n", median(rates));
+        if let Some(error) = &self.ascent_error {
+            text += &format!("the ascent failed: {error}\n");
+        }
+        for peer in peers {
+            let (mode, ratio) = (peer.mode.name(), number(&format!("ratio_to_{}", peer.mode.name())));
+            if let Some(rate) = median(&peer.rates) {
+                let batch = peer.batches.first().copied().unwrap_or_default();
+                text += &format!(
+                    "the {mode} PyTorch loop in turn with it: {rate:.0} a second with {batch} images, ratio {ratio:.2}\n"
+                );
+            }
+            if let Some(error) = &peer.error {
+                text += &format!("the {mode} PyTorch loop failed: {error}\n");
+            }
         }
         text
     }
 
-    fn json(&self) -> Value {
+    fn json(&self, peers: &[Loop]) -> Value {
         let share = |seconds: f64| seconds / self.lane_seconds;
         let mut row = json!({
             "model": self.model, "precision": self.precision, "device": self.device, "batch": self.batch, "chunk": self.chunk,
@@ -106,18 +124,45 @@ impl Row {
             "count_share": share(self.spent.count), "wait_share": share(self.spent.wait),
             "not_forward_share": 1.0 - share(self.spent.forward),
         });
-        for (mode, rates) in &self.peers {
-            let ours = if *mode == "sigma" { &self.gradients } else { &self.rates };
-            row[format!("peer_{mode}_per_second")] = median(rates).into();
-            row[format!("ratio_to_{mode}")] = (median(ours) / median(rates)).into();
+        if let Some(error) = &self.ascent_error {
+            row["ascent_error"] = error.as_str().into();
+        }
+        for peer in peers {
+            let mode = peer.mode.name();
+            if let Some(rate) = median(&peer.rates) {
+                row[format!("peer_{mode}_per_second")] = rate.into();
+                row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
+                row[format!("ratio_to_{mode}")] = median(self.ours(peer.mode)).map(|ours| ours / rate).into();
+            }
+            if let Some(error) = &peer.error {
+                row[format!("peer_{mode}_error")] = error.as_str().into();
+            }
         }
         row
     }
 }
 
-/// The middle of some values, the upper of two.
-fn median(values: &[f64]) -> f64 {
+/// The middle of some values; of an even number of them, the mean of the two in the middle.
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_leans_to_neither_side() {
+        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 3.0, 100.0]), Some(3.5));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[]), None);
+    }
 }

@@ -53,6 +53,11 @@ pub(super) struct Comparison {
     pub(super) largest_difference: f64,
     /// Whether the device gave the same bits again after other work.
     pub(super) repeats: bool,
+    /// Whether every image had the same bits in passes of a size and of twice that, which is what lets a worker choose
+    /// between them; none where there were too few draws to tell.
+    pub(super) same_in_larger_passes: Option<bool>,
+    /// The smaller of these sizes.
+    pub(super) images_of_pass: i64,
     pub(super) fused: usize,
     pub(super) candidates: usize,
 }
@@ -87,12 +92,21 @@ impl fmt::Display for Comparison {
         write!(
             f,
             "{} of {} draws have another class than fp32 on the cpu ({} of one class there); scores within {:.1e}; \
-             {}; {} of {} convolutions fused",
+             {}; {}; {} of {} convolutions fused",
             self.disagreements,
             self.draws,
             self.most_frequent,
             self.largest_difference,
             if self.repeats { "the same bits again" } else { "OTHER BITS the second time" },
+            match self.same_in_larger_passes {
+                None => "too few draws to try passes of two sizes".to_owned(),
+                Some(same) => format!(
+                    "{} in passes of {} images and of {}",
+                    if same { "the same bits" } else { "other bits" },
+                    self.images_of_pass,
+                    2 * self.images_of_pass
+                ),
+            },
             self.fused,
             self.candidates
         )
@@ -132,24 +146,29 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
         most_frequent: classes.f_bincount(None::<Tensor>, 0)?.f_max()?.f_int64_value(&[])?,
         largest_difference: 0.0,
         repeats: true,
+        same_in_larger_passes: None,
+        images_of_pass: 0,
         fused: 0,
         candidates: 0,
     };
-    let tried = || -> Result<(Tensor, bool, Paths)> {
+    let half = if device.is_cuda() { row.draws / 2 } else { SLICE };
+    let tried = || -> Result<(Tensor, bool, Option<bool>, Paths)> {
         let network = load(&case.spec, precision, device)?;
         let first = scores(&*network, &case.batch, device)?;
         // Another batch in between, so that nothing is merely left over.
         let _ = scores(&*network, &case.batch.f_flip([0])?, device)?;
         let again = scores(&*network, &case.batch, device)?;
-        Ok((first.shallow_clone(), first.f_equal(&again)?, network.paths()))
+        let same = same_in_larger_passes(&*network, &case.batch, device, half)?;
+        Ok((first.shallow_clone(), first.f_equal(&again)?, same, network.paths()))
     };
     match tried() {
         Err(error) => row.reason = Some(error.root_cause().to_string()),
-        Ok((found, repeats, paths)) => {
+        Ok((found, repeats, same, paths)) => {
             row.disagreements =
                 found.f_argmax(1, false)?.f_ne_tensor(&classes)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
             row.largest_difference = found.f_sub(exact)?.f_abs()?.f_max()?.f_double_value(&[])? / largest;
             (row.repeats, row.fused, row.candidates) = (repeats, paths.fused, paths.candidates);
+            (row.same_in_larger_passes, row.images_of_pass) = (same, half);
         }
     }
     Ok(row)
@@ -162,7 +181,27 @@ fn load(spec: &ModelSpec, precision: Precision, device: Device) -> Result<Box<dy
 /// Scores in double precision, brought to the CPU.
 fn scores(network: &dyn Classifier, batch: &Tensor, device: Device) -> Result<Tensor> {
     let images = batch.size()[0];
-    let slice = if device.is_cuda() { images } else { SLICE.min(images) };
+    scores_in(network, batch, device, if device.is_cuda() { images } else { SLICE.min(images) })
+}
+
+/// Whether images have the same scores in passes of `half` and of twice as many: as many images as fill the larger.
+fn same_in_larger_passes(network: &dyn Classifier, batch: &Tensor, device: Device, half: i64) -> Result<Option<bool>> {
+    let images = batch.size()[0] / (2 * half).max(1) * 2 * half;
+    if images == 0 {
+        return Ok(None);
+    }
+    let batch = batch.f_narrow(0, 0, images)?;
+    // As a worker's lanes compute. Several threads would cut the two sizes into other pieces.
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let (smaller, larger) = (scores_in(network, &batch, device, half), scores_in(network, &batch, device, 2 * half));
+    tch::set_num_threads(threads);
+    Ok(Some(smaller?.f_equal(&larger?)?))
+}
+
+/// Scores in double precision, brought to the CPU, computed in passes of `slice` images.
+fn scores_in(network: &dyn Classifier, batch: &Tensor, device: Device, slice: i64) -> Result<Tensor> {
+    let images = batch.size()[0];
     let mut parts = Vec::new();
     for start in (0..images).step_by(slice as usize) {
         let part = batch.f_narrow(0, start, slice.min(images - start))?.f_to(device)?;

@@ -45,6 +45,11 @@ fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
     let [fp32, _, bf16, _] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((fp32.disagreements, fp32.largest_difference, fp32.repeats), (0, 0.0, true));
     assert!(bf16.largest_difference > 0.0 && bf16.disagreements < 24, "{bf16:?}");
+    // Whether they are the same is the machine's affair; that they were compared is not.
+    assert!(
+        fp32.same_in_larger_passes.is_some() && fp32.to_string().contains("in passes of 16 images and of 32"),
+        "{fp32}"
+    );
     assert!(fp32.most_frequent < 48, "noise decided nothing: {fp32:?}");
     verdict(&report(rows)).unwrap();
 }
@@ -52,6 +57,7 @@ fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
 #[test]
 fn what_rounding_does_not_explain_is_a_failure() {
     let row = || compare::compare("cifar-resnet20", Device::Cpu, 2).unwrap().remove(0);
+    assert!(row().to_string().contains("too few draws to try passes of two sizes"));
     let failed = |row| format!("{:#}", verdict(&report(vec![row])).unwrap_err());
     assert!(failed(compare::Comparison { disagreements: 1, ..row() }).contains("1 of 2 draws"));
     assert!(failed(compare::Comparison { repeats: false, ..row() }).contains("other scores the second time"));

@@ -3,8 +3,9 @@
 use ddrs_common::spec::{ModelSource, Precision};
 use tch::{CModule, Device, Kind, Tensor};
 
-use super::engine;
 use super::fixture::Fixture;
+use super::{engine, like_a_gpu};
+use crate::engine::Engine;
 
 const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Bf16, Precision::Fp16];
 const CERTIFY: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
@@ -20,7 +21,7 @@ fn settings(choice: &str) -> String {
 }
 
 /// Sample 1 of four overflows and fails; the others come to what they come to without it.
-fn fails_alone(fixture: &Fixture, overflowing: f32) {
+fn fails_alone(engine: &Engine, fixture: &Fixture, overflowing: f32) {
     let samples = |bad: Option<f32>| {
         let mut samples: Vec<_> = (0..4).map(|index| fixture.sample(index)).collect();
         if let Some(value) = bad {
@@ -28,8 +29,7 @@ fn fails_alone(fixture: &Fixture, overflowing: f32) {
         }
         samples
     };
-    let (sound, found) =
-        (fixture.certify(&engine(2), samples(None)), fixture.certify(&engine(2), samples(Some(overflowing))));
+    let (sound, found) = (fixture.certify(engine, samples(None)), fixture.certify(engine, samples(Some(overflowing))));
     let error = found[&1].as_ref().expect_err("no class is counted");
     assert!(error.contains("finite"), "{error}");
     for index in [0, 2, 3] {
@@ -44,9 +44,17 @@ fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
         let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings(choice));
         for (precision, large) in PRECISIONS.into_iter().zip([3e38, 3e38, 60_000.0]) {
             fixture.sweep.models[0].precision = precision;
-            fails_alone(&fixture, large);
+            fails_alone(&engine(2), &fixture, large);
         }
     }
+}
+
+/// In fp16, in which images that overflow are found by their scores alone.
+#[test]
+fn the_same_holds_where_the_device_counts() {
+    let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings("fixed"));
+    fixture.sweep.models[0].precision = Precision::Fp16;
+    fails_alone(&like_a_gpu(), &fixture, 60_000.0);
 }
 
 #[test]
@@ -66,7 +74,8 @@ fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
             model.path.set_extension("pt");
             traced.save(&model.path).unwrap();
             (model.source, model.precision) = (ModelSource::TorchScript, precision);
-            fails_alone(&fixture, 9.0);
+            fails_alone(&engine(2), &fixture, 9.0);
+            fails_alone(&like_a_gpu(), &fixture, 9.0);
         }
     }
 }
@@ -89,7 +98,9 @@ fn a_program_that_makes_another_shape_of_some_inputs_is_not_counted() {
     model.path.set_extension("pt");
     CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap().save(&model.path).unwrap();
     model.source = ModelSource::TorchScript;
-    let found = fixture.certify(&engine(1), vec![fixture.sample(0)]);
-    let error = found[&0].as_ref().expect_err("no class is counted");
-    assert!(error.contains("scores have shape [1, 2], expected [16, 2]"), "{error}");
+    for (engine, rows) in [(engine(1), 16), (like_a_gpu(), 10)] {
+        let found = fixture.certify(&engine, vec![fixture.sample(0)]);
+        let error = found[&0].as_ref().expect_err("no class is counted");
+        assert!(error.contains(&format!("scores have shape [1, 2], expected [{rows}, 2]")), "{error}");
+    }
 }

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
+use super::super::fused::is_finite;
 use super::{Conv, Resnet};
 
 /// The operators, and each convolution's weights in the order that its kernel reads them.
@@ -116,10 +117,6 @@ impl OneDnn {
             other => Err(TchError::Kind(format!("{method} gave {other:?}"))),
         }
     }
-}
-
-fn is_finite(tensor: &Tensor) -> bool {
-    tensor.f_isfinite().and_then(|each| each.f_all()).is_ok_and(|all| bool::try_from(all).unwrap_or(false))
 }
 
 #[cfg(test)]

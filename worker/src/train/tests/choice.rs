@@ -21,18 +21,21 @@ fn kept(sigma: &str, accuracies: &[f64]) -> Option<u64> {
 
 #[test]
 fn the_most_accurate_epoch_is_kept_and_the_later_of_equals() {
+    let _alone = alone();
     assert_eq!(kept("", &[0.5, 0.9, 0.8]), Some(1));
     assert_eq!(kept("", &[0.9, 0.5, 0.9]), Some(2));
 }
 
 #[test]
 fn an_epoch_in_which_no_sigma_moved_is_not_kept_however_accurate() {
+    let _alone = alone();
     assert_eq!(kept(DATA_DEPENDENT, &[1.0, 0.5, 0.6, 0.4]), Some(2));
     assert_eq!(kept(&DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"), &[1.0, 0.9, 0.5]), Some(2));
 }
 
 #[test]
 fn an_epoch_of_the_warm_up_is_kept_only_where_no_other_comes() {
+    let _alone = alone();
     let mut spec = Folder::new(LOSSES[1], "", 3).opened().spec;
     let mut first = |warm_up, epochs| {
         spec.loss = Loss::SmoothAdv { draws: 1, steps: 1, epsilon: 0.5, warm_up };
@@ -48,6 +51,7 @@ fn an_epoch_of_the_warm_up_is_kept_only_where_no_other_comes() {
 
 #[test]
 fn a_data_dependent_model_is_of_an_epoch_in_which_sigma_moved_and_says_how_far() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], &DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"), 3);
     folder.train().unwrap();
     let (log, provenance) = (folder.log(), folder.provenance());

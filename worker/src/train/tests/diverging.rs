@@ -10,6 +10,7 @@ fn of_one_step(epochs: u64, rate: &str) -> Folder {
 
 #[test]
 fn divergence_is_told_with_its_epoch_and_step() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 2);
     folder.edit("learning-rate = 0.02", "learning-rate = 1e30");
     let (error, code) = folder.fails();
@@ -20,6 +21,7 @@ fn divergence_is_told_with_its_epoch_and_step() {
 
 #[test]
 fn divergence_in_the_last_step_of_an_epoch_is_seen_before_anything_is_written() {
+    let _alone = alone();
     for (rate, what) in [("1e39", " is not finite"), ("1e30", "scores of validation samples are not finite")] {
         let folder = of_one_step(1, &format!("learning-rate = {rate}"));
         let (error, _) = folder.fails();
@@ -32,6 +34,7 @@ fn divergence_in_the_last_step_of_an_epoch_is_seen_before_anything_is_written() 
 
 #[test]
 fn what_is_told_of_divergence_helps() {
+    let _alone = alone();
     // The rate rises from 0, so the first epoch leaves everything as it was.
     let folder = of_one_step(2, "learning-rate = 1e39\nrise = 0.5");
     folder.edit("schedule = \"cosine\"", "schedule = \"one-cycle\"");

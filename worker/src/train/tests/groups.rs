@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn groups_come_to_the_same_weights_on_any_number_of_cores() {
+    let _alone = alone();
     for sigma in ["", DATA_DEPENDENT] {
         let weights = [1, 2].map(|threads| {
             let folder = Folder::new(LOSSES[0], sigma, 2);
@@ -18,6 +19,7 @@ fn groups_come_to_the_same_weights_on_any_number_of_cores() {
 
 #[test]
 fn every_loss_falls_in_groups_too() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, "", 4);
         folder.edit("batch = 16", "batch = 16\ngroup = 8");
@@ -46,6 +48,7 @@ fn after_a_step(groups: u64) -> (Vec<Tensor>, f64) {
 
 #[test]
 fn a_batch_in_groups_is_a_step_along_the_mean_of_their_gradients() {
+    let _alone = alone();
     let (whole, groups) = (after_a_step(1), after_a_step(2));
     assert!((whole.1 - groups.1).abs() < 1e-3 * whole.1, "{} and {}", whole.1, groups.1);
     for (whole, groups) in whole.0.iter().zip(&groups.0) {

@@ -5,6 +5,7 @@ use super::*;
 
 #[test]
 fn every_loss_falls_on_a_small_set() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, "", 4);
         folder.train().unwrap();
@@ -18,6 +19,7 @@ fn every_loss_falls_on_a_small_set() {
 
 #[test]
 fn a_data_dependent_sigma_moves_from_its_epoch_on_and_stays_in_range() {
+    let _alone = alone();
     for loss in LOSSES {
         let folder = Folder::new(loss, DATA_DEPENDENT, 3);
         folder.train().unwrap();
@@ -31,6 +33,7 @@ fn a_data_dependent_sigma_moves_from_its_epoch_on_and_stays_in_range() {
 
 #[test]
 fn the_choice_of_sigma_leaves_the_network_as_it_was() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], DATA_DEPENDENT, 2);
     let spec = folder.opened().spec;
     let state = begin(&spec, 80, Device::Cpu).unwrap();

@@ -10,6 +10,7 @@ mod resuming;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
@@ -28,6 +29,13 @@ const LOSSES: [&str; 3] = [
 ];
 const DATA_DEPENDENT: &str =
     "choice = \"data-dependent\"\nfrom-epoch = 1\ndraws = 2\nlearning-rate = 0.05\nrange = [0.05, 0.4]";
+
+/// torch's generator is the whole process's: a test that draws from it keeps the others from it until it is done.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    // A test that failed left nothing behind: each seeds for itself.
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// 8 x 8 images of two classes, one brighter than the other, and a specification that trains on them.
 struct Folder(TempDir);

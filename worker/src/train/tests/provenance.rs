@@ -2,6 +2,7 @@ use super::*;
 
 #[test]
 fn the_file_says_what_it_is_and_where_it_comes_from() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     folder.train().unwrap();
     let (_, metadata) = weights_file::read(&folder.path("model.safetensors")).unwrap();

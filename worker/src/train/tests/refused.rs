@@ -2,6 +2,7 @@ use super::*;
 
 #[test]
 fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     fs::create_dir(folder.path("folder.safetensors")).unwrap();
     for (out, says) in [
@@ -22,6 +23,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
 
 #[test]
 fn a_second_training_to_the_same_file_is_refused() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     let first = folder.opened();
     let (error, code) = folder.fails();
@@ -33,6 +35,7 @@ fn a_second_training_to_the_same_file_is_refused() {
 
 #[test]
 fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
+    let _alone = alone();
     for (old, new, says) in [
         ("images.safetensors", "none.safetensors", "train.toml:5: dataset.path: cannot read "),
         ("samples = 16", "samples = 80", "train.toml:7: validation.samples: 80 of 80 samples leave none"),
@@ -57,6 +60,7 @@ fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
 
 #[test]
 fn a_class_that_the_network_does_not_tell_apart_is_refused() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     let labels: Vec<Class> = (0..80).map(|i| Class(i % 3)).collect();
     write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &vec![0.5; 80 * 192], &labels).unwrap();

@@ -2,6 +2,7 @@ use super::*;
 
 #[test]
 fn training_that_was_stopped_comes_to_the_same_weights() {
+    let _alone = alone();
     tch::set_num_threads(1);
     for sigma in ["", DATA_DEPENDENT] {
         let (whole, pieces) = (Folder::new(LOSSES[0], sigma, 2), Folder::new(LOSSES[0], sigma, 2));
@@ -63,6 +64,7 @@ fn stopped_at_once(folder: &Folder) {
 
 #[test]
 fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     stopped_at_once(&folder);
     let text = fs::read_to_string(folder.path("train.toml")).unwrap();
@@ -80,6 +82,7 @@ fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
 
 #[test]
 fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     stopped_at_once(&folder);
     let checkpoint = folder.path("model.checkpoint.safetensors");
@@ -92,6 +95,7 @@ fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
 
 #[test]
 fn a_training_that_is_finished_leaves_everything_as_it_is() {
+    let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     let files = || ["model.safetensors", "model.log.jsonl"].map(|name| fs::read(folder.path(name)).unwrap());
     tch::set_num_threads(1);
@@ -105,6 +109,7 @@ fn a_training_that_is_finished_leaves_everything_as_it_is() {
 
 #[test]
 fn a_training_that_goes_on_with_other_threads_says_so_where_that_changes_its_weights() {
+    let _alone = alone();
     for (group, found) in [
         ("", r#"[{"device":"cpu","threads":1},{"device":"cpu","threads":2}]"#),
         ("\ngroup = 8", r#"[{"device":"cpu","threads":null}]"#),

@@ -6,6 +6,7 @@ use ddrs_common::spec::Loss;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::train::tests::alone;
 
 const INPUTS: i64 = 6;
 const PIXELS: i64 = 12;
@@ -75,6 +76,7 @@ fn number(tensor: &Tensor) -> f64 {
 #[test]
 fn gradients_equal_finite_differences() {
     const STEP: f64 = 1e-5;
+    let _alone = alone();
     for of in ALL {
         tch::manual_seed(1);
         let (fixture, mut network) = (Fixture::new(), Small::new());
@@ -101,6 +103,7 @@ fn gradients_equal_finite_differences() {
 
 #[test]
 fn an_attack_stays_in_its_ball_and_raises_the_loss() {
+    let _alone = alone();
     tch::manual_seed(2);
     let (fixture, network) = (Fixture::new(), Small::new());
     let noise = fixture.noise(3);
@@ -120,6 +123,7 @@ fn an_attack_stays_in_its_ball_and_raises_the_loss() {
 
 #[test]
 fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point() {
+    let _alone = alone();
     tch::manual_seed(4);
     let (fixture, mut network) = (Fixture::new(), Small::new());
     network.second *= 1e4;
@@ -135,6 +139,7 @@ fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point()
 
 #[test]
 fn an_attack_of_no_length_is_training_under_noise() {
+    let _alone = alone();
     tch::manual_seed(3);
     let (fixture, network) = (Fixture::new(), Small::new());
     let noise = fixture.noise(1);
