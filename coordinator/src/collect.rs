@@ -164,7 +164,8 @@ impl Collector {
             let Some(&(last, _)) = batch.last() else { return Ok(moved) };
             if last.next() <= last {
                 bail!(
-                    "result {last} of this sweep in redis has the largest id there is, and none can follow it: remove it"
+                    "result {last} of this sweep in redis has the largest id there is, and none can follow it: remove it with \
+                     XDEL, then set the stream's last id to that of the last entry left, or 0-0, with XSETID"
                 );
             }
             let fresh = self.fresh(&batch);

@@ -10,11 +10,10 @@ use super::reply::Reply;
 use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, OVER, REAP, RECORD, RELEASE, RENEW, Transition};
 use super::sweep::{Call, SweepQueue};
 use crate::domain::JobId;
+use crate::spec::MAX_JOB_SAMPLES;
 
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
-/// As many samples to a job as a specification may ask for.
-const MAX_JOB_SAMPLES: u64 = 10_000;
 /// Jobs looked at in one script call, so that no call blocks the server for longer than some milliseconds.
 const LAPSE_BATCH: u64 = 250;
 const REAP_BATCH: u64 = 100;
@@ -279,7 +278,7 @@ impl Claimed {
         let (attempt, errors, lasts) = (reply.take()?, reply.take()?, lease_time(reply)?);
         let (first_slot, samples, done): (u64, u64, Vec<u64>) = (reply.take()?, reply.take()?, reply.take()?);
         let only: Option<Vec<u64>> = reply.take()?;
-        if samples > MAX_JOB_SAMPLES {
+        if samples > u64::from(MAX_JOB_SAMPLES) {
             return Err(reply.problem(format!("a job of {samples} samples")));
         }
         let todo = only.unwrap_or_else(|| {

@@ -17,8 +17,8 @@ pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use fill::parse_with_models;
 pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
-    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
-    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
+    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, ModelSource, ModelSpec, Precision,
+    QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
 pub use training::{Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma};
 

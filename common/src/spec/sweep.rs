@@ -176,10 +176,13 @@ pub enum Stopping {
     Loss(f64),
 }
 
+/// The most samples that a job may have: what a script goes through in one call.
+pub const MAX_JOB_SAMPLES: u32 = 10_000;
+
 /// How work is handed out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSpec {
-    /// Samples to a job.
+    /// Samples to a job, at most [`MAX_JOB_SAMPLES`].
     pub job_samples: NonZeroU64,
     /// How long a worker may stay silent before its job goes to another.
     pub lease: Duration,

@@ -48,7 +48,7 @@ pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format:
     let mut stop = Stop::listen().context("cannot listen for signals")?;
     let examined = match redis {
         Some(settings) => stop.unless(server::examine(settings)).await,
-        None => private_server(&mut stop).await?,
+        None => private_server(&mut stop).await,
     };
     let Some(mut findings) = examined else { return Ok(Exit::Interrupted) };
     findings.push(worker());
@@ -71,13 +71,16 @@ pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format:
 /// The server that `run` would start: started here, in a folder that is gone afterwards, also when told to stop, which
 /// gives none. The folder's name cannot be foreseen and it must be new, for in a common one somebody else could have put
 /// a link where Redis writes.
-async fn private_server(stop: &mut Stop) -> Result<Option<Vec<Finding>>> {
+async fn private_server(stop: &mut Stop) -> Option<Vec<Finding>> {
     let dir = std::env::temp_dir().join(format!("ddrs-doctor-{}", ClaimToken::random()));
-    DirBuilder::new().mode(0o700).create(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    if let Err(error) = DirBuilder::new().mode(0o700).create(&dir) {
+        let text = format!("cannot create {}: {error}", dir.display());
+        return Some(vec![Finding::new("redis", Verdict::Bad, text)]);
+    }
     let findings = stop.unless(private_server_in(&dir)).await;
     // What remains of a folder for temporary files is the system's to remove.
     std::fs::remove_dir_all(&dir).ok();
-    Ok(findings)
+    findings
 }
 
 /// May be dropped at any time: the server ends with it.

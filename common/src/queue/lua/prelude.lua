@@ -14,7 +14,7 @@ local function setting(name)
 end
 
 -- How many samples a variant has, and how many a job has at most. Loops and answers are as long as these say, so numbers
--- that no specification gives are refused before anything is done with them.
+-- that no specification gives (MAX_JOB_SAMPLES) are refused before anything is done with them.
 local function shape()
   local numbers = redis.call('HMGET', META, 'samples', 'job_samples')
   local samples, size = tonumber(numbers[1]), tonumber(numbers[2])

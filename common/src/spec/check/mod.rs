@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::document::Document;
 use super::raw::{RawQueue, RawReport, RawSweep};
-use super::{QueueSpec, ReportSpec, SpecError, Sweep};
+use super::{MAX_JOB_SAMPLES, QueueSpec, ReportSpec, SpecError, Sweep};
 pub(super) use dataset::dataset;
 pub(super) use model::{normalisation, precision};
 pub(super) use section::{Section, check_name};
@@ -37,7 +37,7 @@ pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result
 
 fn queue(at: &Section, raw: &RawQueue) -> Result<QueueSpec, SpecError> {
     Ok(QueueSpec {
-        job_samples: at.positive("job-samples", raw.job_samples, 10_000)?,
+        job_samples: at.positive("job-samples", raw.job_samples, i64::from(MAX_JOB_SAMPLES))?,
         lease: Duration::from_secs(at.integer("lease-seconds", raw.lease_seconds, 1, 86_400)?),
         max_attempts: at.integer("max-attempts", raw.max_attempts, 1, 1000)? as u32,
     })
