@@ -111,7 +111,7 @@ pub(super) struct RawDataDependent {
     pub(super) rounds: Option<i64>,
     pub(super) candidates: Option<i64>,
     pub(super) clamp: f64,
-    pub(super) range: [f64; 2],
+    pub(super) range: Vec<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,7 +172,7 @@ impl Default for RawDataDependent {
             rounds: None,
             candidates: None,
             clamp: 0.02,
-            range: [0.01, 4.0],
+            range: vec![0.01, 4.0],
         }
     }
 }

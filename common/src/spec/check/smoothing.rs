@@ -55,7 +55,11 @@ fn meant(raw: RawChoice) -> Choice {
 }
 
 pub(in crate::spec) fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
-    let [lower, upper] = raw.range;
+    let [lower, upper] = raw.range[..] else {
+        return Err(
+            at.error("range", format!("wants two numbers, the lower end and the upper, not {}", raw.range.len()))
+        );
+    };
     let range = (at.unit("range[0]", Sigma::new(lower))?, at.unit("range[1]", Sigma::new(upper))?);
     if lower >= upper {
         return Err(at.error("range", format!("the lower end, {lower}, must lie below the upper, {upper}")));

@@ -96,6 +96,11 @@ fn noise_out_of_range_is_refused() {
         ("1e-4", "0", "29: smoothing.data-dependent.learning-rate: must be a finite number above 0, not 0"),
         ("1e-4", "inf", "29: smoothing.data-dependent.learning-rate: must be a finite number above 0, not inf"),
         ("0.02\n", "0.5\n", "30: smoothing.data-dependent.clamp: must be strictly between 0 and 0.5, not 0.5"),
+        (
+            "[0.01, 4.0]",
+            "[0.01, 0.5, 4.0]",
+            "31: smoothing.data-dependent.range: wants two numbers, the lower end and the upper, not 3",
+        ),
         ("[0.01, 4.0]", "[4, 4]", "31: smoothing.data-dependent.range: the lower end, 4, must lie below the upper, 4"),
         ("[0.01, 4.0]", "[0, 4]", "31: smoothing.data-dependent.range[0]: must be a finite number above 0, not 0"),
     ]);

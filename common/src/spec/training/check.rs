@@ -124,7 +124,7 @@ fn sigma(at: &Section, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, Spe
                 draws: raw.draws,
                 learning_rate: raw.learning_rate,
                 clamp: raw.clamp.unwrap_or(default.clamp),
-                range: raw.range.unwrap_or(default.range),
+                range: raw.range.clone().unwrap_or(default.range),
                 ..default
             };
             let ascent = data_dependent(at, &ascent)?;

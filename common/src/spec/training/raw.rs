@@ -72,7 +72,7 @@ pub(super) struct RawSigma {
     pub(super) draws: Option<i64>,
     pub(super) learning_rate: Option<f64>,
     pub(super) clamp: Option<f64>,
-    pub(super) range: Option<[f64; 2]>,
+    pub(super) range: Option<Vec<f64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -98,6 +98,11 @@ fn errors_name_the_file_the_line_and_the_key() {
         ("initial = 0.25", "initial = 9\nchoice = \"data-dependent\"", "16: sigma.initial: 9 lies outside sigma.range"),
         (
             "initial = 0.25",
+            "initial = 0.25\nchoice = \"data-dependent\"\nrange = [0.1, 0.5, 0.9]",
+            "18: sigma.range: wants two numbers, the lower end and the upper, not 3",
+        ),
+        (
+            "initial = 0.25",
             "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 90",
             "18: sigma.from-epoch: no sigma would ever move: 90 is not below train.epochs, 90",
         ),
