@@ -1,9 +1,14 @@
 //! From training to certificates: the file that `train` writes says what its network is.
 
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use ddrs_common::domain::Class;
-use ddrs_tests::{TestDir, end};
+use ddrs_tests::{TestDir, end, signal};
 
 /// A network of two steps of training, and a specification that certifies it; `own` is what that says of the model.
 fn trained(dir: &TestDir, own: &str) -> PathBuf {
@@ -41,4 +46,63 @@ fn another_normalisation_than_that_of_training_is_refused_with_both() {
         assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
     }
     assert!(dir.records("out").is_empty());
+}
+
+/// A training that takes long enough to be stopped in, with these keys for the ascent; says what it writes to.
+fn long(dir: &TestDir, ascent: &str, epochs: u32) -> (PathBuf, PathBuf) {
+    let _ = trained(dir, "");
+    let text = std::fs::read_to_string(dir.path("train.toml")).unwrap();
+    let text = text
+        .replace("epochs = 1\n", &format!("epochs = {epochs}\n"))
+        .replace("initial = 0.25\n", &format!("initial = 0.25\nchoice = \"data-dependent\"\n{ascent}\n"));
+    (dir.write("long.toml", text), dir.path("long.safetensors"))
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_to_the_same_weights() {
+    let dir = TestDir::new();
+    let (spec, out) = long(&dir, "draws = 2\nlearning-rate = 0.01", 60);
+    let train = |out: &Path| {
+        let mut command = dir.worker();
+        command.arg("train").arg(&spec).arg("--out").arg(out).args(["--device", "cpu"]);
+        command
+    };
+    let mut process = train(&out).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = out.with_extension("checkpoint.safetensors");
+    while !checkpoint.exists() {
+        assert!(process.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
+        sleep(Duration::from_millis(2));
+    }
+    process.kill().unwrap();
+    assert_eq!(process.wait().unwrap().signal(), Some(9), "it was done before it was killed");
+    assert!(!out.exists());
+    let _ = end(&mut train(&out)).expect(0);
+    let whole = dir.path("whole.safetensors");
+    let _ = end(&mut train(&whole)).expect(0);
+    assert!(std::fs::read(out).unwrap() == std::fs::read(whole).unwrap());
+}
+
+#[test]
+fn a_second_signal_ends_a_training_in_the_middle_of_a_step() {
+    let dir = TestDir::new();
+    // The first step takes far longer than the test.
+    let (spec, out) = long(&dir, "iterations = 10000", 1);
+    let mut command = dir.worker();
+    command.arg("train").arg(&spec).arg("--out").arg(&out).args(["--device", "cpu"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // Signals are heard from before this is there.
+    while !out.with_extension("lock").exists() {
+        assert!(process.try_wait().unwrap().is_none(), "it ended before it began");
+        sleep(Duration::from_millis(2));
+    }
+    signal("TERM", process.id());
+    assert!(said.any(|line| line.contains("SIGTERM: stopping after this step")));
+    while process.try_wait().unwrap().is_none() {
+        signal("TERM", process.id());
+        sleep(Duration::from_millis(50));
+    }
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(said.any(|line| line.contains("SIGTERM again: ending at once")));
+    assert!(!out.exists());
 }

@@ -77,6 +77,17 @@ enum Kind {
     Bottleneck,
 }
 
+impl ResnetLayout {
+    /// Pixels along a side of what the last block makes of an image with `side` pixels along it. Each stride leaves the
+    /// upper half, since padding keeps the size otherwise.
+    #[must_use]
+    pub fn features_side(&self, side: u64) -> u64 {
+        let stem = [Some(self.stem.stride), self.max_pool.map(|pool| pool.stride)];
+        let blocks = self.blocks.iter().flat_map(|block| &block.path).map(|conv| conv.stride);
+        stem.into_iter().flatten().chain(blocks).fold(side, |side, stride| side.div_ceil(u64::from(stride)))
+    }
+}
+
 impl Architecture {
     /// The network's convolutions, or none where it has none.
     #[must_use]
@@ -172,6 +183,15 @@ mod tests {
             }
             assert_eq!(channels, layout.features);
         }
+    }
+
+    #[test]
+    fn features_are_as_wide_as_the_strides_leave_them() {
+        let side = |name: &str, side| name.parse::<Architecture>().unwrap().layout().unwrap().features_side(side);
+        let cifar = [32, 9, 8, 4, 1].map(|image| side("cifar-resnet20", image));
+        assert_eq!(cifar, [8, 3, 2, 1, 1]);
+        assert_eq!([224, 225, 33, 32].map(|image| side("resnet18", image)), [7, 8, 2, 1]);
+        assert_eq!(side("resnet50", 224), 7);
     }
 
     #[test]

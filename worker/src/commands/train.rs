@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 
 use crate::cli::TrainArgs;
-use crate::exit::Refused;
+use crate::exit::{self, Refused};
 use crate::run::stop::told_to_stop;
 use crate::{device, train};
 
@@ -22,10 +22,11 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     listen(Arc::clone(&stop))?;
-    train::train(&args.spec, &args.out, device, &stop)
+    train::train(&args.spec, &args.out, device, &|| stop.load(Ordering::Relaxed))
 }
 
-/// Sets `stop` at the first signal that ends programs.
+/// Sets `stop` at the first signal that ends programs; the second ends this one, whatever it is doing: files are replaced in
+/// one step, so the last checkpoint stands.
 fn listen(stop: Arc<AtomicBool>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = {
@@ -34,8 +35,17 @@ fn listen(stop: Arc<AtomicBool>) -> Result<()> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let signal = runtime.block_on(told);
-        tracing::info!("{signal}: stopping after this step");
+        tracing::info!("{signal}: stopping after this step; once more to end at once");
         stop.store(true, Ordering::Relaxed);
+        let again = {
+            let _inside = runtime.enter();
+            told_to_stop(false)
+        };
+        if let Ok(again) = again {
+            let signal = runtime.block_on(again);
+            tracing::warn!("{signal} again: ending at once, without the steps since the last checkpoint");
+            exit::now(130);
+        }
     })?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use ddrs_common::spec::digest_to_hex;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -13,6 +14,9 @@ use super::journal::Distribution;
 use super::network::Network;
 use super::optimiser::Sgd;
 use super::weights_file;
+
+/// Where a checkpoint's metadata hold the digest of everything else in it.
+const DIGEST: &str = "digest";
 
 /// How far training has come. Random state is a function of this and the seed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,11 +98,13 @@ pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
     let velocities = state.optimiser.velocities();
     tensors.extend(velocities.map(|(name, tensor)| (format!("velocity/{name}"), tensor.shallow_clone())));
     tensors.extend(state.best.iter().map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone())));
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         ("identity".to_owned(), serde_json::to_string(identity)?),
         ("position".to_owned(), serde_json::to_string(&state.position)?),
         ("circumstances".to_owned(), serde_json::to_string(&state.circumstances)?),
     ]);
+    let digest = weights_file::digest(tensors.iter().map(|(name, tensor)| (name, tensor)), &metadata)?;
+    metadata.insert(DIGEST.to_owned(), digest_to_hex(&digest));
     weights_file::write(path, &tensors, metadata)
 }
 
@@ -119,7 +125,10 @@ pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bo
 
 /// What else the file belongs to, if it does; `state` is as it was then.
 fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'static str>> {
-    let (tensors, metadata) = weights_file::read(path)?;
+    let (tensors, mut metadata) = weights_file::read(path)?;
+    // A bit that turned over in a weight would be trained on and never be seen.
+    let written = metadata.remove(DIGEST).with_context(|| format!("there is no {DIGEST} in it"))?;
+    ensure!(digest_to_hex(&weights_file::digest(&tensors, &metadata)?) == written, "it is not as it was written");
     let read = |key: &str| metadata.get(key).with_context(|| format!("there is no {key} in it"));
     let found: Identity = serde_json::from_str(read("identity")?)?;
     if found != *identity {

@@ -32,8 +32,8 @@ impl Trainer<'_> {
             Ok(if is_finite(&scores)? { Some(i64::try_from(&correct)?) } else { None })
         })?;
         let Some(correct) = correct.into_iter().sum::<Option<i64>>() else {
-            let (epoch, step) = (self.state.position.epoch, self.state.position.step.saturating_sub(1));
-            return Err(Diverged { what: "scores of validation samples are not finite".to_owned(), epoch, step }.into());
+            let what = "scores of validation samples are not finite".to_owned();
+            return Err(Diverged::after(what, &self.state.position).into());
         };
         Ok(correct as f64 / self.examples.validation.len() as f64)
     }
@@ -56,15 +56,15 @@ impl Trainer<'_> {
 
 /// The first epoch, from 0, whose weights may be written. Before `from-epoch` a network has been trained with the fixed
 /// sigma, and it often scores higher there: sigmas that grow cost accuracy under the noise of the initial one. Before the
-/// end of SmoothAdv's warm-up it has been attacked from nearby, which costs less of the same accuracy; where no epoch comes
-/// after the warm-up, that does not count.
+/// last epoch of SmoothAdv's warm-up, whose attacks are the first of full length, it has been attacked from nearby, which costs
+/// less of the same accuracy; where training ends before that, it does not count.
 pub(super) fn first_candidate(spec: &Training) -> u64 {
     let sigma_moves = match spec.sigma.choice {
         TrainingChoice::DataDependent { from_epoch, .. } => from_epoch,
         TrainingChoice::Fixed => 0,
     };
     match spec.loss {
-        Loss::SmoothAdv { warm_up, .. } if warm_up < spec.epochs.get() => sigma_moves.max(warm_up),
+        Loss::SmoothAdv { warm_up, .. } if warm_up <= spec.epochs.get() => sigma_moves.max(warm_up.saturating_sub(1)),
         Loss::SmoothAdv { .. } | Loss::Gaussian | Loss::Macer { .. } => sigma_moves,
     }
 }

@@ -1,10 +1,8 @@
 //! Numbers that are none: training ends where they first appear, and none of them is written.
 
-use std::path::Path;
-
 use tch::{Kind, TchError, Tensor};
 
-use super::checkpoint::State;
+use super::checkpoint::{Position, State};
 
 /// A loss, a weight, a score or a derivative that is not finite.
 #[derive(Debug, thiserror::Error)]
@@ -16,19 +14,19 @@ pub(super) struct Diverged {
     pub(super) epoch: u64,
     /// From 0: the step that came to it.
     pub(super) step: u64,
+    /// Whether weights had been changed before.
+    pub(super) moved: bool,
 }
 
-/// As people are told of it, with what helps. The same command would come to the same numbers again, and another learning
-/// rate makes another specification, to which the checkpoint does not belong.
-pub(super) fn told(error: anyhow::Error, checkpoint: &Path) -> anyhow::Error {
-    match error.downcast::<Diverged>() {
-        Ok(diverged) if checkpoint.exists() => anyhow::anyhow!(
-            "{diverged}: a smaller optimiser.learning-rate may help. That is another specification, to which {} does not \
-             belong: delete it to start over, or write to another --out",
-            checkpoint.display()
-        ),
-        Ok(diverged) => anyhow::anyhow!("{diverged}: a smaller optimiser.learning-rate may help"),
-        Err(error) => error,
+impl Diverged {
+    /// Seen in a step that is not done, before it changes a weight.
+    pub(super) fn before(what: String, &Position { epoch, step, .. }: &Position) -> Self {
+        Self { what, epoch, step, moved: (epoch, step) != (0, 0) }
+    }
+
+    /// Seen in what the last step that is done has made.
+    pub(super) fn after(what: String, &Position { epoch, step, .. }: &Position) -> Self {
+        Self { what, epoch, step: step.saturating_sub(1), moved: true }
     }
 }
 
@@ -39,8 +37,7 @@ pub(super) fn check(state: &State) -> anyhow::Result<()> {
     let tensors = state.network.tensors().map(|(name, tensor)| (name.to_owned(), tensor));
     for (name, tensor) in tensors.chain(velocities) {
         if !is_finite(tensor)? {
-            let (epoch, step) = (state.position.epoch, state.position.step.saturating_sub(1));
-            return Err(Diverged { what: format!("{name} is not finite"), epoch, step }.into());
+            return Err(Diverged::after(format!("{name} is not finite"), &state.position).into());
         }
     }
     Ok(())

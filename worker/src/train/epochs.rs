@@ -1,7 +1,6 @@
 //! The loop: epochs of steps, and what is written after each.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -15,7 +14,7 @@ use super::journal::{self, Line};
 use super::lanes::Lanes;
 use super::network::Mode;
 use super::step::{self, Setting};
-use super::{optimiser, provenance, weights_file};
+use super::{optimiser, provenance, trouble, weights_file};
 use crate::exit::{Interrupted, Refused};
 
 /// A training in progress.
@@ -50,10 +49,11 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Those of [`super::train`].
-    pub(super) fn run(&mut self, stop: &AtomicBool) -> Result<()> {
+    pub(super) fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         self.admit()?;
         while self.state.position.epoch < self.spec.epochs.get() {
-            self.epoch(stop).map_err(|error| diverged::told(error, &self.checkpoint))?;
+            let ended = self.epoch(stop);
+            ended.map_err(|error| trouble::told(error, &self.state.position, &self.checkpoint))?;
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl<'a> Trainer<'a> {
         scored.map(drop).map_err(|error| Refused(error).into())
     }
 
-    fn epoch(&mut self, stop: &AtomicBool) -> Result<()> {
+    fn epoch(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         let epoch = self.state.position.epoch;
         let order = self.examples.order(self.spec.seed, epoch);
         let batch = self.spec.batch.get() as usize;
@@ -95,7 +95,7 @@ impl<'a> Trainer<'a> {
         let began = Instant::now();
         let before = self.state.position.sums.seconds;
         while self.state.position.step < steps {
-            if stop.load(Ordering::Relaxed) {
+            if stop() {
                 diverged::check(&self.state)?;
                 checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
                 return Err(Interrupted("the same command goes on where it stopped").into());
@@ -107,7 +107,7 @@ impl<'a> Trainer<'a> {
             let setting = Setting { spec, examples, lanes, device: *device };
             let value = step::step(&setting, &mut self.state, places, rate)?;
             if !value.loss.is_finite() {
-                return Err(Diverged { what: format!("the loss is {}", value.loss), epoch, step }.into());
+                return Err(Diverged::before(format!("the loss is {}", value.loss), &self.state.position).into());
             }
             let sums = &mut self.state.position.sums;
             sums.loss += value.loss * batch as f64;

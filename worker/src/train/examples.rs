@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use tch::{Device, TchError, Tensor};
 
 use super::augment::window;
-use super::fit::{at, enough, fits};
+use super::fit::{AtKey, at, enough, fits};
 use super::seed::{Purpose, seed};
 
 /// Images and labels, and which of them train.
@@ -44,7 +44,7 @@ impl Examples {
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let shape = dataset.image(index(0))?.shape;
         fits(training, shape)?;
-        let mut pixels = vec![0.0; count as usize * shape.iter().product::<usize>()];
+        let mut pixels = room(count, shape)?;
         pixels.par_chunks_mut(shape.iter().product()).enumerate().try_for_each(|(place, pixels)| {
             let index = index(place as u64);
             let image = dataset.image(index)?;
@@ -113,6 +113,20 @@ impl Examples {
     }
 }
 
+/// Zeros for all pixels. Where the system promises memory that it does not have, it ends the program when that is used.
+fn room(count: u64, shape: [usize; 3]) -> Result<Vec<f32>, AtKey> {
+    let pixels =
+        shape.iter().try_fold(usize::try_from(count).unwrap_or(usize::MAX), |all, &side| all.checked_mul(side));
+    let mut room = Vec::new();
+    if pixels.is_none_or(|pixels| room.try_reserve_exact(pixels).is_err()) {
+        let gigabytes = shape.iter().map(|&side| side as f64).product::<f64>() * count as f64 * 4e-9;
+        let message = format!("{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is");
+        return Err(at("dataset", message));
+    }
+    room.resize(pixels.unwrap_or_default(), 0.0);
+    Ok(room)
+}
+
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
     let label = dataset.label(index)?;
     if label.0 < classes {
@@ -130,4 +144,19 @@ fn split(count: usize, training: &Training) -> (Vec<usize>, Vec<usize>) {
     places.sort_unstable();
     validation.sort_unstable();
     (places, validation)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_no_memory_can_hold_are_refused_with_what_they_take() {
+        assert_eq!(room(2, [3, 4, 4]).unwrap(), vec![0.0; 96]);
+        for count in [1 << 60, 1 << 44, 1 << 33] {
+            let error = room(count, [3, 1 << 10, 1 << 10]).unwrap_err();
+            assert!(error.key == "dataset" && error.message.contains(" GB of memory, more than there is"), "{error}");
+        }
+    }
 }

@@ -46,5 +46,21 @@ pub(super) fn fits(training: &Training, [channels, height, width]: [usize; 3]) -
             format!("{padding} zeros around {height} x {width} pixels: some crops would hold nothing of the image");
         return Err(at("augmentation.crop-padding", message));
     }
-    Ok(())
+    several_values(training, height, width)
+}
+
+/// Whether batch normalisation sees more than one value of each channel everywhere: one has no variance.
+fn several_values(training: &Training, height: usize, width: usize) -> Result<(), AtKey> {
+    let Some(layout) = training.model.architecture.layout() else { return Ok(()) };
+    let [height, width] = [height, width].map(|side| layout.features_side(side as u64));
+    if height * width * training.group.get() * u64::from(training.loss.draws()) > 1 {
+        return Ok(());
+    }
+    let key = if training.group == training.batch { "train.batch" } else { "train.group" };
+    let message = format!(
+        "batch normalisation of {} would take its statistics over one value, which has no variance: more inputs, or larger \
+         images",
+        training.model.architecture
+    );
+    Err(at(key, message))
 }

@@ -13,7 +13,7 @@
 //! - [`seed`]: randomness as a function of epoch and step
 //! - [`checkpoint`], [`journal`], [`weights_file`]: what is written
 //! - [`circumstances`]: where it was computed
-//! - `diverged`: numbers that are none
+//! - `diverged`, `trouble`: numbers that are none; what people are told when training ends before its time
 
 mod augment;
 pub mod checkpoint;
@@ -35,10 +35,10 @@ pub mod seed;
 mod step;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub mod weights_file;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use ddrs_common::spec::{Precision, Training};
@@ -60,9 +60,9 @@ use seed::{Purpose, seed};
 ///
 /// # Errors
 /// [`Refused`] when specification, data or an older checkpoint do not fit, or another process trains to `out`;
-/// [`crate::exit::Interrupted`] when `stop` became true, the state being saved; the epoch and step at which a number was
+/// [`crate::exit::Interrupted`] when `stop`, asked before every step, says so, the state being saved; the epoch and step at which a number was
 /// not finite; what the file system says.
-pub fn train(path: &Path, out: &Path, device: Device, stop: &AtomicBool) -> Result<()> {
+pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {
     let Opened { spec, text, identity, examples, lock: _until_the_end } = opening::open(path, out).map_err(Refused)?;
     let mut state = begin(&spec, examples.len(), device)?;
     let checkpoint = checkpoint::path_beside(out);

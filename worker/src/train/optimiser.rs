@@ -7,6 +7,7 @@ use ddrs_common::spec::{Optimiser, Schedule};
 use tch::{TchError, Tensor};
 
 use super::network::Network;
+use crate::model::brief;
 
 /// The velocity of each weight, in the network's order.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Sgd {
     pub fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
         for (name, velocity) in &mut self.velocities {
             let other = others.get(name.as_str()).with_context(|| format!("no velocity of {name}"))?;
-            velocity.f_copy_(other).with_context(|| name.clone())?;
+            velocity.f_copy_(other).map_err(brief).with_context(|| name.clone())?;
         }
         Ok(())
     }

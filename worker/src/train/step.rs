@@ -6,7 +6,7 @@ use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint::{Position, State};
+use super::checkpoint::State;
 use super::diverged::Diverged;
 use super::examples::Examples;
 use super::lanes::Lanes;
@@ -57,14 +57,13 @@ struct Computed {
 /// [`Diverged`] when a sigma's derivative is not finite; what torch reports.
 pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate: f64) -> Result<Value> {
     let Setting { spec, lanes, .. } = *setting;
-    let Position { epoch, step, .. } = state.position;
     let groups = groups(setting, state, places)?;
-    let epsilon = epsilon(spec.loss, epoch);
+    let epsilon = epsilon(spec.loss, state.position.epoch);
     let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
     let sigmas = computed.iter().flat_map(|group| &group.sigma);
     for (&place, sigma) in places.iter().zip(sigmas) {
         let what = || format!("sigma's derivative for training sample {place} is not finite");
-        state.sigma[place] = sigma.ok_or_else(|| Diverged { what: what(), epoch, step })?;
+        state.sigma[place] = sigma.ok_or_else(|| Diverged::before(what(), &state.position))?;
     }
     // Groups are of one size, so the mean of their means is the batch's.
     let loss = computed.iter().map(|group| group.loss).sum::<f64>() / computed.len() as f64;

@@ -1,13 +1,14 @@
 //! safetensors files whose bytes depend on nothing but what is in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
-use tch::{Kind, Tensor};
+use sha2::{Digest, Sha256};
+use tch::{Kind, TchError, Tensor};
 
 /// Names and values beside the tensors.
 pub type Metadata = HashMap<String, String>;
@@ -17,20 +18,9 @@ pub type Metadata = HashMap<String, String>;
 /// # Errors
 /// When the file cannot be written, and what torch reports.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<()> {
-    let mut parts = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
-        let (dtype, width) = match tensor.kind() {
-            Kind::Double => (Dtype::F64, 8),
-            _ => (Dtype::F32, 4),
-        };
-        let kind = if dtype == Dtype::F64 { Kind::Double } else { Kind::Float };
-        let tensor = tensor.f_detach()?.f_to(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
-        let mut bytes = vec![0; tensor.numel() * width];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        parts.push((name.as_str(), dtype, shape, bytes));
-    }
-    let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+    let parts = tensors.iter().map(|(name, tensor)| Ok((name.as_str(), Part::of(tensor)?)));
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    let views = parts.iter().map(|(name, Part { dtype, shape, bytes })| {
         Ok((*name, TensorView::new(*dtype, shape.clone(), bytes).with_context(|| (*name).to_owned())?))
     });
     let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata))?;
@@ -54,6 +44,54 @@ pub fn read(path: &Path) -> Result<(HashMap<String, Tensor>, Metadata)> {
         Ok((tensors, header.metadata().clone().unwrap_or_default()))
     };
     read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A digest of all that [`write`] would write, whatever the order.
+///
+/// # Errors
+/// What torch reports.
+pub fn digest<'a>(
+    tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+    metadata: &Metadata,
+) -> Result<[u8; 32]> {
+    let tensors: BTreeMap<&String, &Tensor> = tensors.into_iter().collect();
+    let mut hasher = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    for (name, tensor) in tensors {
+        let Part { dtype, shape, bytes } = Part::of(tensor)?;
+        add(name.as_bytes());
+        add(format!("{dtype:?} {shape:?}").as_bytes());
+        add(&bytes);
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// A tensor as it lies in a file.
+struct Part {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Part {
+    fn of(tensor: &Tensor) -> Result<Self, TchError> {
+        let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+        let (dtype, kind, width) = match tensor.kind() {
+            Kind::Double => (Dtype::F64, Kind::Double, 8),
+            _ => (Dtype::F32, Kind::Float, 4),
+        };
+        let tensor = tensor.f_detach()?.f_to(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
+        let mut bytes = vec![0; tensor.numel() * width];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        Ok(Self { dtype, shape, bytes })
+    }
 }
 
 /// The same file with the keys of its header in order. The library writes metadata in the order of a hash table, which

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tch::{TchError, Tensor};
 
 use super::Network;
+use crate::model::brief;
 
 impl Network {
     /// Every tensor by its canonical name, in the network's order.
@@ -27,7 +28,7 @@ impl Network {
             for name in &self.names {
                 let other = others.get(name).with_context(|| format!("no tensor {name}"))?;
                 let tensor = self.tensors.get_mut(name).with_context(|| format!("no tensor {name}"))?;
-                tensor.f_copy_(other).with_context(|| name.clone())?;
+                tensor.f_copy_(other).map_err(brief).with_context(|| name.clone())?;
             }
             Ok(())
         })

@@ -34,7 +34,7 @@ fn an_epoch_in_which_no_sigma_moved_is_not_kept_however_accurate() {
 }
 
 #[test]
-fn an_epoch_of_the_warm_up_is_kept_only_where_no_other_comes() {
+fn an_epoch_of_shorter_attacks_is_kept_only_where_no_other_comes() {
     let _alone = alone();
     let mut spec = Folder::new(LOSSES[1], "", 3).opened().spec;
     let mut first = |warm_up, epochs| {
@@ -42,8 +42,9 @@ fn an_epoch_of_the_warm_up_is_kept_only_where_no_other_comes() {
         spec.epochs = NonZeroU64::new(epochs).unwrap();
         first_candidate(&spec)
     };
-    assert_eq!([first(2, 3), first(0, 3), first(3, 3), first(10, 3)], [2, 0, 0, 0]);
-    let mut both = Folder::new(LOSSES[1], DATA_DEPENDENT, 3).opened().spec;
+    assert_eq!([first(3, 3), first(2, 3), first(1, 3), first(0, 3), first(4, 3), first(10, 3)], [2, 1, 0, 0, 0, 0]);
+    let longer = LOSSES[1].replace("warm-up = 2", "warm-up = 3");
+    let mut both = Folder::new(&longer, DATA_DEPENDENT, 3).opened().spec;
     assert_eq!(first_candidate(&both), 2, "the later of the two");
     both.epochs = NonZeroU64::new(2).unwrap();
     assert_eq!(first_candidate(&both), 1, "sigma has to move in any case");

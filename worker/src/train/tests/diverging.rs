@@ -20,6 +20,16 @@ fn divergence_is_told_with_its_epoch_and_step() {
 }
 
 #[test]
+fn a_loss_that_is_none_before_anything_was_learned_is_not_blamed_on_the_learning_rate() {
+    let _alone = alone();
+    let folder = Folder::new(LOSSES[0], "", 1);
+    folder.edit("initial = 0.25", "initial = 1e300");
+    let (error, code) = folder.fails();
+    assert!(error.contains("at epoch 0, step 0, before any weight was changed: sigma or "), "{error}");
+    assert!(code == 1 && !error.contains("learning-rate"), "{error}");
+}
+
+#[test]
 fn divergence_in_the_last_step_of_an_epoch_is_seen_before_anything_is_written() {
     let _alone = alone();
     for (rate, what) in [("1e39", " is not finite"), ("1e30", "scores of validation samples are not finite")] {

@@ -65,7 +65,7 @@ impl Folder {
     }
 
     fn train(&self) -> Result<()> {
-        train(&self.path("train.toml"), &self.path("model.safetensors"), Device::Cpu, &AtomicBool::new(false))
+        train(&self.path("train.toml"), &self.path("model.safetensors"), Device::Cpu, &|| false)
     }
 
     /// What ends a training that cannot come to its end, and its exit code.

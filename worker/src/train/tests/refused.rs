@@ -11,7 +11,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
         ("folder.safetensors", "folder.safetensors is a folder"),
     ] {
         let out = folder.path(out);
-        let error = train(&folder.path("train.toml"), &out, Device::Cpu, &AtomicBool::new(false)).unwrap_err();
+        let error = train(&folder.path("train.toml"), &out, Device::Cpu, &|| false).unwrap_err();
         assert_eq!(crate::exit::code(&error), 2);
         assert!(format!("{error:#}").contains(says), "{error:#}");
     }
@@ -66,4 +66,21 @@ fn a_class_that_the_network_does_not_tell_apart_is_refused() {
     write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &vec![0.5; 80 * 192], &labels).unwrap();
     let (error, _) = folder.fails();
     assert!(error.contains("model.classes: 2, but sample 2 has label 2"), "{error}");
+}
+
+#[test]
+fn a_group_that_leaves_batch_normalisation_a_single_value_is_refused() {
+    let _alone = alone();
+    for (group, key) in [("batch = 1", "train.batch"), ("batch = 2\ngroup = 1", "train.group")] {
+        let folder = Folder::new(LOSSES[0], "", 1);
+        folder.edit("cifar-resnet20", "resnet18");
+        folder.edit("batch = 16", group);
+        let (error, code) = folder.fails();
+        assert!(error.contains(&format!("{key}: batch normalisation of resnet18 would take")), "{error}");
+        assert_eq!(code, 2);
+    }
+    // Eight pixels are two after two strides.
+    let folder = Folder::new(LOSSES[0], "", 1);
+    folder.edit("batch = 16", "batch = 1");
+    folder.train().unwrap();
 }

@@ -4,19 +4,17 @@ use super::*;
 fn training_that_was_stopped_comes_to_the_same_weights() {
     let _alone = alone();
     tch::set_num_threads(1);
-    for sigma in ["", DATA_DEPENDENT] {
-        let (whole, pieces) = (Folder::new(LOSSES[0], sigma, 2), Folder::new(LOSSES[0], sigma, 2));
+    for (loss, sigma) in LOSSES.into_iter().flat_map(|loss| ["", DATA_DEPENDENT].map(|sigma| (loss, sigma))) {
+        let (whole, pieces) = (Folder::new(loss, sigma, 2), Folder::new(loss, sigma, 2));
         whole.train().unwrap();
-        // Already told to stop, it saves where it stands; each further call that is let go takes some steps.
-        let out = pieces.path("model.safetensors");
-        let stop = AtomicBool::new(true);
-        let error = train(&pieces.path("train.toml"), &out, Device::Cpu, &stop).unwrap_err();
-        assert_eq!(crate::exit::code(&error), 130, "{error:#}");
-        assert!(checkpoint::path_beside(&out).exists() && !out.exists());
-        stop_after_steps(&pieces, 3);
-        stop_after_steps(&pieces, 2);
+        // An epoch has four steps. Stopped before the first, within an epoch, between two, and where sigmas have moved.
+        for steps in [0, 3, 1, 2] {
+            stopped_after(&pieces, steps);
+            assert!(!pieces.path("model.safetensors").exists());
+        }
         pieces.train().unwrap();
-        assert!(fs::read(whole.path("model.safetensors")).unwrap() == fs::read(out).unwrap(), "{sigma}");
+        let model = |folder: &Folder| fs::read(folder.path("model.safetensors")).unwrap();
+        assert!(model(&whole) == model(&pieces), "{loss}, {sigma}");
         let times_aside = |mut line: Line| {
             (line.seconds, line.images_per_second) = (0.0, 0.0);
             line
@@ -26,39 +24,29 @@ fn training_that_was_stopped_comes_to_the_same_weights() {
     }
 }
 
-/// Goes on for so many steps, then is told to stop.
-fn stop_after_steps(folder: &Folder, steps: u64) {
-    let out = folder.path("model.safetensors");
+#[test]
+fn a_checkpoint_holds_all_that_training_goes_on_from() {
+    let _alone = alone();
+    let folder = Folder::new(LOSSES[0], DATA_DEPENDENT, 3);
+    stopped_after(&folder, 9);
+    let path = folder.path("model.checkpoint.safetensors");
     let Opened { spec, identity, examples, .. } = folder.opened();
-    let lanes = Lanes::new(spec.batch.get() / spec.group.get(), Device::Cpu).unwrap();
     let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-    assert!(checkpoint::take_up(&checkpoint::path_beside(&out), &mut state, &identity).unwrap());
-    for _ in 0..steps {
-        let order = examples.order(spec.seed, state.position.epoch);
-        let (step, batch) = (state.position.step, spec.batch.get());
-        let places = &order[(step * batch) as usize..((step + 1) * batch) as usize];
-        let rate = optimiser::learning_rate(
-            &spec.optimiser,
-            (state.position.epoch, spec.epochs.get()),
-            (step, order.len() as u64 / batch),
-        );
-        let setting = Setting { spec: &spec, examples: &examples, lanes: &lanes, device: Device::Cpu };
-        let value = step::step(&setting, &mut state, places, rate).unwrap();
-        state.position.sums.loss += value.loss * batch as f64;
-        state.position.sums.correct += value.correct as u64;
-        state.position.sums.inputs += batch;
-        state.position.step += 1;
-        if state.position.step == order.len() as u64 / batch {
-            return;
-        }
-    }
-    checkpoint::save(&checkpoint::path_beside(&out), &state, &identity).unwrap();
+    assert!(checkpoint::take_up(&path, &mut state, &identity).unwrap());
+    assert_eq!((state.position.epoch, state.position.step), (2, 1));
+    assert_eq!(state.position.best.map(|best| best.epoch), Some(1));
+    assert!(state.sigma.iter().any(|&sigma| sigma != 0.25) && !state.best.is_empty());
+    let before = fs::read(&path).unwrap();
+    checkpoint::save(&path, &state, &identity).unwrap();
+    assert!(before == fs::read(&path).unwrap());
 }
 
-/// Stops before the first step: a checkpoint and no more.
-fn stopped_at_once(folder: &Folder) {
+/// Goes on for so many steps, then is told to stop.
+fn stopped_after(folder: &Folder, steps: u64) {
     let (spec, out) = (folder.path("train.toml"), folder.path("model.safetensors"));
-    let error = train(&spec, &out, Device::Cpu, &AtomicBool::new(true)).unwrap_err();
+    let asked = std::cell::Cell::new(0);
+    let stop = || asked.replace(asked.get() + 1) == steps;
+    let error = train(&spec, &out, Device::Cpu, &stop).unwrap_err();
     assert_eq!(crate::exit::code(&error), 130, "{error:#}");
 }
 
@@ -66,7 +54,7 @@ fn stopped_at_once(folder: &Folder) {
 fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
-    stopped_at_once(&folder);
+    stopped_after(&folder, 0);
     let text = fs::read_to_string(folder.path("train.toml")).unwrap();
     folder.edit("seed = 3", "seed = 4");
     let (error, code) = folder.fails();
@@ -84,13 +72,27 @@ fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
 fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
-    stopped_at_once(&folder);
+    stopped_after(&folder, 0);
     let checkpoint = folder.path("model.checkpoint.safetensors");
     let bytes = fs::read(&checkpoint).unwrap();
-    fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
-    let (error, code) = folder.fails();
-    assert!(error.contains("cannot go on from ") && error.contains(": delete it to start over"), "{error}");
-    assert_eq!(code, 2);
+    let cut = bytes[..bytes.len() / 2].to_vec();
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let position = bytes.windows(7).position(|window| window == b"\"step\\\"").unwrap();
+    for (damaged, says) in [
+        (cut, "cannot read "),
+        (flipped(bytes.len() - 1000), "it is not as it was written"),
+        // Of the number behind the name: another step of the same epoch.
+        (flipped(position + 8), "it is not as it was written"),
+    ] {
+        fs::write(&checkpoint, damaged).unwrap();
+        let (error, code) = folder.fails();
+        assert!(error.contains("cannot go on from ") && error.contains(": delete it to start over"), "{error}");
+        assert!(error.contains(says) && code == 2, "{error}");
+    }
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn a_training_that_goes_on_with_other_threads_says_so_where_that_changes_its_wei
         let folder = Folder::new(LOSSES[0], "", 1);
         folder.edit("batch = 16", &format!("batch = 16{group}"));
         tch::set_num_threads(1);
-        stopped_at_once(&folder);
+        stopped_after(&folder, 0);
         tch::set_num_threads(2);
         folder.train().unwrap();
         assert_eq!(folder.provenance()["computed_on"].to_string(), found);
