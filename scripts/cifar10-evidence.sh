@@ -1,35 +1,46 @@
 #!/usr/bin/env bash
 # The evidence on CIFAR-10: trains a network for each loss with a fixed and with a data-dependent sigma, certifies each of
 # them with a fixed and with a data-dependent sigma, and prints the tables. Whatever is done already is skipped, and what was
-# begun goes on, so it may be killed at any time and started again with the same arguments.
+# begun goes on, so it may be killed at any time and started again with the same arguments. More sigmas and losses may be asked
+# of the same --out later.
 #
 #   scripts/cifar10-evidence.sh [--data DIR] [--out DIR] [--sigma "0.25 0.5"] [--losses "gaussian smoothadv macer"]
 #                               [--epochs N] [--architecture NAME] [--precision bf16|fp32] [--device D]
-#                               [--train-images N] [--images N] [--n N]
+#                               [--train-images N] [--images N] [--n N] [--only train]
 #
-# DIR has train.tar.gz and test.tar.gz, CIFAR-10 as JPEG, a folder a class. Without --epochs each loss gets as many as take
-# about five minutes on two cores for a ResNet-20; with it, all get as many as it says. --train-images divides 50000, --images
-# 10000. Other arguments than an --out was begun with need another --out. Needs `make build`.
+# DIR has folders `train` and `test` with the .bin files of CIFAR-10's binary version, or train.tar.gz and test.tar.gz with its
+# images as JPEG, a folder a class. Without --epochs each loss gets as many as take about ten minutes on two cores for a ResNet-20;
+# with it, all get as many as it says. --train-images divides 50000, --images 10000. Other arguments than an --out was begun with
+# need another --out. The programs are those of `make build`, or in the folder that the variable BIN names.
+#
+# In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
+# needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.
+#
+# What differs from the papers, in all of them: the network, few epochs, a one-cycle schedule, batches of 128 whose normalisation
+# takes its statistics over groups of 64, weight decay 5e-4, and the same recipe for every sigma. SmoothAdv: one draw, two steps of
+# attack of length 0.25 in all from the first epoch on. MACER: 3 draws, lambda 4, a learning rate of 0.02. Fixed and data-dependent
+# networks have the same epochs, not the same computing: sigma's ascent takes about as long again as a gaussian step.
 #
 # The ascent to sigma is not the paper's. Alfarra et al. train with steps of 1e-4 times the derivative over 90 to 440 epochs; in
 # the few epochs here that would leave every sigma where it began, so training takes steps of 0.01, a hundred times as long, two
-# draws to tame them, and a range that they cannot leave. Certifying takes 100 steps of 2e-3 with 8 draws, where the default of a
-# sweep is 100 of 1e-4 with one: each is as long as twenty of those, and eight draws make it less noisy.
+# draws to tame them, and a range from 0.4 to 4 times the initial sigma. Certifying takes 100 steps of 2e-3 with 8 draws, where the
+# default of a sweep is 100 of 1e-4 with one: each is as long as twenty of those, and eight draws make it less noisy.
 set -euo pipefail
 
 data=../shared/data/cifar10 out=runs/cifar10-evidence sigmas=0.25 losses="gaussian smoothadv macer"
-epochs="" architecture=cifar-resnet20 precision=bf16 device=auto train_images=50000 images=500 n=10000
+epochs="" architecture=cifar-resnet20 precision=bf16 device=auto train_images=50000 images=500 n=10000 only=""
 here=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
   [ $# -gt 1 ] || { echo "$1 needs a value" >&2; exit 2; }
   case $1 in
     --data) data=$2 ;; --out) out=$2 ;; --sigma) sigmas=$2 ;; --losses) losses=$2 ;; --epochs) epochs=$2 ;;
     --architecture) architecture=$2 ;; --precision) precision=$2 ;; --device) device=$2 ;;
-    --train-images) train_images=$2 ;; --images) images=$2 ;; --n) n=$2 ;;
+    --train-images) train_images=$2 ;; --images) images=$2 ;; --n) n=$2 ;; --only) only=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
 done
+[ -z "$only" ] || [ "$only" = train ] || { echo "--only train, or nothing, not $only" >&2; exit 2; }
 if [ -z "${BIN:-}" ]; then
   BIN=$(cd "$here" && cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
 fi
@@ -43,14 +54,21 @@ data=$(cd "$data" && pwd)
 mkdir -p "$out"/{specs,models,runs}
 out=$(cd "$out" && pwd)
 
-for part in train test; do
-  if [ ! -e "$out/images/$part.done" ]; then
-    rm -rf "$out/images/$part"
-    mkdir -p "$out/images"
-    tar xzf "$data/$part.tar.gz" -C "$out/images"
-    touch "$out/images/$part.done"
-  fi
-done
+# Where the images are, and what they are.
+if compgen -G "$data/train/*.bin" > /dev/null; then
+  format=cifar10 images_at=$data
+else
+  format=image-folder images_at=../images
+  for part in train test; do
+    if [ ! -e "$out/images/$part.done" ]; then
+      [ -e "$data/$part.tar.gz" ] || { echo "$data has neither train/*.bin nor $part.tar.gz" >&2; exit 2; }
+      rm -rf "$out/images/$part"
+      mkdir -p "$out/images"
+      tar xzf "$data/$part.tar.gz" -C "$out/images"
+      touch "$out/images/$part.done"
+    fi
+  done
+fi
 
 # FILE [BEGUN]: rewrites a file only where its content changes, and not where the file BEGUN was made by the old content.
 write() {
@@ -64,12 +82,15 @@ write() {
   printf '%s\n' "$new" > "$1"
 }
 
-# LOSS: its table, its epochs, its learning rate, and the epoch from which sigma moves. Fewer draws and attack steps than in the papers.
+# FACTOR SIGMA: their product, as a number with a point.
+times() { awk -v a="$1" -v b="$2" 'BEGIN { text = sprintf("%.4g", a * b); print text (text ~ /[.e]/ ? "" : ".0") }'; }
+
+# LOSS: its table, its epochs, its learning rate, and the epoch from which sigma moves.
 recipe() {
   case $1 in
-    gaussian) numbers="" own=6 rate=0.1 ;;
-    smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=3 rate=0.1 ;;
-    macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=3 rate=0.02 ;;
+    gaussian) numbers="" own=12 rate=0.1 ;;
+    smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=6 rate=0.1 ;;
+    macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=6 rate=0.02 ;;
     *) echo "no loss $1" >&2; exit 2 ;;
   esac
   count=${epochs:-$own}
@@ -79,13 +100,13 @@ recipe() {
 # NAME LOSS CHOICE SIGMA
 training_spec() {
   local choice=""
-  [ "$3" = fixed ] || choice=$'choice = "data-dependent"\nfrom-epoch = '$from$'\niterations = 1\ndraws = 2\nlearning-rate = 0.01\nrange = [0.1, 1.0]'
+  [ "$3" = fixed ] || choice=$'choice = "data-dependent"\nfrom-epoch = '$from$'\niterations = 1\ndraws = 2\nlearning-rate = 0.01\nrange = ['$(times 0.4 "$4")', '$(times 4 "$4")]
   write "$out/specs/$1.train.toml" "$out/models/$1.checkpoint.safetensors" <<EOF
 name = "$1"
 seed = 1
 [dataset]
-format = "image-folder"
-path = "../images/train"
+format = "$format"
+path = "$images_at/train"
 stride = $((50000 / train_images))
 [validation]
 samples = $((train_images / 50))
@@ -119,8 +140,8 @@ sweep_spec() {
 name = "$1"
 seed = 1
 [dataset]
-format = "image-folder"
-path = "../images/test"
+format = "$format"
+path = "$images_at/test"
 stride = $((10000 / images))
 limit = $images
 [[model]]
@@ -162,7 +183,12 @@ for sigma in $sigmas; do
     done
   done
 done
+(cd "$out/models" && find . -name '*.safetensors' ! -name '*.checkpoint.*' -printf '%P\n' | sort | xargs sha256sum > SHA256SUMS)
 
+if [ "$only" = train ]; then
+  echo "Models: $out/models, with a log of each epoch and their digests"
+  exit
+fi
 for run in "${runs[@]}"; do
   name=$(basename "$run")
   digest=$(cat "$out/specs/$name.toml" "$out/models/$name.safetensors" | sha256sum | cut -d' ' -f1)
@@ -175,36 +201,11 @@ done
 "$BIN/ddrs-coordinator" report "${runs[@]}" --radii 0:1:0.25 --format markdown > "$out/table.md"
 "$BIN/ddrs-coordinator" report "${runs[@]}" --radii 0:1:0.25 --format csv > "$out/table.csv"
 
-# The best of all initial sigmas at each radius, by loss, sigma of training and sigma of certifying, with memory where there is
-# one; then what data-dependent sigmas in training, in certifying and in both gain over fixed ones in both.
-awk -F, '
-  { gsub(/"[^"]*"/, "") }
-  NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^accuracy_at_/) { column[++radii] = i; radius[radii] = substr($i, 13) } next }
-  { split($1, part, "/"); name = part[1]
-    match(name, /-[0-9.]+$/); sigma = substr(name, RSTART + 1); name = substr(name, 1, RSTART - 1)
-    if (!(sigma in of)) { of[sigma] = 1; sigmas = sigmas (sigmas ? ", " : "") sigma; ++count }
-    if (part[2] == "data-dependent" && $2 != "true") next
-    loss = name; sub(/-(fixed|data-dependent)$/, "", loss); sub(/^[a-z]*-/, "", name)
-    row = loss " | " name " | " part[2]
-    if (!(row in seen)) { seen[row] = 1; order[++rows] = row
-      if (!(loss in known)) { known[loss] = 1; named[++losses] = loss } }
-    for (i = 1; i <= radii; i++) if ($column[i] + 0 > best[row, i]) best[row, i] = $column[i] + 0 }
-  END {
-    printf "| loss | sigma of training | sigma of certifying |"
-    for (i = 1; i <= radii; i++) printf " %.2f |", radius[i]
-    printf "\n| :--- | :--- | :--- |"
-    for (i = 1; i <= radii; i++) printf " ---: |"
-    for (r = 1; r <= rows; r++) {
-      printf "\n| %s |", order[r]
-      for (i = 1; i <= radii; i++) printf " %.1f |", 100 * best[order[r], i] }
-    printf "\n\nBest over the initial sigmas %s%s.\n\n", sigmas, (count > 1 ? "" : ": one, so this is no envelope yet")
-    for (l = 1; l <= losses; l++) for (i = 1; i <= radii; i++) if (radius[i] == 0.5) {
-      loss = named[l]; base = best[loss " | fixed | fixed", i]
-      printf "- %s at radius 0.5, data-dependent over fixed, in points: training alone %+.1f, certifying alone %+.1f, both %+.1f\n",
-        loss, 100 * (best[loss " | data-dependent | fixed", i] - base),
-        100 * (best[loss " | fixed | data-dependent", i] - base),
-        100 * (best[loss " | data-dependent | data-dependent", i] - base) }
-  }' "$out/table.csv" > "$out/envelope.md"
+logs=()
+for run in "${runs[@]}"; do
+  logs+=("$run"/report/*_fixed_*.tsv "$run"/report/*_data-dependent_*.memory.tsv)
+done
+awk -F'\t' -f "$here/scripts/cifar10-envelope.awk" "${logs[@]}" > "$out/envelope.md"
 
 cat "$out/table.md" "$out/envelope.md"
 echo "Tables: $out/table.md, $out/table.csv, $out/envelope.md; models: $out/models, with a log of each epoch; runs: $out/runs"

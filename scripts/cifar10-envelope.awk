@@ -1,0 +1,71 @@
+# From certification logs, one of each network and way of certifying, to the best over their sigmas:
+#
+#   awk -F'\t' -f cifar10-envelope.awk LOSS-CHOICE-SIGMA_CHOICE_SIGMA.tsv ...
+#
+# Prints, for each loss and each pair of choices (of training, of certifying), the highest accuracy at each radius, in percent, cut;
+# then what data-dependent sigmas gain over fixed ones at radius 0.5, in points, with the 95 % interval of that difference: the
+# images are the same on both sides, so it rests on those that only one side certifies.
+BEGIN { radii = split("0 0.25 0.5 0.75 1", radius, " "); at = 3 }
+
+FNR == 1 {
+  delete column
+  for (i = 1; i <= NF; i++) column[$i] = i
+  name = FILENAME; sub(/.*\//, "", name); sub(/(\.memory)?\.tsv$/, "", name)
+  split(name, part, "_")
+  certified = part[2]; sigma = part[3]
+  split(part[1], word, "-")
+  loss = word[1]; trained = part[1]; sub(/^[^-]*-/, "", trained); sub(/-[^-]*$/, "", trained)
+  row = loss " | " trained " | " certified
+  if (!(row in seen)) { seen[row] = 1; order[++rows] = row }
+  if (!(loss in known)) { known[loss] = 1; named[++losses] = loss }
+  if (!(sigma in of)) { of[sigma] = 1; sigmas = sigmas (sigmas ? ", " : "") sigma; ++count }
+  sets[row, ++kinds[row]] = sigma
+  next
+}
+{
+  images[row, sigma]++
+  for (i = 1; i <= radii; i++) if ($column["correct"] == 1 && $column["radius"] >= radius[i]) right[row, sigma, i]++
+  if ($column["correct"] == 1 && $column["radius"] >= radius[at]) hit[row, sigma, $column["idx"]] = 1
+  index_of[$column["idx"]] = 1
+}
+
+# The sigma whose accuracy at radius i is highest, the first of equals.
+function best(row, i,    s, found, value, most) {
+  most = -1
+  for (s = 1; s <= kinds[row]; s++) {
+    value = right[row, sets[row, s], i] / images[row, sets[row, s]]
+    if (value > most) { most = value; found = sets[row, s] }
+  }
+  return found
+}
+function accuracy(row, i) { return right[row, best(row, i), i] / images[row, best(row, i)] }
+
+# Row a over row b at radius 0.5, with its interval.
+function gain(a, b,    id, difference, sum, squares, total, mean) {
+  for (id in index_of) {
+    difference = ((a, best(a, at), id) in hit) - ((b, best(b, at), id) in hit)
+    sum += difference; squares += difference * difference; total++
+  }
+  mean = sum / total
+  return sprintf("%+.1f ± %.1f", 100 * mean, 196 * sqrt((squares / total - mean * mean) / total))
+}
+
+END {
+  printf "| loss | sigma of training | sigma of certifying |"
+  for (i = 1; i <= radii; i++) printf " %.2f |", radius[i]
+  printf "\n| :--- | :--- | :--- |"
+  for (i = 1; i <= radii; i++) printf " ---: |"
+  for (r = 1; r <= rows; r++) {
+    printf "\n| %s |", order[r]
+    for (i = 1; i <= radii; i++) printf " %.1f |", int(1000 * accuracy(order[r], i) + 1e-9) / 10
+  }
+  printf "\n\nBest over the initial sigmas %s%s.\n\n", sigmas, (count > 1 ? "" : ": one, so this is no envelope yet")
+  print "| data-dependent over fixed at radius 0.5, points | in training alone | in certifying alone | in both |"
+  print "| :--- | ---: | ---: | ---: |"
+  for (l = 1; l <= losses; l++) {
+    base = named[l] " | fixed | fixed"
+    printf "| %s | %s | %s | %s |\n", named[l], gain(named[l] " | data-dependent | fixed", base),
+      gain(named[l] " | fixed | data-dependent", base), gain(named[l] " | data-dependent | data-dependent", base)
+  }
+  print "\n±: 95 % interval over the images, for networks as they are; another seed of training moves them too."
+}
