@@ -31,6 +31,9 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, out: &Path) -> Result<Opened> {
     ensure!(out.extension().is_some_and(|it| it == "safetensors"), "{} must end in .safetensors", out.display());
     ensure!(!out.is_dir(), "{} is a folder", out.display());
+    let is_checkpoint =
+        out.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|it| it == "checkpoint"));
+    ensure!(!is_checkpoint, "{} is the name of a checkpoint", out.display());
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "there is no folder {} to write to", folder.display());
     let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -8,6 +8,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
     for (out, says) in [
         ("nowhere/model.safetensors", "there is no folder"),
         ("model.pt", "must end in .safetensors"),
+        ("other.checkpoint.safetensors", "other.checkpoint.safetensors is the name of a checkpoint"),
         ("folder.safetensors", "folder.safetensors is a folder"),
     ] {
         let out = folder.path(out);

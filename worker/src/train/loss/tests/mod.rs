@@ -30,6 +30,14 @@ impl Small {
         Self { first: random([HIDDEN, PIXELS]), second: random([CLASSES, HIDDEN]) }
     }
 
+    fn of([first, second]: &[Tensor; 2]) -> Self {
+        Self { first: first.shallow_clone(), second: second.shallow_clone() }
+    }
+
+    fn layers(&self) -> [&Tensor; 2] {
+        [&self.first, &self.second]
+    }
+
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let flat = images.f_view([-1, PIXELS])?;
         flat.f_linear(&self.first, None::<&Tensor>)?.f_tanh()?.f_linear(&self.second, None::<&Tensor>)
@@ -79,23 +87,24 @@ fn gradients_equal_finite_differences() {
     let _alone = alone();
     for of in ALL {
         tch::manual_seed(1);
-        let (fixture, mut network) = (Fixture::new(), Small::new());
+        let (fixture, frozen) = (Fixture::new(), Small::new());
         let noise = fixture.noise(of.draws());
-        let frozen = Small { first: network.first.copy(), second: network.second.copy() };
-        network.first = network.first.detach().set_requires_grad(true);
-        let loss = value(of, &network, &frozen, &fixture, &noise).loss;
-        let gradient = Tensor::run_backward(&[loss], &[&network.first], false, false).remove(0);
-        for row in 0..HIDDEN {
-            for column in 0..PIXELS {
+        let learning = frozen.layers().map(|layer| layer.copy().set_requires_grad(true));
+        let loss = value(of, &Small::of(&learning), &frozen, &fixture, &noise).loss;
+        let gradients = Tensor::run_backward(&[loss], &learning, false, false);
+        for (layer, gradient) in gradients.iter().enumerate() {
+            for place in 0..gradient.numel() as i64 {
                 let at = |offset: f64| {
-                    let first = frozen.first.copy();
-                    let _ = first.get(row).get(column).fill_(frozen.first.double_value(&[row, column]) + offset);
-                    let moved = Small { first, second: frozen.second.copy() };
-                    number(&value(of, &moved, &frozen, &fixture, &noise).loss)
+                    let layers = frozen.layers().map(Tensor::copy);
+                    let _ = layers[layer].view(-1).get(place).f_add_scalar_(offset).unwrap();
+                    number(&value(of, &Small::of(&layers), &frozen, &fixture, &noise).loss)
                 };
                 let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-                let found = gradient.double_value(&[row, column]);
-                assert!((found - difference).abs() < 1e-7, "{of:?} at {row}, {column}: {found} for {difference}");
+                let found = gradient.view(-1).double_value(&[place]);
+                assert!(
+                    (found - difference).abs() < 1e-7,
+                    "{of:?}, layer {layer} at {place}: {found} for {difference}"
+                );
             }
         }
     }
