@@ -16,6 +16,7 @@ mod models;
 mod poison;
 mod preemption;
 mod redis;
+mod released;
 mod sharing;
 mod trained;
 mod worker_program;
