@@ -219,7 +219,73 @@ else
     bench resnet50 "$others" 250 1
 fi
 
-# 5. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
+# 5. Training: killed after its first epoch and started again, it comes to the weights of a training that nobody stopped; both
+# print their images per second. resnet18 has max pooling, whose backward pass need not be deterministic on a GPU.
+train_again() {
+    local architecture=$1 images=$2 batch=$3 epochs=$4 name pid
+    rm -rf "$work/train" "$work"/whole.* "$work"/killed.*
+    mkdir "$work/train"
+    "$python" - "$images" "$work/train/images.bin" <<'PY' || return 1
+import random, sys
+draw = random.Random(1)
+with open(sys.argv[2], "wb") as file:
+    for i in range(int(sys.argv[1])):
+        file.write(bytes([i % 10]) + draw.randbytes(3072))
+PY
+    cat > "$work/train.toml" <<TOML
+name = "train-again"
+seed = 1
+[dataset]
+format = "cifar10"
+path = "train"
+[validation]
+samples = 100
+[model]
+architecture = "$architecture"
+classes = 10
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+precision = "bf16"
+[loss]
+kind = "gaussian"
+[sigma]
+initial = 0.25
+choice = "data-dependent"
+from-epoch = 1
+learning-rate = 0.01
+[train]
+epochs = $epochs
+batch = $batch
+[optimiser]
+learning-rate = 0.01
+TOML
+    "$worker" train "$work/train.toml" --out "$work/whole.safetensors" --device "$device" || return 1
+    # Sigma moves from the second epoch on.
+    sed 's/.*"epoch":\([0-9]*\).*"images_per_second":\([0-9.]*\).*/epoch \1: \2 images\/s/' "$work/whole.log.jsonl"
+    "$worker" train "$work/train.toml" --out "$work/killed.safetensors" --device "$device" 2> "$work/killed.txt" & pid=$!
+    while [ ! -e "$work/killed.checkpoint.safetensors" ]; do
+        kill -0 "$pid" 2> "$work/gone" || { cat "$work/killed.txt" >&2; return 1; }
+        sleep 0.05
+    done
+    kill -9 "$pid"
+    wait "$pid"
+    [ -e "$work/killed.safetensors" ] && { echo "it was done before it was killed" >&2; return 1; }
+    "$worker" train "$work/train.toml" --out "$work/killed.safetensors" --device "$device" || return 1
+    cmp "$work/whole.safetensors" "$work/killed.safetensors" || { echo "going on came to other weights" >&2; return 1; }
+}
+export -f train_again
+if [ -z "$python" ]; then
+    failed+=(train); say "FAILED  train: no python3 to make the data with"
+elif [ -n "$quick" ]; then
+    step train-cifar-resnet20 60 bash -c 'train_again "$@"' train_again cifar-resnet20 300 50 4
+else
+    step train-cifar-resnet20 60 bash -c 'train_again "$@"' train_again cifar-resnet20 20000 256 4
+    step train-cifar-resnet110 60 bash -c 'train_again "$@"' train_again cifar-resnet110 10000 256 4
+    step train-resnet18 60 bash -c 'train_again "$@"' train_again resnet18 10000 256 4
+fi
+grep -h 'images/s$' "$out"/train-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
+
+# 6. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
 # a C compiler: it comes last, and where it fails the row says why.
 beside() {
     local model=$1 precision=$2 batch=$3 loop=$4 batches=$5 limit=$6 name
@@ -238,6 +304,8 @@ elif [ -n "$quick" ]; then
     repeats=1 seconds=0.5
     beside cifar-resnet20 bf16 50 plain 50 60
 else
+    [ -e "$root/bench/train_peer.py" ] && step peer-train 60 "$python" "$root/bench/train_peer.py" --precision bf16 \
+        --batch 256 --steps 70 --device "${device/cuda:0/cuda}" && tee -a "$out/summary.txt" < "$out/peer-train.txt"
     beside cifar-resnet110 bf16 4000 plain 1000,4000 60
     beside resnet50 bf16 500 plain 250,500 60
     beside cifar-resnet110 fp32 1000 plain 1000,4000 60
