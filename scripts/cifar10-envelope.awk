@@ -42,6 +42,7 @@ function accuracy(row, i) { return right[row, best(row, i), i] / images[row, bes
 
 # Row a over row b at radius 0.5, with its interval.
 function gain(a, b,    id, difference, sum, squares, total, mean) {
+  if (!(a in seen) || !(b in seen)) return "not certified"
   for (id in index_of) {
     difference = ((a, best(a, at), id) in hit) - ((b, best(b, at), id) in hit)
     sum += difference; squares += difference * difference; total++
