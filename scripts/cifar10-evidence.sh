@@ -2,14 +2,14 @@
 # The evidence on CIFAR-10: trains a network for each loss with a fixed and with a data-dependent sigma, certifies each of
 # them with a fixed and with a data-dependent sigma, and prints the tables. Whatever is done already is skipped, and what was
 # begun goes on, so it may be killed at any time and started again with the same arguments. More sigmas and losses may be asked
-# of the same --out later.
+# of the same --out later; the tables are of those that were named last, so name them all.
 #
 #   scripts/cifar10-evidence.sh [--data DIR] [--out DIR] [--sigma "0.25 0.5"] [--losses "gaussian smoothadv macer"]
 #                               [--epochs N] [--architecture NAME] [--precision bf16|fp32] [--device D]
 #                               [--train-images N] [--images N] [--n N] [--only train]
 #
 # DIR has folders `train` and `test` with the .bin files of CIFAR-10's binary version, or train.tar.gz and test.tar.gz with its
-# images as JPEG, a folder a class. Without --epochs each loss gets as many as take about ten minutes on two cores for a ResNet-20;
+# images as JPEG, a folder a class. Without --epochs a loss gets 12 or 6, which take 7 to 20 minutes on two cores for a ResNet-20;
 # with it, all get as many as it says. --train-images divides 50000, --images 10000. Other arguments than an --out was begun with
 # need another --out. The programs are those of `make build`, or in the folder that the variable BIN names.
 #
@@ -56,7 +56,9 @@ out=$(cd "$out" && pwd)
 
 # Where the images are, and what they are.
 if compgen -G "$data/train/*.bin" > /dev/null; then
-  format=cifar10 images_at=$data
+  # By a link, so that specifications, and with them models, are the same wherever the images are.
+  ln -sfn "$data" "$out/data"
+  format=cifar10 images_at=../data
 else
   format=image-folder images_at=../images
   for part in train test; do
@@ -70,16 +72,19 @@ else
   done
 fi
 
-# FILE [BEGUN]: rewrites a file only where its content changes, and not where the file BEGUN was made by the old content.
+# FILE [MADE...]: rewrites a file only where its content changes, and not where a file MADE was made by the old content.
 write() {
-  local new
+  local file=$1 new made
+  shift
   new=$(cat)
-  [ -e "$1" ] && [ "$new" = "$(cat "$1")" ] && return
-  if [ -e "$1" ] && [ -e "${2:-}" ]; then
-    echo "${2} was begun with other arguments, as in $1: give them again, give another --out, or delete both" >&2
-    exit 2
-  fi
-  printf '%s\n' "$new" > "$1"
+  [ -e "$file" ] && [ "$new" = "$(cat "$file")" ] && return
+  for made in "$@"; do
+    if [ -e "$file" ] && [ -e "$made" ]; then
+      echo "$made was made with other arguments, as in $file: give them again, give another --out, or delete all of that name" >&2
+      exit 2
+    fi
+  done
+  printf '%s\n' "$new" > "$file"
 }
 
 # FACTOR SIGMA: their product, as a number with a point.
@@ -101,7 +106,7 @@ recipe() {
 training_spec() {
   local choice=""
   [ "$3" = fixed ] || choice=$'choice = "data-dependent"\nfrom-epoch = '$from$'\niterations = 1\ndraws = 2\nlearning-rate = 0.01\nrange = ['$(times 0.4 "$4")', '$(times 4 "$4")]
-  write "$out/specs/$1.train.toml" "$out/models/$1.checkpoint.safetensors" <<EOF
+  write "$out/specs/$1.train.toml" "$out/models/$1".{checkpoint.safetensors,safetensors,done} <<EOF
 name = "$1"
 seed = 1
 [dataset]
@@ -136,7 +141,7 @@ EOF
 # Every so-many-th of the test images, which are sorted by class: the first 500 would all be airplanes.
 # NAME SIGMA
 sweep_spec() {
-  write "$out/specs/$1.toml" <<EOF
+  write "$out/specs/$1.toml" "$out/runs/$1" <<EOF
 name = "$1"
 seed = 1
 [dataset]

@@ -7,6 +7,7 @@ mod cluster;
 mod damage;
 mod determinism;
 mod endings;
+mod envelope;
 mod forged;
 mod half_space;
 mod hostile;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::architecture::Architecture;
-use crate::domain::{Alpha, Choice, Radius, Sigma, VariantName};
+use crate::domain::{Alpha, Choice, Radius, SampleIndex, Sigma, VariantName};
 
 /// One immutable specification: a dataset, models, and how to smooth and certify them.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,14 @@ pub struct DatasetSpec {
     pub crop: Option<u32>,
     /// A file with the folder of each label, one a line, in label order.
     pub classes: Option<PathBuf>,
+}
+
+impl DatasetSpec {
+    /// The dataset's index of the one that is taken at `place`, counted from 0.
+    #[must_use]
+    pub fn index(&self, place: u64) -> SampleIndex {
+        SampleIndex(self.offset + place * self.stride.get())
+    }
 }
 
 /// Layouts of datasets.

@@ -35,12 +35,13 @@ fn listen(stop: Arc<AtomicBool>) -> Result<()> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let signal = runtime.block_on(told);
-        tracing::info!("{signal}: stopping after this step; once more to end at once");
-        stop.store(true, Ordering::Relaxed);
+        // First of all, so that no later signal is missed.
         let again = {
             let _inside = runtime.enter();
             told_to_stop(false)
         };
+        tracing::info!("{signal}: stopping after this step; once more to end at once");
+        stop.store(true, Ordering::Relaxed);
         if let Ok(again) = again {
             let signal = runtime.block_on(again);
             tracing::warn!("{signal} again: ending at once, without the steps since the last checkpoint");

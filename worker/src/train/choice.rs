@@ -9,7 +9,7 @@ use super::checkpoint::Best;
 use super::diverged::{Diverged, is_finite};
 use super::epochs::Trainer;
 use super::journal::Distribution;
-use super::network::{self, Mode};
+use super::network::{self, Mode, Network};
 use super::seed::Purpose;
 use super::step::seed_torch;
 
@@ -19,23 +19,32 @@ impl Trainer<'_> {
     /// # Errors
     /// [`Diverged`] when a score is not finite; what torch reports.
     pub(super) fn validate(&self) -> Result<f64> {
-        let mut groups = Vec::new();
-        for (number, places) in (0..).zip(self.examples.validation.chunks(self.spec.group.get() as usize)) {
-            let (images, labels) = self.examples.batch(places, None, self.device)?;
-            seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
-            let noise = images.f_randn_like()?.f_mul_scalar(self.spec.sigma.initial.get())?;
-            groups.push((self.state.network.apart()?, images.f_add(&noise)?, labels));
+        let groups: Vec<(u64, &[usize])> =
+            (0..).zip(self.examples.validation.chunks(self.spec.group.get() as usize)).collect();
+        let mut correct = 0;
+        // As many at a time as a step computes, which has taken more memory.
+        for groups in groups.chunks(self.spec.batch.get().div_ceil(self.spec.group.get()) as usize) {
+            let groups = groups.iter().map(|&(number, places)| self.noisy(number, places)).collect::<Result<_>>()?;
+            let right = self.lanes.map(groups, |(network, noisy, labels)| {
+                let scores = tch::no_grad(|| network.scores(&noisy, Mode::Frozen))?;
+                let correct = scores.f_argmax(-1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?;
+                Ok(if is_finite(&scores)? { Some(i64::try_from(&correct)?) } else { None })
+            })?;
+            let Some(right) = right.into_iter().sum::<Option<i64>>() else {
+                let what = "scores of validation samples are not finite".to_owned();
+                return Err(Diverged::after(what, &self.state.position).into());
+            };
+            correct += right;
         }
-        let correct = self.lanes.map(groups, |(network, noisy, labels)| {
-            let scores = tch::no_grad(|| network.scores(&noisy, Mode::Frozen))?;
-            let correct = scores.f_argmax(-1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?;
-            Ok(if is_finite(&scores)? { Some(i64::try_from(&correct)?) } else { None })
-        })?;
-        let Some(correct) = correct.into_iter().sum::<Option<i64>>() else {
-            let what = "scores of validation samples are not finite".to_owned();
-            return Err(Diverged::after(what, &self.state.position).into());
-        };
         Ok(correct as f64 / self.examples.validation.len() as f64)
+    }
+
+    /// The network, and a group of validation samples with its noise and its labels.
+    fn noisy(&self, number: u64, places: &[usize]) -> Result<(Network, Tensor, Tensor)> {
+        let (images, labels) = self.examples.batch(places, None, self.device)?;
+        seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
+        let noise = images.f_randn_like()?.f_mul_scalar(self.spec.sigma.initial.get())?;
+        Ok((self.state.network.apart()?, images.f_add(&noise)?, labels))
     }
 
     /// Keeps the weights as they are if they are the best so far; the later of equals.

@@ -39,14 +39,13 @@ impl Examples {
         let after = dataset.len().saturating_sub(spec.offset).div_ceil(spec.stride.get());
         let count = spec.limit.map_or(after, |limit| limit.get().min(after));
         enough(training, count)?;
-        let index = |place: u64| SampleIndex(spec.offset + place * spec.stride.get());
-        let labels = (0..count).map(|place| label(dataset, index(place), training.model.classes));
+        let labels = (0..count).map(|place| label(dataset, spec.index(place), training.model.classes));
         let labels = labels.collect::<Result<Vec<_>>>()?;
-        let shape = dataset.image(index(0))?.shape;
+        let shape = dataset.image(spec.index(0))?.shape;
         fits(training, shape)?;
         let mut pixels = room(count, shape)?;
         pixels.par_chunks_mut(shape.iter().product()).enumerate().try_for_each(|(place, pixels)| {
-            let index = index(place as u64);
+            let index = spec.index(place as u64);
             let image = dataset.image(index)?;
             if image.shape != shape {
                 let apart = format!("sample {index} has shape {:?}, the first {shape:?}", image.shape);

@@ -9,7 +9,7 @@ use ddrs_common::data::Dataset;
 use ddrs_common::spec::{self, Training, digest_to_hex};
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::Identity;
+use super::checkpoint::{self, Identity};
 use super::examples::Examples;
 use super::fit::AtKey;
 use super::journal;
@@ -39,6 +39,7 @@ pub(super) fn open(path: &Path, out: &Path) -> Result<Opened> {
     let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec = Training::parse(&text, path)?;
     let lock = lock(out)?;
+    keep_finished(out)?;
     journal::check(&journal::path_beside(out))?;
     let dataset = Dataset::open(&spec.dataset).map_err(|error| {
         let key = if error.is_io() { "dataset.path" } else { "dataset" };
@@ -56,6 +57,18 @@ pub(super) fn open(path: &Path, out: &Path) -> Result<Opened> {
         tracing::warn!("{told} has {classes} classes, model.classes is {asked}: the others never occur");
     }
     Ok(Opened { spec, text, identity, examples, lock })
+}
+
+/// What stands at `out` may be written over only by the training that made it, which its checkpoint tells.
+fn keep_finished(out: &Path) -> Result<()> {
+    let checkpoint = checkpoint::path_beside(out);
+    ensure!(
+        !out.exists() || checkpoint.exists(),
+        "{} is there already, without {}: delete it, or write to another --out",
+        out.display(),
+        checkpoint.display()
+    );
+    Ok(())
 }
 
 /// Two trainings to one file would each write over the other's checkpoint. The lock is the process's, so none is left

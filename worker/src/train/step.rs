@@ -62,7 +62,8 @@ pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate:
     let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
     let sigmas = computed.iter().flat_map(|group| &group.sigma);
     for (&place, sigma) in places.iter().zip(sigmas) {
-        let what = || format!("sigma's derivative for training sample {place} is not finite");
+        let what =
+            || format!("sigma's derivative for training sample {} is not finite", spec.dataset.index(place as u64));
         state.sigma[place] = sigma.ok_or_else(|| Diverged::before(what(), &state.position))?;
     }
     // Groups are of one size, so the mean of their means is the batch's.

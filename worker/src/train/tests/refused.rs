@@ -23,6 +23,23 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
 }
 
 #[test]
+fn a_finished_model_whose_checkpoint_is_gone_is_not_written_over() {
+    let _alone = alone();
+    let folder = Folder::new(LOSSES[0], "", 1);
+    folder.train().unwrap();
+    let model = fs::read(folder.path("model.safetensors")).unwrap();
+    fs::remove_file(folder.path("model.checkpoint.safetensors")).unwrap();
+    let (error, code) = folder.fails();
+    assert!(error.contains("model.safetensors is there already, without "), "{error}");
+    assert_eq!(code, 2);
+    assert!(fs::read(folder.path("model.safetensors")).unwrap() == model);
+    fs::remove_file(folder.path("model.safetensors")).unwrap();
+    fs::remove_file(folder.path("model.log.jsonl")).unwrap();
+    folder.train().unwrap();
+    assert!(fs::read(folder.path("model.safetensors")).unwrap() == model);
+}
+
+#[test]
 fn a_second_training_to_the_same_file_is_refused() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);

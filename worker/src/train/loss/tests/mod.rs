@@ -81,6 +81,13 @@ fn number(tensor: &Tensor) -> f64 {
     f64::try_from(tensor).unwrap()
 }
 
+/// Of the loss by both layers.
+fn gradients(of: Loss, network: &Small, fixture: &Fixture, noise: &Tensor) -> Vec<Tensor> {
+    let learning = network.layers().map(|layer| layer.copy().set_requires_grad(true));
+    let loss = value(of, &Small::of(&learning), network, fixture, noise).loss;
+    Tensor::run_backward(&[loss], &learning, false, false)
+}
+
 #[test]
 fn gradients_equal_finite_differences() {
     const STEP: f64 = 1e-5;
@@ -89,9 +96,12 @@ fn gradients_equal_finite_differences() {
         tch::manual_seed(1);
         let (fixture, frozen) = (Fixture::new(), Small::new());
         let noise = fixture.noise(of.draws());
-        let learning = frozen.layers().map(|layer| layer.copy().set_requires_grad(true));
-        let loss = value(of, &Small::of(&learning), &frozen, &fixture, &noise).loss;
-        let gradients = Tensor::run_backward(&[loss], &learning, false, false);
+        let gradients = gradients(of, &frozen, &fixture, &noise);
+        if let Loss::Macer { draws, beta, gamma, .. } = of {
+            let without = Loss::Macer { draws, beta, gamma, lambda: 0.0 };
+            let without = self::gradients(without, &frozen, &fixture, &noise);
+            assert!(number(&(&without[0] - &gradients[0]).abs().max()) > 1e-3, "no hinge is compared");
+        }
         for (layer, gradient) in gradients.iter().enumerate() {
             for place in 0..gradient.numel() as i64 {
                 let at = |offset: f64| {
