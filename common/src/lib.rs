@@ -11,7 +11,7 @@
 //! - [`record_file`]: records as lines of JSON
 //! - [`host`]: this machine's name
 //! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
-//! - [`replace()`]: files that are replaced in one step
+//! - [`replace()`], [`lock()`]: files that are replaced in one step, and that one program at a time writes
 //! - [`bounded`], [`roots`]: how much of a file is read, and which files a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 
@@ -21,6 +21,7 @@ pub mod certify;
 pub mod data;
 pub mod domain;
 pub mod host;
+mod lock;
 pub mod log;
 pub mod output;
 pub mod plan;
@@ -32,4 +33,5 @@ pub mod spec;
 pub mod stats;
 pub mod terminal;
 
+pub use lock::lock;
 pub use replace::replace;

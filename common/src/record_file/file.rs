@@ -137,7 +137,7 @@ fn create_or_open(path: &Path) -> io::Result<File> {
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
-    match file.try_lock() {
+    match crate::lock(file) {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(RecordFileError::Locked { path: path.to_owned() }),
         // Some cluster file systems have no locks; records are still refused when two writers disagree.

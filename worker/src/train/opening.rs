@@ -77,7 +77,7 @@ fn lock(out: &Path) -> Result<File> {
     let path = out.with_extension("lock");
     let file = File::options().create(true).append(true).open(&path);
     let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
+    match ddrs_common::lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             bail!("another process trains to {}: it holds {}", out.display(), path.display());
