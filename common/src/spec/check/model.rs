@@ -84,7 +84,8 @@ pub(in crate::spec) fn normalisation(at: &Section, mean: Option<&[f64]>, std: Op
     }
     for (i, (&mean, &std)) in mean.iter().zip(std).enumerate() {
         at.number(&format!("mean[{i}]"), mean, true, "a finite number")?;
-        at.number(&format!("std[{i}]"), std, std > 0.0, "a finite number above 0")?;
+        // Pixels are from 0 to 1: beyond these no image would be left, or no number that is finite in every precision.
+        at.number(&format!("std[{i}]"), std, (1e-6..=1e6).contains(&std), "from 1e-6 to 1e6")?;
     }
     Ok(())
 }

@@ -50,7 +50,9 @@ impl<'a> Section<'a> {
         if value.is_finite() && holds {
             return Ok(value);
         }
-        Err(self.error(key, format!("must be {demand}, not {value}")))
+        // As Debug writes it, a number with hundreds of digits has an exponent instead.
+        let value = format!("{value:?}");
+        Err(self.error(key, format!("must be {demand}, not {}", value.strip_suffix(".0").unwrap_or(&value))))
     }
 
     /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.

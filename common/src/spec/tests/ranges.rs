@@ -66,9 +66,14 @@ fn a_model_out_of_range_is_refused() {
             "mean = []",
             "18: model[0].mean: must have one value for each of 1 to 4 channels, not 0",
         ),
+        (
+            "std = [0.2023, 0.1994, 0.2010]",
+            "std = [1, 1e-300, 1]",
+            "19: model[0].std[1]: must be from 1e-6 to 1e6, not 1e-300",
+        ),
         ("std = [0.2023, 0.1994, 0.2010]", "std = [1, 1]", "19: model[0].std: must have 3 values, as mean has, not 2"),
         ("mean = [0.4914,", "mean = [nan,", "18: model[0].mean[0]: must be a finite number, not NaN"),
-        ("0.1994", "0", "19: model[0].std[1]: must be a finite number above 0, not 0"),
+        ("0.1994", "0", "19: model[0].std[1]: must be from 1e-6 to 1e6, not 0"),
     ]);
 }
 

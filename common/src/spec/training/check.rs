@@ -90,7 +90,7 @@ fn loss(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
         RawLossKind::SmoothAdv => Loss::SmoothAdv {
             draws: draws(1)?,
             steps: at.integer("steps", raw.steps.unwrap_or(10), 1, 1000)? as u32,
-            epsilon: positive("epsilon", given_number(at, "epsilon", raw.epsilon)?)?,
+            epsilon: epsilon(at, given_number(at, "epsilon", raw.epsilon)?)?,
             warm_up: at.integer("warm-up", raw.warm_up.unwrap_or(10), 0, 1_000_000)?,
         },
         RawLossKind::Macer => Loss::Macer {
@@ -141,6 +141,11 @@ fn sigma(at: &Section, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, Spe
         }
     };
     Ok(TrainingSigma { initial, choice })
+}
+
+/// No two images are further apart than this, and far beyond it the lengths of attacks are infinite in single precision.
+fn epsilon(at: &Section, value: f64) -> Result<f64, SpecError> {
+    at.number("epsilon", value, value > 0.0 && value <= 1e6, "above 0 and at most 1e6")
 }
 
 fn given_number(at: &Section, key: &str, value: Option<f64>) -> Result<f64, SpecError> {

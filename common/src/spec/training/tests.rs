@@ -111,6 +111,16 @@ fn errors_name_the_file_the_line_and_the_key() {
             "epochs = 1\nbatch = 256\n\n[optimiser]\nschedule = \"milestones\"\nmilestones = [1]",
             "24: optimiser.milestones: have no meaning for train.epochs = 1",
         ),
+        (
+            "0.1\n",
+            "0.1\nschedule = \"milestones\"\nmilestones = [30, 30]\n",
+            "25: optimiser.milestones[1]: milestones must ascend, and 30 comes after 30",
+        ),
+        (
+            "kind = \"gaussian\"",
+            "kind = \"smoothadv\"\nepsilon = 1e30",
+            "14: loss.epsilon: must be above 0 and at most 1e6, not 1e30",
+        ),
         ("cifar-resnet20", "half-space", "9: model.architecture: half-space has nothing to train"),
         ("classes = 10", "classes = 10\nprecision = \"fp16\"", "11: model.precision: training runs in fp32 or bf16"),
         ("0.1\n", "0.1\nmomentum = 1.0\n", "24: optimiser.momentum: must be from 0 to below 1, not 1"),

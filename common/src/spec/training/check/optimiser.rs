@@ -54,11 +54,14 @@ fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u6
     if epochs == 1 && !raw.is_empty() {
         return Err(at.error("milestones", "have no meaning for train.epochs = 1"));
     }
-    let mut least = 1;
-    let mut checked = Vec::with_capacity(raw.len());
+    let mut checked: Vec<u64> = Vec::with_capacity(raw.len());
     for (i, &epoch) in raw.iter().enumerate() {
-        checked.push(at.integer(&format!("milestones[{i}]"), epoch, least, epochs as i64 - 1)?);
-        least = epoch + 1;
+        let key = format!("milestones[{i}]");
+        let epoch = at.integer(&key, epoch, 1, epochs as i64 - 1)?;
+        if let Some(&before) = checked.last().filter(|&&before| before >= epoch) {
+            return Err(at.error(&key, format!("milestones must ascend, and {epoch} comes after {before}")));
+        }
+        checked.push(epoch);
     }
     Ok(checked)
 }
