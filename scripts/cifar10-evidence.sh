@@ -5,13 +5,17 @@
 # of the same --out later; the tables are of those that were named last, so name them all.
 #
 #   scripts/cifar10-evidence.sh [--data DIR] [--out DIR] [--sigma "0.25 0.5"] [--losses "gaussian smoothadv macer"]
-#                               [--epochs N] [--architecture NAME] [--precision bf16|fp32] [--device D]
+#                               [--trained "fixed data-dependent"] [--networks DIR] [--epochs N] [--architecture NAME]
+#                               [--precision bf16|fp32] [--certify-precision bf16|fp32] [--device D]
 #                               [--train-images N] [--images N] [--n N] [--only train]
 #
 # DIR has folders `train` and `test` with the .bin files of CIFAR-10's binary version, or train.tar.gz and test.tar.gz with its
 # images as JPEG, a folder a class. Without --epochs a loss gets 12 or 6, which take 7 to 20 minutes on two cores for a ResNet-20;
-# with it, all get as many as it says. --train-images divides 50000, --images 10000. Other arguments than an --out was begun with
-# need another --out. The programs are those of `make build`, or in the folder that the variable BIN names.
+# with it, all get as many as it says. --train-images divides 50000, --images 10000. --trained names the ways of choosing sigma in
+# training that are asked for. Other arguments than an --out was begun with need another --out. With --networks nothing is trained:
+# finished networks NAME.safetensors are taken from there, such as those of release/cifar10-resnet20. Networks are certified in the
+# precision that they are trained in unless --certify-precision names another: on a CPU without AVX-512, bf16 is many times slower
+# than fp32. The programs are those of `make build`, or in the folder that the variable BIN names.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.
@@ -29,11 +33,13 @@ set -euo pipefail
 
 data=../shared/data/cifar10 out=runs/cifar10-evidence sigmas=0.25 losses="gaussian smoothadv macer"
 epochs="" architecture=cifar-resnet20 precision=bf16 device=auto train_images=50000 images=500 n=10000 only=""
+trained="fixed data-dependent" networks="" certify_precision=""
 here=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
   [ $# -gt 1 ] || { echo "$1 needs a value" >&2; exit 2; }
   case $1 in
     --data) data=$2 ;; --out) out=$2 ;; --sigma) sigmas=$2 ;; --losses) losses=$2 ;; --epochs) epochs=$2 ;;
+    --trained) trained=$2 ;; --networks) networks=$2 ;; --certify-precision) certify_precision=$2 ;;
     --architecture) architecture=$2 ;; --precision) precision=$2 ;; --device) device=$2 ;;
     --train-images) train_images=$2 ;; --images) images=$2 ;; --n) n=$2 ;; --only) only=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
@@ -50,6 +56,13 @@ part() { # OPTION COUNT OF
 }
 part --train-images "$train_images" 50000
 part --images "$images" 10000
+for choice in $trained; do
+  [ "$choice" = fixed ] || [ "$choice" = data-dependent ] || { echo "--trained names fixed, data-dependent or both, not $choice" >&2; exit 2; }
+done
+if [ -n "$networks" ]; then
+  [ -z "$only" ] || { echo "--networks are trained already: leave out --only" >&2; exit 2; }
+  networks=$(cd "$networks" && pwd)
+fi
 data=$(cd "$data" && pwd)
 mkdir -p "$out"/{specs,models,runs}
 out=$(cd "$out" && pwd)
@@ -61,7 +74,9 @@ if compgen -G "$data/train/*.bin" > /dev/null; then
   format=cifar10 images_at=../data
 else
   format=image-folder images_at=../images
-  for part in train test; do
+  parts=(train test)
+  [ -z "$networks" ] || parts=(test)
+  for part in "${parts[@]}"; do
     if [ ! -e "$out/images/$part.done" ]; then
       [ -e "$data/$part.tar.gz" ] || { echo "$data has neither train/*.bin nor $part.tar.gz" >&2; exit 2; }
       rm -rf "$out/images/$part"
@@ -152,7 +167,7 @@ limit = $images
 [[model]]
 name = "$1"
 path = "../models/$1.safetensors"
-precision = "$precision"
+precision = "${certify_precision:-$precision}"
 [smoothing]
 sigma = [$2]
 choice = ["fixed", "data-dependent"]
@@ -170,19 +185,33 @@ radii = [0.0, 0.25, 0.5, 0.75, 1.0]
 EOF
 }
 
+# NAME: the finished network of that name, which another one in its place is no excuse to write over.
+take() {
+  [ -e "$networks/$1.safetensors" ] || { echo "$networks has no $1.safetensors" >&2; exit 2; }
+  [ -e "$out/models/$1.safetensors" ] || cp "$networks/$1.safetensors" "$out/models"
+  cmp -s "$networks/$1.safetensors" "$out/models/$1.safetensors" ||
+    { echo "$out/models/$1.safetensors is another network than $networks/$1.safetensors: give another --out" >&2; exit 2; }
+}
+
+# NAME LOSS CHOICE SIGMA
+train() {
+  training_spec "$@"
+  # Finished only if it is of this very specification.
+  local digest
+  digest=$(sha256sum "$out/specs/$1.train.toml" | cut -d' ' -f1)
+  if [ "$(cat "$out/models/$1.done" 2>/dev/null)" != "$digest" ]; then
+    "$BIN/ddrs-worker" train "$out/specs/$1.train.toml" --out "$out/models/$1.safetensors" --device "$device"
+    echo "$digest" > "$out/models/$1.done"
+  fi
+}
+
 runs=()
 for sigma in $sigmas; do
   for loss in $losses; do
     recipe "$loss"
-    for choice in fixed data-dependent; do
+    for choice in $trained; do
       name=$loss-$choice-$sigma
-      training_spec "$name" "$loss" "$choice" "$sigma"
-      # Finished only if it is of this very specification.
-      digest=$(sha256sum "$out/specs/$name.train.toml" | cut -d' ' -f1)
-      if [ "$(cat "$out/models/$name.done" 2>/dev/null)" != "$digest" ]; then
-        "$BIN/ddrs-worker" train "$out/specs/$name.train.toml" --out "$out/models/$name.safetensors" --device "$device"
-        echo "$digest" > "$out/models/$name.done"
-      fi
+      if [ -n "$networks" ]; then take "$name"; else train "$name" "$loss" "$choice" "$sigma"; fi
       sweep_spec "$name" "$sigma"
       runs+=("$out/runs/$name")
     done
