@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn only_a_gpu_fuses_and_never_tf32_or_weights_that_are_not_finite() {
-        let on = |device, kind, tf32| Arithmetic { device, kind, tf32 };
+        let on = |device, kind, tf32| Arithmetic { device, kind, tf32, wide: false };
         let gpu = tch::Device::Cuda(0);
         let (sound, damaged) = (images(2), images(2) * f64::INFINITY);
         let of = |arithmetic, bias: &Tensor| Fusion::of(arithmetic, [&sound, bias]).map(|fusion| fusion.shows_nan);

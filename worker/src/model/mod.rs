@@ -8,6 +8,7 @@ mod random;
 mod resnet;
 mod script;
 mod weights;
+mod wide;
 
 pub use file::ModelFile;
 pub use fused::Paths;
@@ -16,6 +17,7 @@ pub use random::random_weights;
 pub use resnet::Resnet;
 pub use script::Script;
 pub use weights::Weights;
+pub(crate) use wide::wide;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::architecture::Architecture;
@@ -95,6 +97,8 @@ pub struct Arithmetic {
     kind: Kind,
     /// Whether convolutions on a GPU may round to tf32, as torch lets them unless it is told not to.
     tf32: bool,
+    /// Whether convolutions are computed in single precision, between numbers of `kind`: see [`wide`].
+    wide: bool,
 }
 
 impl Arithmetic {
@@ -109,7 +113,7 @@ impl Arithmetic {
         if device.is_cuda() {
             overridden(precision, |name| std::env::var(name).ok())?;
         }
-        Ok(Self { device, kind, tf32: precision == Precision::Tf32 })
+        Ok(Self { device, kind, tf32: precision == Precision::Tf32, wide: wide(kind, device) })
     }
 
     /// A weight as the network computes with it.

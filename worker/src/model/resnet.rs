@@ -40,6 +40,8 @@ struct Conv {
     stride: i64,
     padding: i64,
     tf32: bool,
+    /// Whether weight and bias, and the inside of the convolution, are in single precision: see [`super::wide`].
+    wide: bool,
     /// Where the rule lets it be fused with what follows.
     fusion: Option<Fusion>,
 }
@@ -167,15 +169,18 @@ impl Conv {
         let weight = weights.get(&format!("{}.weight", spec.conv))?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
         let (stride, padding) = (i64::from(spec.stride), i64::from(spec.padding));
-        let (weight, bias) = (channels_last(&arithmetic.take(&weight)?)?, arithmetic.take(&bias)?);
+        let Arithmetic { tf32, wide, .. } = arithmetic;
+        let inside = |rounded: Tensor| if wide { rounded.f_to_kind(Kind::Float) } else { Ok(rounded) };
+        let weight = channels_last(&inside(arithmetic.take(&weight)?)?)?;
+        let bias = inside(arithmetic.take(&bias)?)?;
         let fusion = Fusion::of(arithmetic, [&weight, &bias]);
-        Ok(Self { weight, bias, stride, padding, tf32: arithmetic.tf32, fusion })
+        Ok(Self { weight, bias, stride, padding, tf32, wide, fusion })
     }
 
     /// What `conv2d` does, with algorithms that are fixed, deterministic and of the precision asked for.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (stride, padding, bias) = ([self.stride; 2], [self.padding; 2], Some(&self.bias));
-        x.f_internal_convolution(
+        let y = self.widened(x)?.f_internal_convolution(
             &self.weight,
             bias,
             stride,
@@ -188,7 +193,13 @@ impl Conv {
             true,
             true,
             self.tf32,
-        )
+        )?;
+        y.f_to_kind(x.kind())
+    }
+
+    /// What the convolution reads for `x`.
+    fn widened(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        if self.wide { x.f_to_kind(Kind::Float) } else { Ok(x.shallow_clone()) }
     }
 
     /// relu(conv(x) + z), fused where the rule says so.
@@ -217,8 +228,8 @@ impl Conv {
 
     fn share(&self) -> Self {
         let (weight, bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
-        let Self { stride, padding, tf32, .. } = *self;
-        Self { weight, bias, stride, padding, tf32, fusion: self.fusion.clone() }
+        let Self { stride, padding, tf32, wide, .. } = *self;
+        Self { weight, bias, stride, padding, tf32, wide, fusion: self.fusion.clone() }
     }
 }
 

@@ -20,7 +20,7 @@ impl Script {
     /// # Errors
     /// When they are no TorchScript or not whole, or would not be computed in the precision asked for.
     pub fn load(bytes: &[u8], arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
-        let Arithmetic { device, kind, tf32 } = arithmetic;
+        let Arithmetic { device, kind, tf32, .. } = arithmetic;
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         if tf32 {
             bail!("whether TorchScript computes in tf32 is up to how it was traced: certify it in fp32, bf16 or fp16");

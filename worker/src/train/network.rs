@@ -33,6 +33,8 @@ pub struct Network {
     normalisation: Option<(Tensor, Tensor)>,
     /// Of passes; weights are kept in single precision, or double in a double-precision network.
     kind: Kind,
+    /// Whether convolutions are computed in single precision, between numbers of `kind`: see [`crate::model::wide`].
+    wide: bool,
 }
 
 /// Where and in what kind of number.
@@ -100,7 +102,11 @@ impl Network {
     fn conv_norm(&self, spec: &ConvNorm, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         let (stride, padding) = ([i64::from(spec.stride); 2], [i64::from(spec.padding); 2]);
         let weight = self.weight(&format!("{}.weight", spec.conv), mode)?;
-        let x = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
+        let inside =
+            |tensor: &Tensor| if self.wide { tensor.f_to_kind(Kind::Float) } else { Ok(tensor.shallow_clone()) };
+        let x = inside(x)?
+            .f_conv2d(&inside(&weight)?, None::<&Tensor>, stride, padding, [1, 1], 1)?
+            .f_to_kind(self.kind)?;
         let part = |part: &str| {
             let tensor = &self.tensors[&format!("{}.{part}", spec.norm)];
             if mode == Mode::Frozen { tensor.f_detach() } else { Ok(tensor.shallow_clone()) }
@@ -125,4 +131,34 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
         return Ok(tensor.shallow_clone());
     }
     tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What one pass over the same images comes to: scores, and gradients of the last convolution and the one before it.
+    fn pass(passes: Kind, wide: bool) -> Vec<Tensor> {
+        let numbers = Numbers { device: Device::Cpu, weights: Kind::Float, passes };
+        let mut network = Network::random("cifar-resnet20".parse().unwrap(), 10, 1, numbers).unwrap();
+        network.wide = wide;
+        let images = Tensor::arange(8 * 3 * 32 * 32, (Kind::Float, Device::Cpu)).view([8, 3, 32, 32]).sin();
+        let scores = network.scores(&images, Mode::Learning).unwrap();
+        let loss = scores.cross_entropy_for_logits(&Tensor::arange(8, (Kind::Int64, Device::Cpu)));
+        let weights = ["layer3.2.conv2.weight", "layer3.2.conv1.weight"].map(|name| &network.tensors[name]);
+        let mut all = Tensor::f_run_backward(&[&loss], &weights, false, false).unwrap();
+        all.push(scores.detach());
+        all
+    }
+
+    #[test]
+    fn wide_convolutions_of_bf16_are_as_near_to_single_precision_as_torchs_own() {
+        let apart = |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
+        let (exact, wide, own) = (pass(Kind::Float, false), pass(Kind::BFloat16, true), pass(Kind::BFloat16, false));
+        for ((wide, own), exact) in wide.iter().zip(&own).zip(&exact) {
+            let (wide, own) = (apart(wide, exact), apart(own, exact));
+            assert!(wide > 0.0 && wide < 1.5 * own, "{wide} {own}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ fn program() -> Vec<u8> {
 /// What a program makes of an image, if it loads.
 fn scores(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
     use crate::model::Classifier;
-    let arithmetic = Arithmetic { device: Device::Cpu, kind: Kind::Float, tf32: false };
+    let arithmetic = Arithmetic { device: Device::Cpu, kind: Kind::Float, tf32: false, wide: false };
     let script = Script::load(bytes, arithmetic, Normalisation(None))?;
     let images = Tensor::arange(48, (Kind::Float, Device::Cpu)).view([1, 3, 4, 4]) / 48.0;
     Ok(Vec::try_from(script.scores(&images)?.view(-1))?)

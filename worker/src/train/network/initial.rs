@@ -10,6 +10,7 @@ use tch::{TchError, Tensor};
 
 use super::values::learns;
 use super::{Network, Numbers, channels_last};
+use crate::model::wide;
 
 impl Network {
     /// A network with random weights: convolutions as He et al. (2015) initialise them, the last layer uniformly.
@@ -28,7 +29,9 @@ impl Network {
             tensors.insert(name.clone(), tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?);
             names.push(name);
         }
-        let mut network = Self { layout, tensors, names, normalisation: None, kind: numbers.passes };
+        let kind = numbers.passes;
+        let wide = wide(kind, numbers.device);
+        let mut network = Self { layout, tensors, names, normalisation: None, kind, wide };
         network.learn()?;
         Ok(network)
     }

@@ -49,6 +49,7 @@ impl Network {
             names: self.names.clone(),
             normalisation: self.normalisation.as_ref().map(|(mean, std)| (share(mean), share(std))),
             kind: self.kind,
+            wide: self.wide,
         })
     }
 
