@@ -14,8 +14,8 @@
 # with it, all get as many as it says. --train-images divides 50000, --images 10000. --trained names the ways of choosing sigma in
 # training that are asked for. Other arguments than an --out was begun with need another --out. With --networks nothing is trained:
 # finished networks NAME.safetensors are taken from there, such as those of release/cifar10-resnet20. Networks are certified in the
-# precision that they are trained in unless --certify-precision names another: on a CPU without AVX-512, bf16 is many times slower
-# than fp32. The programs are those of `make build`, or in the folder that the variable BIN names.
+# precision that they are trained in unless --certify-precision names another: on a CPU without AVX-512, fp32 is the faster one. The
+# programs are those of `make build`, or in the folder that the variable BIN names.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.

@@ -77,7 +77,8 @@ fn write_precision(out: &mut String, tried: &PrecisionTrial) -> std::fmt::Result
         (Some(reason), _) => writeln!(out, "does not run: {reason}"),
         (None, apart) => writeln!(
             out,
-            "runs; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
+            "runs{}; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
+            if tried.wide { ", no faster than fp32: torch has no convolutions of it for this cpu" } else { "" },
             apart.unwrap_or_default(),
             tried.fused,
             tried.candidates

@@ -29,6 +29,8 @@ fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
         }
     }
     let text = report.text();
+    let wide = report.devices[0].precisions.iter().any(|tried| tried.wide);
+    assert_eq!(text.contains("bf16    runs, no faster than fp32"), wide, "{text}");
     for expected in
         ["libtorch_cpu.so", "cuda      not used: no reason", "tf32    does not run: ", "--device cpu is cpu"]
     {

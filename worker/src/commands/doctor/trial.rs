@@ -30,6 +30,8 @@ pub(super) struct PrecisionTrial {
     pub(super) reason: Option<String>,
     /// The largest difference of a score from fp32 on the CPU, relative to the largest score.
     pub(super) from_fp32: Option<f64>,
+    /// Whether its convolutions are computed in fp32 and rounded: see [`model::wide`].
+    pub(super) wide: bool,
     /// How many convolutions run fused with what follows them.
     pub(super) fused: usize,
     /// How many could.
@@ -80,7 +82,8 @@ pub(super) fn try_out(device: Device) -> Result<DeviceTrial> {
             Err(error) => (Some(format!("{}", error.root_cause())), None, model::Paths::default()),
         };
         let model::Paths { candidates, fused } = paths;
-        PrecisionTrial { precision: precision.as_str(), reason, from_fp32, fused, candidates }
+        let wide = precision == Precision::Bf16 && model::wide(Kind::BFloat16, device);
+        PrecisionTrial { precision: precision.as_str(), reason, from_fp32, wide, fused, candidates }
     };
     Ok(DeviceTrial { name: device::name(device), precisions: PRECISIONS.into_iter().map(row).collect() })
 }
