@@ -56,13 +56,19 @@ part() { # OPTION COUNT OF
 }
 part --train-images "$train_images" 50000
 part --images "$images" 10000
+folder() { # OPTION DIR
+  [ -d "$2" ] || { echo "$1: there is no folder $2" >&2; exit 2; }
+}
 for choice in $trained; do
-  [ "$choice" = fixed ] || [ "$choice" = data-dependent ] || { echo "--trained names fixed, data-dependent or both, not $choice" >&2; exit 2; }
+  [ "$choice" = fixed ] || [ "$choice" = data-dependent ] ||
+    { echo "--trained names fixed, data-dependent or both, not $choice" >&2; exit 2; }
 done
 if [ -n "$networks" ]; then
   [ -z "$only" ] || { echo "--networks are trained already: leave out --only" >&2; exit 2; }
+  folder --networks "$networks"
   networks=$(cd "$networks" && pwd)
 fi
+folder --data "$data"
 data=$(cd "$data" && pwd)
 mkdir -p "$out"/{specs,models,runs}
 out=$(cd "$out" && pwd)
