@@ -23,7 +23,7 @@
 # What differs from the papers, in all of them: the network, few epochs, a one-cycle schedule, batches of 128 whose normalisation
 # takes its statistics over groups of 64, weight decay 5e-4, and the same recipe for every sigma. SmoothAdv: one draw, two steps of
 # attack of length 0.25 in all from the first epoch on. MACER: 3 draws, lambda 4, a learning rate of 0.02. Fixed and data-dependent
-# networks have the same epochs, not the same computing: sigma's ascent takes about as long again as a gaussian step.
+# networks have the same epochs, not the same computing: with sigma's ascent a gaussian step takes 2.3 times as long.
 #
 # The ascent to sigma is not the paper's. Alfarra et al. train with steps of 1e-4 times the derivative over 90 to 440 epochs; in
 # the few epochs here that would leave every sigma where it began, so training takes steps of 0.01, a hundred times as long, two
@@ -32,10 +32,11 @@
 set -euo pipefail
 
 data=../shared/data/cifar10 out=runs/cifar10-evidence sigmas=0.25 losses="gaussian smoothadv macer"
-epochs="" architecture=cifar-resnet20 precision=bf16 device=auto train_images=50000 images=500 n=10000 only=""
-trained="fixed data-dependent" networks="" certify_precision=""
+trained="fixed data-dependent" epochs="" architecture="" precision=bf16 device=auto train_images="" images=500 n=10000
+networks="" certify_precision="" only=""
 here=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
+  [ "$1" != --help ] || { sed -n '2,/^set /s/^# \?//p' "$0"; exit; }
   [ $# -gt 1 ] || { echo "$1 needs a value" >&2; exit 2; }
   case $1 in
     --data) data=$2 ;; --out) out=$2 ;; --sigma) sigmas=$2 ;; --losses) losses=$2 ;; --epochs) epochs=$2 ;;
@@ -46,51 +47,90 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-[ -z "$only" ] || [ "$only" = train ] || { echo "--only train, or nothing, not $only" >&2; exit 2; }
-if [ -z "${BIN:-}" ]; then
-  BIN=$(cd "$here" && cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
-fi
+refuse() {
+  echo "$1" >&2
+  exit 2
+}
+# OPTION ALLOWED WORD...: there is a word, each is allowed (a pattern), none is there twice.
+words() {
+  local option=$1 allowed=$2 word
+  shift 2
+  [ $# -gt 0 ] || refuse "$option names nothing"
+  for word in "$@"; do [[ $word =~ ^($allowed)$ ]] || refuse "$option: $word is not one of what it may be ($allowed)"; done
+  [ -z "$(printf '%s\n' "$@" | sort | uniq -d)" ] || refuse "$option names something twice: $*"
+}
 # A part of a dataset is every so-many-th image, since they are sorted by class; any other number would be of some classes only.
 part() { # OPTION COUNT OF
-  [[ $2 =~ ^[1-9][0-9]*$ ]] && [ $(($3 % $2)) = 0 ] || { echo "$1: $3 images cannot be thinned out evenly to $2" >&2; exit 2; }
+  [[ $2 =~ ^[1-9][0-9]*$ ]] && [ $(($3 % $2)) = 0 ] || refuse "$1: $3 images cannot be thinned out evenly to $2"
 }
-part --train-images "$train_images" 50000
-part --images "$images" 10000
 folder() { # OPTION DIR
-  [ -d "$2" ] || { echo "$1: there is no folder $2" >&2; exit 2; }
+  [ -d "$2" ] || refuse "$1: there is no folder $2"
 }
-for choice in $trained; do
-  [ "$choice" = fixed ] || [ "$choice" = data-dependent ] ||
-    { echo "--trained names fixed, data-dependent or both, not $choice" >&2; exit 2; }
-done
+# Before anything is computed, for training takes hours.
+words --losses 'gaussian|smoothadv|macer' $losses
+words --trained 'fixed|data-dependent' $trained
+words --sigma '[0-9]+(\.[0-9]+)?' $sigmas
+words --precision 'bf16|fp32' "$precision"
+words --certify-precision 'bf16|fp32' "${certify_precision:-$precision}"
+words --epochs '[1-9][0-9]*' "${epochs:-1}"
+words --only 'train' "${only:-train}"
+[[ $n =~ ^[1-9][0-9]{1,8}$ ]] || refuse "--n: at least 10 draws certify anything at this alpha, not $n"
+part --images "$images" 10000
+folder --data "$data"
 if [ -n "$networks" ]; then
-  [ -z "$only" ] || { echo "--networks are trained already: leave out --only" >&2; exit 2; }
+  [ -z "$only$epochs$architecture$train_images" ] ||
+    refuse "--networks are trained already: leave out --only, --epochs, --architecture and --train-images"
   folder --networks "$networks"
   networks=$(cd "$networks" && pwd)
 fi
-folder --data "$data"
+train_images=${train_images:-50000} architecture=${architecture:-cifar-resnet20}
+part --train-images "$train_images" 50000
+if [ -z "${BIN:-}" ]; then
+  BIN=$(cd "$here" && cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+fi
 data=$(cd "$data" && pwd)
 mkdir -p "$out"/{specs,models,runs}
 out=$(cd "$out" && pwd)
+# Held by this script alone: programs that it starts may outlive it.
+exec 9> "$out/lock"
+flock -n 9 || refuse "another $(basename "$0") is at work in $out"
+
+# PART FILE...: the images that an --out was begun with stay its images.
+same_images() {
+  local part=$1 digest
+  shift
+  digest=$(cat "$@" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$out/$part.sha256" 2>/dev/null || echo "$digest")" = "$digest" ] ||
+    refuse "$data has other $part images than those that $out was begun with: give another --out"
+  echo "$digest" > "$out/$part.sha256"
+}
+
+# PART COUNT: the JPEG version's images, unpacked beside their place, where they come whole or not at all.
+unpack() {
+  local archive=$data/$1.tar.gz found
+  [ -e "$archive" ] || refuse "$data has neither train/*.bin nor $1.tar.gz"
+  same_images "$1" "$archive"
+  [ ! -e "$out/images/$1" ] || return 0
+  rm -rf "$out/images/unpacking"
+  mkdir -p "$out/images/unpacking"
+  tar xzf "$archive" -C "$out/images/unpacking"
+  found=$(find "$out/images/unpacking/$1" -type f | wc -l)
+  [ "$found" = "$2" ] || refuse "$archive has $found images in $1, not $2"
+  mv "$out/images/unpacking/$1" "$out/images/$1"
+}
 
 # Where the images are, and what they are.
 if compgen -G "$data/train/*.bin" > /dev/null; then
+  compgen -G "$data/test/*.bin" > /dev/null || refuse "$data has train/*.bin, but no test/*.bin"
+  same_images train "$data"/train/*.bin
+  same_images test "$data"/test/*.bin
   # By a link, so that specifications, and with them models, are the same wherever the images are.
   ln -sfn "$data" "$out/data"
   format=cifar10 images_at=../data
 else
+  [ -n "$networks" ] || unpack train 50000
+  unpack test 10000
   format=image-folder images_at=../images
-  parts=(train test)
-  [ -z "$networks" ] || parts=(test)
-  for part in "${parts[@]}"; do
-    if [ ! -e "$out/images/$part.done" ]; then
-      [ -e "$data/$part.tar.gz" ] || { echo "$data has neither train/*.bin nor $part.tar.gz" >&2; exit 2; }
-      rm -rf "$out/images/$part"
-      mkdir -p "$out/images"
-      tar xzf "$data/$part.tar.gz" -C "$out/images"
-      touch "$out/images/$part.done"
-    fi
-  done
 fi
 
 # FILE [MADE...]: rewrites a file only where its content changes, and not where a file MADE was made by the old content.
@@ -117,7 +157,6 @@ recipe() {
     gaussian) numbers="" own=12 rate=0.1 ;;
     smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=6 rate=0.1 ;;
     macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=6 rate=0.02 ;;
-    *) echo "no loss $1" >&2; exit 2 ;;
   esac
   count=${epochs:-$own}
   from=$((count / 2))
@@ -191,12 +230,13 @@ radii = [0.0, 0.25, 0.5, 0.75, 1.0]
 EOF
 }
 
-# NAME: the finished network of that name, which another one in its place is no excuse to write over.
+# NAME: the finished network of that name, by its own word too, which is in the specification that it holds.
 take() {
-  [ -e "$networks/$1.safetensors" ] || { echo "$networks has no $1.safetensors" >&2; exit 2; }
-  [ -e "$out/models/$1.safetensors" ] || cp "$networks/$1.safetensors" "$out/models"
-  cmp -s "$networks/$1.safetensors" "$out/models/$1.safetensors" ||
-    { echo "$out/models/$1.safetensors is another network than $networks/$1.safetensors: give another --out" >&2; exit 2; }
+  local from=$networks/$1.safetensors to=$out/models/$1.safetensors
+  [ -e "$from" ] || refuse "$networks has no $1.safetensors"
+  grep -aqF "name = \\\"$1\\\"" "$from" || refuse "$from is no network of the name $1, by the specification in it"
+  [ -e "$to" ] || cp "$from" "$to"
+  cmp -s "$from" "$to" || refuse "$to is another network than $from: give another --out"
 }
 
 # NAME LOSS CHOICE SIGMA
@@ -205,8 +245,8 @@ train() {
   # Finished only if it is of this very specification.
   local digest
   digest=$(sha256sum "$out/specs/$1.train.toml" | cut -d' ' -f1)
-  if [ "$(cat "$out/models/$1.done" 2>/dev/null)" != "$digest" ]; then
-    "$BIN/ddrs-worker" train "$out/specs/$1.train.toml" --out "$out/models/$1.safetensors" --device "$device"
+  if [ ! -e "$out/models/$1.safetensors" ] || [ "$(cat "$out/models/$1.done" 2>/dev/null)" != "$digest" ]; then
+    "$BIN/ddrs-worker" train "$out/specs/$1.train.toml" --out "$out/models/$1.safetensors" --device "$device" 9>&-
     echo "$digest" > "$out/models/$1.done"
   fi
 }
@@ -233,7 +273,7 @@ for run in "${runs[@]}"; do
   name=$(basename "$run")
   digest=$(cat "$out/specs/$name.toml" "$out/models/$name.safetensors" | sha256sum | cut -d' ' -f1)
   if [ "$(cat "$run.done" 2>/dev/null)" != "$digest" ]; then
-    "$BIN/ddrs-coordinator" run "$out/specs/$name.toml" --out "$run" --device "$device"
+    "$BIN/ddrs-coordinator" run "$out/specs/$name.toml" --out "$run" --device "$device" 9>&-
     echo "$digest" > "$run.done"
   fi
 done
