@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::LoginArgs;
@@ -73,7 +74,7 @@ pub struct DeviceArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// CPU threads for forward passes [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub threads: Option<usize>,
 }
 
@@ -313,5 +314,17 @@ mod tests {
     fn a_worker_has_a_name_of_sensible_length() {
         assert_eq!(worker_name("gpu-7").as_deref(), Ok("gpu-7"));
         assert!(worker_name("").is_err() && worker_name(&"x".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn no_threads_are_no_number_of_threads() {
+        let parse = |threads| {
+            let train = ["ddrs-worker", "train", "spec.toml", "--out", "out", "--threads", threads];
+            Cli::try_parse_from(train).map_err(|error| error.to_string())
+        };
+        assert!(parse("1").is_ok());
+        for threads in ["0", "many"] {
+            assert!(parse(threads).is_err_and(|words| words.contains("--threads") && words.contains(threads)));
+        }
     }
 }

@@ -42,7 +42,7 @@ fn diverging(diverged: &Diverged, checkpoint: &Path) -> anyhow::Error {
 fn failing(error: TchError, Position { epoch, step, .. }: &Position) -> anyhow::Error {
     let text = error.to_string().to_lowercase();
     let advice = if text.contains("tried to allocate") || text.contains("out of memory") {
-        ": a smaller train.batch, train.group or number of draws takes less"
+        ": a smaller train.batch, train.group, sigma.iterations or number of draws takes less"
     } else {
         ""
     };
@@ -69,7 +69,10 @@ mod tests {
             ["CUDA out of memory. Tried to allocate 2 GiB", "can't allocate memory: you tried to allocate 9 bytes"]
         {
             let told = of(&format!("{text}\nframe #0"));
-            assert!(told.ends_with("a smaller train.batch, train.group or number of draws takes less"), "{told}");
+            assert!(
+                told.ends_with("a smaller train.batch, train.group, sigma.iterations or number of draws takes less"),
+                "{told}"
+            );
             assert!(told.contains(text) && !told.contains("frame"), "{told}");
         }
     }
