@@ -6,12 +6,17 @@
 # then what data-dependent sigmas gain over fixed ones at radius 0.5, in points, with the 95 % interval of that difference: the
 # images are the same on both sides, so it rests on those that only one side certifies. Of each sigma, and of the best on each side;
 # the best is found on the same images, which its interval does not know of.
+# Logs of other names, without the columns that are needed, or of other images than the rest are refused.
 BEGIN { radii = split("0 0.25 0.5 0.75 1", radius, " "); at = 3 }
+
+function refuse(words) { print words > "/dev/stderr"; refused = 1; exit 2 }
 
 FNR == 1 {
   delete column
   for (i = 1; i <= NF; i++) column[$i] = i
+  if (!("idx" in column && "correct" in column && "radius" in column)) refuse(FILENAME ": not all of idx, correct and radius are there")
   name = FILENAME; sub(/.*\//, "", name); sub(/(\.memory)?\.tsv$/, "", name)
+  if (name !~ /^[^-_]+-(fixed|data-dependent)-[0-9.]+_(fixed|data-dependent)_[0-9.]+$/) refuse(FILENAME ": not named LOSS-CHOICE-SIGMA_CHOICE_SIGMA")
   split(name, part, "_")
   certified = part[2]; sigma = part[3]
   split(part[1], word, "-")
@@ -64,6 +69,12 @@ function gains(loss, sigma,    base, row, line, i) {
 }
 
 END {
+  if (refused) exit 2
+  if (!rows) refuse("no logs")
+  for (id in index_of) all++
+  for (r = 1; r <= rows; r++) for (s = 1; s <= kinds[order[r]]; s++)
+    if (images[order[r], sets[order[r], s]] != all)
+      refuse("logs of different images, or one of them twice: " order[r] " at sigma " sets[order[r], s] " has " images[order[r], sets[order[r], s]] " of " all)
   printf "| loss | sigma of training | sigma of certifying |"
   for (i = 1; i <= radii; i++) printf " %.2f |", radius[i]
   printf "\n| :--- | :--- | :--- |"

@@ -13,9 +13,10 @@
 # images as JPEG, a folder a class. Without --epochs a loss gets 12 or 6, which take 7 to 20 minutes on two cores for a ResNet-20;
 # with it, all get as many as it says. --train-images divides 50000, --images 10000. --trained names the ways of choosing sigma in
 # training that are asked for. Other arguments than an --out was begun with need another --out. With --networks nothing is trained:
-# finished networks NAME.safetensors are taken from there, such as those of release/cifar10-resnet20. Networks are certified in the
-# precision that they are trained in unless --certify-precision names another: on a CPU without AVX-512, fp32 is the faster one. The
-# programs are those of `make build`, or in the folder that the variable BIN names.
+# finished networks LOSS-CHOICE-SIGMA.safetensors are taken from there, such as those of release/cifar10-resnet20. Networks are
+# certified in what --precision says, wherever they come from, unless --certify-precision says something else: on a CPU without
+# AVX-512, fp32 is the faster one. The programs are those of `make build`, or in the folder that the variable BIN names. Where the
+# script alone was killed outright, a training that it began goes on and holds its files: wait for it, or end it.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.
@@ -235,7 +236,8 @@ take() {
   local from=$networks/$1.safetensors to=$out/models/$1.safetensors
   [ -e "$from" ] || refuse "$networks has no $1.safetensors"
   grep -aqF "name = \\\"$1\\\"" "$from" || refuse "$from is no network of the name $1, by the specification in it"
-  [ -e "$to" ] || cp "$from" "$to"
+  # In one step, so that one that is killed here leaves nothing that looks like another network.
+  [ -e "$to" ] || { cp "$from" "$to.part" && mv "$to.part" "$to"; }
   cmp -s "$from" "$to" || refuse "$to is another network than $from: give another --out"
 }
 
