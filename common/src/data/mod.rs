@@ -139,6 +139,14 @@ impl Dataset {
         })
     }
 
+    /// The file that a sample is in.
+    ///
+    /// # Errors
+    /// When the index is past the end.
+    pub fn file(&self, index: SampleIndex) -> Result<PathBuf, DataError> {
+        Ok(self.file_at(self.place(index)?))
+    }
+
     /// The image of a sample, resized and cropped as specified. Without a resize or crop every image has its own size.
     ///
     /// # Errors
@@ -171,14 +179,20 @@ impl Dataset {
             admit([3, image.height as usize, image.width as usize], wanted)?;
             Ok(to_float(&image))
         };
-        let (image, path) = match &self.source {
-            Source::Folder(folder) => (seen(folder.image(place)), folder.path(place)),
-            Source::Cifar10(cifar) => (seen(cifar.image(place)), cifar.path(place).to_owned()),
-            Source::Tensors(tensors) => {
-                (admit(tensors.shape(), wanted).and_then(|()| tensors.image(place)), self.path.clone())
-            }
+        let image = match &self.source {
+            Source::Folder(folder) => seen(folder.image(place)),
+            Source::Cifar10(cifar) => seen(cifar.image(place)),
+            Source::Tensors(tensors) => admit(tensors.shape(), wanted).and_then(|()| tensors.image(place)),
         };
-        image.map_err(|fault| DataError::Sample { index, path, fault })
+        image.map_err(|fault| DataError::Sample { index, path: self.file_at(place), fault })
+    }
+
+    fn file_at(&self, place: usize) -> PathBuf {
+        match &self.source {
+            Source::Folder(folder) => folder.path(place),
+            Source::Cifar10(cifar) => cifar.path(place).to_owned(),
+            Source::Tensors(_) => self.path.clone(),
+        }
     }
 
     /// The index as a place in this machine's memory, which exists.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
-use ddrs_common::spec::{Augmentation, Training};
+use ddrs_common::spec::{Augmentation, DatasetFormat, Training};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +39,7 @@ impl Examples {
         let after = dataset.len().saturating_sub(spec.offset).div_ceil(spec.stride.get());
         let count = spec.limit.map_or(after, |limit| limit.get().min(after));
         enough(training, count)?;
+        no_test_batch(training, dataset, count)?;
         let labels = (0..count).map(|place| label(dataset, spec.index(place), training.model.classes));
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let shape = dataset.image(spec.index(0))?.shape;
@@ -110,6 +111,26 @@ impl Examples {
         let images = Tensor::f_from_slice(&pixels)?.f_view([places.len() as i64, channels, height, width])?;
         Ok((images.f_to(device)?, Tensor::f_from_slice(&labels)?.f_to(device)?))
     }
+}
+
+/// CIFAR-10 as published has its test images in the same folder: a network that trained on them certifies nothing of note.
+fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<()> {
+    let spec = &training.dataset;
+    if spec.format != DatasetFormat::Cifar10 {
+        return Ok(());
+    }
+    for place in 0..count {
+        let index = spec.index(place);
+        let file = dataset.file(index)?;
+        if file.ends_with("test_batch.bin") {
+            let (found, first) = (file.display(), index.0);
+            let message = format!(
+                "from sample {first} on it has {found}, CIFAR-10's test images: move that out of the folder, or set dataset.limit"
+            );
+            return Err(at("dataset.path", message).into());
+        }
+    }
+    Ok(())
 }
 
 /// Zeros for all pixels. Where the system promises memory that it does not have, it ends the program when that is used.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod ascent;
 mod choice;
 mod diverging;
 mod groups;

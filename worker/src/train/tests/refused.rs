@@ -77,6 +77,25 @@ fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
 }
 
 #[test]
+fn the_test_images_of_cifar10_are_not_trained_on() {
+    let _alone = alone();
+    let folder = Folder::new(LOSSES[0], "", 1);
+    folder.edit("format = \"tensors\"\npath = \"images.safetensors\"", "format = \"cifar10\"\npath = \"published\"");
+    fs::create_dir(folder.path("published")).unwrap();
+    // Rows of a label and 3 x 32 x 32 bytes.
+    let rows: Vec<u8> = (0..40_u8).flat_map(|row| [vec![row % 2], vec![row; 3072]].concat()).collect();
+    for name in ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"] {
+        fs::write(folder.path("published").join(name), &rows).unwrap();
+    }
+    let (error, code) = folder.fails();
+    assert!(error.contains("train.toml:5: dataset.path: from sample 80 on it has "), "{error}");
+    assert!(error.contains("published/test_batch.bin, CIFAR-10's test images"), "{error}");
+    assert_eq!(code, 2);
+    folder.edit("path = \"published\"", "path = \"published\"\nlimit = 80");
+    folder.train().unwrap();
+}
+
+#[test]
 fn a_class_that_the_network_does_not_tell_apart_is_refused() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
