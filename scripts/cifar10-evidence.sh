@@ -15,7 +15,7 @@
 # training that are asked for. Other arguments than an --out was begun with need another --out. With --networks nothing is trained:
 # finished networks LOSS-CHOICE-SIGMA.safetensors are taken from there, such as those of release/cifar10-resnet20. Networks are
 # certified in what --precision says, wherever they come from, unless --certify-precision says something else: on a CPU without
-# AVX-512, fp32 is the faster one. The programs are those of `make build`, or in the folder that the variable BIN names. Where the
+# AVX-512 BF16, fp32 is the faster one. The programs are those of `make build`, or in the folder that the variable BIN names. Where the
 # script alone was killed outright, a training that it began goes on and holds its files: wait for it, or end it.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is

@@ -1,7 +1,8 @@
-//! bf16 on CPUs that torch has no bf16 convolutions for: x86 without AVX-512 and AVX-NE-CONVERT, above all.
+//! bf16 on CPUs that do not multiply numbers of bf16: x86 without AVX-512 BF16, AMX or AVX-NE-CONVERT.
 //!
-//! Left alone, torch computes them there by code that is many times slower than fp32. But every number of bf16 is one of
-//! fp32, and a kernel for bf16 multiplies two of them, adds up in fp32 and rounds the sum: a convolution in fp32 whose
+//! Left alone, torch computes them there by code that is many times slower than fp32, or, with the AVX-512 of older
+//! processors, by kernels that take numbers of bf16 apart first and are several times slower. But every number of bf16 is
+//! one of fp32, and a kernel for bf16 multiplies two of them, adds up in fp32 and rounds the sum: a convolution in fp32 whose
 //! result is rounded does the same, at little more than fp32's cost. So weights and activations are bf16 everywhere, and
 //! only the inside of a convolution is wide.
 
@@ -9,10 +10,22 @@ use std::sync::OnceLock;
 
 use tch::{Device, Kind, Tensor};
 
-/// Whether convolutions of this kind are to be computed in single precision and rounded. Asks torch, once, by trying one.
+/// Whether convolutions of this kind are to be computed in single precision and rounded. Asks the processor and torch, once.
 pub(crate) fn wide(kind: Kind, device: Device) -> bool {
     static WIDE: OnceLock<bool> = OnceLock::new();
-    kind == Kind::BFloat16 && device == Device::Cpu && *WIDE.get_or_init(|| !convolves())
+    kind == Kind::BFloat16 && device == Device::Cpu && *WIDE.get_or_init(|| !multiplies() || !convolves())
+}
+
+/// Whether the processor has instructions for bf16 that oneDNN's kernels are made of. Those with AMX have AVX-512 BF16 too.
+#[cfg(target_arch = "x86_64")]
+fn multiplies() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16") || std::arch::is_x86_feature_detected!("avxneconvert")
+}
+
+/// Elsewhere torch alone knows.
+#[cfg(not(target_arch = "x86_64"))]
+fn multiplies() -> bool {
+    true
 }
 
 /// Whether torch's oneDNN convolves in bf16 on this processor; it refuses where it would be slow.

@@ -78,7 +78,7 @@ fn write_precision(out: &mut String, tried: &PrecisionTrial) -> std::fmt::Result
         (None, apart) => writeln!(
             out,
             "runs{}; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
-            if tried.wide { ", no faster than fp32: torch has no convolutions of it for this cpu" } else { "" },
+            if tried.wide { ", no faster than fp32: this cpu does not multiply in it" } else { "" },
             apart.unwrap_or_default(),
             tried.fused,
             tried.candidates
