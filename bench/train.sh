@@ -33,6 +33,7 @@ trap 'rm -rf "$dir"' EXIT
 cargo run --quiet --release --locked -p ddrs-coordinator --example shapes -- "$dir/shapes"
 
 ours() { # NAME GROUP [LOSS [SIGMA]]
+  local loss=${3:-$'kind = "gaussian"'} sigma=${4:-}
   cat > "$dir/train.toml" <<EOF
 name = "bench"
 seed = 1
@@ -48,10 +49,10 @@ mean = [0.5, 0.5, 0.5]
 std = [0.25, 0.25, 0.25]
 precision = "$precision"
 [loss]
-${3:-kind = "gaussian"}
+$loss
 [sigma]
 initial = 0.25
-${4:-}
+$sigma
 [train]
 epochs = 2
 batch = $batch
