@@ -74,19 +74,24 @@ peer() { # LAYOUT
     --device "${device/cuda:0/cuda}" "${threads[@]}"
 }
 
+# Runs one, two, three and four, every other round in reverse.
+in_turn() {
+  for round in $(seq "$rounds"); do
+    if [ $((round % 2)) = 1 ]; then one; two; three; four; else four; three; two; one; fi
+  done | tee "$dir/runs"
+}
+
 if [ -n "$costs" ]; then
   one() { ours "gaussian" "$group"; }
   two() { ours "data-dependent sigma, 2 draws, 1 iteration" "$group" 'kind = "gaussian"' $'choice = "data-dependent"\ndraws = 2'; }
   three() { ours "smoothadv, 1 draw, 2 steps" "$group" $'kind = "smoothadv"\nsteps = 2\nepsilon = 0.25\nwarm-up = 0'; }
   four() { ours "macer, 3 draws" "$group" $'kind = "macer"\ndraws = 3'; }
-  for round in $(seq "$rounds"); do
-    if [ $((round % 2)) = 1 ]; then one; two; three; four; else four; three; two; one; fi
-  done | tee "$dir/runs"
+  in_turn
   awk -F'"' '
     { rate = $0; sub(/.*"images_per_second": /, "", rate); rate += 0; if (rate > best[$4]) best[$4] = rate; if (!seen[$4]++) name[++n] = $4 }
     END {
       printf "\n%-46s %10s %10s %10s\n", "", "images/s", "cost", "passes"
-      passes = "1 3 3 3"; split(passes, of, " ")
+      split("1 3 3 3", of, " ")
       for (i = 1; i <= n; i++) printf "%-46s %10.0f %10.2f %10d\n", name[i], best[name[i]], best["gaussian"] / best[name[i]], of[i]
     }' "$dir/runs"
   exit
@@ -95,13 +100,11 @@ fi
 images=$(find "$dir/shapes/train" -type f | wc -l)
 steps=$(((images - 100) / batch))
 apart="groups of $group (other batch statistics)"
-for round in $(seq "$rounds"); do
-  one() { peer channels-last; }
-  two() { ours "ddrs, one group" "$batch"; }
-  three() { peer plain; }
-  four() { ours "ddrs, $apart" "$group"; }
-  if [ $((round % 2)) = 1 ]; then one; two; three; four; else four; three; two; one; fi
-done | tee "$dir/runs"
+one() { peer channels-last; }
+two() { ours "ddrs, one group" "$batch"; }
+three() { peer plain; }
+four() { ours "ddrs, $apart" "$group"; }
+in_turn
 
 awk -F'"' '
   { rate = $0; sub(/.*"images_per_second": /, "", rate); rate += 0

@@ -5,12 +5,7 @@ use super::*;
 /// One step of a new network on the first inputs: its weights and statistics after it, and where the inputs' sigmas are.
 fn after_a_step(loss: &str, sigma: &str) -> (Vec<(String, Tensor)>, Vec<f64>) {
     let folder = Folder::new(loss, sigma, 2);
-    let Opened { spec, examples, .. } = folder.opened();
-    let lanes = Lanes::new(1, Device::Cpu).unwrap();
-    let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-    let setting = Setting { spec: &spec, examples: &examples, lanes: &lanes, device: Device::Cpu };
-    let places = &examples.training[..16];
-    step::step(&setting, &mut state, places, 0.1).unwrap();
+    let (state, places, _) = folder.step(1, 0..16);
     let tensors = state.network.tensors().map(|(name, tensor)| (name.to_owned(), tensor.detach().copy())).collect();
     (tensors, places.iter().map(|&place| state.sigma[place]).collect())
 }
@@ -18,7 +13,7 @@ fn after_a_step(loss: &str, sigma: &str) -> (Vec<(String, Tensor)>, Vec<f64>) {
 #[test]
 fn the_ascent_leaves_statistics_and_gradients_of_the_step_alone() {
     let _alone = alone();
-    // The same ascent, on the same draws; with the first rate it comes back to where it began.
+    // With the first rate every step of it ends where it began.
     let ascending = |rate| {
         format!("choice = \"data-dependent\"\niterations = 3\ndraws = 2\nlearning-rate = {rate}\nrange = [0.05, 0.4]")
     };

@@ -36,13 +36,8 @@ fn after_a_step(groups: u64) -> (Vec<Tensor>, f64) {
     // So little noise and no augmentation, that an input is the same in each group.
     folder.edit("initial = 0.25", "initial = 1e-6");
     folder.edit("crop-padding = 1", "crop-padding = 0\nflip = false");
-    let Opened { spec, examples, .. } = folder.opened();
-    let lanes = Lanes::new(groups, Device::Cpu).unwrap();
-    let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-    let setting = Setting { spec: &spec, examples: &examples, lanes: &lanes, device: Device::Cpu };
     // Each input twice, half a batch apart: the halves have the same statistics, and their means are the whole's.
-    let places: Vec<usize> = examples.training[..8].iter().copied().cycle().take(16).collect();
-    let value = step::step(&setting, &mut state, &places, 0.1).unwrap();
+    let (state, _, value) = folder.step(groups, (0..8).cycle().take(16));
     (state.network.tensors().map(|(_, tensor)| tensor.detach().copy()).collect(), value.loss)
 }
 

@@ -75,6 +75,18 @@ impl Folder {
         (format!("{error:#}"), crate::exit::code(&error))
     }
 
+    /// One step of a new network, in so many groups, on these of the inputs that train: the state after it, the inputs'
+    /// places, and what the step came to.
+    fn step(&self, groups: u64, inputs: impl Iterator<Item = usize>) -> (State, Vec<usize>, step::Value) {
+        let Opened { spec, examples, .. } = self.opened();
+        let lanes = Lanes::new(groups, Device::Cpu).unwrap();
+        let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
+        let setting = Setting { spec: &spec, examples: &examples, lanes: &lanes, device: Device::Cpu };
+        let places: Vec<usize> = inputs.map(|input| examples.training[input]).collect();
+        let value = step::step(&setting, &mut state, &places, 0.1).unwrap();
+        (state, places, value)
+    }
+
     fn opened(&self) -> Opened {
         opening::open(&self.path("train.toml"), &self.path("model.safetensors")).unwrap()
     }
