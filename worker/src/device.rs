@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::Device;
+use tch::{Device, TchError, Tensor};
 
 use self::cuda::NoCuda;
 
@@ -85,6 +85,19 @@ pub fn name(device: Device) -> String {
         }
         _ => "cpu".to_owned(),
     }
+}
+
+/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that. Where none is to be had the
+/// driver makes a copy before it returns, and perhaps waits.
+///
+/// # Errors
+/// What torch reports.
+pub fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
+    if !device.is_cuda() {
+        return tensor.f_to(device);
+    }
+    let source = tensor.f_pin_memory(device).unwrap_or(tensor);
+    source.f_to_device_(device, source.kind(), true, false)
 }
 
 /// Loads a shared library for the life of the process: what it registers may be called at any time.

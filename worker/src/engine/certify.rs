@@ -8,10 +8,11 @@ use ddrs_common::domain::{Certification, Phase, SampleIndex};
 use ddrs_common::spec::{Sweep, Variant};
 use tch::{TchError, Tensor};
 
-use super::input::{Input, moved_to};
+use super::input::Input;
 use super::lane::Floor;
 use super::packing::Passes;
 use super::{Engine, Network};
+use crate::device::moved_to;
 use crate::model::brief;
 use crate::noise::{ChunkKey, NoiseSource};
 

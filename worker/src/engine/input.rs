@@ -8,6 +8,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::Network;
 use super::certify::Sample;
+use crate::device::moved_to;
 
 /// An input in the order of memory: row, column, channel.
 pub(super) struct Input {
@@ -51,16 +52,6 @@ impl Input {
         *moved = Some(image.shallow_clone());
         Ok(image)
     }
-}
-
-/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that. Where none is to be had the
-/// driver makes a copy before it returns, and perhaps waits.
-pub(super) fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
-    if !device.is_cuda() {
-        return tensor.f_to(device);
-    }
-    let source = tensor.f_pin_memory(device).unwrap_or(tensor);
-    source.f_to_device_(device, source.kind(), true, false)
 }
 
 /// The pixels of an image in the order row, column, channel.

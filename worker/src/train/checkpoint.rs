@@ -95,8 +95,8 @@ pub fn path_beside(out: &Path) -> PathBuf {
 pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
     let mut tensors = vec![("sigma".to_owned(), Tensor::f_from_slice(&state.sigma)?)];
     tensors.extend(state.network.tensors().map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone())));
-    let velocities = state.optimiser.velocities();
-    tensors.extend(velocities.map(|(name, tensor)| (format!("velocity/{name}"), tensor.shallow_clone())));
+    let velocities = state.optimiser.velocities(&state.network)?;
+    tensors.extend(velocities.into_iter().map(|(name, tensor)| (format!("velocity/{name}"), tensor)));
     tensors.extend(state.best.iter().map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone())));
     let mut metadata = HashMap::from([
         ("identity".to_owned(), serde_json::to_string(identity)?),
@@ -142,7 +142,7 @@ fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'
     state.position = serde_json::from_str(read("position")?)?;
     state.circumstances = serde_json::from_str(read("circumstances")?)?;
     state.network.load(&part("model/"))?;
-    state.optimiser.load(&part("velocity/"))?;
+    state.optimiser.load(&state.network, &part("velocity/"))?;
     state.best = part("best/");
     let sigma = tensors.get("sigma").context("there is no sigma in it")?;
     let sigma = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;

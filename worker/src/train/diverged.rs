@@ -33,10 +33,11 @@ impl Diverged {
 /// # Errors
 /// [`Diverged`] when a weight, a running statistic or a velocity is not finite; what torch reports.
 pub(super) fn check(state: &State) -> anyhow::Result<()> {
-    let velocities = state.optimiser.velocities().map(|(name, tensor)| (format!("the velocity of {name}"), tensor));
-    let tensors = state.network.tensors().map(|(name, tensor)| (name.to_owned(), tensor));
+    let velocities = state.optimiser.velocities(&state.network)?;
+    let velocities = velocities.into_iter().map(|(name, tensor)| (format!("the velocity of {name}"), tensor));
+    let tensors = state.network.tensors().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
     for (name, tensor) in tensors.chain(velocities) {
-        if !is_finite(tensor)? {
+        if !is_finite(&tensor)? {
             return Err(Diverged::after(format!("{name} is not finite"), &state.position).into());
         }
     }

@@ -13,6 +13,7 @@ use tch::{Device, TchError, Tensor};
 use super::augment::window;
 use super::fit::{AtKey, at, enough, fits};
 use super::seed::{Purpose, seed};
+use crate::device::moved_to;
 
 /// Images and labels, and which of them train.
 #[derive(Debug)]
@@ -92,24 +93,27 @@ impl Examples {
     ) -> Result<(Tensor, Tensor), TchError> {
         let size: usize = self.shape.iter().product();
         let mut pixels = vec![0.0; places.len() * size];
-        let mut rng = ChaCha8Rng::seed_from_u64(augmentation.map_or(0, |(_, seed)| seed));
-        for (&place, to) in places.iter().zip(pixels.chunks_exact_mut(size)) {
+        let padding = augmentation.map_or(0, |(spec, _)| spec.crop_padding as usize);
+        let windows = augmentation.map(|(spec, seed)| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut draw = || {
+                let mut shift = || rng.random_range(0..=2 * padding);
+                let (down, right) = (shift(), shift());
+                (down, right, spec.flip && rng.random::<bool>())
+            };
+            places.iter().map(|_| draw()).collect::<Vec<_>>()
+        });
+        pixels.par_chunks_exact_mut(size).zip(places).enumerate().for_each(|(row, (to, &place))| {
             let from = &self.pixels[place * size..(place + 1) * size];
-            match augmentation {
+            match windows.as_ref().map(|windows| windows[row]) {
                 None => to.copy_from_slice(from),
-                Some((spec, _)) => {
-                    let padding = spec.crop_padding as usize;
-                    let mut shift = || rng.random_range(0..=2 * padding);
-                    let (down, right) = (shift(), shift());
-                    let mirrored = spec.flip && rng.random::<bool>();
-                    window(from, to, self.shape, padding, (down, right), mirrored);
-                }
+                Some((down, right, mirrored)) => window(from, to, self.shape, padding, (down, right), mirrored),
             }
-        }
+        });
         let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let images = Tensor::f_from_slice(&pixels)?.f_view([places.len() as i64, channels, height, width])?;
-        Ok((images.f_to(device)?, Tensor::f_from_slice(&labels)?.f_to(device)?))
+        Ok((moved_to(device, images)?, moved_to(device, Tensor::f_from_slice(&labels)?)?))
     }
 }
 

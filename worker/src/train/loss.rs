@@ -31,8 +31,8 @@ pub struct Batch<'a> {
 pub struct Value {
     /// The mean over the inputs, differentiable in the network's weights.
     pub loss: Tensor,
-    /// How many inputs the noisy (for several draws: the smoothed) classifier gets right.
-    pub correct: i64,
+    /// How many inputs the noisy (for several draws: the smoothed) classifier gets right: one integer, perhaps not yet computed.
+    pub correct: Tensor,
 }
 
 /// The loss over a batch. `learning` maps images to scores differentiably in the weights, `frozen` in the images alone;
@@ -106,6 +106,6 @@ fn surprise(scores: &Tensor, labels: &Tensor, inputs: i64, draws: i64) -> Result
 }
 
 /// How many rows are largest at their label.
-fn correct(probabilities: &Tensor, labels: &Tensor) -> Result<i64, TchError> {
-    i64::try_from(&probabilities.f_argmax(-1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Int64)?)
+fn correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    probabilities.f_argmax(-1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Int64)
 }

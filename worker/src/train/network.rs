@@ -4,7 +4,7 @@
 mod initial;
 mod values;
 
-pub use values::copy;
+pub use values::{copy, flat};
 
 use std::collections::HashMap;
 
@@ -27,9 +27,14 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Network {
     layout: ResnetLayout,
-    /// By canonical name, in the order of [`Architecture::parameters`].
+    /// By canonical name: views of `learned` and `statistics`.
     tensors: HashMap<String, Tensor>,
+    /// In the order of [`Architecture::parameters`].
     names: Vec<String>,
+    /// All that learns, one weight after another: an optimiser moves it in a few calls, however many layers there are.
+    learned: Tensor,
+    /// All running statistics, likewise.
+    statistics: Tensor,
     normalisation: Option<(Tensor, Tensor)>,
     /// Of passes; weights are kept in single precision, or double in a double-precision network.
     kind: Kind,

@@ -9,11 +9,9 @@ use tch::{TchError, Tensor};
 use super::network::Network;
 use crate::model::brief;
 
-/// The velocity of each weight, in the network's order.
+/// The velocity of each weight, in the order of [`Network::learned`].
 #[derive(Debug)]
-pub struct Sgd {
-    velocities: Vec<(String, Tensor)>,
-}
+pub struct Sgd(Tensor);
 
 impl Sgd {
     /// At rest.
@@ -21,44 +19,37 @@ impl Sgd {
     /// # Errors
     /// What torch reports.
     pub fn new(network: &Network) -> Result<Self, TchError> {
-        let still = |(name, weight): (&str, &Tensor)| Ok((name.to_owned(), weight.f_zeros_like()?.f_detach()?));
-        Ok(Self { velocities: network.learning().map(still).collect::<Result<_, TchError>>()? })
+        Ok(Self(network.learned().f_zeros_like()?))
     }
 
-    /// Gradients are in the network's order. v ← momentum·v + gradient + decay·w, then w ← w - rate·v, as torch's `SGD` does.
+    /// The gradient of all weights is in their order. v ← momentum·v + gradient + decay·w, then w ← w - rate·v, as torch's `SGD`
+    /// does.
     ///
     /// # Errors
     /// What torch reports.
-    pub fn step(
-        &mut self,
-        network: &Network,
-        gradients: &[Tensor],
-        rate: f64,
-        spec: &Optimiser,
-    ) -> Result<(), TchError> {
-        tch::no_grad(|| {
-            for (((_, weight), gradient), (_, velocity)) in network.learning().zip(gradients).zip(&mut self.velocities)
-            {
-                let pull = gradient.f_add(&weight.f_mul_scalar(spec.weight_decay)?)?;
-                let _ = velocity.f_mul_scalar_(spec.momentum)?.f_add_(&pull)?;
-                let _ = weight.shallow_clone().f_sub_(&velocity.f_mul_scalar(rate)?)?;
-            }
-            Ok(())
-        })
+    pub fn step(&mut self, network: &Network, gradient: &Tensor, rate: f64, spec: &Optimiser) -> Result<(), TchError> {
+        let (velocity, weights) = (&mut self.0, network.learned());
+        let pull = gradient.f_add(&weights.f_mul_scalar(spec.weight_decay)?)?;
+        let _ = velocity.f_mul_scalar_(spec.momentum)?.f_add_(&pull)?;
+        let _ = weights.shallow_clone().f_sub_(&velocity.f_mul_scalar(rate)?)?;
+        Ok(())
     }
 
     /// The velocities by the names of their weights.
-    pub fn velocities(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.velocities.iter().map(|(name, velocity)| (name.as_str(), velocity))
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub fn velocities(&self, network: &Network) -> Result<Vec<(String, Tensor)>, TchError> {
+        network.by_weight(&self.0)
     }
 
     /// Takes velocities by name.
     ///
     /// # Errors
     /// When one is missing or has another shape.
-    pub fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
-        for (name, velocity) in &mut self.velocities {
-            let other = others.get(name.as_str()).with_context(|| format!("no velocity of {name}"))?;
+    pub fn load(&mut self, network: &Network, others: &HashMap<String, Tensor>) -> Result<()> {
+        for (name, mut velocity) in self.velocities(network)? {
+            let other = others.get(&name).with_context(|| format!("no velocity of {name}"))?;
             velocity.f_copy_(other).map_err(brief).with_context(|| name.clone())?;
         }
         Ok(())

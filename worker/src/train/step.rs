@@ -11,7 +11,8 @@ use super::diverged::Diverged;
 use super::examples::Examples;
 use super::lanes::Lanes;
 use super::loss::{self, Batch};
-use super::network::{Mode, Network};
+use super::network::{Mode, Network, flat};
+use crate::device::moved_to;
 use crate::sigma::ascend;
 use group::{Group, groups};
 
@@ -46,8 +47,8 @@ struct Computed {
     correct: i64,
     /// None for a sigma whose derivative was not finite.
     sigma: Vec<Option<f64>>,
-    /// Of the group's mean loss, in the network's order.
-    gradients: Vec<Tensor>,
+    /// Of the group's mean loss, in the order of [`Network::learned`].
+    gradient: Tensor,
 }
 
 /// Takes the examples at `places` through one step at learning rate `rate`. Their sigmas are in `state` before and after.
@@ -71,7 +72,7 @@ pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate:
     let correct = computed.iter().map(|group| group.correct).sum();
     if loss.is_finite() {
         let (networks, gradients): (Vec<_>, Vec<_>) =
-            computed.into_iter().map(|group| (group.network, group.gradients)).unzip();
+            computed.into_iter().map(|group| (group.network, group.gradient)).unzip();
         state.network.average_statistics(&networks)?;
         state.optimiser.step(&state.network, &mean(gradients)?, rate, &spec.optimiser)?;
     }
@@ -85,7 +86,7 @@ fn compute(spec: &Training, group: Group, epsilon: f64) -> Result<Computed> {
     let sigma = move_sigmas(spec, &images, sigma, ascent, &frozen)?;
     // A sigma that is none ends training after this step; until then any number does.
     let each: Vec<f32> = sigma.iter().map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32)).collect();
-    let each = Tensor::f_from_slice(&each)?.f_to(images.device())?;
+    let each = moved_to(images.device(), Tensor::f_from_slice(&each)?)?;
     let value = loss::loss(
         spec.loss,
         &|images| network.scores(images, Mode::Learning),
@@ -94,10 +95,11 @@ fn compute(spec: &Training, group: Group, epsilon: f64) -> Result<Computed> {
         &noise,
         epsilon,
     )?;
-    let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
     let weights: Vec<&Tensor> = network.learning().map(|(_, weight)| weight).collect();
-    let gradients = Tensor::f_run_backward(&[&value.loss], &weights, false, false)?;
-    Ok(Computed { loss, correct: value.correct, sigma, gradients, network })
+    let gradient = flat(&Tensor::f_run_backward(&[&value.loss], &weights, false, false)?)?;
+    // Only now is anything read: a GPU has the whole step to compute meanwhile.
+    let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
+    Ok(Computed { loss, correct: i64::try_from(&value.correct)?, sigma, gradient, network })
 }
 
 /// Algorithm 1 for a group, by the certifier's own optimiser: from each input's sigma, on a frozen network.
@@ -118,23 +120,15 @@ fn move_sigmas(
     }
 }
 
-/// The mean of the groups' gradients, weight by weight.
-fn mean(groups: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, TchError> {
+/// The mean of the groups' gradients.
+fn mean(groups: Vec<Tensor>) -> Result<Tensor, TchError> {
     let count = groups.len();
     let mut groups = groups.into_iter();
-    let mut sum = groups.next().unwrap_or_default();
-    if count == 1 {
-        return Ok(sum);
+    let mut sum = groups.next().ok_or_else(|| TchError::Shape("a batch without groups".to_owned()))?;
+    for gradient in groups {
+        let _ = sum.f_add_(&gradient)?;
     }
-    for gradients in groups {
-        for (sum, gradient) in sum.iter_mut().zip(gradients) {
-            let _ = sum.f_add_(&gradient)?;
-        }
-    }
-    for sum in &mut sum {
-        let _ = sum.f_div_scalar_(count as f64)?;
-    }
-    Ok(sum)
+    sum.f_div_scalar_(count as f64)
 }
 
 /// How far the attack goes in an epoch: in a line up to its value over the first `warm_up` (Salman et al. 2019,

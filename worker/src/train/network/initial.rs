@@ -5,10 +5,8 @@ use ddrs_common::architecture::{Architecture, Parameter, Shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use std::collections::HashMap;
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
-use super::values::learns;
 use super::{Network, Numbers, channels_last};
 use crate::model::wide;
 
@@ -20,27 +18,16 @@ impl Network {
     pub fn random(architecture: Architecture, classes: u32, seed: u64, numbers: Numbers) -> Result<Self> {
         let layout = architecture.layout().with_context(|| format!("{architecture} has nothing to train"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (mut tensors, mut names) = (HashMap::new(), Vec::new());
+        let mut tensors = Vec::new();
         for Parameter { name, shape } in architecture.parameters(classes) {
             let Shape::Exact(shape) = shape else { anyhow::bail!("{architecture} has no fixed shapes") };
             let values = initial(&name, &shape, layout.features, &mut rng);
             let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
             let tensor = channels_last(&Tensor::f_from_slice(&values)?.f_view(&shape[..])?)?;
-            tensors.insert(name.clone(), tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?);
-            names.push(name);
+            tensors.push((name, tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?));
         }
         let kind = numbers.passes;
-        let wide = wide(kind, numbers.device);
-        let mut network = Self { layout, tensors, names, normalisation: None, kind, wide };
-        network.learn()?;
-        Ok(network)
-    }
-
-    fn learn(&mut self) -> Result<(), TchError> {
-        for (name, tensor) in &mut self.tensors {
-            *tensor = tensor.f_set_requires_grad(learns(name))?;
-        }
-        Ok(())
+        Ok(Self::assemble(layout, tensors, kind, wide(kind, numbers.device))?)
     }
 }
 

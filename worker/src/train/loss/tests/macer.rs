@@ -17,7 +17,7 @@ fn macers_hinge_counts_right_answers_alone_and_ends_at_gamma() {
         let value = macer::loss(&scores, &batch, 1, weights).unwrap();
         let expected = f64::midpoint(classification, 12.0 * 0.25 * hinge);
         assert!((number(&value.loss) - expected).abs() < 1e-9, "gamma {gamma}: {value:?} for {expected}");
-        assert_eq!(value.correct, 1);
+        assert_eq!(value.correct.int64_value(&[]), 1);
     }
 }
 
