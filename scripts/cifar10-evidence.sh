@@ -8,6 +8,7 @@
 #                               [--trained "fixed data-dependent"] [--networks DIR] [--epochs N] [--architecture NAME]
 #                               [--precision bf16|fp32] [--certify-precision bf16|fp32] [--device D]
 #                               [--train-images N] [--images N] [--n N] [--only train]
+#                               [--batch N] [--chunk N] [--at-once N] [--workers N]
 #
 # DIR has folders `train` and `test` with the .bin files of CIFAR-10's binary version, or train.tar.gz and test.tar.gz with its
 # images as JPEG, a folder a class. Without --epochs a loss gets 12 or 6, which take 7 to 20 minutes on two cores for a ResNet-20;
@@ -17,6 +18,9 @@
 # certified in what --precision says, wherever they come from, unless --certify-precision says something else: on a CPU without
 # AVX-512 BF16, fp32 is the faster one. The programs are those of `make build`, or in the folder that the variable BIN names. Where the
 # script alone was killed outright, a training that it began goes on and holds its files: wait for it, or end it.
+#
+# For a GPU, which one small network does not fill: --at-once trains, and then certifies, so many networks side by side, with
+# --workers workers each; --batch is the batch of training, whole instead of in groups; --chunk the draws of a forward pass.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.
@@ -34,7 +38,7 @@ set -euo pipefail
 
 data=../shared/data/cifar10 out=runs/cifar10-evidence sigmas=0.25 losses="gaussian smoothadv macer"
 trained="fixed data-dependent" epochs="" architecture="" precision=bf16 device=auto train_images="" images=500 n=10000
-networks="" certify_precision="" only=""
+networks="" certify_precision="" only="" batch="" chunk="" at_once=1 workers=""
 here=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
   [ "$1" != --help ] || { sed -n '2,/^set /s/^# \?//p' "$0"; exit; }
@@ -44,6 +48,7 @@ while [ $# -gt 0 ]; do
     --trained) trained=$2 ;; --networks) networks=$2 ;; --certify-precision) certify_precision=$2 ;;
     --architecture) architecture=$2 ;; --precision) precision=$2 ;; --device) device=$2 ;;
     --train-images) train_images=$2 ;; --images) images=$2 ;; --n) n=$2 ;; --only) only=$2 ;;
+    --batch) batch=$2 ;; --chunk) chunk=$2 ;; --at-once) at_once=$2 ;; --workers) workers=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -75,12 +80,16 @@ words --precision 'bf16|fp32' "$precision"
 words --certify-precision 'bf16|fp32' "${certify_precision:-$precision}"
 words --epochs '[1-9][0-9]*' "${epochs:-1}"
 words --only 'train' "${only:-train}"
+words --batch '[1-9][0-9]*' "${batch:-1}"
+words --chunk '[1-9][0-9]*' "${chunk:-1}"
+words --at-once '[1-9][0-9]?' "$at_once"
+words --workers '[1-9][0-9]?' "${workers:-1}"
 [[ $n =~ ^[1-9][0-9]{1,8}$ ]] || refuse "--n: at least 10 draws certify anything at this alpha, not $n"
 part --images "$images" 10000
 folder --data "$data"
 if [ -n "$networks" ]; then
-  [ -z "$only$epochs$architecture$train_images" ] ||
-    refuse "--networks are trained already: leave out --only, --epochs, --architecture and --train-images"
+  [ -z "$only$epochs$architecture$train_images$batch" ] ||
+    refuse "--networks are trained already: leave out --only, --epochs, --architecture, --train-images and --batch"
   folder --networks "$networks"
   networks=$(cd "$networks" && pwd)
 fi
@@ -190,8 +199,8 @@ initial = $4
 $choice
 [train]
 epochs = $count
-batch = 128
-group = 64
+batch = ${batch:-128}
+group = ${batch:-64}
 [optimiser]
 learning-rate = $rate
 weight-decay = 5e-4
@@ -225,7 +234,8 @@ learning-rate = 2e-3
 n0 = 100
 n = $n
 alpha = 0.001
-memory = true
+memory = true${chunk:+
+chunk = $chunk}
 [report]
 radii = [0.0, 0.25, 0.5, 0.75, 1.0]
 EOF
@@ -253,32 +263,55 @@ train() {
   fi
 }
 
+# COMMAND...: beside as many others as --at-once allows. `together` waits for them, and ends the script if one failed.
+pids=()
+aside() {
+  if [ "$at_once" = 1 ]; then
+    "$@"
+  else
+    while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n || true; done
+    "$@" &
+    pids+=($!)
+  fi
+}
+together() {
+  local pid status=0
+  for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+  pids=()
+  [ "$status" = 0 ] || exit "$status"
+}
+
 runs=()
 for sigma in $sigmas; do
   for loss in $losses; do
     recipe "$loss"
     for choice in $trained; do
       name=$loss-$choice-$sigma
-      if [ -n "$networks" ]; then take "$name"; else train "$name" "$loss" "$choice" "$sigma"; fi
+      if [ -n "$networks" ]; then take "$name"; else aside train "$name" "$loss" "$choice" "$sigma"; fi
       sweep_spec "$name" "$sigma"
       runs+=("$out/runs/$name")
     done
   done
 done
+together
 (cd "$out/models" && find . -name '*.safetensors' ! -name '*.checkpoint.*' -printf '%P\n' | sort | xargs sha256sum > SHA256SUMS)
 
 if [ "$only" = train ]; then
   echo "Models: $out/models, with a log of each epoch and their digests"
   exit
 fi
-for run in "${runs[@]}"; do
+# RUN
+certify() {
+  local run=$1 name digest
   name=$(basename "$run")
   digest=$(cat "$out/specs/$name.toml" "$out/models/$name.safetensors" | sha256sum | cut -d' ' -f1)
   if [ "$(cat "$run.done" 2>/dev/null)" != "$digest" ]; then
-    "$BIN/ddrs-coordinator" run "$out/specs/$name.toml" --out "$run" --device "$device" 9>&-
+    "$BIN/ddrs-coordinator" run "$out/specs/$name.toml" --out "$run" --device "$device" ${workers:+--workers "$workers"} 9>&-
     echo "$digest" > "$run.done"
   fi
-done
+}
+for run in "${runs[@]}"; do aside certify "$run"; done
+together
 
 "$BIN/ddrs-coordinator" report "${runs[@]}" --radii 0:1:0.25 --format markdown > "$out/table.md"
 "$BIN/ddrs-coordinator" report "${runs[@]}" --radii 0:1:0.25 --format csv > "$out/table.csv"

@@ -1,40 +1,45 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU in one command, within ten minutes, on a bare machine: no compiler, no network, no Redis.
 #
-#   scripts/gpu-check.sh [--worker FILE] [--device D] [--out DIR] [--spec SWEEP.toml] [--peer FILE.py] [--quick] [--minutes N]
+#   scripts/gpu-check.sh [--worker FILE] [--device D] [--out DIR] [--spec SWEEP.toml] [--peer FILE.py] [--only PART] [--quick]
+#                        [--minutes N]
 #
 #   --worker  the worker program    [default: bin/ddrs-worker beside this script, else target/release/ddrs-worker]
 #   --device  what is checked       [default: cuda:0]; `cpu` runs the same steps where there is no GPU
 #   --out     where all output goes [default: $OUT, else gpu-check-out]
 #   --spec    a sweep whose models, first image and first sigma are compared too, e.g. a trained network
 #   --peer    a script to run as the peers, e.g. peer_throughput.py [default: the worker's own, bench/peer.py]
+#   --only    `correctness`, `speed` or `peers`; all three otherwise
 #   --quick   one small network and short measurements: tries the script rather than the device
 #   --minutes the time for all of it [default: 9]
 #
 # Needs python3 with the torch that the worker was built for, or a libtorch with its CUDA half that LIBTORCH names, and the
 # worker, which is all that must be carried there; with bench/train_peer.py beside this script, PyTorch's training step runs
-# too. Correctness comes first, then our own speed, then a training that is killed and goes on, then the peers beside the rows
-# that have targets, as far as the time goes: what it does not reach is listed as left out, and ends neither the steps after
-# it nor the summary. The exit code is 1 if a step failed, or if correctness or our own speed was left out; a peer that fails
-# or is left out only costs its ratio.
+# too. Correctness comes first, its steps side by side, a training that is killed and goes on among them; then our own speed, a
+# step at a time; then the peers beside the rows that have targets, as far as the time goes: what it does not reach is listed as
+# left out, and ends neither the steps after it nor the summary. The exit code is 1 if a step failed, or if correctness or our
+# own speed was left out; a peer that fails or is left out only costs its ratio.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
-worker= device=cuda:0 out=${OUT:-} spec= peer= quick= minutes=9
+worker= device=cuda:0 out=${OUT:-} spec= peer= only= quick= minutes=9
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=1; shift; continue ;;
-        --worker | --device | --out | --spec | --peer | --minutes) ;;
+        --worker | --device | --out | --spec | --peer | --only | --minutes) ;;
         *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "gpu-check: $1 takes a value" >&2; exit 2; }
     declare "${1#--}=$2"
     shift 2
 done
+case "$only" in "" | correctness | speed | peers) ;; *) echo "gpu-check: --only is correctness, speed or peers" >&2; exit 2 ;; esac
+part() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 first() { for file in "$@"; do [ -e "$file" ] && { echo "$file"; return; }; done; }
 worker=${worker:-$(first "$here/bin/ddrs-worker" "$root/bin/ddrs-worker" "${CARGO_TARGET_DIR:-$root/target}/release/ddrs-worker")}
 [ -x "$worker" ] || { echo "gpu-check: no worker program${worker:+ $worker}; build it, or name it with --worker" >&2; exit 2; }
+worker=$(realpath "$worker")
 out=${out:-gpu-check-out}
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -73,25 +78,49 @@ say() { printf '%s\n' "$*" | tee -a "$out/summary.txt"; }
 # whose absence is a failure; steps after `optional=1` are not among them, and may fail.
 optional=
 step() {
+    can_begin "$1" && { run "$@"; ended "$1"; }
+}
+
+# The same beside others, which `together` waits for.
+beside=()
+aside() {
+    can_begin "$1" && { run "$@" & beside+=("$1"); }
+}
+together() {
+    local name
+    wait
+    for name in "${beside[@]}"; do ended "$name"; done
+    beside=()
+}
+
+# What has no chance to end is not begun.
+can_begin() {
+    [ $((deadline - SECONDS)) -gt 5 ] && return
+    left_out+=("$1"); [ -n "$optional" ] || missing+=("$1")
+    say "LEFT OUT $1: no time left"; return 1
+}
+
+run() {
     local name=$1 limit=$2 begun=$SECONDS left=$((deadline - SECONDS)) code
     shift 2
-    # What has no chance to end is not begun.
-    if [ "$left" -le 5 ]; then
-        left_out+=("$name"); [ -n "$optional" ] || missing+=("$name")
-        say "LEFT OUT $name: no time left"; return 1
-    fi
     [ "$limit" -gt "$left" ] && limit=$left
-    timeout -k 5 "$limit" "$@" > "$out/$name.txt" 2> "$work/stderr"
+    timeout -k 5 "$limit" "$@" > "$out/$name.txt" 2> "$work/$name.stderr"
     code=$?
-    [ -s "$work/stderr" ] && { echo "-- stderr"; cat "$work/stderr"; } >> "$out/$name.txt"
+    [ -s "$work/$name.stderr" ] && { echo "-- stderr"; cat "$work/$name.stderr"; } >> "$out/$name.txt"
+    echo "$code $((SECONDS - begun))" > "$work/$name.end"
+}
+
+# What a step came to: its exit code.
+ended() {
+    local name=$1 code=1 took=0 what
+    [ ! -e "$work/$name.end" ] || read -r code took < "$work/$name.end"
+    what="$name (exit code $code after $took s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/$name.stderr")"
     if [ "$code" -eq 0 ]; then
-        passed=$((passed + 1)); say "ok      $name ($((SECONDS - begun)) s)"
+        passed=$((passed + 1)); say "ok      $name ($took s)"
     elif [ -n "$optional" ]; then
-        left_out+=("$name")
-        say "LEFT OUT $name (exit code $code after $((SECONDS - begun)) s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/stderr")"
+        left_out+=("$name"); say "LEFT OUT $what"
     else
-        failed+=("$name")
-        say "FAILED  $name (exit code $code after $((SECONDS - begun)) s$([ "$code" -eq 124 ] && echo ', its limit')): $(tail -n 1 "$work/stderr")"
+        failed+=("$name"); say "FAILED  $what"
     fi
     return "$code"
 }
@@ -113,24 +142,26 @@ if [ "$usable" -ne 0 ]; then
 fi
 
 # 2. The same noise through the CPU and the device.
+compare() {
+    aside "compare-$1" 120 "$worker" doctor --device "$device" --compare "${3:-$1}" --draws "$2"
+}
 models="cifar-resnet20 cifar-resnet110 resnet50"
 [ -n "$quick" ] && models=cifar-resnet20
-for model in $models; do
-    draws=1000 limit=120
-    [ "$model" = resnet50 ] && draws=128
-    [ -n "$quick" ] && draws=64
-    step "compare-$model" "$limit" "$worker" doctor --device "$device" --compare "$model" --draws "$draws"
-    grep '^compare' "$out/compare-$model.txt" | tee -a "$out/summary.txt"
-done
-if [ -n "$spec" ]; then
-    step compare-spec 120 "$worker" doctor --device "$device" --compare "$spec" --draws 1000
-    grep '^compare' "$out/compare-spec.txt" | tee -a "$out/summary.txt"
+if part correctness; then
+    for model in $models; do
+        draws=1000
+        [ "$model" = resnet50 ] && draws=128
+        [ -n "$quick" ] && draws=64
+        compare "$model" "$draws"
+    done
+    [ -z "$spec" ] || compare spec 1000 "$spec"
 fi
 
 # 3. The same sample, certified by two processes under both choices of sigma: the same records. (Within one process step 2
 # sends the same images through twice and compares bits.)
 certify_again() {
-    local precision=$1 n=$2 iterations=$3 draws=$4 run
+    local precision=$1 n=$2 iterations=$3 draws=$4 work=$work/again-$1 run
+    mkdir -p "$work"
     "$worker" random-weights cifar-resnet20 --centred --out "$work/model.safetensors" || return 1
     "$python" - "$work/data.safetensors" <<'PY' || return 1
 import json, struct, sys
@@ -187,45 +218,21 @@ export worker work device python
 precisions="fp32 tf32 bf16 fp16" n=10000 iterations=50 draws=8
 [ "$device" = cpu ] && precisions="fp32 bf16"
 [ -n "$quick" ] && n=200 iterations=3 draws=2
-if [ -n "$python" ]; then
-    for precision in $precisions; do
-        step "again-$precision" 60 bash -c 'certify_again "$@"' certify_again "$precision" "$n" "$iterations" "$draws"
-    done
-else
-    failed+=(again); say "FAILED  again: no python3 to make the data with"
+if part correctness; then
+    if [ -n "$python" ]; then
+        for precision in $precisions; do
+            aside "again-$precision" 120 bash -c 'certify_again "$@"' certify_again "$precision" "$n" "$iterations" "$draws"
+        done
+    else
+        failed+=(again); say "FAILED  again: no python3 to make the data with"
+    fi
 fi
 
-# 4. Our speed: a row for each model, precision and batch. What has targets comes first. Several rows to a step, for a
-# process takes seconds to load the GPU's libraries; rows that were done before a step failed are kept.
-bench() {
-    local model=$1 precisions=$2 batches=$3 seconds=$4 code
-    step "bench-$model-$precisions" 90 "$worker" bench --model "$model" --precision "$precisions" --device "$device" \
-        --batch "$batches" --samples 2 --seconds "$seconds" --repeats "$repeats" --no-peers --format json
-    code=$?
-    [ -e "$out/bench-$model-$precisions.txt" ] && grep '^{' "$out/bench-$model-$precisions.txt" | tee -a "$out/bench.jsonl"
-    return "$code"
-}
-: > "$out/bench.jsonl"
-repeats=3
-if [ -n "$quick" ]; then
-    repeats=1
-    bench cifar-resnet20 bf16 50 0.5
-else
-    bench resnet50 bf16 250,500 1
-    bench cifar-resnet110 bf16 1000,4000 1
-    bench cifar-resnet20 bf16 1000,4000 1
-    others=$(printf '%s\n' $precisions | grep -v bf16 | paste -sd,)
-    bench cifar-resnet110 "$others" 1000 1
-    bench cifar-resnet20 "$others" 1000 1
-    bench resnet50 "$others" 250 1
-fi
-
-# 5. Training: killed after its first epoch and started again, it comes to the weights of a training that nobody stopped; both
-# print their images per second. resnet18 has max pooling, whose backward pass need not be deterministic on a GPU.
-train_again() {
-    local architecture=$1 images=$2 batch=$3 epochs=$4 name pid
-    rm -rf "$work/train" "$work"/whole.* "$work"/killed.*
-    mkdir "$work/train"
+# 4. Training: killed when sigmas have moved and started again, it comes to the weights of a training that nobody stopped.
+# resnet18 has max pooling, whose backward pass need not be deterministic on a GPU.
+training() { # ARCHITECTURE IMAGES BATCH EPOCHS
+    local architecture=$1 images=$2 batch=$3 epochs=$4
+    mkdir -p "$work/train"
     "$python" - "$images" "$work/train/images.bin" <<'PY' || return 1
 import random, sys
 draw = random.Random(1)
@@ -260,9 +267,11 @@ batch = $batch
 [optimiser]
 learning-rate = 0.01
 TOML
+}
+train_again() {
+    local work=$work/train-$1 pid
+    training "$@" || return 1
     "$worker" train "$work/train.toml" --out "$work/whole.safetensors" --device "$device" || return 1
-    # Epoch 0 pays for all first calls; sigma moves from epoch 2 on.
-    sed 's/.*"epoch":\([0-9]*\).*"images_per_second":\([0-9.]*\).*/epoch \1: \2 images\/s/' "$work/whole.log.jsonl"
     "$worker" train "$work/train.toml" --out "$work/killed.safetensors" --device "$device" 2> "$work/killed.txt" & pid=$!
     # Killed when sigmas have moved: the third line is written just before its checkpoint, the fourth after it.
     until [ "$(grep -c epoch "$work/killed.log.jsonl" 2> "$work/gone")" -ge 4 ] 2> "$work/gone"; do
@@ -275,21 +284,62 @@ TOML
     "$worker" train "$work/train.toml" --out "$work/killed.safetensors" --device "$device" || return 1
     cmp "$work/whole.safetensors" "$work/killed.safetensors" || { echo "going on came to other weights" >&2; return 1; }
 }
-export -f train_again
-if [ -z "$python" ]; then
-    failed+=(train); say "FAILED  train: no python3 to make the data with"
-elif [ -n "$quick" ]; then
-    step train-cifar-resnet20 60 bash -c 'train_again "$@"' train_again cifar-resnet20 300 50 5
-else
-    step train-cifar-resnet20 60 bash -c 'train_again "$@"' train_again cifar-resnet20 20000 256 5
-    step train-cifar-resnet110 60 bash -c 'train_again "$@"' train_again cifar-resnet110 10000 256 5
-    step train-resnet18 60 bash -c 'train_again "$@"' train_again resnet18 10000 256 5
+train_speed() {
+    local work=$work/speed-$1 name=$1
+    training "$@" || return 1
+    "$worker" train "$work/train.toml" --out "$work/model.safetensors" --device "$device" || return 1
+    # Epoch 0 pays for all first calls; sigma moves from epoch 2 on.
+    sed 's/.*"epoch":\([0-9]*\).*"images_per_second":\([0-9.]*\).*/'"$name"' epoch \1: \2 images\/s/' "$work/model.log.jsonl"
+}
+export -f training train_again train_speed
+if part correctness; then
+    if [ -z "$python" ]; then
+        failed+=(train); say "FAILED  train: no python3 to make the data with"
+    elif [ -n "$quick" ]; then
+        aside train-cifar-resnet20 120 bash -c 'train_again "$@"' train_again cifar-resnet20 300 50 5
+    else
+        aside train-cifar-resnet20 120 bash -c 'train_again "$@"' train_again cifar-resnet20 10000 256 5
+        aside train-resnet18 120 bash -c 'train_again "$@"' train_again resnet18 10000 256 5
+    fi
+    together
+    grep -h '^compare' "$out"/compare-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
 fi
-grep -h 'images/s$' "$out"/train-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
+
+# 5. Our speed: a row for each model, precision and batch. What has targets comes first. Several rows to a step, for a
+# process takes seconds to load the GPU's libraries; rows that were done before a step failed are kept.
+bench() {
+    local model=$1 precisions=$2 batches=$3 seconds=$4 code
+    step "bench-$model-$precisions" 90 "$worker" bench --model "$model" --precision "$precisions" --device "$device" \
+        --batch "$batches" --samples 2 --seconds "$seconds" --repeats "$repeats" --no-peers --format json
+    code=$?
+    [ -e "$out/bench-$model-$precisions.txt" ] && grep '^{' "$out/bench-$model-$precisions.txt" | tee -a "$out/bench.jsonl"
+    return "$code"
+}
+: > "$out/bench.jsonl"
+repeats=3
+if ! part speed; then
+    :
+elif [ -n "$quick" ]; then
+    repeats=1
+    bench cifar-resnet20 bf16 50 0.5
+    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 300 50 3
+else
+    bench cifar-resnet110 bf16 1000,4000 1
+    bench cifar-resnet20 bf16 1000,4000 1
+    bench resnet50 bf16 250,500 1
+    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 20100 256 4
+    step speed-train-cifar-resnet110 60 bash -c 'train_speed "$@"' train_speed cifar-resnet110 10100 256 4
+    others=$(printf '%s\n' $precisions | grep -v bf16 | paste -sd,)
+    # Random weights of so many layers pass the numbers of fp16.
+    bench cifar-resnet110 "${others%,fp16}" 1000 1
+    bench cifar-resnet20 "$others" 1000 1
+    bench resnet50 "$others" 250 1
+fi
+grep -h 'images/s$' "$out"/speed-train-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
 
 # 6. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
 # a C compiler: it comes last, and where it fails the row says why.
-beside() {
+beside_peer() {
     local model=$1 precision=$2 batch=$3 loop=$4 batches=$5 limit=$6 name
     name="peer-$model-$precision-$loop"
     step "$name" "$limit" "$worker" bench --model "$model" --precision "$precision" --device "$device" \
@@ -300,11 +350,13 @@ beside() {
     return 0
 }
 optional=1 repeats=2 seconds=2
-if [ -z "$python" ] || [ -z "$torch" ]; then
+if ! part peers; then
+    :
+elif [ -z "$python" ] || [ -z "$torch" ]; then
     left_out+=(peers); say "LEFT OUT peers: no python3 with torch"
 elif [ -n "$quick" ]; then
     repeats=1 seconds=0.5
-    beside cifar-resnet20 bf16 50 plain 50 60
+    beside_peer cifar-resnet20 bf16 50 plain 50 60
 else
     train_peer=$here/train_peer.py
     [ -e "$train_peer" ] || train_peer=$root/bench/train_peer.py
@@ -314,14 +366,14 @@ else
     else
         left_out+=(peer-train); say "LEFT OUT peer-train: no train_peer.py beside this script"
     fi
-    beside cifar-resnet110 bf16 4000 plain 1000,4000 60
-    beside resnet50 bf16 500 plain 250,500 60
-    beside cifar-resnet110 fp32 1000 plain 1000,4000 60
-    beside cifar-resnet110 fp32 1000 sigma 1000 60
+    beside_peer cifar-resnet110 bf16 4000 plain 1000,4000 60
+    beside_peer resnet50 bf16 500 plain 250,500 60
+    beside_peer cifar-resnet110 fp32 1000 plain 1000,4000 60
+    beside_peer cifar-resnet110 fp32 1000 sigma 1000 60
     repeats=1
-    beside cifar-resnet110 bf16 4000 tuned 4000 180
-    beside resnet50 bf16 500 tuned 500 180
-    beside cifar-resnet20 fp32 1000 plain 1000,4000 60
+    beside_peer cifar-resnet110 bf16 4000 tuned 4000 180
+    beside_peer resnet50 bf16 500 tuned 500 180
+    beside_peer cifar-resnet20 fp32 1000 plain 1000,4000 60
 fi
 
 [ ${#left_out[@]} -eq 0 ] || say "left out, or without a ratio: ${left_out[*]}"

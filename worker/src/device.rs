@@ -20,6 +20,10 @@ use tch::{Device, TchError, Tensor};
 
 use self::cuda::NoCuda;
 
+/// Bytes of stack of a thread that computes. On a GPU it may come to compile kernels, and 2 MiB, which threads have otherwise, is
+/// little for a compiler.
+pub const STACK: usize = 16 << 20;
+
 /// What `--device` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -96,7 +100,8 @@ pub fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
     if !device.is_cuda() {
         return tensor.f_to(device);
     }
-    let source = tensor.f_pin_memory(device).unwrap_or(tensor);
+    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each time.
+    let source = tensor.f_internal_pin_memory(device).unwrap_or(tensor);
     source.f_to_device_(device, source.kind(), true, false)
 }
 

@@ -74,6 +74,7 @@ impl Engine {
             .num_threads(lanes)
             .thread_name(|number| format!("lane-{number}"))
             .start_handler(|_| settle_lane())
+            .stack_size(device::STACK)
             .build()
             .context("cannot start the lanes")?;
         Ok(Self {

@@ -109,7 +109,8 @@ impl Fusion {
 }
 
 /// Whether every element is a number.
-pub(super) fn is_finite(tensor: &Tensor) -> bool {
+#[must_use]
+pub fn is_finite(tensor: &Tensor) -> bool {
     tensor.f_isfinite().and_then(|each| each.f_all()).is_ok_and(|all| bool::try_from(all).unwrap_or(false))
 }
 

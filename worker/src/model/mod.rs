@@ -11,7 +11,7 @@ mod weights;
 mod wide;
 
 pub use file::ModelFile;
-pub use fused::Paths;
+pub use fused::{Paths, is_finite};
 pub use half_space::HalfSpace;
 pub use random::random_weights;
 pub use resnet::Resnet;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Assignment;
 use crate::cli::DeviceArgs;
+use crate::device::STACK;
 use crate::engine::{Engine, Network, Sample, SampleResult};
 use crate::model::ModelFile;
 
@@ -68,7 +69,7 @@ impl Compute {
         let (tasks, inbox) = mpsc::channel();
         let (ready, answer) = mpsc::sync_channel(1);
         let args = args.clone();
-        thread::Builder::new().name("compute".to_owned()).spawn(move || {
+        thread::Builder::new().name("compute".to_owned()).stack_size(STACK).spawn(move || {
             let engine = Engine::new(&args);
             let device = engine.as_ref().map(|engine| engine.device().to_owned()).map_err(|error| anyhow!("{error:#}"));
             let _ = ready.send(device);
