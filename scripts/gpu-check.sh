@@ -70,7 +70,7 @@ done
 export LD_LIBRARY_PATH=${path:+$path${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
 
 started=$SECONDS failed=() left_out=() missing=() passed=0
-deadline=$((started + minutes * 60))
+deadline=$((started + $(awk -v m="$minutes" "BEGIN { print int(m * 60) }")))
 say() { printf '%s\n' "$*" | tee -a "$out/summary.txt"; }
 : > "$out/summary.txt"
 
