@@ -2,10 +2,11 @@
 """The gaussian training step in PyTorch eager: what `ddrs-worker train` is compared with.
 
 The same network (ResNet-20 for 32 x 32 images), batch, augmentation, noise, loss and optimiser, images in memory. bf16 is
-autocast, as PyTorch has it; fp32 is without TF32, as in ddrs. Random images: speed does not depend on them. Warms up for as
+autocast, as PyTorch has it; fp32 is without TF32, as in ddrs. On a GPU cuDNN's algorithms are chosen by timings, which
+--deterministic forbids, as ddrs does. Random images: speed does not depend on them. Warms up for as
 many steps as it measures, as ddrs does with an epoch. Prints one JSON line.
 
-  train_peer.py [--layout channels-last|plain] [--precision bf16|fp32] [--batch 100] [--steps 49] [--device cpu]
+  train_peer.py [--layout channels-last|plain] [--precision bf16|fp32] [--batch 100] [--steps 49] [--device cpu] [--deterministic]
 """
 import argparse, json, time
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -48,10 +49,11 @@ def main():
     a.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     a.add_argument("--batch", type=int, default=100); a.add_argument("--steps", type=int, default=49)
     a.add_argument("--device", default="cpu"); a.add_argument("--threads", type=int)
+    a.add_argument("--deterministic", action="store_true")
     o = a.parse_args()
     if o.threads:
         torch.set_num_threads(o.threads)
-    torch.manual_seed(0); torch.backends.cudnn.benchmark = True
+    torch.manual_seed(0); torch.backends.cudnn.benchmark = not o.deterministic; torch.backends.cudnn.deterministic = o.deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = torch.device(o.device)
     layout = torch.channels_last if o.layout == "channels-last" else torch.contiguous_format
@@ -77,7 +79,7 @@ def main():
     began = time.perf_counter(); train(o.steps); sync()
     rate = o.steps * o.batch / (time.perf_counter() - began)
     print(json.dumps(dict(who=f"pytorch eager, {o.layout}", precision=o.precision, batch=o.batch, device=o.device,
-                          torch=torch.__version__, images_per_second=round(rate, 1))))
+                          deterministic=o.deterministic, torch=torch.__version__, images_per_second=round(rate, 1))))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 #                               [--trained "fixed data-dependent"] [--networks DIR] [--epochs N] [--architecture NAME]
 #                               [--precision bf16|fp32] [--certify-precision bf16|fp32] [--device D]
 #                               [--train-images N] [--images N] [--n N] [--only train]
-#                               [--batch N] [--chunk N] [--at-once N] [--workers N]
+#                               [--batch N] [--learning-rate R] [--chunk N] [--job-samples N] [--at-once N] [--workers N]
 #
 # DIR has folders `train` and `test` with the .bin files of CIFAR-10's binary version, or train.tar.gz and test.tar.gz with its
 # images as JPEG, a folder a class. Without --epochs a loss gets 12 or 6, which take 7 to 20 minutes on two cores for a ResNet-20;
@@ -20,7 +20,8 @@
 # script alone was killed outright, a training that it began goes on and holds its files: wait for it, or end it.
 #
 # For a GPU, which one small network does not fill: --at-once trains, and then certifies, so many networks side by side, with
-# --workers workers each; --batch is the batch of training, whole instead of in groups; --chunk the draws of a forward pass.
+# --workers workers each; --batch is the batch of training, whole instead of in groups; --chunk the draws of a forward pass;
+# --job-samples 32 fills the ascents, which take 256 images at a time.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.
@@ -38,7 +39,7 @@ set -euo pipefail
 
 data=../shared/data/cifar10 out=runs/cifar10-evidence sigmas=0.25 losses="gaussian smoothadv macer"
 trained="fixed data-dependent" epochs="" architecture="" precision=bf16 device=auto train_images="" images=500 n=10000
-networks="" certify_precision="" only="" batch="" chunk="" at_once=1 workers=""
+networks="" certify_precision="" only="" batch="" learning_rate="" chunk="" job_samples="" at_once=1 workers=""
 here=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
   [ "$1" != --help ] || { sed -n '2,/^set /s/^# \?//p' "$0"; exit; }
@@ -48,7 +49,7 @@ while [ $# -gt 0 ]; do
     --trained) trained=$2 ;; --networks) networks=$2 ;; --certify-precision) certify_precision=$2 ;;
     --architecture) architecture=$2 ;; --precision) precision=$2 ;; --device) device=$2 ;;
     --train-images) train_images=$2 ;; --images) images=$2 ;; --n) n=$2 ;; --only) only=$2 ;;
-    --batch) batch=$2 ;; --chunk) chunk=$2 ;; --at-once) at_once=$2 ;; --workers) workers=$2 ;;
+    --batch) batch=$2 ;; --learning-rate) learning_rate=$2 ;; --job-samples) job_samples=$2 ;; --chunk) chunk=$2 ;; --at-once) at_once=$2 ;; --workers) workers=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -81,15 +82,17 @@ words --certify-precision 'bf16|fp32' "${certify_precision:-$precision}"
 words --epochs '[1-9][0-9]*' "${epochs:-1}"
 words --only 'train' "${only:-train}"
 words --batch '[1-9][0-9]*' "${batch:-1}"
+words --learning-rate '0\.[0-9]+' "${learning_rate:-0.1}"
 words --chunk '[1-9][0-9]*' "${chunk:-1}"
+words --job-samples '[1-9][0-9]*' "${job_samples:-1}"
 words --at-once '[1-9][0-9]?' "$at_once"
 words --workers '[1-9][0-9]?' "${workers:-1}"
 [[ $n =~ ^[1-9][0-9]{1,8}$ ]] || refuse "--n: at least 10 draws certify anything at this alpha, not $n"
 part --images "$images" 10000
 folder --data "$data"
 if [ -n "$networks" ]; then
-  [ -z "$only$epochs$architecture$train_images$batch" ] ||
-    refuse "--networks are trained already: leave out --only, --epochs, --architecture, --train-images and --batch"
+  [ -z "$only$epochs$architecture$train_images$batch$learning_rate" ] ||
+    refuse "--networks are trained already: leave out --only, --epochs, --architecture, --train-images, --batch and --learning-rate"
   folder --networks "$networks"
   networks=$(cd "$networks" && pwd)
 fi
@@ -168,7 +171,7 @@ recipe() {
     smoothadv) numbers=$'draws = 1\nsteps = 2\nepsilon = 0.25\nwarm-up = 1' own=6 rate=0.1 ;;
     macer) numbers=$'draws = 3\nbeta = 16.0\ngamma = 8.0\nlambda = 4.0' own=6 rate=0.02 ;;
   esac
-  count=${epochs:-$own}
+  count=${epochs:-$own} rate=${learning_rate:-$rate}
   from=$((count / 2))
 }
 
@@ -235,7 +238,9 @@ n0 = 100
 n = $n
 alpha = 0.001
 memory = true${chunk:+
-chunk = $chunk}
+chunk = $chunk}${job_samples:+
+[queue]
+job-samples = $job_samples}
 [report]
 radii = [0.0, 0.25, 0.5, 0.75, 1.0]
 EOF

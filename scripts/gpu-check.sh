@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU in one command, within ten minutes, on a bare machine: no compiler, no network, no Redis.
 #
-#   scripts/gpu-check.sh [--worker FILE] [--device D] [--out DIR] [--spec SWEEP.toml] [--peer FILE.py] [--only PART] [--quick]
+#   scripts/gpu-check.sh [--worker FILE] [--device D] [--out DIR] [--spec SWEEP.toml] [--peer FILE.py] [--only PARTS] [--quick]
 #                        [--minutes N]
 #
 #   --worker  the worker program    [default: bin/ddrs-worker beside this script, else target/release/ddrs-worker]
@@ -9,7 +9,7 @@
 #   --out     where all output goes [default: $OUT, else gpu-check-out]
 #   --spec    a sweep whose models, first image and first sigma are compared too, e.g. a trained network
 #   --peer    a script to run as the peers, e.g. peer_throughput.py [default: the worker's own, bench/peer.py]
-#   --only    `correctness`, `speed` or `peers`; all three otherwise
+#   --only    some of the parts "compare again training speed training-speed peers"; all of them otherwise
 #   --quick   one small network and short measurements: tries the script rather than the device
 #   --minutes the time for all of it [default: 9]
 #
@@ -34,8 +34,11 @@ while [ $# -gt 0 ]; do
     declare "${1#--}=$2"
     shift 2
 done
-case "$only" in "" | correctness | speed | peers) ;; *) echo "gpu-check: --only is correctness, speed or peers" >&2; exit 2 ;; esac
-part() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+parts="compare again training speed training-speed peers"
+for word in ${only:-$parts}; do
+    [[ " $parts " == *" $word "* ]] || { echo "gpu-check: --only $word: the parts are $parts" >&2; exit 2; }
+done
+part() { [[ " ${only:-$parts} " == *" $1 "* ]]; }
 first() { for file in "$@"; do [ -e "$file" ] && { echo "$file"; return; }; done; }
 worker=${worker:-$(first "$here/bin/ddrs-worker" "$root/bin/ddrs-worker" "${CARGO_TARGET_DIR:-$root/target}/release/ddrs-worker")}
 [ -x "$worker" ] || { echo "gpu-check: no worker program${worker:+ $worker}; build it, or name it with --worker" >&2; exit 2; }
@@ -147,7 +150,9 @@ compare() {
 }
 models="cifar-resnet20 cifar-resnet110 resnet50"
 [ -n "$quick" ] && models=cifar-resnet20
-if part correctness; then
+# Threads that wait by spinning take the cores from the steps beside.
+export OMP_WAIT_POLICY=passive
+if part compare; then
     for model in $models; do
         draws=1000
         [ "$model" = resnet50 ] && draws=128
@@ -218,7 +223,7 @@ export worker work device python
 precisions="fp32 tf32 bf16 fp16" n=10000 iterations=50 draws=8
 [ "$device" = cpu ] && precisions="fp32 bf16"
 [ -n "$quick" ] && n=200 iterations=3 draws=2
-if part correctness; then
+if part again; then
     if [ -n "$python" ]; then
         for precision in $precisions; do
             aside "again-$precision" 120 bash -c 'certify_again "$@"' certify_again "$precision" "$n" "$iterations" "$draws"
@@ -286,13 +291,14 @@ train_again() {
 }
 train_speed() {
     local work=$work/speed-$1 name=$1
+    rm -rf "$work"
     training "$@" || return 1
     "$worker" train "$work/train.toml" --out "$work/model.safetensors" --device "$device" || return 1
     # Epoch 0 pays for all first calls; sigma moves from epoch 2 on.
     sed 's/.*"epoch":\([0-9]*\).*"images_per_second":\([0-9.]*\).*/'"$name"' epoch \1: \2 images\/s/' "$work/model.log.jsonl"
 }
 export -f training train_again train_speed
-if part correctness; then
+if part training; then
     if [ -z "$python" ]; then
         failed+=(train); say "FAILED  train: no python3 to make the data with"
     elif [ -n "$quick" ]; then
@@ -301,9 +307,10 @@ if part correctness; then
         aside train-cifar-resnet20 120 bash -c 'train_again "$@"' train_again cifar-resnet20 10000 256 5
         aside train-resnet18 120 bash -c 'train_again "$@"' train_again resnet18 10000 256 5
     fi
-    together
-    grep -h '^compare' "$out"/compare-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
 fi
+together
+unset OMP_WAIT_POLICY
+grep -h '^compare' "$out"/compare-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
 
 # 5. Our speed: a row for each model, precision and batch. What has targets comes first. Several rows to a step, for a
 # process takes seconds to load the GPU's libraries; rows that were done before a step failed are kept.
@@ -322,22 +329,44 @@ if ! part speed; then
 elif [ -n "$quick" ]; then
     repeats=1
     bench cifar-resnet20 bf16 50 0.5
-    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 300 50 3
 else
     bench cifar-resnet110 bf16 1000,4000 1
     bench cifar-resnet20 bf16 1000,4000 1
     bench resnet50 bf16 250,500 1
-    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 20100 256 4
-    step speed-train-cifar-resnet110 60 bash -c 'train_speed "$@"' train_speed cifar-resnet110 10100 256 4
     others=$(printf '%s\n' $precisions | grep -v bf16 | paste -sd,)
     # Random weights of so many layers pass the numbers of fp16.
     bench cifar-resnet110 "${others%,fp16}" 1000 1
     bench cifar-resnet20 "$others" 1000 1
     bench resnet50 "$others" 250 1
 fi
+
+# 6. The step of training, in turn with PyTorch's.
+peer_training() {
+    local train_peer=$here/train_peer.py
+    [ -e "$train_peer" ] || train_peer=$root/bench/train_peer.py
+    if [ -z "$torch" ] || [ ! -e "$train_peer" ]; then
+        left_out+=("$1"); say "LEFT OUT $1: no python3 with torch, or no train_peer.py beside this script"
+        return
+    fi
+    optional=1
+    step "$1" 60 "$python" "$train_peer" --precision bf16 --batch 256 --steps 70 --device "${device/cuda:0/cuda}" \
+        && tee -a "$out/summary.txt" < "$out/$1.txt"
+    optional=
+}
+if ! part training-speed; then
+    :
+elif [ -n "$quick" ]; then
+    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 300 50 3
+else
+    step speed-train-cifar-resnet20 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 20100 256 4
+    peer_training peer-train
+    step speed-train-cifar-resnet20-again 60 bash -c 'train_speed "$@"' train_speed cifar-resnet20 20100 256 4
+    peer_training peer-train-again
+    step speed-train-cifar-resnet110 60 bash -c 'train_speed "$@"' train_speed cifar-resnet110 10100 256 4
+fi
 grep -h 'images/s$' "$out"/speed-train-*.txt 2> "$work/gone" | tee -a "$out/summary.txt"
 
-# 6. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
+# 7. The peers, each in turn with the row whose target is a ratio to it. `tuned` is compiled, which takes longest and needs
 # a C compiler: it comes last, and where it fails the row says why.
 beside_peer() {
     local model=$1 precision=$2 batch=$3 loop=$4 batches=$5 limit=$6 name
@@ -358,14 +387,6 @@ elif [ -n "$quick" ]; then
     repeats=1 seconds=0.5
     beside_peer cifar-resnet20 bf16 50 plain 50 60
 else
-    train_peer=$here/train_peer.py
-    [ -e "$train_peer" ] || train_peer=$root/bench/train_peer.py
-    if [ -e "$train_peer" ]; then
-        step peer-train 60 "$python" "$train_peer" --precision bf16 --batch 256 --steps 70 \
-            --device "${device/cuda:0/cuda}" && tee -a "$out/summary.txt" < "$out/peer-train.txt"
-    else
-        left_out+=(peer-train); say "LEFT OUT peer-train: no train_peer.py beside this script"
-    fi
     beside_peer cifar-resnet110 bf16 4000 plain 1000,4000 60
     beside_peer resnet50 bf16 500 plain 250,500 60
     beside_peer cifar-resnet110 fp32 1000 plain 1000,4000 60

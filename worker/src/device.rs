@@ -91,18 +91,33 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that. Where none is to be had the
-/// driver makes a copy before it returns, and perhaps waits.
+/// The same tensor on a device, which is not waited for: see [`ready_for`] and [`fetched`].
 ///
 /// # Errors
 /// What torch reports.
 pub fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
+    fetched(device, &ready_for(device, tensor))
+}
+
+/// The same tensor where a device can fetch it from: for a GPU pinned memory, or where none is to be had any other.
+pub fn ready_for(device: Device, tensor: Tensor) -> Tensor {
+    if !device.is_cuda() {
+        return tensor;
+    }
+    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each time.
+    tensor.f_internal_pin_memory(device).unwrap_or(tensor)
+}
+
+/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that; of other memory the driver makes a
+/// copy before it returns, and perhaps waits.
+///
+/// # Errors
+/// What torch reports.
+pub fn fetched(device: Device, tensor: &Tensor) -> Result<Tensor, TchError> {
     if !device.is_cuda() {
         return tensor.f_to(device);
     }
-    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each time.
-    let source = tensor.f_internal_pin_memory(device).unwrap_or(tensor);
-    source.f_to_device_(device, source.kind(), true, false)
+    tensor.f_to_device_(device, tensor.kind(), true, false)
 }
 
 /// Loads a shared library for the life of the process: what it registers may be called at any time.

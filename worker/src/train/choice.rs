@@ -41,7 +41,7 @@ impl Trainer<'_> {
 
     /// The network, and a group of validation samples with its noise and its labels.
     fn noisy(&self, number: u64, places: &[usize]) -> Result<(Network, Tensor, Tensor)> {
-        let (images, labels) = self.examples.batch(places, None, self.device)?;
+        let (images, labels) = self.examples.batch(places, self.device)?;
         seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
         let noise = images.f_randn_like()?.f_mul_scalar(self.spec.sigma.initial.get())?;
         Ok((self.state.network.apart()?, images.f_add(&noise)?, labels))

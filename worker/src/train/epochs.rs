@@ -1,6 +1,7 @@
 //! The loop: epochs of steps, and what is written after each.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -10,17 +11,19 @@ use tch::Device;
 use super::checkpoint::{self, Identity, Position, State, Sums};
 use super::diverged::{self, Diverged};
 use super::examples::Examples;
+use super::feed::Feed;
 use super::journal::{self, Line};
 use super::lanes::Lanes;
 use super::network::Mode;
-use super::step::{self, Setting};
+use super::step::{self, Inputs, Setting};
 use super::{optimiser, provenance, trouble, weights_file};
 use crate::exit::{Interrupted, Refused};
 
 /// A training in progress.
 pub(super) struct Trainer<'a> {
     pub(super) spec: &'a Training,
-    pub(super) examples: Examples,
+    pub(super) examples: Arc<Examples>,
+    feed: Feed<'a>,
     pub(super) lanes: Lanes,
     pub(super) state: State,
     pub(super) device: Device,
@@ -42,7 +45,9 @@ impl<'a> Trainer<'a> {
         out: &'a Path,
     ) -> Self {
         let checkpoint = checkpoint::path_beside(out);
-        Self { spec, examples, lanes, state, device, identity, out, checkpoint, said: Instant::now() }
+        let examples = Arc::new(examples);
+        let feed = Feed::new(spec, Arc::clone(&examples), device);
+        Self { spec, examples, feed, lanes, state, device, identity, out, checkpoint, said: Instant::now() }
     }
 
     /// The epochs that are left.
@@ -80,7 +85,7 @@ impl<'a> Trainer<'a> {
 
     /// Whether the network takes the images at all; here rather than in the first step, where it would look like one.
     fn admit(&self) -> Result<()> {
-        let (images, _) = self.examples.batch(&self.examples.validation[..1], None, self.device)?;
+        let (images, _) = self.examples.batch(&self.examples.validation[..1], self.device)?;
         let scored = tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen)).map_err(crate::model::brief);
         let shape = self.examples.shape();
         let scored = scored.with_context(|| format!("images of shape {shape:?} cannot be scored"));
@@ -101,11 +106,13 @@ impl<'a> Trainer<'a> {
                 return Err(Interrupted("the same command goes on where it stopped").into());
             }
             let step = self.state.position.step;
-            let places = &order[step as usize * batch..(step as usize + 1) * batch];
+            let places = |step: u64| &order[step as usize * batch..(step as usize + 1) * batch];
+            let next = (step + 1 < steps).then(|| places(step + 1));
+            let (images, labels) = self.feed.batch((epoch, step), places(step), next)?;
             let rate = self.rate(step, steps);
-            let Self { spec, examples, lanes, device, .. } = self;
-            let setting = Setting { spec, examples, lanes, device: *device };
-            let value = step::step(&setting, &mut self.state, places, rate)?;
+            let setting = Setting { spec: self.spec, lanes: &self.lanes };
+            let inputs = Inputs { places: places(step), images, labels };
+            let value = step::step(&setting, &mut self.state, &inputs, rate)?;
             if !value.loss.is_finite() {
                 return Err(Diverged::before(format!("the loss is {}", value.loss), &self.state.position).into());
             }

@@ -13,7 +13,7 @@ use tch::{Device, TchError, Tensor};
 use super::augment::window;
 use super::fit::{AtKey, at, enough, fits};
 use super::seed::{Purpose, seed};
-use crate::device::moved_to;
+use crate::device::{fetched, ready_for};
 
 /// Images and labels, and which of them train.
 #[derive(Debug)]
@@ -80,12 +80,21 @@ impl Examples {
         order
     }
 
-    /// Images of shape (B, channels, height, width), each cut and mirrored at random as `augmentation` says, and labels
-    /// of shape (B).
+    /// Images of shape (B, channels, height, width) and labels of shape (B), on a device.
     ///
     /// # Errors
     /// What torch reports.
-    pub fn batch(
+    pub fn batch(&self, places: &[usize], device: Device) -> Result<(Tensor, Tensor), TchError> {
+        let (images, labels) = self.ready(places, None, device)?;
+        Ok((fetched(device, &images)?, fetched(device, &labels)?))
+    }
+
+    /// Images of shape (B, channels, height, width), each cut and mirrored at random as `augmentation` says, and labels
+    /// of shape (B), where a device can fetch them from.
+    ///
+    /// # Errors
+    /// What torch reports.
+    pub fn ready(
         &self,
         places: &[usize],
         augmentation: Option<(Augmentation, u64)>,
@@ -113,7 +122,7 @@ impl Examples {
         let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let images = Tensor::f_from_slice(&pixels)?.f_view([places.len() as i64, channels, height, width])?;
-        Ok((moved_to(device, images)?, moved_to(device, Tensor::f_from_slice(&labels)?)?))
+        Ok((ready_for(device, images), ready_for(device, Tensor::f_from_slice(&labels)?)))
     }
 }
 

@@ -15,14 +15,20 @@ pub struct Lanes(Option<ThreadPool>);
 
 impl Lanes {
     /// A lane for each core, and no more than there are groups. With one group, or on a GPU, the calling thread computes
-    /// them one after another, with as many threads as torch has.
+    /// them one after another, on a CPU with as many threads as torch has.
     ///
     /// Each lane computes with one thread, so what it computes does not depend on how many there are.
     ///
     /// # Errors
     /// When threads cannot be started.
     pub fn new(groups: u64, device: Device) -> Result<Self> {
-        if groups == 1 || device != Device::Cpu {
+        if device != Device::Cpu {
+            // Nothing is left to compute here but copies, and threads that torch keeps spinning between two of them would take the
+            // cores from those that make the next batch ready. Threads that come to torch later begin with this number.
+            tch::set_num_threads(1);
+            return Ok(Self(None));
+        }
+        if groups == 1 {
             return Ok(Self(None));
         }
         let lanes = (tch::get_num_threads().max(1) as usize).min(usize::try_from(groups)?);

@@ -10,6 +10,7 @@
 //! - `choice`: which epoch's weights are written
 //! - [`network`], [`optimiser`]: what learns, and how
 //! - [`examples`], `augment`, [`fit`]: the training set in memory; crops and flips; whether keys fit it
+//! - `feed`: the next batch, made ready while one is computed
 //! - [`seed`]: randomness as a function of epoch and step
 //! - [`checkpoint`], [`journal`], [`weights_file`]: what is written
 //! - [`circumstances`]: where it was computed
@@ -22,6 +23,7 @@ pub mod circumstances;
 mod diverged;
 mod epochs;
 pub mod examples;
+mod feed;
 pub mod fit;
 pub mod journal;
 pub mod lanes;

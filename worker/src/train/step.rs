@@ -4,11 +4,10 @@ mod group;
 
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::checkpoint::State;
 use super::diverged::Diverged;
-use super::examples::Examples;
 use super::lanes::Lanes;
 use super::loss::{self, Batch};
 use super::network::{Mode, Network, flat};
@@ -32,12 +31,19 @@ pub(super) struct Value {
 pub(super) struct Setting<'a> {
     /// How to train.
     pub(super) spec: &'a Training,
-    /// On what.
-    pub(super) examples: &'a Examples,
     /// Where the groups of a batch are computed.
     pub(super) lanes: &'a Lanes,
-    /// Where tensors are.
-    pub(super) device: Device,
+}
+
+/// A batch.
+#[derive(Debug)]
+pub(super) struct Inputs<'a> {
+    /// The places of its B examples, whose sigmas the state has.
+    pub(super) places: &'a [usize],
+    /// (B, channels, height, width), augmented.
+    pub(super) images: Tensor,
+    /// (B).
+    pub(super) labels: Tensor,
 }
 
 /// What a group came to.
@@ -51,18 +57,18 @@ struct Computed {
     gradient: Tensor,
 }
 
-/// Takes the examples at `places` through one step at learning rate `rate`. Their sigmas are in `state` before and after.
+/// Takes a batch through one step at learning rate `rate`. Its examples' sigmas are in `state` before and after.
 /// Where the loss is not finite, weights stay as they are.
 ///
 /// # Errors
 /// [`Diverged`] when a sigma's derivative is not finite; what torch reports.
-pub(super) fn step(setting: &Setting, state: &mut State, places: &[usize], rate: f64) -> Result<Value> {
+pub(super) fn step(setting: &Setting, state: &mut State, inputs: &Inputs, rate: f64) -> Result<Value> {
     let Setting { spec, lanes, .. } = *setting;
-    let groups = groups(setting, state, places)?;
+    let groups = groups(spec, state, inputs)?;
     let epsilon = epsilon(spec.loss, state.position.epoch);
     let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
     let sigmas = computed.iter().flat_map(|group| &group.sigma);
-    for (&place, sigma) in places.iter().zip(sigmas) {
+    for (&place, sigma) in inputs.places.iter().zip(sigmas) {
         let what =
             || format!("sigma's derivative for training sample {} is not finite", spec.dataset.index(place as u64));
         state.sigma[place] = sigma.ok_or_else(|| Diverged::before(what(), &state.position))?;

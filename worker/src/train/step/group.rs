@@ -4,7 +4,7 @@ use anyhow::Result;
 use ddrs_common::spec::{Training, TrainingChoice};
 use tch::{TchError, Tensor};
 
-use super::Setting;
+use super::Inputs;
 use crate::train::checkpoint::{Position, State};
 use crate::train::network::Network;
 use crate::train::seed::{Purpose, seed};
@@ -22,22 +22,20 @@ pub(super) struct Group {
 }
 
 /// The groups of a batch, with all that is drawn for them. The draws are the batch's, however it is grouped.
-pub(super) fn groups(setting: &Setting, state: &State, places: &[usize]) -> Result<Vec<Group>> {
-    let Setting { spec, examples, device, .. } = *setting;
+pub(super) fn groups(spec: &Training, state: &State, inputs: &Inputs) -> Result<Vec<Group>> {
     let Position { epoch, step, .. } = state.position;
-    let augmentation = (spec.augmentation, seed(spec.seed, Purpose::Augmentation, epoch, step));
-    let (images, labels) = examples.batch(places, Some(augmentation), device)?;
-    let (ascent, ascent_draws) = ascent_noise(spec, &images, epoch, step)?;
+    let Inputs { places, images, labels } = inputs;
+    let (ascent, ascent_draws) = ascent_noise(spec, images, epoch, step)?;
     seed_torch(spec.seed, Purpose::Noise, epoch, step);
     let draws = i64::from(spec.loss.draws());
-    let noise = draw(&images, draws)?;
+    let noise = draw(images, draws)?;
     let size = spec.group.get() as i64;
     let group = |(number, places): (i64, &[usize])| -> Result<Group> {
         let part = |tensor: &Tensor, draws| tensor.f_narrow(0, number * size * draws, size * draws);
         Ok(Group {
             network: state.network.apart()?,
-            images: part(&images, 1)?,
-            labels: part(&labels, 1)?,
+            images: part(images, 1)?,
+            labels: part(labels, 1)?,
             sigma: places.iter().map(|&place| state.sigma[place]).collect(),
             ascent: ascent.iter().map(|noise| part(noise, ascent_draws)).collect::<Result<_, _>>()?,
             noise: part(&noise, draws)?,

@@ -11,7 +11,7 @@ mod resuming;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
@@ -19,8 +19,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
+use super::feed::Feed;
 use super::journal::{Distribution, Line};
-use super::step::Setting;
+use super::step::{Inputs, Setting};
 use super::*;
 
 const LOSSES: [&str; 3] = [
@@ -81,9 +82,11 @@ impl Folder {
         let Opened { spec, examples, .. } = self.opened();
         let lanes = Lanes::new(groups, Device::Cpu).unwrap();
         let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-        let setting = Setting { spec: &spec, examples: &examples, lanes: &lanes, device: Device::Cpu };
+        let setting = Setting { spec: &spec, lanes: &lanes };
         let places: Vec<usize> = inputs.map(|input| examples.training[input]).collect();
-        let value = step::step(&setting, &mut state, &places, 0.1).unwrap();
+        let mut feed = Feed::new(&spec, Arc::new(examples), Device::Cpu);
+        let (images, labels) = feed.batch((0, 0), &places, None).unwrap();
+        let value = step::step(&setting, &mut state, &Inputs { places: &places, images, labels }, 0.1).unwrap();
         (state, places, value)
     }
 
