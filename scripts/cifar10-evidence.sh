@@ -21,7 +21,7 @@
 #
 # For a GPU, which one small network does not fill: --at-once trains, and then certifies, so many networks side by side, with
 # --workers workers each; --batch is the batch of training, whole instead of in groups; --chunk the draws of a forward pass;
-# --job-samples 32 fills the ascents, which take 256 images at a time.
+# --job-samples 32 fills the ascents, which take as many inputs at a time.
 #
 # In pieces, on a machine that is there for minutes: copy --out there, run this with `timeout -s INT 8m`, copy --out back. What is
 # needed to go on are its folders specs, models and runs; once NAME.done is there, NAME.checkpoint.safetensors may be deleted.

@@ -7,9 +7,9 @@ use ddrs_common::domain::Phase;
 use ddrs_common::spec::Sweep;
 use tch::{TchError, Tensor};
 
-use super::Engine;
 use super::certify::{Task, Trouble};
 use super::input::Input;
+use super::{Engine, Network};
 use crate::sigma::ascend;
 
 /// Inputs whose sigmas are chosen together. An input's sigma must not depend on its company, to the last bit, so both
@@ -21,33 +21,41 @@ const CPU_GROUP: usize = 2;
 const CPU_GROUP_OF_FEW_DRAWS: usize = 4;
 /// From so many draws on two inputs are enough.
 const MANY_DRAWS: u32 = 4;
-/// A GPU takes a step of this many images in little more than the time that it takes one of a few, for launching kernels is what
-/// costs: on an H200 16 ms for 12 of a ResNet-110, 8 ms for 4 of a ResNet-20, where it was 32 images. Jobs of fewer inputs
-/// than this makes leave places of it empty.
-const GPU_IMAGES: usize = 256;
+/// Pixels of a step on a GPU, in images of at least and at most so many. Launching kernels is what costs there: on an H200 a
+/// step of 256 images of 32 x 32 took 16 ms for the 12 ms of 32 on a ResNet-110, 8 for 4 on a ResNet-20. Photographs fill a GPU
+/// earlier, and its memory.
+const GPU_PIXELS: usize = 256 * 32 * 32;
+const GPU_IMAGES: (usize, usize) = (32, 256);
+/// Inputs of a step on a GPU: jobs of fewer leave places of it empty.
+const GPU_GROUP: usize = 32;
 
 /// How the choice of sigma is told to stop from inside.
 const STOPPED: &str = "stopped";
 
 impl Engine {
-    /// How many inputs climb to their sigmas together, on one lane.
+    /// How many inputs of a network climb to their sigmas together, on one lane.
     #[must_use]
-    pub fn group_size(&self, sweep: &Sweep) -> usize {
-        let draws = sweep.smoothing.data_dependent.draws;
-        if self.device.is_cuda() {
-            (GPU_IMAGES / draws.max(1) as usize).clamp(CPU_GROUP_OF_FEW_DRAWS, GPU_IMAGES)
-        } else if draws < MANY_DRAWS {
-            CPU_GROUP_OF_FEW_DRAWS
-        } else {
-            CPU_GROUP
-        }
+    pub fn group_size(&self, network: &Network, sweep: &Sweep) -> usize {
+        let [_, height, width] = network.shape();
+        group_size(self.device.is_cuda(), sweep.smoothing.data_dependent.draws, height * width)
+    }
+}
+
+fn group_size(gpu: bool, draws: u32, pixels: usize) -> usize {
+    if gpu {
+        let images = (GPU_PIXELS / pixels.max(1)).clamp(GPU_IMAGES.0, GPU_IMAGES.1);
+        (images / draws.max(1) as usize).clamp(CPU_GROUP_OF_FEW_DRAWS, GPU_GROUP)
+    } else if draws < MANY_DRAWS {
+        CPU_GROUP_OF_FEW_DRAWS
+    } else {
+        CPU_GROUP
     }
 }
 
 impl Task<'_> {
     /// How many inputs are in a group.
     pub(super) fn group_size(&self) -> usize {
-        self.engine.group_size(self.sweep)
+        self.engine.group_size(self.network, self.sweep)
     }
 
     /// Algorithm 1 for inputs of one group. `None` where a derivative was not finite.
@@ -76,5 +84,18 @@ impl Task<'_> {
             Err(TchError::Torch(reason)) if reason == STOPPED => Err(Trouble::Stopped),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_size;
+
+    #[test]
+    fn a_gpu_takes_many_small_images_and_few_large_ones_but_never_few_draws() {
+        let inputs = |pixels, draws| group_size(true, draws, pixels);
+        assert_eq!([1, 4, 8, 32, 100].map(|draws| inputs(32 * 32, draws)), [32, 32, 32, 8, 4]);
+        assert_eq!([1, 4, 8, 32].map(|draws| inputs(224 * 224, draws)), [32, 8, 4, 4]);
+        assert_eq!(inputs(1, 1), 32);
     }
 }

@@ -74,7 +74,7 @@ impl Bench {
     /// of a forward pass first, which is found once and belongs to no method.
     fn parts(&self) -> Result<Vec<Range<usize>>> {
         self.engine.batch(&self.network, &self.sweep)?;
-        Ok(parts(self.images.len(), self.engine.lanes() * self.engine.group_size(&self.sweep)))
+        Ok(parts(self.images.len(), self.engine.lanes() * self.engine.group_size(&self.network, &self.sweep)))
     }
 
     /// Certifies a part of the images.

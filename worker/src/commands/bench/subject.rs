@@ -78,7 +78,7 @@ impl<'a> Subject<'a> {
     /// Climbing for about so many seconds, with no more certifying after it than must be: three draws a sample.
     pub(super) fn climb(&self, seconds: f64) -> Result<Climb> {
         let sweep = self.sweep("data-dependent", [1, 2, GRADIENT_DRAWS])?;
-        let filled = (self.engine.lanes() * self.engine.group_size(&sweep)) as u64;
+        let filled = (self.engine.lanes() * self.engine.group_size(&self.network, &sweep)) as u64;
         self.time(&sweep, filled)?;
         let rounds = (seconds / self.time(&sweep, filled)?) as u64;
         Ok(Climb { sweep, samples: filled * rounds.max(1) })
