@@ -256,9 +256,8 @@ take() {
   cmp -s "$from" "$to" || refuse "$to is another network than $from: give another --out"
 }
 
-# NAME LOSS CHOICE SIGMA
+# NAME
 train() {
-  training_spec "$@"
   # Finished only if it is of this very specification.
   local digest
   digest=$(sha256sum "$out/specs/$1.train.toml" | cut -d' ' -f1)
@@ -269,20 +268,22 @@ train() {
 }
 
 # COMMAND...: beside as many others as --at-once allows. `together` waits for them, and ends the script if one failed.
-pids=()
+declare -A begun=()
 aside() {
   if [ "$at_once" = 1 ]; then
     "$@"
   else
     while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n || true; done
     "$@" &
-    pids+=($!)
+    begun[$!]=$*
   fi
 }
 together() {
   local pid status=0
-  for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
-  pids=()
+  for pid in "${!begun[@]}"; do
+    wait "$pid" || { status=$?; echo "failed: ${begun[$pid]}" >&2; }
+  done
+  begun=()
   [ "$status" = 0 ] || exit "$status"
 }
 
@@ -292,13 +293,17 @@ for sigma in $sigmas; do
     recipe "$loss"
     for choice in $trained; do
       name=$loss-$choice-$sigma
-      if [ -n "$networks" ]; then take "$name"; else aside train "$name" "$loss" "$choice" "$sigma"; fi
+      if [ -n "$networks" ]; then take "$name"; else training_spec "$name" "$loss" "$choice" "$sigma"; fi
       sweep_spec "$name" "$sigma"
       runs+=("$out/runs/$name")
     done
   done
 done
-together
+# Nothing is begun before all that could be refused was looked at.
+if [ -z "$networks" ]; then
+  for run in "${runs[@]}"; do aside train "$(basename "$run")"; done
+  together
+fi
 (cd "$out/models" && find . -name '*.safetensors' ! -name '*.checkpoint.*' -printf '%P\n' | sort | xargs sha256sum > SHA256SUMS)
 
 if [ "$only" = train ]; then

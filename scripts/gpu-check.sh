@@ -34,6 +34,8 @@ while [ $# -gt 0 ]; do
     declare "${1#--}=$2"
     shift 2
 done
+awk -v m="$minutes" 'BEGIN { exit !(m ~ /^[0-9]+([.][0-9]+)?$/ && m >= 0.1 && m <= 1440) }' ||
+    { echo "gpu-check: --minutes $minutes: from 0.1 to 1440" >&2; exit 2; }
 parts="compare again training speed training-speed peers"
 for word in ${only:-$parts}; do
     [[ " $parts " == *" $word "* ]] || { echo "gpu-check: --only $word: the parts are $parts" >&2; exit 2; }
@@ -74,6 +76,8 @@ export LD_LIBRARY_PATH=${path:+$path${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
 
 started=$SECONDS failed=() left_out=() missing=() passed=0
 deadline=$((started + $(awk -v m="$minutes" "BEGIN { print int(m * 60) }")))
+# What an earlier run left here is not this one's.
+rm -f "$out"/{doctor,loader}.txt "$out"/{compare,again,train,bench,speed-train,peer}-*.txt
 say() { printf '%s\n' "$*" | tee -a "$out/summary.txt"; }
 : > "$out/summary.txt"
 

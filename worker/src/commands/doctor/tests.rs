@@ -67,6 +67,15 @@ fn what_rounding_does_not_explain_is_a_failure() {
 }
 
 #[test]
+fn fp16_that_overflows_is_a_failure_of_weights_that_somebody_trained() {
+    let row = || compare::compare("cifar-resnet110", Device::Cpu, 1).unwrap().pop().unwrap();
+    assert_eq!((row().precision, row().reason.as_deref()), ("fp16", Some(compare::OVERFLOW)));
+    verdict(&report(vec![row()])).unwrap();
+    let trained = verdict(&report(vec![compare::Comparison { random: false, ..row() }])).unwrap_err();
+    assert!(format!("{trained:#}").contains("fp16 ends at 65504"), "{trained:#}");
+}
+
+#[test]
 fn a_device_that_is_not_there_is_a_failure_with_its_reason() {
     let mut report = report(Vec::new());
     (report.asked, report.picked, report.not_usable) = ("cuda:0".into(), None, Some("there is no driver".into()));
