@@ -9,8 +9,8 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A JSON document whose strings would steer a terminal: such characters are written as `\uXXXX`, which changes nothing
-/// of what the document means. Line feeds, which no string of JSON holds, stay.
+/// A JSON document whose strings would steer a terminal: such characters are written as `\u` and four hexadecimal digits, which
+/// changes nothing of what the document means. Line feeds, which no string of JSON holds, stay.
 #[must_use]
 pub fn visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

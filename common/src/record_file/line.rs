@@ -125,7 +125,7 @@ impl TryFrom<RecordLine> for Record {
 }
 
 /// The record as one line of JSON, without the line feed. Errors and names of others are in it, so what would steer a
-/// terminal is written as `\uXXXX`.
+/// terminal is written as `\u` and four hexadecimal digits.
 #[must_use]
 pub fn to_line(record: &Record) -> String {
     // Plain fields and finite numbers always serialise.

@@ -23,7 +23,7 @@ impl Lanes {
     /// When threads cannot be started.
     pub fn new(groups: u64, device: Device) -> Result<Self> {
         if device != Device::Cpu {
-            // Nothing is left to compute here but copies, and threads that torch keeps spinning between two of them would take the
+            // Nothing is left to compute here but copies, and torch's threads, which spin between two of them, could take the
             // cores from those that make the next batch ready. Threads that come to torch later begin with this number.
             tch::set_num_threads(1);
             return Ok(Self(None));

@@ -63,7 +63,7 @@ struct Computed {
 /// # Errors
 /// [`Diverged`] when a sigma's derivative is not finite; what torch reports.
 pub(super) fn step(setting: &Setting, state: &mut State, inputs: &Inputs, rate: f64) -> Result<Value> {
-    let Setting { spec, lanes, .. } = *setting;
+    let Setting { spec, lanes } = *setting;
     let groups = groups(spec, state, inputs)?;
     let epsilon = epsilon(spec.loss, state.position.epoch);
     let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;

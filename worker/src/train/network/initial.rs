@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tch::Tensor;
 
-use super::{Network, Numbers, channels_last};
+use super::{Network, Numbers};
 use crate::model::wide;
 
 impl Network {
@@ -23,7 +23,7 @@ impl Network {
             let Shape::Exact(shape) = shape else { anyhow::bail!("{architecture} has no fixed shapes") };
             let values = initial(&name, &shape, layout.features, &mut rng);
             let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = channels_last(&Tensor::f_from_slice(&values)?.f_view(&shape[..])?)?;
+            let tensor = Tensor::f_from_slice(&values)?.f_view(&shape[..])?;
             tensors.push((name, tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?));
         }
         let kind = numbers.passes;
