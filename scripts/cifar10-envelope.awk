@@ -5,7 +5,8 @@
 # Prints, for each loss and each pair of choices (of training, of certifying), the highest accuracy at each radius, in percent, cut;
 # then what data-dependent sigmas gain over fixed ones at radius 0.5, in points, with the 95 % interval of that difference: the
 # images are the same on both sides, so it rests on those that only one side certifies. Of each sigma, and of the best on each side;
-# the best is found on the same images, which its interval does not know of.
+# of several losses then the strongest of each pair of choices over the strongest that is fixed in both. The best and the strongest are
+# found on the same images, which their intervals do not know of.
 # Logs of other names, without the columns that are needed, or of other images than the rest are refused.
 BEGIN { radii = split("0 0.25 0.5 0.75 1", radius, " "); at = 3 }
 
@@ -57,12 +58,23 @@ function gain(a, sigma_a, b, sigma_b,    id, difference, sum, squares, total, me
   return sprintf("%+.1f ± %.1f", 100 * mean, 196 * sqrt((squares / total - mean * mean) / total))
 }
 
-# A line of gains: of one sigma, or of the best for each row where that is "".
+# The loss whose best accuracy at radius 0.5 is highest for a pair of choices.
+function strongest(pair,    l, row, found, most) {
+  most = -1
+  for (l = 1; l <= losses; l++) {
+    row = named[l] " | " pair
+    if (row in seen && accuracy(row, at) > most) { most = accuracy(row, at); found = named[l] }
+  }
+  return found
+}
+function row_of(loss, pair) { return (loss == "" ? strongest(pair) : loss) " | " pair }
+
+# A line of gains: of one loss, or the strongest where that is ""; of one sigma, or the best for each row where that is "".
 function gains(loss, sigma,    base, row, line, i) {
-  line = "| " loss " | " (sigma == "" ? "best" : sigma) " |"
-  base = loss " | fixed | fixed"
+  line = "| " (loss == "" ? "the strongest of each" : loss) " | " (sigma == "" ? "best" : sigma) " |"
+  base = row_of(loss, "fixed | fixed")
   for (i = 1; i <= 3; i++) {
-    row = loss " | " (i == 1 ? "data-dependent | fixed" : i == 2 ? "fixed | data-dependent" : "data-dependent | data-dependent")
+    row = row_of(loss, i == 1 ? "data-dependent | fixed" : i == 2 ? "fixed | data-dependent" : "data-dependent | data-dependent")
     line = line " " gain(row, sigma == "" ? best(row, at) : sigma, base, sigma == "" ? best(base, at) : sigma) " |"
   }
   print line
@@ -91,6 +103,8 @@ END {
     for (s = 1; s <= amount; s++) gains(named[l], each[s])
     if (amount > 1) gains(named[l], "")
   }
+  if (losses > 1) gains("", amount > 1 ? "" : each[1])
   print "\n±: 95 % interval over the images, for networks as they are; another seed of training moves them too."
   if (amount > 1) print "\"best\" takes, on each side, the sigma that did best on these very images, which the interval leaves out."
+  if (losses > 1) print "\"the strongest of each\" so takes the loss, on each side."
 }

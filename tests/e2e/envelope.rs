@@ -49,3 +49,21 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
         assert!(said.lines().any(|it| it == line), "{line}\nis not in\n{said}");
     }
 }
+
+#[test]
+fn the_strongest_of_one_kind_may_be_of_another_loss_than_that_of_the_other() {
+    let dir = TestDir::new();
+    let logs = [
+        ("gaussian-fixed-0.5_fixed_0.5.tsv", [Some(0.6), None, None, None]),
+        ("gaussian-fixed-0.5_data-dependent_0.5.memory.tsv", [Some(0.6), Some(0.6), Some(0.6), None]),
+        ("macer-fixed-0.5_fixed_0.5.tsv", [None, None, Some(0.6), Some(0.6)]),
+        ("macer-fixed-0.5_data-dependent_0.5.memory.tsv", [None, None, Some(0.6), Some(0.6)]),
+    ];
+    for (name, radii) in logs {
+        log(&dir, name, radii);
+    }
+    let said = printed(&dir, &logs.map(|(name, _)| name));
+    // Images 0, 1 and 2 over images 2 and 3: two are gained and one is lost.
+    let line = "| the strongest of each | 0.5 | not certified | +25.0 ± 81.3 | not certified |";
+    assert!(said.lines().any(|it| it == line), "{line}\nis not in\n{said}");
+}
