@@ -43,10 +43,24 @@ impl Cluster {
     /// When there is no Redis, or the sweep is refused.
     #[must_use]
     pub fn of(dir: TestDir) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let server = runtime.block_on(PrivateServer::start(&dir.path("redis"))).expect("a redis-server");
-        let submitted = end(dir.coordinator().args(["submit", "sweep.toml", "--redis", &server.url()])).expect(0);
-        Self { dir, server, runtime, sweep: submitted.stdout.trim().to_owned() }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let server = runtime
+            .block_on(PrivateServer::start(&dir.path("redis")))
+            .expect("a redis-server");
+        let submitted =
+            end(dir
+                .coordinator()
+                .args(["submit", "sweep.toml", "--redis", &server.url()]))
+            .expect(0);
+        Self {
+            dir,
+            server,
+            runtime,
+            sweep: submitted.stdout.trim().to_owned(),
+        }
     }
 
     /// A coordinator's command, ready to start.
@@ -69,8 +83,11 @@ impl Cluster {
     /// When it does not.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let ended = self.ask(&[arguments, &["--format", "json"]].concat()).expect(0);
-        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
+        let ended = self
+            .ask(&[arguments, &["--format", "json"]].concat())
+            .expect(0);
+        serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
     }
 
     /// What `status` says of the sweep.
@@ -99,7 +116,10 @@ impl Cluster {
     #[must_use]
     pub fn worker_command(&self, more: &[&str]) -> Command {
         let mut command = self.dir.worker();
-        command.args(["run", "--device", "cpu", "--threads", "1"]).args(more).env("DDRS_REDIS", self.server.url());
+        command
+            .args(["run", "--device", "cpu", "--threads", "1"])
+            .args(more)
+            .env("DDRS_REDIS", self.server.url());
         command
     }
 
@@ -109,7 +129,9 @@ impl Cluster {
     /// When it does not start.
     #[must_use]
     pub fn worker(&self, more: &[&str]) -> Child {
-        self.worker_command(more).spawn().expect("a worker that starts")
+        self.worker_command(more)
+            .spawn()
+            .expect("a worker that starts")
     }
 
     /// Works until nothing is left to do.
@@ -126,7 +148,11 @@ impl Cluster {
     /// When its address is no socket's.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.server.url().strip_prefix("unix://").expect("a socket").into()
+        self.server
+            .url()
+            .strip_prefix("unix://")
+            .expect("a socket")
+            .into()
     }
 
     /// A command to Redis, past the programs; returns the answer: a text, or else its first line.
@@ -140,10 +166,18 @@ impl Cluster {
         for word in words {
             request += &format!("${}\r\n{word}\r\n", word.len());
         }
-        stream.write_all(request.as_bytes()).expect("a server that reads");
-        let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a server that answers"));
+        stream
+            .write_all(request.as_bytes())
+            .expect("a server that reads");
+        let mut lines = BufReader::new(stream)
+            .lines()
+            .map(|line| line.expect("a server that answers"));
         let first = lines.next().unwrap_or_default();
-        if first.starts_with('$') { lines.next().unwrap_or_default() } else { first }
+        if first.starts_with('$') {
+            lines.next().unwrap_or_default()
+        } else {
+            first
+        }
     }
 
     /// A key of the sweep.
@@ -157,7 +191,9 @@ impl Cluster {
     /// # Panics
     /// When it does not stop.
     pub fn end(self) {
-        self.runtime.block_on(self.server.stop()).expect("a server that stops");
+        self.runtime
+            .block_on(self.server.stop())
+            .expect("a server that stops");
     }
 }
 
@@ -166,11 +202,17 @@ impl Cluster {
 /// # Panics
 /// When there is no such process.
 pub fn signal(name: &str, pid: u32) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
-    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {pid}");
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "SIG{name} to {pid}"
+    );
 }
 
-/// Waits for the end of a process; returns its exit code, -1 when a signal ended it, and how long it took.
+/// Waits for the end of a process; returns its exit code, -1 when a signal ended it, and how long
+/// it took.
 ///
 /// # Panics
 /// When it does not end.

@@ -1,4 +1,5 @@
-//! What the end-to-end tests stand on: the real programs, folders of their own, small specifications.
+//! What the end-to-end tests stand on: the real programs, folders of their own, small
+//! specifications.
 
 pub mod chaos;
 mod cluster;
@@ -48,7 +49,11 @@ impl Ended {
     #[track_caller]
     #[must_use]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
@@ -61,17 +66,27 @@ impl Ended {
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a test is a program");
-    let built = tests.ancestors().skip(1).map(|dir| dir.join(name)).find(|path| path.is_file());
-    built.unwrap_or_else(|| panic!("{name} is not built: run `make test`, or `cargo build --release` first"))
+    let built = tests
+        .ancestors()
+        .skip(1)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
+    built.unwrap_or_else(|| {
+        panic!("{name} is not built: run `make test`, or `cargo build --release` first")
+    })
 }
 
 /// The folder of data beside the checkout, if it is there; says so if not.
 #[must_use]
 pub fn shared(what: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(what);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared")
+        .join(what);
     let found = path.canonicalize().ok();
     if found.is_none() {
-        eprintln!("skipped: {what} is not there (it lies in a folder `shared` beside the checkout)");
+        eprintln!(
+            "skipped: {what} is not there (it lies in a folder `shared` beside the checkout)"
+        );
     }
     found
 }
@@ -95,7 +110,14 @@ pub struct HalfSpace {
 
 impl Default for HalfSpace {
     fn default() -> Self {
-        Self { samples: 24, n: 500, choice: r#"["fixed", "data-dependent"]"#, job_samples: 3, lease: 5, seed: 1 }
+        Self {
+            samples: 24,
+            n: 500,
+            choice: r#"["fixed", "data-dependent"]"#,
+            job_samples: 3,
+            lease: 5,
+            seed: 1,
+        }
     }
 }
 
@@ -106,7 +128,9 @@ impl HalfSpace {
     /// The normal of the plane.
     #[must_use]
     pub fn weight() -> Vec<f32> {
-        (0..SHAPE.iter().product::<usize>()).map(|i| ((i * 37 % 11) as f32 - 5.0) / 5.0).collect()
+        (0..SHAPE.iter().product::<usize>())
+            .map(|i| ((i * 37 % 11) as f32 - 5.0) / 5.0)
+            .collect()
     }
 
     /// The plane's distance term.
@@ -115,15 +139,25 @@ impl HalfSpace {
     /// One input.
     #[must_use]
     pub fn image(index: usize) -> Vec<f32> {
-        (0..SHAPE.iter().product::<usize>()).map(|i| ((i * 7 + index * 13) % 17) as f32 / 16.0).collect()
+        (0..SHAPE.iter().product::<usize>())
+            .map(|i| ((i * 7 + index * 13) % 17) as f32 / 16.0)
+            .collect()
     }
 
     /// w·x + b over |w|: positive for class 1, its size the true smoothed radius.
     #[must_use]
     pub fn distance(index: usize) -> f64 {
         let (weight, image) = (Self::weight(), Self::image(index));
-        let dot: f64 = weight.iter().zip(&image).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
-        let norm: f64 = weight.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+        let dot: f64 = weight
+            .iter()
+            .zip(&image)
+            .map(|(&w, &x)| f64::from(w) * f64::from(x))
+            .sum();
+        let norm: f64 = weight
+            .iter()
+            .map(|&w| f64::from(w) * f64::from(w))
+            .sum::<f64>()
+            .sqrt();
         (dot + f64::from(Self::BIAS)) / norm
     }
 }
@@ -135,7 +169,9 @@ impl TestDir {
     /// When the system gives none.
     #[must_use]
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+        Self {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     /// A path in it.
@@ -162,11 +198,25 @@ impl TestDir {
     #[must_use]
     pub fn half_space(&self, spec: &HalfSpace) -> PathBuf {
         let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpace::image).collect();
-        let labels: Vec<Class> = (0..spec.samples).map(|i| Class(u32::from(HalfSpace::distance(i) > 0.0))).collect();
+        let labels: Vec<Class> = (0..spec.samples)
+            .map(|i| Class(u32::from(HalfSpace::distance(i) > 0.0)))
+            .collect();
         let shape = [spec.samples, SHAPE[0], SHAPE[1], SHAPE[2]];
-        write_tensors(&self.path("inputs.safetensors"), shape, &pixels, &labels).expect("written inputs");
-        write_half_space(&self.path("model.safetensors"), &HalfSpace::weight(), HalfSpace::BIAS);
-        let HalfSpace { n, choice, job_samples, lease, seed, .. } = spec;
+        write_tensors(&self.path("inputs.safetensors"), shape, &pixels, &labels)
+            .expect("written inputs");
+        write_half_space(
+            &self.path("model.safetensors"),
+            &HalfSpace::weight(),
+            HalfSpace::BIAS,
+        );
+        let HalfSpace {
+            n,
+            choice,
+            job_samples,
+            lease,
+            seed,
+            ..
+        } = spec;
         self.write(
             "sweep.toml",
             format!(
@@ -194,7 +244,10 @@ impl TestDir {
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
-        command.current_dir(self.dir.path()).env_remove("DDRS_REDIS").stdin(Stdio::null());
+        command
+            .current_dir(self.dir.path())
+            .env_remove("DDRS_REDIS")
+            .stdin(Stdio::null());
         command
     }
 
@@ -223,7 +276,10 @@ impl TestDir {
                 record["variant"].as_str().expect("a variant").to_owned(),
                 record["index"].as_u64().expect("an index"),
             );
-            assert!(records.insert(key.clone(), record).is_none(), "two records of {key:?}");
+            assert!(
+                records.insert(key.clone(), record).is_none(),
+                "two records of {key:?}"
+            );
         }
         records
     }
@@ -262,11 +318,18 @@ pub fn end(command: &mut Command) -> Ended {
 /// When it cannot be written.
 pub fn write_half_space(path: &Path, weight: &[f32], bias: f32) {
     use safetensors::tensor::{Dtype, TensorView};
-    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let bytes =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
     let (weights, biases) = (bytes(weight), bytes(&[bias]));
     let tensors = [
-        ("weight", TensorView::new(Dtype::F32, vec![weight.len()], &weights).expect("a tensor")),
-        ("bias", TensorView::new(Dtype::F32, vec![1], &biases).expect("a tensor")),
+        (
+            "weight",
+            TensorView::new(Dtype::F32, vec![weight.len()], &weights).expect("a tensor"),
+        ),
+        (
+            "bias",
+            TensorView::new(Dtype::F32, vec![1], &biases).expect("a tensor"),
+        ),
     ];
     safetensors::serialize_to_file(tensors, None, path).expect("a written model");
 }

@@ -1,6 +1,7 @@
-//! Samples that kill their workers: a proxy before Redis that ends, with SIGKILL, every worker that brings the record of
-//! one of them. To the queue that is a sample that kills its worker each time, after any amount of work, whatever else
-//! the worker had in hand; to the worker it is a death without notice. Nothing of the programs is made for it.
+//! Samples that kill their workers: a proxy before Redis that ends, with SIGKILL, every worker that
+//! brings the record of one of them. To the queue that is a sample that kills its worker each time,
+//! after any amount of work, whatever else the worker had in hand; to the worker it is a death
+//! without notice. Nothing of the programs is made for it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,20 +28,33 @@ struct Rule {
 }
 
 impl Poison {
-    /// Listens at `socket` before the Redis at `server`. Deadly are the samples named by variant and index.
+    /// Listens at `socket` before the Redis at `server`. Deadly are the samples named by variant
+    /// and index.
     ///
     /// # Panics
     /// When the socket cannot be had.
     #[must_use]
     pub fn before(server: &Path, socket: &Path, samples: &[(&str, u64)]) -> Self {
         let kills = Arc::<AtomicU32>::default();
-        let beginning = |(variant, index): &(&str, u64)| format!("\"variant\":\"{variant}\",\"index\":{index},").into();
+        let beginning = |(variant, index): &(&str, u64)| {
+            format!("\"variant\":\"{variant}\",\"index\":{index},").into()
+        };
         let deadly = Arc::new(samples.iter().map(beginning).collect());
-        let rule = Rule { server: server.to_owned(), deadly, kills: Arc::clone(&kills) };
-        let listener = std::os::unix::net::UnixListener::bind(socket).expect("a socket of the test's own");
-        listener.set_nonblocking(true).expect("a listener for tokio");
+        let rule = Rule {
+            server: server.to_owned(),
+            deadly,
+            kills: Arc::clone(&kills),
+        };
+        let listener =
+            std::os::unix::net::UnixListener::bind(socket).expect("a socket of the test's own");
+        listener
+            .set_nonblocking(true)
+            .expect("a listener for tokio");
         thread::spawn(move || serve(listener, &rule));
-        Self { socket: socket.to_owned(), kills }
+        Self {
+            socket: socket.to_owned(),
+            kills,
+        }
     }
 
     /// The address that is given to programs.
@@ -57,7 +71,10 @@ impl Poison {
 }
 
 fn serve(listener: std::os::unix::net::UnixListener, rule: &Rule) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let listener = UnixListener::from_std(listener).expect("a listener");
         while let Ok((client, _)) = listener.accept().await {
@@ -84,10 +101,16 @@ async fn pass(client: UnixStream, rule: Rule) -> std::io::Result<()> {
             return Ok(());
         }
         seen.extend_from_slice(&buffer[..length]);
-        if rule.deadly.iter().any(|deadly| seen.windows(deadly.len()).any(|part| part == deadly)) {
+        if rule
+            .deadly
+            .iter()
+            .any(|deadly| seen.windows(deadly.len()).any(|part| part == deadly))
+        {
             let pid = pid.expect("the system names the process at the other end");
             rule.kills.fetch_add(1, Ordering::SeqCst);
-            Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
+            Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .status()?;
             answers.abort();
             return Ok(());
         }

@@ -1,7 +1,9 @@
-//! A TCP proxy before a Redis that does to connections what networks do, and counts how often it did.
+//! A TCP proxy before a Redis that does to connections what networks do, and counts how often it
+//! did.
 //!
-//! One task carries one connection, both ways, a chunk at a time, so it knows whether the server has answered what the
-//! client asked last. A fault counts when a connection has felt it, not when it was ordered.
+//! One task carries one connection, both ways, a chunk at a time, so it knows whether the server
+//! has answered what the client asked last. A fault counts when a connection has felt it, not when
+//! it was ordered.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +22,8 @@ pub enum Weather {
     Clear,
     /// Every answer comes this much later.
     Late(Duration),
-    /// Nothing passes and nothing is closed. What was sent meanwhile arrives when this ends, also from clients that
-    /// have given up.
+    /// Nothing passes and nothing is closed. What was sent meanwhile arrives when this ends, also
+    /// from clients that have given up.
     Frozen,
 }
 
@@ -71,12 +73,21 @@ impl Proxy {
     /// When the system gives no port or thread.
     #[must_use]
     pub fn before(server: u16) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a thread");
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .expect("a port");
         let address = listener.local_addr().expect("a listener has an address");
         let server = SocketAddr::from(([127, 0, 0, 1], server));
-        let shared = Arc::new(Shared { server, felt: Mutex::default(), reset: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            server,
+            felt: Mutex::default(),
+            reset: AtomicBool::new(false),
+        });
         let orders = watch::Sender::new(Orders::default());
         let (seen, carried) = (orders.subscribe(), Arc::clone(&shared));
         runtime.spawn(async move {
@@ -88,7 +99,12 @@ impl Proxy {
                 tokio::spawn(async move { shared.carry(client, orders).await.ok() });
             }
         });
-        Self { address, orders, shared, _runtime: runtime }
+        Self {
+            address,
+            orders,
+            shared,
+            _runtime: runtime,
+        }
     }
 
     /// The address that clients are given.
@@ -107,12 +123,14 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.cuts += 1);
     }
 
-    /// From here on the connections that there are swallow what is sent, and never close. New ones work.
+    /// From here on the connections that there are swallow what is sent, and never close. New ones
+    /// work.
     pub fn half_open(&self) {
         self.orders.send_modify(|orders| orders.half_opens += 1);
     }
 
-    /// Whether the next script call, and only that one, is applied and the connection reset instead of answered.
+    /// Whether the next script call, and only that one, is applied and the connection reset instead
+    /// of answered.
     pub fn reset_next_answer(&self, reset: bool) {
         self.shared.reset.store(reset, Ordering::SeqCst);
     }
@@ -130,7 +148,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Shared {
-    async fn carry(&self, mut client: TcpStream, mut orders: watch::Receiver<Orders>) -> std::io::Result<()> {
+    async fn carry(
+        &self,
+        mut client: TcpStream,
+        mut orders: watch::Receiver<Orders>,
+    ) -> std::io::Result<()> {
         let mut server = TcpStream::connect(self.server).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
@@ -197,7 +219,10 @@ impl Shared {
         if orders.borrow().weather == Weather::Frozen {
             lock(&self.felt).frozen += 1;
             // An error means that the proxy is gone, and this task soon after it.
-            orders.wait_for(|orders| orders.weather != Weather::Frozen).await.ok();
+            orders
+                .wait_for(|orders| orders.weather != Weather::Frozen)
+                .await
+                .ok();
             // Whatever else was ordered meanwhile is still to be heard.
             orders.mark_changed();
         }

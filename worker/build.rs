@@ -1,5 +1,5 @@
-//! Tells the programs where libtorch is: where it was built against, or beside the program in a package; and of which
-//! version that was.
+//! Tells the programs where libtorch is: where it was built against, or beside the program in a
+//! package; and of which version that was.
 
 use std::path::Path;
 
@@ -21,7 +21,9 @@ fn headers_version(libtorch: &Path) -> Option<String> {
     let text = std::fs::read_to_string(header).ok()?;
     let part = |name: &str| {
         let prefix = format!("#define TORCH_VERSION_{name} ");
-        text.lines().find_map(|line| line.strip_prefix(&prefix)).map(|value| value.trim().to_owned())
+        text.lines()
+            .find_map(|line| line.strip_prefix(&prefix))
+            .map(|value| value.trim().to_owned())
     };
     Some([part("MAJOR")?, part("MINOR")?, part("PATCH")?].join("."))
 }

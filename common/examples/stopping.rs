@@ -1,9 +1,10 @@
-//! What stopping rules save, simulated on the samples of real certification logs:
-//! `cargo run --release -p ddrs-common --example stopping -- LOG=SIGMA...`
+//! What stopping rules save, simulated on the samples of real certification logs: `cargo run
+//! --release -p ddrs-common --example stopping -- LOG=SIGMA...`
 //!
-//! A log's radius and sigma give the count that its sample had among the log's n = 100,000 draws at alpha = 0.001, and
-//! that count its probability. Of abstentions the log tells nothing; they get probabilities spread evenly over
-//! \[0, 1/2\]. Every sample is then certified by the fixed rule and by the others on the same draws.
+//! A log's radius and sigma give the count that its sample had among the log's n = 100,000 draws at
+//! alpha = 0.001, and that count its probability. Of abstentions the log tells nothing; they get
+//! probabilities spread evenly over \[0, 1/2\]. Every sample is then certified by the fixed rule
+//! and by the others on the same draws.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::num::NonZeroU64;
@@ -26,18 +27,33 @@ struct Sample {
 }
 
 fn main() {
-    let grid: Vec<Radius> = (0..=20).map(|i| Radius::new(0.25 * f64::from(i)).unwrap()).collect();
-    let rules = [Stopping::Fixed, Stopping::Radii(grid.clone()), Stopping::Loss(0.01), Stopping::Loss(0.05)];
-    println!("{:<46} {:<12} {:>8} {:>8} {:>10} {:>8}", "log", "rule", "samples", "draws", "decisions", "radius");
+    let grid: Vec<Radius> = (0..=20)
+        .map(|i| Radius::new(0.25 * f64::from(i)).unwrap())
+        .collect();
+    let rules = [
+        Stopping::Fixed,
+        Stopping::Radii(grid.clone()),
+        Stopping::Loss(0.01),
+        Stopping::Loss(0.05),
+    ];
+    println!(
+        "{:<46} {:<12} {:>8} {:>8} {:>10} {:>8}",
+        "log", "rule", "samples", "draws", "decisions", "radius"
+    );
     for argument in std::env::args().skip(1) {
         let (path, sigma) = argument.rsplit_once('=').expect("LOG=SIGMA");
         let samples = read(path, sigma.parse().expect("a sigma"));
-        let results: Vec<Vec<Verdict>> = rules.iter().map(|rule| simulate(&samples, rule)).collect();
+        let results: Vec<Vec<Verdict>> =
+            rules.iter().map(|rule| simulate(&samples, rule)).collect();
         for (rule, verdicts) in rules.iter().zip(&results) {
             let name = path.rsplit('/').next().unwrap_or(path);
-            let (drawn, radius): (u64, f64) =
-                verdicts.iter().fold((0, 0.0), |sum, verdict| (sum.0 + verdict.n, sum.1 + length(verdict)));
-            let equal = verdicts.iter().zip(&results[0]).filter(|(a, b)| decided(a, &grid) == decided(b, &grid));
+            let (drawn, radius): (u64, f64) = verdicts.iter().fold((0, 0.0), |sum, verdict| {
+                (sum.0 + verdict.n, sum.1 + length(verdict))
+            });
+            let equal = verdicts
+                .iter()
+                .zip(&results[0])
+                .filter(|(a, b)| decided(a, &grid) == decided(b, &grid));
             println!(
                 "{name:<46} {:<12} {:>8} {:>8.3} {:>10.4} {:>8.4}",
                 match rule {
@@ -71,28 +87,43 @@ fn decided(verdict: &Verdict, grid: &[Radius]) -> usize {
 
 fn read(path: &str, sigma: f64) -> Vec<Sample> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut rows = text.lines().map(|line| line.trim().split('\t').collect::<Vec<_>>());
+    let mut rows = text
+        .lines()
+        .map(|line| line.trim().split('\t').collect::<Vec<_>>());
     let header = rows.next().expect("a header");
     let column = |name: &str| header.iter().position(|&known| known == name);
-    let (predict, radius) = (column("predict").expect("predict"), column("radius").expect("radius"));
+    let (predict, radius) = (
+        column("predict").expect("predict"),
+        column("radius").expect("radius"),
+    );
     let own = column("best_sigma").or(column("sigma"));
     let rows: Vec<Vec<&str>> = rows.filter(|row| row.len() == header.len()).collect();
     let rows: Vec<&Vec<&str>> = rows.iter().step_by(rows.len().div_ceil(SAMPLES)).collect();
-    let abstained = rows.iter().filter(|row| row[predict].starts_with('-')).count() as f64;
+    let abstained = rows
+        .iter()
+        .filter(|row| row[predict].starts_with('-'))
+        .count() as f64;
     let mut seen = 0.0;
     let sample = |row: &&Vec<&str>| {
         let sigma = own.map_or(sigma, |own| row[own].parse().expect("a sigma"));
         let sigma = Sigma::new(sigma).unwrap();
         if row[predict].starts_with('-') {
             seen += 1.0;
-            return Sample { sigma, p: 0.5 * (seen - 0.5) / abstained };
+            return Sample {
+                sigma,
+                p: 0.5 * (seen - 0.5) / abstained,
+            };
         }
-        Sample { sigma, p: probability(sigma, row[radius].parse().expect("a radius")) }
+        Sample {
+            sigma,
+            p: probability(sigma, row[radius].parse().expect("a radius")),
+        }
     };
     rows.iter().map(sample).collect()
 }
 
-/// The probability, in the mean of its posterior, after the least count whose certificate has the radius.
+/// The probability, in the mean of its posterior, after the least count whose certificate has the
+/// radius.
 fn probability(sigma: Sigma, radius: f64) -> f64 {
     let alpha = Alpha::new(0.001).unwrap();
     let bound = stats::probability_at(sigma, Radius::new(radius).unwrap());
@@ -103,7 +134,14 @@ fn probability(sigma: Sigma, radius: f64) -> f64 {
 /// The same draws for every rule: sample by sample and phase by phase, drawn one by one.
 fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Verdict> {
     let [n0, n, chunk] = [100, N, CHUNK].map(|count| NonZeroU64::new(count).unwrap());
-    let spec = CertifySpec { n0, n, alpha: Alpha::new(0.001).unwrap(), chunk, memory: false, stopping: rule.clone() };
+    let spec = CertifySpec {
+        n0,
+        n,
+        alpha: Alpha::new(0.001).unwrap(),
+        chunk,
+        memory: false,
+        stopping: rule.clone(),
+    };
     let one = |(seed, sample): (u64, &Sample)| {
         let mut certifier = Certifier::new(&spec, sample.sigma);
         let phase_noise = |phase: u64| Xoshiro256PlusPlus::seed_from_u64(2 * seed + phase);
@@ -111,11 +149,19 @@ fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Verdict> {
         loop {
             match certifier.next() {
                 Step::Draw { phase, n, .. } => {
-                    let noise = if phase == Phase::Select { &mut select } else { &mut estimate };
+                    let noise = if phase == Phase::Select {
+                        &mut select
+                    } else {
+                        &mut estimate
+                    };
                     let count = (0..n).filter(|_| noise.random_bool(sample.p)).count() as u64;
-                    // Whatever is not this class is another one for the guess, and all others for the bound.
-                    let others =
-                        if phase == Phase::Select { (n - count).min(count.saturating_sub(1)) } else { n - count };
+                    // Whatever is not this class is another one for the guess, and all others for
+                    // the bound.
+                    let others = if phase == Phase::Select {
+                        (n - count).min(count.saturating_sub(1))
+                    } else {
+                        n - count
+                    };
                     let rest = n - count - others;
                     certifier.observe(&[count, others, rest]).unwrap();
                 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads at most `most` bytes. A pipe, such as a shell's `<(…)`, is read as well; one that never ends is given up.
+/// Reads at most `most` bytes. A pipe, such as a shell's `<(…)`, is read as well; one that never
+/// ends is given up.
 ///
 /// # Errors
 /// What the file system says, and [`io::ErrorKind::FileTooLarge`].
@@ -12,7 +13,10 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than the {most} bytes allowed")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is longer than the {most} bytes allowed"),
+        ));
     }
     Ok(bytes)
 }
@@ -22,8 +26,12 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
-    String::from_utf8(read(path, most)?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("it is no text: {}", error.utf8_error())))
+    String::from_utf8(read(path, most)?).map_err(|error| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is no text: {}", error.utf8_error()),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -38,8 +46,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "four").unwrap();
         assert_eq!(read_text(file.path(), 4).unwrap(), "four");
-        assert_eq!(read_text(file.path(), 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read_text(file.path(), 3).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         std::fs::write(file.path(), b"\xff").unwrap();
-        assert_eq!(read_text(file.path(), 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read_text(file.path(), 4).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

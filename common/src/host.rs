@@ -13,6 +13,9 @@ mod tests {
     #[test]
     fn a_name_is_one_word() {
         let name = super::name();
-        assert!(!name.is_empty() && !name.contains(char::is_whitespace), "{name:?}");
+        assert!(
+            !name.is_empty() && !name.contains(char::is_whitespace),
+            "{name:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the coordinator and the worker share: everything that can be decided without a GPU, and without torch.
+//! What the coordinator and the worker share: everything that can be decided without a GPU, and
+//! without torch.
 //!
 //! In reading order:
 //! - [`domain`]: ids, units, outcomes and records
@@ -10,8 +11,10 @@
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
 //! - [`host`]: this machine's name
-//! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote it
-//! - [`replace()`], [`lock()`]: files that are replaced in one step, and that one program at a time writes
+//! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote
+//!   it
+//! - [`replace()`], [`lock()`]: files that are replaced in one step, and that one program at a time
+//!   writes
 //! - [`bounded`], [`roots`]: how much of a file is read, and which files a program may open
 //! - [`queue`]: jobs, leases and results in Redis
 

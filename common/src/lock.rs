@@ -4,8 +4,9 @@ use std::fs::{File, TryLockError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a lock may be held by nobody. A process that is being started has, until its program begins, all that its parent
-/// has open; where the parent ends or closes a file meanwhile, that file stays locked for as long.
+/// How long a lock may be held by nobody. A process that is being started has, until its program
+/// begins, all that its parent has open; where the parent ends or closes a file meanwhile, that
+/// file stays locked for as long.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Takes the lock of `file`, after at most a moment.
@@ -33,7 +34,13 @@ mod tests {
     #[test]
     fn a_lock_that_is_given_back_in_a_moment_is_waited_for_and_another_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || File::options().create(true).append(true).open(folder.path().join("lock")).unwrap();
+        let open = || {
+            File::options()
+                .create(true)
+                .append(true)
+                .open(folder.path().join("lock"))
+                .unwrap()
+        };
         let holder = open();
         lock(&holder).unwrap();
         assert!(matches!(lock(&open()), Err(TryLockError::WouldBlock)));

@@ -1,4 +1,5 @@
-//! What programs say on stderr: logs, progress and the last error, all as text or all as one JSON object a line.
+//! What programs say on stderr: logs, progress and the last error, all as text or all as one JSON
+//! object a line.
 //!
 //! Nothing that is said steers a terminal or forges a line: see [`crate::terminal`].
 
@@ -25,16 +26,32 @@ pub enum Style {
 
 static STYLE: OnceLock<Style> = OnceLock::new();
 
-/// Begins to log to stderr, once in a program. `RUST_LOG` filters; without it, what an operator wants to know.
+/// Begins to log to stderr, once in a program. `RUST_LOG` filters; without it, what an operator
+/// wants to know.
 pub fn begin(style: Style) {
     let style = *STYLE.get_or_init(|| style);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and panics.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and
+    // panics.
     let log = log.with_target(false).log_internal_errors(false);
     match style {
-        Style::Text => log.map_event_format(|inner| Harmless { inner, clean: plain }).init(),
-        Style::Json => log.json().map_event_format(|inner| Harmless { inner, clean: visible }).init(),
+        Style::Text => log
+            .map_event_format(|inner| Harmless {
+                inner,
+                clean: plain,
+            })
+            .init(),
+        Style::Json => log
+            .json()
+            .map_event_format(|inner| Harmless {
+                inner,
+                clean: visible,
+            })
+            .init(),
     }
 }
 
@@ -46,15 +63,24 @@ pub fn is_json() -> bool {
 
 /// Says something to whoever watches: a bare line, or a line of the log where that is JSON.
 pub fn say(text: &str) {
-    if is_json() { info!("{text}") } else { line(&plain(text)) }
+    if is_json() {
+        info!("{text}")
+    } else {
+        line(&plain(text))
+    }
 }
 
 /// Says why the program ends.
 pub fn fail(reason: &str) {
-    if is_json() { error!("{reason}") } else { line(&format!("error: {}", plain(reason))) }
+    if is_json() {
+        error!("{reason}")
+    } else {
+        line(&format!("error: {}", plain(reason)))
+    }
 }
 
-/// A line on stderr, or nothing when it cannot be written, as on a full disk: words are not worth a run.
+/// A line on stderr, or nothing when it cannot be written, as on a full disk: words are not worth a
+/// run.
 fn line(text: &str) {
     writeln!(stderr(), "{text}").ok();
 }
@@ -71,9 +97,15 @@ where
     N: for<'a> FormatFields<'a> + 'static,
     F: FormatEvent<S, N>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut line = String::new();
-        self.inner.format_event(context, Writer::new(&mut line), event)?;
+        self.inner
+            .format_event(context, Writer::new(&mut line), event)?;
         writeln!(out, "{}", (self.clean)(line.trim_end_matches('\n')))
     }
 }
@@ -107,10 +139,25 @@ mod tests {
     fn logged(style: Style) -> String {
         let kept = Kept::default();
         let writer = kept.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false);
         let logger: Box<dyn Subscriber + Send + Sync> = match style {
-            Style::Text => Box::new(log.map_event_format(|inner| Harmless { inner, clean: plain }).finish()),
-            Style::Json => Box::new(log.json().map_event_format(|inner| Harmless { inner, clean: visible }).finish()),
+            Style::Text => Box::new(
+                log.map_event_format(|inner| Harmless {
+                    inner,
+                    clean: plain,
+                })
+                .finish(),
+            ),
+            Style::Json => Box::new(
+                log.json()
+                    .map_event_format(|inner| Harmless {
+                        inner,
+                        clean: visible,
+                    })
+                    .finish(),
+            ),
         };
         tracing::subscriber::with_default(logger, || warn!(worker = NAME, shown = %NAME, "{NAME}"));
         String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
@@ -121,14 +168,23 @@ mod tests {
         for style in [Style::Text, Style::Json] {
             let text = logged(style);
             assert_eq!(text.lines().count(), 1, "{text:?}");
-            assert!(text.ends_with('\n') && !text.trim_end().chars().any(crate::terminal::steers), "{text:?}");
+            assert!(
+                text.ends_with('\n') && !text.trim_end().chars().any(crate::terminal::steers),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn programs_read_what_was_logged_as_it_was() {
         let event: serde_json::Value = serde_json::from_str(&logged(Style::Json)).unwrap();
-        assert_eq!((&event["level"], &event["fields"]["message"]), (&"WARN".into(), &NAME.into()));
-        assert_eq!((&event["fields"]["worker"], &event["fields"]["shown"]), (&NAME.into(), &NAME.into()));
+        assert_eq!(
+            (&event["level"], &event["fields"]["message"]),
+            (&"WARN".into(), &NAME.into())
+        );
+        assert_eq!(
+            (&event["fields"]["worker"], &event["fields"]["shown"]),
+            (&NAME.into(), &NAME.into())
+        );
     }
 }

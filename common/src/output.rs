@@ -10,7 +10,10 @@ pub fn print(text: &str) -> std::io::Result<()> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Error::new(error.kind(), format!("cannot write to stdout: {error}"))),
+        Err(error) => Err(Error::new(
+            error.kind(),
+            format!("cannot write to stdout: {error}"),
+        )),
         Ok(()) => Ok(()),
     }
 }

@@ -1,7 +1,9 @@
-//! How a sweep is cut into jobs: arithmetic alone, so that the queue stores job numbers and nothing else.
+//! How a sweep is cut into jobs: arithmetic alone, so that the queue stores job numbers and nothing
+//! else.
 //!
-//! Samples are counted by their *position* in the sweep's selection; variants lie one after the other. A *slot* is
-//! one sample of one variant, `variant * samples + position`, and is its bit in the queue's bitmap of done samples.
+//! Samples are counted by their *position* in the sweep's selection; variants lie one after the
+//! other. A *slot* is one sample of one variant, `variant * samples + position`, and is its bit in
+//! the queue's bitmap of done samples.
 
 use std::ops::Range;
 use std::path::Path;
@@ -68,7 +70,10 @@ impl Plan {
     pub fn new(sweep: &Sweep, len: u64) -> Result<Self, PlanError> {
         let samples = selected(&sweep.dataset, len);
         if samples == 0 {
-            return Err(PlanError::NoSamples { offset: sweep.dataset.offset, len });
+            return Err(PlanError::NoSamples {
+                offset: sweep.dataset.offset,
+                len,
+            });
         }
         let plan = Self {
             offset: sweep.dataset.offset,
@@ -78,7 +83,11 @@ impl Plan {
             job_samples: sweep.queue.job_samples.get(),
         };
         let jobs = plan.variants.saturating_mul(plan.jobs_per_variant());
-        if jobs > u64::from(u32::MAX) { Err(PlanError::TooManyJobs { jobs }) } else { Ok(plan) }
+        if jobs > u64::from(u32::MAX) {
+            Err(PlanError::TooManyJobs { jobs })
+        } else {
+            Ok(plan)
+        }
     }
 
     /// How many samples each variant has.
@@ -105,10 +114,17 @@ impl Plan {
         if id.0 >= self.jobs() {
             return None;
         }
-        let (variant, nth) = (u64::from(id.0) / self.jobs_per_variant(), u64::from(id.0) % self.jobs_per_variant());
+        let (variant, nth) = (
+            u64::from(id.0) / self.jobs_per_variant(),
+            u64::from(id.0) % self.jobs_per_variant(),
+        );
         let start = nth * self.job_samples;
         let end = start.saturating_add(self.job_samples).min(self.samples);
-        Some(Job { id, variant: variant as usize, positions: start..end })
+        Some(Job {
+            id,
+            variant: variant as usize,
+            positions: start..end,
+        })
     }
 
     /// The job that certifies a slot.
@@ -144,7 +160,9 @@ impl Plan {
 
 /// How many of `len` samples a dataset's specification selects.
 fn selected(dataset: &DatasetSpec, len: u64) -> u64 {
-    let all = len.saturating_sub(dataset.offset).div_ceil(dataset.stride.get());
+    let all = len
+        .saturating_sub(dataset.offset)
+        .div_ceil(dataset.stride.get());
     dataset.limit.map_or(all, |limit| all.min(limit.get()))
 }
 
@@ -164,9 +182,12 @@ mod tests {
 
     #[test]
     fn jobs_cover_every_slot_once() {
-        for (len, offset, stride, limit, size) in
-            [(10, 0, 1, 100, 3), (100, 7, 9, 5, 4), (1, 0, 1, 1, 9), (50, 49, 2, 8, 1)]
-        {
+        for (len, offset, stride, limit, size) in [
+            (10, 0, 1, 100, 3),
+            (100, 7, 9, 5, 4),
+            (1, 0, 1, 1, 9),
+            (50, 49, 2, 8, 1),
+        ] {
             let plan = plan(len, offset, stride, limit, size);
             let mut seen = vec![0; plan.slots() as usize];
             for job in (0..plan.jobs()).filter_map(|id| plan.job(JobId(id))) {
@@ -201,15 +222,26 @@ mod tests {
                     [smoothing]\nsigma = [0.25]\nchoice = ['fixed']\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n";
         let sweep = crate::spec::parse(text, "p.toml".as_ref()).expect("a good specification");
         let error = Plan::new(&sweep, 10).expect_err("nothing is selected");
-        assert_eq!(error, PlanError::NoSamples { offset: 10, len: 10 });
+        assert_eq!(
+            error,
+            PlanError::NoSamples {
+                offset: 10,
+                len: 10
+            }
+        );
         let located = error.in_file(text, "p.toml".as_ref()).to_string();
-        assert_eq!(located, "p.toml:6: dataset.offset: 10 is past the last of 10 samples");
+        assert_eq!(
+            located,
+            "p.toml:6: dataset.offset: 10 is past the last of 10 samples"
+        );
     }
 
     #[test]
     fn too_many_jobs_are_refused_at_their_key() {
         let error = PlanError::TooManyJobs { jobs: 1 << 33 };
-        let located = error.in_file("name = 'p'\n[queue]\njob-samples = 1\n", "p.toml".as_ref()).to_string();
+        let located = error
+            .in_file("name = 'p'\n[queue]\njob-samples = 1\n", "p.toml".as_ref())
+            .to_string();
         assert_eq!(
             located,
             "p.toml:3: queue.job-samples: must be larger, for the sweep has 8589934592 jobs, more than 4294967295"

@@ -5,13 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file so that a reader, or a crash, sees the old bytes or the new ones and nothing between. Two programs may
-/// do so at once.
+/// Writes a file so that a reader, or a crash, sees the old bytes or the new ones and nothing
+/// between. Two programs may do so at once.
 ///
 /// # Errors
 /// What the file system says; then the old file stands as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::other("not the name of a file"))?;
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(format!(".{}.part", std::process::id()));

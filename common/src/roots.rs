@@ -1,8 +1,9 @@
-//! The files that a program may open. The specification in Redis names files; whoever can write to Redis must not be
-//! able to read the rest of a machine through its worker.
+//! The files that a program may open. The specification in Redis names files; whoever can write to
+//! Redis must not be able to read the rest of a machine through its worker.
 //!
-//! A path is judged by what it led to, not by what it says: a file is opened first, and then the kernel is asked where
-//! the open file lies. A link that is changed between a look and the opening therefore gains nothing.
+//! A path is judged by what it led to, not by what it says: a file is opened first, and then the
+//! kernel is asked where the open file lies. A link that is changed between a look and the opening
+//! therefore gains nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,7 +11,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Folders or files, links resolved, under which everything that is opened must lie; or no such limit.
+/// Folders or files, links resolved, under which everything that is opened must lie; or no such
+/// limit.
 #[derive(Debug, Clone)]
 pub struct Roots(Option<Arc<[PathBuf]>>);
 
@@ -26,32 +28,44 @@ impl Roots {
     /// # Errors
     /// When one does not exist.
     pub fn under(roots: &[PathBuf]) -> io::Result<Self> {
-        roots.iter().map(fs::canonicalize).collect::<io::Result<_>>().map(|roots| Self(Some(roots)))
+        roots
+            .iter()
+            .map(fs::canonicalize)
+            .collect::<io::Result<_>>()
+            .map(|roots| Self(Some(roots)))
     }
 
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// When it does not exist, is no regular file (a pipe would be waited for, a device never ends), or lies outside.
+    /// When it does not exist, is no regular file (a pipe would be waited for, a device never
+    /// ends), or lies outside.
     pub fn open(&self, path: &Path) -> io::Result<File> {
         regular(&fs::metadata(path)?)?;
         let file = File::open(path)?;
         // Once more, since the path may lead elsewhere now.
         regular(&file.metadata()?)?;
         if self.0.is_some() {
-            self.admit(&fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?)?;
+            self.admit(&fs::read_link(format!(
+                "/proc/self/fd/{}",
+                file.as_raw_fd()
+            ))?)?;
         }
         Ok(file)
     }
 
-    /// Reads a whole file of at most `most` bytes. No more memory is taken, whatever the file's length claims.
+    /// Reads a whole file of at most `most` bytes. No more memory is taken, whatever the file's
+    /// length claims.
     ///
     /// # Errors
     /// As [`Self::open`], and [`io::ErrorKind::FileTooLarge`].
     pub fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let file = self.open(path)?;
         let too_large = |length: u64| {
-            io::Error::new(io::ErrorKind::FileTooLarge, format!("its {length} bytes are more than the {most} allowed"))
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("its {length} bytes are more than the {most} allowed"),
+            )
         };
         let length = file.metadata()?.len();
         if length > most {
@@ -60,7 +74,11 @@ impl Roots {
         let mut bytes = Vec::with_capacity(length as usize);
         // It may grow while it is read.
         file.take(most + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > most { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+        if bytes.len() as u64 > most {
+            Err(too_large(bytes.len() as u64))
+        } else {
+            Ok(bytes)
+        }
     }
 
     /// Checks where a path leads now, links resolved. What is opened later is checked again then.
@@ -68,7 +86,11 @@ impl Roots {
     /// # Errors
     /// When it does not exist or lies outside.
     pub fn check(&self, path: &Path) -> io::Result<()> {
-        if self.0.is_some() { self.admit(&fs::canonicalize(path)?) } else { Ok(()) }
+        if self.0.is_some() {
+            self.admit(&fs::canonicalize(path)?)
+        } else {
+            Ok(())
+        }
     }
 
     fn admit(&self, resolved: &Path) -> io::Result<()> {
@@ -76,7 +98,10 @@ impl Roots {
         if roots.iter().any(|root| resolved.starts_with(root)) {
             return Ok(());
         }
-        let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+        let roots: Vec<String> = roots
+            .iter()
+            .map(|root| root.display().to_string())
+            .collect();
         let reason = format!(
             "{} is outside what this worker may open ({}); start it with --root",
             resolved.display(),
@@ -87,7 +112,14 @@ impl Roots {
 }
 
 fn regular(metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_file() { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -120,10 +152,21 @@ mod tests {
             roots.check(&inside.join(good)).unwrap();
             assert_eq!(roots.read(&inside.join(good), 10).unwrap(), b"in");
         }
-        for bad in [outside.join("file"), inside.join("link"), inside.join("folder/file"), inside.join("../out/file")] {
-            for error in [roots.check(&bad).unwrap_err(), roots.open(&bad).unwrap_err()] {
+        for bad in [
+            outside.join("file"),
+            inside.join("link"),
+            inside.join("folder/file"),
+            inside.join("../out/file"),
+        ] {
+            for error in [
+                roots.check(&bad).unwrap_err(),
+                roots.open(&bad).unwrap_err(),
+            ] {
                 let error = error.to_string();
-                assert!(error.contains("out/file is outside what this worker may open"), "{error}");
+                assert!(
+                    error.contains("out/file is outside what this worker may open"),
+                    "{error}"
+                );
             }
             assert!(Roots::anywhere().open(&bad).is_ok());
         }
@@ -172,18 +215,33 @@ mod tests {
     fn pipes_and_devices_are_not_waited_for() {
         let (_dir, inside, _outside, _) = folders();
         let pipe = inside.join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         for path in [pipe.as_path(), Path::new("/dev/zero"), &inside] {
-            assert_eq!(Roots::anywhere().open(path).unwrap_err().to_string(), "not a regular file");
+            assert_eq!(
+                Roots::anywhere().open(path).unwrap_err().to_string(),
+                "not a regular file"
+            );
         }
     }
 
     #[test]
     fn a_file_larger_than_allowed_takes_no_memory() {
         let (_dir, inside, _outside, roots) = folders();
-        File::create(inside.join("huge")).unwrap().set_len(1 << 40).unwrap();
+        File::create(inside.join("huge"))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
         let error = roots.read(&inside.join("huge"), 1000).unwrap_err();
-        assert_eq!(error.to_string(), "its 1099511627776 bytes are more than the 1000 allowed");
+        assert_eq!(
+            error.to_string(),
+            "its 1099511627776 bytes are more than the 1000 allowed"
+        );
         assert_eq!(roots.read(&inside.join("file"), 2).unwrap(), b"in");
         assert!(roots.read(&inside.join("file"), 1).is_err());
     }

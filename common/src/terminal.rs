@@ -1,23 +1,33 @@
-//! Text of others on its way to a terminal or a log: what would do something other than being seen becomes harmless.
+//! Text of others on its way to a terminal or a log: what would do something other than being seen
+//! becomes harmless.
 //!
-//! Names of files and workers, reasons of failures and specifications come from other people's machines. A control
-//! sequence in one of them could rewrite what an operator sees, and a line break could forge a line of a log.
+//! Names of files and workers, reasons of failures and specifications come from other people's
+//! machines. A control sequence in one of them could rewrite what an operator sees, and a line
+//! break could forge a line of a log.
 
-/// Text for a terminal: control characters, those that turn or hide text, and line breaks become U+FFFD.
+/// Text for a terminal: control characters, those that turn or hide text, and line breaks become
+/// U+FFFD.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
-/// A JSON document whose strings would steer a terminal: such characters are written as `\u` and four hexadecimal digits, which
-/// changes nothing of what the document means. Line feeds, which no string of JSON holds, stay.
+/// A JSON document whose strings would steer a terminal: such characters are written as `\u` and
+/// four hexadecimal digits, which changes nothing of what the document means. Line feeds, which no
+/// string of JSON holds, stay.
 #[must_use]
 pub fn visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && steers(c) {
             let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            out.extend(
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            );
         } else {
             out.push(c);
         }
@@ -50,11 +60,15 @@ mod tests {
 
     #[test]
     fn a_document_means_the_same_once_its_characters_are_visible() {
-        let value = serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é\n", "b": [1, null]});
+        let value =
+            serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é\n", "b": [1, null]});
         for text in [value.to_string(), format!("{value:#}\n")] {
             let shown = visible(&text);
             assert!(!shown.chars().any(|c| c != '\n' && steers(c)), "{shown:?}");
-            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+                value
+            );
         }
     }
 }

@@ -1,12 +1,14 @@
-//! The half-space demo: inputs and a linear classifier made from a seed, whose true smoothed radii are known.
+//! The half-space demo: inputs and a linear classifier made from a seed, whose true smoothed radii
+//! are known.
 //!
 //! ```text
 //! half_space generate DIR     writes inputs.safetensors, model.safetensors and sweep.toml
 //! half_space compare  DIR     prints true beside certified radii of the run in DIR/run
 //! ```
 //!
-//! The classifier answers 1 where w·x + b > 0. Under Gaussian noise of any sigma its smoothed version answers the same
-//! and keeps its answer up to exactly |w·x + b| / |w| (Cohen et al. 2019, Proposition 1 for a linear classifier).
+//! The classifier answers 1 where w·x + b > 0. Under Gaussian noise of any sigma its smoothed
+//! version answers the same and keeps its answer up to exactly |w·x + b| / |w| (Cohen et al. 2019,
+//! Proposition 1 for a linear classifier).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,29 +79,41 @@ fn generate(dir: &Path) -> Result<()> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..SAMPLES {
         let along = rng.random_range(-1.5..1.5) / norm as f32;
-        let image: Vec<f32> =
-            weight.iter().map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0)).collect();
+        let image: Vec<f32> = weight
+            .iter()
+            .map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0))
+            .collect();
         let side = u32::from(score(&weight, bias, &image) > 0.0);
         labels.push(Class(if rng.random_bool(0.1) { 1 - side } else { side }));
         pixels.extend(image);
     }
-    write_tensors(&dir.join("inputs.safetensors"), [SAMPLES, SHAPE[0], SHAPE[1], SHAPE[2]], &pixels, &labels)?;
+    write_tensors(
+        &dir.join("inputs.safetensors"),
+        [SAMPLES, SHAPE[0], SHAPE[1], SHAPE[2]],
+        &pixels,
+        &labels,
+    )?;
     write_model(&dir.join("model.safetensors"), &weight, bias)?;
     fs::write(dir.join("sweep.toml"), SPEC)?;
     Ok(())
 }
 
 fn write_model(path: &Path, weight: &[f32], bias: f32) -> Result<()> {
-    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let bytes =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
     let (weights, biases) = (bytes(weight), bytes(&[bias]));
     let tensors = [
-        ("weight", TensorView::new(Dtype::F32, vec![weight.len()], &weights)?),
+        (
+            "weight",
+            TensorView::new(Dtype::F32, vec![weight.len()], &weights)?,
+        ),
         ("bias", TensorView::new(Dtype::F32, vec![1], &biases)?),
     ];
     Ok(safetensors::serialize_to_file(tensors, None, path)?)
 }
 
-/// Prints the first inputs with their true and certified radii, and how often a certificate claims too much.
+/// Prints the first inputs with their true and certified radii, and how often a certificate claims
+/// too much.
 fn compare(dir: &Path) -> Result<()> {
     let path = dir.join("sweep.toml");
     let sweep = spec::parse(&fs::read_to_string(&path)?, &path)?;
@@ -109,7 +123,11 @@ fn compare(dir: &Path) -> Result<()> {
     for record in record_file::read(&dir.join("run/records.jsonl"))? {
         certified.insert((record.index.0, record.variant.to_string()), record);
     }
-    let variants: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
+    let variants: Vec<String> = sweep
+        .variants()
+        .iter()
+        .map(|variant| variant.name.to_string())
+        .collect();
 
     println!(
         "\nTrue and certified radii of the first inputs (the smoothed radius of a half-space is known exactly):\n"
@@ -125,8 +143,9 @@ fn compare(dir: &Path) -> Result<()> {
         let truth = score(&weight, bias, &image.pixels).abs() / norm(&weight);
         let mut line = format!("{index:>5}  {truth:>9.4}");
         for name in &variants {
-            let record =
-                certified.get(&(index, name.clone())).with_context(|| format!("no record of {name} {index}"))?;
+            let record = certified
+                .get(&(index, name.clone()))
+                .with_context(|| format!("no record of {name} {index}"))?;
             let radius = match record.result.as_ref().map(|c| c.outcome) {
                 Ok(Outcome::Certified { radius, .. }) => radius.get(),
                 Ok(Outcome::Abstained) => 0.0,
@@ -153,15 +172,28 @@ fn read_model(path: &Path) -> Result<(Vec<f32>, f32)> {
     let tensors = safetensors::SafeTensors::deserialize(&bytes)?;
     let values = |name| -> Result<Vec<f32>> {
         let data = tensors.tensor(name)?;
-        Ok(data.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok(data
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect())
     };
     Ok((values("weight")?, values("bias")?[0]))
 }
 
 fn score(weight: &[f32], bias: f32, image: &[f32]) -> f64 {
-    weight.iter().zip(image).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>() + f64::from(bias)
+    weight
+        .iter()
+        .zip(image)
+        .map(|(&w, &x)| f64::from(w) * f64::from(x))
+        .sum::<f64>()
+        + f64::from(bias)
 }
 
 fn norm(weight: &[f32]) -> f64 {
-    weight.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt()
+    weight
+        .iter()
+        .map(|&w| f64::from(w) * f64::from(w))
+        .sum::<f64>()
+        .sqrt()
 }

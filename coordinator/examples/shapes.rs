@@ -1,10 +1,12 @@
-//! Coloured shapes: a small set of images in ten classes, made from a seed, for a first look at real certificates.
+//! Coloured shapes: a small set of images in ten classes, made from a seed, for a first look at
+//! real certificates.
 //!
 //! ```text
 //! shapes DIR     writes DIR/train (500 images a class) and DIR/test (50 a class), 32 x 32 PNG files
 //! ```
 //!
-//! Every shape has a colour, place, size and angle of its own, on a background of two other colours, and some noise.
+//! Every shape has a colour, place, size and angle of its own, on a background of two other
+//! colours, and some noise.
 
 use std::f32::consts::{PI, TAU};
 use std::fs;
@@ -25,15 +27,25 @@ const LEAST_CONTRAST: f32 = 0.5;
 type Inside = fn(f32, f32) -> bool;
 
 const CLASSES: [(&str, Inside); 10] = [
-    ("checks", |x, y| square(x, y, 0.9) && ((x * 2.2).floor() + (y * 2.2).floor()).rem_euclid(2.0) < 1.0),
+    ("checks", |x, y| {
+        square(x, y, 0.9) && ((x * 2.2).floor() + (y * 2.2).floor()).rem_euclid(2.0) < 1.0
+    }),
     ("circle", |x, y| x.hypot(y) < 0.9),
-    ("cross", |x, y| square(x, y, 0.95) && (x.abs() < 0.3 || y.abs() < 0.3)),
-    ("crescent", |x, y| x.hypot(y) < 0.95 && (x - 0.45).hypot(y) > 0.75),
+    ("cross", |x, y| {
+        square(x, y, 0.95) && (x.abs() < 0.3 || y.abs() < 0.3)
+    }),
+    ("crescent", |x, y| {
+        x.hypot(y) < 0.95 && (x - 0.45).hypot(y) > 0.75
+    }),
     ("hourglass", |x, y| square(x, y, 0.9) && x.abs() < y.abs()),
     ("ring", |x, y| (0.5..0.95).contains(&x.hypot(y))),
     ("square", |x, y| square(x, y, 0.75)),
-    ("star", |x, y| x.hypot(y) < 0.62 + 0.38 * (5.0 * y.atan2(x)).cos()),
-    ("stripes", |x, y| square(x, y, 0.9) && (x * 2.2).rem_euclid(1.0) < 0.5),
+    ("star", |x, y| {
+        x.hypot(y) < 0.62 + 0.38 * (5.0 * y.atan2(x)).cos()
+    }),
+    ("stripes", |x, y| {
+        square(x, y, 0.9) && (x * 2.2).rem_euclid(1.0) < 0.5
+    }),
     ("triangle", |x, y| y < 0.6 && y > 1.9 * x.abs() - 0.95),
 ];
 
@@ -43,7 +55,9 @@ fn square(x: f32, y: f32, half: f32) -> bool {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [dir] = arguments.as_slice() else { bail!("usage: shapes DIR") };
+    let [dir] = arguments.as_slice() else {
+        bail!("usage: shapes DIR")
+    };
     for (part, stream, count) in [("train", 0, 500), ("test", 1, 50)] {
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         rng.set_stream(stream);
@@ -52,7 +66,9 @@ fn main() -> Result<()> {
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
             for number in 0..count {
                 let path = folder.join(format!("{number:03}.png"));
-                draw(inside, &mut rng).save(&path).with_context(|| path.display().to_string())?;
+                draw(inside, &mut rng)
+                    .save(&path)
+                    .with_context(|| path.display().to_string())?;
             }
         }
     }
@@ -71,11 +87,16 @@ fn draw(inside: Inside, rng: &mut ChaCha8Rng) -> RgbImage {
     for (column, row, pixel) in image.enumerate_pixels_mut() {
         let point = |i: u32| (i as f32 + 0.5) / POINTS as f32;
         let covered = |i: u32| {
-            let (x, y) = (column as f32 + point(i % POINTS) - centre[0], row as f32 + point(i / POINTS) - centre[1]);
+            let (x, y) = (
+                column as f32 + point(i % POINTS) - centre[0],
+                row as f32 + point(i / POINTS) - centre[1],
+            );
             inside((cos * x + sin * y) / size, (cos * y - sin * x) / size)
         };
-        let part = (0..POINTS * POINTS).filter(|&i| covered(i)).count() as f32 / (POINTS * POINTS) as f32;
-        let slope = (0.5 + (across * (column as f32 - 16.0) + down * (row as f32 - 16.0)) / 45.0).clamp(0.0, 1.0);
+        let part =
+            (0..POINTS * POINTS).filter(|&i| covered(i)).count() as f32 / (POINTS * POINTS) as f32;
+        let slope = (0.5 + (across * (column as f32 - 16.0) + down * (row as f32 - 16.0)) / 45.0)
+            .clamp(0.0, 1.0);
         let channel = |c: usize| {
             let behind = from[c] + slope * (to[c] - from[c]);
             let value = behind + part * (colour[c] - behind) + rng.random_range(-0.04..0.04);
@@ -90,7 +111,14 @@ fn draw(inside: Inside, rng: &mut ChaCha8Rng) -> RgbImage {
 fn far_from(others: &[[f32; 3]], rng: &mut ChaCha8Rng) -> [f32; 3] {
     loop {
         let colour: [f32; 3] = rng.random();
-        let distance = |other: &[f32; 3]| other.iter().zip(colour).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+        let distance = |other: &[f32; 3]| {
+            other
+                .iter()
+                .zip(colour)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f32>()
+                .sqrt()
+        };
         if others.iter().all(|other| distance(other) > LEAST_CONTRAST) {
             return colour;
         }

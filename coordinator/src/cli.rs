@@ -8,8 +8,8 @@ use ddrs_common::queue::{LoginArgs, ServerSettings};
 
 use crate::report::Format;
 
-/// Certifies image classifiers with data-dependent randomized smoothing: plans sweeps, keeps their queue in Redis and
-/// turns records into tables.
+/// Certifies image classifiers with data-dependent randomized smoothing: plans sweeps, keeps their
+/// queue in Redis and turns records into tables.
 #[derive(Debug, Parser)]
 #[command(name = "ddrs-coordinator", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -48,8 +48,8 @@ pub enum OutputFormat {
 pub enum Command {
     /// Run a sweep from specification to table, with local workers
     ///
-    /// Without --redis a private redis-server runs on a socket under DIR and is stopped at the end. Run again after a
-    /// crash or Ctrl-C, the sweep goes on where it stopped.
+    /// Without --redis a private redis-server runs on a socket under DIR and is stopped at the end.
+    /// Run again after a crash or Ctrl-C, the sweep goes on where it stopped.
     Run(RunArgs),
     /// Plan a sweep and put its jobs into Redis; print its id
     Submit {
@@ -73,7 +73,8 @@ pub enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Append a sweep's new records to DIR/records.jsonl and write its reports; safe to repeat and to kill
+    /// Append a sweep's new records to DIR/records.jsonl and write its reports; safe to repeat and
+    /// to kill
     Collect {
         /// The sweep
         sweep: SweepId,
@@ -175,7 +176,12 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct RedisArgs {
     /// Where Redis is: redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH
-    #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
+    #[arg(
+        long = "redis",
+        value_name = "URL",
+        env = "DDRS_REDIS",
+        hide_env_values = true
+    )]
     pub url: String,
     /// Who one is to it.
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! Records move from Redis to `records.jsonl`: appended, synced, and only then trimmed from Redis.
 //!
-//! Whatever is killed in between, a record is in one of the two places, and one that is in both is written once.
+//! Whatever is killed in between, a record is in one of the two places, and one that is in both is
+//! written once.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,11 @@ impl Tally {
     fn count(&mut self, record: &Record) {
         use ddrs_common::domain::Outcome::{Abstained, Certified};
         self.records += 1;
-        match record.result.as_ref().map(|certification| certification.outcome) {
+        match record
+            .result
+            .as_ref()
+            .map(|certification| certification.outcome)
+        {
             Err(_) => self.failed += 1,
             Ok(Abstained) => self.abstained += 1,
             Ok(Certified { class, .. }) => self.correct += u64::from(class == record.label),
@@ -70,22 +75,45 @@ impl Collector {
     /// Opens the file, repairing a torn last line, and takes stock of it.
     ///
     /// # Errors
-    /// When the file cannot be read, belongs to a program that still runs, or has records of another sweep.
+    /// When the file cannot be read, belongs to a program that still runs, or has records of
+    /// another sweep.
     pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
-        let Opened { file, records, repair } = RecordFile::open(path)?;
+        let Opened {
+            file,
+            records,
+            repair,
+        } = RecordFile::open(path)?;
         if let Some(Repair::Removed(bytes)) = repair {
             warn!(
                 "{}: the last line was torn; its {bytes} bytes are cut off, and the sample is certified again",
                 path.display()
             );
         }
-        let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
+        let variants = sweep
+            .variants()
+            .iter()
+            .map(|variant| variant.name.to_string())
+            .collect();
         let (sweep, plan, owner) = (sweep.clone(), plan.clone(), owner(path)?);
         let (slots, tally) = (HashSet::new(), Tally::default());
-        let mut collector = Self { file, owner, slots, sweep, plan, variants, tally, full: None };
+        let mut collector = Self {
+            file,
+            owner,
+            slots,
+            sweep,
+            plan,
+            variants,
+            tally,
+            full: None,
+        };
         for record in records {
             let slot = collector.slot(&record).with_context(|| {
-                format!("{}: {} {} is no sample of this sweep", path.display(), record.variant, record.index)
+                format!(
+                    "{}: {} {} is no sample of this sweep",
+                    path.display(),
+                    record.variant,
+                    record.index
+                )
             })?;
             if collector.slots.insert(slot) {
                 collector.tally.count(&record);
@@ -100,11 +128,13 @@ impl Collector {
         self.tally
     }
 
-    /// Takes over the collecting of a sweep, once: this folder's records are marked as done in Redis, those that Redis
-    /// holds are moved, and samples that Redis thinks are done though their record is nowhere are opened again.
+    /// Takes over the collecting of a sweep, once: this folder's records are marked as done in
+    /// Redis, those that Redis holds are moved, and samples that Redis thinks are done though their
+    /// record is nowhere are opened again.
     ///
     /// # Errors
-    /// When someone else collects this sweep, or did so into another folder; or Redis or the file fails.
+    /// When someone else collects this sweep, or did so into another folder; or Redis or the file
+    /// fails.
     pub async fn begin(&mut self, queue: &SweepQueue) -> Result<()> {
         let begun = self.take_over(queue).await;
         if begun.is_err() {
@@ -124,26 +154,35 @@ impl Collector {
             // What waits in Redis is not lost. Compared again when the sweep seems to be over.
             return Ok(());
         }
-        let lost: Vec<u64> =
-            done.iter().filter(|slot| *slot < self.plan.slots() && !self.slots.contains(slot)).collect();
+        let lost: Vec<u64> = done
+            .iter()
+            .filter(|slot| *slot < self.plan.slots() && !self.slots.contains(slot))
+            .collect();
         if !lost.is_empty() {
-            warn!("the records of {} samples are lost; they are certified again", lost.len());
+            warn!(
+                "the records of {} samples are lost; they are certified again",
+                lost.len()
+            );
             queue.reopen(&lost).await?;
         }
         let forgotten = queue.mend().await?;
         if forgotten > 0 {
-            warn!("redis had lost track of {forgotten} jobs in a crash; they are back in its queue");
+            warn!(
+                "redis had lost track of {forgotten} jobs in a crash; they are back in its queue"
+            );
         }
         Ok(())
     }
 
-    /// Whether nothing will happen any more. While records are missing, that is believed only after Redis and the file
-    /// were compared again as [`Self::begin`] does: a server that crashed may have lost track of jobs.
+    /// Whether nothing will happen any more. While records are missing, that is believed only after
+    /// Redis and the file were compared again as [`Self::begin`] does: a server that crashed may
+    /// have lost track of jobs.
     ///
     /// # Errors
     /// As [`Self::begin`].
     pub async fn is_over(&mut self, queue: &SweepQueue, state: &Progress) -> Result<bool> {
-        let explained = self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
+        let explained =
+            self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
         if !state.ended() || explained {
             return Ok(state.ended());
         }
@@ -154,14 +193,16 @@ impl Collector {
     /// Moves all records that Redis holds; returns how many were new.
     ///
     /// # Errors
-    /// When Redis or the file fails, or someone else has taken over. Nothing is lost: what was not written is still in
-    /// Redis.
+    /// When Redis or the file fails, or someone else has taken over. Nothing is lost: what was not
+    /// written is still in Redis.
     pub async fn collect(&mut self, queue: &SweepQueue) -> Result<usize> {
         hold(queue, &self.owner).await?;
         let mut moved = 0;
         loop {
             let batch = queue.results(None, BATCH).await?;
-            let Some(&(last, _)) = batch.last() else { return Ok(moved) };
+            let Some(&(last, _)) = batch.last() else {
+                return Ok(moved);
+            };
             if last.next() <= last {
                 bail!(
                     "result {last} of this sweep in redis has the largest id there is, and none can follow it: remove it with \
@@ -170,7 +211,9 @@ impl Collector {
             }
             let fresh = self.fresh(&batch);
             let records: Vec<Record> = fresh.iter().map(|(_, record)| record.clone()).collect();
-            self.file.append(&records).context("records stay in redis until they can be written")?;
+            self.file
+                .append(&records)
+                .context("records stay in redis until they can be written")?;
             for (slot, record) in &fresh {
                 self.slots.insert(*slot);
                 self.tally.count(record);
@@ -182,8 +225,8 @@ impl Collector {
         }
     }
 
-    /// [`Self::collect`], but where the disk is full, says so and moves nothing: records wait in Redis, workers go on, and
-    /// the next call tries again.
+    /// [`Self::collect`], but where the disk is full, says so and moves nothing: records wait in
+    /// Redis, workers go on, and the next call tries again.
     ///
     /// # Errors
     /// As [`Self::collect`] for everything else.
@@ -213,8 +256,8 @@ impl Collector {
         Ok(queue.unlock_collector(&self.owner).await?)
     }
 
-    /// Collects what there is and ends this turn, as the last thing that is done here, and within a second. Says whether
-    /// Redis answered.
+    /// Collects what there is and ends this turn, as the last thing that is done here, and within a
+    /// second. Says whether Redis answered.
     pub async fn leave(&mut self, queue: &SweepQueue) -> bool {
         let last = async {
             self.collect(queue).await?;
@@ -223,11 +266,15 @@ impl Collector {
         match timeout(LAST_WORDS, last).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                warn!("not all records are collected; the rest is when the same command goes on: {error:#}");
+                warn!(
+                    "not all records are collected; the rest is when the same command goes on: {error:#}"
+                );
                 true
             }
             Err(_) => {
-                warn!("redis does not answer; what it holds is collected when the same command goes on");
+                warn!(
+                    "redis does not answer; what it holds is collected when the same command goes on"
+                );
                 false
             }
         }
@@ -250,21 +297,29 @@ impl Collector {
                 continue;
             }
             match self.slot(&record) {
-                Some(slot) if !self.slots.contains(&slot) && seen.insert(slot) => fresh.push((slot, record)),
+                Some(slot) if !self.slots.contains(&slot) && seen.insert(slot) => {
+                    fresh.push((slot, record))
+                }
                 Some(_) => {}
-                None => warn!(variant = %record.variant, index = %record.index, "no sample of this sweep; dropped"),
+                None => {
+                    warn!(variant = %record.variant, index = %record.index, "no sample of this sweep; dropped")
+                }
             }
         }
         fresh
     }
 
     fn slot(&self, record: &Record) -> Option<u64> {
-        let variant = self.variants.iter().position(|name| name == record.variant.as_str())?;
+        let variant = self
+            .variants
+            .iter()
+            .position(|name| name == record.variant.as_str())?;
         Some(self.plan.slot(variant, self.plan.position(record.index)?))
     }
 }
 
-/// Takes the turn to collect into a folder that is yet to be made, so that none is made for a collector that is refused.
+/// Takes the turn to collect into a folder that is yet to be made, so that none is made for a
+/// collector that is refused.
 ///
 /// # Errors
 /// As [`Collector::begin`].
@@ -284,10 +339,12 @@ pub async fn give_up(queue: &SweepQueue, records: &Path) {
     }
 }
 
-/// Holds the right to collect, and finds that no other folder holds records that are not in `slots`. Returns what is done.
+/// Holds the right to collect, and finds that no other folder holds records that are not in
+/// `slots`. Returns what is done.
 async fn take_turn(queue: &SweepQueue, owner: &str, slots: &HashSet<u64>) -> Result<DoneBits> {
     let elsewhere = hold(queue, owner).await?.filter(|into| into != owner);
-    // In this order: a record that comes in between counts as waiting, and no record as elsewhere that is not.
+    // In this order: a record that comes in between counts as waiting, and no record as elsewhere
+    // that is not.
     let done = queue.done_bits().await?;
     let absent = done.iter().filter(|slot| !slots.contains(slot)).count() as u64;
     let waiting = queue.progress().await?.uncollected;
@@ -305,18 +362,24 @@ async fn hold(queue: &SweepQueue, owner: &str) -> Result<Option<String>> {
     match queue.lock_collector(owner, TURN).await? {
         CollectorLock::Held { collected_into } => Ok(collected_into),
         CollectorLock::Busy { owner, left } => {
-            bail!("{owner} is collecting this sweep; should it have died, its turn ends in {} s", left.as_secs() + 1)
+            bail!(
+                "{owner} is collecting this sweep; should it have died, its turn ends in {} s",
+                left.as_secs() + 1
+            )
         }
     }
 }
 
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let Some(RecordFileError::Io { cause, .. }) = error.downcast_ref() else { return false };
+    let Some(RecordFileError::Io { cause, .. }) = error.downcast_ref() else {
+        return false;
+    };
     matches!(cause.kind(), StorageFull | QuotaExceeded)
 }
 
-/// `host:folder` of a records file. The folder need not be there yet: its name is the same before and after.
+/// `host:folder` of a records file. The folder need not be there yet: its name is the same before
+/// and after.
 fn owner(path: &Path) -> Result<String> {
     let folder = path.parent().unwrap_or(path);
     let folder = resolved(folder).with_context(|| folder.display().to_string())?;
@@ -329,11 +392,18 @@ fn resolved(folder: &Path) -> std::io::Result<PathBuf> {
     let (mut there, mut missing) = (folder.as_path(), Vec::new());
     loop {
         match (there.canonicalize(), there.parent(), there.file_name()) {
-            (Err(error), Some(parent), Some(name)) if error.kind() == std::io::ErrorKind::NotFound => {
+            (Err(error), Some(parent), Some(name))
+                if error.kind() == std::io::ErrorKind::NotFound =>
+            {
                 missing.push(name);
                 there = parent;
             }
-            (resolved, ..) => return Ok(missing.iter().rev().fold(resolved?, |path, name| path.join(name))),
+            (resolved, ..) => {
+                return Ok(missing
+                    .iter()
+                    .rev()
+                    .fold(resolved?, |path, name| path.join(name)));
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Why a job is dead, in the words of its sweep: the queue knows slots, people know variants and indices.
+//! Why a job is dead, in the words of its sweep: the queue knows slots, people know variants and
+//! indices.
 
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::plan::Plan;
@@ -16,8 +17,15 @@ impl Names {
     /// The names of a sweep's samples.
     #[must_use]
     pub fn of(sweep: &Sweep, plan: &Plan) -> Self {
-        let variants = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
-        Self { plan: plan.clone(), variants }
+        let variants = sweep
+            .variants()
+            .iter()
+            .map(|variant| variant.name.to_string())
+            .collect();
+        Self {
+            plan: plan.clone(),
+            variants,
+        }
     }
 
     /// The reason of a job's death. Names every sample that is known to have lost workers.
@@ -26,9 +34,16 @@ impl Names {
         if dead.killers.is_empty() {
             return dead.reason.clone();
         }
-        let told: Vec<String> = dead.killers.iter().map(|killer| self.blame(killer)).collect();
+        let told: Vec<String> = dead
+            .killers
+            .iter()
+            .map(|killer| self.blame(killer))
+            .collect();
         // Which is just what was told.
-        let rest = dead.reason.strip_prefix("its worker was lost; ").unwrap_or(&dead.reason);
+        let rest = dead
+            .reason
+            .strip_prefix("its worker was lost; ")
+            .unwrap_or(&dead.reason);
         format!("{}; {rest}", told.join(", "))
     }
 
@@ -44,13 +59,25 @@ impl Names {
 
     fn blame(&self, killer: &Killer) -> String {
         let (variant, index) = self.sample(killer.slot);
-        let times = if killer.times == 1 { "once".to_owned() } else { format!("{} times", killer.times) };
-        format!("sample {index} of {variant} killed its worker {times} while it was certified alone")
+        let times = if killer.times == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", killer.times)
+        };
+        format!(
+            "sample {index} of {variant} killed its worker {times} while it was certified alone"
+        )
     }
 
     fn sample(&self, slot: u64) -> (&str, SampleIndex) {
         let (variant, position) = (slot / self.plan.samples(), slot % self.plan.samples());
-        // The queue refuses slots that the plan has not; a name missing all the same is shown as such.
-        (self.variants.get(variant as usize).map_or("?", String::as_str), self.plan.index(position))
+        // The queue refuses slots that the plan has not; a name missing all the same is shown as
+        // such.
+        (
+            self.variants
+                .get(variant as usize)
+                .map_or("?", String::as_str),
+            self.plan.index(position),
+        )
     }
 }

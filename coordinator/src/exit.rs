@@ -53,6 +53,8 @@ impl<T, E: Into<anyhow::Error>> BlameInput<T> for Result<T, E> {
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ExitCode {
     let of_input = error.downcast_ref::<BadInput>().is_some()
-        || error.downcast_ref::<QueueError>().is_some_and(QueueError::is_usage);
+        || error
+            .downcast_ref::<QueueError>()
+            .is_some_and(QueueError::is_usage);
     ExitCode::from(if of_input { 2 } else { 1 })
 }

@@ -1,5 +1,5 @@
-//! The coordinator: plans sweeps, keeps their queue and turns records into tables. It never computes a score, so it
-//! needs no torch and starts on a login node in milliseconds.
+//! The coordinator: plans sweeps, keeps their queue and turns records into tables. It never
+//! computes a score, so it needs no torch and starts on a login node in milliseconds.
 //!
 //! In reading order:
 //! - [`cli`]: the command line as written

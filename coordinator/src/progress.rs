@@ -1,4 +1,5 @@
-//! Progress of a run: a bar on a terminal, plain lines elsewhere, and lines of the log where that is JSON.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere, and lines of the log where that
+//! is JSON.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -30,24 +31,36 @@ impl Progress {
     #[must_use]
     pub fn new(slots: u64, tally: Tally) -> Self {
         let view = if stderr().is_terminal() && !log::is_json() {
-            let style = ProgressStyle::with_template("{bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{bar:30} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             View::Bar(ProgressBar::new(slots).with_style(style))
         } else {
             View::Lines { last: None }
         };
-        Self { slots, start: Instant::now(), before: tally.records, view }
+        Self {
+            slots,
+            start: Instant::now(),
+            before: tally.records,
+            view,
+        }
     }
 
     /// Shows the state; plain lines come at most every ten seconds, and one at the end.
     pub fn show(&mut self, tally: Tally) {
-        let text = describe(tally, self.slots, tally.records - self.before, self.start.elapsed());
+        let text = describe(
+            tally,
+            self.slots,
+            tally.records - self.before,
+            self.start.elapsed(),
+        );
         match &mut self.view {
             View::Bar(bar) => {
                 bar.set_position(tally.records);
                 bar.set_message(text);
             }
             View::Lines { last } => {
-                let due = last.is_none_or(|then| then.elapsed() >= LINE_EVERY) || tally.records == self.slots;
+                let due = last.is_none_or(|then| then.elapsed() >= LINE_EVERY)
+                    || tally.records == self.slots;
                 if due {
                     *last = Some(Instant::now());
                     tell(&text, tally, self.slots);
@@ -67,14 +80,23 @@ impl Progress {
 /// A line of progress; programs get the numbers apart.
 fn tell(text: &str, tally: Tally, slots: u64) {
     if log::is_json() {
-        let Tally { records, failed, abstained, correct } = tally;
-        info!(samples = slots, records, failed, abstained, correct, "{text}");
+        let Tally {
+            records,
+            failed,
+            abstained,
+            correct,
+        } = tally;
+        info!(
+            samples = slots,
+            records, failed, abstained, correct, "{text}"
+        );
     } else {
         log::say(text);
     }
 }
 
-/// `12/40 samples, 3.1/s, 9s left, 8.3% abstained, 75.0% correct`: rate and rest from the `fresh` samples of this run.
+/// `12/40 samples, 3.1/s, 9s left, 8.3% abstained, 75.0% correct`: rate and rest from the `fresh`
+/// samples of this run.
 fn describe(tally: Tally, slots: u64, fresh: u64, elapsed: Duration) -> String {
     let mut text = format!("{}/{slots} samples", tally.records);
     if fresh > 0 && tally.records < slots {
@@ -84,7 +106,11 @@ fn describe(tally: Tally, slots: u64, fresh: u64, elapsed: Duration) -> String {
     }
     if tally.records > 0 {
         let share = |count: u64| 100.0 * count as f64 / tally.records as f64;
-        text += &format!(", {:.1}% abstained, {:.1}% correct", share(tally.abstained), share(tally.correct));
+        text += &format!(
+            ", {:.1}% abstained, {:.1}% correct",
+            share(tally.abstained),
+            share(tally.correct)
+        );
     }
     if tally.failed > 0 {
         text += &format!(", {} failed", tally.failed);
@@ -120,17 +146,30 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_good() {
-        let tally = Tally { records: 12, failed: 1, abstained: 3, correct: 6 };
+        let tally = Tally {
+            records: 12,
+            failed: 1,
+            abstained: 3,
+            correct: 6,
+        };
         assert_eq!(
             describe(tally, 40, 4, Duration::from_secs(2)),
             "12/40 samples, 2.0/s, 14s left, 25.0% abstained, 50.0% correct, 1 failed"
         );
-        assert_eq!(describe(Tally::default(), 40, 0, Duration::ZERO), "0/40 samples");
+        assert_eq!(
+            describe(Tally::default(), 40, 0, Duration::ZERO),
+            "0/40 samples"
+        );
     }
 
     #[test]
     fn durations_and_rates_use_the_unit_that_says_most() {
-        for (seconds, text) in [(6, "6s"), (306, "5m 06s"), (14_700, "4h 05m"), (273_600, "3d 4h")] {
+        for (seconds, text) in [
+            (6, "6s"),
+            (306, "5m 06s"),
+            (14_700, "4h 05m"),
+            (273_600, "3d 4h"),
+        ] {
             assert_eq!(duration_text(Duration::from_secs(seconds)), text);
         }
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The folder that a run leaves behind: `records.jsonl`, `manifest.json`, `report/`, and while it runs `redis/` and
-//! `logs/`.
+//! The folder that a run leaves behind: `records.jsonl`, `manifest.json`, `report/`, and while it
+//! runs `redis/` and `logs/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,9 @@ impl RunDir {
     /// # Errors
     /// [`BadInput`] when it holds another sweep; otherwise what the file system says.
     pub fn claim(&self, message: &SweepMessage) -> Result<Manifest> {
-        fs::create_dir_all(&self.0).with_context(|| format!("cannot create {}", self.0.display())).blame_input()?;
+        fs::create_dir_all(&self.0)
+            .with_context(|| format!("cannot create {}", self.0.display()))
+            .blame_input()?;
         if !self.manifest_path().exists() {
             let manifest = Manifest::new(message);
             self.write_manifest(&manifest)?;
@@ -109,12 +111,21 @@ impl RunDir {
     /// When there is none, or it is not one.
     pub fn manifest(&self) -> Result<Manifest> {
         let path = self.manifest_path();
-        let text = bounded::read_text(&path, MANIFEST_BYTES)
-            .with_context(|| format!("{} is no run folder: cannot read {}", self.0.display(), path.display()))?;
-        let manifest: Manifest =
-            serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = bounded::read_text(&path, MANIFEST_BYTES).with_context(|| {
+            format!(
+                "{} is no run folder: cannot read {}",
+                self.0.display(),
+                path.display()
+            )
+        })?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         if manifest.format != FORMAT {
-            bail!("{} has format {}, this program reads {FORMAT}", path.display(), manifest.format);
+            bail!(
+                "{} has format {}, this program reads {FORMAT}",
+                path.display(),
+                manifest.format
+            );
         }
         Ok(manifest)
     }
@@ -152,5 +163,7 @@ impl Manifest {
 /// Seconds since 1970.
 #[must_use]
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| past.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |past| past.as_secs())
 }

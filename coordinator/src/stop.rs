@@ -1,7 +1,8 @@
-//! Being told to stop: Ctrl-C, SIGTERM, or SIGUSR1 as batch schedulers send it before the time limit.
+//! Being told to stop: Ctrl-C, SIGTERM, or SIGUSR1 as batch schedulers send it before the time
+//! limit.
 //!
-//! From [`Stop::listen`] on none of them ends the program any more, so everything after it that takes time is done under
-//! [`Stop::unless`], and what computes instead of waiting, in [`apart`].
+//! From [`Stop::listen`] on none of them ends the program any more, so everything after it that
+//! takes time is done under [`Stop::unless`], and what computes instead of waiting, in [`apart`].
 
 use std::io;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// Signals that come so soon after another are the same request: `timeout`, and what forwards a terminal's Ctrl-C, tell a
-/// program once by itself and once with its group.
+/// Signals that come so soon after another are the same request: `timeout`, and what forwards a
+/// terminal's Ctrl-C, tell a program once by itself and once with its group.
 const ECHO: Duration = Duration::from_millis(300);
 
 /// The requests to stop.
@@ -52,8 +53,9 @@ impl Stop {
         }
     }
 
-    /// Whether a request has come since the last one that was heard of. Something that failed may have failed of it: a
-    /// signal to the whole group of processes also ends a child that has not left the group yet.
+    /// Whether a request has come since the last one that was heard of. Something that failed may
+    /// have failed of it: a signal to the whole group of processes also ends a child that has not
+    /// left the group yet.
     pub async fn is_asked(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -73,10 +75,15 @@ impl Stop {
     }
 }
 
-/// Computes on a thread of its own, so that requests to stop are heard meanwhile. What it began ends with the program.
+/// Computes on a thread of its own, so that requests to stop are heard meanwhile. What it began
+/// ends with the program.
 ///
 /// # Errors
 /// What `work` comes to.
-pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a thread ended")?
+pub async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a thread ended")?
 }

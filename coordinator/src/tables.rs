@@ -1,5 +1,5 @@
-//! From a run folder to its tables: records are read, Algorithm 2 is applied where the specification asks for it, and
-//! the rows are counted.
+//! From a run folder to its tables: records are read, Algorithm 2 is applied where the
+//! specification asks for it, and the rows are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +36,8 @@ struct Group {
 }
 
 impl Samples {
-    /// Reads a run folder. Where the data for Algorithm 2 cannot be read, a warning says so and the rows with memory
-    /// are left out.
+    /// Reads a run folder. Where the data for Algorithm 2 cannot be read, a warning says so and the
+    /// rows with memory are left out.
     ///
     /// # Errors
     /// When the folder is no run folder, or a file in it is not what it should be.
@@ -47,18 +47,36 @@ impl Samples {
         let mut by_variant: BTreeMap<VariantName, Vec<Record>> = BTreeMap::new();
         let plan = manifest.sweep.plan()?;
         for record in record_file::read(&dir.records())? {
-            check(&record, &sweep, &plan)
-                .with_context(|| format!("{}: {} {}", dir.records().display(), record.variant, record.index))?;
-            by_variant.entry(record.variant.clone()).or_default().push(record);
+            check(&record, &sweep, &plan).with_context(|| {
+                format!(
+                    "{}: {} {}",
+                    dir.records().display(),
+                    record.variant,
+                    record.index
+                )
+            })?;
+            by_variant
+                .entry(record.variant.clone())
+                .or_default()
+                .push(record);
         }
         let mut groups = Vec::new();
         for variant in sweep.variants() {
             let mut records = by_variant.remove(&variant.name).unwrap_or_default();
             records.sort_by_key(|record| record.index);
             let entries = records.iter().map(Entry::from).collect();
-            groups.push(Group { variant, records, entries, resolved: None });
+            groups.push(Group {
+                variant,
+                records,
+                entries,
+                resolved: None,
+            });
         }
-        let mut samples = Self { manifest, sweep, groups };
+        let mut samples = Self {
+            manifest,
+            sweep,
+            groups,
+        };
         if samples.sweep.certify.memory {
             samples.apply_memory();
         }
@@ -74,12 +92,28 @@ impl Samples {
         let mut rows = Vec::new();
         for group in &self.groups {
             let name = group.variant.name.as_str();
-            rows.push(row(name, false, &group.entries, radii, self.settings(&group.variant, expected)));
+            rows.push(row(
+                name,
+                false,
+                &group.entries,
+                radii,
+                self.settings(&group.variant, expected),
+            ));
             if let Some(resolved) = &group.resolved {
-                rows.push(row(name, true, resolved, radii, self.settings(&group.variant, expected)));
+                rows.push(row(
+                    name,
+                    true,
+                    resolved,
+                    radii,
+                    self.settings(&group.variant, expected),
+                ));
             }
         }
-        Ok(Table { title: self.sweep.name.clone(), radii: radii.clone(), rows })
+        Ok(Table {
+            title: self.sweep.name.clone(),
+            radii: radii.clone(),
+            rows,
+        })
     }
 
     fn settings(&self, variant: &Variant, expected: u64) -> Settings {
@@ -91,24 +125,43 @@ impl Samples {
             alpha: Some(certify.alpha),
             seed: Some(self.sweep.seed),
             sigma0: Some(variant.sigma0),
-            precision: Some(self.sweep.models[variant.model].precision.as_str().to_owned()),
+            precision: Some(
+                self.sweep.models[variant.model]
+                    .precision
+                    .as_str()
+                    .to_owned(),
+            ),
             expected: Some(expected),
         }
     }
 
     fn apply_memory(&mut self) {
-        if self.groups.iter().all(|group| group.variant.choice == Choice::Fixed) {
+        if self
+            .groups
+            .iter()
+            .all(|group| group.variant.choice == Choice::Fixed)
+        {
             return;
         }
-        let opened = Dataset::open(&self.sweep.dataset).and_then(|dataset| Ok((dataset.digest()?, dataset)));
+        let opened =
+            Dataset::open(&self.sweep.dataset).and_then(|dataset| Ok((dataset.digest()?, dataset)));
         let dataset = match opened {
-            Ok((digest, dataset)) if digest_to_hex(&digest) == self.manifest.sweep.data_digest => dataset,
+            Ok((digest, dataset)) if digest_to_hex(&digest) == self.manifest.sweep.data_digest => {
+                dataset
+            }
             Ok(_) => {
-                return warn!("no rows with memory: {} is not the data certified", self.sweep.dataset.path.display());
+                return warn!(
+                    "no rows with memory: {} is not the data certified",
+                    self.sweep.dataset.path.display()
+                );
             }
             Err(error) => return warn!("no rows with memory: {error}"),
         };
-        for group in self.groups.iter_mut().filter(|group| group.variant.choice == Choice::DataDependent) {
+        for group in self
+            .groups
+            .iter_mut()
+            .filter(|group| group.variant.choice == Choice::DataDependent)
+        {
             match resolve(group, &dataset) {
                 Ok(entries) => group.resolved = Some(entries),
                 Err(error) => warn!("no row with memory for {}: {error:#}", group.variant.name),
@@ -117,23 +170,34 @@ impl Samples {
     }
 }
 
-/// A record must be one of this sweep's, and its radius follow from its own counts and the sweep's stopping rule.
+/// A record must be one of this sweep's, and its radius follow from its own counts and the sweep's
+/// stopping rule.
 ///
 /// # Errors
 /// What does not fit.
 pub(crate) fn check(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
-    ensure!(plan.position(record.index).is_some() && record.seed == sweep.seed, "no sample of this sweep");
-    let Ok(certification) = &record.result else { return Ok(()) };
+    ensure!(
+        plan.position(record.index).is_some() && record.seed == sweep.seed,
+        "no sample of this sweep"
+    );
+    let Ok(certification) = &record.result else {
+        return Ok(());
+    };
     let (spec, count) = (&sweep.certify, certification.count);
     let bound = certify::bound(spec, count, certification.n);
     let same = certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
-    let Some(p_lower) = bound.filter(|_| same) else { bail!("n, n0 or alpha are not the sweep's") };
+    let Some(p_lower) = bound.filter(|_| same) else {
+        bail!("n, n0 or alpha are not the sweep's")
+    };
     let radius = stats::radius(certification.sigma, p_lower);
     let found = match certification.outcome {
         Outcome::Certified { radius, .. } => radius,
         Outcome::Abstained => Radius::ZERO,
     };
-    ensure!(radius == found, "its radius is {found}, but its counts and sigma give {radius}");
+    ensure!(
+        radius == found,
+        "its radius is {found}, but its counts and sigma give {radius}"
+    );
     Ok(())
 }
 
@@ -148,10 +212,15 @@ fn resolve(group: &Group, dataset: &Dataset) -> Result<Vec<Entry>> {
         })
         .collect();
     let indices: Vec<SampleIndex> = group.entries.iter().map(|entry| entry.index).collect();
-    let resolved = memory::resolve(&outcomes, |place| Ok(Point::from(dataset.image(indices[place])?)))?;
+    let resolved = memory::resolve(&outcomes, |place| {
+        Ok(Point::from(dataset.image(indices[place])?))
+    })?;
     let with = |(entry, outcome): (&Entry, Outcome)| match entry.verdict {
         Verdict::Failed => *entry,
-        _ => Entry { verdict: outcome.into(), ..*entry },
+        _ => Entry {
+            verdict: outcome.into(),
+            ..*entry
+        },
     };
     Ok(group.entries.iter().zip(resolved).map(with).collect())
 }
@@ -180,7 +249,9 @@ impl Samples {
     fn brought_up_to_date(&self, table: &Table) -> Manifest {
         let mut manifest = self.manifest.clone();
         let records = || self.groups.iter().flat_map(|group| &group.records);
-        let machines: BTreeSet<String> = records().map(|r| format!("{} ({})", r.worker, r.device)).collect();
+        let machines: BTreeSet<String> = records()
+            .map(|r| format!("{} ({})", r.worker, r.device))
+            .collect();
         manifest.machines = machines.into_iter().collect();
         manifest.sample_seconds = records().map(|record| record.seconds).sum();
         if table.rows.iter().all(|row| row.missing == 0) {
@@ -194,12 +265,22 @@ impl Samples {
         let log = |group: &Group, entries: &[Entry], memory| VariantLog {
             variant: group.variant.name.clone(),
             memory,
-            lines: group.records.iter().zip(entries).map(|(record, &entry)| Line::new(record, entry)).collect(),
+            lines: group
+                .records
+                .iter()
+                .zip(entries)
+                .map(|(record, &entry)| Line::new(record, entry))
+                .collect(),
         };
         let mut logs = Vec::new();
         for group in &self.groups {
             logs.push(log(group, &group.entries, false));
-            logs.extend(group.resolved.iter().map(|entries| log(group, entries, true)));
+            logs.extend(
+                group
+                    .resolved
+                    .iter()
+                    .map(|entries| log(group, entries, true)),
+            );
         }
         logs
     }
@@ -215,7 +296,10 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         ("models, SHA-256", sweep.model_digests.join(", ")),
         ("ddrs", manifest.version.clone()),
         ("machines", manifest.machines.join(", ")),
-        ("time on samples", format!("{:.0} s", manifest.sample_seconds)),
+        (
+            "time on samples",
+            format!("{:.0} s", manifest.sample_seconds),
+        ),
     ];
     facts.map(|(name, value)| (name.to_owned(), value)).into()
 }

@@ -28,8 +28,17 @@ static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 #[must_use]
 pub fn reference(spec: &HalfSpace) -> Arc<Reference> {
     // Settings of the queue change no record.
-    let key = format!("{:?}", HalfSpace { job_samples: 1, lease: 1, ..spec.clone() });
-    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let key = format!(
+        "{:?}",
+        HalfSpace {
+            job_samples: 1,
+            lease: 1,
+            ..spec.clone()
+        }
+    );
+    let mut known = KNOWN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let entry = known.entry(key).or_insert_with(|| {
         let dir = TestDir::new();
         let spec = dir.half_space(spec);
@@ -39,19 +48,35 @@ pub fn reference(spec: &HalfSpace) -> Arc<Reference> {
     Arc::clone(entry)
 }
 
-/// Demands that a folder of a run holds one record of each sample, and the same records and tables as an undisturbed
-/// run. Returns how many samples.
+/// Demands that a folder of a run holds one record of each sample, and the same records and tables
+/// as an undisturbed run. Returns how many samples.
 ///
 /// # Panics
 /// When it does not.
 pub fn check_records(out: &Path, expected: &Reference) -> u64 {
     let found = Reference::read(out);
-    let lost: Vec<_> = expected.records.iter().filter(|record| !found.records.contains(record)).collect();
-    assert!(lost.is_empty(), "{} records are lost or changed, the first: {}", lost.len(), lost[0]);
-    assert_eq!(found.records.len(), expected.records.len(), "each sample has one record");
+    let lost: Vec<_> = expected
+        .records
+        .iter()
+        .filter(|record| !found.records.contains(record))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} records are lost or changed, the first: {}",
+        lost.len(),
+        lost[0]
+    );
+    assert_eq!(
+        found.records.len(),
+        expected.records.len(),
+        "each sample has one record"
+    );
     for (name, content) in &expected.report {
         let same = found.report.get(name) == Some(content);
-        assert!(same, "report/{name} differs from that of an undisturbed run");
+        assert!(
+            same,
+            "report/{name} differs from that of an undisturbed run"
+        );
     }
     found.records.len() as u64
 }
@@ -65,7 +90,11 @@ impl Reference {
         for entry in fs::read_dir(out.join("report")).expect("reports").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let content = fs::read(entry.path()).expect("a report");
-            match entry.path().extension().and_then(|extension| extension.to_str()) {
+            match entry
+                .path()
+                .extension()
+                .and_then(|extension| extension.to_str())
+            {
                 Some("tsv") => report.insert(name, without_last_column(&content)),
                 // The page names folders and times.
                 Some("html") => None,
@@ -87,6 +116,8 @@ fn stable(line: &str) -> String {
 
 fn without_last_column(log: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(log);
-    let lines = text.lines().map(|line| line.rsplit_once('\t').map_or(line, |(rest, _)| rest));
+    let lines = text
+        .lines()
+        .map(|line| line.rsplit_once('\t').map_or(line, |(rest, _)| rest));
     lines.collect::<Vec<_>>().join("\n").into_bytes()
 }

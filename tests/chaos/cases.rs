@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
-    Lab, Size, Verdict, clocks, collection, crowd, forgetful, full_disk, full_memory, network, redis_crashes,
-    torn_line, worker_kills, zombies,
+    Lab, Size, Verdict, clocks, collection, crowd, forgetful, full_disk, full_memory, network,
+    redis_crashes, torn_line, worker_kills, zombies,
 };
 
 /// Something that goes wrong, and what must hold all the same.
@@ -40,7 +40,11 @@ pub const CASES: &[Case] = &[
         what: "the coordinator is killed at every stage of collecting, and `run` at any moment",
         run: collection::run,
     },
-    Case { name: "torn-line", what: "records.jsonl is cut at every byte of its last line", run: torn_line::run },
+    Case {
+        name: "torn-line",
+        what: "records.jsonl is cut at every byte of its last line",
+        run: torn_line::run,
+    },
     Case {
         name: "full-disk",
         what: "the disk of the coordinator, of redis, or of both fills up in the middle of a run",
@@ -56,7 +60,11 @@ pub const CASES: &[Case] = &[
         what: "connections to redis swallow what is sent, and are never closed",
         run: network::half_open,
     },
-    Case { name: "network-latency", what: "every answer of redis is 300 ms late", run: network::latency },
+    Case {
+        name: "network-latency",
+        what: "every answer of redis is 300 ms late",
+        run: network::latency,
+    },
     Case {
         name: "network-reset",
         what: "requests are applied, and the connection is reset instead of answered",
@@ -77,8 +85,16 @@ pub const CASES: &[Case] = &[
         what: "redis would remove jobs when memory runs out; every program refuses it",
         run: full_memory::eviction,
     },
-    Case { name: "script-flush", what: "redis forgets all scripts, every few milliseconds", run: forgetful::run },
-    Case { name: "clocks", what: "one worker's clock is an hour ahead, another's an hour behind", run: clocks::run },
+    Case {
+        name: "script-flush",
+        what: "redis forgets all scripts, every few milliseconds",
+        run: forgetful::run,
+    },
+    Case {
+        name: "clocks",
+        what: "one worker's clock is an hour ahead, another's an hour behind",
+        run: clocks::run,
+    },
     Case {
         name: "crowd",
         what: "thousands of leases lapse at once (in full 100,000), with twice as many jobs in the queue",
@@ -87,7 +103,8 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// Runs it and says how it went. A case that injected fewer faults than it announced has failed.
+    /// Runs it and says how it went. A case that injected fewer faults than it announced has
+    /// failed.
     #[must_use]
     pub fn run(&self, size: Size, seed: u64) -> Verdict {
         let mut lab = Lab::new(self.name, size, seed);
@@ -98,5 +115,7 @@ impl Case {
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked")
+        .to_owned()
 }

@@ -1,7 +1,8 @@
-//! Workers whose clock is an hour off, one ahead and one behind. Deadlines are the server's, so nobody notices.
+//! Workers whose clock is an hour off, one ahead and one behind. Deadlines are the server's, so
+//! nobody notices.
 //!
-//! The clock is shifted by a library of a few lines that stands before the C library's; where there is no C compiler the
-//! case is left out.
+//! The clock is shifted by a library of a few lines that stands before the C library's; where there
+//! is no C compiler the case is left out.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -55,12 +56,21 @@ const SHIFTED: &str = "workers with a clock an hour off";
 
 pub(super) fn run(lab: &mut Lab) {
     for _ in 0..lab.pick(1, 5) {
-        let spec = HalfSpace { n: 20_000, samples: lab.pick(30, 200), ..HalfSpace::default() };
+        let spec = HalfSpace {
+            n: 20_000,
+            samples: lab.pick(30, 200),
+            ..HalfSpace::default()
+        };
         let mut scene = Scene::new(&spec, Fsync::EverySecond);
-        let Some(shim) = compile(&scene.dir) else { return lab.skip("there is no C compiler to shift clocks with") };
+        let Some(shim) = compile(&scene.dir) else {
+            return lab.skip("there is no C compiler to shift clocks with");
+        };
         lab.announce(SHIFTED, lab.pick(2, 10));
         let workers = [HOUR, -HOUR].map(|shift| {
-            let environment = [("LD_PRELOAD", shim.display().to_string()), ("CLOCK_SHIFT", shift.to_string())];
+            let environment = [
+                ("LD_PRELOAD", shim.display().to_string()),
+                ("CLOCK_SHIFT", shift.to_string()),
+            ];
             (shift, scene.worker_in(&environment, &["--exit-when-idle"]))
         });
         watch_deadlines(&scene, &spec);
@@ -76,15 +86,25 @@ fn watch_deadlines(scene: &Scene, spec: &HalfSpace) {
     let mut connection = scene.redis.connection();
     let mut seen = 0;
     wait_for("end of the sweep", || {
-        let leases: Vec<(String, f64)> = connection.zrange_withscores(scene.key("leases"), 0, -1).expect("an answer");
-        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(&mut connection).expect("an answer");
+        let leases: Vec<(String, f64)> = connection
+            .zrange_withscores(scene.key("leases"), 0, -1)
+            .expect("an answer");
+        let (seconds, micros): (u64, u64) = redis::cmd("TIME")
+            .query(&mut connection)
+            .expect("an answer");
         let now = (seconds * 1000 + micros / 1000) as f64;
         for (job, deadline) in &leases {
             // Half an hour covers any delay, and no shift.
-            assert!((deadline - now).abs() < 1_800_000.0, "job {job} is leased until {deadline} at {now}");
+            assert!(
+                (deadline - now).abs() < 1_800_000.0,
+                "job {job} is leased until {deadline} at {now}"
+            );
         }
         seen += leases.len();
-        let done: u64 = redis::cmd("BITCOUNT").arg(scene.key("done")).query(&mut connection).expect("an answer");
+        let done: u64 = redis::cmd("BITCOUNT")
+            .arg(scene.key("done"))
+            .query(&mut connection)
+            .expect("an answer");
         (done == 2 * spec.samples as u64).then_some(())
     });
     assert!(seen > 0, "no lease was seen");
@@ -93,12 +113,19 @@ fn watch_deadlines(scene: &Scene, spec: &HalfSpace) {
 /// That the worker did its part, and that its own clock really was off: its log says so.
 fn check_worker(lab: &mut Lab, scene: &Scene, shift: i64, worker: Worker) {
     let name = worker.name.clone();
-    assert!(worker.wait().success(), "{name} failed: {}", scene.log_of(&name));
+    assert!(
+        worker.wait().success(),
+        "{name} failed: {}",
+        scene.log_of(&name)
+    );
     let log = scene.log_of(&name);
     let off = logged_minute(&log).expect("a log with times") - minute_of_day(SystemTime::now());
     // Both are minutes of a day, perhaps not of the same one.
     let off = (off + 720).rem_euclid(1440) - 720;
-    assert!((off - shift / 60).abs() < 30, "{name} was {off} minutes off: {log}");
+    assert!(
+        (off - shift / 60).abs() < 30,
+        "{name} was {off} minutes off: {log}"
+    );
     lab.count(SHIFTED, 1);
 }
 
@@ -117,8 +144,16 @@ fn minute_of_day(time: SystemTime) -> i64 {
 /// The library, if there is a compiler.
 fn compile(dir: &TestDir) -> Option<PathBuf> {
     let (source, library) = (dir.write("clock.c", SHIM), dir.path("clock.so"));
-    let compiler =
-        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).output().ok()?;
-    assert!(compiler.status.success(), "cc: {}", String::from_utf8_lossy(&compiler.stderr));
+    let compiler = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .output()
+        .ok()?;
+    assert!(
+        compiler.status.success(),
+        "cc: {}",
+        String::from_utf8_lossy(&compiler.stderr)
+    );
     Some(library)
 }

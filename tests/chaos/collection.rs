@@ -1,5 +1,6 @@
-//! The coordinator killed at every stage of collecting: before it has written what it read, between writing and
-//! trimming (also with the batch torn, as by a loss of power before the sync), after trimming; and `run` at any moment.
+//! The coordinator killed at every stage of collecting: before it has written what it read, between
+//! writing and trimming (also with the batch torn, as by a loss of power before the sync), after
+//! trimming; and `run` at any moment.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +35,10 @@ pub(super) fn run(lab: &mut Lab) {
     for stage in [UNWRITTEN, UNTRIMMED, TORN, TRIMMED] {
         lab.announce(stage, lab.pick(1, 20));
     }
-    while [COLLECTORS, UNWRITTEN, UNTRIMMED, TORN, TRIMMED].iter().any(|stage| lab.lacks(stage)) {
+    while [COLLECTORS, UNWRITTEN, UNTRIMMED, TORN, TRIMMED]
+        .iter()
+        .any(|stage| lab.lacks(stage))
+    {
         kill_collectors(lab);
     }
     lab.announce(RUNS, lab.pick(5, 100));
@@ -51,8 +55,9 @@ fn kill_collectors(lab: &mut Lab) {
     let mut certified = 0;
     while certified < scene.samples() {
         wait_for("record to collect", || {
-            (!scene.stream("results", &mut connection).is_empty() || done(&scene, &mut connection) == scene.samples())
-                .then_some(())
+            (!scene.stream("results", &mut connection).is_empty()
+                || done(&scene, &mut connection) == scene.samples())
+            .then_some(())
         });
         certified = done(&scene, &mut connection);
         let mut collector = if lab.rng.random_bool(0.5) {
@@ -63,12 +68,17 @@ fn kill_collectors(lab: &mut Lab) {
             collector_before_trimming(&scene, &mut connection)
         };
         if collector.try_wait().expect("a child").is_none() {
-            collector.kill().expect("a collector that was not waited for");
+            collector
+                .kill()
+                .expect("a collector that was not waited for");
             lab.count(COLLECTORS, 1);
         }
         collector.wait().expect("a dead collector");
         look(lab, &scene, &mut connection);
-        redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut connection).expect("an answer");
+        redis::cmd("CLIENT")
+            .arg("UNPAUSE")
+            .exec(&mut connection)
+            .expect("an answer");
     }
     drop(worker);
     scene.work_to_the_end();
@@ -76,25 +86,38 @@ fn kill_collectors(lab: &mut Lab) {
 }
 
 fn done(scene: &Scene, connection: &mut redis::Connection) -> u64 {
-    redis::cmd("BITCOUNT").arg(scene.key("done")).query(connection).expect("an answer")
+    redis::cmd("BITCOUNT")
+        .arg(scene.key("done"))
+        .query(connection)
+        .expect("an answer")
 }
 
 fn start_collector(scene: &Scene) -> Child {
     let mut command = scene.dir.coordinator();
-    command.args(["collect", &scene.sweep, "--out", "out"]).env("DDRS_REDIS", scene.redis.url());
+    command
+        .args(["collect", &scene.sweep, "--out", "out"])
+        .env("DDRS_REDIS", scene.redis.url());
     spawn_logged(&mut command, &scene.dir.path("collect.log"))
 }
 
-/// A collector that has read what is in Redis, has been given the time to write it, and is kept from trimming.
+/// A collector that has read what is in Redis, has been given the time to write it, and is kept
+/// from trimming.
 fn collector_before_trimming(scene: &Scene, connection: &mut redis::Connection) -> Child {
     let mut monitor = TcpStream::connect(("127.0.0.1", scene.redis.port())).expect("a connection");
     monitor.write_all(b"MONITOR\r\n").expect("a request");
     let mut commands = BufReader::new(monitor).lines();
     let _ok = commands.next();
     let mut collector = start_collector(scene);
-    let reads = |line: &str| line.contains("\"XRANGE\"") && line.contains(":results\"") && line.contains("\"COUNT\"");
+    let reads = |line: &str| {
+        line.contains("\"XRANGE\"") && line.contains(":results\"") && line.contains("\"COUNT\"")
+    };
     while !reads(&commands.next().expect("a command").expect("a line")) {}
-    redis::cmd("CLIENT").arg("PAUSE").arg(10_000).arg("WRITE").exec(connection).expect("an answer");
+    redis::cmd("CLIENT")
+        .arg("PAUSE")
+        .arg(10_000)
+        .arg("WRITE")
+        .exec(connection)
+        .expect("an answer");
     wait_for("written batch", || {
         let written = unwritten(scene, connection).is_empty();
         (written || collector.try_wait().expect("a child").is_some()).then_some(())
@@ -106,9 +129,13 @@ fn collector_before_trimming(scene: &Scene, connection: &mut redis::Connection) 
 fn unwritten(scene: &Scene, connection: &mut redis::Connection) -> Vec<String> {
     let text = fs::read_to_string(scene.dir.path("out/records.jsonl")).unwrap_or_default();
     let written: BTreeSet<&str> = text.lines().collect();
-    let results =
-        scene.stream("results", connection).into_iter().map(|mut result| result.remove("record").expect("a record"));
-    results.filter(|record| !written.contains(record.as_str())).collect()
+    let results = scene
+        .stream("results", connection)
+        .into_iter()
+        .map(|mut result| result.remove("record").expect("a record"));
+    results
+        .filter(|record| !written.contains(record.as_str()))
+        .collect()
 }
 
 /// Sees from what a dead collector left how far it had come, and tears what it had not trimmed.
@@ -125,7 +152,10 @@ fn look(lab: &mut Lab, scene: &Scene, connection: &mut redis::Connection) {
         if lab.rng.random_bool(0.5) {
             // All that is still in Redis may be missing from the disk, to the byte.
             let lines: Vec<&[u8]> = written.split_inclusive(|&byte| byte == b'\n').collect();
-            let safe: usize = lines[..lines.len() - in_redis.min(lines.len())].iter().map(|line| line.len()).sum();
+            let safe: usize = lines[..lines.len() - in_redis.min(lines.len())]
+                .iter()
+                .map(|line| line.len())
+                .sum();
             let cut = lab.rng.random_range(safe..written.len());
             fs::write(&path, &written[..cut]).expect("a file that can be cut");
             lab.count(TORN, 1);
@@ -133,14 +163,27 @@ fn look(lab: &mut Lab, scene: &Scene, connection: &mut redis::Connection) {
     }
 }
 
-/// One sweep by `run` with a Redis of its own; the coordinator is killed and started again until it gets to the end.
+/// One sweep by `run` with a Redis of its own; the coordinator is killed and started again until it
+/// gets to the end.
 fn kill_runs(lab: &mut Lab) {
-    let spec = HalfSpace { samples: lab.pick(24, 48), ..chaos_sweep() };
+    let spec = HalfSpace {
+        samples: lab.pick(24, 48),
+        ..chaos_sweep()
+    };
     let dir = TestDir::new();
     write_spec(&dir, &spec);
     let start = || {
         let mut command = dir.coordinator();
-        command.args(["run", "sweep.toml", "--out", "out", "--workers", "2", "--device", "cpu"]);
+        command.args([
+            "run",
+            "sweep.toml",
+            "--out",
+            "out",
+            "--workers",
+            "2",
+            "--device",
+            "cpu",
+        ]);
         spawn_logged(&mut command, &dir.path("run.log"))
     };
     while lab.lacks(RUNS) {
@@ -153,7 +196,9 @@ fn kill_runs(lab: &mut Lab) {
             }
         };
         let Some(status) = ended else {
-            coordinator.kill().expect("a coordinator that was not waited for");
+            coordinator
+                .kill()
+                .expect("a coordinator that was not waited for");
             coordinator.wait().expect("a dead coordinator");
             lab.count(RUNS, 1);
             continue;
@@ -167,5 +212,7 @@ fn kill_runs(lab: &mut Lab) {
     }
     let _ = dir.run(&dir.path("sweep.toml"), "out", 2).expect(0);
     lab.compared(check_records(&dir.path("out"), &reference(&spec)));
-    wait_for("end of every process of the run", || processes_in(dir.dir.path()).is_empty().then_some(()));
+    wait_for("end of every process of the run", || {
+        processes_in(dir.dir.path()).is_empty().then_some(())
+    });
 }

@@ -1,5 +1,5 @@
-//! A queue far larger than its workers: a hundred thousand leases lapse at once, and twice as many jobs wait. Nothing
-//! may take Redis so long that the others stop.
+//! A queue far larger than its workers: a hundred thousand leases lapse at once, and twice as many
+//! jobs wait. Nothing may take Redis so long that the others stop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,10 +18,15 @@ const LAPSED: &str = "leases that lapsed at once";
 const PENDING: &str = "jobs pending at once";
 
 /// Remember every call that takes a millisecond or more.
-const SLOWLOG: [&str; 4] = ["--slowlog-log-slower-than", "1000", "--slowlog-max-len", "1000000"];
+const SLOWLOG: [&str; 4] = [
+    "--slowlog-log-slower-than",
+    "1000",
+    "--slowlog-max-len",
+    "1000000",
+];
 
-/// Leases jobs, loses all their workers at once, reaps them, and looks what became of each job. Times are printed, not
-/// judged.
+/// Leases jobs, loses all their workers at once, reaps them, and looks what became of each job.
+/// Times are printed, not judged.
 pub(super) fn run(lab: &mut Lab) {
     let leased = lab.pick(10_000, 100_000);
     let jobs = 2 * leased;
@@ -29,8 +34,14 @@ pub(super) fn run(lab: &mut Lab) {
     lab.announce(PENDING, u64::from(jobs));
     let dir = TestDir::new();
     let redis = RedisServer::start(&dir.path("redis"), Fsync::EverySecond, &SLOWLOG);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a thread");
-    let queue = runtime.block_on(QueueClient::connect(&redis.url())).expect("a queue");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a thread");
+    let queue = runtime
+        .block_on(QueueClient::connect(&redis.url()))
+        .expect("a queue");
     let queue = queue.sweep(&SweepId::from_digest(&[0xc0; 32]));
 
     let mut timed = Timed::new(&redis);
@@ -48,11 +59,19 @@ pub(super) fn run(lab: &mut Lab) {
     timed.show("letting the leases lapse");
     runtime.block_on(claim(&queue, 1));
     timed.show("a claim that also reaps");
-    let reaped = runtime.block_on(queue.reap(u64::from(jobs))).expect("reaped jobs");
+    let reaped = runtime
+        .block_on(queue.reap(u64::from(jobs)))
+        .expect("reaped jobs");
     timed.show("reaping the rest");
     check(&queue, &mut redis.connection(), jobs);
-    let crashes = runtime.block_on(queue.progress()).expect("progress").crashes;
-    assert!(reaped > 0 && lapsed == u64::from(leased) && crashes == lapsed, "{lapsed} lapsed, {crashes} were charged");
+    let crashes = runtime
+        .block_on(queue.progress())
+        .expect("progress")
+        .crashes;
+    assert!(
+        reaped > 0 && lapsed == u64::from(leased) && crashes == lapsed,
+        "{lapsed} lapsed, {crashes} were charged"
+    );
     lab.count(LAPSED, crashes);
 }
 
@@ -70,7 +89,10 @@ async fn submit(queue: &SweepQueue, jobs: u32) {
 }
 
 async fn claim(queue: &SweepQueue, number: u32) {
-    let claimed = queue.claim(&format!("worker-{number}"), ClaimToken::random()).await.expect("an answer");
+    let claimed = queue
+        .claim(&format!("worker-{number}"), ClaimToken::random())
+        .await
+        .expect("an answer");
     assert!(matches!(claimed, Claim::Job(_)), "{claimed:?}");
 }
 
@@ -97,7 +119,11 @@ fn check(queue: &SweepQueue, connection: &mut redis::Connection, jobs: u32) {
     let tokens: u64 = connection.hlen(key("tokens")).expect("an answer");
     assert_eq!((leased.len(), tokens), (1, 1));
     let all: BTreeSet<u32> = pending.iter().chain(&leased).copied().collect();
-    assert_eq!((pending.len() + 1, all.len()), (jobs as usize, jobs as usize), "no job is lost or there twice");
+    assert_eq!(
+        (pending.len() + 1, all.len()),
+        (jobs as usize, jobs as usize),
+        "no job is lost or there twice"
+    );
 }
 
 /// Times of steps, of their longest call, and of another client meanwhile.
@@ -110,7 +136,11 @@ struct Timed {
 impl Timed {
     fn new(redis: &RedisServer) -> Self {
         let bystander = Bystander::start(redis.connection());
-        let mut timed = Self { connection: redis.connection(), bystander, since: Instant::now() };
+        let mut timed = Self {
+            connection: redis.connection(),
+            bystander,
+            since: Instant::now(),
+        };
         timed.begin();
         timed
     }
@@ -120,12 +150,17 @@ impl Timed {
         let took = self.since.elapsed();
         let waited = self.bystander.longest();
         let longest = longest_call(&mut self.connection);
-        eprintln!("{step}: {took:.1?}; its longest call {longest:.1?}; a bystander waited {waited:.1?} at most");
+        eprintln!(
+            "{step}: {took:.1?}; its longest call {longest:.1?}; a bystander waited {waited:.1?} at most"
+        );
         self.begin();
     }
 
     fn begin(&mut self) {
-        redis::cmd("SLOWLOG").arg("RESET").exec(&mut self.connection).expect("an answer");
+        redis::cmd("SLOWLOG")
+            .arg("RESET")
+            .exec(&mut self.connection)
+            .expect("an answer");
         self.bystander.longest();
         self.since = Instant::now();
     }
@@ -133,8 +168,14 @@ impl Timed {
 
 /// The longest of the calls that took a millisecond or more.
 fn longest_call(connection: &mut redis::Connection) -> Duration {
-    let calls: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query(connection).expect("an answer");
-    let micros = calls.iter().map(|call| redis::from_redis_value_ref(&call[2]).expect("microseconds"));
+    let calls: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG")
+        .arg("GET")
+        .arg(-1)
+        .query(connection)
+        .expect("an answer");
+    let micros = calls
+        .iter()
+        .map(|call| redis::from_redis_value_ref(&call[2]).expect("microseconds"));
     Duration::from_micros(micros.max().unwrap_or(0))
 }
 
@@ -150,8 +191,13 @@ struct Bystander {
 
 impl Bystander {
     fn start(mut connection: redis::Connection) -> Self {
-        let (longest, answers, stop) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
-        let (kept, counted, stopped) = (Arc::clone(&longest), Arc::clone(&answers), Arc::clone(&stop));
+        let (longest, answers, stop) =
+            <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
+        let (kept, counted, stopped) = (
+            Arc::clone(&longest),
+            Arc::clone(&answers),
+            Arc::clone(&stop),
+        );
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let asked = Instant::now();
@@ -161,13 +207,20 @@ impl Bystander {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        Self { longest, answers, stop, thread: Some(thread) }
+        Self {
+            longest,
+            answers,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// The longest wait since this was asked last, the one in progress included.
     fn longest(&self) -> Duration {
         let answers = self.answers.load(Ordering::Relaxed);
-        wait_for("answer to the bystander", || (self.answers.load(Ordering::Relaxed) > answers).then_some(()));
+        wait_for("answer to the bystander", || {
+            (self.answers.load(Ordering::Relaxed) > answers).then_some(())
+        });
         Duration::from_micros(self.longest.swap(0, Ordering::Relaxed))
     }
 }

@@ -1,4 +1,5 @@
-//! Disks that fill up in the middle of a run: the coordinator's, Redis's, and one that both share. Each is a small tmpfs.
+//! Disks that fill up in the middle of a run: the coordinator's, Redis's, and one that both share.
+//! Each is a small tmpfs.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -42,7 +43,10 @@ impl Disk {
     fn mount(at: &Path) -> Result<Self, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(at).output();
+        let mounted = mount
+            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+            .arg(at)
+            .output();
         let mounted = mounted.map_err(|error| error.to_string())?;
         if !mounted.status.success() {
             return Err(String::from_utf8_lossy(&mounted.stderr).trim().to_owned());
@@ -84,7 +88,9 @@ fn at_the_coordinator(lab: &mut Lab) {
     room.fill();
     run.says("No space left on device");
     // Workers go on: what they record waits in Redis.
-    wait_for("end of the workers' work", || (scene.status()["done"] == scene.samples()).then_some(()));
+    wait_for("end of the workers' work", || {
+        (scene.status()["done"] == scene.samples()).then_some(())
+    });
     assert!(run.is_alive(), "{}", run.log());
     room.make_room();
     run.succeeds();
@@ -115,7 +121,9 @@ fn at_a_redis_that_ends(lab: &mut Lab) {
     let mut run = Run::start(&scene.dir, Some(&scene.redis));
     lab.count(ENDED, 1);
     room.fill();
-    wait_for("end of a redis-server that cannot keep its promise", || scene.redis.has_ended().then_some(()));
+    wait_for("end of a redis-server that cannot keep its promise", || {
+        scene.redis.has_ended().then_some(())
+    });
     room.make_room();
     scene.redis.launch();
     run.succeeds();
@@ -137,5 +145,7 @@ fn at_both(lab: &mut Lab) {
     room.make_room();
     run.succeeds();
     lab.compared(check_records(&dir.path("out"), &reference(&spec)));
-    wait_for("end of every process of the run", || processes_in(dir.dir.path()).is_empty().then_some(()));
+    wait_for("end of every process of the run", || {
+        processes_in(dir.dir.path()).is_empty().then_some(())
+    });
 }

@@ -1,4 +1,5 @@
-//! What a case has at hand: how large it shall be, its schedule's dice, and a tally of the faults that really happened.
+//! What a case has at hand: how large it shall be, its schedule's dice, and a tally of the faults
+//! that really happened.
 
 use std::time::{Duration, Instant};
 
@@ -55,9 +56,20 @@ impl Lab {
         // Each case has dice of its own, so that it replays alone as it does among the others.
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..].iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
+        key[8..]
+            .iter_mut()
+            .zip(name.bytes())
+            .for_each(|(place, byte)| *place = byte);
         let rng = ChaCha8Rng::from_seed(key);
-        Self { size, rng, name, started: Instant::now(), faults: Vec::new(), samples: 0, skipped: Vec::new() }
+        Self {
+            size,
+            rng,
+            name,
+            started: Instant::now(),
+            faults: Vec::new(),
+            samples: 0,
+            skipped: Vec::new(),
+        }
     }
 
     /// One of two numbers: for the short version, and for the full one.
@@ -74,7 +86,8 @@ impl Lab {
         longest.mul_f64(self.rng.random_range(0.0..1.0))
     }
 
-    /// Says that the case will have been worthless with fewer than `times` of a fault, or of what only it brings about.
+    /// Says that the case will have been worthless with fewer than `times` of a fault, or of what
+    /// only it brings about.
     pub fn announce(&mut self, fault: &'static str, times: u64) {
         self.entry(fault).announced = times;
     }
@@ -87,21 +100,29 @@ impl Lab {
     /// How often a fault has happened so far.
     #[must_use]
     pub fn happened(&self, fault: &str) -> u64 {
-        self.faults.iter().find(|(name, _)| *name == fault).map_or(0, |(_, count)| count.happened)
+        self.faults
+            .iter()
+            .find(|(name, _)| *name == fault)
+            .map_or(0, |(_, count)| count.happened)
     }
 
-    /// Whether an announced fault has yet to happen more often. Not for ever: a case whose time is up ends, and fails
-    /// for what it lacks.
+    /// Whether an announced fault has yet to happen more often. Not for ever: a case whose time is
+    /// up ends, and fails for what it lacks.
     #[must_use]
     pub fn lacks(&self, fault: &str) -> bool {
         self.started.elapsed() < self.pick(Duration::from_secs(300), Duration::from_secs(3600))
-            && self.faults.iter().any(|(name, count)| *name == fault && count.happened < count.announced)
+            && self
+                .faults
+                .iter()
+                .any(|(name, count)| *name == fault && count.happened < count.announced)
     }
 
     /// Whether any announced fault has.
     #[must_use]
     pub fn lacks_any(&self) -> bool {
-        self.faults.iter().any(|(_, count)| count.happened < count.announced)
+        self.faults
+            .iter()
+            .any(|(_, count)| count.happened < count.announced)
     }
 
     /// Counts samples whose records were compared with those of an undisturbed run.
@@ -117,15 +138,30 @@ impl Lab {
     }
 
     pub(super) fn verdict(self, panic: Option<String>) -> Verdict {
-        let short = self.faults.iter().find(|(_, count)| count.happened < count.announced);
+        let short = self
+            .faults
+            .iter()
+            .find(|(_, count)| count.happened < count.announced);
         let few = short.map(|(fault, count)| {
-            format!("{} happened {} times, {} were announced", fault, count.happened, count.announced)
+            format!(
+                "{} happened {} times, {} were announced",
+                fault, count.happened, count.announced
+            )
         });
-        let happened = self.faults.iter().map(|(_, count)| count.happened).sum::<u64>();
-        let none = (happened == 0 && self.skipped.is_empty()).then(|| "no fault happened".to_owned());
+        let happened = self
+            .faults
+            .iter()
+            .map(|(_, count)| count.happened)
+            .sum::<u64>();
+        let none =
+            (happened == 0 && self.skipped.is_empty()).then(|| "no fault happened".to_owned());
         Verdict {
             name: self.name,
-            faults: self.faults.iter().map(|&(fault, count)| (fault, count.happened)).collect(),
+            faults: self
+                .faults
+                .iter()
+                .map(|&(fault, count)| (fault, count.happened))
+                .collect(),
             samples: self.samples,
             skipped: self.skipped,
             failure: panic.or(few).or(none),
@@ -134,10 +170,14 @@ impl Lab {
     }
 
     fn entry(&mut self, fault: &'static str) -> &mut Count {
-        let place = self.faults.iter().position(|(name, _)| *name == fault).unwrap_or_else(|| {
-            self.faults.push((fault, Count::default()));
-            self.faults.len() - 1
-        });
+        let place = self
+            .faults
+            .iter()
+            .position(|(name, _)| *name == fault)
+            .unwrap_or_else(|| {
+                self.faults.push((fault, Count::default()));
+                self.faults.len() - 1
+            });
         &mut self.faults[place].1
     }
 }
@@ -146,7 +186,9 @@ impl Verdict {
     /// Whether nothing of the case could be done here.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
-        self.failure.is_none() && !self.skipped.is_empty() && self.faults.iter().all(|&(_, times)| times == 0)
+        self.failure.is_none()
+            && !self.skipped.is_empty()
+            && self.faults.iter().all(|&(_, times)| times == 0)
     }
 }
 
@@ -157,7 +199,12 @@ impl std::fmt::Display for Verdict {
             None if self.is_skipped() => "skipped",
             None => "passed",
         };
-        writeln!(f, "{word}  {}  ({:.0} s)", self.name, self.took.as_secs_f64())?;
+        writeln!(
+            f,
+            "{word}  {}  ({:.0} s)",
+            self.name,
+            self.took.as_secs_f64()
+        )?;
         for (fault, times) in &self.faults {
             writeln!(f, "  {times:>7}  {fault}")?;
         }
@@ -167,7 +214,11 @@ impl std::fmt::Display for Verdict {
         match &self.failure {
             Some(failure) => writeln!(f, "  {failure}"),
             None if self.is_skipped() => Ok(()),
-            None => writeln!(f, "  {:>7}  samples compared with an undisturbed run: nothing lost", self.samples),
+            None => writeln!(
+                f,
+                "  {:>7}  samples compared with an undisturbed run: nothing lost",
+                self.samples
+            ),
         }
     }
 }

@@ -6,7 +6,10 @@ use ddrs_tests::chaos::{CASES, Size};
 const SEED: u64 = 1;
 
 fn check(name: &str) {
-    let case = CASES.iter().find(|case| case.name == name).expect("a case of that name");
+    let case = CASES
+        .iter()
+        .find(|case| case.name == name)
+        .expect("a case of that name");
     let verdict = case.run(Size::Short, SEED);
     eprintln!("{verdict}");
     assert!(verdict.failure.is_none(), "{verdict}");

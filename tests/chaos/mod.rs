@@ -1,8 +1,10 @@
-//! Faults on purpose: the real coordinator, workers and redis-server are killed, stopped, cut off and filled up, on a
-//! schedule that a seed decides, and afterwards everything must be as if nothing had happened.
+//! Faults on purpose: the real coordinator, workers and redis-server are killed, stopped, cut off
+//! and filled up, on a schedule that a seed decides, and afterwards everything must be as if
+//! nothing had happened.
 //!
-//! A [`Case`] is written once and run at two sizes: a short one among the tests, the full one by `make chaos`. What a
-//! seed replays is the schedule (which fault, at which moment, how long); the processes' own timing is theirs.
+//! A [`Case`] is written once and run at two sizes: a short one among the tests, the full one by
+//! `make chaos`. What a seed replays is the schedule (which fault, at which moment, how long); the
+//! processes' own timing is theirs.
 
 mod aftermath;
 mod cases;

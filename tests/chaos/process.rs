@@ -31,12 +31,24 @@ impl Worker {
 
     /// The same, with more in its environment.
     #[must_use]
-    pub fn start_in(dir: &TestDir, url: &str, name: &str, environment: &[(&str, String)], more: &[&str]) -> Self {
+    pub fn start_in(
+        dir: &TestDir,
+        url: &str,
+        name: &str,
+        environment: &[(&str, String)],
+        more: &[&str],
+    ) -> Self {
         let log = fs::File::create(dir.path(&format!("{name}.log"))).expect("a log");
         let mut command = dir.worker();
-        command.args(["run", "--device", "cpu", "--threads", "1", "--name", name]).args(more).env("DDRS_REDIS", url);
+        command
+            .args(["run", "--device", "cpu", "--threads", "1", "--name", name])
+            .args(more)
+            .env("DDRS_REDIS", url);
         command.envs(environment.iter().map(|(key, value)| (key, value)));
-        Self { name: name.to_owned(), child: spawn(command.stderr(log)) }
+        Self {
+            name: name.to_owned(),
+            child: spawn(command.stderr(log)),
+        }
     }
 
     /// Sends it a signal.
@@ -51,7 +63,9 @@ impl Worker {
         wait_for("stopped worker", || {
             let stat = fs::read_to_string(&stat).expect("a process");
             // pid (name) state ...
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')).then_some(())
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+                .then_some(())
         });
     }
 
@@ -63,7 +77,9 @@ impl Worker {
 
     /// How it ended; panics when it does not.
     pub fn wait(mut self) -> ExitStatus {
-        wait_for(&format!("the end of {}", self.name), || self.child.try_wait().expect("a child"))
+        wait_for(&format!("the end of {}", self.name), || {
+            self.child.try_wait().expect("a child")
+        })
     }
 
     /// How it ended, if it has.
@@ -82,7 +98,10 @@ impl Drop for Worker {
 
 /// Sends a signal to a child that has not been waited for.
 pub fn signal(child: &Child, which: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
     kill_process(pid, which).expect("a child that can be signalled");
 }
 
@@ -102,12 +121,20 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 pub(super) fn spawn(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a program that starts")
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a program that starts")
 }
 
 /// Starts a program whose stderr is appended to a file.
 pub(super) fn spawn_logged(command: &mut Command, log: &Path) -> Child {
-    let log = fs::File::options().create(true).append(true).open(log).expect("a log");
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a log");
     spawn(command.stderr(log))
 }
 

@@ -1,5 +1,6 @@
-//! redis-server killed and started again, many times in one run. A killed process loses nothing that it has written; a
-//! machine that loses its power loses what was not synced, and that is played by cutting the append-only file back.
+//! redis-server killed and started again, many times in one run. A killed process loses nothing
+//! that it has written; a machine that loses its power loses what was not synced, and that is
+//! played by cutting the append-only file back.
 
 use std::fs;
 use std::path::Path;
@@ -43,7 +44,11 @@ impl Crash {
 const CUT_OFF: &str = "bytes of append-only files lost in them";
 
 pub(super) fn run(lab: &mut Lab) {
-    for crash in [Crash::Process(Fsync::EverySecond), Crash::Process(Fsync::Always), Crash::Power] {
+    for crash in [
+        Crash::Process(Fsync::EverySecond),
+        Crash::Process(Fsync::Always),
+        Crash::Power,
+    ] {
         lab.announce(crash.fault(), lab.pick(4, 40));
         while lab.lacks(crash.fault()) {
             one_run(lab, crash);
@@ -54,12 +59,26 @@ pub(super) fn run(lab: &mut Lab) {
 
 /// One sweep from start to end; the server dies over and over until the run ends.
 fn one_run(lab: &mut Lab, crash: Crash) {
-    let fsync = if let Crash::Process(fsync) = crash { fsync } else { Fsync::EverySecond };
-    let mut scene = Scene::new(&HalfSpace { samples: lab.pick(24, 120), ..super::chaos_sweep() }, fsync);
+    let fsync = if let Crash::Process(fsync) = crash {
+        fsync
+    } else {
+        Fsync::EverySecond
+    };
+    let mut scene = Scene::new(
+        &HalfSpace {
+            samples: lab.pick(24, 120),
+            ..super::chaos_sweep()
+        },
+        fsync,
+    );
     let mut run = Run::start(&scene.dir, Some(&scene.redis));
     let deadline = Instant::now() + LONGEST_RUN;
     while run.is_alive() {
-        assert!(Instant::now() < deadline, "the run came to a standstill: {}", run.log());
+        assert!(
+            Instant::now() < deadline,
+            "the run came to a standstill: {}",
+            run.log()
+        );
         let history = watch(&scene.redis.append_only_file(), lab.moment(UP));
         if !run.is_alive() {
             break;
@@ -74,9 +93,11 @@ fn one_run(lab: &mut Lab, crash: Crash) {
     }
     run.succeeds();
     if crash == Crash::Power {
-        // The last cut may have brought jobs back whose records are safe: who collects again settles them, and leases
-        // of workers that are gone run out.
-        let _ = scene.ask(&["collect", &scene.sweep, "--out", "out"]).expect(0);
+        // The last cut may have brought jobs back whose records are safe: who collects again
+        // settles them, and leases of workers that are gone run out.
+        let _ = scene
+            .ask(&["collect", &scene.sweep, "--out", "out"])
+            .expect(0);
         scene.work_to_the_end();
     }
     scene.check_collected("out", lab);
@@ -95,14 +116,23 @@ fn watch(file: &Path, time: Duration) -> Vec<(Instant, u64)> {
     }
 }
 
-/// Loses what was appended since a moment of the last second, down to any byte of the command that was written then.
+/// Loses what was appended since a moment of the last second, down to any byte of the command that
+/// was written then.
 fn cut_power(lab: &mut Lab, file: &Path, history: &[(Instant, u64)]) {
     let now = length(file);
     let synced = Instant::now().checked_sub(lab.moment(UNSYNCED));
-    let kept = history.iter().rev().find(|(at, _)| synced.is_some_and(|synced| *at <= synced)).or(history.first());
+    let kept = history
+        .iter()
+        .rev()
+        .find(|(at, _)| synced.is_some_and(|synced| *at <= synced))
+        .or(history.first());
     let kept = kept.map_or(now, |&(_, length)| length.min(now));
     let cut = lab.rng.random_range(kept..=now);
-    fs::File::options().write(true).open(file).and_then(|file| file.set_len(cut)).expect("a file that can be cut");
+    fs::File::options()
+        .write(true)
+        .open(file)
+        .and_then(|file| file.set_len(cut))
+        .expect("a file that can be cut");
     lab.count(CUT_OFF, now - cut);
 }
 

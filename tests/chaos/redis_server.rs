@@ -1,5 +1,5 @@
-//! A redis-server that can be killed, starved and brought back: a process on a port of its own, with its append-only
-//! file in a folder of its own.
+//! A redis-server that can be killed, starved and brought back: a process on a port of its own,
+//! with its append-only file in a folder of its own.
 
 use std::fs;
 use std::net::TcpListener;
@@ -34,9 +34,27 @@ impl RedisServer {
             Fsync::EverySecond => "everysec",
             Fsync::Always => "always",
         };
-        let options = ["--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction"];
-        let options = options.iter().chain(more).map(|&option| option.to_owned()).collect();
-        let mut server = Self { dir: dir.to_owned(), port: free_port(), options, child: None };
+        let options = [
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            fsync,
+            "--save",
+            "",
+            "--maxmemory-policy",
+            "noeviction",
+        ];
+        let options = options
+            .iter()
+            .chain(more)
+            .map(|&option| option.to_owned())
+            .collect();
+        let mut server = Self {
+            dir: dir.to_owned(),
+            port: free_port(),
+            options,
+            child: None,
+        };
         server.launch();
         server
     }
@@ -73,25 +91,39 @@ impl RedisServer {
 
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
         child.kill().expect("a server that was not waited for");
         child.wait().expect("a dead server");
     }
 
     /// Whether it has ended by itself, as it does when it cannot write its file and must.
     pub fn has_ended(&mut self) -> bool {
-        self.child.as_mut().is_none_or(|child| child.try_wait().expect("a child").is_some())
+        self.child
+            .as_mut()
+            .is_none_or(|child| child.try_wait().expect("a child").is_some())
     }
 
     /// Starts it again after its end, on the same port and files; returns when it has loaded them.
     pub fn launch(&mut self) {
         let mut command = Command::new("redis-server");
-        command.current_dir(&self.dir).args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
-        command.args(["--dir", ".", "--logfile", "redis.log", "--daemonize", "no"]).args(&self.options);
+        command.current_dir(&self.dir).args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &self.port.to_string(),
+        ]);
+        command
+            .args(["--dir", ".", "--logfile", "redis.log", "--daemonize", "no"])
+            .args(&self.options);
         self.child = Some(spawn(&mut command));
         wait_for("answer from a redis-server that starts", || {
             assert!(!self.has_ended(), "redis-server ended: {}", self.log());
-            let mut connection = redis::Client::open(self.url()).ok()?.get_connection().ok()?;
+            let mut connection = redis::Client::open(self.url())
+                .ok()?
+                .get_connection()
+                .ok()?;
             redis::cmd("PING").query::<String>(&mut connection).ok()
         });
     }
@@ -99,7 +131,9 @@ impl RedisServer {
     /// The file that the server appends commands to.
     #[must_use]
     pub fn append_only_file(&self) -> PathBuf {
-        let files = fs::read_dir(self.dir.join("appendonlydir")).expect("an append-only folder").flatten();
+        let files = fs::read_dir(self.dir.join("appendonlydir"))
+            .expect("an append-only folder")
+            .flatten();
         let mut files: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
         files.retain(|path| path.to_string_lossy().ends_with(".incr.aof"));
         files.sort();

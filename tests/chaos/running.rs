@@ -18,16 +18,30 @@ impl Run {
     /// Starts it on a server, or on one of its own, and returns when it has its first record.
     pub(super) fn start(dir: &TestDir, redis: Option<&RedisServer>) -> Self {
         let mut command = dir.coordinator();
-        command.args(["run", "sweep.toml", "--out", "out", "--workers", "2", "--device", "cpu"]);
+        command.args([
+            "run",
+            "sweep.toml",
+            "--out",
+            "out",
+            "--workers",
+            "2",
+            "--device",
+            "cpu",
+        ]);
         if let Some(redis) = redis {
             command.env("DDRS_REDIS", redis.url());
         }
         let log = dir.path("run.log");
-        let mut run = Self { child: spawn_logged(&mut command, &log), log };
+        let mut run = Self {
+            child: spawn_logged(&mut command, &log),
+            log,
+        };
         let records = dir.path("out/records.jsonl");
         wait_for("first record", || {
             assert!(run.is_alive(), "run ended: {}", run.log());
-            fs::metadata(&records).is_ok_and(|file| file.len() > 0).then_some(())
+            fs::metadata(&records)
+                .is_ok_and(|file| file.len() > 0)
+                .then_some(())
         });
         run
     }

@@ -11,11 +11,15 @@ use super::process::processes_in;
 use super::{Fsync, Lab, RedisServer, Worker};
 use crate::{Ended, HalfSpace, TestDir, end};
 
-/// The sweep of most cases: 48 samples of two variants in 16 jobs, slow enough to be caught in the act, with leases of
-/// a second.
+/// The sweep of most cases: 48 samples of two variants in 16 jobs, slow enough to be caught in the
+/// act, with leases of a second.
 #[must_use]
 pub fn chaos_sweep() -> HalfSpace {
-    HalfSpace { n: 20_000, lease: 1, ..HalfSpace::default() }
+    HalfSpace {
+        n: 20_000,
+        lease: 1,
+        ..HalfSpace::default()
+    }
 }
 
 /// A folder, a Redis and a sweep that was submitted to it.
@@ -45,21 +49,38 @@ impl Scene {
     #[must_use]
     pub fn on(dir: TestDir, redis: RedisServer, spec: &HalfSpace) -> Self {
         write_spec(&dir, spec);
-        let submitted = end(dir.coordinator().args(["submit", "sweep.toml"]).env("DDRS_REDIS", redis.url())).expect(0);
+        let submitted = end(dir
+            .coordinator()
+            .args(["submit", "sweep.toml"])
+            .env("DDRS_REDIS", redis.url()))
+        .expect(0);
         let sweep = submitted.stdout.trim().to_owned();
-        Self { disks: Vec::new(), dir, redis, sweep, spec: spec.clone(), workers_started: 0 }
+        Self {
+            disks: Vec::new(),
+            dir,
+            redis,
+            sweep,
+            spec: spec.clone(),
+            workers_started: 0,
+        }
     }
 
     /// Runs a command of the coordinator against this Redis.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> Ended {
-        end(self.dir.coordinator().args(arguments).env("DDRS_REDIS", self.redis.url()))
+        end(self
+            .dir
+            .coordinator()
+            .args(arguments)
+            .env("DDRS_REDIS", self.redis.url()))
     }
 
     /// What `status` says of the sweep.
     #[must_use]
     pub fn status(&self) -> Value {
-        let told = self.ask(&["status", &self.sweep, "--format", "json"]).expect(0);
+        let told = self
+            .ask(&["status", &self.sweep, "--format", "json"])
+            .expect(0);
         serde_json::from_str(&told.stdout).expect("JSON")
     }
 
@@ -72,7 +93,12 @@ impl Scene {
     /// Starts a worker that finds Redis at another address, say behind a proxy.
     pub fn worker_at(&mut self, url: &str, more: &[&str]) -> Worker {
         self.workers_started += 1;
-        Worker::start(&self.dir, url, &format!("worker-{}", self.workers_started), more)
+        Worker::start(
+            &self.dir,
+            url,
+            &format!("worker-{}", self.workers_started),
+            more,
+        )
     }
 
     /// Starts a worker with more in its environment.
@@ -96,19 +122,38 @@ impl Scene {
 
     /// The entries of one of the sweep's streams, `results` or `events`.
     #[must_use]
-    pub fn stream(&self, name: &str, connection: &mut redis::Connection) -> Vec<BTreeMap<String, String>> {
+    pub fn stream(
+        &self,
+        name: &str,
+        connection: &mut redis::Connection,
+    ) -> Vec<BTreeMap<String, String>> {
         let mut command = redis::cmd("XRANGE");
-        let entries = command.arg(self.key(name)).arg("-").arg("+").query::<Vec<(String, BTreeMap<_, _>)>>(connection);
-        entries.expect("an answer").into_iter().map(|(_, fields)| fields).collect()
+        let entries = command
+            .arg(self.key(name))
+            .arg("-")
+            .arg("+")
+            .query::<Vec<(String, BTreeMap<_, _>)>>(connection);
+        entries
+            .expect("an answer")
+            .into_iter()
+            .map(|(_, fields)| fields)
+            .collect()
     }
 
     /// Lets two undisturbed workers do what is left.
     pub fn work_to_the_end(&mut self) {
-        let workers = [self.worker(&["--exit-when-idle"]), self.worker(&["--exit-when-idle"])];
+        let workers = [
+            self.worker(&["--exit-when-idle"]),
+            self.worker(&["--exit-when-idle"]),
+        ];
         for worker in workers {
             let name = worker.name.clone();
             let status = worker.wait();
-            assert!(status.success(), "{name} ended with {status}: {}", self.log_of(&name));
+            assert!(
+                status.success(),
+                "{name} ended with {status}: {}",
+                self.log_of(&name)
+            );
         }
     }
 
@@ -118,10 +163,12 @@ impl Scene {
         std::fs::read_to_string(self.dir.path(&format!("{worker}.log"))).unwrap_or_default()
     }
 
-    /// Collects into `out/` and demands that everything is as if nothing had happened: [`check_records`], nothing but
-    /// results in Redis, and after its end no process.
+    /// Collects into `out/` and demands that everything is as if nothing had happened:
+    /// [`check_records`], nothing but results in Redis, and after its end no process.
     pub fn check(self, lab: &mut Lab) {
-        let _ = self.ask(&["collect", &self.sweep, "--out", "out"]).expect(0);
+        let _ = self
+            .ask(&["collect", &self.sweep, "--out", "out"])
+            .expect(0);
         self.check_collected("out", lab);
     }
 
@@ -132,26 +179,45 @@ impl Scene {
         let mut connection = self.redis.connection();
         // The server ends and closes the connection without an answer.
         let _ = redis::cmd("SHUTDOWN").exec(&mut connection);
-        super::wait_for("end of redis-server", || self.redis.has_ended().then_some(()));
+        super::wait_for("end of redis-server", || {
+            self.redis.has_ended().then_some(())
+        });
         let left = processes_in(self.dir.dir.path());
         assert!(left.is_empty(), "processes are left over: {left:?}");
         lab.compared(samples);
     }
 
-    /// What a finished sweep may leave in Redis: who it was, what is done, who worked, what happened. No job, lease,
-    /// claim, charge or record.
+    /// What a finished sweep may leave in Redis: who it was, what is done, who worked, what
+    /// happened. No job, lease, claim, charge or record.
     fn check_keys(&self) {
         let mut connection = self.redis.connection();
         let keys: BTreeSet<String> = connection.keys("*").expect("an answer");
-        let stays = ["meta", "spec", "done", "completed", "results", "workers", "events"];
+        let stays = [
+            "meta",
+            "spec",
+            "done",
+            "completed",
+            "results",
+            "workers",
+            "events",
+        ];
         let mut known: BTreeSet<String> = stays.map(|name| self.key(name)).into();
         known.insert("ddrs:sweeps".to_owned());
         let left: Vec<_> = keys.difference(&known).collect();
         assert!(left.is_empty(), "keys are left over: {left:?}");
-        assert_eq!(self.stream("results", &mut connection).len(), 0, "records are left over");
+        assert_eq!(
+            self.stream("results", &mut connection).len(),
+            0,
+            "records are left over"
+        );
         let (jobs, bits): (u64, u64) = (
-            connection.hget(self.key("meta"), "jobs").expect("an answer"),
-            redis::cmd("BITCOUNT").arg(self.key("completed")).query(&mut connection).expect("an answer"),
+            connection
+                .hget(self.key("meta"), "jobs")
+                .expect("an answer"),
+            redis::cmd("BITCOUNT")
+                .arg(self.key("completed"))
+                .query(&mut connection)
+                .expect("an answer"),
         );
         assert_eq!(bits, jobs, "every job is completed");
     }

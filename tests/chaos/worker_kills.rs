@@ -1,4 +1,5 @@
-//! Workers killed with SIGKILL: while they start, right after a claim, in the middle of a job, right after a record.
+//! Workers killed with SIGKILL: while they start, right after a claim, in the middle of a job,
+//! right after a record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
@@ -20,7 +21,12 @@ const JOB: Duration = Duration::from_millis(60);
 pub(super) fn run(lab: &mut Lab) {
     let per_run = lab.pick(15, 25);
     lab.announce("workers killed", lab.pick(30, 1000));
-    for moment in [Moment::Starting, Moment::Claimed, Moment::Working, Moment::Recorded] {
+    for moment in [
+        Moment::Starting,
+        Moment::Claimed,
+        Moment::Working,
+        Moment::Recorded,
+    ] {
         lab.announce(moment.fault(), lab.pick(1, 100));
     }
     // Half of these runs are enough on a machine that is not too fast for its victims.
@@ -101,14 +107,24 @@ fn one_run(lab: &mut Lab, kills: usize) {
 
 impl Doomed {
     fn draw(lab: &mut Lab, scene: &mut Scene) -> Self {
-        let moments = [Moment::Starting, Moment::Claimed, Moment::Working, Moment::Recorded];
+        let moments = [
+            Moment::Starting,
+            Moment::Claimed,
+            Moment::Working,
+            Moment::Recorded,
+        ];
         let moment = moments[lab.rng.random_range(0..moments.len())];
         let delay = match moment {
             Moment::Starting => lab.moment(START),
             Moment::Claimed | Moment::Recorded => Duration::ZERO,
             Moment::Working => lab.moment(JOB),
         };
-        Self { worker: scene.worker(&[]), moment, delay, due: None }
+        Self {
+            worker: scene.worker(&[]),
+            moment,
+            delay,
+            due: None,
+        }
     }
 
     fn notice(&mut self, seen: &Seen) {
@@ -140,13 +156,20 @@ impl Seen {
     fn now(connection: &mut redis::Connection, scene: &Scene) -> Self {
         let claims: Vec<String> = connection.hvals(scene.key("claims")).expect("an answer");
         let live = claims.iter().filter(|claim| claim.contains(" live "));
-        let claimed = live.filter_map(|claim| claim.rsplit(' ').next().map(str::to_owned)).collect();
+        let claimed = live
+            .filter_map(|claim| claim.rsplit(' ').next().map(str::to_owned))
+            .collect();
         let results = scene.stream("results", connection);
         let worker = |fields: &BTreeMap<String, String>| {
-            let record: serde_json::Value = serde_json::from_str(&fields["record"]).expect("a record");
+            let record: serde_json::Value =
+                serde_json::from_str(&fields["record"]).expect("a record");
             record["worker"].as_str().expect("a worker").to_owned()
         };
         let finished = results.len() as u64 == scene.samples();
-        Self { claimed, recorded: results.iter().map(worker).collect(), finished }
+        Self {
+            claimed,
+            recorded: results.iter().map(worker).collect(),
+            finished,
+        }
     }
 }

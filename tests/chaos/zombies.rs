@@ -1,5 +1,6 @@
-//! Workers that come back after their lease was given to another: stopped with SIGSTOP, continued with SIGCONT when
-//! somebody else has their job. What they want to write then must be refused, and be seen to be.
+//! Workers that come back after their lease was given to another: stopped with SIGSTOP, continued
+//! with SIGCONT when somebody else has their job. What they want to write then must be refused, and
+//! be seen to be.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -42,21 +43,34 @@ pub(super) fn run(lab: &mut Lab) {
 enum End {
     /// It runs out. The worker finds its renewal overdue when it continues, and learns then.
     Lapses,
-    /// A coordinator takes the worker for dead and ends its lease. The worker, whose renewal is far off, continues
-    /// with its sample and learns when it writes.
+    /// A coordinator takes the worker for dead and ends its lease. The worker, whose renewal is far
+    /// off, continues with its sample and learns when it writes.
     DeclaredDead,
 }
 
 fn one_run(lab: &mut Lab, end: End) {
     let lease = if end == End::Lapses { 1 } else { 600 };
-    let mut scene = Scene::new(&HalfSpace { lease, ..chaos_sweep() }, Fsync::EverySecond);
-    let zombies: Vec<(Worker, Claim)> = (0..AT_ONCE).map(|_| stopped_with_a_job(lab, &mut scene)).collect();
+    let mut scene = Scene::new(
+        &HalfSpace {
+            lease,
+            ..chaos_sweep()
+        },
+        Fsync::EverySecond,
+    );
+    let zombies: Vec<(Worker, Claim)> = (0..AT_ONCE)
+        .map(|_| stopped_with_a_job(lab, &mut scene))
+        .collect();
     if end == End::DeclaredDead {
-        declare_dead(&scene, zombies.iter().map(|(worker, _)| worker.name.as_str()));
+        declare_dead(
+            &scene,
+            zombies.iter().map(|(worker, _)| worker.name.as_str()),
+        );
     }
     let successor = scene.worker(&[]);
     for (_, claim) in &zombies {
-        wait_for("successor of a zombie", || claim.is_over(&scene).then_some(()));
+        wait_for("successor of a zombie", || {
+            claim.is_over(&scene).then_some(())
+        });
     }
     for (worker, _) in &zombies {
         worker.signal(Signal::CONT);
@@ -66,7 +80,8 @@ fn one_run(lab: &mut Lab, end: End) {
         let since = Instant::now();
         let spoke = wait_for("word that a zombie had lost its job", || {
             let spoke = scene.log_of(&worker.name).contains("another worker's");
-            // One that was stopped before it read of its claim, or after its last record, has nothing to write any more.
+            // One that was stopped before it read of its claim, or after its last record, has
+            // nothing to write any more.
             (spoke || (since.elapsed() > MUTE && claim.is_completed(&scene))).then_some(spoke)
         });
         woken += u64::from(spoke);
@@ -76,13 +91,27 @@ fn one_run(lab: &mut Lab, end: End) {
     for (_, claim) in &zombies {
         let name = format!("under claim {}", claim.fence);
         let told = refused.iter().any(|refusal| refusal.ends_with(&name));
-        // A renewal of a job that is complete by now harms nobody, and is answered without being counted.
-        assert!(told || claim.is_completed(&scene), "claim {} was not refused: {refused:?}", claim.fence);
+        // A renewal of a job that is complete by now harms nobody, and is answered without being
+        // counted.
+        assert!(
+            told || claim.is_completed(&scene),
+            "claim {} was not refused: {refused:?}",
+            claim.fence
+        );
     }
     let counted = scene.status()["refused"].as_u64().expect("a count");
-    assert!(counted >= refused.len() as u64, "status counts {counted} of {refused:?}");
+    assert!(
+        counted >= refused.len() as u64,
+        "status counts {counted} of {refused:?}"
+    );
     lab.count(REFUSED, refused.len() as u64);
-    lab.count(RECORDS, refused.iter().filter(|refusal| refusal.starts_with("the record")).count() as u64);
+    lab.count(
+        RECORDS,
+        refused
+            .iter()
+            .filter(|refusal| refusal.starts_with("the record"))
+            .count() as u64,
+    );
     drop((zombies, successor));
     if end == End::DeclaredDead {
         // The leases of those that were just killed would last for minutes.
@@ -100,20 +129,38 @@ struct Claim {
 
 impl Claim {
     fn of(worker: &str, scene: &Scene) -> Option<Self> {
-        let claims: BTreeMap<u32, String> = scene.redis.connection().hgetall(scene.key("claims")).expect("an answer");
-        let (job, claim) =
-            claims.into_iter().find(|(_, claim)| claim.contains(" live ") && claim.ends_with(&format!(" {worker}")))?;
-        Some(Self { job, fence: claim.split(' ').next()?.to_owned() })
+        let claims: BTreeMap<u32, String> = scene
+            .redis
+            .connection()
+            .hgetall(scene.key("claims"))
+            .expect("an answer");
+        let (job, claim) = claims.into_iter().find(|(_, claim)| {
+            claim.contains(" live ") && claim.ends_with(&format!(" {worker}"))
+        })?;
+        Some(Self {
+            job,
+            fence: claim.split(' ').next()?.to_owned(),
+        })
     }
 
     fn is_completed(&self, scene: &Scene) -> bool {
-        scene.redis.connection().getbit(scene.key("completed"), self.job as usize).expect("an answer")
+        scene
+            .redis
+            .connection()
+            .getbit(scene.key("completed"), self.job as usize)
+            .expect("an answer")
     }
 
     /// Whether somebody else has the job now, or has completed it.
     fn is_over(&self, scene: &Scene) -> bool {
-        let claim: Option<String> = scene.redis.connection().hget(scene.key("claims"), self.job).expect("an answer");
-        claim.is_none_or(|claim| claim.contains(" live ") && !claim.starts_with(&format!("{} ", self.fence)))
+        let claim: Option<String> = scene
+            .redis
+            .connection()
+            .hget(scene.key("claims"), self.job)
+            .expect("an answer");
+        claim.is_none_or(|claim| {
+            claim.contains(" live ") && !claim.starts_with(&format!("{} ", self.fence))
+        })
     }
 }
 
@@ -136,12 +183,20 @@ fn stopped_with_a_job(lab: &mut Lab, scene: &mut Scene) -> (Worker, Claim) {
 
 /// What a coordinator does that sees its worker die; an empty name stands for all.
 fn declare_dead<'a>(scene: &Scene, workers: impl Iterator<Item = &'a str>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let client = QueueClient::connect(&scene.redis.url()).await.expect("a connection");
+        let client = QueueClient::connect(&scene.redis.url())
+            .await
+            .expect("a connection");
         let queue = client.sweep(&scene.sweep.clone().try_into().expect("a sweep's id"));
         for worker in workers {
-            queue.lapse(Some(worker).filter(|name| !name.is_empty())).await.expect("an answer");
+            queue
+                .lapse(Some(worker).filter(|name| !name.is_empty()))
+                .await
+                .expect("an answer");
         }
     });
 }
@@ -149,6 +204,10 @@ fn declare_dead<'a>(scene: &Scene, workers: impl Iterator<Item = &'a str>) {
 /// The refusals that `why` tells of.
 fn refusals(scene: &Scene) -> Vec<String> {
     let events = scene.stream("events", &mut scene.redis.connection());
-    let refused = events.into_iter().filter(|event| event["what"] == "refused");
-    refused.map(|mut event| event.remove("detail").unwrap_or_default()).collect()
+    let refused = events
+        .into_iter()
+        .filter(|event| event["what"] == "refused");
+    refused
+        .map(|mut event| event.remove("detail").unwrap_or_default())
+        .collect()
 }

@@ -6,17 +6,31 @@ use ddrs_tests::{program, shared};
 
 #[test]
 fn the_main_job_holds_its_contract_on_real_images() {
-    let Some(script) = shared("accept/main_job.py") else { return };
+    let Some(script) = shared("accept/main_job.py") else {
+        return;
+    };
     if Command::new("python3").arg("--version").output().is_err() {
         eprintln!("skipped: no python3");
         return;
     }
     // The script looks for the programs under release/ of the target folder.
-    let target = program("ddrs-coordinator").parent().and_then(|dir| dir.parent()).expect("a target folder").to_owned();
+    let target = program("ddrs-coordinator")
+        .parent()
+        .and_then(|dir| dir.parent())
+        .expect("a target folder")
+        .to_owned();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let output =
-        Command::new("python3").arg(script).current_dir(root).env("CARGO_TARGET_DIR", target).output().unwrap();
+    let output = Command::new("python3")
+        .arg(script)
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.trim_end().ends_with(" passed, 0 failed"), "{text}");
 }

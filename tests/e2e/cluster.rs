@@ -1,4 +1,5 @@
-//! The commands of a cluster, each on its own: submit, workers, status, collect, why, cancel, retry, doctor.
+//! The commands of a cluster, each on its own: submit, workers, status, collect, why, cancel,
+//! retry, doctor.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,20 @@ use ddrs_tests::{Cluster, HalfSpace, end};
 fn the_same_sweep_is_submitted_once() {
     let cluster = Cluster::new(&HalfSpace::default());
     assert_eq!(cluster.sweep.len(), 16);
-    assert_eq!(cluster.ask(&["submit", "sweep.toml"]).expect(0).stdout.trim(), cluster.sweep);
+    assert_eq!(
+        cluster
+            .ask(&["submit", "sweep.toml"])
+            .expect(0)
+            .stdout
+            .trim(),
+        cluster.sweep
+    );
     let status = cluster.json(&["status", &cluster.sweep]);
-    assert_eq!((&status["samples"], &status["pending"]), (&48.into(), &16.into()), "{status}");
+    assert_eq!(
+        (&status["samples"], &status["pending"]),
+        (&48.into(), &16.into()),
+        "{status}"
+    );
     cluster.end();
 }
 
@@ -24,12 +36,26 @@ fn workers_and_a_collector_give_what_run_gives() {
         (&48.into(), &0.into(), &0.into()),
         "{status}"
     );
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "collected"]).expect(0);
-    let _ = cluster.dir.run(&cluster.dir.path("sweep.toml"), "run", 1).expect(0);
-    assert_eq!(cluster.dir.stable_records("collected"), cluster.dir.stable_records("run"));
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "collected"])
+        .expect(0);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "collected"])
+        .expect(0);
+    let _ = cluster
+        .dir
+        .run(&cluster.dir.path("sweep.toml"), "run", 1)
+        .expect(0);
+    assert_eq!(
+        cluster.dir.stable_records("collected"),
+        cluster.dir.stable_records("run")
+    );
     assert!(cluster.dir.path("collected/report/table.md").exists());
-    assert_eq!(cluster.json(&["status", &cluster.sweep])["uncollected"], 0, "redis is trimmed");
+    assert_eq!(
+        cluster.json(&["status", &cluster.sweep])["uncollected"],
+        0,
+        "redis is trimmed"
+    );
     cluster.end();
 }
 
@@ -37,22 +63,42 @@ fn workers_and_a_collector_give_what_run_gives() {
 fn a_second_folder_cannot_take_over_a_collection() {
     let cluster = Cluster::new(&HalfSpace::default());
     cluster.work();
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(0);
-    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "second"]).expect(1);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "first"])
+        .expect(0);
+    let ended = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "second"])
+        .expect(1);
     assert!(ended.stderr.contains("first"), "{}", ended.stderr);
-    assert!(!cluster.dir.path("second").exists(), "nothing is left of the refused one");
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(0);
+    assert!(
+        !cluster.dir.path("second").exists(),
+        "nothing is left of the refused one"
+    );
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "first"])
+        .expect(0);
     cluster.end();
 }
 
 #[test]
 fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
     let cluster = Cluster::new(&HalfSpace::default());
-    let mut first = cluster.command(&["collect", &cluster.sweep, "--follow", "--out", "first"]).spawn().unwrap();
+    let mut first = cluster
+        .command(&["collect", &cluster.sweep, "--follow", "--out", "first"])
+        .spawn()
+        .unwrap();
     let holds = || cluster.redis(&["HEXISTS", &cluster.key("meta"), "collector"]) == ":1";
-    cluster.eventually(|_| (holds() && cluster.dir.path("first/records.jsonl").exists()).then_some(()));
-    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "deep/second"]).expect(1);
-    assert!(ended.stderr.contains("first is collecting this sweep"), "{}", ended.stderr);
+    cluster.eventually(|_| {
+        (holds() && cluster.dir.path("first/records.jsonl").exists()).then_some(())
+    });
+    let ended = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "deep/second"])
+        .expect(1);
+    assert!(
+        ended.stderr.contains("first is collecting this sweep"),
+        "{}",
+        ended.stderr
+    );
     assert!(!cluster.dir.path("deep").exists());
     cluster.work();
     assert_eq!(ddrs_tests::ended(&mut first).0, 0);
@@ -62,17 +108,26 @@ fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
 
 #[test]
 fn a_mistyped_folder_takes_nothing_from_the_right_one() {
-    let cluster = Cluster::new(&HalfSpace { n: 60_000, ..HalfSpace::default() });
+    let cluster = Cluster::new(&HalfSpace {
+        n: 60_000,
+        ..HalfSpace::default()
+    });
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     while cluster.json(&["status", &cluster.sweep])["done"].as_u64() < Some(5) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "right"]).expect(0);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "right"])
+        .expect(0);
     assert!(worker.wait().unwrap().success());
-    let ended = cluster.ask(&["collect", &cluster.sweep, "--out", "wrong"]).expect(1);
+    let ended = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "wrong"])
+        .expect(1);
     assert!(ended.stderr.contains("right"), "{}", ended.stderr);
     assert!(cluster.dir.records("wrong").is_empty());
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "right"]).expect(0);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "right"])
+        .expect(0);
     assert_eq!(cluster.dir.records("right").len(), 48);
     cluster.end();
 }
@@ -80,7 +135,11 @@ fn a_mistyped_folder_takes_nothing_from_the_right_one() {
 #[test]
 fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
     for signal in ["TERM", "INT", "USR1"] {
-        let cluster = Cluster::new(&HalfSpace { n: 2_000_000, samples: 2, ..HalfSpace::default() });
+        let cluster = Cluster::new(&HalfSpace {
+            n: 2_000_000,
+            samples: 2,
+            ..HalfSpace::default()
+        });
         let mut worker = cluster.worker(&[]);
         let deadline = Instant::now() + Duration::from_secs(60);
         while cluster.json(&["status", &cluster.sweep])["leased"] != 1 {
@@ -88,7 +147,13 @@ fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
             std::thread::sleep(Duration::from_millis(20));
         }
         let pid = worker.id().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args([&format!("-{signal}"), &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         assert!(worker.wait().unwrap().success(), "{signal}");
         let status = cluster.json(&["status", &cluster.sweep]);
         assert_eq!(
@@ -119,9 +184,18 @@ fn why_tells_what_happened_to_a_sample() {
     assert_eq!(why("4")["state"], "pending");
     cluster.work();
     let told = why("4");
-    assert_eq!((&told["state"], &told["job"]), (&"done".into(), &1.into()), "{told}");
-    for (variant, index, word) in [("plane/fixed/9", "4", "plane/fixed/0.5"), ("plane/fixed/0.5", "24", "24")] {
-        let ended = cluster.ask(&["why", &cluster.sweep, variant, index]).expect(2);
+    assert_eq!(
+        (&told["state"], &told["job"]),
+        (&"done".into(), &1.into()),
+        "{told}"
+    );
+    for (variant, index, word) in [
+        ("plane/fixed/9", "4", "plane/fixed/0.5"),
+        ("plane/fixed/0.5", "24", "24"),
+    ] {
+        let ended = cluster
+            .ask(&["why", &cluster.sweep, variant, index])
+            .expect(2);
         assert!(ended.stderr.contains(word), "{}", ended.stderr);
     }
     cluster.end();
@@ -135,10 +209,21 @@ fn a_worker_opens_nothing_outside_its_root() {
     let ended = end(cluster
         .dir
         .worker()
-        .args(["run", "--exit-when-idle", "--device", "cpu", "--root", &root])
+        .args([
+            "run",
+            "--exit-when-idle",
+            "--device",
+            "cpu",
+            "--root",
+            &root,
+        ])
         .env("DDRS_REDIS", cluster.server.url()));
     let ended = ended.expect(2);
-    assert!(ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
     cluster.end();
 }
@@ -146,13 +231,29 @@ fn a_worker_opens_nothing_outside_its_root() {
 #[test]
 fn a_log_on_a_full_disk_stops_nobody() {
     let cluster = Cluster::new(&HalfSpace::default());
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     let mut worker = cluster.dir.worker();
-    worker.args(["run", "--device", "cpu", "--exit-when-idle"]).env("DDRS_REDIS", cluster.server.url());
+    worker
+        .args(["run", "--device", "cpu", "--exit-when-idle"])
+        .env("DDRS_REDIS", cluster.server.url());
     assert!(worker.stderr(full()).status().unwrap().success());
     let mut collect = cluster.dir.coordinator();
-    collect.args(["collect", &cluster.sweep, "--follow", "--out", "out"]).env("DDRS_REDIS", cluster.server.url());
-    assert!(collect.stderr(full()).stdout(std::process::Stdio::null()).status().unwrap().success());
+    collect
+        .args(["collect", &cluster.sweep, "--follow", "--out", "out"])
+        .env("DDRS_REDIS", cluster.server.url());
+    assert!(
+        collect
+            .stderr(full())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(cluster.dir.records("out").len(), 48);
     cluster.end();
 }
@@ -167,7 +268,11 @@ fn a_model_that_changed_since_is_refused() {
         .args(["run", "--exit-when-idle", "--device", "cpu"])
         .env("DDRS_REDIS", cluster.server.url()));
     let ended = ended.expect(2);
-    assert!(ended.stderr.contains("model.safetensors") && ended.stderr.contains("digest"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("model.safetensors") && ended.stderr.contains("digest"),
+        "{}",
+        ended.stderr
+    );
     cluster.end();
 }
 
@@ -184,11 +289,26 @@ fn doctor_finds_the_sweep_runnable() {
 #[test]
 fn unknown_sweeps_and_unreachable_servers_are_named() {
     let cluster = Cluster::new(&HalfSpace::default());
-    for command in [&["status"][..], &["retry"], &["cancel"], &["collect", "--out", "x"]] {
+    for command in [
+        &["status"][..],
+        &["retry"],
+        &["cancel"],
+        &["collect", "--out", "x"],
+    ] {
         let ended = cluster.ask(&[command, &["0123456789abcdef"]].concat());
-        assert!(ended.code == 2 && ended.stderr.contains("0123456789abcdef"), "{command:?}: {ended:?}");
+        assert!(
+            ended.code == 2 && ended.stderr.contains("0123456789abcdef"),
+            "{command:?}: {ended:?}"
+        );
     }
-    let ended = end(cluster.dir.coordinator().arg("status").env("DDRS_REDIS", "redis://user:secret@127.0.0.1:1/"));
-    assert!(ended.code == 1 && ended.stderr.contains("127.0.0.1:1") && !ended.stderr.contains("secret"), "{ended:?}");
+    let ended = end(cluster
+        .dir
+        .coordinator()
+        .arg("status")
+        .env("DDRS_REDIS", "redis://user:secret@127.0.0.1:1/"));
+    assert!(
+        ended.code == 1 && ended.stderr.contains("127.0.0.1:1") && !ended.stderr.contains("secret"),
+        "{ended:?}"
+    );
     cluster.end();
 }

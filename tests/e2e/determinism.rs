@@ -22,7 +22,10 @@ fn jobs_of_any_size_give_the_same_records() {
     let dir = TestDir::new();
     let mut seen = Vec::new();
     for job_samples in [1, 3, 5, 24] {
-        let spec = dir.half_space(&HalfSpace { job_samples, ..HalfSpace::default() });
+        let spec = dir.half_space(&HalfSpace {
+            job_samples,
+            ..HalfSpace::default()
+        });
         let out = format!("jobs-of-{job_samples}");
         let _ = dir.run(&spec, &out, 2).expect(0);
         seen.push(dir.stable_records(&out));
@@ -35,9 +38,17 @@ fn another_seed_gives_other_counts() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "one", 1).expect(0);
-    let spec = dir.half_space(&HalfSpace { seed: 2, ..HalfSpace::default() });
+    let spec = dir.half_space(&HalfSpace {
+        seed: 2,
+        ..HalfSpace::default()
+    });
     let _ = dir.run(&spec, "two", 1).expect(0);
-    let counts = |out| dir.records(out).values().map(|r| r["count"].as_u64()).collect::<Vec<_>>();
+    let counts = |out| {
+        dir.records(out)
+            .values()
+            .map(|r| r["count"].as_u64())
+            .collect::<Vec<_>>()
+    };
     assert_ne!(counts("one"), counts("two"));
 }
 
@@ -68,10 +79,16 @@ fn a_killed_worker_costs_nothing_but_time() {
     let _ = dir.run(&spec, "whole", 1).expect(0);
     let child = start(&dir, &spec);
     assert!(wait_for_records(&dir, 5), "the run was too fast");
-    let worker = children_named("ddrs-worker", child.id()).pop().expect("a worker of the run");
+    let worker = children_named("ddrs-worker", child.id())
+        .pop()
+        .expect("a worker of the run");
     kill("KILL", worker);
     let ended = child.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(
+        ended.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
 }
 
@@ -84,12 +101,21 @@ fn an_interrupted_run_says_so_and_goes_on() {
     assert!(wait_for_records(&dir, 5), "the run was too fast");
     kill("INT", child.id());
     let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(
+        ended.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
     let (had, whole) = (dir.records("killed").len(), dir.records("whole").len());
     assert!(had < whole, "interrupted after the end");
     let _ = dir.run(&spec, "killed", 2).expect(0);
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
-    let attempts = dir.records("killed").values().map(|r| r["attempt"].as_u64().unwrap()).max();
+    let attempts = dir
+        .records("killed")
+        .values()
+        .map(|r| r["attempt"].as_u64().unwrap())
+        .max();
     assert_eq!(attempts, Some(1), "an interruption is not charged");
 }
 
@@ -107,18 +133,33 @@ fn a_run_goes_on_without_its_redis_files() {
     let _ = dir.run(&spec, "killed", 2).expect(0);
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
     let again = dir.records("killed");
-    assert!(had.iter().all(|(key, record)| again[key] == *record), "a record on disk was computed again");
+    assert!(
+        had.iter().all(|(key, record)| again[key] == *record),
+        "a record on disk was computed again"
+    );
 }
 
 /// Slow enough to be caught in the act: a few seconds.
 fn slow() -> HalfSpace {
-    HalfSpace { n: 60_000, lease: 2, ..HalfSpace::default() }
+    HalfSpace {
+        n: 60_000,
+        lease: 2,
+        ..HalfSpace::default()
+    }
 }
 
 fn start(dir: &TestDir, spec: &Path) -> Child {
     let mut command = dir.coordinator();
-    command.arg("run").arg(spec).args(["--out", "killed", "--device", "cpu", "--workers", "2"]);
-    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+        .arg("run")
+        .arg(spec)
+        .args(["--out", "killed", "--device", "cpu", "--workers", "2"]);
+    command
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// Whether the run reached so many records before it ended (it has 48).
@@ -138,19 +179,38 @@ fn wait_for_records(dir: &TestDir, records: usize) -> bool {
 /// Ends the coordinator and its workers as a batch system's hardest signal does.
 fn kill_group(mut child: Child) {
     let group = format!("-{}", child.id());
-    assert!(std::process::Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .status()
+            .unwrap()
+            .success()
+    );
     child.wait().unwrap();
 }
 
 /// Ends the server that outlived its run, which would otherwise go on in a folder that is gone.
 fn stop_redis(dir: &TestDir) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let folder = dir.path("killed/redis");
-    runtime.block_on(async { PrivateServer::start(&folder).await.unwrap().stop().await.unwrap() });
+    runtime.block_on(async {
+        PrivateServer::start(&folder)
+            .await
+            .unwrap()
+            .stop()
+            .await
+            .unwrap()
+    });
 }
 
 fn kill(signal: &str, pid: u32) {
-    let status = std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+    let status = std::process::Command::new("kill")
+        .args([&format!("-{signal}"), &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -158,9 +218,16 @@ fn kill(signal: &str, pid: u32) {
 fn children_named(name: &str, parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
         let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-        let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
+        let field = |key: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(|v| v.trim().to_owned())
+        };
         if field("Name:").as_deref() == Some(name) && field("PPid:") == Some(parent.to_string()) {
             found.push(pid);
         }

@@ -13,7 +13,12 @@ use ddrs_tests::{Cluster, Ended, HalfSpace, TestDir, end, ended, signal};
 
 /// One sample, a second or more of work, and one attempt.
 fn one_sample(dir: &TestDir) -> std::path::PathBuf {
-    let shape = HalfSpace { samples: 1, n: 3_000_000, choice: r#"["fixed"]"#, ..HalfSpace::default() };
+    let shape = HalfSpace {
+        samples: 1,
+        n: 3_000_000,
+        choice: r#"["fixed"]"#,
+        ..HalfSpace::default()
+    };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + "max-attempts = 1\n";
     fs::write(&spec, text).unwrap();
@@ -28,7 +33,12 @@ async fn holder(dir: &TestDir) -> u32 {
         if queue.is_none() && dir.path("out/redis/redis.sock").exists() {
             let url = format!("unix://{}", dir.path("out/redis/redis.sock").display());
             if let Ok(client) = QueueClient::connect(&url).await {
-                queue = client.sweeps().await.unwrap().first().map(|sweep| client.sweep(sweep));
+                queue = client
+                    .sweeps()
+                    .await
+                    .unwrap()
+                    .first()
+                    .map(|sweep| client.sweep(sweep));
             }
         }
         if let Some(queue) = &queue
@@ -46,8 +56,10 @@ async fn holder(dir: &TestDir) -> u32 {
 fn worker_process(dir: &TestDir) -> u32 {
     let log = dir.path("out/logs/worker-0.log").canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    let mut ids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
-    ids.find(|id| fs::read_link(format!("/proc/{id}/fd/2")).is_ok_and(|target| target == log)).expect("a worker")
+    let mut ids =
+        processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    ids.find(|id| fs::read_link(format!("/proc/{id}/fd/2")).is_ok_and(|target| target == log))
+        .expect("a worker")
 }
 
 #[test]
@@ -55,13 +67,27 @@ fn dead_jobs_of_a_private_run_are_tried_again_by_the_next_run() {
     let dir = TestDir::new();
     let spec = one_sample(&dir);
     let mut command = dir.coordinator();
-    command.arg("run").arg(&spec).args(["--out", "out", "--device", "cpu", "--workers", "1"]);
-    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    command
+        .arg("run")
+        .arg(&spec)
+        .args(["--out", "out", "--device", "cpu", "--workers", "1"]);
+    let run = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     signal("KILL", runtime.block_on(holder(&dir)));
     let killed = Ended::from(run.wait_with_output().unwrap()).expect(3);
     let named = "sample 0 of plane/fixed/0.5 killed its worker once";
-    assert!(killed.stderr.contains(named) && killed.stderr.contains("run again"), "{}", killed.stderr);
+    assert!(
+        killed.stderr.contains(named) && killed.stderr.contains("run again"),
+        "{}",
+        killed.stderr
+    );
     let _ = dir.run(&spec, "out", 1).expect(0);
     assert_eq!(dir.records("out").len(), 1);
 }
@@ -71,8 +97,13 @@ fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let left = runtime.block_on(PrivateServer::start(&dir.path("out/redis"))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let left = runtime
+        .block_on(PrivateServer::start(&dir.path("out/redis")))
+        .unwrap();
     let socket = dir.path("out/redis/redis.sock");
     assert!(UnixStream::connect(&socket).is_ok());
     let _ = dir.run(&spec, "out", 1).expect(0);
@@ -83,10 +114,24 @@ fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
 #[test]
 fn a_run_without_workers_needs_a_redis_that_others_reach() {
     let cluster = Cluster::new(&HalfSpace::default());
-    let none = end(cluster.dir.coordinator().args(["run", "sweep.toml", "--out", "out", "--workers", "0"])).expect(2);
-    assert!(none.stderr.contains("--workers 0") && none.stderr.contains("--redis"), "{}", none.stderr);
+    let none = end(cluster.dir.coordinator().args([
+        "run",
+        "sweep.toml",
+        "--out",
+        "out",
+        "--workers",
+        "0",
+    ]))
+    .expect(2);
+    assert!(
+        none.stderr.contains("--workers 0") && none.stderr.contains("--redis"),
+        "{}",
+        none.stderr
+    );
     let mut worker = cluster.worker(&["--exit-when-idle"]);
-    let _ = cluster.ask(&["run", "sweep.toml", "--out", "out", "--workers", "0"]).expect(0);
+    let _ = cluster
+        .ask(&["run", "sweep.toml", "--out", "out", "--workers", "0"])
+        .expect(0);
     assert_eq!(ended(&mut worker).0, 0);
     assert_eq!(cluster.dir.records("out").len(), 48);
     cluster.end();
@@ -97,7 +142,10 @@ fn a_run_whose_redis_is_not_there_makes_no_folder() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpace::default());
     let socket = format!("unix://{}", dir.path("nobody.sock").display());
-    let _ = end(dir.coordinator().args(["run", "sweep.toml", "--out", "out", "--redis", &socket])).expect(1);
+    let _ = end(dir
+        .coordinator()
+        .args(["run", "sweep.toml", "--out", "out", "--redis", &socket]))
+    .expect(1);
     assert!(!dir.path("out").exists());
 }
 
@@ -105,7 +153,12 @@ fn a_run_whose_redis_is_not_there_makes_no_folder() {
 fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
     let cluster = Cluster::new(&HalfSpace::default());
     let start = |arguments: &[&str]| -> Child {
-        cluster.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        cluster
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     };
     let run = start(&["run", "sweep.toml", "--out", "out", "--workers", "0"]);
     let collector = |name: &str| cluster.redis(&["HEXISTS", &cluster.key("meta"), name]) == ":1";
@@ -113,7 +166,12 @@ fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
     let watch = start(&["status", &cluster.sweep, "--watch"]);
     let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
     let run = Ended::from(run.wait_with_output().unwrap()).expect(3);
-    assert!(run.stderr.contains("the sweep was cancelled, 48 samples have no record"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("the sweep was cancelled, 48 samples have no record"),
+        "{}",
+        run.stderr
+    );
     let watched = Ended::from(watch.wait_with_output().unwrap()).expect(0);
     assert!(watched.stdout.contains("(cancelled)"), "{}", watched.stdout);
     cluster.end();
@@ -125,38 +183,74 @@ fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
     let idle = || end(&mut cluster.worker_command(&["--exit-when-idle"]));
     let _ = idle().expect(0);
     let spec = fs::read_to_string(cluster.dir.path("sweep.toml")).unwrap();
-    cluster.dir.write("second.toml", spec.replace("seed = 1", "seed = 2"));
-    let second = cluster.ask(&["submit", "second.toml"]).expect(0).stdout.trim().to_owned();
+    cluster
+        .dir
+        .write("second.toml", spec.replace("seed = 1", "seed = 2"));
+    let second = cluster
+        .ask(&["submit", "second.toml"])
+        .expect(0)
+        .stdout
+        .trim()
+        .to_owned();
     for file in ["inputs.safetensors", "model.safetensors"] {
-        fs::rename(cluster.dir.path(file), cluster.dir.path(&format!("{file}.away"))).unwrap();
+        fs::rename(
+            cluster.dir.path(file),
+            cluster.dir.path(&format!("{file}.away")),
+        )
+        .unwrap();
     }
     let refused = idle().expect(2).stderr;
-    assert!(refused.contains(&second) && !refused.contains(&cluster.sweep), "only what waits is opened: {refused}");
+    assert!(
+        refused.contains(&second) && !refused.contains(&cluster.sweep),
+        "only what waits is opened: {refused}"
+    );
     let _ = cluster.ask(&["cancel", &second]).expect(0);
     let left_alone = idle().expect(0).stderr;
-    assert!(!left_alone.contains("ERROR") && !left_alone.contains("refused"), "{left_alone}");
+    assert!(
+        !left_alone.contains("ERROR") && !left_alone.contains("refused"),
+        "{left_alone}"
+    );
     // A sweep of another version that is over is nobody's trouble either.
     let _ = cluster.redis(&["HSET", &cluster.key("meta"), "protocol", "999"]);
     let _ = cluster.redis(&["SET", &cluster.key("spec"), "{\"protocol\":999}"]);
     assert!(!idle().expect(0).stderr.contains("protocol"));
     for file in ["inputs.safetensors", "model.safetensors"] {
-        fs::rename(cluster.dir.path(&format!("{file}.away")), cluster.dir.path(file)).unwrap();
+        fs::rename(
+            cluster.dir.path(&format!("{file}.away")),
+            cluster.dir.path(file),
+        )
+        .unwrap();
     }
     let _ = cluster.ask(&["submit", "second.toml"]).expect(0);
     let _ = idle().expect(0);
-    assert_eq!(cluster.json(&["status", &second])["done"], 48, "taken up again, it is worked on");
+    assert_eq!(
+        cluster.json(&["status", &second])["done"],
+        48,
+        "taken up again, it is worked on"
+    );
     cluster.end();
 }
 
 #[test]
 fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
     let cluster = Cluster::new(&HalfSpace::default());
-    let (here, away) = (cluster.dir.path("inputs.safetensors"), cluster.dir.path("away"));
+    let (here, away) = (
+        cluster.dir.path("inputs.safetensors"),
+        cluster.dir.path("away"),
+    );
     fs::rename(&here, &away).unwrap();
     let log = fs::File::create(cluster.dir.path("worker.log")).unwrap();
-    let mut worker = cluster.worker_command(&[]).stderr(Stdio::from(log)).spawn().unwrap();
+    let mut worker = cluster
+        .worker_command(&[])
+        .stderr(Stdio::from(log))
+        .spawn()
+        .unwrap();
     let said = || fs::read_to_string(cluster.dir.path("worker.log")).unwrap();
-    cluster.eventually(|_| said().contains("refused, to be looked at again").then_some(()));
+    cluster.eventually(|_| {
+        said()
+            .contains("refused, to be looked at again")
+            .then_some(())
+    });
     fs::rename(&away, &here).unwrap();
     cluster.eventually(|status| (status["done"] == 48).then_some(()));
     signal("TERM", worker.id());
@@ -168,7 +262,10 @@ fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
 fn listens(child: &Child) {
     let caught = || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap();
         u64::from_str_radix(mask.trim(), 16).unwrap()
     };
     // Signals 2, 10 and 15; the first is bit 0.
@@ -183,8 +280,24 @@ fn listens(child: &Child) {
 /// Starts `run` as soon as it listens for signals.
 fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, &Path)]) -> Child {
     let mut command = dir.coordinator();
-    command.args(["run", spec, "--out", out, "--device", "cpu", "--workers", "1"]).envs(environment.iter().copied());
-    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    command
+        .args([
+            "run",
+            spec,
+            "--out",
+            out,
+            "--device",
+            "cpu",
+            "--workers",
+            "1",
+        ])
+        .envs(environment.iter().copied());
+    let run = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
     listens(&run);
     run
 }
@@ -193,14 +306,25 @@ fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, 
 fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
     let ended = Ended::from(run.wait_with_output().unwrap()).expect(130);
     assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
-    assert!(PrivateServer::find(&dir.path(out).join("redis")).unwrap().is_none(), "its redis-server is left behind");
+    assert!(
+        PrivateServer::find(&dir.path(out).join("redis"))
+            .unwrap()
+            .is_none(),
+        "its redis-server is left behind"
+    );
 }
 
 #[test]
 fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace { n: 60_000, ..HalfSpace::default() });
-    for (number, moment) in [0, 1, 2, 4, 6, 9, 13, 20, 35, 60, 100, 200, 500].into_iter().enumerate() {
+    let _ = dir.half_space(&HalfSpace {
+        n: 60_000,
+        ..HalfSpace::default()
+    });
+    for (number, moment) in [0, 1, 2, 4, 6, 9, 13, 20, 35, 60, 100, 200, 500]
+        .into_iter()
+        .enumerate()
+    {
         for name in ["INT", "TERM", "USR1"] {
             let out = format!("out-{number}-{name}");
             let run = run_that_listens(&dir, "sweep.toml", &out, &[]);
@@ -208,7 +332,13 @@ fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
             std::thread::sleep(Duration::from_millis(moment));
             // To all of its processes, as a terminal does.
             let group = format!("-{}", run.id());
-            assert!(Command::new("kill").args([&format!("-{name}"), "--", &group]).status().unwrap().success());
+            assert!(
+                Command::new("kill")
+                    .args([&format!("-{name}"), "--", &group])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             assert_interrupted(&dir, run, &out);
         }
     }
@@ -218,7 +348,13 @@ fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
 fn a_run_can_be_stopped_while_it_reads_what_it_works_on() {
     let dir = TestDir::new();
     // Nobody ever writes to it, so it is read for ever.
-    assert!(Command::new("mkfifo").arg(dir.path("sweep.toml")).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(dir.path("sweep.toml"))
+            .status()
+            .unwrap()
+            .success()
+    );
     let run = run_that_listens(&dir, "sweep.toml", "out", &[]);
     signal("TERM", run.id());
     assert_interrupted(&dir, run, "out");
@@ -242,18 +378,32 @@ fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
 
 #[test]
 fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_collect() {
-    let cluster = Cluster::new(&HalfSpace { n: 60_000, job_samples: 1, ..HalfSpace::default() });
+    let cluster = Cluster::new(&HalfSpace {
+        n: 60_000,
+        job_samples: 1,
+        ..HalfSpace::default()
+    });
     let mut worker = cluster.worker(&[]);
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
     signal("TERM", worker.id());
     assert_eq!(ended(&mut worker).0, 0);
-    assert_ne!(cluster.status()["pending"], 0, "there must be something left to follow");
+    assert_ne!(
+        cluster.status()["pending"],
+        0,
+        "there must be something left to follow"
+    );
     for name in ["INT", "TERM", "USR1"] {
         let mut command = cluster.command(&["collect", &cluster.sweep, "--out", name, "--follow"]);
-        let collect = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let collect = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let collects = || cluster.redis(&["HEXISTS", &cluster.key("meta"), "collector"]) == ":1";
         let records = cluster.dir.path(name).join("records.jsonl");
-        cluster.eventually(|_| (collects() && fs::metadata(&records).is_ok_and(|file| file.len() > 0)).then_some(()));
+        cluster.eventually(|_| {
+            (collects() && fs::metadata(&records).is_ok_and(|file| file.len() > 0)).then_some(())
+        });
         signal(name, collect.id());
         let ended = Ended::from(collect.wait_with_output().unwrap()).expect(130);
         assert!(ended.stdout.contains("samples are in"), "{}", ended.stdout);
@@ -269,7 +419,9 @@ fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_c
         fs::copy(&records, next.join("records.jsonl")).unwrap();
     }
     cluster.work();
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", "last"]).expect(0);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "last"])
+        .expect(0);
     assert_eq!(cluster.dir.records("last").len(), 48);
     cluster.end();
 }

@@ -19,7 +19,10 @@ fn log(dir: &TestDir, name: &str, radii: [Option<f64>; 4]) {
 fn printed(dir: &TestDir, logs: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/cifar10-envelope.awk");
     let mut command = Command::new("awk");
-    command.args(["-F\t", "-f"]).arg(script).args(logs.iter().map(|name| dir.path(name)));
+    command
+        .args(["-F\t", "-f"])
+        .arg(script)
+        .args(logs.iter().map(|name| dir.path(name)));
     end(&mut command).expect(0).stdout
 }
 
@@ -27,10 +30,22 @@ fn printed(dir: &TestDir, logs: &[&str]) -> String {
 fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
     let dir = TestDir::new();
     let logs = [
-        ("gaussian-fixed-0.25_fixed_0.25.tsv", [Some(0.6), Some(0.3), Some(0.3), None]),
-        ("gaussian-fixed-0.25_data-dependent_0.25.memory.tsv", [Some(0.6), Some(0.6), Some(0.3), None]),
-        ("gaussian-fixed-0.5_fixed_0.5.tsv", [Some(1.1), None, None, Some(0.5)]),
-        ("gaussian-fixed-0.5_data-dependent_0.5.memory.tsv", [Some(0.4), None, None, Some(0.5)]),
+        (
+            "gaussian-fixed-0.25_fixed_0.25.tsv",
+            [Some(0.6), Some(0.3), Some(0.3), None],
+        ),
+        (
+            "gaussian-fixed-0.25_data-dependent_0.25.memory.tsv",
+            [Some(0.6), Some(0.6), Some(0.3), None],
+        ),
+        (
+            "gaussian-fixed-0.5_fixed_0.5.tsv",
+            [Some(1.1), None, None, Some(0.5)],
+        ),
+        (
+            "gaussian-fixed-0.5_data-dependent_0.5.memory.tsv",
+            [Some(0.4), None, None, Some(0.5)],
+        ),
     ];
     for (name, radii) in logs {
         log(&dir, name, radii);
@@ -46,7 +61,10 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
         // Sigma 0.25 with images 0 and 1 over sigma 0.5 with images 0 and 3.
         "| gaussian | best | not certified | +0.0 ± 69.3 | not certified |",
     ] {
-        assert!(said.lines().any(|it| it == line), "{line}\nis not in\n{said}");
+        assert!(
+            said.lines().any(|it| it == line),
+            "{line}\nis not in\n{said}"
+        );
     }
 }
 
@@ -54,10 +72,22 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
 fn the_strongest_of_one_kind_may_be_of_another_loss_than_that_of_the_other() {
     let dir = TestDir::new();
     let logs = [
-        ("gaussian-fixed-0.5_fixed_0.5.tsv", [Some(0.6), None, None, None]),
-        ("gaussian-fixed-0.5_data-dependent_0.5.memory.tsv", [Some(0.6), Some(0.6), Some(0.6), None]),
-        ("macer-fixed-0.5_fixed_0.5.tsv", [None, None, Some(0.6), Some(0.6)]),
-        ("macer-fixed-0.5_data-dependent_0.5.memory.tsv", [None, None, Some(0.6), Some(0.6)]),
+        (
+            "gaussian-fixed-0.5_fixed_0.5.tsv",
+            [Some(0.6), None, None, None],
+        ),
+        (
+            "gaussian-fixed-0.5_data-dependent_0.5.memory.tsv",
+            [Some(0.6), Some(0.6), Some(0.6), None],
+        ),
+        (
+            "macer-fixed-0.5_fixed_0.5.tsv",
+            [None, None, Some(0.6), Some(0.6)],
+        ),
+        (
+            "macer-fixed-0.5_data-dependent_0.5.memory.tsv",
+            [None, None, Some(0.6), Some(0.6)],
+        ),
     ];
     for (name, radii) in logs {
         log(&dir, name, radii);
@@ -65,5 +95,8 @@ fn the_strongest_of_one_kind_may_be_of_another_loss_than_that_of_the_other() {
     let said = printed(&dir, &logs.map(|(name, _)| name));
     // Images 0, 1 and 2 over images 2 and 3: two are gained and one is lost.
     let line = "| the strongest of each | 0.5 | not certified | +25.0 ± 81.3 | not certified |";
-    assert!(said.lines().any(|it| it == line), "{line}\nis not in\n{said}");
+    assert!(
+        said.lines().any(|it| it == line),
+        "{line}\nis not in\n{said}"
+    );
 }

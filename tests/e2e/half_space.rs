@@ -6,7 +6,10 @@ use ddrs_tests::{HalfSpace, TestDir};
 #[test]
 fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace { n: 2000, ..HalfSpace::default() });
+    let spec = dir.half_space(&HalfSpace {
+        n: 2000,
+        ..HalfSpace::default()
+    });
     let ended = dir.run(&spec, "out", 1).expect(0);
     let records = dir.records("out");
     assert_eq!(records.len(), 48);
@@ -14,11 +17,19 @@ fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
     for ((variant, index), record) in &records {
         let distance = HalfSpace::distance(*index as usize);
         if let Some(class) = record["prediction"].as_u64() {
-            // Alpha is 0.001: one wrong certificate in 48 happens in one run of twenty; the seed is fixed.
-            above += u32::from(record["radius"].as_f64().unwrap() > distance.abs() || (class == 1) != (distance > 0.0));
+            // Alpha is 0.001: one wrong certificate in 48 happens in one run of twenty; the seed is
+            // fixed.
+            above += u32::from(
+                record["radius"].as_f64().unwrap() > distance.abs()
+                    || (class == 1) != (distance > 0.0),
+            );
         }
         assert_eq!(record["sigma0"], 0.5);
-        assert_eq!(record["sigma"] == 0.5, variant.contains("fixed"), "{record}");
+        assert_eq!(
+            record["sigma"] == 0.5,
+            variant.contains("fixed"),
+            "{record}"
+        );
     }
     assert_eq!(above, 0, "certificates beyond the true radius");
     for row in ["plane/fixed/0.5", "plane/data-dependent/0.5"] {
@@ -34,7 +45,10 @@ fn a_finished_run_is_reported_again_without_work() {
     let before = std::fs::read(dir.path("out/records.jsonl")).unwrap();
     let again = dir.run(&spec, "out", 1).expect(0);
     assert_eq!(first.stdout, again.stdout);
-    assert_eq!(before, std::fs::read(dir.path("out/records.jsonl")).unwrap());
+    assert_eq!(
+        before,
+        std::fs::read(dir.path("out/records.jsonl")).unwrap()
+    );
 }
 
 #[test]
@@ -43,10 +57,16 @@ fn a_finished_run_ends_the_server_that_a_killed_coordinator_left() {
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
     let folder = dir.path("out/redis");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let _left = runtime.block_on(PrivateServer::start(&folder)).unwrap();
     let _ = dir.run(&spec, "out", 1).expect(0);
-    assert!(PrivateServer::find(&folder).unwrap().is_none(), "a redis-server is left over");
+    assert!(
+        PrivateServer::find(&folder).unwrap().is_none(),
+        "a redis-server is left over"
+    );
 }
 
 #[test]
@@ -54,8 +74,13 @@ fn one_sample_without_a_queue_gives_the_same_record() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let ended =
-        ddrs_tests::end(dir.worker().arg("certify").arg(&spec).args(["--index", "7", "--device", "cpu"])).expect(0);
+    let ended = ddrs_tests::end(
+        dir.worker()
+            .arg("certify")
+            .arg(&spec)
+            .args(["--index", "7", "--device", "cpu"]),
+    )
+    .expect(0);
     dir.write("alone/records.jsonl", &ended.stdout);
     let (all, alone) = (dir.stable_records("out"), dir.stable_records("alone"));
     assert_eq!(alone.len(), 2);
@@ -69,7 +94,10 @@ fn another_sweep_does_not_mix_into_the_folder() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let spec = dir.half_space(&HalfSpace { seed: 2, ..HalfSpace::default() });
+    let spec = dir.half_space(&HalfSpace {
+        seed: 2,
+        ..HalfSpace::default()
+    });
     let ended = dir.run(&spec, "out", 1).expect(2);
     assert!(ended.stderr.contains("holds sweep"), "{}", ended.stderr);
 }
@@ -79,7 +107,9 @@ fn radii_and_leases_may_change_between_runs() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpace::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let text = std::fs::read_to_string(&spec).unwrap().replace("lease-seconds = 5", "lease-seconds = 50");
+    let text = std::fs::read_to_string(&spec)
+        .unwrap()
+        .replace("lease-seconds = 5", "lease-seconds = 50");
     std::fs::write(&spec, text + "[report]\nradii = [0.0, 0.125]\n").unwrap();
     let ended = dir.run(&spec, "out", 1).expect(0);
     assert!(ended.stdout.contains("0.125"), "{}", ended.stdout);

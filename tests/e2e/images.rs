@@ -12,7 +12,11 @@ fn pictures(dir: &TestDir, classes: &[&str], each: u32, size: u32) -> usize {
     for (class, name) in classes.iter().enumerate() {
         for number in 0..each {
             let picture = image::RgbImage::from_fn(size, size, |x, y| {
-                image::Rgb([(x * 7 + number * 31) as u8, (y * 5) as u8, (class * 90) as u8])
+                image::Rgb([
+                    (x * 7 + number * 31) as u8,
+                    (y * 5) as u8,
+                    (class * 90) as u8,
+                ])
             });
             let path = dir.write(&format!("images/{name}/{number:03}.png"), "");
             picture.save(path).unwrap();
@@ -36,7 +40,11 @@ fn spec(dir: &TestDir) -> std::path::PathBuf {
 fn a_corrupt_image_fails_alone_and_is_named() {
     let dir = TestDir::new();
     let files = pictures(&dir, &["cat", "dog"], 3, 8);
-    fs::write(dir.path("images/dog/001.png"), b"\x89PNG\r\n\x1a\nnothing more").unwrap();
+    fs::write(
+        dir.path("images/dog/001.png"),
+        b"\x89PNG\r\n\x1a\nnothing more",
+    )
+    .unwrap();
     let spec = spec(&dir);
     let ended = dir.run(&spec, "out", 1).expect(3);
     let records = dir.records("out");
@@ -44,13 +52,24 @@ fn a_corrupt_image_fails_alone_and_is_named() {
     for ((variant, index), record) in &records {
         let failed = record.get("error").and_then(Value::as_str);
         assert_eq!(failed.is_some(), *index == 4, "{variant} {index}: {record}");
-        assert!(failed.is_none_or(|error| error.contains("dog/001.png")), "{record}");
+        assert!(
+            failed.is_none_or(|error| error.contains("dog/001.png")),
+            "{record}"
+        );
     }
     assert!(ended.stderr.contains("failed"), "{}", ended.stderr);
-    let json = end(dir.coordinator().args(["report", "out", "--format", "json"])).expect(0).stdout;
+    let json = end(dir
+        .coordinator()
+        .args(["report", "out", "--format", "json"]))
+    .expect(0)
+    .stdout;
     let rows: Value = serde_json::from_str(&json).unwrap();
     for row in rows["rows"].as_array().unwrap() {
-        assert_eq!((&row["failed"], &row["samples"]), (&1.into(), &6.into()), "{row}");
+        assert_eq!(
+            (&row["failed"], &row["samples"]),
+            (&1.into(), &6.into()),
+            "{row}"
+        );
     }
     // Finished is finished: the same command reports the same and computes nothing.
     let before = fs::read(dir.path("out/records.jsonl")).unwrap();
@@ -62,20 +81,36 @@ fn a_corrupt_image_fails_alone_and_is_named() {
 fn an_image_of_another_size_fails_alone() {
     let dir = TestDir::new();
     pictures(&dir, &["cat", "dog"], 2, 8);
-    image::RgbImage::new(9, 8).save(dir.path("images/cat/001.png")).unwrap();
+    image::RgbImage::new(9, 8)
+        .save(dir.path("images/cat/001.png"))
+        .unwrap();
     let _ = dir.run(&spec(&dir), "out", 1).expect(3);
     let record = &dir.records("out")[&("plane/fixed/0.5".to_owned(), 1)];
-    assert!(record["error"].as_str().is_some_and(|error| error.contains("shape")), "{record}");
+    assert!(
+        record["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("shape")),
+        "{record}"
+    );
 }
 
 #[test]
 fn photographs_run_through_resnet_50() {
-    let Some(archive) = shared("data/imagenet-samples/val.tar") else { return };
+    let Some(archive) = shared("data/imagenet-samples/val.tar") else {
+        return;
+    };
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));
-    let _ = end(dir.worker().args(["random-weights", "resnet50", "--classes", "1000", "--out", "r50.safetensors"]))
-        .expect(0);
+    let _ = end(dir.worker().args([
+        "random-weights",
+        "resnet50",
+        "--classes",
+        "1000",
+        "--out",
+        "r50.safetensors",
+    ]))
+    .expect(0);
     let spec = dir.write(
         "sweep.toml",
         format!(
@@ -89,16 +124,28 @@ fn photographs_run_through_resnet_50() {
         ),
     );
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let labels: Vec<u64> = dir.records("out").values().map(|r| r["label"].as_u64().unwrap()).collect();
+    let labels: Vec<u64> = dir
+        .records("out")
+        .values()
+        .map(|r| r["label"].as_u64().unwrap())
+        .collect();
     let names = fs::read_to_string(synsets).unwrap();
-    let mut folders: Vec<String> =
-        fs::read_dir(dir.path("val")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut folders: Vec<String> = fs::read_dir(dir.path("val"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     folders.sort();
     let line = |name: &str| names.lines().position(|line| line.trim() == name).unwrap() as u64;
     assert_eq!(labels, [0, 40, 0, 40].map(|folder| line(&folders[folder])));
 }
 
 fn unpack(archive: &Path, into: &Path) {
-    let status = Command::new("tar").arg("xf").arg(archive).arg("-C").arg(into).status().unwrap();
+    let status = Command::new("tar")
+        .arg("xf")
+        .arg(archive)
+        .arg("-C")
+        .arg(into)
+        .status()
+        .unwrap();
     assert!(status.success());
 }

@@ -8,7 +8,13 @@ use ddrs_tests::{Cluster, Ended, HalfSpace, TestDir};
 /// One sample of more than a second, one attempt, a lease of a second.
 fn one_attempt() -> Cluster {
     let dir = TestDir::new();
-    let shape = HalfSpace { samples: 1, n: 100_000_000, choice: r#"["fixed"]"#, lease: 1, ..HalfSpace::default() };
+    let shape = HalfSpace {
+        samples: 1,
+        n: 100_000_000,
+        choice: r#"["fixed"]"#,
+        lease: 1,
+        ..HalfSpace::default()
+    };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + "max-attempts = 1\n";
     fs::write(&spec, text).unwrap();
@@ -36,7 +42,11 @@ fn a_collector_that_is_left_alone_buries_the_job_that_killed_the_last_worker() {
     // Ends by itself: nobody but the collector can have taken the job back.
     let _ = Ended::from(collector.wait_with_output().unwrap()).expect(3);
     let status = cluster.status();
-    assert_eq!((&status["dead"], &status["leased"]), (&1.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["dead"], &status["leased"]),
+        (&1.into(), &0.into()),
+        "{status}"
+    );
     cluster.end();
 }
 
@@ -49,6 +59,9 @@ fn a_lease_that_nobody_takes_back_is_shown_as_lapsed() {
     assert!(text.contains("1 leased (1 lapsed)"), "{text}");
     let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
     let text = cluster.ask(&["status", &cluster.sweep]).expect(0).stdout;
-    assert!(text.contains("(cancelled)") && !text.contains(" left"), "{text}");
+    assert!(
+        text.contains("(cancelled)") && !text.contains(" left"),
+        "{text}"
+    );
     cluster.end();
 }

@@ -6,12 +6,19 @@ use std::path::PathBuf;
 use ddrs_common::domain::Class;
 use ddrs_tests::{TestDir, end, shared};
 
-/// A folder with a random ResNet-20, a few small images and a specification for both; `edit` changes its text.
+/// A folder with a random ResNet-20, a few small images and a specification for both; `edit`
+/// changes its text.
 fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> PathBuf {
     if !dir.path("model.safetensors").exists() {
-        let _ = end(dir.worker().args(["random-weights", architecture, "--out", "model.safetensors"])).expect(0);
+        let _ =
+            end(dir
+                .worker()
+                .args(["random-weights", architecture, "--out", "model.safetensors"]))
+            .expect(0);
     }
-    let pixels: Vec<f32> = (0..4 * 3 * 32 * 32).map(|i| (i * 31 % 97) as f32 / 96.0).collect();
+    let pixels: Vec<f32> = (0..4 * 3 * 32 * 32)
+        .map(|i| (i * 31 % 97) as f32 / 96.0)
+        .collect();
     ddrs_common::data::write_tensors(
         &dir.path("inputs.safetensors"),
         [4, 3, 32, 32],
@@ -32,7 +39,10 @@ fn a_resnet_runs_in_every_precision_the_cpu_has() {
     let dir = TestDir::new();
     for precision in ["fp32", "bf16"] {
         let spec = sweep(&dir, "cifar-resnet20", |text| {
-            text.replace("classes = 10\n", &format!("classes = 10\nprecision = \"{precision}\"\n"))
+            text.replace(
+                "classes = 10\n",
+                &format!("classes = 10\nprecision = \"{precision}\"\n"),
+            )
         });
         let _ = dir.run(&spec, precision, 1).expect(0);
         assert_eq!(dir.records(precision).len(), 4);
@@ -52,7 +62,10 @@ fn sigma_does_not_depend_on_the_company_of_an_input() {
         let _ = dir.run(&spec, &out, 1).expect(0);
         seen.push(dir.stable_records(&out));
     }
-    assert!(seen[0].values().all(|record| record["sigma"] != 0.25), "sigma never moved");
+    assert!(
+        seen[0].values().all(|record| record["sigma"] != 0.25),
+        "sigma never moved"
+    );
     assert!(seen.iter().all(|records| *records == seen[0]));
 }
 
@@ -60,11 +73,31 @@ fn sigma_does_not_depend_on_the_company_of_an_input() {
 fn a_wrong_model_is_refused_before_any_job_runs() {
     type Edit = fn(String) -> String;
     let cases: [(&str, Edit, &str); 5] = [
-        ("class count", |t| t.replace("classes = 10", "classes = 7"), "10 classes"),
-        ("architecture", |t| t.replace("cifar-resnet20", "resnet18"), "cifar-resnet20"),
-        ("depth", |t| t.replace("cifar-resnet20", "cifar-resnet32"), "cifar-resnet20"),
-        ("no such file", |t| t.replace("model.safetensors", "nothing.safetensors"), "nothing.safetensors"),
-        ("not on the cpu", |t| t.replace("classes = 10\n", "classes = 10\nprecision = \"tf32\"\n"), "tf32"),
+        (
+            "class count",
+            |t| t.replace("classes = 10", "classes = 7"),
+            "10 classes",
+        ),
+        (
+            "architecture",
+            |t| t.replace("cifar-resnet20", "resnet18"),
+            "cifar-resnet20",
+        ),
+        (
+            "depth",
+            |t| t.replace("cifar-resnet20", "cifar-resnet32"),
+            "cifar-resnet20",
+        ),
+        (
+            "no such file",
+            |t| t.replace("model.safetensors", "nothing.safetensors"),
+            "nothing.safetensors",
+        ),
+        (
+            "not on the cpu",
+            |t| t.replace("classes = 10\n", "classes = 10\nprecision = \"tf32\"\n"),
+            "tf32",
+        ),
     ];
     for (name, edit, word) in cases {
         let dir = TestDir::new();
@@ -83,14 +116,19 @@ fn a_truncated_model_is_named() {
     let bytes = fs::read(&model).unwrap();
     fs::write(&model, &bytes[..bytes.len() / 2]).unwrap();
     let ended = dir.run(&spec, "out", 1).expect(2);
-    assert!(ended.stderr.contains("model.safetensors"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("model.safetensors"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
 fn something_else_than_torchscript_is_named() {
     let dir = TestDir::new();
     let spec = sweep(&dir, "cifar-resnet20", |text| {
-        text.replace("model.safetensors", "model.pt").replace("architecture = \"cifar-resnet20\"\n", "")
+        text.replace("model.safetensors", "model.pt")
+            .replace("architecture = \"cifar-resnet20\"\n", "")
     });
     dir.write("model.pt", "not a program");
     let ended = dir.run(&spec, "out", 1).expect(2);
@@ -99,7 +137,9 @@ fn something_else_than_torchscript_is_named() {
 
 #[test]
 fn torchscript_of_the_same_weights_gives_the_same_predictions() {
-    let Some(models) = shared("data/models") else { return };
+    let Some(models) = shared("data/models") else {
+        return;
+    };
     let dir = TestDir::new();
     let mut predictions = Vec::new();
     // The program normalises by itself; the tensors do not know how.
@@ -110,15 +150,22 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
     ] {
         let path = models.join(file).display().to_string();
         let spec = sweep(&dir, "cifar-resnet20", |text| {
-            text.replace("architecture = \"cifar-resnet20\"\n", architecture).replace("model.safetensors", &path)
+            text.replace("architecture = \"cifar-resnet20\"\n", architecture)
+                .replace("model.safetensors", &path)
         });
         let _ = dir.run(&spec, out, 1).expect(0);
         predictions.push(
-            dir.records(out).into_values().map(|r| (r["prediction"].clone(), r["count"].as_i64())).collect::<Vec<_>>(),
+            dir.records(out)
+                .into_values()
+                .map(|r| (r["prediction"].clone(), r["count"].as_i64()))
+                .collect::<Vec<_>>(),
         );
     }
     for (native, script) in predictions[0].iter().zip(&predictions[1]) {
         let apart = native.1.zip(script.1).map(|(a, b)| (a - b).abs());
-        assert!(native.0 == script.0 && apart.is_some_and(|apart| apart <= 1), "{native:?} {script:?}");
+        assert!(
+            native.0 == script.0 && apart.is_some_and(|apart| apart <= 1),
+            "{native:?} {script:?}"
+        );
     }
 }

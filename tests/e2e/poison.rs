@@ -9,21 +9,41 @@ const VARIANT: &str = "plane/fixed/0.5";
 /// Three jobs of four samples.
 fn three_jobs(max_attempts: u32) -> TestDir {
     let dir = TestDir::new();
-    let shape = HalfSpace { samples: 12, job_samples: 4, choice: r#"["fixed"]"#, ..HalfSpace::default() };
+    let shape = HalfSpace {
+        samples: 12,
+        job_samples: 4,
+        choice: r#"["fixed"]"#,
+        ..HalfSpace::default()
+    };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + &format!("max-attempts = {max_attempts}\n");
     fs::write(&spec, text).unwrap();
     dir
 }
 
-/// Runs the sweep past a proxy that makes these samples deadly; demands that all others are certified, that they are
-/// what an undisturbed run gives, and that nothing else is lost.
+/// Runs the sweep past a proxy that makes these samples deadly; demands that all others are
+/// certified, that they are what an undisturbed run gives, and that nothing else is lost.
 fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
     let cluster = Cluster::of(three_jobs(max_attempts));
     let samples: Vec<(&str, u64)> = deadly.iter().map(|&index| (VARIANT, index)).collect();
-    let poison = Poison::before(&cluster.socket(), &cluster.dir.path("poison.sock"), &samples);
+    let poison = Poison::before(
+        &cluster.socket(),
+        &cluster.dir.path("poison.sock"),
+        &samples,
+    );
     let run = |url: &str| {
-        let arguments = ["run", "sweep.toml", "--out", "out", "--device", "cpu", "--workers", "2", "--redis", url];
+        let arguments = [
+            "run",
+            "sweep.toml",
+            "--out",
+            "out",
+            "--device",
+            "cpu",
+            "--workers",
+            "2",
+            "--redis",
+            url,
+        ];
         cluster.ask(&arguments)
     };
 
@@ -33,27 +53,61 @@ fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
     let dead = status["dead_jobs"].as_array().unwrap();
     let mut jobs: Vec<u64> = deadly.iter().map(|index| index / 4).collect();
     jobs.dedup();
-    assert_eq!(dead.iter().map(|job| job["job"].as_u64().unwrap()).collect::<Vec<_>>(), jobs, "{status}");
-    let reasons: String = dead.iter().map(|job| job["reason"].as_str().unwrap()).collect();
+    assert_eq!(
+        dead.iter()
+            .map(|job| job["job"].as_u64().unwrap())
+            .collect::<Vec<_>>(),
+        jobs,
+        "{status}"
+    );
+    let reasons: String = dead
+        .iter()
+        .map(|job| job["reason"].as_str().unwrap())
+        .collect();
     for index in deadly {
         let named = format!("sample {index} of {VARIANT} killed its worker");
-        assert!(reasons.contains(&named) && ended.stderr.contains(&named), "{reasons}\n{}", ended.stderr);
+        assert!(
+            reasons.contains(&named) && ended.stderr.contains(&named),
+            "{reasons}\n{}",
+            ended.stderr
+        );
         let told = cluster.json(&["why", &cluster.sweep, VARIANT, &index.to_string()]);
-        assert!(told["state"] == "dead" && told["workers_lost"].as_u64() > Some(0), "{told}");
-        let text = cluster.ask(&["why", &cluster.sweep, VARIANT, &index.to_string()]).expect(0).stdout;
+        assert!(
+            told["state"] == "dead" && told["workers_lost"].as_u64() > Some(0),
+            "{told}"
+        );
+        let text = cluster
+            .ask(&["why", &cluster.sweep, VARIANT, &index.to_string()])
+            .expect(0)
+            .stdout;
         let times = |words: &str| text.matches(words).count();
         let ends = times("the last was") + times("nothing else is left of the job");
-        assert_eq!((times(&named), ends, times("was lost")), (1, 1, 0), "told once: {text}");
+        assert_eq!(
+            (times(&named), ends, times("was lost")),
+            (1, 1, 0),
+            "told once: {text}"
+        );
     }
     let had = cluster.dir.stable_records("out");
-    assert_eq!(had.len(), 12 - deadly.len(), "every other sample is certified");
+    assert_eq!(
+        had.len(),
+        12 - deadly.len(),
+        "every other sample is certified"
+    );
 
     let _ = cluster.ask(&["retry", &cluster.sweep]).expect(0);
     let _ = run(&cluster.server.url()).expect(0);
     let whole = cluster.dir.stable_records("out");
     assert!(whole.len() == 12 && had.iter().all(|(key, record)| whole[key] == *record));
-    let _ = cluster.dir.run(&cluster.dir.path("sweep.toml"), "undisturbed", 1).expect(0);
-    assert_eq!(whole, cluster.dir.stable_records("undisturbed"), "records do not tell how they came to be");
+    let _ = cluster
+        .dir
+        .run(&cluster.dir.path("sweep.toml"), "undisturbed", 1)
+        .expect(0);
+    assert_eq!(
+        whole,
+        cluster.dir.stable_records("undisturbed"),
+        "records do not tell how they came to be"
+    );
     cluster.end();
 }
 

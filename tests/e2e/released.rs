@@ -27,7 +27,11 @@ fn digests() -> Vec<(String, String)> {
 fn released_networks_have_the_digests_that_stand_beside_them() {
     let digests = digests();
     for (name, digest) in &digests {
-        assert_eq!(&digest_to_hex(&file_digest(&folder().join(name)).unwrap()), digest, "{name}");
+        assert_eq!(
+            &digest_to_hex(&file_digest(&folder().join(name)).unwrap()),
+            digest,
+            "{name}"
+        );
     }
     let listed: BTreeSet<String> = digests.into_iter().map(|(name, _)| name).collect();
     let there: BTreeSet<String> = fs::read_dir(folder())
@@ -42,14 +46,26 @@ fn released_networks_have_the_digests_that_stand_beside_them() {
 #[test]
 fn released_networks_are_certified_by_their_paths_alone() {
     let dir = TestDir::new();
-    let pixels: Vec<f32> = (0..2 * 3 * 32 * 32).map(|i| (i * 31 % 97) as f32 / 96.0).collect();
-    ddrs_common::data::write_tensors(&dir.path("inputs.safetensors"), [2, 3, 32, 32], &pixels, &[0, 1].map(Class))
-        .unwrap();
+    let pixels: Vec<f32> = (0..2 * 3 * 32 * 32)
+        .map(|i| (i * 31 % 97) as f32 / 96.0)
+        .collect();
+    ddrs_common::data::write_tensors(
+        &dir.path("inputs.safetensors"),
+        [2, 3, 32, 32],
+        &pixels,
+        &[0, 1].map(Class),
+    )
+    .unwrap();
     let names: Vec<String> = digests().into_iter().map(|(name, _)| name).collect();
     let models: Vec<String> = names
         .iter()
         .enumerate()
-        .map(|(number, name)| format!("[[model]]\nname = \"m{number}\"\npath = {:?}\n", folder().join(name)))
+        .map(|(number, name)| {
+            format!(
+                "[[model]]\nname = \"m{number}\"\npath = {:?}\n",
+                folder().join(name)
+            )
+        })
         .collect();
     let spec = dir.write(
         "sweep.toml",

@@ -8,12 +8,21 @@ use ddrs_tests::{Cluster, Ended, HalfSpace, end, ended, signal};
 
 /// Long enough for others to come in between: a second or more.
 fn slow() -> HalfSpace {
-    HalfSpace { n: 60_000, job_samples: 1, ..HalfSpace::default() }
+    HalfSpace {
+        n: 60_000,
+        job_samples: 1,
+        ..HalfSpace::default()
+    }
 }
 
 /// Starts a command whose output is kept.
 fn start(cluster: &Cluster, arguments: &[&str]) -> Child {
-    cluster.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    cluster
+        .command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn wait(child: Child) -> Ended {
@@ -22,13 +31,29 @@ fn wait(child: Child) -> Ended {
 
 #[test]
 fn a_second_collector_is_refused_while_the_first_is_at_work() {
-    let cluster = Cluster::new(&HalfSpace { n: 400_000, ..slow() });
-    let first = start(&cluster, &["collect", &cluster.sweep, "--out", "first", "--follow"]);
+    let cluster = Cluster::new(&HalfSpace {
+        n: 400_000,
+        ..slow()
+    });
+    let first = start(
+        &cluster,
+        &["collect", &cluster.sweep, "--out", "first", "--follow"],
+    );
     let mut worker = cluster.worker(&["--exit-when-idle"]);
-    cluster.eventually(|status| (status["done"].as_u64() > Some(0) && status["uncollected"] == 0).then_some(()));
-    let other = cluster.ask(&["collect", &cluster.sweep, "--out", "second"]).expect(1);
-    assert!(other.stderr.contains("first is collecting this sweep"), "{}", other.stderr);
-    let same = cluster.ask(&["collect", &cluster.sweep, "--out", "first"]).expect(1);
+    cluster.eventually(|status| {
+        (status["done"].as_u64() > Some(0) && status["uncollected"] == 0).then_some(())
+    });
+    let other = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "second"])
+        .expect(1);
+    assert!(
+        other.stderr.contains("first is collecting this sweep"),
+        "{}",
+        other.stderr
+    );
+    let same = cluster
+        .ask(&["collect", &cluster.sweep, "--out", "first"])
+        .expect(1);
     assert!(same.stderr.contains("records.jsonl"), "{}", same.stderr);
     assert_eq!(ended(&mut worker).0, 0);
     let _ = wait(first).expect(0);
@@ -43,9 +68,13 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
     let mut collected = 0;
     loop {
         let working = worker.try_wait().unwrap().is_none();
-        let racers = ["a", "b", "a"].map(|out| start(&cluster, &["collect", &cluster.sweep, "--out", out]));
+        let racers =
+            ["a", "b", "a"].map(|out| start(&cluster, &["collect", &cluster.sweep, "--out", out]));
         let ends = racers.map(wait);
-        assert!(ends.iter().all(|end| [0, 1].contains(&end.code)), "{ends:?}");
+        assert!(
+            ends.iter().all(|end| [0, 1].contains(&end.code)),
+            "{ends:?}"
+        );
         collected += ends.iter().filter(|end| end.code == 0).count();
         if !working {
             break;
@@ -55,7 +84,9 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
     let [a, b] = ["a", "b"].map(|out| cluster.dir.records(out).len());
     let winner = if a > b { "a" } else { "b" };
     assert_eq!(a.min(b), 0, "all records are in one folder");
-    let _ = cluster.ask(&["collect", &cluster.sweep, "--out", winner]).expect(0);
+    let _ = cluster
+        .ask(&["collect", &cluster.sweep, "--out", winner])
+        .expect(0);
     assert_eq!(cluster.dir.records(winner).len(), 48);
     cluster.end();
 }
@@ -64,12 +95,18 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
 fn the_same_sweep_submitted_many_times_at_once_is_there_once() {
     let cluster = Cluster::new(&HalfSpace::default());
     let _ = cluster.redis(&["FLUSHALL"]);
-    let submissions: Vec<Child> = (0..6).map(|_| start(&cluster, &["submit", "sweep.toml"])).collect();
+    let submissions: Vec<Child> = (0..6)
+        .map(|_| start(&cluster, &["submit", "sweep.toml"]))
+        .collect();
     for submission in submissions {
         assert_eq!(wait(submission).expect(0).stdout.trim(), cluster.sweep);
     }
     let status = cluster.status();
-    assert_eq!((&status["samples"], &status["pending"]), (&48.into(), &16.into()), "{status}");
+    assert_eq!(
+        (&status["samples"], &status["pending"]),
+        (&48.into(), &16.into()),
+        "{status}"
+    );
     assert_eq!(cluster.redis(&["LLEN", &cluster.key("pending")]), ":16");
     cluster.work();
     assert_eq!(cluster.status()["done"], 48);
@@ -79,17 +116,31 @@ fn the_same_sweep_submitted_many_times_at_once_is_there_once() {
 #[test]
 fn two_sweeps_share_a_worker_fairly() {
     let cluster = Cluster::new(&slow());
-    let text = fs::read_to_string(cluster.dir.path("sweep.toml")).unwrap().replace("seed = 1", "seed = 2");
+    let text = fs::read_to_string(cluster.dir.path("sweep.toml"))
+        .unwrap()
+        .replace("seed = 1", "seed = 2");
     cluster.dir.write("other.toml", text);
-    let other = cluster.ask(&["submit", "other.toml"]).expect(0).stdout.trim().to_owned();
+    let other = cluster
+        .ask(&["submit", "other.toml"])
+        .expect(0)
+        .stdout
+        .trim()
+        .to_owned();
     let mut worker = cluster.worker(&[]);
     // One look at both, when the first of them is half done.
     let counts = cluster.eventually(|_| {
         let both = cluster.json(&["status"]);
-        let done: Vec<u64> = both.as_array()?.iter().map(|sweep| sweep["done"].as_u64().unwrap_or(0)).collect();
+        let done: Vec<u64> = both
+            .as_array()?
+            .iter()
+            .map(|sweep| sweep["done"].as_u64().unwrap_or(0))
+            .collect();
         done.iter().any(|&done| done >= 24).then_some(done)
     });
-    assert!(counts.len() == 2 && counts.iter().all(|&done| done >= 12), "{counts:?} of 48 each");
+    assert!(
+        counts.len() == 2 && counts.iter().all(|&done| done >= 12),
+        "{counts:?} of 48 each"
+    );
     for sweep in [&cluster.sweep, &other] {
         cluster.eventually(|_| (cluster.json(&["status", sweep])["done"] == 48).then_some(()));
     }
@@ -103,20 +154,48 @@ fn programs_of_other_versions_are_refused_and_both_versions_named() {
     for theirs in [PROTOCOL - 1, PROTOCOL + 1] {
         let cluster = Cluster::new(&HalfSpace::default());
         let says_both = |ended: Ended| {
-            let both = [theirs, PROTOCOL].iter().all(|version| ended.stderr.contains(&version.to_string()));
-            assert!(both && ended.stderr.contains("protocol"), "{}", ended.stderr);
+            let both = [theirs, PROTOCOL]
+                .iter()
+                .all(|version| ended.stderr.contains(&version.to_string()));
+            assert!(
+                both && ended.stderr.contains("protocol"),
+                "{}",
+                ended.stderr
+            );
         };
         let worker = || end(&mut cluster.worker_command(&["--exit-when-idle"])).expect(2);
-        let _ = cluster.redis(&["HSET", &cluster.key("meta"), "protocol", &theirs.to_string()]);
+        let _ = cluster.redis(&[
+            "HSET",
+            &cluster.key("meta"),
+            "protocol",
+            &theirs.to_string(),
+        ]);
         // The queue is of another version; then what it says of its sweep is, too.
         says_both(worker());
         says_both(cluster.ask(&["submit", "sweep.toml"]).expect(1));
-        let _ = cluster.redis(&["SET", &cluster.key("spec"), &format!("{{\"protocol\":{theirs},\"new\":1}}")]);
+        let _ = cluster.redis(&[
+            "SET",
+            &cluster.key("spec"),
+            &format!("{{\"protocol\":{theirs},\"new\":1}}"),
+        ]);
         says_both(worker());
-        for command in [&["status"][..], &["retry"], &["cancel"], &["collect", "--out", "x"]] {
-            says_both(cluster.ask(&[command, &[&cluster.sweep]].concat()).expect(2));
+        for command in [
+            &["status"][..],
+            &["retry"],
+            &["cancel"],
+            &["collect", "--out", "x"],
+        ] {
+            says_both(
+                cluster
+                    .ask(&[command, &[&cluster.sweep]].concat())
+                    .expect(2),
+            );
         }
-        assert_eq!(cluster.redis(&["LLEN", &cluster.key("pending")]), ":16", "nothing was claimed");
+        assert_eq!(
+            cluster.redis(&["LLEN", &cluster.key("pending")]),
+            ":16",
+            "nothing was claimed"
+        );
         cluster.end();
     }
 }
@@ -127,9 +206,19 @@ fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
     let _ = cluster.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let worker = end(&mut cluster.worker_command(&["--exit-when-idle"]));
     let submit = cluster.ask(&["submit", "sweep.toml"]);
-    let run = cluster.ask(&["run", "sweep.toml", "--out", "out", "--redis", &cluster.server.url()]);
+    let run = cluster.ask(&[
+        "run",
+        "sweep.toml",
+        "--out",
+        "out",
+        "--redis",
+        &cluster.server.url(),
+    ]);
     for ended in [worker, submit, run] {
-        assert!(ended.code == 1 && ended.stderr.contains("maxmemory-policy noeviction"), "{ended:?}");
+        assert!(
+            ended.code == 1 && ended.stderr.contains("maxmemory-policy noeviction"),
+            "{ended:?}"
+        );
     }
     assert_eq!(cluster.redis(&["LLEN", &cluster.key("pending")]), ":16");
     cluster.end();
@@ -138,10 +227,14 @@ fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
 #[test]
 fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
     let cluster = Cluster::new(&HalfSpace { lease: 1, ..slow() });
-    let limit = |bytes: &str| assert_eq!(cluster.redis(&["CONFIG", "SET", "maxmemory", bytes]), "+OK");
+    let limit =
+        |bytes: &str| assert_eq!(cluster.redis(&["CONFIG", "SET", "maxmemory", bytes]), "+OK");
     let deadline = || -> Option<u64> {
         let first = "return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or ''";
-        cluster.redis(&["EVAL", first, "1", &cluster.key("leases")]).parse().ok()
+        cluster
+            .redis(&["EVAL", first, "1", &cluster.key("leases")])
+            .parse()
+            .ok()
     };
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     // Full while a job is in hand; again if it was not.
@@ -153,7 +246,8 @@ fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
             limit("0");
             continue;
         };
-        // Its lease lasts a second, and is renewed twice over; or the job has ended, and no other one can be claimed.
+        // Its lease lasts a second, and is renewed twice over; or the job has ended, and no other
+        // one can be claimed.
         let renewed = cluster.eventually(|_| match deadline() {
             Some(now) => (now > before + 2000).then_some(true),
             None => Some(false),

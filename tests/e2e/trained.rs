@@ -11,19 +11,39 @@ use std::time::Duration;
 use ddrs_common::domain::Class;
 use ddrs_tests::{TestDir, end, signal};
 
-/// A network of two steps of training, and a specification that certifies it; `own` is what that says of the model.
+/// A network of two steps of training, and a specification that certifies it; `own` is what that
+/// says of the model.
 fn trained(dir: &TestDir, own: &str) -> PathBuf {
-    let pixels: Vec<f32> = (0..12 * 3 * 16 * 16).map(|i| (i * 31 % 97) as f32 / 96.0).collect();
+    let pixels: Vec<f32> = (0..12 * 3 * 16 * 16)
+        .map(|i| (i * 31 % 97) as f32 / 96.0)
+        .collect();
     let labels: Vec<Class> = (0..12).map(|i| Class(i % 3)).collect();
-    ddrs_common::data::write_tensors(&dir.path("images.safetensors"), [12, 3, 16, 16], &pixels, &labels).unwrap();
-    let dataset = "name = \"t\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"images.safetensors\"\n";
+    ddrs_common::data::write_tensors(
+        &dir.path("images.safetensors"),
+        [12, 3, 16, 16],
+        &pixels,
+        &labels,
+    )
+    .unwrap();
+    let dataset =
+        "name = \"t\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"images.safetensors\"\n";
     let training = "[validation]\nsamples = 4\n[model]\narchitecture = \"cifar-resnet20\"\nclasses = 3\n\
                     mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n[loss]\nkind = \"gaussian\"\n[sigma]\ninitial = 0.25\n\
                     [train]\nepochs = 1\nbatch = 4\ngroup = 2\n[optimiser]\nlearning-rate = 0.01\n";
     let spec = dir.write("train.toml", format!("{dataset}{training}"));
-    let _ = end(dir.worker().arg("train").arg(spec).args(["--out", "model.safetensors", "--device", "cpu"])).expect(0);
-    let certify = "[smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n";
-    dir.write("sweep.toml", format!("{dataset}[[model]]\nname = \"m\"\npath = \"model.safetensors\"\n{own}{certify}"))
+    let _ = end(dir.worker().arg("train").arg(spec).args([
+        "--out",
+        "model.safetensors",
+        "--device",
+        "cpu",
+    ]))
+    .expect(0);
+    let certify =
+        "[smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n";
+    dir.write(
+        "sweep.toml",
+        format!("{dataset}[[model]]\nname = \"m\"\npath = \"model.safetensors\"\n{own}{certify}"),
+    )
 }
 
 #[test]
@@ -43,19 +63,28 @@ fn another_normalisation_than_that_of_training_is_refused_with_both() {
     let dir = TestDir::new();
     let spec = trained(&dir, "mean = [0.5, 0.5, 0.5]\n");
     let ended = dir.run(&spec, "out", 1).expect(2);
-    for word in ["model[0].mean", "[0.5, 0.5, 0.5]", "[0.5, 0.4, 0.25]", "model.safetensors"] {
+    for word in [
+        "model[0].mean",
+        "[0.5, 0.5, 0.5]",
+        "[0.5, 0.4, 0.25]",
+        "model.safetensors",
+    ] {
         assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
     }
     assert!(dir.records("out").is_empty());
 }
 
-/// A training that takes long enough to be stopped in, with these keys for the ascent; says what it writes to.
+/// A training that takes long enough to be stopped in, with these keys for the ascent; says what it
+/// writes to.
 fn long(dir: &TestDir, ascent: &str, epochs: u32) -> (PathBuf, PathBuf) {
     let _ = trained(dir, "");
     let text = fs::read_to_string(dir.path("train.toml")).unwrap();
     let text = text
         .replace("epochs = 1\n", &format!("epochs = {epochs}\n"))
-        .replace("initial = 0.25\n", &format!("initial = 0.25\nchoice = \"data-dependent\"\n{ascent}\n"));
+        .replace(
+            "initial = 0.25\n",
+            &format!("initial = 0.25\nchoice = \"data-dependent\"\n{ascent}\n"),
+        );
     (dir.write("long.toml", text), dir.path("long.safetensors"))
 }
 
@@ -65,17 +94,33 @@ fn a_training_that_is_killed_goes_on_to_the_same_weights() {
     let (spec, out) = long(&dir, "draws = 2\nlearning-rate = 0.01", 60);
     let train = |out: &Path| {
         let mut command = dir.worker();
-        command.arg("train").arg(&spec).arg("--out").arg(out).args(["--device", "cpu"]);
+        command
+            .arg("train")
+            .arg(&spec)
+            .arg("--out")
+            .arg(out)
+            .args(["--device", "cpu"]);
         command
     };
-    let mut process = train(&out).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = train(&out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let checkpoint = out.with_extension("checkpoint.safetensors");
     while !checkpoint.exists() {
-        assert!(process.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
+        assert!(
+            process.try_wait().unwrap().is_none(),
+            "it ended before its first checkpoint"
+        );
         sleep(Duration::from_millis(2));
     }
     process.kill().unwrap();
-    assert_eq!(process.wait().unwrap().signal(), Some(9), "it was done before it was killed");
+    assert_eq!(
+        process.wait().unwrap().signal(),
+        Some(9),
+        "it was done before it was killed"
+    );
     assert!(!out.exists());
     let _ = end(&mut train(&out)).expect(0);
     let whole = dir.path("whole.safetensors");
@@ -89,14 +134,29 @@ fn a_second_signal_ends_a_training_in_the_middle_of_a_step() {
     // The first step of the second epoch takes far longer than the test.
     let (spec, out) = long(&dir, "from-epoch = 1\niterations = 10000", 2);
     let checkpoint = out.with_extension("checkpoint.safetensors");
-    // Nothing tells that the step has begun. Told before it, training ends by itself, and more time is left to it.
+    // Nothing tells that the step has begun. Told before it, training ends by itself, and more time
+    // is left to it.
     for pause in [100, 1_000, 10_000, 60_000] {
         let mut command = dir.worker();
-        command.arg("train").arg(&spec).arg("--out").arg(&out).args(["--device", "cpu"]);
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        command
+            .arg("train")
+            .arg(&spec)
+            .arg("--out")
+            .arg(&out)
+            .args(["--device", "cpu"]);
+        let mut process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(process.stderr.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
         while !checkpoint.exists() {
-            assert!(process.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
+            assert!(
+                process.try_wait().unwrap().is_none(),
+                "it ended before its first checkpoint"
+            );
             sleep(Duration::from_millis(2));
         }
         let before = fs::read(&checkpoint).unwrap();

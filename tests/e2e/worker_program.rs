@@ -7,14 +7,27 @@ fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpace::default());
     let plain = dir.write("plain-file", "");
-    for program in ["/nonexistent/worker", plain.to_str().unwrap(), "no-such-program-on-the-path"] {
+    for program in [
+        "/nonexistent/worker",
+        plain.to_str().unwrap(),
+        "no-such-program-on-the-path",
+    ] {
         let doctor = end(dir.coordinator().arg("doctor").env("DDRS_WORKER", program)).expect(2);
-        let line = doctor.stdout.lines().find(|line| line.contains(" worker ")).unwrap();
+        let line = doctor
+            .stdout
+            .lines()
+            .find(|line| line.contains(" worker "))
+            .unwrap();
         assert!(line.starts_with("bad") && line.contains(program), "{line}");
         let mut run = dir.coordinator();
-        run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"]).env("DDRS_WORKER", program);
+        run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"])
+            .env("DDRS_WORKER", program);
         let run = end(&mut run).expect(1);
-        assert!(run.stderr.contains(program) && run.stderr.contains("no executable file"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains(program) && run.stderr.contains("no executable file"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -23,8 +36,13 @@ fn a_program_that_ends_without_working_is_given_up_with_a_word() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpace::default());
     let mut run = dir.coordinator();
-    run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"]).env("DDRS_WORKER", "true");
+    run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"])
+        .env("DDRS_WORKER", "true");
     let run = end(&mut run).expect(1);
     assert!(run.stderr.contains("starting them again"), "{}", run.stderr);
-    assert!(run.stderr.contains("5 times in a row") && run.stderr.contains("true a ddrs-worker?"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("5 times in a row") && run.stderr.contains("true a ddrs-worker?"),
+        "{}",
+        run.stderr
+    );
 }

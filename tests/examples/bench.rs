@@ -1,9 +1,9 @@
-//! What `make bench` prints: forward passes, rules of stopping and ways of choosing sigma as the worker measures them; the
-//! queue, the command line, submitting a large sweep.
+//! What `make bench` prints: forward passes, rules of stopping and ways of choosing sigma as the
+//! worker measures them; the queue, the command line, submitting a large sweep.
 //!
-//! Its arguments go to the worker's `bench`, e.g. `--peer-python PATH` or `--model cifar-resnet20`; those that say where and
-//! beside what is measured also to `bench stopping` and `bench sigma`. Times are of this machine at this moment; compare
-//! ratios of one run, not runs of different days.
+//! Its arguments go to the worker's `bench`, e.g. `--peer-python PATH` or `--model cifar-resnet20`;
+//! those that say where and beside what is measured also to `bench stopping` and `bench sigma`.
+//! Times are of this machine at this moment; compare ratios of one run, not runs of different days.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,14 @@ const JOBS: u32 = 5000;
 /// Networks whose passes are timed if none is named.
 const MODELS: &str = "cifar-resnet20,cifar-resnet110,resnet50";
 /// Options with a value that say where and beside what is measured, whatever is measured.
-const COMMON: [&str; 6] = ["--device", "--threads", "--format", "--peer-python", "--peer-script", "--peer-batch"];
+const COMMON: [&str; 6] = [
+    "--device",
+    "--threads",
+    "--format",
+    "--peer-python",
+    "--peer-script",
+    "--peer-batch",
+];
 /// Files of the large dataset.
 const FILES: usize = 50_000;
 
@@ -33,8 +40,13 @@ fn main() {
     }
     worker(&dir, &passes, &args);
     images(&dir, &args);
-    println!("\n# queue: claim + record + complete of a job of one sample, local redis over a socket");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    println!(
+        "\n# queue: claim + record + complete of a job of one sample, local redis over a socket"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(queue(&dir));
     println!("\n# command line");
     help();
@@ -44,8 +56,12 @@ fn main() {
 /// The worker starts elsewhere, so a path must not depend on where one is.
 fn from_anywhere(arg: String) -> String {
     let path = Path::new(&arg);
-    let absolute = std::path::absolute(path).ok().filter(|_| arg.contains('/') && path.exists());
-    absolute.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or(arg)
+    let absolute = std::path::absolute(path)
+        .ok()
+        .filter(|_| arg.contains('/') && path.exists());
+    absolute
+        .and_then(|path| path.into_os_string().into_string().ok())
+        .unwrap_or(arg)
 }
 
 /// Whether an option is among some arguments.
@@ -53,19 +69,43 @@ fn names(args: &[String], option: &str) -> bool {
     args.iter().any(|arg| arg.split('=').next() == Some(option))
 }
 
-/// Runs the worker and shows what it prints, as it prints it. Options that `args` names replace ours.
+/// Runs the worker and shows what it prints, as it prints it. Options that `args` names replace
+/// ours.
 fn worker(dir: &TestDir, ours: &[&str], args: &[String]) {
-    let (command, options) = ours.split_at(ours.iter().position(|arg| arg.starts_with("--")).unwrap_or(ours.len()));
-    let ours = options.chunks(2).filter(|option| !names(args, option[0])).flatten();
-    let status = dir.worker().args(command).args(ours).args(args).stdout(Stdio::inherit()).status();
-    assert!(status.expect("a program that starts").success(), "ddrs-worker {command:?} failed");
+    let (command, options) = ours.split_at(
+        ours.iter()
+            .position(|arg| arg.starts_with("--"))
+            .unwrap_or(ours.len()),
+    );
+    let ours = options
+        .chunks(2)
+        .filter(|option| !names(args, option[0]))
+        .flatten();
+    let status = dir
+        .worker()
+        .args(command)
+        .args(ours)
+        .args(args)
+        .stdout(Stdio::inherit())
+        .status();
+    assert!(
+        status.expect("a program that starts").success(),
+        "ddrs-worker {command:?} failed"
+    );
 }
 
-/// Rules of stopping and ways of choosing sigma, on drawn shapes and the network that was trained on them: how much a rule
-/// saves depends on how sure a network is, so one with random weights has nothing to say of it.
+/// Rules of stopping and ways of choosing sigma, on drawn shapes and the network that was trained
+/// on them: how much a rule saves depends on how sure a network is, so one with random weights has
+/// nothing to say of it.
 fn images(dir: &TestDir, args: &[String]) {
-    let drawn = Command::new(program("examples/shapes")).arg(dir.path("shapes")).stdout(Stdio::null()).status();
-    assert!(drawn.expect("a program that starts").success(), "the shapes were not drawn");
+    let drawn = Command::new(program("examples/shapes"))
+        .arg(dir.path("shapes"))
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        drawn.expect("a program that starts").success(),
+        "the shapes were not drawn"
+    );
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shapes/model.safetensors");
     let model = model.display();
     let spec = |stride: u32, n: u32| {
@@ -75,10 +115,21 @@ fn images(dir: &TestDir, args: &[String]) {
              [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 100\nn = {n}\nalpha = 0.001\n"
         )
     };
-    let mut common: Vec<String> = args.iter().filter(|arg| *arg == "--no-peers").cloned().collect();
+    let mut common: Vec<String> = args
+        .iter()
+        .filter(|arg| *arg == "--no-peers")
+        .cloned()
+        .collect();
     for (place, arg) in args.iter().enumerate() {
-        if COMMON.iter().any(|option| names(std::slice::from_ref(arg), option)) {
-            let value = if arg.contains('=') { None } else { args.get(place + 1) };
+        if COMMON
+            .iter()
+            .any(|option| names(std::slice::from_ref(arg), option))
+        {
+            let value = if arg.contains('=') {
+                None
+            } else {
+                args.get(place + 1)
+            };
             common.extend([arg].into_iter().chain(value).cloned());
         }
     }
@@ -86,15 +137,44 @@ fn images(dir: &TestDir, args: &[String]) {
         "\n# seconds per certified sample by rule of stopping (ddrs-worker bench stopping), drawn shapes, n = 100,000"
     );
     dir.write("stopping.toml", spec(125, 100_000));
-    worker(dir, &["bench", "stopping", "stopping.toml", "--device", "cpu", "--samples", "4"], &common);
+    worker(
+        dir,
+        &[
+            "bench",
+            "stopping",
+            "stopping.toml",
+            "--device",
+            "cpu",
+            "--samples",
+            "4",
+        ],
+        &common,
+    );
     println!("\n# ways of choosing sigma (ddrs-worker bench sigma), drawn shapes");
     dir.write("sigma.toml", spec(5, 1000));
-    worker(dir, &["bench", "sigma", "sigma.toml", "--device", "cpu", "--samples", "100"], &common);
+    worker(
+        dir,
+        &[
+            "bench",
+            "sigma",
+            "sigma.toml",
+            "--device",
+            "cpu",
+            "--samples",
+            "100",
+        ],
+        &common,
+    );
 }
 
 async fn queue(dir: &TestDir) {
-    let server = PrivateServer::start(&dir.path("redis")).await.expect("a redis-server");
-    let queue = QueueClient::connect(&server.url()).await.expect("a connection").sweep(&SweepId::from_digest(&[1; 32]));
+    let server = PrivateServer::start(&dir.path("redis"))
+        .await
+        .expect("a redis-server");
+    let queue = QueueClient::connect(&server.url())
+        .await
+        .expect("a connection")
+        .sweep(&SweepId::from_digest(&[1; 32]));
     let submission = Submission {
         spec: "{}",
         jobs: JOBS,
@@ -109,14 +189,28 @@ async fn queue(dir: &TestDir) {
     let mut times = Vec::new();
     for _ in 0..JOBS {
         let start = Instant::now();
-        let Claim::Job(claimed) = queue.claim("bench", ClaimToken::random()).await.expect("an answer") else { break };
-        queue.record(&claimed.lease, claimed.first_slot, &line).await.expect("an answer");
+        let Claim::Job(claimed) = queue
+            .claim("bench", ClaimToken::random())
+            .await
+            .expect("an answer")
+        else {
+            break;
+        };
+        queue
+            .record(&claimed.lease, claimed.first_slot, &line)
+            .await
+            .expect("an answer");
         queue.complete(&claimed.lease).await.expect("an answer");
         times.push(start.elapsed());
     }
     times.sort();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!("{} jobs: median {:.3} ms, p99 {:.3} ms", times.len(), at(0.5), at(0.99));
+    println!(
+        "{} jobs: median {:.3} ms, p99 {:.3} ms",
+        times.len(),
+        at(0.5),
+        at(0.99)
+    );
     server.stop().await.expect("a stop");
 }
 
@@ -124,19 +218,27 @@ fn help() {
     let mut times: Vec<Duration> = (0..50)
         .map(|_| {
             let start = Instant::now();
-            let status = Command::new(program("ddrs-coordinator")).arg("--help").stdout(Stdio::null()).status();
+            let status = Command::new(program("ddrs-coordinator"))
+                .arg("--help")
+                .stdout(Stdio::null())
+                .status();
             assert!(status.expect("a program that starts").success());
             start.elapsed()
         })
         .collect();
     times.sort();
-    println!("ddrs-coordinator --help: median of 50 {:.1} ms", times[25].as_secs_f64() * 1e3);
+    println!(
+        "ddrs-coordinator --help: median of 50 {:.1} ms",
+        times[25].as_secs_f64() * 1e3
+    );
 }
 
 /// Submits 50,000 samples of an image folder, and says how long it took and how much memory.
 async fn submit(dir: &TestDir) {
     let picture = dir.write("picture.png", "");
-    image::RgbImage::new(8, 8).save(&picture).expect("a picture");
+    image::RgbImage::new(8, 8)
+        .save(&picture)
+        .expect("a picture");
     for class in ["left", "right"] {
         let folder = dir.path("images").join(class);
         fs::create_dir_all(&folder).expect("a folder");
@@ -151,10 +253,15 @@ async fn submit(dir: &TestDir) {
              path = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n[smoothing]\nsigma = [0.5]\n\
              [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n",
     );
-    let server = PrivateServer::start(&dir.path("redis-submit")).await.expect("a redis-server");
+    let server = PrivateServer::start(&dir.path("redis-submit"))
+        .await
+        .expect("a redis-server");
     let start = Instant::now();
     let peak = peak_memory(dir, &server.url());
-    println!("submit of {FILES} samples: {:.2} s, peak memory {peak}", start.elapsed().as_secs_f64());
+    println!(
+        "submit of {FILES} samples: {:.2} s, peak memory {peak}",
+        start.elapsed().as_secs_f64()
+    );
     server.stop().await.expect("a stop");
 }
 
@@ -180,5 +287,7 @@ fn peak_memory(dir: &TestDir, url: &str) -> String {
 
 fn high_water(status: &Path) -> Option<String> {
     let text = fs::read_to_string(status).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(|value| value.trim().to_owned())
+    text.lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .map(|value| value.trim().to_owned())
 }

@@ -21,7 +21,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    println!("seed {} (the same schedule again: --seed {0})\n", arguments.seed);
+    println!(
+        "seed {} (the same schedule again: --seed {0})\n",
+        arguments.seed
+    );
     let mut verdicts = Vec::new();
     for case in &arguments.cases {
         println!("{}: {}", case.name, case.what);
@@ -30,19 +33,47 @@ fn main() -> ExitCode {
         verdicts.push(verdict);
     }
     print!("{}", table(&verdicts));
-    let failed = verdicts.iter().filter(|verdict| verdict.failure.is_some()).count();
-    let skipped = verdicts.iter().filter(|verdict| verdict.is_skipped()).count();
-    print!("\n{} passed, {failed} failed", verdicts.len() - failed - skipped);
-    println!("{}", if skipped > 0 { format!(", {skipped} skipped") } else { String::new() });
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let failed = verdicts
+        .iter()
+        .filter(|verdict| verdict.failure.is_some())
+        .count();
+    let skipped = verdicts
+        .iter()
+        .filter(|verdict| verdict.is_skipped())
+        .count();
+    print!(
+        "\n{} passed, {failed} failed",
+        verdicts.len() - failed - skipped
+    );
+    println!(
+        "{}",
+        if skipped > 0 {
+            format!(", {skipped} skipped")
+        } else {
+            String::new()
+        }
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut parsed = Arguments { seed: new_seed(), size: Size::Full, cases: Vec::new() };
+    let mut parsed = Arguments {
+        seed: new_seed(),
+        size: Size::Full,
+        cases: Vec::new(),
+    };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
-            "--seed" => parsed.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
+            "--seed" => {
+                parsed.seed = value()?
+                    .parse()
+                    .map_err(|error| format!("--seed: {error}"))?
+            }
             "--short" => parsed.size = Size::Short,
             "--case" => {
                 let name = value()?;
@@ -68,13 +99,32 @@ fn new_seed() -> u64 {
 }
 
 fn table(verdicts: &[Verdict]) -> String {
-    let mut table = String::from("| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n");
+    let mut table = String::from(
+        "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n",
+    );
     for verdict in verdicts {
-        let faults: Vec<String> = verdict.faults.iter().map(|(fault, times)| format!("{times} {fault}")).collect();
-        let left_out = verdict.skipped.iter().map(|reason| format!("left out: {reason}"));
-        let done = faults.into_iter().chain(left_out).collect::<Vec<_>>().join(", ");
-        let lost = verdict.failure.as_deref().unwrap_or(if verdict.is_skipped() { "" } else { "nothing" });
-        table += &format!("| {} | {done} | {} | {lost} |\n", verdict.name, verdict.samples);
+        let faults: Vec<String> = verdict
+            .faults
+            .iter()
+            .map(|(fault, times)| format!("{times} {fault}"))
+            .collect();
+        let left_out = verdict
+            .skipped
+            .iter()
+            .map(|reason| format!("left out: {reason}"));
+        let done = faults
+            .into_iter()
+            .chain(left_out)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let lost = verdict
+            .failure
+            .as_deref()
+            .unwrap_or(if verdict.is_skipped() { "" } else { "nothing" });
+        table += &format!(
+            "| {} | {done} | {} | {lost} |\n",
+            verdict.name, verdict.samples
+        );
     }
     table
 }

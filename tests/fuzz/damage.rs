@@ -1,4 +1,5 @@
-//! Damage to bytes: what disks, networks and people do to files, and what attackers do to numbers in them.
+//! Damage to bytes: what disks, networks and people do to files, and what attackers do to numbers
+//! in them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +18,14 @@ enum Edit {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let at = any::<Index>;
-    let extreme = prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(1 << 63), Just(1 << 32), Just(i64::MAX as u64)];
+    let extreme = prop_oneof![
+        Just(0),
+        Just(1),
+        Just(u64::MAX),
+        Just(1 << 63),
+        Just(1 << 32),
+        Just(i64::MAX as u64)
+    ];
     prop_oneof![
         1 => at().prop_map(Edit::Cut),
         4 => (at(), 0..8_u32).prop_map(|(at, bit)| Edit::Flip(at, 1 << bit)),

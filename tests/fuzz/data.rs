@@ -44,7 +44,10 @@ pub(crate) fn read_all(spec: &DatasetSpec, named: &Path) -> Result<u64, TestCase
             }
             Err(error) => {
                 let error = error.to_string();
-                prop_assert!(error.starts_with(&format!("sample {index}, ")) && error.contains(&name), "{error}");
+                prop_assert!(
+                    error.starts_with(&format!("sample {index}, ")) && error.contains(&name),
+                    "{error}"
+                );
             }
         }
     }
@@ -56,8 +59,8 @@ fn damaged_cifar_files_are_read_or_refused_by_name() {
     let (_dir, path) = file("a.bin");
     let row = |label: u8| std::iter::once(label).chain((0..3072).map(|i| i as u8));
     let whole: Vec<u8> = (0..3).flat_map(row).collect();
-    let rows =
-        prop::collection::vec(any::<u8>(), 0..4).prop_map(move |labels| labels.into_iter().flat_map(row).collect());
+    let rows = prop::collection::vec(any::<u8>(), 0..4)
+        .prop_map(move |labels| labels.into_iter().flat_map(row).collect());
     fuzz(&prop_oneof![damaged(whole), rows], |bytes| {
         fs::write(&path, &bytes).unwrap();
         let read = read_all(&dataset(DatasetFormat::Cifar10, &path), &path)?;
@@ -69,7 +72,13 @@ fn damaged_cifar_files_are_read_or_refused_by_name() {
 #[test]
 fn damaged_tensors_are_read_or_refused_by_name() {
     let (_dir, path) = file("a.safetensors");
-    write_tensors(&path, [3, 1, 2, 2], &[0.5; 12], &[Class(0), Class(1), Class(2)]).unwrap();
+    write_tensors(
+        &path,
+        [3, 1, 2, 2],
+        &[0.5; 12],
+        &[Class(0), Class(1), Class(2)],
+    )
+    .unwrap();
     let whole = fs::read(&path).unwrap();
     fuzz(&damaged(whole), |bytes| {
         fs::write(&path, &bytes).unwrap();
@@ -86,15 +95,28 @@ fn invented_headers_are_read_or_refused_by_name() {
         (prop::sample::select(kinds), shape, size(), size())
             .prop_map(move |(kind, shape, from, to)| serde_json::json!({name: {"dtype": kind, "shape": shape, "data_offsets": [from, to]}}))
     };
-    let header = (tensor("images", &["F32", "F64", "BOOL"]), tensor("labels", &["I64", "F4", "U8"]));
-    fuzz(&(header, 0..64_usize, prop::option::of(any::<u64>())), |((images, labels), length, claimed)| {
-        let mut header = images;
-        header.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
-        let header = header.to_string();
-        let claimed = claimed.unwrap_or(header.len() as u64).to_le_bytes();
-        fs::write(&path, [&claimed, header.as_bytes(), &vec![0; length]].concat()).unwrap();
-        read_all(&dataset(DatasetFormat::Tensors, &path), &path).map(|_| ())
-    });
+    let header = (
+        tensor("images", &["F32", "F64", "BOOL"]),
+        tensor("labels", &["I64", "F4", "U8"]),
+    );
+    fuzz(
+        &(header, 0..64_usize, prop::option::of(any::<u64>())),
+        |((images, labels), length, claimed)| {
+            let mut header = images;
+            header
+                .as_object_mut()
+                .unwrap()
+                .extend(labels.as_object().unwrap().clone());
+            let header = header.to_string();
+            let claimed = claimed.unwrap_or(header.len() as u64).to_le_bytes();
+            fs::write(
+                &path,
+                [&claimed, header.as_bytes(), &vec![0; length]].concat(),
+            )
+            .unwrap();
+            read_all(&dataset(DatasetFormat::Tensors, &path), &path).map(|_| ())
+        },
+    );
 }
 
 #[test]
@@ -102,15 +124,22 @@ fn tensors_come_back_as_they_were_written() {
     let (_dir, path) = file("a.safetensors");
     let cases = (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize).prop_flat_map(|(n, c, h, w)| {
         let pixels = prop::collection::vec(0.0..=1.0_f32, n * c * h * w);
-        (Just([n, c, h, w]), pixels, prop::collection::vec(any::<u32>(), n))
+        (
+            Just([n, c, h, w]),
+            pixels,
+            prop::collection::vec(any::<u32>(), n),
+        )
     });
     fuzz(&cases, |(shape, pixels, labels)| {
         let labels: Vec<Class> = labels.into_iter().map(Class).collect();
         write_tensors(&path, shape, &pixels, &labels).unwrap();
         let dataset = Dataset::open(&dataset(DatasetFormat::Tensors, &path)).unwrap();
-        let images: Vec<f32> =
-            (0..shape[0] as u64).flat_map(|i| dataset.image(SampleIndex(i)).unwrap().pixels).collect();
-        let read: Vec<Class> = (0..shape[0] as u64).map(|i| dataset.label(SampleIndex(i)).unwrap()).collect();
+        let images: Vec<f32> = (0..shape[0] as u64)
+            .flat_map(|i| dataset.image(SampleIndex(i)).unwrap().pixels)
+            .collect();
+        let read: Vec<Class> = (0..shape[0] as u64)
+            .map(|i| dataset.label(SampleIndex(i)).unwrap())
+            .collect();
         prop_assert_eq!((images, read), (pixels, labels));
         Ok(())
     });

@@ -23,7 +23,11 @@ fn files() -> Vec<Vec<u8>> {
     };
     let colour = image::RgbaImage::from_fn(9, 7, |x, y| Rgba([x as u8 * 20, y as u8 * 30, 7, 100]));
     let deep = image::ImageBuffer::from_fn(9, 7, |x, y| Luma([(x * 7000 + y) as u16]));
-    let pngs = [DynamicImage::from(colour.clone()), DynamicImage::ImageRgba8(colour).to_rgb8().into(), deep.into()];
+    let pngs = [
+        DynamicImage::from(colour.clone()),
+        DynamicImage::ImageRgba8(colour).to_rgb8().into(),
+        deep.into(),
+    ];
     jpegs.map(read).into_iter().chain(pngs.map(png)).collect()
 }
 
@@ -32,7 +36,11 @@ fn damaged_images_are_read_or_fail_by_name() {
     let (dir, path) = file("class/a.png");
     fs::create_dir(dir.path().join("class")).unwrap();
     let plain = dataset(DatasetFormat::ImageFolder, dir.path());
-    let resized = DatasetSpec { resize: Some(16), crop: Some(12), ..plain.clone() };
+    let resized = DatasetSpec {
+        resize: Some(16),
+        crop: Some(12),
+        ..plain.clone()
+    };
     for whole in files() {
         fuzz(&damaged(whole), |bytes| {
             fs::write(&path, &bytes).unwrap();

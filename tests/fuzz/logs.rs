@@ -19,13 +19,22 @@ fn line() -> impl Strategy<Value = Line> {
             radius: Radius::new(radius).unwrap()
         }),
     ];
-    (any::<u32>(), any::<u32>(), verdict, 1e-6..1e6_f64, 0.0..1e6_f64).prop_map(
-        |(index, label, verdict, sigma, seconds)| Line {
-            entry: Entry { index: SampleIndex(index.into()), label: Class(label), verdict },
+    (
+        any::<u32>(),
+        any::<u32>(),
+        verdict,
+        1e-6..1e6_f64,
+        0.0..1e6_f64,
+    )
+        .prop_map(|(index, label, verdict, sigma, seconds)| Line {
+            entry: Entry {
+                index: SampleIndex(index.into()),
+                label: Class(label),
+                verdict,
+            },
             sigma: Some(Sigma::new(sigma).unwrap()),
             seconds: Some(seconds),
-        },
-    )
+        })
 }
 
 fn log() -> impl Strategy<Value = Vec<Line>> {
@@ -39,7 +48,8 @@ fn log() -> impl Strategy<Value = Vec<Line>> {
 #[test]
 fn a_log_comes_back_as_it_was_written() {
     fuzz(&log(), |lines| {
-        let read = parse(&write(&lines), Path::new("a.tsv")).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let read = parse(&write(&lines), Path::new("a.tsv"))
+            .map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(read.len(), lines.len());
         for (read, line) in read.iter().zip(&lines) {
             prop_assert_eq!((read.entry, read.sigma), (line.entry, line.sigma));
@@ -53,18 +63,30 @@ fn a_log_comes_back_as_it_was_written() {
 #[test]
 fn damaged_logs_are_read_or_refused_at_a_line() {
     let (_dir, path) = file("a.tsv");
-    fuzz(&log().prop_flat_map(|lines| damaged(write(&lines).into_bytes())), |bytes| {
-        fs::write(&path, &bytes).unwrap();
-        let lines = bytes.split(|&byte| byte == b'\n').count();
-        if let Err(error) = read(&path) {
-            let error = error.to_string();
-            let rest = error.strip_prefix(&path.display().to_string());
-            let number = rest.and_then(|rest| rest.strip_prefix(", line ")?.split_once(':')?.0.parse::<usize>().ok());
-            let no_text = rest.is_some_and(|rest| rest.contains("it is no text"));
-            prop_assert!(no_text || number.is_some_and(|number| (1..=lines).contains(&number)), "{error}");
-        }
-        Ok(())
-    });
+    fuzz(
+        &log().prop_flat_map(|lines| damaged(write(&lines).into_bytes())),
+        |bytes| {
+            fs::write(&path, &bytes).unwrap();
+            let lines = bytes.split(|&byte| byte == b'\n').count();
+            if let Err(error) = read(&path) {
+                let error = error.to_string();
+                let rest = error.strip_prefix(&path.display().to_string());
+                let number = rest.and_then(|rest| {
+                    rest.strip_prefix(", line ")?
+                        .split_once(':')?
+                        .0
+                        .parse::<usize>()
+                        .ok()
+                });
+                let no_text = rest.is_some_and(|rest| rest.contains("it is no text"));
+                prop_assert!(
+                    no_text || number.is_some_and(|number| (1..=lines).contains(&number)),
+                    "{error}"
+                );
+            }
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -81,7 +103,13 @@ fn any_table_between_tabs_is_read_or_refused() {
     ];
     let row = prop::collection::vec(cell, 0..8).prop_map(|cells| cells.join("\t"));
     fuzz(&prop::collection::vec(row, 0..6), |rows| {
-        let _ = parse(&format!("idx\tlabel\tpredict\tradius\tsigma\ttime\n{}", rows.join("\n")), Path::new("a.tsv"));
+        let _ = parse(
+            &format!(
+                "idx\tlabel\tpredict\tradius\tsigma\ttime\n{}",
+                rows.join("\n")
+            ),
+            Path::new("a.tsv"),
+        );
         let _ = parse(&rows.join("\n"), Path::new("a.tsv"));
         Ok(())
     });

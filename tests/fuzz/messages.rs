@@ -10,21 +10,38 @@ use crate::fuzz;
 use crate::spec::WHOLE;
 
 fn message(spec: &str, len: u64, digest: [u8; 32]) -> SweepMessage {
-    SweepMessage::new(Path::new("/sweeps/a.toml"), spec, len, &digest, &[digest; 2]).unwrap()
+    SweepMessage::new(
+        Path::new("/sweeps/a.toml"),
+        spec,
+        len,
+        &digest,
+        &[digest; 2],
+    )
+    .unwrap()
 }
 
 #[test]
 fn a_message_comes_back_as_it_was_written() {
-    fuzz(&(any::<u64>(), any::<[u8; 32]>(), 0..i64::MAX), |(len, digest, seed)| {
-        let message = message(&WHOLE.replace("seed = 1", &format!("seed = {seed}")), len, digest);
-        let read = SweepMessage::from_json(&message.to_json()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        prop_assert_eq!(&read, &message);
-        // Whatever the length claims, its plan is one that can be worked with, or refused.
-        if let Ok(plan) = read.plan() {
-            prop_assert!(plan.samples() <= len && plan.job(ddrs_common::domain::JobId(0)).is_some());
-        }
-        Ok(())
-    });
+    fuzz(
+        &(any::<u64>(), any::<[u8; 32]>(), 0..i64::MAX),
+        |(len, digest, seed)| {
+            let message = message(
+                &WHOLE.replace("seed = 1", &format!("seed = {seed}")),
+                len,
+                digest,
+            );
+            let read = SweepMessage::from_json(&message.to_json())
+                .map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(&read, &message);
+            // Whatever the length claims, its plan is one that can be worked with, or refused.
+            if let Ok(plan) = read.plan() {
+                prop_assert!(
+                    plan.samples() <= len && plan.job(ddrs_common::domain::JobId(0)).is_some()
+                );
+            }
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -50,7 +67,13 @@ fn other_documents_are_refused() {
         any::<String>().prop_map(Into::into),
         any::<bool>().prop_map(Into::into),
     ];
-    let key = prop_oneof![Just("protocol"), Just("id"), Just("spec"), Just("dataset_len"), Just("model_digests")];
+    let key = prop_oneof![
+        Just("protocol"),
+        Just("id"),
+        Just("spec"),
+        Just("dataset_len"),
+        Just("model_digests")
+    ];
     let document = leaf.prop_recursive(3, 20, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),

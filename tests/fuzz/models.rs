@@ -16,9 +16,15 @@ fn damaged_models_pass_as_what_they_are_or_are_refused_by_name() {
     let whole = fs::read(&path).unwrap();
     fuzz(&damaged(whole), |bytes| {
         fs::write(&path, &bytes).unwrap();
-        for (architecture, classes) in [(Architecture::HalfSpace, 2), (Architecture::Resnet18, 10)] {
+        for (architecture, classes) in [(Architecture::HalfSpace, 2), (Architecture::Resnet18, 10)]
+        {
             if let Err(error) = check_model(&path, architecture, classes) {
-                prop_assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+                prop_assert!(
+                    error
+                        .to_string()
+                        .starts_with(&format!("{}: ", path.display())),
+                    "{error}"
+                );
             }
         }
         Ok(())

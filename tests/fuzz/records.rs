@@ -3,7 +3,8 @@
 use std::fs;
 
 use ddrs_common::domain::{
-    Alpha, Certification, Class, Outcome, Probability, Radius, Record, SampleIndex, Sigma, VariantName,
+    Alpha, Certification, Class, Outcome, Probability, Radius, Record, SampleIndex, Sigma,
+    VariantName,
 };
 use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
 use ddrs_common::terminal::steers;
@@ -20,7 +21,12 @@ fn certification() -> impl Strategy<Value = Certification> {
             radius: Radius::new(radius).unwrap()
         }),
     ];
-    let numbers = (1e-300..1e300_f64, 1e-9..1e9_f64, 0.0..=1.0_f64, 1e-300..1.0_f64);
+    let numbers = (
+        1e-300..1e300_f64,
+        1e-9..1e9_f64,
+        0.0..=1.0_f64,
+        1e-300..1.0_f64,
+    );
     (outcome, numbers, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
         |(outcome, (sigma, sigma0, p, alpha), n0, a, b)| Certification {
             outcome,
@@ -39,19 +45,28 @@ fn certification() -> impl Strategy<Value = Certification> {
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     let result = prop_oneof![certification().prop_map(Ok), any::<String>().prop_map(Err)];
     let names = (any::<String>(), any::<String>(), any::<String>());
-    (names, any::<u64>(), any::<u32>(), result, any::<u64>(), 0.0..1e12_f64, any::<u32>()).prop_map(
-        |((variant, worker, device), index, label, result, seed, seconds, attempt)| Record {
-            variant: VariantName::new(variant),
-            index: SampleIndex(index),
-            label: Class(label),
-            result,
-            seed,
-            seconds,
-            worker,
-            attempt,
-            device,
-        },
+    (
+        names,
+        any::<u64>(),
+        any::<u32>(),
+        result,
+        any::<u64>(),
+        0.0..1e12_f64,
+        any::<u32>(),
     )
+        .prop_map(
+            |((variant, worker, device), index, label, result, seed, seconds, attempt)| Record {
+                variant: VariantName::new(variant),
+                index: SampleIndex(index),
+                label: Class(label),
+                result,
+                seed,
+                seconds,
+                worker,
+                attempt,
+                device,
+            },
+        )
 }
 
 #[test]
@@ -59,7 +74,10 @@ fn every_record_comes_back_from_its_line_which_steers_nothing() {
     fuzz(&record(), |record| {
         let line = to_line(&record);
         prop_assert!(!line.chars().any(steers), "{line:?}");
-        prop_assert_eq!(from_line(&line).map_err(|e| TestCaseError::fail(e.to_string()))?, record);
+        prop_assert_eq!(
+            from_line(&line).map_err(|e| TestCaseError::fail(e.to_string()))?,
+            record
+        );
         Ok(())
     });
 }
@@ -68,7 +86,13 @@ fn every_record_comes_back_from_its_line_which_steers_nothing() {
 fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
     let (_dir, path) = file("records.jsonl");
     let cases = prop::collection::vec(record(), 1..5)
-        .prop_map(|records| records.iter().map(|record| to_line(record) + "\n").collect::<String>().into_bytes())
+        .prop_map(|records| {
+            records
+                .iter()
+                .map(|record| to_line(record) + "\n")
+                .collect::<String>()
+                .into_bytes()
+        })
         .prop_flat_map(damaged);
     fuzz(&cases, |bytes| {
         fs::write(&path, &bytes).unwrap();
@@ -77,14 +101,20 @@ fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
                 let start = format!("{}, line ", path.display());
                 prop_assert!(error.to_string().starts_with(&start), "{error}");
                 prop_assert!(RecordFile::open(&path).is_err());
-                prop_assert_eq!(fs::read(&path).unwrap(), bytes, "a file in doubt is not touched");
+                prop_assert_eq!(
+                    fs::read(&path).unwrap(),
+                    bytes,
+                    "a file in doubt is not touched"
+                );
             }
             Ok(records) => {
-                let opened = RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                let opened =
+                    RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert_eq!(&opened.records, &records);
                 drop(opened);
                 // Repaired, it is whole.
-                let again = RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                let again =
+                    RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert!(again.repair.is_none() && again.records == records);
             }
         }

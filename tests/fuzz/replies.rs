@@ -49,7 +49,8 @@ fn serve(stream: UnixStream, answer: &Answer) {
     }
 }
 
-/// An answer in the protocol of Redis: words that scripts say, numbers of any size, nothing, and arrays of these.
+/// An answer in the protocol of Redis: words that scripts say, numbers of any size, nothing, and
+/// arrays of these.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     let words = "job|empty|finished|cancelled|refused|stored|lost|active|pending|leased|dead|held|record|5-1|[0-9]{1,20}|-[0-9]{1,5}|\\PC{0,8}";
     let leaf = prop_oneof![
@@ -59,8 +60,9 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"+OK\r\n".to_vec()),
     ];
     let tree = leaf.prop_recursive(3, 40, 12, |inner| {
-        prop::collection::vec(inner, 0..12)
-            .prop_map(|parts| [format!("*{}\r\n", parts.len()).into_bytes(), parts.concat()].concat())
+        prop::collection::vec(inner, 0..12).prop_map(|parts| {
+            [format!("*{}\r\n", parts.len()).into_bytes(), parts.concat()].concat()
+        })
     });
     let error = "[A-Z]{2,8} \\PC{0,20}".prop_map(|text| format!("-{text}\r\n").into_bytes());
     prop_oneof![8 => tree, 1 => error]
@@ -68,9 +70,16 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 
 /// Everything that a sweep can be asked.
 async fn ask_all(queue: &SweepQueue) -> Vec<Result<(), QueueError>> {
-    let lease = Lease { job: JobId(1), fence: Fence(1), token: ClaimToken::random() };
+    let lease = Lease {
+        job: JobId(1),
+        fence: Fence(1),
+        token: ClaimToken::random(),
+    };
     vec![
-        queue.claim("w", lease.token).await.map(|claim| drop(format!("{claim:?}"))),
+        queue
+            .claim("w", lease.token)
+            .await
+            .map(|claim| drop(format!("{claim:?}"))),
         queue.record(&lease, 1, "{}").await.map(|_| ()),
         queue.complete(&lease).await.map(|_| ()),
         queue.renew(&lease).await.map(|_| ()),
@@ -89,7 +98,10 @@ async fn ask_all(queue: &SweepQueue) -> Vec<Result<(), QueueError>> {
         queue.job_status(JobId(1)).await.map(|_| ()),
         queue.trail(JobId(1)).await.map(|_| ()),
         queue.results(None, 10).await.map(|_| ()),
-        queue.lock_collector("o", Duration::from_secs(1)).await.map(|_| ()),
+        queue
+            .lock_collector("o", Duration::from_secs(1))
+            .await
+            .map(|_| ()),
     ]
 }
 
@@ -106,17 +118,33 @@ fn no_answer_of_a_redis_makes_a_program_panic() {
             std::thread::spawn(move || serve(stream, &told));
         }
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let url = format!("unix://{}", socket.display());
-    let client = runtime.block_on(QueueClient::reach(&url)).unwrap().with_patience(Duration::ZERO);
+    let client = runtime
+        .block_on(QueueClient::reach(&url))
+        .unwrap()
+        .with_patience(Duration::ZERO);
     let sweep: SweepId = "0123456789abcdef".parse().unwrap();
     fuzz(&answer(), |answer| {
         *said.lock().unwrap() = answer;
         let (answers, info) = runtime.block_on(async {
             let answers = ask_all(&client.sweep(&sweep)).await;
-            (answers, client.servers().await.map(|servers| servers.iter().all(|(_, info)| info.check().is_ok())))
+            (
+                answers,
+                client
+                    .servers()
+                    .await
+                    .map(|servers| servers.iter().all(|(_, info)| info.check().is_ok())),
+            )
         });
-        for error in answers.into_iter().filter_map(Result::err).chain(info.err()) {
+        for error in answers
+            .into_iter()
+            .filter_map(Result::err)
+            .chain(info.err())
+        {
             prop_assert!(!error.to_string().is_empty());
         }
         Ok(())

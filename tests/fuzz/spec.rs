@@ -61,9 +61,20 @@ fn read(text: &str) -> Result<Option<Sweep>, TestCaseError> {
     match parse(text, Path::new("dir/sweep.toml")) {
         Ok(sweep) => Ok(Some(sweep)),
         Err(error) => {
-            prop_assert!((1..=text.lines().count() + 1).contains(&error.line), "{error}");
-            prop_assert!(error.to_string().starts_with(&format!("dir/sweep.toml:{}: ", error.line)), "{error}");
-            prop_assert!(!error.message.is_empty() && !error.message.contains('\n'), "{error}");
+            prop_assert!(
+                (1..=text.lines().count() + 1).contains(&error.line),
+                "{error}"
+            );
+            prop_assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("dir/sweep.toml:{}: ", error.line)),
+                "{error}"
+            );
+            prop_assert!(
+                !error.message.is_empty() && !error.message.contains('\n'),
+                "{error}"
+            );
             Ok(None)
         }
     }
@@ -72,10 +83,13 @@ fn read(text: &str) -> Result<Option<Sweep>, TestCaseError> {
 #[test]
 fn any_text_is_read_or_refused_at_one_of_its_lines() {
     fuzz(&"\\PC{0,80}", |text| read(&text).map(|_| ()));
-    fuzz(&vec(any::<u8>(), 0..200), |bytes| read(&String::from_utf8_lossy(&bytes)).map(|_| ()));
-    fuzz(&"([a-z-]{1,9}|\\[|\\]|\\{|\\}|\\.|=|'|\"|#|\n| |[0-9e+-]{1,5}|nan|inf|true){0,60}", |text| {
-        read(&text).map(|_| ())
+    fuzz(&vec(any::<u8>(), 0..200), |bytes| {
+        read(&String::from_utf8_lossy(&bytes)).map(|_| ())
     });
+    fuzz(
+        &"([a-z-]{1,9}|\\[|\\]|\\{|\\}|\\.|=|'|\"|#|\n| |[0-9e+-]{1,5}|nan|inf|true){0,60}",
+        |text| read(&text).map(|_| ()),
+    );
 }
 
 #[test]
@@ -87,16 +101,25 @@ fn damaged_specifications_are_read_or_refused_at_one_of_their_lines() {
 fn keys_of_any_value_are_read_or_refused_at_their_own_line() {
     let value = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),
-        any::<f64>().prop_map(|n| if n.is_nan() { "nan".to_owned() } else { format!("{n:?}") }),
+        any::<f64>().prop_map(|n| if n.is_nan() {
+            "nan".to_owned()
+        } else {
+            format!("{n:?}")
+        }),
         Just("[]".to_owned()),
         Just("{}".to_owned()),
         Just("true".to_owned()),
         Just("1979-05-27".to_owned()),
-        vec(any::<f64>().prop_filter("a number", |n| n.is_finite()), 0..4).prop_map(|n| format!("{n:?}")),
+        vec(
+            any::<f64>().prop_filter("a number", |n| n.is_finite()),
+            0..4
+        )
+        .prop_map(|n| format!("{n:?}")),
         any::<String>().prop_map(|text| format!("{text:?}")),
     ];
-    let lines: Vec<usize> =
-        (0..WHOLE.lines().count()).filter(|&i| !WHOLE.lines().nth(i).unwrap().starts_with('[')).collect();
+    let lines: Vec<usize> = (0..WHOLE.lines().count())
+        .filter(|&i| !WHOLE.lines().nth(i).unwrap().starts_with('['))
+        .collect();
     fuzz(&(prop::sample::select(lines), value), |(line, value)| {
         let replaced = |(i, text): (usize, &str)| match text.split_once('=') {
             Some((key, _)) if i == line => format!("{key}= {value}\n"),
@@ -126,11 +149,22 @@ fn valid_specifications_mean_what_is_written() {
              stride = {stride}\n[[model]]\nname = '{name}'\npath = 'm.pt'\nclasses = 10\n[smoothing]\nsigma = {noise:?}\n\
              [certify]\nn0 = 1\nn = {n}\nalpha = 0.001\n"
             );
-            let sweep = parse(&text, Path::new("dir/sweep.toml")).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!((sweep.seed, sweep.dataset.offset), (seed as u64, offset as u64));
-            prop_assert_eq!((sweep.dataset.stride.get(), sweep.certify.n.get()), (stride as u64, n as u64));
+            let sweep = parse(&text, Path::new("dir/sweep.toml"))
+                .map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(
+                (sweep.seed, sweep.dataset.offset),
+                (seed as u64, offset as u64)
+            );
+            prop_assert_eq!(
+                (sweep.dataset.stride.get(), sweep.certify.n.get()),
+                (stride as u64, n as u64)
+            );
             prop_assert_eq!(&sweep.dataset.path, &Path::new("dir").join(path));
-            let read: Vec<f64> = sweep.variants().iter().map(|variant| variant.sigma0.get()).collect();
+            let read: Vec<f64> = sweep
+                .variants()
+                .iter()
+                .map(|variant| variant.sigma0.get())
+                .collect();
             prop_assert_eq!(read, noise);
             for variant in sweep.variants() {
                 let stem = variant.name.file_stem();

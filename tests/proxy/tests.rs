@@ -26,7 +26,9 @@ impl Echo {
                 std::thread::spawn(move || {
                     let mut buffer = [0; 4096];
                     while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                        sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).ok();
+                        sender
+                            .send(String::from_utf8_lossy(&buffer[..length]).into_owned())
+                            .ok();
                         if stream.write_all(&buffer[..length]).is_err() {
                             return;
                         }
@@ -34,12 +36,17 @@ impl Echo {
                 });
             }
         });
-        Self { proxy: Proxy::before(port), arrived }
+        Self {
+            proxy: Proxy::before(port),
+            arrived,
+        }
     }
 
     fn client(&self) -> TcpStream {
         let mut client = TcpStream::connect(self.proxy.address).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
         assert_eq!(ask(&mut client, "hello").unwrap(), "hello");
         assert_eq!(self.arrived.recv().unwrap(), "hello");
         client
@@ -69,19 +76,29 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
     let echo = Echo::new();
     let mut client = echo.client();
     echo.proxy.half_open();
-    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while echo.proxy.felt().half_open == 0 {
         assert!(Instant::now() < deadline, "a silent connection");
-        // Ordered, not yet heard: until it is, requests pass, and their answers may come too late for this.
+        // Ordered, not yet heard: until it is, requests pass, and their answers may come too late
+        // for this.
         ask(&mut client, "before").ok();
     }
     if let Ok(answer) = ask(&mut client, "swallowed") {
-        assert!(answer.starts_with("before"), "closed, or answered: {answer:?}");
+        assert!(
+            answer.starts_with("before"),
+            "closed, or answered: {answer:?}"
+        );
     }
     let mut later = TcpStream::connect(echo.proxy.address).unwrap();
     assert_eq!(ask(&mut later, "after").unwrap(), "after");
-    let passed: Vec<_> = echo.arrived.iter().take_while(|request| request != "after").collect();
+    let passed: Vec<_> = echo
+        .arrived
+        .iter()
+        .take_while(|request| request != "after")
+        .collect();
     assert!(!passed.concat().contains("swallowed"), "{passed:?}");
     assert_eq!(echo.proxy.felt().half_open, 1);
 }
@@ -93,10 +110,17 @@ fn a_reset_request_has_arrived_and_is_not_answered() {
     echo.proxy.reset_next_answer(true);
     assert_eq!(ask(&mut client, "no script").unwrap(), "no script");
     assert_eq!(echo.arrived.recv().unwrap(), "no script");
-    assert_eq!(ask(&mut client, SCRIPT).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        ask(&mut client, SCRIPT).unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
     assert_eq!(echo.arrived.recv().unwrap(), SCRIPT);
     assert_eq!(echo.proxy.felt().reset, [SCRIPT]);
-    assert_eq!(ask(&mut echo.client(), SCRIPT).unwrap(), SCRIPT, "only as often as ordered");
+    assert_eq!(
+        ask(&mut echo.client(), SCRIPT).unwrap(),
+        SCRIPT,
+        "only as often as ordered"
+    );
 }
 
 #[test]

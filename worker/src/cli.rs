@@ -42,7 +42,8 @@ pub enum Command {
     Certify(CertifyArgs),
     /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
     ///
-    /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and resumable.
+    /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and
+    /// resumable.
     Train(TrainArgs),
     /// Say what this machine offers: libtorch, devices, precisions, and why a GPU is not used
     Doctor(DoctorArgs),
@@ -82,7 +83,12 @@ pub struct DeviceArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Where Redis is: redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH
-    #[arg(long = "redis", value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
+    #[arg(
+        long = "redis",
+        value_name = "URL",
+        env = "DDRS_REDIS",
+        hide_env_values = true
+    )]
     pub redis: String,
     /// Who one is to it.
     #[command(flatten)]
@@ -93,10 +99,12 @@ pub struct RunArgs {
     /// Take jobs of this sweep only; may be given again
     #[arg(long = "sweep", value_name = "SWEEP")]
     pub sweeps: Vec<SweepId>,
-    /// Open data and models only under this folder or file; may be given again [default: the current folder]
+    /// Open data and models only under this folder or file; may be given again [default: the
+    /// current folder]
     #[arg(long = "root", value_name = "PATH")]
     pub roots: Vec<PathBuf>,
-    /// What records call this worker, in at most 128 bytes [default: host, process and a random number]
+    /// What records call this worker, in at most 128 bytes [default: host, process and a random
+    /// number]
     #[arg(long, value_parser = worker_name)]
     pub name: Option<String>,
     /// End when no sweep has a job left, instead of waiting for one
@@ -142,9 +150,9 @@ pub struct DoctorArgs {
     /// The device that must be usable.
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Also send the same noise through fp32 on the CPU and every precision on the device, and count the draws whose
-    /// class differs: an architecture (random weights) or a specification (its models, first image and first sigma);
-    /// may be given again
+    /// Also send the same noise through fp32 on the CPU and every precision on the device, and
+    /// count the draws whose class differs: an architecture (random weights) or a specification
+    /// (its models, first image and first sigma); may be given again
     #[arg(long, value_name = "MODEL")]
     pub compare: Vec<String>,
     /// Draws to a comparison
@@ -184,7 +192,13 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: u32,
     /// Which of the loops to time
-    #[arg(long, value_enum, value_name = "LOOP", value_delimiter = ',', default_value = "plain,tuned,sigma")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LOOP",
+        value_delimiter = ',',
+        default_value = "plain,tuned,sigma"
+    )]
     pub peers: Vec<PeerLoop>,
     /// What users run instead.
     #[command(flatten)]
@@ -200,15 +214,17 @@ pub struct BenchArgs {
 /// The PyTorch loops beside which is measured.
 #[derive(Debug, Args)]
 pub struct PeerArgs {
-    /// A python that imports torch, to time the PyTorch loops that users run instead [default: python3, if it does]
+    /// A python that imports torch, to time the PyTorch loops that users run instead [default:
+    /// python3, if it does]
     #[arg(long, value_name = "PATH")]
     pub peer_python: Option<PathBuf>,
-    /// A script of those loops instead of the worker's own; is called with --mode, --model, --device, --batch, --passes
-    /// and --repeats, and prints a line of JSON with `passes_per_second`
+    /// A script of those loops instead of the worker's own; is called with --mode, --model,
+    /// --device, --batch, --passes and --repeats, and prints a line of JSON with
+    /// `passes_per_second`
     #[arg(long, value_name = "PATH")]
     pub peer_script: Option<PathBuf>,
-    /// Images to a batch of theirs; of several the fastest counts [default: on the CPU as ours, at most 64 photographs;
-    /// on a GPU ours, twice and four times as many]
+    /// Images to a batch of theirs; of several the fastest counts [default: on the CPU as ours, at
+    /// most 64 photographs; on a GPU ours, twice and four times as many]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     pub peer_batch: Vec<u64>,
     /// Measure without them, even if python3 imports torch
@@ -242,7 +258,8 @@ impl PeerLoop {
 /// What `bench` compares on real images.
 #[derive(Debug, Subcommand)]
 pub enum BenchCompare {
-    /// Ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at what each chose
+    /// Ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at what
+    /// each chose
     Sigma(CompareArgs),
     /// Rules of stopping: seconds, draws, and how often each decides a radius as `fixed` does
     Stopping(CompareArgs),
@@ -281,13 +298,21 @@ pub enum OutputFormat {
 
 /// Every record carries it, and every request.
 fn worker_name(name: &str) -> Result<String, String> {
-    if (1..=128).contains(&name.len()) { Ok(name.to_owned()) } else { Err("a name has 1 to 128 bytes".to_owned()) }
+    if (1..=128).contains(&name.len()) {
+        Ok(name.to_owned())
+    } else {
+        Err("a name has 1 to 128 bytes".to_owned())
+    }
 }
 
 /// A time that something can take.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if seconds > 0.0 && seconds <= 3600.0 { Ok(seconds) } else { Err("more than 0 and at most 3600".to_owned()) }
+    if seconds > 0.0 && seconds <= 3600.0 {
+        Ok(seconds)
+    } else {
+        Err("more than 0 and at most 3600".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -296,17 +321,33 @@ mod tests {
 
     #[test]
     fn nothing_is_measured_of_no_samples_or_in_no_time() {
-        for bad in ["--samples", "--batch", "--n", "--repeats", "--seconds", "--peer-batch"] {
-            let refused = Cli::try_parse_from(["ddrs-worker", "bench", bad, "0"]).map_err(|error| error.to_string());
+        for bad in [
+            "--samples",
+            "--batch",
+            "--n",
+            "--repeats",
+            "--seconds",
+            "--peer-batch",
+        ] {
+            let refused = Cli::try_parse_from(["ddrs-worker", "bench", bad, "0"])
+                .map_err(|error| error.to_string());
             assert!(refused.is_err_and(|words| words.contains(bad)), "{bad}");
         }
         assert!(Cli::try_parse_from(["ddrs-worker", "bench", "--seconds", "nan"]).is_err());
-        assert!(Cli::try_parse_from(["ddrs-worker", "bench", "--samples=1", "--seconds=0.5"]).is_ok());
+        assert!(
+            Cli::try_parse_from(["ddrs-worker", "bench", "--samples=1", "--seconds=0.5"]).is_ok()
+        );
     }
 
     #[test]
     fn without_peers_none_can_be_named() {
-        let both = ["ddrs-worker", "bench", "--no-peers", "--peer-python", "python3"];
+        let both = [
+            "ddrs-worker",
+            "bench",
+            "--no-peers",
+            "--peer-python",
+            "python3",
+        ];
         assert!(Cli::try_parse_from(both).is_err());
     }
 
@@ -319,12 +360,23 @@ mod tests {
     #[test]
     fn no_threads_are_no_number_of_threads() {
         let parse = |threads| {
-            let train = ["ddrs-worker", "train", "spec.toml", "--out", "out", "--threads", threads];
+            let train = [
+                "ddrs-worker",
+                "train",
+                "spec.toml",
+                "--out",
+                "out",
+                "--threads",
+                threads,
+            ];
             Cli::try_parse_from(train).map_err(|error| error.to_string())
         };
         assert!(parse("1").is_ok());
         for threads in ["0", "many"] {
-            assert!(parse(threads).is_err_and(|words| words.contains("--threads") && words.contains(threads)));
+            assert!(
+                parse(threads)
+                    .is_err_and(|words| words.contains("--threads") && words.contains(threads))
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The device: the CPU, or a GPU reached through libtorch's CUDA half, which is loaded only where it is wanted.
+//! The device: the CPU, or a GPU reached through libtorch's CUDA half, which is loaded only where
+//! it is wanted.
 //!
-//! The only module with `unsafe` code: loading a shared library runs its initialisers, and the settings of the allocator
-//! and of libtorch are C's and C++'s.
+//! The only module with `unsafe` code: loading a shared library runs its initialisers, and the
+//! settings of the allocator and of libtorch are C's and C++'s.
 //! - [`pick`]: the device that `--device` names
 //! - [`cuda`]: libtorch's CUDA half, or why there is none
 //! - [`gpus`]: the GPUs as the driver tells of them
@@ -20,8 +21,8 @@ use tch::{Device, TchError, Tensor};
 
 use self::cuda::NoCuda;
 
-/// Bytes of stack of a thread that computes. On a GPU it may come to compile kernels, and 2 MiB, which threads have otherwise, is
-/// little for a compiler.
+/// Bytes of stack of a thread that computes. On a GPU it may come to compile kernels, and 2 MiB,
+/// which threads have otherwise, is little for a compiler.
 pub const STACK: usize = 16 << 20;
 
 /// What `--device` says.
@@ -84,7 +85,10 @@ fn one_gpu(number: usize) -> Result<Device, NoCuda> {
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(number) => {
-            let model = gpus::here().into_iter().nth(number).map(|gpu| format!(" {}", gpu.name));
+            let model = gpus::here()
+                .into_iter()
+                .nth(number)
+                .map(|gpu| format!(" {}", gpu.name));
             format!("cuda:{number}{}", model.unwrap_or_default())
         }
         _ => "cpu".to_owned(),
@@ -99,17 +103,19 @@ pub fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
     fetched(device, &ready_for(device, tensor))
 }
 
-/// The same tensor where a device can fetch it from: for a GPU pinned memory, or where none is to be had any other.
+/// The same tensor where a device can fetch it from: for a GPU pinned memory, or where none is to
+/// be had any other.
 pub fn ready_for(device: Device, tensor: Tensor) -> Tensor {
     if !device.is_cuda() {
         return tensor;
     }
-    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each time.
+    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each
+    // time.
     tensor.f_internal_pin_memory(device).unwrap_or(tensor)
 }
 
-/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that; of other memory the driver makes a
-/// copy before it returns, and perhaps waits.
+/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that; of
+/// other memory the driver makes a copy before it returns, and perhaps waits.
 ///
 /// # Errors
 /// What torch reports.
@@ -122,23 +128,29 @@ pub fn fetched(device: Device, tensor: &Tensor) -> Result<Tensor, TchError> {
 
 /// Loads a shared library for the life of the process: what it registers may be called at any time.
 fn load(path: &Path) -> Result<(), String> {
-    // SAFETY: only libtorch's own other half, of the build that this program is linked with, and the driver that it
-    // would load by itself come here; their initialisers rely on nothing that this program does.
+    // SAFETY: only libtorch's own other half, of the build that this program is linked with, and
+    // the driver that it would load by itself come here; their initialisers rely on nothing that
+    // this program does.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
-    library.map(std::mem::forget).map_err(|error| error.to_string())
+    library
+        .map(std::mem::forget)
+        .map_err(|error| error.to_string())
 }
 
-/// Lets the process keep the memory of one forward pass for the next. Left alone, the allocator gives activations back to
-/// the system after each layer and gets them again page by page, which takes about a sixth of a CPU's time.
+/// Lets the process keep the memory of one forward pass for the next. Left alone, the allocator
+/// gives activations back to the system after each layer and gets them again page by page, which
+/// takes about a sixth of a CPU's time.
 #[cfg(target_env = "gnu")]
 pub fn keep_memory() {
-    // SAFETY: this is the declaration of malloc.h. The function changes thresholds under a lock, at any time.
+    // SAFETY: this is the declaration of malloc.h. The function changes thresholds under a lock, at
+    // any time.
     unsafe extern "C" {
         safe fn mallopt(parameter: i32, value: i32) -> i32;
     }
     const TRIM_THRESHOLD: i32 = -1;
     const MMAP_THRESHOLD: i32 = -3;
-    // Some versions refuse more than 32 MiB, and raising only the other threshold would be slower than neither.
+    // Some versions refuse more than 32 MiB, and raising only the other threshold would be slower
+    // than neither.
     if mallopt(MMAP_THRESHOLD, 1 << 30) == 1 || mallopt(MMAP_THRESHOLD, 32 << 20) == 1 {
         let _ = mallopt(TRIM_THRESHOLD, 1 << 30);
     }
@@ -166,12 +178,22 @@ mod tests {
             assert_eq!(wanted(name), Ok(expected));
         }
         for name in ["", "gpu", "cuda:", "cuda:-1", "cuda:one", "CPU", "cuda:0,1"] {
-            assert!(wanted(name).unwrap_err().contains(&format!("no device {name}: ")), "{name}");
+            assert!(
+                wanted(name)
+                    .unwrap_err()
+                    .contains(&format!("no device {name}: ")),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn all_gpus_are_no_device_of_one_process() {
-        assert!(pick("cuda:all").unwrap_err().to_string().contains("only `run`"));
+        assert!(
+            pick("cuda:all")
+                .unwrap_err()
+                .to_string()
+                .contains("only `run`")
+        );
     }
 }

@@ -14,7 +14,11 @@ fn main() {
         exit::now(2);
     }
     let cli = Cli::parse();
-    log::begin(if cli.log_format == LogFormat::Json { Style::Json } else { Style::Text });
+    log::begin(if cli.log_format == LogFormat::Json {
+        Style::Json
+    } else {
+        Style::Text
+    });
     let code = match dispatch(cli.command) {
         Ok(()) => 0,
         Err(error) => {
@@ -29,9 +33,16 @@ fn main() {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let ended = runtime.block_on(async {
-                if args.device.device.parse().is_ok_and(|wanted| matches!(wanted, Wanted::AllCuda)) {
+                if args
+                    .device
+                    .device
+                    .parse()
+                    .is_ok_and(|wanted| matches!(wanted, Wanted::AllCuda))
+                {
                     return run::fleet::run(&args).await;
                 }
                 run::run(args).await
@@ -44,8 +55,12 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Train(args) => commands::train::train(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
         Command::Bench(args) => commands::bench::bench(&args),
-        Command::RandomWeights { architecture, classes, seed, centred, out } => {
-            commands::random_weights(&architecture, classes, seed, centred, &out)
-        }
+        Command::RandomWeights {
+            architecture,
+            classes,
+            seed,
+            centred,
+            out,
+        } => commands::random_weights(&architecture, classes, seed, centred, &out),
     }
 }

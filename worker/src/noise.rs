@@ -1,10 +1,11 @@
 //! Gaussian noise as a pure function of what it is for.
 //!
-//! A *chunk* of noise is known by (sweep seed, variant, sample, phase, chunk number); a [`ChunkKey`] is the SHA-256 of
-//! the five. On the CPU each draw of a chunk has a xoshiro256++ generator of its own, so any range of draws can be made by
-//! any thread; its 256 bits of state are the beginning of the draw's ChaCha8 stream under the key, so that generators are
-//! as unrelated as a cipher can make them. On a GPU the device's own generator is seeded with the key, and makes a whole
-//! chunk at once.
+//! A *chunk* of noise is known by (sweep seed, variant, sample, phase, chunk number); a
+//! [`ChunkKey`] is the SHA-256 of the five. On the CPU each draw of a chunk has a xoshiro256++
+//! generator of its own, so any range of draws can be made by any thread; its 256 bits of state are
+//! the beginning of the draw's ChaCha8 stream under the key, so that generators are as unrelated as
+//! a cipher can make them. On a GPU the device's own generator is seeded with the key, and makes a
+//! whole chunk at once.
 //!
 //! Values lie in the order of memory: row, column, channel.
 
@@ -72,7 +73,8 @@ impl NoiseSource<'_> {
 }
 
 impl ChunkKey {
-    /// Standard normal values of one draw, handed to `each` block by block with the place of the first.
+    /// Standard normal values of one draw, handed to `each` block by block with the place of the
+    /// first.
     fn draw(self, draw: u64, values: usize, mut each: impl FnMut(usize, &[f32])) {
         let mut seeds = ChaCha8Rng::from_seed(self.0);
         seeds.set_stream(draw);
@@ -84,12 +86,14 @@ impl ChunkKey {
         }
     }
 
-    /// `image + scale * noise` for one draw, in single precision, rounded once more where `V` is shorter. The three are
-    /// of one length; `scale` has sigma in it, and what the image was divided by.
+    /// `image + scale * noise` for one draw, in single precision, rounded once more where `V` is
+    /// shorter. The three are of one length; `scale` has sigma in it, and what the image was
+    /// divided by.
     pub fn noisy<V: Value>(self, draw: u64, image: &[f32], scale: &[f32], noisy: &mut [V]) {
         self.draw(draw, noisy.len(), |place, values| {
             let known = image[place..].iter().zip(&scale[place..]);
-            for ((noisy, (pixel, scale)), value) in noisy[place..].iter_mut().zip(known).zip(values) {
+            for ((noisy, (pixel, scale)), value) in noisy[place..].iter_mut().zip(known).zip(values)
+            {
                 *noisy = V::round(pixel + scale * value);
             }
         });

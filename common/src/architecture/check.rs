@@ -1,4 +1,5 @@
-//! Whether a file holds the network that a specification says it holds, from the file's header alone.
+//! Whether a file holds the network that a specification says it holds, from the file's header
+//! alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,7 +23,8 @@ pub struct ModelError {
     pub problem: Problem,
 }
 
-/// What is wrong with a model file. Tensors are named as the file names them, missing ones canonically.
+/// What is wrong with a model file. Tensors are named as the file names them, missing ones
+/// canonically.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It cannot be read.
@@ -81,12 +83,17 @@ pub enum Problem {
     Ambiguous(String, String),
 }
 
-/// Checks names, types and shapes of all tensors. Reads the header only: the weights may be gigabytes. What passes is
-/// as long as its tensors, which leaves only the half-space's length open.
+/// Checks names, types and shapes of all tensors. Reads the header only: the weights may be
+/// gigabytes. What passes is as long as its tensors, which leaves only the half-space's length
+/// open.
 ///
 /// # Errors
 /// The first thing that does not fit.
-pub fn check_model(path: &Path, architecture: Architecture, classes: u32) -> Result<(), ModelError> {
+pub fn check_model(
+    path: &Path,
+    architecture: Architecture,
+    classes: u32,
+) -> Result<(), ModelError> {
     check_model_under(&Roots::anywhere(), path, architecture, classes)
 }
 
@@ -102,7 +109,10 @@ pub fn check_model_under(
 ) -> Result<(), ModelError> {
     read_header(path, roots)
         .and_then(|header| check_header(&header, architecture, classes))
-        .map_err(|problem| ModelError { file: path.to_owned(), problem })
+        .map_err(|problem| ModelError {
+            file: path.to_owned(),
+            problem,
+        })
 }
 
 /// What a file says of itself: the metadata in its header.
@@ -111,7 +121,10 @@ pub fn check_model_under(
 /// When it cannot be read, or is no whole safetensors file.
 pub fn metadata(path: &Path) -> Result<HashMap<String, String>, ModelError> {
     let header = read_header(path, &Roots::anywhere());
-    let header = header.map_err(|problem| ModelError { file: path.to_owned(), problem })?;
+    let header = header.map_err(|problem| ModelError {
+        file: path.to_owned(),
+        problem,
+    })?;
     Ok(header.metadata().clone().unwrap_or_default())
 }
 
@@ -129,23 +142,37 @@ fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, Problem> {
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER.min(after_length) {
-        return Err(format(&format_args!("a header of {length} bytes does not fit in a file of {file_len}")));
+        return Err(format(&format_args!(
+            "a header of {length} bytes does not fit in a file of {file_len}"
+        )));
     }
     let mut header = vec![0; length as usize];
     file.read_exact(&mut header)?;
     let header: Metadata = serde_json::from_slice(&header).map_err(|e| format(&e))?;
     let (expected, found) = (header.data_len() as u64, after_length - length);
     if expected != found {
-        return Err(format(&format_args!("its tensors take {expected} bytes, the file holds {found}")));
+        return Err(format(&format_args!(
+            "its tensors take {expected} bytes, the file holds {found}"
+        )));
     }
     Ok(header)
 }
 
-fn check_header(header: &Metadata, architecture: Architecture, classes: u32) -> Result<(), Problem> {
-    let model = header.metadata().as_ref().and_then(|metadata| metadata.get("architecture"));
+fn check_header(
+    header: &Metadata,
+    architecture: Architecture,
+    classes: u32,
+) -> Result<(), Problem> {
+    let model = header
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get("architecture"));
     // Elsewhere these names are written with `_`.
     if let Some(model) = model.filter(|model| model.replace('_', "-") != architecture.to_string()) {
-        return Err(Problem::Architecture { model: model.clone(), specification: architecture });
+        return Err(Problem::Architecture {
+            model: model.clone(),
+            specification: architecture,
+        });
     }
     let infos = header.tensors();
     let mut tensors = BTreeMap::new();
@@ -156,28 +183,47 @@ fn check_header(header: &Metadata, architecture: Architecture, classes: u32) -> 
     }
     for parameter in architecture.parameters(classes) {
         let Some(name) = tensors.remove(&parameter.name) else {
-            return Err(Problem::Missing { name: parameter.name, expected: parameter.shape });
+            return Err(Problem::Missing {
+                name: parameter.name,
+                expected: parameter.shape,
+            });
         };
         let info = infos[&name];
         check_tensor(name, info, parameter, classes)?;
     }
-    let superfluous = |(canonical, name): &(String, String)| !is_ignored(canonical) || !is_small(infos[name]);
+    let superfluous =
+        |(canonical, name): &(String, String)| !is_ignored(canonical) || !is_small(infos[name]);
     match tensors.into_iter().find(superfluous) {
         Some((_, name)) => Err(Problem::Unknown(name)),
         None => Ok(()),
     }
 }
 
-fn check_tensor(name: String, info: &TensorInfo, parameter: Parameter, classes: u32) -> Result<(), Problem> {
+fn check_tensor(
+    name: String,
+    info: &TensorInfo,
+    parameter: Parameter,
+    classes: u32,
+) -> Result<(), Problem> {
     let found: Vec<u64> = info.shape.iter().map(|&length| length as u64).collect();
     // A half-space has a weight for each value of an image.
-    let too_many = parameter.shape == Shape::Vector && found.iter().any(|&length| length > 3 * MAX_PIXELS);
+    let too_many =
+        parameter.shape == Shape::Vector && found.iter().any(|&length| length > 3 * MAX_PIXELS);
     if too_many || !parameter.shape.admits(&found) {
         return Err(match (&parameter.shape, found.as_slice()) {
-            (Shape::Exact(expected), &[rows, columns]) if parameter.name == "fc.weight" && expected[1] == columns => {
-                Problem::Classes { model: rows, specification: classes }
+            (Shape::Exact(expected), &[rows, columns])
+                if parameter.name == "fc.weight" && expected[1] == columns =>
+            {
+                Problem::Classes {
+                    model: rows,
+                    specification: classes,
+                }
             }
-            _ => Problem::WrongShape { name, expected: parameter.shape, found },
+            _ => Problem::WrongShape {
+                name,
+                expected: parameter.shape,
+                found,
+            },
         });
     }
     match info.dtype {
@@ -191,13 +237,14 @@ fn is_small(info: &TensorInfo) -> bool {
     info.shape.iter().product::<usize>() <= 64
 }
 
-/// Counters of training, and the constants of a normalisation layer, for which the specification's `mean` and `std`
-/// stand.
+/// Counters of training, and the constants of a normalisation layer, for which the specification's
+/// `mean` and `std` stand.
 fn is_ignored(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let layer = name.strip_suffix(last).unwrap_or_default();
     let normalisation = ["", "0.", "normalize.", "normalizer."].contains(&layer);
-    last == "num_batches_tracked" || (normalisation && ["mean", "means", "std", "sds"].contains(&last))
+    last == "num_batches_tracked"
+        || (normalisation && ["mean", "means", "std", "sds"].contains(&last))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The networks that ddrs builds itself: their names, how their blocks follow each other, and the tensors they are
-//! made of. Pure descriptions, so that a wrong model is refused without torch, and the worker builds from the same.
+//! The networks that ddrs builds itself: their names, how their blocks follow each other, and the
+//! tensors they are made of. Pure descriptions, so that a wrong model is refused without torch, and
+//! the worker builds from the same.
 
 mod check;
 mod parameters;
@@ -40,18 +41,26 @@ impl FromStr for Architecture {
             "half-space" => return Ok(Self::HalfSpace),
             _ => {}
         }
-        let digits = name.strip_prefix("cifar-resnet").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let digits = name
+            .strip_prefix("cifar-resnet")
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
         let Some(digits) = digits else {
             let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
-            return Err(InvalidValue(format!("unknown architecture {name:?}; known are {known}")));
+            return Err(InvalidValue(format!(
+                "unknown architecture {name:?}; known are {known}"
+            )));
         };
         match digits.parse() {
-            Ok(depth) if (20..=110).contains(&depth) && depth % 6 == 2 && !digits.starts_with('0') => {
+            Ok(depth)
+                if (20..=110).contains(&depth) && depth % 6 == 2 && !digits.starts_with('0') =>
+            {
                 Ok(Self::CifarResnet { depth })
             }
             _ => {
                 let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
-                Err(InvalidValue(format!("{name:?} is none: a CIFAR ResNet has {depths}")))
+                Err(InvalidValue(format!(
+                    "{name:?} is none: a CIFAR ResNet has {depths}"
+                )))
             }
         }
     }
@@ -75,19 +84,36 @@ mod tests {
 
     #[test]
     fn every_name_reads_back() {
-        for name in ["cifar-resnet20", "cifar-resnet26", "cifar-resnet110", "resnet18", "resnet50", "half-space"] {
+        for name in [
+            "cifar-resnet20",
+            "cifar-resnet26",
+            "cifar-resnet110",
+            "resnet18",
+            "resnet50",
+            "half-space",
+        ] {
             assert_eq!(name.parse::<Architecture>().unwrap().to_string(), name);
         }
     }
 
     #[test]
     fn other_names_are_refused_with_those_that_are_known() {
-        for unknown in ["", "vgg", "resnet34", "cifar-resnet-20", "cifar-resnet+20", "CIFAR-RESNET20"] {
+        for unknown in [
+            "",
+            "vgg",
+            "resnet34",
+            "cifar-resnet-20",
+            "cifar-resnet+20",
+            "CIFAR-RESNET20",
+        ] {
             let error = unknown.parse::<Architecture>().unwrap_err().to_string();
             assert!(error.contains("known are cifar-resnet20"), "{error}");
         }
         for depth in ["", "14", "21", "116", "020", "99999999999"] {
-            let error = format!("cifar-resnet{depth}").parse::<Architecture>().unwrap_err().to_string();
+            let error = format!("cifar-resnet{depth}")
+                .parse::<Architecture>()
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("6n + 2 from 20 to 110"), "{error}");
         }
     }

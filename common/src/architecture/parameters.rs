@@ -18,7 +18,8 @@ pub struct Parameter {
 pub enum Shape {
     /// This one.
     Exact(Vec<u64>),
-    /// One dimension of any length but 0: it is the length of the inputs, which only the data knows.
+    /// One dimension of any length but 0: it is the length of the inputs, which only the data
+    /// knows.
     Vector,
 }
 
@@ -42,12 +43,15 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A tensor's name without what training scripts wrap around a network: `module.` (data parallelism), `1.` (a
-/// normalisation layer before it) and `model.`, in any order and number.
+/// A tensor's name without what training scripts wrap around a network: `module.` (data
+/// parallelism), `1.` (a normalisation layer before it) and `model.`, in any order and number.
 #[must_use]
 pub fn canonical_name(name: &str) -> &str {
     let mut rest = name;
-    while let Some(inner) = ["module.", "1.", "model."].iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+    while let Some(inner) = ["module.", "1.", "model."]
+        .iter()
+        .find_map(|prefix| rest.strip_prefix(prefix))
+    {
         rest = inner;
     }
     rest
@@ -60,8 +64,14 @@ impl Architecture {
         match self.layout() {
             Some(layout) => resnet(&layout, classes),
             None => vec![
-                Parameter { name: "weight".to_owned(), shape: Shape::Vector },
-                Parameter { name: "bias".to_owned(), shape: Shape::Exact(vec![1]) },
+                Parameter {
+                    name: "weight".to_owned(),
+                    shape: Shape::Vector,
+                },
+                Parameter {
+                    name: "bias".to_owned(),
+                    shape: Shape::Exact(vec![1]),
+                },
             ],
         }
     }
@@ -89,7 +99,10 @@ fn conv_norm(conv: &ConvNorm, parameters: &mut Vec<Parameter>) {
 }
 
 fn exact(name: String, shape: &[u32]) -> Parameter {
-    Parameter { name, shape: Shape::Exact(shape.iter().copied().map(u64::from).collect()) }
+    Parameter {
+        name,
+        shape: Shape::Exact(shape.iter().copied().map(u64::from).collect()),
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +125,8 @@ mod tests {
         // torchvision's documentation of resnet18 and resnet50.
         assert_eq!(trained("resnet18", 1000), 11_689_512);
         assert_eq!(trained("resnet50", 1000), 25_557_032);
-        // 0.27M and 1.7M without projections (He et al. 2016, table 6), plus 2,752 for the two projections.
+        // 0.27M and 1.7M without projections (He et al. 2016, table 6), plus 2,752 for the two
+        // projections.
         assert_eq!(trained("cifar-resnet20", 10), 269_722 + 2_752);
         assert_eq!(trained("cifar-resnet110", 10), 1_727_962 + 2_752);
     }
@@ -135,6 +149,11 @@ mod tests {
     #[test]
     fn a_half_space_takes_any_vector() {
         let shape = &Architecture::HalfSpace.parameters(2)[0].shape;
-        assert!(shape.admits(&[3072]) && !shape.admits(&[0]) && !shape.admits(&[3, 32]) && !shape.admits(&[]));
+        assert!(
+            shape.admits(&[3072])
+                && !shape.admits(&[0])
+                && !shape.admits(&[3, 32])
+                && !shape.admits(&[])
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Residual networks as the sequence of their convolutions, each with the names of its tensors.
 //!
-//! A network is the stem, its max pooling if any, the blocks, the mean over all pixels, and a linear layer `fc` from
-//! [`ResnetLayout::features`] to the classes. Whoever builds it walks this and needs no other list of names.
+//! A network is the stem, its max pooling if any, the blocks, the mean over all pixels, and a
+//! linear layer `fc` from [`ResnetLayout::features`] to the classes. Whoever builds it walks this
+//! and needs no other list of names.
 
 use super::Architecture;
 
@@ -27,12 +28,14 @@ pub struct ResidualBlock {
     pub shortcut: Option<ConvNorm>,
 }
 
-/// A square convolution without bias and the batch normalisation after it (epsilon [`ConvNorm::EPSILON`]).
+/// A square convolution without bias and the batch normalisation after it (epsilon
+/// [`ConvNorm::EPSILON`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvNorm {
     /// The convolution's name: its tensor is `{conv}.weight`, of [`ConvNorm::weight_shape`].
     pub conv: String,
-    /// The normalisation's name: its tensors are `{norm}.{weight,bias,running_mean,running_var}`, of `outputs` each.
+    /// The normalisation's name: its tensors are `{norm}.{weight,bias,running_mean,running_var}`,
+    /// of `outputs` each.
     pub norm: String,
     /// Channels in.
     pub inputs: u32,
@@ -73,18 +76,29 @@ pub struct MaxPool {
 enum Kind {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1, 3x3, 1x1, the last four times as wide; the stride is that of the 3x3, as in torchvision.
+    /// 1x1, 3x3, 1x1, the last four times as wide; the stride is that of the 3x3, as in
+    /// torchvision.
     Bottleneck,
 }
 
 impl ResnetLayout {
-    /// Pixels along a side of what the last block makes of an image with `side` pixels along it. Each stride leaves the
-    /// upper half, since padding keeps the size otherwise.
+    /// Pixels along a side of what the last block makes of an image with `side` pixels along it.
+    /// Each stride leaves the upper half, since padding keeps the size otherwise.
     #[must_use]
     pub fn features_side(&self, side: u64) -> u64 {
-        let stem = [Some(self.stem.stride), self.max_pool.map(|pool| pool.stride)];
-        let blocks = self.blocks.iter().flat_map(|block| &block.path).map(|conv| conv.stride);
-        stem.into_iter().flatten().chain(blocks).fold(side, |side, stride| side.div_ceil(u64::from(stride)))
+        let stem = [
+            Some(self.stem.stride),
+            self.max_pool.map(|pool| pool.stride),
+        ];
+        let blocks = self
+            .blocks
+            .iter()
+            .flat_map(|block| &block.path)
+            .map(|conv| conv.stride);
+        stem.into_iter()
+            .flatten()
+            .chain(blocks)
+            .fold(side, |side, stride| side.div_ceil(u64::from(stride)))
     }
 }
 
@@ -101,28 +115,57 @@ impl Architecture {
     }
 }
 
-/// As locuslab/smoothing builds it: projections where the shape changes, basic blocks at every depth.
+/// As locuslab/smoothing builds it: projections where the shape changes, basic blocks at every
+/// depth.
 fn cifar(blocks: u32) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 16), 3, 1);
-    let (blocks, features) = stages(Kind::Basic, stem.outputs, &[(blocks, 16), (blocks, 32), (blocks, 64)]);
-    ResnetLayout { stem, max_pool: None, blocks, features }
+    let (blocks, features) = stages(
+        Kind::Basic,
+        stem.outputs,
+        &[(blocks, 16), (blocks, 32), (blocks, 64)],
+    );
+    ResnetLayout {
+        stem,
+        max_pool: None,
+        blocks,
+        features,
+    }
 }
 
 fn imagenet(kind: Kind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 64), 7, 2);
-    let max_pool = Some(MaxPool { kernel: 3, stride: 2, padding: 1 });
-    let (blocks, features) = stages(kind, stem.outputs, &[(first, 64), (second, 128), (third, 256), (fourth, 512)]);
-    ResnetLayout { stem, max_pool, blocks, features }
+    let max_pool = Some(MaxPool {
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+    });
+    let (blocks, features) = stages(
+        kind,
+        stem.outputs,
+        &[(first, 64), (second, 128), (third, 256), (fourth, 512)],
+    );
+    ResnetLayout {
+        stem,
+        max_pool,
+        blocks,
+        features,
+    }
 }
 
-/// Stages of (blocks, width), `layer1` on; all but the first halve the image at their first block. Also says how
-/// many channels the last block has.
+/// Stages of (blocks, width), `layer1` on; all but the first halve the image at their first block.
+/// Also says how many channels the last block has.
 fn stages(kind: Kind, mut inputs: u32, stages: &[(u32, u32)]) -> (Vec<ResidualBlock>, u32) {
     let mut layout = Vec::new();
     for (&(blocks, width), stage) in stages.iter().zip(1..) {
         for i in 0..blocks {
             let stride = if stage > 1 && i == 0 { 2 } else { 1 };
-            layout.push(block(kind, &format!("layer{stage}.{i}"), inputs, width, stride));
+            layout.push(block(
+                kind,
+                &format!("layer{stage}.{i}"),
+                inputs,
+                width,
+                stride,
+            ));
             inputs = kind.outputs(width);
         }
     }
@@ -132,22 +175,59 @@ fn stages(kind: Kind, mut inputs: u32, stages: &[(u32, u32)]) -> (Vec<ResidualBl
 fn block(kind: Kind, name: &str, inputs: u32, width: u32, stride: u32) -> ResidualBlock {
     let outputs = kind.outputs(width);
     let nth = |i: u32, channels, kernel, stride| {
-        conv(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), channels, kernel, stride)
+        conv(
+            &format!("{name}.conv{i}"),
+            &format!("{name}.bn{i}"),
+            channels,
+            kernel,
+            stride,
+        )
     };
     let path = match kind {
-        Kind::Basic => vec![nth(1, (inputs, width), 3, stride), nth(2, (width, width), 3, 1)],
+        Kind::Basic => vec![
+            nth(1, (inputs, width), 3, stride),
+            nth(2, (width, width), 3, 1),
+        ],
         Kind::Bottleneck => {
-            vec![nth(1, (inputs, width), 1, 1), nth(2, (width, width), 3, stride), nth(3, (width, outputs), 1, 1)]
+            vec![
+                nth(1, (inputs, width), 1, 1),
+                nth(2, (width, width), 3, stride),
+                nth(3, (width, outputs), 1, 1),
+            ]
         }
     };
-    let project =
-        || conv(&format!("{name}.downsample.0"), &format!("{name}.downsample.1"), (inputs, outputs), 1, stride);
-    ResidualBlock { path, shortcut: (stride != 1 || inputs != outputs).then(project) }
+    let project = || {
+        conv(
+            &format!("{name}.downsample.0"),
+            &format!("{name}.downsample.1"),
+            (inputs, outputs),
+            1,
+            stride,
+        )
+    };
+    ResidualBlock {
+        path,
+        shortcut: (stride != 1 || inputs != outputs).then(project),
+    }
 }
 
 /// Padded so that, but for its stride, it keeps the image's size.
-fn conv(conv: &str, norm: &str, (inputs, outputs): (u32, u32), kernel: u32, stride: u32) -> ConvNorm {
-    ConvNorm { conv: conv.to_owned(), norm: norm.to_owned(), inputs, outputs, kernel, stride, padding: kernel / 2 }
+fn conv(
+    conv: &str,
+    norm: &str,
+    (inputs, outputs): (u32, u32),
+    kernel: u32,
+    stride: u32,
+) -> ConvNorm {
+    ConvNorm {
+        conv: conv.to_owned(),
+        norm: norm.to_owned(),
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding: kernel / 2,
+    }
 }
 
 impl Kind {
@@ -177,7 +257,10 @@ mod tests {
                 }
                 let strides: u32 = block.path.iter().map(|conv| conv.stride).product();
                 match &block.shortcut {
-                    Some(conv) => assert_eq!((conv.inputs, conv.outputs, conv.stride), (input, channels, strides)),
+                    Some(conv) => assert_eq!(
+                        (conv.inputs, conv.outputs, conv.stride),
+                        (input, channels, strides)
+                    ),
                     None => assert_eq!((input, 1), (channels, strides)),
                 }
             }
@@ -187,16 +270,30 @@ mod tests {
 
     #[test]
     fn features_are_as_wide_as_the_strides_leave_them() {
-        let side = |name: &str, side| name.parse::<Architecture>().unwrap().layout().unwrap().features_side(side);
+        let side = |name: &str, side| {
+            name.parse::<Architecture>()
+                .unwrap()
+                .layout()
+                .unwrap()
+                .features_side(side)
+        };
         let cifar = [32, 9, 8, 4, 1].map(|image| side("cifar-resnet20", image));
         assert_eq!(cifar, [8, 3, 2, 1, 1]);
-        assert_eq!([224, 225, 33, 32].map(|image| side("resnet18", image)), [7, 8, 2, 1]);
+        assert_eq!(
+            [224, 225, 33, 32].map(|image| side("resnet18", image)),
+            [7, 8, 2, 1]
+        );
         assert_eq!(side("resnet50", 224), 7);
     }
 
     #[test]
     fn a_network_has_as_many_layers_as_its_name_says() {
-        for (name, layers) in [("cifar-resnet20", 20), ("cifar-resnet110", 110), ("resnet18", 18), ("resnet50", 50)] {
+        for (name, layers) in [
+            ("cifar-resnet20", 20),
+            ("cifar-resnet110", 110),
+            ("resnet18", 18),
+            ("resnet50", 50),
+        ] {
             let layout = name.parse::<Architecture>().unwrap().layout().unwrap();
             // Projections do not count (He et al. 2016); the stem and the linear layer do.
             let convolutions: usize = layout.blocks.iter().map(|block| block.path.len()).sum();

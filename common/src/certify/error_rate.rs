@@ -1,7 +1,8 @@
-//! How often certificates are false under each stopping rule, and that the measurement finds rules that are unsound.
+//! How often certificates are false under each stopping rule, and that the measurement finds rules
+//! that are unsound.
 //!
-//! The probability of the guess is put where a rule is most likely to fail: where the threshold of a radius is, at a
-//! value that the bound after `n` draws can take, or just below.
+//! The probability of the guess is put where a rule is most likely to fail: where the threshold of
+//! a radius is, at a value that the bound after `n` draws can take, or just below.
 #![allow(clippy::unwrap_used)]
 
 use std::num::NonZeroU64;
@@ -25,19 +26,29 @@ struct Noise {
 
 impl Noise {
     fn new(p: f64, seed: u64) -> Self {
-        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), p, tables: Vec::new() }
+        Self {
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            p,
+            tables: Vec::new(),
+        }
     }
 
     /// In pieces so small that (1 - p)^n is not yet 0.
     fn count(&mut self, n: u64) -> u64 {
-        (0..n.div_ceil(PIECE)).map(|piece| self.piece(PIECE.min(n - piece * PIECE))).sum()
+        (0..n.div_ceil(PIECE))
+            .map(|piece| self.piece(PIECE.min(n - piece * PIECE)))
+            .sum()
     }
 
     fn piece(&mut self, n: u64) -> u64 {
-        let place = self.tables.iter().position(|&(known, _)| known == n).unwrap_or_else(|| {
-            self.tables.push((n, cumulative(n, self.p)));
-            self.tables.len() - 1
-        });
+        let place = self
+            .tables
+            .iter()
+            .position(|&(known, _)| known == n)
+            .unwrap_or_else(|| {
+                self.tables.push((n, cumulative(n, self.p)));
+                self.tables.len() - 1
+            });
         let at: f64 = self.random.random();
         self.tables[place].1.partition_point(|&below| below <= at) as u64
     }
@@ -67,12 +78,48 @@ struct Case {
 }
 
 const CASES: [Case; 6] = [
-    Case { n: 1000, chunk: 100, alpha: 0.05, count: 520, below: 1e-9 },
-    Case { n: 1000, chunk: 100, alpha: 0.05, count: 900, below: 1e-9 },
-    Case { n: 1000, chunk: 100, alpha: 0.05, count: 900, below: 0.002 },
-    Case { n: 730, chunk: 100, alpha: 0.05, count: 715, below: 1e-9 },
-    Case { n: 2000, chunk: 200, alpha: 0.01, count: 1700, below: 1e-9 },
-    Case { n: 90, chunk: 200, alpha: 0.05, count: 80, below: 0.0 },
+    Case {
+        n: 1000,
+        chunk: 100,
+        alpha: 0.05,
+        count: 520,
+        below: 1e-9,
+    },
+    Case {
+        n: 1000,
+        chunk: 100,
+        alpha: 0.05,
+        count: 900,
+        below: 1e-9,
+    },
+    Case {
+        n: 1000,
+        chunk: 100,
+        alpha: 0.05,
+        count: 900,
+        below: 0.002,
+    },
+    Case {
+        n: 730,
+        chunk: 100,
+        alpha: 0.05,
+        count: 715,
+        below: 1e-9,
+    },
+    Case {
+        n: 2000,
+        chunk: 200,
+        alpha: 0.01,
+        count: 1700,
+        below: 1e-9,
+    },
+    Case {
+        n: 90,
+        chunk: 200,
+        alpha: 0.05,
+        count: 80,
+        below: 0.0,
+    },
 ];
 
 impl Case {
@@ -80,7 +127,14 @@ impl Case {
         let positive = |n| NonZeroU64::new(n).unwrap();
         let alpha = Alpha::new(self.alpha).unwrap();
         let (n0, n, chunk) = (positive(20), positive(self.n), positive(self.chunk));
-        CertifySpec { n0, n, alpha, chunk, memory: false, stopping }
+        CertifySpec {
+            n0,
+            n,
+            alpha,
+            chunk,
+            memory: false,
+            stopping,
+        }
     }
 
     /// The probability that a bound at this level would have to be above to be false.
@@ -102,7 +156,8 @@ fn sigma() -> Sigma {
     Sigma::new(0.5).unwrap()
 }
 
-/// Whether one sample, from beginning to end, bounds the probability of its guess by more than it is.
+/// Whether one sample, from beginning to end, bounds the probability of its guess by more than it
+/// is.
 fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
     let mut certifier = Certifier::new(spec, sigma());
     let mut truth = noise.p;
@@ -132,11 +187,24 @@ fn deciding_radii_claims_too_much_no_more_often_than_alpha() {
         let mut noise = Noise::new(threshold - case.below, seed as u64);
         let wrong = (0..RUNS).filter(|_| overclaims(&spec, &mut noise)).count() as u64;
         let rate = wrong as f64 / RUNS as f64;
-        println!("radii: n {} p {threshold:.4} - {} alpha {}: {rate}", case.n, case.below, case.alpha);
-        assert!(within(wrong, case.alpha), "n {} count {}: {rate}", case.n, case.count);
+        println!(
+            "radii: n {} p {threshold:.4} - {} alpha {}: {rate}",
+            case.n, case.below, case.alpha
+        );
+        assert!(
+            within(wrong, case.alpha),
+            "n {} count {}: {rate}",
+            case.n,
+            case.count
+        );
         // The bound after n alone has four fifths of alpha, all of which this probability uses up.
         let used_up = case.below == 1e-9;
-        assert!(!used_up || rate > 0.6 * case.alpha, "n {} count {}: {rate}", case.n, case.count);
+        assert!(
+            !used_up || rate > 0.6 * case.alpha,
+            "n {} count {}: {rate}",
+            case.n,
+            case.count
+        );
     }
 }
 
@@ -146,13 +214,23 @@ fn a_pilot_leaves_the_error_rate_as_it_is() {
         let spec = case.spec(Stopping::Loss(0.05));
         let p = case.threshold(spec.alpha) - case.below;
         // The machine asks for as many; here once for each outcome of the selection, for speed.
-        let draws: Vec<u64> = (0..=20).map(|selected| pilot::draws(&spec, 0.05, selected)).collect();
+        let draws: Vec<u64> = (0..=20)
+            .map(|selected| pilot::draws(&spec, 0.05, selected))
+            .collect();
         let mut noise = Noise::new(p, 100 + seed as u64);
         let wrong = |_: &u64| {
             let selected = noise.count(20);
-            let (guessed, truth) = if selected >= 10 { (selected, p) } else { (20 - selected, 1.0 - p) };
+            let (guessed, truth) = if selected >= 10 {
+                (selected, p)
+            } else {
+                (20 - selected, 1.0 - p)
+            };
             let n = draws[guessed as usize];
-            let count = if selected >= 10 { noise.count(n) } else { n - noise.count(n) };
+            let count = if selected >= 10 {
+                noise.count(n)
+            } else {
+                n - noise.count(n)
+            };
             bound(&spec, count, n).unwrap().get() > truth
         };
         let wrong = (0..RUNS).filter(wrong).count() as u64;
@@ -162,8 +240,8 @@ fn a_pilot_leaves_the_error_rate_as_it_is() {
     }
 }
 
-/// How many of [`RUNS`] samples of probability `p` a rule would certify at a threshold just above it: `bound` of the
-/// count and the draws so far at the end of some chunk, or `last` at the end.
+/// How many of [`RUNS`] samples of probability `p` a rule would certify at a threshold just above
+/// it: `bound` of the count and the draws so far at the end of some chunk, or `last` at the end.
 fn found_wrong(
     case: Case,
     threshold: f64,
@@ -171,7 +249,9 @@ fn found_wrong(
     last: impl Fn(u64, u64) -> Probability,
 ) -> u64 {
     let mut noise = Noise::new(threshold - 1e-9, 7);
-    let looks: Vec<u64> = (1..=case.n.div_ceil(case.chunk)).map(|look| case.n.min(look * case.chunk)).collect();
+    let looks: Vec<u64> = (1..=case.n.div_ceil(case.chunk))
+        .map(|look| case.n.min(look * case.chunk))
+        .collect();
     // The least counts that certify, found once: bounds grow with the count.
     let least = |bound: &dyn Fn(u64, u64) -> Probability, drawn: u64| -> u64 {
         let counts: Vec<u64> = (0..=drawn).collect();
@@ -203,9 +283,18 @@ fn looking_again_and_again_with_a_bound_for_one_look_is_found_out() {
 
 #[test]
 fn spending_all_of_alpha_twice_is_found_out() {
-    let case = Case { n: 10_000, chunk: 10, alpha: 0.05, count: 6_000, below: 0.0 };
+    let case = Case {
+        n: 10_000,
+        chunk: 10,
+        alpha: 0.05,
+        count: 6_000,
+        below: 0.0,
+    };
     let alpha = Alpha::new(case.alpha).unwrap();
-    let (sequence, last) = (|k, n| stats::sequence_bound(k, n, alpha), |k, n| stats::lower_bound(k, n, alpha));
+    let (sequence, last) = (
+        |k, n| stats::sequence_bound(k, n, alpha),
+        |k, n| stats::lower_bound(k, n, alpha),
+    );
     let wrong = found_wrong(case, case.threshold(alpha), sequence, last);
     println!("alpha twice: alpha {alpha}: {}", wrong as f64 / RUNS as f64);
     assert!(!within(wrong, case.alpha), "{wrong}");
@@ -213,16 +302,30 @@ fn spending_all_of_alpha_twice_is_found_out() {
 
 #[test]
 fn the_sequence_alone_holds_at_all_looks_together() {
-    for (p, n, chunk, alpha) in [(0.6, 2000, 1, 0.05), (0.9, 2000, 20, 0.05), (0.99, 2000, 20, 0.01)] {
-        let case = Case { n, chunk, alpha, count: 0, below: 0.0 };
+    for (p, n, chunk, alpha) in [
+        (0.6, 2000, 1, 0.05),
+        (0.9, 2000, 20, 0.05),
+        (0.99, 2000, 20, 0.01),
+    ] {
+        let case = Case {
+            n,
+            chunk,
+            alpha,
+            count: 0,
+            below: 0.0,
+        };
         let bound = |k, n| stats::sequence_bound(k, n, Alpha::new(alpha).unwrap());
         let wrong = found_wrong(case, p, bound, bound);
-        println!("sequence: n {n} p {p} alpha {alpha}: {}", wrong as f64 / RUNS as f64);
+        println!(
+            "sequence: n {n} p {p} alpha {alpha}: {}",
+            wrong as f64 / RUNS as f64
+        );
         assert!(within(wrong, alpha) && wrong > 0, "p {p}: {wrong}");
     }
 }
 
-/// A probability whose radius would be `radius` if it were known; below one half where that is negative.
+/// A probability whose radius would be `radius` if it were known; below one half where that is
+/// negative.
 fn probability(radius: f64) -> f64 {
     let p = stats::probability_at(sigma(), Radius::new(radius.abs()).unwrap()).get();
     if radius < 0.0 { 1.0 - p } else { p }
@@ -231,17 +334,35 @@ fn probability(radius: f64) -> f64 {
 #[test]
 fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
     const SAMPLES: u32 = 2000;
-    let grid: Vec<Radius> = (0..=20).map(|i| Radius::new(0.25 * f64::from(i)).unwrap()).collect();
-    let case = Case { n: 100_000, chunk: 500, alpha: 0.001, count: 0, below: 0.0 };
-    let (fixed, early) = (case.spec(Stopping::Fixed), case.spec(Stopping::Radii(grid.clone())));
+    let grid: Vec<Radius> = (0..=20)
+        .map(|i| Radius::new(0.25 * f64::from(i)).unwrap())
+        .collect();
+    let case = Case {
+        n: 100_000,
+        chunk: 500,
+        alpha: 0.001,
+        count: 0,
+        below: 0.0,
+    };
+    let (fixed, early) = (
+        case.spec(Stopping::Fixed),
+        case.spec(Stopping::Radii(grid.clone())),
+    );
     let certified = |p_lower: Probability| {
         let radius = stats::radius(sigma(), p_lower);
-        if p_lower.get() > 0.5 { grid.iter().filter(|&&at| at <= radius).count() } else { 0 }
+        if p_lower.get() > 0.5 {
+            grid.iter().filter(|&&at| at <= radius).count()
+        } else {
+            0
+        }
     };
     let (mut drawn, mut equal) = (0, 0);
     for i in 0..SAMPLES {
         // Radii spread evenly, thresholds included, up to the largest that so many draws certify.
-        let mut noise = Noise::new(probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)), u64::from(i));
+        let mut noise = Noise::new(
+            probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)),
+            u64::from(i),
+        );
         let mut certifier = Certifier::new(&early, sigma());
         certifier.observe(&[20, 0]).unwrap();
         let mut all = 0;
@@ -257,9 +378,13 @@ fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
         };
         all += noise.count(case.n - verdict.n);
         drawn += verdict.n;
-        equal += u32::from(certified(verdict.p_lower) == certified(bound(&fixed, all, case.n).unwrap()));
+        equal +=
+            u32::from(certified(verdict.p_lower) == certified(bound(&fixed, all, case.n).unwrap()));
     }
-    let (share, equal) = (drawn as f64 / f64::from(SAMPLES) / case.n as f64, f64::from(equal) / f64::from(SAMPLES));
+    let (share, equal) = (
+        drawn as f64 / f64::from(SAMPLES) / case.n as f64,
+        f64::from(equal) / f64::from(SAMPLES),
+    );
     println!("a 0.25 grid: {share} of the draws, {equal} of the decisions");
     assert!(share <= 0.35 && equal >= 0.998, "{share} {equal}");
 }
@@ -277,7 +402,10 @@ fn what_all_draws_would_reach_is_hardly_ever_given_up() {
         })
     };
     let wrong = (0..RUNS / 10).filter(given_up).count() as u64;
-    println!("given up wrongly at {beta}: {}", wrong as f64 / (RUNS / 10) as f64);
+    println!(
+        "given up wrongly at {beta}: {}",
+        wrong as f64 / (RUNS / 10) as f64
+    );
     let rate = stats::lower_bound(wrong, RUNS / 10, Alpha::new(1e-5).unwrap()).get();
     assert!(wrong > 0 && rate <= beta.get(), "{wrong}");
 }

@@ -36,16 +36,47 @@ fn verdict(mut certifier: Certifier, select: &[u64], estimate: &[u64]) -> Verdic
 #[test]
 fn it_selects_then_estimates_then_is_done() {
     let mut certifier = certifier(10, 1000, 0.001);
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
+    assert_eq!(
+        certifier.next(),
+        Step::Draw {
+            phase: Phase::Select,
+            chunk: 0,
+            n: 10
+        }
+    );
     certifier.observe(&[1, 7, 2]).unwrap();
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 1000 });
+    assert_eq!(
+        certifier.next(),
+        Step::Draw {
+            phase: Phase::Estimate,
+            chunk: 0,
+            n: 1000
+        }
+    );
     certifier.observe(&[90, 900, 10]).unwrap();
-    let Step::Done(verdict) = certifier.next() else { panic!("{:?}", certifier.next()) };
+    let Step::Done(verdict) = certifier.next() else {
+        panic!("{:?}", certifier.next())
+    };
     let p_lower = stats::lower_bound(900, 1000, Alpha::new(0.001).unwrap());
     let radius = stats::radius(Sigma::new(0.5).unwrap(), p_lower);
-    let outcome = Outcome::Certified { class: Class(1), radius };
-    assert_eq!(verdict, Verdict { outcome, n0: 10, n: 1000, count: 900, p_lower });
-    assert!(radius.get() > 0.5 * 1.1 && radius.get() < 0.5 * 1.2816, "{radius}");
+    let outcome = Outcome::Certified {
+        class: Class(1),
+        radius,
+    };
+    assert_eq!(
+        verdict,
+        Verdict {
+            outcome,
+            n0: 10,
+            n: 1000,
+            count: 900,
+            p_lower
+        }
+    );
+    assert!(
+        radius.get() > 0.5 * 1.1 && radius.get() < 0.5 * 1.2816,
+        "{radius}"
+    );
 }
 
 #[test]
@@ -57,30 +88,65 @@ fn the_guess_is_never_changed_by_the_draws_that_bound_it() {
 
 #[test]
 fn a_tied_guess_takes_the_lowest_class() {
-    assert_eq!(verdict(certifier(10, 100, 0.001), &[0, 4, 4, 2], &[1, 99, 0, 0]).count, 99);
+    assert_eq!(
+        verdict(certifier(10, 100, 0.001), &[0, 4, 4, 2], &[1, 99, 0, 0]).count,
+        99
+    );
 }
 
 #[test]
 fn a_majority_too_small_to_be_sure_of_abstains() {
     let alpha = Alpha::new(0.001).unwrap();
-    let enough = (501..=1000).find(|&k| stats::lower_bound(k, 1000, alpha).get() > 0.5).unwrap();
-    let outcome = |count| verdict(certifier(10, 1000, 0.001), &[10, 0], &[count, 1000 - count]).outcome;
+    let enough = (501..=1000)
+        .find(|&k| stats::lower_bound(k, 1000, alpha).get() > 0.5)
+        .unwrap();
+    let outcome =
+        |count| verdict(certifier(10, 1000, 0.001), &[10, 0], &[count, 1000 - count]).outcome;
     assert_eq!(outcome(enough - 1), Outcome::Abstained);
-    assert!(matches!(outcome(enough), Outcome::Certified { class: Class(0), .. }));
+    assert!(matches!(
+        outcome(enough),
+        Outcome::Certified {
+            class: Class(0),
+            ..
+        }
+    ));
 }
 
 #[test]
 fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     let mut certifier = certifier(10, 100, 0.001);
     let wrong = certifier.observe(&[5, 4]).unwrap_err();
-    assert_eq!(wrong.to_string(), "9 draws were counted in the select phase, where 10 were asked for");
+    assert_eq!(
+        wrong.to_string(),
+        "9 draws were counted in the select phase, where 10 were asked for"
+    );
     assert!(certifier.observe(&[u64::MAX, 11]).is_err());
     assert!(certifier.observe(&[]).is_err());
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Select, chunk: 0, n: 10 });
+    assert_eq!(
+        certifier.next(),
+        Step::Draw {
+            phase: Phase::Select,
+            chunk: 0,
+            n: 10
+        }
+    );
 
     certifier.observe(&[0, 10]).unwrap();
-    assert_eq!(certifier.observe(&[100]), Err(CertifyError::NoSuchClass { class: 1, classes: 1 }));
-    assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk: 0, n: 100 });
+    assert_eq!(
+        certifier.observe(&[100]),
+        Err(CertifyError::NoSuchClass {
+            class: 1,
+            classes: 1
+        })
+    );
+    assert_eq!(
+        certifier.next(),
+        Step::Draw {
+            phase: Phase::Estimate,
+            chunk: 0,
+            n: 100
+        }
+    );
 
     certifier.observe(&[0, 100]).unwrap();
     assert_eq!(certifier.observe(&[0, 100]), Err(CertifyError::Finished));
@@ -88,12 +154,22 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
 
 #[test]
 fn a_perfect_classifier_gets_the_largest_radius_that_the_draws_allow() {
-    // sigma q(alpha^(1/n)), at 50 digits, for sigma 0.5 and alpha 0.001: Cohen et al. 2019, section 3.2.2.
-    for (n, largest) in [(100, 0.7502375120603182), (10_000, 1.5992887573691659), (100_000, 1.9057282816949759)] {
-        let Outcome::Certified { radius, .. } = verdict(certifier(100, n, 0.001), &[100, 0], &[n, 0]).outcome else {
+    // sigma q(alpha^(1/n)), at 50 digits, for sigma 0.5 and alpha 0.001: Cohen et al. 2019, section
+    // 3.2.2.
+    for (n, largest) in [
+        (100, 0.7502375120603182),
+        (10_000, 1.5992887573691659),
+        (100_000, 1.9057282816949759),
+    ] {
+        let Outcome::Certified { radius, .. } =
+            verdict(certifier(100, n, 0.001), &[100, 0], &[n, 0]).outcome
+        else {
             panic!("{n} draws that agree abstained")
         };
-        assert!(radius.get() <= largest && radius.get() > largest * (1.0 - 1e-12), "{n}: {radius}, not {largest}");
+        assert!(
+            radius.get() <= largest && radius.get() > largest * (1.0 - 1e-12),
+            "{n}: {radius}, not {largest}"
+        );
     }
 }
 
@@ -103,7 +179,11 @@ fn overclaims(p: f64, n: u64, alpha: f64, seed: u64) -> u64 {
     let mut draw = |n: u64| (0..n).filter(|_| noise.random_bool(p)).count() as u64;
     let repetition = |_: &u64| {
         let (selected, estimated) = (draw(20), draw(n));
-        let verdict = verdict(certifier(20, n, alpha), &[selected, 20 - selected], &[estimated, n - estimated]);
+        let verdict = verdict(
+            certifier(20, n, alpha),
+            &[selected, 20 - selected],
+            &[estimated, n - estimated],
+        );
         let truth = if selected >= 10 { p } else { 1.0 - p };
         verdict.p_lower.get() > truth
     };
@@ -112,7 +192,10 @@ fn overclaims(p: f64, n: u64, alpha: f64, seed: u64) -> u64 {
 
 #[test]
 fn at_most_alpha_of_all_certificates_claim_too_much() {
-    for (seed, (p, n)) in [(0.6, 100), (0.8, 500), (0.97, 1000)].into_iter().enumerate() {
+    for (seed, (p, n)) in [(0.6, 100), (0.8, 500), (0.97, 1000)]
+        .into_iter()
+        .enumerate()
+    {
         let wrong = overclaims(p, n, 0.05, seed as u64);
         // A rate of at most alpha gives so many failures with a probability of 1e-4 or more, ...
         let rate = stats::lower_bound(wrong, 2000, Alpha::new(1e-4).unwrap());
@@ -124,8 +207,20 @@ fn at_most_alpha_of_all_certificates_claim_too_much() {
 
 fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
     let [n0, n, chunk] = [10, n, chunk].map(|n| NonZeroU64::new(n).unwrap());
-    let stopping = Stopping::Radii(radii.iter().map(|&radius| Radius::new(radius).unwrap()).collect());
-    CertifySpec { n0, n, alpha: Alpha::new(alpha).unwrap(), chunk, memory: false, stopping }
+    let stopping = Stopping::Radii(
+        radii
+            .iter()
+            .map(|&radius| Radius::new(radius).unwrap())
+            .collect(),
+    );
+    CertifySpec {
+        n0,
+        n,
+        alpha: Alpha::new(alpha).unwrap(),
+        chunk,
+        memory: false,
+        stopping,
+    }
 }
 
 /// A sample whose every chunk has the guess in this share of its draws.
@@ -133,8 +228,16 @@ fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Verdict {
     let mut certifier = Certifier::new(spec, Sigma::new(sigma).unwrap());
     loop {
         match certifier.next() {
-            Step::Draw { phase: Phase::Select, n, .. } => certifier.observe(&[n, 0]).unwrap(),
-            Step::Draw { phase: Phase::Estimate | Phase::Sigma, n, .. } => {
+            Step::Draw {
+                phase: Phase::Select,
+                n,
+                ..
+            } => certifier.observe(&[n, 0]).unwrap(),
+            Step::Draw {
+                phase: Phase::Estimate | Phase::Sigma,
+                n,
+                ..
+            } => {
                 let count = (share * n as f64).round() as u64;
                 certifier.observe(&[count, n - count]).unwrap();
             }
@@ -145,15 +248,38 @@ fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Verdict {
 
 #[test]
 fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
-    let mut certifier = Certifier::new(&deciding(&[0.0], 1250, 500, 0.001), Sigma::new(0.5).unwrap());
+    let mut certifier = Certifier::new(
+        &deciding(&[0.0], 1250, 500, 0.001),
+        Sigma::new(0.5).unwrap(),
+    );
     certifier.observe(&[10, 0]).unwrap();
     for (chunk, n) in [(0, 500), (1, 500), (2, 250)] {
-        assert_eq!(certifier.next(), Step::Draw { phase: Phase::Estimate, chunk, n });
+        assert_eq!(
+            certifier.next(),
+            Step::Draw {
+                phase: Phase::Estimate,
+                chunk,
+                n
+            }
+        );
         assert!(certifier.observe(&[n, 1]).is_err());
         // The whole would certify about 0.52 at least, so this stays undecided.
-        certifier.observe(&[n * 535 / 1000, n - n * 535 / 1000]).unwrap();
+        certifier
+            .observe(&[n * 535 / 1000, n - n * 535 / 1000])
+            .unwrap();
     }
-    assert!(matches!(certifier.next(), Step::Done(Verdict { n: 1250, count: 667, .. })), "{:?}", certifier.next());
+    assert!(
+        matches!(
+            certifier.next(),
+            Step::Done(Verdict {
+                n: 1250,
+                count: 667,
+                ..
+            })
+        ),
+        "{:?}",
+        certifier.next()
+    );
 }
 
 #[test]
@@ -163,8 +289,12 @@ fn what_is_certified_at_the_end_of_a_chunk_is_recorded_with_the_bound_of_the_seq
     assert!(verdict.n < 2_000, "{verdict:?}");
     let sequence = stats::sequence_bound(verdict.count, verdict.n, Alpha::new(0.0002).unwrap());
     assert!((verdict.p_lower.get() - sequence.get()).abs() < 1e-12 && verdict.p_lower <= sequence);
-    let Outcome::Certified { radius, .. } = verdict.outcome else { panic!("{verdict:?}") };
-    assert!(radius.get() >= 0.5 && radius == stats::radius(Sigma::new(0.5).unwrap(), verdict.p_lower));
+    let Outcome::Certified { radius, .. } = verdict.outcome else {
+        panic!("{verdict:?}")
+    };
+    assert!(
+        radius.get() >= 0.5 && radius == stats::radius(Sigma::new(0.5).unwrap(), verdict.p_lower)
+    );
 }
 
 #[test]
@@ -186,14 +316,29 @@ fn radii_out_of_reach_are_given_up() {
 #[test]
 fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
     let stopping = Stopping::Loss(0.05);
-    let spec = CertifySpec { stopping, ..deciding(&[0.0], 20_250, 500, 0.001) };
+    let spec = CertifySpec {
+        stopping,
+        ..deciding(&[0.0], 20_250, 500, 0.001)
+    };
     let asked = |selected: u64| {
         let mut certifier = Certifier::new(&spec, Sigma::new(0.5).unwrap());
         certifier.observe(&[selected, 10 - selected]).unwrap();
-        let Step::Draw { phase: Phase::Estimate, chunk: 0, n } = certifier.next() else { panic!() };
+        let Step::Draw {
+            phase: Phase::Estimate,
+            chunk: 0,
+            n,
+        } = certifier.next()
+        else {
+            panic!()
+        };
         certifier.observe(&[n, 0]).unwrap();
-        let Step::Done(verdict) = certifier.next() else { panic!() };
-        assert_eq!((verdict.n, verdict.p_lower), (n, stats::lower_bound(n, n, spec.alpha)));
+        let Step::Done(verdict) = certifier.next() else {
+            panic!()
+        };
+        assert_eq!(
+            (verdict.n, verdict.p_lower),
+            (n, stats::lower_bound(n, n, spec.alpha))
+        );
         n
     };
     assert!(asked(8) % 500 == 0 && asked(8) < 20_250);
@@ -202,8 +347,14 @@ fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
 
 #[test]
 fn a_stopping_rule_does_not_change_what_fixed_records() {
-    let fixed = CertifySpec { stopping: Stopping::Fixed, ..deciding(&[0.0], 1000, 100, 0.001) };
-    assert_eq!(bound(&fixed, 900, 1000), Some(stats::lower_bound(900, 1000, fixed.alpha)));
+    let fixed = CertifySpec {
+        stopping: Stopping::Fixed,
+        ..deciding(&[0.0], 1000, 100, 0.001)
+    };
+    assert_eq!(
+        bound(&fixed, 900, 1000),
+        Some(stats::lower_bound(900, 1000, fixed.alpha))
+    );
     for n in [0, 100, 999, 1001] {
         assert_eq!(bound(&fixed, n / 2, n), None, "{n}");
     }
@@ -216,6 +367,9 @@ fn after_all_draws_the_larger_of_two_bounds_counts() {
     let fixed = |count| stats::lower_bound(count, 1000, Alpha::new(0.0008).unwrap()).get();
     for count in [1, 500, 900, 1000] {
         let found = bound(&spec, count, 1000).unwrap().get();
-        assert!(found <= fixed(count) && found > fixed(count) - 1e-12, "{count}: {found}");
+        assert!(
+            found <= fixed(count) && found > fixed(count) - 1e-12,
+            "{count}: {found}"
+        );
     }
 }

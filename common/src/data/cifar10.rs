@@ -1,7 +1,8 @@
 //! The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes, red plane first.
 //!
-//! The path is one such file, or a folder whose `.bin` files are taken together in name order. The folder as published
-//! holds the five training batches and the test batch, 60,000 rows: to certify the test set, name `test_batch.bin`.
+//! The path is one such file, or a folder whose `.bin` files are taken together in name order. The
+//! folder as published holds the five training batches and the test batch, 60,000 rows: to certify
+//! the test set, name `test_batch.bin`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,10 @@ struct Batch {
 impl Cifar10 {
     /// Opens the files and reads their labels.
     pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
-        let mut cifar = Self { batches: Vec::new(), labels: Vec::new() };
+        let mut cifar = Self {
+            batches: Vec::new(),
+            labels: Vec::new(),
+        };
         for path in batch_paths(path)? {
             let file = SharedFile::open(&path, roots)?;
             let first = cifar.labels.len();
@@ -46,7 +50,10 @@ impl Cifar10 {
             cifar.batches.push(Batch { file, first });
         }
         if cifar.labels.is_empty() {
-            return Err(DataError::layout(path, "holds no .bin file with a row of CIFAR-10"));
+            return Err(DataError::layout(
+                path,
+                "holds no .bin file with a row of CIFAR-10",
+            ));
         }
         Ok(cifar)
     }
@@ -67,8 +74,14 @@ impl Cifar10 {
         let batch = self.batch(place);
         let offset = (place - batch.first) * ROW + 1;
         let planes = batch.file.read(offset as u64, 3 * PLANE)?;
-        let bytes = (0..PLANE).flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]]).collect();
-        Ok(Rgb { width: SIDE as u32, height: SIDE as u32, bytes })
+        let bytes = (0..PLANE)
+            .flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]])
+            .collect();
+        Ok(Rgb {
+            width: SIDE as u32,
+            height: SIDE as u32,
+            bytes,
+        })
     }
 
     /// SHA-256 of the files' bytes, one after the other.
@@ -93,7 +106,10 @@ fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(path).map_err(DataError::io(path))? {
         let entry = entry.map_err(DataError::io(path))?.path();
-        if entry.extension().is_some_and(|extension| extension == "bin") {
+        if entry
+            .extension()
+            .is_some_and(|extension| extension == "bin")
+        {
             paths.push(entry);
         }
     }
@@ -104,19 +120,30 @@ fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
     let (path, len) = (file.path(), file.len());
     if len % ROW as u64 != 0 {
-        return Err(DataError::layout(path, format!("its length of {len} bytes is not a multiple of {ROW}")));
+        return Err(DataError::layout(
+            path,
+            format!("its length of {len} bytes is not a multiple of {ROW}"),
+        ));
     }
     if len / ROW as u64 > MAX_SAMPLES {
         return Err(DataError::layout(
             path,
-            format!("its {} rows are more than the {MAX_SAMPLES} allowed", len / ROW as u64),
+            format!(
+                "its {} rows are more than the {MAX_SAMPLES} allowed",
+                len / ROW as u64
+            ),
         ));
     }
     let mut labels = Vec::with_capacity((len / ROW as u64) as usize);
     for row in 0..len / ROW as u64 {
-        let label = file.read(row * ROW as u64, 1).map_err(DataError::io(path))?[0];
+        let label = file
+            .read(row * ROW as u64, 1)
+            .map_err(DataError::io(path))?[0];
         if u32::from(label) >= CLASSES {
-            return Err(DataError::layout(path, format!("row {row} has label {label}, CIFAR-10 has labels 0 to 9")));
+            return Err(DataError::layout(
+                path,
+                format!("row {row} has label {label}, CIFAR-10 has labels 0 to 9"),
+            ));
         }
         labels.push(label);
     }

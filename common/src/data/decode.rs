@@ -1,8 +1,9 @@
 //! The bytes of a JPEG or PNG file to 8-bit RGB, as `PIL.Image.open(file).convert("RGB")` has it.
 //!
-//! Alpha is dropped, not blended; palettes are expanded; EXIF orientation and colour profiles are ignored; the format
-//! is told from the first bytes, not from the name. One departure: Pillow clips 16-bit grey at 255, which turns nearly
-//! all of it white; here its high byte is taken, as Pillow does with 16-bit RGB.
+//! Alpha is dropped, not blended; palettes are expanded; EXIF orientation and colour profiles are
+//! ignored; the format is told from the first bytes, not from the name. One departure: Pillow clips
+//! 16-bit grey at 255, which turns nearly all of it white; here its high byte is taken, as Pillow
+//! does with 16-bit RGB.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -35,13 +36,19 @@ pub(super) fn decode(file: &[u8]) -> Result<Rgb, Fault> {
 
 /// Refuses sizes that would take unreasonable memory, before any is taken.
 pub(super) fn check_size(width: u64, height: u64) -> Result<(), Fault> {
-    if width.saturating_mul(height) > MAX_PIXELS { Err(Fault::TooLarge { width, height }) } else { Ok(()) }
+    if width.saturating_mul(height) > MAX_PIXELS {
+        Err(Fault::TooLarge { width, height })
+    } else {
+        Ok(())
+    }
 }
 
 fn decode_jpeg(file: &[u8]) -> Result<Rgb, Fault> {
     let mut decoder = jpeg_decoder::Decoder::new(file);
     decoder.read_info().map_err(jpeg_fault)?;
-    let info = decoder.info().ok_or_else(|| Fault::Damaged("a JPEG without a frame".to_owned()))?;
+    let info = decoder
+        .info()
+        .ok_or_else(|| Fault::Damaged("a JPEG without a frame".to_owned()))?;
     check_size(info.width.into(), info.height.into())?;
     if info.coding_process == CodingProcess::Lossless {
         return Err(Fault::Damaged("lossless JPEG".to_owned()));
@@ -50,10 +57,20 @@ fn decode_jpeg(file: &[u8]) -> Result<Rgb, Fault> {
     let bytes = match info.pixel_format {
         PixelFormat::RGB24 => pixels,
         PixelFormat::L8 => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        PixelFormat::CMYK32 => pixels.as_chunks().0.iter().copied().flat_map(cmyk_to_rgb).collect(),
+        PixelFormat::CMYK32 => pixels
+            .as_chunks()
+            .0
+            .iter()
+            .copied()
+            .flat_map(cmyk_to_rgb)
+            .collect(),
         PixelFormat::L16 => return Err(Fault::Damaged("JPEG of more than 8 bits".to_owned())),
     };
-    Ok(Rgb { width: info.width.into(), height: info.height.into(), bytes })
+    Ok(Rgb {
+        width: info.width.into(),
+        height: info.height.into(),
+        bytes,
+    })
 }
 
 fn jpeg_fault(error: jpeg_decoder::Error) -> Fault {
@@ -63,7 +80,8 @@ fn jpeg_fault(error: jpeg_decoder::Error) -> Fault {
     }
 }
 
-/// Pillow's conversion: what the black leaves, less the ink, each product divided by 255 and rounded.
+/// Pillow's conversion: what the black leaves, less the ink, each product divided by 255 and
+/// rounded.
 fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let light = 255 - u32::from(black);
     [cyan, magenta, yellow].map(|ink| {
@@ -75,24 +93,41 @@ fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
 
 fn decode_png(file: &[u8]) -> Result<Rgb, Fault> {
     // 512 MiB, where the size that the header claims would pass.
-    let decoder = PngDecoder::with_limits(Cursor::new(file), Limits::default()).map_err(|e| png_fault(&e))?;
+    let decoder =
+        PngDecoder::with_limits(Cursor::new(file), Limits::default()).map_err(|e| png_fault(&e))?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
     let high = |value: u16| (value >> 8) as u8;
     let bytes = match DynamicImage::from_decoder(decoder).map_err(|e| png_fault(&e))? {
         DynamicImage::ImageRgb8(image) => image.into_raw(),
-        DynamicImage::ImageRgba8(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]]).collect(),
+        DynamicImage::ImageRgba8(image) => image
+            .pixels()
+            .flat_map(|p| [p.0[0], p.0[1], p.0[2]])
+            .collect(),
         DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
         DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
         DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-        DynamicImage::ImageRgba16(image) => {
-            image.pixels().flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])]).collect()
+        DynamicImage::ImageRgba16(image) => image
+            .pixels()
+            .flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])])
+            .collect(),
+        DynamicImage::ImageLuma16(image) => {
+            image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect()
         }
-        DynamicImage::ImageLuma16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
-        DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
-        _ => return Err(Fault::Damaged("a PNG that is neither grey nor RGB".to_owned())),
+        DynamicImage::ImageLumaA16(image) => {
+            image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect()
+        }
+        _ => {
+            return Err(Fault::Damaged(
+                "a PNG that is neither grey nor RGB".to_owned(),
+            ));
+        }
     };
-    Ok(Rgb { width, height, bytes })
+    Ok(Rgb {
+        width,
+        height,
+        bytes,
+    })
 }
 
 fn png_fault(error: &ImageError) -> Fault {

@@ -47,10 +47,18 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Whether the system failed to read, which another machine or moment may not; otherwise the data itself is wrong.
+    /// Whether the system failed to read, which another machine or moment may not; otherwise the
+    /// data itself is wrong.
     #[must_use]
     pub fn is_io(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Sample { fault: Fault::Io(_), .. })
+        matches!(
+            self,
+            Self::Io { .. }
+                | Self::Sample {
+                    fault: Fault::Io(_),
+                    ..
+                }
+        )
     }
 }
 
@@ -73,7 +81,10 @@ pub enum Fault {
     #[error("damaged or unsupported: {0}")]
     Damaged(String),
     /// Reading or resizing the image would take unreasonable memory.
-    #[error("{width} x {height} pixels are more than the {} allowed", super::MAX_PIXELS)]
+    #[error(
+        "{width} x {height} pixels are more than the {} allowed",
+        super::MAX_PIXELS
+    )]
     TooLarge {
         /// Pixels a row.
         width: u64,
@@ -100,10 +111,16 @@ pub enum Fault {
 
 impl DataError {
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self::Io { path: path.to_owned(), cause }
+        move |cause| Self::Io {
+            path: path.to_owned(),
+            cause,
+        }
     }
 
     pub(super) fn layout(path: &Path, what: impl Into<String>) -> Self {
-        Self::Layout { path: path.to_owned(), what: what.into() }
+        Self::Layout {
+            path: path.to_owned(),
+            what: what.into(),
+        }
     }
 }

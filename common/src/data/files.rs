@@ -23,7 +23,11 @@ impl SharedFile {
     pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
         let file = roots.open(path).map_err(DataError::io(path))?;
         let len = file.metadata().map_err(DataError::io(path))?.len();
-        Ok(Self { file, path: path.to_owned(), len })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            len,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -47,7 +51,11 @@ impl SharedFile {
         let mut buffer = vec![0; 1 << 20];
         let mut offset = 0;
         loop {
-            match self.file.read_at(&mut buffer, offset).map_err(DataError::io(&self.path))? {
+            match self
+                .file
+                .read_at(&mut buffer, offset)
+                .map_err(DataError::io(&self.path))?
+            {
                 0 => return Ok(()),
                 count => {
                     sha.update(&buffer[..count]);

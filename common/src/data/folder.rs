@@ -1,7 +1,8 @@
 //! Image folders: a folder a class.
 //!
-//! The index counts class folders sorted by name, then the `.jpg`, `.jpeg` and `.png` files in each sorted by name, in
-//! byte order. A label is its folder's place among the sorted folders, or its line in a `classes` file.
+//! The index counts class folders sorted by name, then the `.jpg`, `.jpeg` and `.png` files in each
+//! sorted by name, in byte order. A label is its folder's place among the sorted folders, or its
+//! line in a `classes` file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -45,17 +46,33 @@ struct File {
 }
 
 impl ImageFolder {
-    /// Lists the folders and their files; opens none of the files. Links must lead to somewhere under `roots`.
-    pub(super) fn open(root: &Path, classes: Option<&Path>, roots: &Roots) -> Result<Self, DataError> {
+    /// Lists the folders and their files; opens none of the files. Links must lead to somewhere
+    /// under `roots`.
+    pub(super) fn open(
+        root: &Path,
+        classes: Option<&Path>,
+        roots: &Roots,
+    ) -> Result<Self, DataError> {
         let mut linked = BTreeSet::new();
         let names = entries(root, Kind::Folder, roots, &mut linked)?;
         if names.is_empty() {
             return Err(DataError::layout(root, "has no class folders"));
         }
-        let order = classes.map(|file| Ok((file, read_classes(file, roots)?))).transpose()?;
-        let classes = order.as_ref().map_or(names.len(), |(_, labels)| labels.len()) as u32;
+        let order = classes
+            .map(|file| Ok((file, read_classes(file, roots)?)))
+            .transpose()?;
+        let classes = order
+            .as_ref()
+            .map_or(names.len(), |(_, labels)| labels.len()) as u32;
         let (root, roots) = (root.to_owned(), roots.clone());
-        let mut listing = Self { root, folders: Vec::new(), files: Vec::new(), classes, roots, linked };
+        let mut listing = Self {
+            root,
+            folders: Vec::new(),
+            files: Vec::new(),
+            classes,
+            roots,
+            linked,
+        };
         for (place, name) in names.into_iter().enumerate() {
             let path = listing.root.join(&name);
             let images = entries(&path, Kind::Image, &listing.roots, &mut listing.linked)?;
@@ -63,19 +80,33 @@ impl ImageFolder {
                 Some((file, labels)) => *name
                     .to_str()
                     .and_then(|name| labels.get(name))
-                    .ok_or_else(|| DataError::layout(&path, format!("this folder is not in {}", file.display())))?,
+                    .ok_or_else(|| {
+                        DataError::layout(
+                            &path,
+                            format!("this folder is not in {}", file.display()),
+                        )
+                    })?,
                 // It would count as a class and shift the labels of all that follow.
                 None if images.is_empty() => {
-                    return Err(DataError::layout(&path, "this class folder holds no .jpg, .jpeg or .png file"));
+                    return Err(DataError::layout(
+                        &path,
+                        "this class folder holds no .jpg, .jpeg or .png file",
+                    ));
                 }
                 None => Class(place as u32),
             };
-            let file = |name: OsString| File { folder: place as u32, name: name.into_boxed_os_str() };
+            let file = |name: OsString| File {
+                folder: place as u32,
+                name: name.into_boxed_os_str(),
+            };
             listing.files.extend(images.into_iter().map(file));
             listing.folders.push(Folder { name, label });
         }
         if listing.files.is_empty() {
-            return Err(DataError::layout(&listing.root, "holds no .jpg, .jpeg or .png file in its class folders"));
+            return Err(DataError::layout(
+                &listing.root,
+                "holds no .jpg, .jpeg or .png file in its class folders",
+            ));
         }
         Ok(listing)
     }
@@ -106,8 +137,8 @@ impl ImageFolder {
         &self.linked
     }
 
-    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file that cannot be looked at does not fail the
-    /// dataset here; it fails its sample later.
+    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file that cannot be looked at does
+    /// not fail the dataset here; it fails its sample later.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut sha = Sha256::new();
         sha.update(b"ddrs image-folder listing 1\n");
@@ -118,7 +149,8 @@ impl ImageFolder {
                 sha.update((part.len() as u64).to_le_bytes());
                 sha.update(part.as_encoded_bytes());
             }
-            let length = fs::metadata(self.path(place)).map_or(NO_LENGTH, |metadata| metadata.len());
+            let length =
+                fs::metadata(self.path(place)).map_or(NO_LENGTH, |metadata| metadata.len());
             sha.update(length.to_le_bytes());
             sha.update(folder.label.0.to_le_bytes());
         }
@@ -136,9 +168,10 @@ enum Kind {
     Image,
 }
 
-/// The names in a folder that are folders, or images, sorted. Links count as what they point to; a link to nowhere
-/// with an image's name counts as an image, so that its sample fails rather than shifting the indices after it. A link
-/// that leads out of the roots fails the dataset; the others' targets are added to `linked`.
+/// The names in a folder that are folders, or images, sorted. Links count as what they point to; a
+/// link to nowhere with an image's name counts as an image, so that its sample fails rather than
+/// shifting the indices after it. A link that leads out of the roots fails the dataset; the others'
+/// targets are added to `linked`.
 fn entries(
     folder: &Path,
     wanted: Kind,
@@ -149,7 +182,11 @@ fn entries(
     for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
         let entry = entry.map_err(DataError::io(folder))?;
         let file_type = entry.file_type().map_err(DataError::io(&entry.path()))?;
-        let is_folder = if file_type.is_symlink() { entry.path().is_dir() } else { file_type.is_dir() };
+        let is_folder = if file_type.is_symlink() {
+            entry.path().is_dir()
+        } else {
+            file_type.is_dir()
+        };
         let is_wanted = match wanted {
             Kind::Folder => is_folder,
             Kind::Image => !is_folder && has_image_extension(Path::new(&entry.file_name())),
@@ -158,8 +195,14 @@ fn entries(
             && file_type.is_symlink()
             && let Some(behind) = folder_behind(&entry.path())
         {
-            roots.check(&entry.path()).map_err(DataError::io(&entry.path()))?;
-            linked.insert(if is_folder { canonical(&entry.path())? } else { behind });
+            roots
+                .check(&entry.path())
+                .map_err(DataError::io(&entry.path()))?;
+            linked.insert(if is_folder {
+                canonical(&entry.path())?
+            } else {
+                behind
+            });
         }
         if is_wanted {
             names.push(entry.file_name());
@@ -174,22 +217,37 @@ fn canonical(path: &Path) -> Result<PathBuf, DataError> {
 }
 
 fn has_image_extension(name: &Path) -> bool {
-    let is = |extension: &OsStr| ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let is = |extension: &OsStr| {
+        ["jpg", "jpeg", "png"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    };
     name.extension().is_some_and(is)
 }
 
 /// The label of each folder: its line, counted from 0.
 fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, DataError> {
-    let bytes = roots.read(file, MAX_CLASSES_FILE).map_err(DataError::io(file))?;
+    let bytes = roots
+        .read(file, MAX_CLASSES_FILE)
+        .map_err(DataError::io(file))?;
     let text = String::from_utf8(bytes).map_err(|_| DataError::layout(file, "is not UTF-8"))?;
     let mut labels = HashMap::new();
     for (place, name) in text.trim_end().lines().enumerate() {
         let line = place + 1;
         if name.is_empty() {
-            return Err(DataError::layout(file, format!("line {line} is empty and would shift the labels after it")));
+            return Err(DataError::layout(
+                file,
+                format!("line {line} is empty and would shift the labels after it"),
+            ));
         }
-        if labels.insert(name.to_owned(), Class(place as u32)).is_some() {
-            return Err(DataError::layout(file, format!("line {line} names {name:?} again")));
+        if labels
+            .insert(name.to_owned(), Class(place as u32))
+            .is_some()
+        {
+            return Err(DataError::layout(
+                file,
+                format!("line {line} names {name:?} again"),
+            ));
         }
     }
     Ok(labels)

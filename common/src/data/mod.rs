@@ -1,11 +1,12 @@
 //! Datasets as f32 images in \[0, 1\].
 //!
-//! - `folder`: a folder a class, JPEG and PNG files; `decode` and `transform` turn a file into an image
+//! - `folder`: a folder a class, JPEG and PNG files; `decode` and `transform` turn a file into an
+//!   image
 //! - `cifar10`: the binary files of CIFAR-10
 //! - `tensors`: safetensors with `images` and `labels`
 //!
-//! Opening reads the index, images are read one by one and from several threads at once. Normalisation is not done
-//! here: it belongs to the model, after the noise.
+//! Opening reads the index, images are read one by one and from several threads at once.
+//! Normalisation is not done here: it belongs to the model, after the noise.
 
 mod access;
 mod cifar10;
@@ -30,11 +31,12 @@ use folder::ImageFolder;
 use tensors::Tensors;
 use transform::{Transform, to_float};
 
-/// The most pixels that an image may have as it stands in its file, and after resizing: where Pillow starts to warn of
-/// decompression bombs.
+/// The most pixels that an image may have as it stands in its file, and after resizing: where
+/// Pillow starts to warn of decompression bombs.
 pub const MAX_PIXELS: u64 = 89_478_485;
 
-/// The most samples that a file may hold: more than any dataset, and as many labels as memory holds.
+/// The most samples that a file may hold: more than any dataset, and as many labels as memory
+/// holds.
 pub const MAX_SAMPLES: u64 = 100_000_000;
 
 /// One image, channels first.
@@ -61,19 +63,23 @@ enum Source {
     Tensors(Tensors),
 }
 
-#[expect(clippy::len_without_is_empty, reason = "an empty dataset does not open")]
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "an empty dataset does not open"
+)]
 impl Dataset {
     /// Reads the index (folder listing, file lengths, headers, labels), not the images.
     ///
     /// # Errors
-    /// When the path is missing or holds no sample, when a file is not laid out as its format says, or when the
-    /// specification asks of a format what it does not have. The message names the file.
+    /// When the path is missing or holds no sample, when a file is not laid out as its format says,
+    /// or when the specification asks of a format what it does not have. The message names the
+    /// file.
     pub fn open(spec: &DatasetSpec) -> Result<Self, DataError> {
         Self::open_under(spec, &Roots::anywhere())
     }
 
-    /// As [`Self::open`], where the specification comes from someone else: every file, now and later, must lie under
-    /// `roots`, links resolved.
+    /// As [`Self::open`], where the specification comes from someone else: every file, now and
+    /// later, must lie under `roots`, links resolved.
     ///
     /// # Errors
     /// As [`Self::open`], and when a file, or what a link leads to, lies outside.
@@ -81,12 +87,21 @@ impl Dataset {
         let path = spec.path.as_path();
         refuse_what_the_format_lacks(spec)?;
         let source = match spec.format {
-            DatasetFormat::ImageFolder => Source::Folder(ImageFolder::open(path, spec.classes.as_deref(), roots)?),
+            DatasetFormat::ImageFolder => {
+                Source::Folder(ImageFolder::open(path, spec.classes.as_deref(), roots)?)
+            }
             DatasetFormat::Cifar10 => Source::Cifar10(Cifar10::open(path, roots)?),
             DatasetFormat::Tensors => Source::Tensors(Tensors::open(path, roots)?),
         };
-        let transform = Transform { resize: spec.resize, crop: spec.crop };
-        Ok(Self { path: path.to_owned(), source, transform })
+        let transform = Transform {
+            resize: spec.resize,
+            crop: spec.crop,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            transform,
+        })
     }
 
     /// How many samples the dataset has.
@@ -111,10 +126,11 @@ impl Dataset {
 
     /// SHA-256 of what identifies the data.
     ///
-    /// Of `cifar10` and `tensors`, of all bytes of the files, in order. Of an image folder, of its listing: relative
-    /// path, length in bytes and label of every file, in index order. The listing changes when a file is added,
-    /// removed, renamed, moved or re-encoded to another length. It does not notice a file whose content changed at the
-    /// same length: reading all of ImageNet would take minutes before a sweep could be submitted.
+    /// Of `cifar10` and `tensors`, of all bytes of the files, in order. Of an image folder, of its
+    /// listing: relative path, length in bytes and label of every file, in index order. The listing
+    /// changes when a file is added, removed, renamed, moved or re-encoded to another length. It
+    /// does not notice a file whose content changed at the same length: reading all of ImageNet
+    /// would take minutes before a sweep could be submitted.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -147,7 +163,8 @@ impl Dataset {
         Ok(self.file_at(self.place(index)?))
     }
 
-    /// The image of a sample, resized and cropped as specified. Without a resize or crop every image has its own size.
+    /// The image of a sample, resized and cropped as specified. Without a resize or crop every
+    /// image has its own size.
     ///
     /// # Errors
     /// When the index is past the end, or when this image cannot be read: [`DataError::Sample`].
@@ -155,20 +172,32 @@ impl Dataset {
         self.read(index, None)
     }
 
-    /// As [`Self::image`], for a network that takes images of this shape (channels, height, width) only.
+    /// As [`Self::image`], for a network that takes images of this shape (channels, height, width)
+    /// only.
     ///
     /// # Errors
     /// As [`Self::image`], and when the image has another shape.
-    pub fn image_of_shape(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
+    pub fn image_of_shape(
+        &self,
+        index: SampleIndex,
+        shape: [usize; 3],
+    ) -> Result<Image, DataError> {
         self.read(index, Some(shape))
     }
 
     /// The folders outside the dataset's own that links in it lead into.
     #[must_use]
     pub fn linked_folders(&self) -> Vec<PathBuf> {
-        let Source::Folder(folder) = &self.source else { return Vec::new() };
+        let Source::Folder(folder) = &self.source else {
+            return Vec::new();
+        };
         let home = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        folder.linked().iter().filter(|folder| !folder.starts_with(&home)).cloned().collect()
+        folder
+            .linked()
+            .iter()
+            .filter(|folder| !folder.starts_with(&home))
+            .cloned()
+            .collect()
     }
 
     fn read(&self, index: SampleIndex, wanted: Option<[usize; 3]>) -> Result<Image, DataError> {
@@ -182,9 +211,15 @@ impl Dataset {
         let image = match &self.source {
             Source::Folder(folder) => seen(folder.image(place)),
             Source::Cifar10(cifar) => seen(cifar.image(place)),
-            Source::Tensors(tensors) => admit(tensors.shape(), wanted).and_then(|()| tensors.image(place)),
+            Source::Tensors(tensors) => {
+                admit(tensors.shape(), wanted).and_then(|()| tensors.image(place))
+            }
         };
-        image.map_err(|fault| DataError::Sample { index, path: self.file_at(place), fault })
+        image.map_err(|fault| DataError::Sample {
+            index,
+            path: self.file_at(place),
+            fault,
+        })
     }
 
     fn file_at(&self, place: usize) -> PathBuf {
@@ -200,7 +235,11 @@ impl Dataset {
         if index.0 < self.len() {
             Ok(index.0 as usize)
         } else {
-            Err(DataError::PastTheEnd { index, path: self.path.clone(), len: self.len() })
+            Err(DataError::PastTheEnd {
+                index,
+                path: self.path.clone(),
+                len: self.len(),
+            })
         }
     }
 }

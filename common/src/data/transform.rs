@@ -28,31 +28,50 @@ impl Transform {
     }
 }
 
-/// `torchvision.transforms.Resize(shorter)`: the shorter side becomes `shorter`, the longer one keeps its ratio and
-/// is rounded down, bilinear with antialiasing (Pillow's `resize`, which is a convolution of 8-bit values).
+/// `torchvision.transforms.Resize(shorter)`: the shorter side becomes `shorter`, the longer one
+/// keeps its ratio and is rounded down, bilinear with antialiasing (Pillow's `resize`, which is a
+/// convolution of 8-bit values).
 fn resize(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
     if image.width.min(image.height) == shorter {
         return Ok(image);
     }
     let scaled = |side: u32, other: u32| {
-        if side <= other { u64::from(shorter) } else { u64::from(shorter) * u64::from(side) / u64::from(other) }
+        if side <= other {
+            u64::from(shorter)
+        } else {
+            u64::from(shorter) * u64::from(side) / u64::from(other)
+        }
     };
-    let (width, height) = (scaled(image.width, image.height), scaled(image.height, image.width));
+    let (width, height) = (
+        scaled(image.width, image.height),
+        scaled(image.height, image.width),
+    );
     check_size(width, height)?;
     let (width, height) = (width as u32, height as u32);
 
     let damaged = |e: &dyn std::fmt::Display| Fault::Damaged(format!("cannot be resized: {e}"));
-    let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3).map_err(|e| damaged(&e))?;
+    let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3)
+        .map_err(|e| damaged(&e))?;
     let mut canvas = Canvas::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut canvas, &options).map_err(|e| damaged(&e))?;
-    Ok(Rgb { width, height, bytes: canvas.into_vec() })
+    Resizer::new()
+        .resize(&source, &mut canvas, &options)
+        .map_err(|e| damaged(&e))?;
+    Ok(Rgb {
+        width,
+        height,
+        bytes: canvas.into_vec(),
+    })
 }
 
-/// `torchvision.transforms.CenterCrop(side)`: a side shorter than the crop is padded with black on both ends.
+/// `torchvision.transforms.CenterCrop(side)`: a side shorter than the crop is padded with black on
+/// both ends.
 fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
     check_size(side.into(), side.into())?;
-    let (columns, rows) = (Window::centered(image.width, side), Window::centered(image.height, side));
+    let (columns, rows) = (
+        Window::centered(image.width, side),
+        Window::centered(image.height, side),
+    );
     let row_bytes = 3 * side as usize;
     let mut bytes = vec![0; row_bytes * side as usize];
     for row in 0..rows.count {
@@ -61,7 +80,11 @@ fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
         let count = 3 * columns.count;
         bytes[to..to + count].copy_from_slice(&image.bytes[from..from + count]);
     }
-    Ok(Rgb { width: side, height: side, bytes })
+    Ok(Rgb {
+        width: side,
+        height: side,
+        bytes,
+    })
 }
 
 /// Which part of a side lands where in the crop.
@@ -75,9 +98,17 @@ impl Window {
     fn centered(length: u32, crop: u32) -> Self {
         let (length, crop) = (length as usize, crop as usize);
         if crop > length {
-            Self { source: 0, target: (crop - length) / 2, count: length }
+            Self {
+                source: 0,
+                target: (crop - length) / 2,
+                count: length,
+            }
         } else {
-            Self { source: half_to_even(length - crop), target: 0, count: crop }
+            Self {
+                source: half_to_even(length - crop),
+                target: 0,
+                count: crop,
+            }
         }
     }
 }
@@ -90,9 +121,19 @@ fn half_to_even(n: usize) -> usize {
 
 /// `torchvision.transforms.ToTensor()`, what a network sees: channels first, divided by 255.
 pub(super) fn to_float(image: &Rgb) -> Image {
-    let channel = |c: usize| image.bytes.iter().skip(c).step_by(3).map(|&byte| f32::from(byte) / 255.0);
+    let channel = |c: usize| {
+        image
+            .bytes
+            .iter()
+            .skip(c)
+            .step_by(3)
+            .map(|&byte| f32::from(byte) / 255.0)
+    };
     let pixels = (0..3).flat_map(channel).collect();
-    Image { shape: [3, image.height as usize, image.width as usize], pixels }
+    Image {
+        shape: [3, image.height as usize, image.width as usize],
+        pixels,
+    }
 }
 
 #[cfg(test)]

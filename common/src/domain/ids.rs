@@ -1,4 +1,5 @@
-//! Names of things. Each is its own type, so that a job number never ends up where a sample's index belongs.
+//! Names of things. Each is its own type, so that a job number never ends up where a sample's index
+//! belongs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidValue;
 
-/// A sweep: sixteen lowercase hexadecimal digits, a digest of all that can change one of its records.
+/// A sweep: sixteen lowercase hexadecimal digits, a digest of all that can change one of its
+/// records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SweepId(String);
@@ -17,7 +19,10 @@ impl SweepId {
     #[must_use]
     pub fn from_digest(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest;
-        Self(format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])))
+        Self(format!(
+            "{:016x}",
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        ))
     }
 
     /// The digits.
@@ -31,11 +36,16 @@ impl FromStr for SweepId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let digits = text.len() == 16
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if digits {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidValue(format!("a sweep id has 16 hexadecimal digits, not {text:?}")))
+            Err(InvalidValue(format!(
+                "a sweep id has 16 hexadecimal digits, not {text:?}"
+            )))
         }
     }
 }
@@ -100,7 +110,13 @@ impl VariantName {
     /// The name as a file name: what is not a letter, a digit, `.`, `-` or `_` becomes `_`.
     #[must_use]
     pub fn file_stem(&self) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
         self.0.chars().map(plain).collect()
     }
 }
@@ -120,14 +136,23 @@ mod tests {
         let id = SweepId::from_digest(&[0xab; 32]);
         assert_eq!(id.as_str(), "abababababababab");
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
-        for bad in ["", "abc", "ABABABABABABABAB", "abababababababab0", "../../etc/passwd"] {
+        for bad in [
+            "",
+            "abc",
+            "ABABABABABABABAB",
+            "abababababababab0",
+            "../../etc/passwd",
+        ] {
             assert!(bad.parse::<SweepId>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_variant_names_a_file_in_the_report_folder_only() {
-        assert_eq!(VariantName::new("r20/fixed/0.25").file_stem(), "r20_fixed_0.25");
+        assert_eq!(
+            VariantName::new("r20/fixed/0.25").file_stem(),
+            "r20_fixed_0.25"
+        );
         assert_eq!(VariantName::new("../a b").file_stem(), ".._a_b");
     }
 }

@@ -52,7 +52,8 @@ impl Phase {
 /// What the smoothed classifier says of an input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
-    /// It predicts `class` everywhere within `radius`, with probability at least 1 - alpha over the draws.
+    /// It predicts `class` everywhere within `radius`, with probability at least 1 - alpha over the
+    /// draws.
     Certified {
         /// The class predicted.
         class: Class,

@@ -9,7 +9,9 @@ fn checked(name: &str, value: f64, holds: bool, demand: &str) -> Result<f64, Inv
     if value.is_finite() && holds {
         Ok(value)
     } else {
-        Err(InvalidValue(format!("{name} must be {demand}, not {value}")))
+        Err(InvalidValue(format!(
+            "{name} must be {demand}, not {value}"
+        )))
     }
 }
 
@@ -73,11 +75,17 @@ mod tests {
     #[test]
     fn no_unit_is_built_out_of_range() {
         for bad in [f64::NAN, f64::INFINITY, -1.0] {
-            assert!(Sigma::new(bad).is_err() && Radius::new(bad).is_err() && Alpha::new(bad).is_err(), "{bad}");
+            assert!(
+                Sigma::new(bad).is_err() && Radius::new(bad).is_err() && Alpha::new(bad).is_err(),
+                "{bad}"
+            );
         }
         assert!(Sigma::new(0.0).is_err());
         assert!(Alpha::new(0.0).is_err() && Alpha::new(1.0).is_err());
         assert_eq!(Radius::new(0.0), Ok(Radius::ZERO));
-        assert_eq!(Sigma::new(-1.0).unwrap_err().to_string(), "sigma must be a finite number above 0, not -1");
+        assert_eq!(
+            Sigma::new(-1.0).unwrap_err().to_string(),
+            "sigma must be a finite number above 0, not -1"
+        );
     }
 }

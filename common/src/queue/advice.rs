@@ -6,8 +6,10 @@ use super::server::Server;
 
 const LOGIN: &str = "; the user comes from --redis-user or DDRS_REDIS_USER, the password from DDRS_REDIS_PASSWORD or a \
                      --redis-password-file";
-const FORBIDDEN: &str = "; the access list that comes with ddrs, deploy/redis/users.acl, allows what is needed";
-const NO_TLS: &str = "; perhaps this port does not speak TLS: if so, write redis:// instead of rediss://";
+const FORBIDDEN: &str =
+    "; the access list that comes with ddrs, deploy/redis/users.acl, allows what is needed";
+const NO_TLS: &str =
+    "; perhaps this port does not speak TLS: if so, write redis:// instead of rediss://";
 const TLS: &str = "; perhaps this port speaks TLS only: if so, write rediss:// instead of redis://";
 
 /// Advice about a request that failed; empty where the failure explains itself.
@@ -18,7 +20,9 @@ pub(super) fn on_request(cause: &RedisError) -> &'static str {
         Some("OOM") => "; raise its `maxmemory`, then do the same again",
         Some("READONLY") => "; name its master, or promote it",
         Some("LOADING") => "; try again when it has loaded its data",
-        Some("CLUSTERDOWN") => "; `redis-cli --cluster check HOST:PORT` shows the slots that no node serves",
+        Some("CLUSTERDOWN") => {
+            "; `redis-cli --cluster check HOST:PORT` shows the slots that no node serves"
+        }
         _ => "",
     }
 }
@@ -27,7 +31,8 @@ pub(super) fn on_request(cause: &RedisError) -> &'static str {
 pub(super) fn on_connection(server: &Server, cause: &RedisError) -> &'static str {
     let refused = cause.is_connection_refusal();
     match server.speaks_tls() {
-        // A server without TLS waits for the end of what it takes for a command, or calls it an unknown one.
+        // A server without TLS waits for the end of what it takes for a command, or calls it an
+        // unknown one.
         Some(true) if !refused && (cause.is_timeout() || is_no_handshake(cause)) => NO_TLS,
         Some(false) if !refused && !cause.is_timeout() && cause.is_connection_dropped() => TLS,
         _ => on_request(cause),
@@ -36,13 +41,16 @@ pub(super) fn on_connection(server: &Server, cause: &RedisError) -> &'static str
 
 /// Whether the server does not know who asks.
 pub(super) fn is_login(cause: &RedisError) -> bool {
-    matches!(cause.code(), Some("NOAUTH" | "WRONGPASS")) || cause.kind() == ErrorKind::AuthenticationFailed
+    matches!(cause.code(), Some("NOAUTH" | "WRONGPASS"))
+        || cause.kind() == ErrorKind::AuthenticationFailed
 }
 
 /// Whether an access list forbids it, to the user or to a script of theirs.
 pub(super) fn is_forbidden(cause: &RedisError) -> bool {
     cause.code() == Some("NOPERM")
-        || cause.detail().is_some_and(|text| text.contains("user executing the script can't"))
+        || cause
+            .detail()
+            .is_some_and(|text| text.contains("user executing the script can't"))
 }
 
 fn is_no_handshake(cause: &RedisError) -> bool {

@@ -1,4 +1,5 @@
-//! The collector's part: read results, write them elsewhere, then trim them; one collector at a time.
+//! The collector's part: read results, write them elsewhere, then trim them; one collector at a
+//! time.
 
 use std::time::Duration;
 
@@ -28,13 +29,25 @@ pub enum CollectorLock {
 }
 
 impl SweepQueue {
-    /// Makes `owner` the one collector for `ttl`, and renews that when it is. `owner` should name the collecting folder
-    /// and its machine, so that a collector that was killed takes its place again without waiting.
-    pub async fn lock_collector(&self, owner: &str, ttl: Duration) -> Result<CollectorLock, QueueError> {
-        let mut reply = self.run(&self.call(&LOCK).arg(owner).arg(ttl.as_millis() as u64)).await?;
+    /// Makes `owner` the one collector for `ttl`, and renews that when it is. `owner` should name
+    /// the collecting folder and its machine, so that a collector that was killed takes its place
+    /// again without waiting.
+    pub async fn lock_collector(
+        &self,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<CollectorLock, QueueError> {
+        let mut reply = self
+            .run(&self.call(&LOCK).arg(owner).arg(ttl.as_millis() as u64))
+            .await?;
         Ok(match reply.word()?.as_str() {
-            "held" => CollectorLock::Held { collected_into: reply.take()? },
-            "busy" => CollectorLock::Busy { owner: reply.take()?, left: Duration::from_millis(reply.take()?) },
+            "held" => CollectorLock::Held {
+                collected_into: reply.take()?,
+            },
+            "busy" => CollectorLock::Busy {
+                owner: reply.take()?,
+                left: Duration::from_millis(reply.take()?),
+            },
             word => return Err(reply.unknown(word)),
         })
     }
@@ -44,21 +57,43 @@ impl SweepQueue {
         self.run(&self.call(&UNLOCK).arg(owner)).await.map(|_| ())
     }
 
-    /// Up to `count` records after `after`, oldest first; with none, from the start. An entry without a text as its record
-    /// has an empty one, which is no record. Collectors start over from there
-    /// after every trim: ids of a server that lost its last second, or of its replica, need not be above earlier ones.
-    pub async fn results(&self, after: Option<StreamId>, count: usize) -> Result<Vec<(StreamId, String)>, QueueError> {
+    /// Up to `count` records after `after`, oldest first; with none, from the start. An entry
+    /// without a text as its record has an empty one, which is no record. Collectors start over
+    /// from there after every trim: ids of a server that lost its last second, or of its replica,
+    /// need not be above earlier ones.
+    pub async fn results(
+        &self,
+        after: Option<StreamId>,
+        count: usize,
+    ) -> Result<Vec<(StreamId, String)>, QueueError> {
         let start = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let mut command = redis::cmd("XRANGE");
-        command.arg(self.key("results")).arg(start).arg("+").arg("COUNT").arg(count);
+        command
+            .arg(self.key("results"))
+            .arg(start)
+            .arg("+")
+            .arg("COUNT")
+            .arg(count);
         let entries: Vec<(String, Vec<(String, Value)>)> = self.query(&command).await?;
-        entries.into_iter().map(|(id, fields)| read_result(&id, fields)).collect()
+        entries
+            .into_iter()
+            .map(|(id, fields)| read_result(&id, fields))
+            .collect()
     }
 
-    /// Drops the results up to and including `upto`, which are now safe at `into`. False, and nothing is dropped, when
-    /// `owner` is not the collector: then someone else took over, and may have read the same results.
+    /// Drops the results up to and including `upto`, which are now safe at `into`. False, and
+    /// nothing is dropped, when `owner` is not the collector: then someone else took over, and may
+    /// have read the same results.
     pub async fn trim(&self, owner: &str, into: &str, upto: StreamId) -> Result<bool, QueueError> {
-        let mut reply = self.run(&self.call(&TRIM).arg(owner).arg(into).arg(upto.next().to_string())).await?;
+        let mut reply = self
+            .run(
+                &self
+                    .call(&TRIM)
+                    .arg(owner)
+                    .arg(into)
+                    .arg(upto.next().to_string()),
+            )
+            .await?;
         match reply.word()?.as_str() {
             "trimmed" => Ok(true),
             "not_collector" => Ok(false),
@@ -68,8 +103,17 @@ impl SweepQueue {
 }
 
 fn read_result(id: &str, fields: Vec<(String, Value)>) -> Result<(StreamId, String), QueueError> {
-    let answer = |problem: String| QueueError::Answer { request: "results", problem };
+    let answer = |problem: String| QueueError::Answer {
+        request: "results",
+        problem,
+    };
     let record = fields.into_iter().find(|(name, _)| name == "record");
-    let line = record.and_then(|(_, value)| redis::from_redis_value(value).ok()).unwrap_or_default();
-    Ok((id.parse().map_err(|error: InvalidValue| answer(error.to_string()))?, line))
+    let line = record
+        .and_then(|(_, value)| redis::from_redis_value(value).ok())
+        .unwrap_or_default();
+    Ok((
+        id.parse()
+            .map_err(|error: InvalidValue| answer(error.to_string()))?,
+        line,
+    ))
 }

@@ -1,11 +1,12 @@
 //! One connection to a Redis that may go away and come back.
 //!
-//! A request that was sent and not answered may have been applied. All requests of the queue are harmless when
-//! repeated, so they are: on a new connection, until the caller's patience ends. A connection whose answer timed out is
-//! dropped as well, since a half-open one would stay silent for ever.
+//! A request that was sent and not answered may have been applied. All requests of the queue are
+//! harmless when repeated, so they are: on a new connection, until the caller's patience ends. A
+//! connection whose answer timed out is dropped as well, since a half-open one would stay silent
+//! for ever.
 //!
-//! No lock is held while anything is waited for: a request that its caller leaves unattended for a while, in order to
-//! send another, must not keep that one waiting.
+//! No lock is held while anything is waited for: a request that its caller leaves unattended for a
+//! while, in order to send another, must not keep that one waiting.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
-    Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    ScriptInvocation, ServerErrorKind, Value,
 };
 use tokio::time::Instant;
 
@@ -24,7 +25,8 @@ use super::advice;
 use super::error::QueueError;
 use super::server::Server;
 
-/// The library's own 500 ms are too short for a server that is busy, rewriting its file or far away.
+/// The library's own 500 ms are too short for a server that is busy, rewriting its file or far
+/// away.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -45,10 +47,11 @@ const REDIRECTIONS: u32 = 5;
 
 /// A server, or a cluster by one of its nodes, and the connections there are now.
 ///
-/// A standalone server never redirects, so there is one connection. A cluster answers a request that came to the wrong
-/// node with the address of the right one (`MOVED`), which is remembered for the request's *route*: what decides its hash
-/// slot. While a slot is being moved (`ASK`, `TRYAGAIN`) requests wait: the keys of a sweep are used together, and are
-/// together again only when the move is over.
+/// A standalone server never redirects, so there is one connection. A cluster answers a request
+/// that came to the wrong node with the address of the right one (`MOVED`), which is remembered for
+/// the request's *route*: what decides its hash slot. While a slot is being moved (`ASK`,
+/// `TRYAGAIN`) requests wait: the keys of a sweep are used together, and are together again only
+/// when the move is over.
 pub(super) struct Connection {
     server: Server,
     response_timeout: Duration,
@@ -79,13 +82,19 @@ struct Link {
 
 impl Link {
     fn open(&self) -> Option<(u64, MultiplexedConnection)> {
-        self.connection.clone().map(|connection| (self.number, connection))
+        self.connection
+            .clone()
+            .map(|connection| (self.number, connection))
     }
 }
 
 impl Nodes {
     fn of(&self, route: &str) -> Option<Address> {
-        let entry = || self.entry.checked_sub(1).and_then(|place| self.known.get(place));
+        let entry = || {
+            self.entry
+                .checked_sub(1)
+                .and_then(|place| self.known.get(place))
+        };
         self.routes.get(route).or_else(entry).cloned()
     }
 
@@ -95,7 +104,8 @@ impl Nodes {
         }
     }
 
-    /// A connection to `node` failed: whoever is asked next, it is somebody else, if there is anybody else.
+    /// A connection to `node` failed: whoever is asked next, it is somebody else, if there is
+    /// anybody else.
     fn lost(&mut self, node: Option<&Address>, route: &str) {
         if self.routes.remove(route).is_none() || node.is_none() {
             self.entry = (self.entry + 1) % (self.known.len() + 1);
@@ -107,7 +117,11 @@ impl Connection {
     /// Understands an address. Nothing is connected yet.
     pub(super) fn to(server: Server) -> Result<Self, QueueError> {
         server.client()?;
-        Ok(Self { server, response_timeout: RESPONSE_TIMEOUT, nodes: Mutex::default() })
+        Ok(Self {
+            server,
+            response_timeout: RESPONSE_TIMEOUT,
+            nodes: Mutex::default(),
+        })
     }
 
     /// The address without credentials.
@@ -152,10 +166,17 @@ impl Connection {
 
     /// Whether anybody answers, be it that the server cannot do anything at the moment.
     pub(super) async fn greet(&self) -> Result<(), QueueError> {
-        match self.attempt::<()>(&Request::Command(&redis::cmd("PING")), "").await {
+        match self
+            .attempt::<()>(&Request::Command(&redis::cmd("PING")), "")
+            .await
+        {
             Err(cause) if cause.code().is_none() => {
                 let advice = advice::on_connection(&self.server, &cause);
-                Err(QueueError::Connect { server: self.server().to_owned(), cause, advice })
+                Err(QueueError::Connect {
+                    server: self.server().to_owned(),
+                    cause,
+                    advice,
+                })
             }
             Err(cause) if !may_pass(&cause) => Err(self.failed(cause)),
             _ => Ok(()),
@@ -164,11 +185,19 @@ impl Connection {
 
     fn failed(&self, cause: RedisError) -> QueueError {
         let advice = advice::on_request(&cause);
-        QueueError::Request { server: self.server().to_owned(), cause, advice }
+        QueueError::Request {
+            server: self.server().to_owned(),
+            cause,
+            advice,
+        }
     }
 
     /// Sends a request once, on a new connection if there is none.
-    pub(super) async fn attempt<T: FromRedisValue>(&self, request: &Request<'_>, route: &str) -> RedisResult<T> {
+    pub(super) async fn attempt<T: FromRedisValue>(
+        &self,
+        request: &Request<'_>,
+        route: &str,
+    ) -> RedisResult<T> {
         let node = self.nodes().of(route);
         let result = match self.connected(node.as_ref()).await {
             Err(error) => Err(error),
@@ -189,12 +218,15 @@ impl Connection {
         result
     }
 
-    /// The masters of a cluster as `host:port`, by any node's account. [`Self::route_to`] leads to one.
+    /// The masters of a cluster as `host:port`, by any node's account. [`Self::route_to`] leads to
+    /// one.
     pub(super) async fn masters(&self, patience: Duration) -> Result<Vec<Address>, QueueError> {
         let mut masters = Vec::new();
         for slot in self.slots(patience).await? {
             // First and last slot, the master, its replicas; a node is its host, its port and more.
-            let Some(Value::Array(node)) = slot.into_iter().nth(2) else { continue };
+            let Some(Value::Array(node)) = slot.into_iter().nth(2) else {
+                continue;
+            };
             if let Some(node) = self.address_in(&node)
                 && !masters.contains(&node)
             {
@@ -212,7 +244,9 @@ impl Connection {
     pub(super) async fn served_slots(&self, patience: Duration) -> Result<u64, QueueError> {
         let ranges = self.slots(patience).await?;
         let length = |range: &Vec<Value>| match range[..] {
-            [Value::Int(first), Value::Int(last), ..] => u64::try_from(last - first + 1).unwrap_or(0),
+            [Value::Int(first), Value::Int(last), ..] => {
+                u64::try_from(last - first + 1).unwrap_or(0)
+            }
             _ => 0,
         };
         Ok(ranges.iter().map(length).sum())
@@ -231,13 +265,19 @@ impl Connection {
     }
 
     fn address_in(&self, node: &[Value]) -> Option<Address> {
-        let (Value::BulkString(host), Value::Int(port)) = (node.first()?, node.get(1)?) else { return None };
+        let (Value::BulkString(host), Value::Int(port)) = (node.first()?, node.get(1)?) else {
+            return None;
+        };
         self.complete(std::str::from_utf8(host).ok()?, u16::try_from(*port).ok()?)
     }
 
     /// A node that does not know its own name is where the one that spoke of it is.
     fn complete(&self, host: &str, port: u16) -> Option<Address> {
-        let host = if host.is_empty() || host == "?" { self.server.host()? } else { host };
+        let host = if host.is_empty() || host == "?" {
+            self.server.host()?
+        } else {
+            host
+        };
         Some((host.to_owned(), port))
     }
 
@@ -245,7 +285,9 @@ impl Connection {
     fn learn(&self, error: &RedisError, node: Option<&Address>, route: &str) {
         let mut nodes = self.nodes();
         if is_moved(error) {
-            let moved = error.redirect_node().and_then(|(address, _)| address.rsplit_once(':'));
+            let moved = error
+                .redirect_node()
+                .and_then(|(address, _)| address.rsplit_once(':'));
             if let Some((host, port)) = moved
                 && let Some(node) = port.parse().ok().and_then(|port| self.complete(host, port))
             {
@@ -267,22 +309,32 @@ impl Connection {
         }
     }
 
-    /// The connection to a node that there is, or a new one. Two requests that find none make one each, and the later
-    /// is kept.
+    /// The connection to a node that there is, or a new one. Two requests that find none make one
+    /// each, and the later is kept.
     async fn connected(&self, node: Option<&Address>) -> RedisResult<(u64, MultiplexedConnection)> {
         let key = node.cloned();
         if let Some(found) = self.nodes().links.get(&key).and_then(Link::open) {
             return Ok(found);
         }
-        let server = node.map_or_else(|| self.server.clone(), |(host, port)| self.server.at(host, *port));
-        let client = server.client().map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
+        let server = node.map_or_else(
+            || self.server.clone(),
+            |(host, port)| self.server.at(host, *port),
+        );
+        let client = server
+            .client()
+            .map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(self.response_timeout))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
         let mut nodes = self.nodes();
         let link = nodes.links.entry(key).or_default();
-        *link = Link { number: link.number + 1, connection: Some(connection.clone()) };
+        *link = Link {
+            number: link.number + 1,
+            connection: Some(connection.clone()),
+        };
         Ok((link.number, connection))
     }
 
@@ -296,8 +348,8 @@ fn is_moved(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
 }
 
-/// Whether the same request may succeed later. True for a network that fails and for a server that starts, is full,
-/// cannot write to its disk, or is not the master at the moment.
+/// Whether the same request may succeed later. True for a network that fails and for a server that
+/// starts, is full, cannot write to its disk, or is not the master at the moment.
 pub(super) fn may_pass(error: &RedisError) -> bool {
     const PASSING: [&str; 13] = [
         "LOADING",
@@ -320,11 +372,15 @@ pub(super) fn may_pass(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the connection should not be used again: it failed, fell silent, or leads to a server that lost its place.
+/// Whether the connection should not be used again: it failed, fell silent, or leads to a server
+/// that lost its place.
 fn spoils_connection(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io | ErrorKind::Parse => true,
-        ErrorKind::Server(kind) => matches!(kind, ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown),
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown
+        ),
         _ => false,
     }
 }
@@ -359,7 +415,9 @@ mod tests {
                     break;
                 }
                 // What the client says first: its name and version, a command each.
-                stream.write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes()).unwrap();
+                stream
+                    .write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes())
+                    .unwrap();
             }
             open.push(stream);
         }
@@ -371,16 +429,22 @@ mod tests {
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let server = std::thread::spawn(move || fall_silent_once(&listener));
-        let mut connection = Connection::to(Server::parse(&format!("unix://{}", socket.display())).unwrap()).unwrap();
+        let mut connection =
+            Connection::to(Server::parse(&format!("unix://{}", socket.display())).unwrap())
+                .unwrap();
         connection.response_timeout = Duration::from_millis(50);
         let ping = redis::cmd("PING");
-        let answer: String = connection.send(&Request::Command(&ping), "", Duration::from_secs(10)).await.unwrap();
+        let answer: String = connection
+            .send(&Request::Command(&ping), "", Duration::from_secs(10))
+            .await
+            .unwrap();
         assert_eq!(answer, "PONG");
         assert_eq!(connection.nodes().links[&None].number, 2);
         server.join().unwrap();
     }
 
-    /// Lets the first connection wait for the answer to its greeting, and answers all until a PING on the second.
+    /// Lets the first connection wait for the answer to its greeting, and answers all until a PING
+    /// on the second.
     fn greet_the_second(listener: &UnixListener) {
         let (_first, _) = listener.accept().unwrap();
         let (mut second, _) = listener.accept().unwrap();
@@ -389,7 +453,9 @@ mod tests {
         while !asked.contains("PING") {
             let length = second.read(&mut buffer).unwrap();
             asked = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            second.write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes()).unwrap();
+            second
+                .write_all("+OK\r\n".repeat(asked.matches('*').count()).as_bytes())
+                .unwrap();
         }
     }
 
@@ -399,13 +465,23 @@ mod tests {
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let server = std::thread::spawn(move || greet_the_second(&listener));
-        let connection = Connection::to(Server::parse(&format!("unix://{}", socket.display())).unwrap()).unwrap();
+        let connection =
+            Connection::to(Server::parse(&format!("unix://{}", socket.display())).unwrap())
+                .unwrap();
         let ping = redis::cmd("PING");
         let request = Request::Command(&ping);
         let mut unattended = std::pin::pin!(connection.attempt::<String>(&request, ""));
-        tokio::time::timeout(Duration::ZERO, &mut unattended).await.unwrap_err();
+        tokio::time::timeout(Duration::ZERO, &mut unattended)
+            .await
+            .unwrap_err();
         let other = connection.attempt::<String>(&request, "");
-        assert_eq!(tokio::time::timeout(Duration::from_secs(30), other).await.unwrap().unwrap(), "OK");
+        assert_eq!(
+            tokio::time::timeout(Duration::from_secs(30), other)
+                .await
+                .unwrap()
+                .unwrap(),
+            "OK"
+        );
         server.join().unwrap();
     }
 }

@@ -70,7 +70,9 @@ pub enum QueueError {
     #[error("there is no sweep {0} in this Redis")]
     NoSweep(SweepId),
     /// The sweep was submitted by a program of another version.
-    #[error("sweep {sweep} speaks queue protocol {theirs}, this program speaks {ours}; use matching versions")]
+    #[error(
+        "sweep {sweep} speaks queue protocol {theirs}, this program speaks {ours}; use matching versions"
+    )]
     Protocol {
         /// The sweep.
         sweep: SweepId,
@@ -101,22 +103,27 @@ impl QueueError {
         matches!(self, Self::Request { cause, .. } if advice::is_forbidden(cause))
     }
 
-    /// Whether the same request may succeed later: the network fails, or the server, or a node of the cluster, starts, is
-    /// full, or does not serve this sweep for now.
+    /// Whether the same request may succeed later: the network fails, or the server, or a node of
+    /// the cluster, starts, is full, or does not serve this sweep for now.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Request { cause, .. } if connection::may_pass(cause))
     }
 
-    /// Whether it is this one sweep that cannot be worked on, for what Redis holds of it, while others may be well:
-    /// neither the connection, nor the server, nor what this user may do.
+    /// Whether it is this one sweep that cannot be worked on, for what Redis holds of it, while
+    /// others may be well: neither the connection, nor the server, nor what this user may do.
     #[must_use]
     pub fn is_of_one_sweep(&self) -> bool {
         match self {
             Self::Request { cause, .. } => {
-                !connection::may_pass(cause) && !advice::is_login(cause) && !advice::is_forbidden(cause)
+                !connection::may_pass(cause)
+                    && !advice::is_login(cause)
+                    && !advice::is_forbidden(cause)
             }
-            Self::Answer { .. } | Self::NoSweep(_) | Self::Protocol { .. } | Self::OtherPlan { .. } => true,
+            Self::Answer { .. }
+            | Self::NoSweep(_)
+            | Self::Protocol { .. }
+            | Self::OtherPlan { .. } => true,
             _ => false,
         }
     }
@@ -124,7 +131,10 @@ impl QueueError {
     /// Whether what the user said about the server makes no sense, whatever the server does.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Address { .. } | Self::Credentials { .. } | Self::PasswordShown)
+        matches!(
+            self,
+            Self::Address { .. } | Self::Credentials { .. } | Self::PasswordShown
+        )
     }
 }
 

@@ -24,7 +24,9 @@ impl ClaimToken {
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
-        SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives randomness");
+        SysRng
+            .try_fill_bytes(&mut bytes)
+            .expect("the operating system gives randomness");
         Self(u128::from_le_bytes(bytes))
     }
 }
@@ -63,7 +65,10 @@ impl StreamId {
     pub fn next(self) -> Self {
         match self.seq.checked_add(1) {
             Some(seq) => Self { ms: self.ms, seq },
-            None => Self { ms: self.ms.saturating_add(1), seq: 0 },
+            None => Self {
+                ms: self.ms.saturating_add(1),
+                seq: 0,
+            },
         }
     }
 
@@ -78,8 +83,12 @@ impl FromStr for StreamId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let parts =
-            text.split_once('-').and_then(|(ms, seq)| Some(Self { ms: ms.parse().ok()?, seq: seq.parse().ok()? }));
+        let parts = text.split_once('-').and_then(|(ms, seq)| {
+            Some(Self {
+                ms: ms.parse().ok()?,
+                seq: seq.parse().ok()?,
+            })
+        });
         parts.ok_or_else(|| InvalidValue(format!("not the id of a stream entry: {text:?}")))
     }
 }
@@ -100,7 +109,14 @@ mod tests {
         let [nine, ten]: [StreamId; 2] = ["5-9", "5-10"].map(|text| text.parse().unwrap());
         assert!(nine < ten);
         assert_eq!(nine.next(), ten);
-        assert_eq!(format!("5-{}", u64::MAX).parse::<StreamId>().unwrap().next().to_string(), "6-0");
+        assert_eq!(
+            format!("5-{}", u64::MAX)
+                .parse::<StreamId>()
+                .unwrap()
+                .next()
+                .to_string(),
+            "6-0"
+        );
         assert!("5".parse::<StreamId>().is_err());
     }
 

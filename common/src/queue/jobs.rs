@@ -77,7 +77,8 @@ pub enum JobState {
         since: Timestamp,
         /// For how long, unless it is renewed.
         left: Duration,
-        /// The slot of the one sample that the worker is at; none: it may be at all that are missing.
+        /// The slot of the one sample that the worker is at; none: it may be at all that are
+        /// missing.
         alone: Option<u64>,
     },
     /// It was given up.
@@ -142,9 +143,13 @@ pub enum EventKind {
 impl SweepQueue {
     /// The jobs that were given up, by number.
     pub async fn dead(&self) -> Result<Vec<DeadJob>, QueueError> {
-        let dead: Vec<(u32, String)> = self.query(redis::cmd("HGETALL").arg(self.key("dead"))).await?;
-        let mut dead: Vec<DeadJob> =
-            dead.into_iter().map(|(job, json)| DeadJob::read(JobId(job), &json)).collect::<Result<_, _>>()?;
+        let dead: Vec<(u32, String)> = self
+            .query(redis::cmd("HGETALL").arg(self.key("dead")))
+            .await?;
+        let mut dead: Vec<DeadJob> = dead
+            .into_iter()
+            .map(|(job, json)| DeadJob::read(JobId(job), &json))
+            .collect::<Result<_, _>>()?;
         dead.sort_by_key(|dead| dead.job);
         Ok(dead)
     }
@@ -161,18 +166,30 @@ impl SweepQueue {
             first_slot: reply.take()?,
             samples: reply.take()?,
             missing: reply.take()?,
-            killers: reply.take::<Vec<(u64, u32)>>()?.into_iter().map(Killer::from).collect(),
+            killers: reply
+                .take::<Vec<(u64, u32)>>()?
+                .into_iter()
+                .map(Killer::from)
+                .collect(),
             state: JobState::read(job, &mut reply.nested()?)?,
         })
     }
 
     /// What happened to a job, oldest first. Of a sweep the last 10,000 events or so are kept.
     pub async fn trail(&self, job: JobId) -> Result<Vec<Event>, QueueError> {
-        let command = redis::cmd("XRANGE").arg(self.key("events")).arg("-").arg("+").to_owned();
+        let command = redis::cmd("XRANGE")
+            .arg(self.key("events"))
+            .arg("-")
+            .arg("+")
+            .to_owned();
         let entries: Vec<(String, Vec<(String, String)>)> = self.query(&command).await?;
         let number = job.to_string();
         let of_job = |fields: &[(String, String)]| field(fields, "job") == number;
-        entries.iter().filter(|(_, fields)| of_job(fields)).map(|(id, fields)| Event::read(id, fields)).collect()
+        entries
+            .iter()
+            .filter(|(_, fields)| of_job(fields))
+            .map(|(id, fields)| Event::read(id, fields))
+            .collect()
     }
 }
 
@@ -195,18 +212,44 @@ impl JobState {
 
 impl DeadJob {
     fn read(job: JobId, json: &str) -> Result<Self, QueueError> {
-        let problem =
-            |error: serde_json::Error| QueueError::Answer { request: "dead", problem: format!("job {job}: {error}") };
-        let DeadJson { reason, at, crashes, errors, worker, missing, next_slot, killers } =
-            serde_json::from_str(json).map_err(problem)?;
-        Ok(Self { job, reason, at: Timestamp(at), crashes, errors, worker, missing, next_slot, killers })
+        let problem = |error: serde_json::Error| QueueError::Answer {
+            request: "dead",
+            problem: format!("job {job}: {error}"),
+        };
+        let DeadJson {
+            reason,
+            at,
+            crashes,
+            errors,
+            worker,
+            missing,
+            next_slot,
+            killers,
+        } = serde_json::from_str(json).map_err(problem)?;
+        Ok(Self {
+            job,
+            reason,
+            at: Timestamp(at),
+            crashes,
+            errors,
+            worker,
+            missing,
+            next_slot,
+            killers,
+        })
     }
 }
 
 impl Event {
     fn read(id: &str, fields: &[(String, String)]) -> Result<Self, QueueError> {
-        let problem = |problem: String| QueueError::Answer { request: "trail", problem };
-        let at = id.parse::<StreamId>().map_err(|error| problem(error.to_string()))?.at();
+        let problem = |problem: String| QueueError::Answer {
+            request: "trail",
+            problem,
+        };
+        let at = id
+            .parse::<StreamId>()
+            .map_err(|error| problem(error.to_string()))?
+            .at();
         let kind = match field(fields, "what") {
             "lapsed" => EventKind::Lapsed,
             "failed" => EventKind::Failed,
@@ -218,10 +261,19 @@ impl Event {
             word => return Err(problem(format!("unknown event {word:?}"))),
         };
         let since = field(fields, "since").parse().map_or(at, Timestamp);
-        Ok(Self { at, kind, worker: field(fields, "worker").into(), since, detail: field(fields, "detail").into() })
+        Ok(Self {
+            at,
+            kind,
+            worker: field(fields, "worker").into(),
+            since,
+            detail: field(fields, "detail").into(),
+        })
     }
 }
 
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    fields
+        .iter()
+        .find(|(key, _)| key == name)
+        .map_or("", |(_, value)| value)
 }

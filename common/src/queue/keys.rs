@@ -1,4 +1,5 @@
-//! The keys of a sweep. The braces are a cluster's hash tag: all keys of one sweep live on one node.
+//! The keys of a sweep. The braces are a cluster's hash tag: all keys of one sweep live on one
+//! node.
 
 use crate::domain::SweepId;
 
@@ -11,17 +12,17 @@ const NAMES: [&str; 15] = [
     "spec",      // string: the specification as the coordinator wrote it
     "pending",   // list of job numbers
     "leases",    // sorted set: job by deadline, ms
-    "claims",    // hash: job -> "fence token state since alone worker", of its latest claim until it is completed
-    "tokens",    // hash: claim token -> job, of live claims
-    "done",      // bitmap by slot
-    "results",   // stream of records that are not collected yet
-    "crashes",   // hash: job -> how many workers it lost
-    "errors",    // hash: job -> how often it failed
-    "dead",      // hash: job -> JSON, why it was given up
+    "claims", // hash: job -> "fence token state since alone worker", of its latest claim until it is completed
+    "tokens", // hash: claim token -> job, of live claims
+    "done",   // bitmap by slot
+    "results", // stream of records that are not collected yet
+    "crashes", // hash: job -> how many workers it lost
+    "errors", // hash: job -> how often it failed
+    "dead",   // hash: job -> JSON, why it was given up
     "completed", // bitmap by job
-    "workers",   // sorted set: worker by when it was last heard of, ms
-    "events",    // stream, capped: claims that did not end in completion
-    "suspects",  // hash: job -> JSON, how often each of its samples lost a worker that was at nothing else
+    "workers", // sorted set: worker by when it was last heard of, ms
+    "events", // stream, capped: claims that did not end in completion
+    "suspects", // hash: job -> JSON, how often each of its samples lost a worker that was at nothing else
 ];
 
 /// The full keys of one sweep.
@@ -53,7 +54,9 @@ mod tests {
         let prelude = include_str!("lua/prelude.lua");
         let first = prelude.find("local META").expect("the names");
         let last = prelude.find("unpack(KEYS)").expect("the keys");
-        let named = prelude[first + "local".len()..last].replace(['\n', '=', ' '], "").to_lowercase();
+        let named = prelude[first + "local".len()..last]
+            .replace(['\n', '=', ' '], "")
+            .to_lowercase();
         assert_eq!(named, NAMES.join(","));
     }
 

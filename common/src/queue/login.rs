@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::server::ServerSettings;
 
-/// Who one is to Redis. A password is in DDRS_REDIS_PASSWORD or in a file, never among the arguments.
+/// Who one is to Redis. A password is in DDRS_REDIS_PASSWORD or in a file, never among the
+/// arguments.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LoginArgs {
     /// The user of Redis's access list [default: `default`]

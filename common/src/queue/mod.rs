@@ -1,22 +1,25 @@
 //! The queue: jobs, leases and results of a sweep in Redis.
 //!
-//! Every change of state is one Lua script (`scripts`, `lua/`), so it happens wholly or not at all, by the server's clock, and
-//! a repeated one changes nothing. What holds whatever is killed:
+//! Every change of state is one Lua script (`scripts`, `lua/`), so it happens wholly or not at all,
+//! by the server's clock, and a repeated one changes nothing. What holds whatever is killed:
 //!
 //! - a job is in exactly one place: pending, leased, dead or completed;
-//! - a sample has a record in the stream exactly when its done bit is set by a worker, and never a second one;
+//! - a sample has a record in the stream exactly when its done bit is set by a worker, and never a
+//!   second one;
 //! - a worker whose lease was taken, released or failed can write nothing more;
 //! - handing a job back costs no attempt;
-//! - a job that lost a worker goes on sample by sample, so that one that kills workers takes no other with it.
+//! - a job that lost a worker goes on sample by sample, so that one that kills workers takes no
+//!   other with it.
 //!
 //! In reading order:
 //! - [`PrivateServer`]: a Redis of one's own
 //! - [`Server`]: where a Redis is, and the credentials for it
 //! - [`QueueClient`]: a checked connection to any Redis, [`ServerInfo`] about it
-//! - [`SweepQueue`]: one sweep; submitting (`submit`), working (`work`), collecting (`collect`), looking (`status`,
-//!   `jobs`)
+//! - [`SweepQueue`]: one sweep; submitting (`submit`), working (`work`), collecting (`collect`),
+//!   looking (`status`, `jobs`)
 //!
-//! What it leaves out: what a job's samples are ([`crate::plan`] knows), and what a record says (here it is a line).
+//! What it leaves out: what a job's samples are ([`crate::plan`] knows), and what a record says
+//! (here it is a line).
 
 mod advice;
 mod client;

@@ -1,4 +1,5 @@
-//! A sweep of one sample that is submitted, worked on, collected and deleted, to find out whether a user may.
+//! A sweep of one sample that is submitted, worked on, collected and deleted, to find out whether a
+//! user may.
 
 use std::time::Duration;
 
@@ -11,14 +12,17 @@ use super::work::{Claim, Claimed};
 use crate::domain::SweepId;
 
 impl QueueClient {
-    /// Goes through everything that programs do to a queue, on a sweep with an id of its own, and leaves nothing behind.
+    /// Goes through everything that programs do to a queue, on a sweep with an id of its own, and
+    /// leaves nothing behind.
     ///
     /// # Errors
     /// The first thing that is refused; what was made until then is deleted where that is allowed.
     pub async fn rehearse(&self) -> Result<(), QueueError> {
         let mut id = [0; 32];
         let random = ClaimToken::random().to_string();
-        id.iter_mut().zip(random.bytes()).for_each(|(id, random)| *id = random);
+        id.iter_mut()
+            .zip(random.bytes())
+            .for_each(|(id, random)| *id = random);
         let id = SweepId::from_digest(&id);
         let acted = self.act(&id).await;
         let deleted = self.sweep(&id).delete().await;
@@ -36,8 +40,8 @@ impl QueueClient {
             lease: Duration::from_secs(60),
             max_attempts: 2,
         };
-        // Not by `submit`, which lists it where workers look; an id without a sweep is not looked at.
-        // Out before in: who may not take it out again does not put it in.
+        // Not by `submit`, which lists it where workers look; an id without a sweep is not looked
+        // at. Out before in: who may not take it out again does not put it in.
         queue.in_index("SREM").await?;
         queue.in_index("SADD").await?;
         queue.in_index("SREM").await?;
@@ -61,7 +65,11 @@ impl QueueClient {
         queue.plan().await?;
         queue.is_over().await?;
         for turn in 0..3 {
-            let Claim::Job(Claimed { lease, .. }) = queue.claim("doctor", ClaimToken::random()).await? else { break };
+            let Claim::Job(Claimed { lease, .. }) =
+                queue.claim("doctor", ClaimToken::random()).await?
+            else {
+                break;
+            };
             queue.renew(&lease).await?;
             match turn {
                 0 => drop(queue.release(&lease).await?),

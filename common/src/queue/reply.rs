@@ -14,12 +14,18 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn new(request: &'static str, values: Vec<Value>) -> Self {
-        Self { request, values: values.into_iter() }
+        Self {
+            request,
+            values: values.into_iter(),
+        }
     }
 
     /// The next element.
     pub(super) fn take<T: FromRedisValue>(&mut self) -> Result<T, QueueError> {
-        let value = self.values.next().ok_or_else(|| self.problem("it ends early"))?;
+        let value = self
+            .values
+            .next()
+            .ok_or_else(|| self.problem("it ends early"))?;
         from_redis_value(value).map_err(|error| self.problem(error.to_string()))
     }
 
@@ -45,6 +51,9 @@ impl Reply {
 
     /// An answer with something wrong.
     pub(super) fn problem(&self, problem: impl Into<String>) -> QueueError {
-        QueueError::Answer { request: self.request, problem: problem.into() }
+        QueueError::Answer {
+            request: self.request,
+            problem: problem.into(),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The transitions as Lua: each one script, checked before it writes, harmless when repeated.
 //!
-//! A script with a shebang is refused as a whole when Redis is over `maxmemory`, unless it is flagged `allow-oom`. Those
-//! that bring in data are not; those that end work or free memory are, so that leases outlive a full server and
-//! collecting empties it.
+//! A script with a shebang is refused as a whole when Redis is over `maxmemory`, unless it is
+//! flagged `allow-oom`. Those that bring in data are not; those that end work or free memory are,
+//! so that leases outlive a full server and collecting empties it.
 
 use std::sync::LazyLock;
 

@@ -1,13 +1,16 @@
 //! Where a Redis is, and how a program proves to it who it is.
 //!
-//! Passwords come from files and the environment, never from arguments, which every user of a machine can read. No error,
-//! log line or `Debug` shows one.
+//! Passwords come from files and the environment, never from arguments, which every user of a
+//! machine can read. No error, log line or `Debug` shows one.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
+    TlsCertificates,
+};
 
 use super::error::QueueError;
 use crate::bounded;
@@ -67,7 +70,11 @@ impl ServerSettings {
             path(&self.cert),
             path(&self.key),
         ];
-        Self::VARIABLES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect()
+        Self::VARIABLES
+            .into_iter()
+            .zip(values)
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 }
 
@@ -83,17 +90,22 @@ impl Server {
     /// # Errors
     /// [`QueueError::Address`] when it makes no sense.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
-        Self::new(&ServerSettings { url: url.to_owned(), ..ServerSettings::default() })
+        Self::new(&ServerSettings {
+            url: url.to_owned(),
+            ..ServerSettings::default()
+        })
     }
 
     /// Understands settings, and reads the files that they name.
     ///
     /// # Errors
-    /// [`QueueError::Address`] when the address makes no sense, [`QueueError::Credentials`] naming the file that cannot be
-    /// used, or what is missing.
+    /// [`QueueError::Address`] when the address makes no sense, [`QueueError::Credentials`] naming
+    /// the file that cannot be used, or what is missing.
     pub fn new(settings: &ServerSettings) -> Result<Self, QueueError> {
         // The library's errors describe what is missing and never quote the address.
-        let bad = |error: RedisError| QueueError::Address { reason: error.to_string() };
+        let bad = |error: RedisError| QueueError::Address {
+            reason: error.to_string(),
+        };
         let mut info = settings.url.as_str().into_connection_info().map_err(bad)?;
         let mut login = info.redis_settings().clone();
         if let Some(user) = &settings.user {
@@ -105,11 +117,18 @@ impl Server {
         info = info.set_redis_settings(login);
         if settings.has_certificates() && !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             let reason = "certificates are for a rediss:// address".to_owned();
-            return Err(QueueError::Credentials { what: "TLS".to_owned(), reason });
+            return Err(QueueError::Credentials {
+                what: "TLS".to_owned(),
+                reason,
+            });
         }
         if let Some(certificates) = settings.certificates()? {
-            let client = Client::build_with_tls(info, certificates)
-                .map_err(|error| QueueError::Credentials { what: "TLS".to_owned(), reason: error.to_string() })?;
+            let client = Client::build_with_tls(info, certificates).map_err(|error| {
+                QueueError::Credentials {
+                    what: "TLS".to_owned(),
+                    reason: error.to_string(),
+                }
+            })?;
             info = client.get_connection_info().clone();
         }
         let shown = shown(&info);
@@ -119,7 +138,11 @@ impl Server {
     /// The same credentials at another node of the same cluster.
     pub(super) fn at(&self, host: &str, port: u16) -> Self {
         let addr = match self.info.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
                 host: host.to_owned(),
                 port,
                 insecure: *insecure,
@@ -150,7 +173,9 @@ impl Server {
     }
 
     pub(super) fn client(&self) -> Result<Client, QueueError> {
-        Client::open(self.info.clone()).map_err(|error| QueueError::Address { reason: error.to_string() })
+        Client::open(self.info.clone()).map_err(|error| QueueError::Address {
+            reason: error.to_string(),
+        })
     }
 
     /// The address without credentials.
@@ -189,7 +214,8 @@ impl ServerSettings {
         match (&self.password, &self.password_file) {
             (Some(_), Some(file)) => Err(QueueError::Credentials {
                 what: file.display().to_string(),
-                reason: "a password file is named and DDRS_REDIS_PASSWORD is set; give one of them".to_owned(),
+                reason: "a password file is named and DDRS_REDIS_PASSWORD is set; give one of them"
+                    .to_owned(),
             }),
             (None, Some(file)) => {
                 let text = String::from_utf8(read(file)?);
@@ -211,34 +237,55 @@ impl ServerSettings {
         let client_tls = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 let (client_cert, client_key) = (read_pem(cert, CERTIFICATE)?, read_pem(key, KEY)?);
-                Some(ClientTlsConfig { client_cert, client_key })
+                Some(ClientTlsConfig {
+                    client_cert,
+                    client_key,
+                })
             }
             (None, None) => None,
             (Some(one), None) | (None, Some(one)) => {
                 let reason = "a certificate and its key go together; name both".to_owned();
-                return Err(QueueError::Credentials { what: one.display().to_string(), reason });
+                return Err(QueueError::Credentials {
+                    what: one.display().to_string(),
+                    reason,
+                });
             }
         };
-        let root_cert = self.ca.as_deref().map(|file| read_pem(file, CERTIFICATE)).transpose()?;
+        let root_cert = self
+            .ca
+            .as_deref()
+            .map(|file| read_pem(file, CERTIFICATE))
+            .transpose()?;
         let any = client_tls.is_some() || root_cert.is_some();
-        Ok(any.then_some(TlsCertificates { client_tls, root_cert }))
+        Ok(any.then_some(TlsCertificates {
+            client_tls,
+            root_cert,
+        }))
     }
 }
 
-/// Reads a PEM file that must have such a section: one without is taken for an empty one by those who parse it.
+/// Reads a PEM file that must have such a section: one without is taken for an empty one by those
+/// who parse it.
 fn read_pem(file: &Path, (section, what): (&str, &str)) -> Result<Vec<u8>, QueueError> {
     let bytes = read(file)?;
-    let begins = |line: &[u8]| line.starts_with(b"-----BEGIN ") && line.trim_ascii_end().ends_with(section.as_bytes());
+    let begins = |line: &[u8]| {
+        line.starts_with(b"-----BEGIN ") && line.trim_ascii_end().ends_with(section.as_bytes())
+    };
     if !bytes.split(|&byte| byte == b'\n').any(begins) {
         let reason = format!("holds no {what} in PEM");
-        return Err(QueueError::Credentials { what: file.display().to_string(), reason });
+        return Err(QueueError::Credentials {
+            what: file.display().to_string(),
+            reason,
+        });
     }
     Ok(bytes)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, QueueError> {
-    bounded::read(file, 1 << 20)
-        .map_err(|error| QueueError::Credentials { what: file.display().to_string(), reason: error.to_string() })
+    bounded::read(file, 1 << 20).map_err(|error| QueueError::Credentials {
+        what: file.display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
 fn shown(info: &ConnectionInfo) -> String {
@@ -258,7 +305,9 @@ pub fn refuse_passwords(arguments: impl Iterator<Item = OsString>) -> Result<(),
     for argument in arguments {
         let argument = argument.to_string_lossy();
         let value = argument.strip_prefix("--redis=").unwrap_or(&argument);
-        let Some((_, address)) = value.split_once("://") else { continue };
+        let Some((_, address)) = value.split_once("://") else {
+            continue;
+        };
         let shown = if let Ok(info) = value.into_connection_info() {
             info.redis_settings().password().is_some()
         } else {
@@ -279,7 +328,10 @@ mod tests {
     use super::*;
 
     fn settings(url: &str) -> ServerSettings {
-        ServerSettings { url: url.to_owned(), ..ServerSettings::default() }
+        ServerSettings {
+            url: url.to_owned(),
+            ..ServerSettings::default()
+        }
     }
 
     #[test]
@@ -288,7 +340,10 @@ mod tests {
             ("redis://user:s3cret@host:7000/2", "redis://host:7000/2"),
             ("redis://:s3cret@host", "redis://host:6379/0"),
             ("rediss://:s3cret@host:1", "rediss://host:1/0"),
-            ("unix:///run/redis.sock?user=u&pass=s3cret", "unix:///run/redis.sock"),
+            (
+                "unix:///run/redis.sock?user=u&pass=s3cret",
+                "unix:///run/redis.sock",
+            ),
         ] {
             assert_eq!(Server::parse(url).unwrap().as_str(), shown);
         }
@@ -296,9 +351,18 @@ mod tests {
 
     #[test]
     fn an_address_that_makes_no_sense_is_refused_without_quoting_it() {
-        for url in ["", "host:6379", "http://u:s3cret@host", "redis://:s3cret@host/x", "redis://:s3cret@host:port"] {
+        for url in [
+            "",
+            "host:6379",
+            "http://u:s3cret@host",
+            "redis://:s3cret@host/x",
+            "redis://:s3cret@host:port",
+        ] {
             let message = Server::parse(url).err().unwrap().to_string();
-            assert!(message.starts_with("not the address of a Redis: ") && !message.contains("s3cret"), "{message}");
+            assert!(
+                message.starts_with("not the address of a Redis: ") && !message.contains("s3cret"),
+                "{message}"
+            );
         }
     }
 
@@ -307,11 +371,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("password");
         std::fs::write(&file, "s3cret\n").unwrap();
-        let settings =
-            ServerSettings { user: Some("ddrs".into()), password_file: Some(file), ..settings("redis://host") };
+        let settings = ServerSettings {
+            user: Some("ddrs".into()),
+            password_file: Some(file),
+            ..settings("redis://host")
+        };
         let server = Server::new(&settings).unwrap();
         let login = server.info.redis_settings();
-        assert_eq!((login.username(), login.password()), (Some("ddrs"), Some("s3cret")));
+        assert_eq!(
+            (login.username(), login.password()),
+            (Some("ddrs"), Some("s3cret"))
+        );
         assert!(!format!("{settings:?}").contains("s3cret"));
     }
 
@@ -328,11 +398,41 @@ mod tests {
             ..settings("rediss://h")
         };
         for (settings, says) in [
-            (ServerSettings { password_file: missing("/no/password"), ..settings("redis://h") }, "/no/password"),
-            (ServerSettings { ca: missing("/no/ca.pem"), ..settings("rediss://h") }, "/no/ca.pem"),
-            (ServerSettings { cert: missing("/no/cert.pem"), ..settings("rediss://h") }, "its key go together"),
-            (ServerSettings { ca: missing("/dev/null"), ..settings("redis://h") }, "for a rediss:// address"),
-            (ServerSettings { ca: missing("/dev/null"), ..settings("rediss://h") }, "/dev/null: holds no certificate"),
+            (
+                ServerSettings {
+                    password_file: missing("/no/password"),
+                    ..settings("redis://h")
+                },
+                "/no/password",
+            ),
+            (
+                ServerSettings {
+                    ca: missing("/no/ca.pem"),
+                    ..settings("rediss://h")
+                },
+                "/no/ca.pem",
+            ),
+            (
+                ServerSettings {
+                    cert: missing("/no/cert.pem"),
+                    ..settings("rediss://h")
+                },
+                "its key go together",
+            ),
+            (
+                ServerSettings {
+                    ca: missing("/dev/null"),
+                    ..settings("redis://h")
+                },
+                "for a rediss:// address",
+            ),
+            (
+                ServerSettings {
+                    ca: missing("/dev/null"),
+                    ..settings("rediss://h")
+                },
+                "/dev/null: holds no certificate",
+            ),
             (pair(&key, &key), "key.pem: holds no certificate"),
             (pair(&cert, &cert), "cert.pem: holds no private key"),
         ] {
@@ -352,9 +452,18 @@ mod tests {
             "readis://u:s3c@ret@host",
         ] {
             let message = refused(argument).unwrap_err().to_string();
-            assert!(message.contains("DDRS_REDIS") && !message.contains("s3cret"), "{message}");
+            assert!(
+                message.contains("DDRS_REDIS") && !message.contains("s3cret"),
+                "{message}"
+            );
         }
-        for argument in ["redis://host:1", "--redis", "sweep.toml", "redis://user@host", "redis://host:7404x"] {
+        for argument in [
+            "redis://host:1",
+            "--redis",
+            "sweep.toml",
+            "redis://user@host",
+            "redis://host:7404x",
+        ] {
             assert!(refused(argument).is_ok(), "{argument}");
         }
     }
@@ -373,6 +482,9 @@ mod tests {
             ("DDRS_REDIS_PASSWORD", "s3cret"),
             ("DDRS_REDIS_CA", "/ca.pem"),
         ];
-        assert_eq!(settings.environment(), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(
+            settings.environment(),
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
     }
 }

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::settings::Settings;
 use crate::domain::InvalidValue;
 
-/// A version of the Redis protocol and commands. Valkey names the Redis version that it is compatible with.
+/// A version of the Redis protocol and commands. Valkey names the Redis version that it is
+/// compatible with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// First number.
@@ -20,7 +21,11 @@ pub struct Version {
 
 impl Version {
     /// The oldest that runs the queue's scripts: flags in shebangs and bit ranges came with it.
-    pub const OLDEST: Self = Self { major: 7, minor: 0, patch: 0 };
+    pub const OLDEST: Self = Self {
+        major: 7,
+        minor: 0,
+        patch: 0,
+    };
 }
 
 impl FromStr for Version {
@@ -29,7 +34,11 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let mut numbers = text.split('.').map(str::parse);
         match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => Ok(Self { major, minor, patch }),
+            (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => Ok(Self {
+                major,
+                minor,
+                patch,
+            }),
             _ => Err(InvalidValue(format!("not a version: {text:?}"))),
         }
     }
@@ -74,9 +83,16 @@ pub struct ServerInfo {
 impl ServerInfo {
     /// Reads the answer to INFO.
     pub(super) fn parse(info: &str) -> Result<Self, InvalidValue> {
-        let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
-        let field =
-            |name: &str| fields.get(name).copied().ok_or_else(|| InvalidValue(format!("INFO does not say {name}")));
+        let fields: HashMap<&str, &str> = info
+            .lines()
+            .filter_map(|line| line.trim_end().split_once(':'))
+            .collect();
+        let field = |name: &str| {
+            fields
+                .get(name)
+                .copied()
+                .ok_or_else(|| InvalidValue(format!("INFO does not say {name}")))
+        };
         Ok(Self {
             version: field("redis_version")?.parse()?,
             valkey: fields.contains_key("valkey_version"),
@@ -92,8 +108,8 @@ impl ServerInfo {
         })
     }
 
-    /// Whether it would remove jobs at the limit of its memory. The volatile-* policies are harmless: no key of a queue
-    /// has a time to live.
+    /// Whether it would remove jobs at the limit of its memory. The volatile-* policies are
+    /// harmless: no key of a queue has a time to live.
     #[must_use]
     pub fn evicts(&self) -> bool {
         self.maxmemory_policy.starts_with("allkeys-")
@@ -105,7 +121,11 @@ impl ServerInfo {
     /// What is wrong and what to set.
     pub fn check(&self) -> Result<(), String> {
         if self.version < Version::OLDEST {
-            return Err(format!("it is version {}; {} or newer is needed", self.version, Version::OLDEST));
+            return Err(format!(
+                "it is version {}; {} or newer is needed",
+                self.version,
+                Version::OLDEST
+            ));
         }
         if self.evicts() {
             return Err(format!(
@@ -133,22 +153,46 @@ mod tests {
     #[test]
     fn the_answer_to_info_is_read() {
         let server = ServerInfo::parse(&info("7.0.15", "noeviction")).unwrap();
-        assert_eq!(server.version, Version { major: 7, minor: 0, patch: 15 });
-        assert_eq!((server.maxmemory, server.aof_enabled, server.cluster, server.valkey), (None, true, false, false));
+        assert_eq!(
+            server.version,
+            Version {
+                major: 7,
+                minor: 0,
+                patch: 15
+            }
+        );
+        assert_eq!(
+            (
+                server.maxmemory,
+                server.aof_enabled,
+                server.cluster,
+                server.valkey
+            ),
+            (None, true, false, false)
+        );
         assert_eq!(server.check(), Ok(()));
         assert_eq!(server.last_snapshot, LastSnapshot::Fine);
         let failed = info("7.0.15", "noeviction") + "rdb_last_bgsave_status:err\r\n";
-        assert!(ServerInfo::parse(&failed).is_ok_and(|server| server.last_snapshot == LastSnapshot::Failed));
+        assert!(
+            ServerInfo::parse(&failed)
+                .is_ok_and(|server| server.last_snapshot == LastSnapshot::Failed)
+        );
         let valkey = info("7.2.4", "volatile-lru") + "valkey_version:8.0.1\r\n";
-        assert!(ServerInfo::parse(&valkey).is_ok_and(|server| server.valkey && server.check().is_ok()));
+        assert!(
+            ServerInfo::parse(&valkey).is_ok_and(|server| server.valkey && server.check().is_ok())
+        );
     }
 
     #[test]
     fn an_old_or_forgetful_server_is_told_what_to_change() {
-        for (version, policy, advice) in
-            [("6.2.7", "noeviction", "7.0.0 or newer"), ("7.4.0", "allkeys-lfu", "maxmemory-policy noeviction")]
-        {
-            let problem = ServerInfo::parse(&info(version, policy)).unwrap().check().unwrap_err();
+        for (version, policy, advice) in [
+            ("6.2.7", "noeviction", "7.0.0 or newer"),
+            ("7.4.0", "allkeys-lfu", "maxmemory-policy noeviction"),
+        ] {
+            let problem = ServerInfo::parse(&info(version, policy))
+                .unwrap()
+                .check()
+                .unwrap_err();
             assert!(problem.contains(advice), "{problem}");
         }
     }

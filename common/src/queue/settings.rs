@@ -16,7 +16,8 @@ pub struct Settings {
     pub stops_writes: bool,
 }
 
-/// Whether the user may ask for them. Asking all the same would leave a line in the server's log of refusals.
+/// Whether the user may ask for them. Asking all the same would leave a line in the server's log of
+/// refusals.
 pub(super) static MAY_READ: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "#!lua flags=no-writes,allow-oom,allow-stale\n\
@@ -26,7 +27,12 @@ pub(super) static MAY_READ: LazyLock<Script> = LazyLock::new(|| {
 
 /// Asks for them.
 pub(super) fn request() -> Cmd {
-    redis::cmd("CONFIG").arg("GET").arg("appendfsync").arg("save").arg("stop-writes-on-bgsave-error").to_owned()
+    redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("appendfsync")
+        .arg("save")
+        .arg("stop-writes-on-bgsave-error")
+        .to_owned()
 }
 
 impl Settings {

@@ -32,7 +32,8 @@ pub struct Progress {
     pub pending: u64,
     /// Jobs at a worker.
     pub leased: u64,
-    /// Those of them whose lease is over, and that nobody took back yet: the next who claims or collects does.
+    /// Those of them whose lease is over, and that nobody took back yet: the next who claims or
+    /// collects does.
     pub lapsed: u64,
     /// Jobs given up.
     pub dead: u64,
@@ -53,7 +54,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Whether nothing will happen any more: nothing is in flight or uncollected, and nothing is handed out.
+    /// Whether nothing will happen any more: nothing is in flight or uncollected, and nothing is
+    /// handed out.
     #[must_use]
     pub fn ended(&self) -> bool {
         let waits = self.pending > 0 && self.state == SweepState::Active;
@@ -81,7 +83,9 @@ impl DoneBits {
     #[must_use]
     pub fn contains(&self, slot: u64) -> bool {
         // Redis counts bits from the most significant one of the first byte.
-        self.0.get((slot / 8) as usize).is_some_and(|byte| byte & (0x80 >> (slot % 8)) != 0)
+        self.0
+            .get((slot / 8) as usize)
+            .is_some_and(|byte| byte & (0x80 >> (slot % 8)) != 0)
     }
 
     /// The slots that have one, ascending.

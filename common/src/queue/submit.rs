@@ -9,7 +9,8 @@ use super::scripts::{CANCEL, MARK_DONE, MEND, PLAN, REOPEN, RETRY, SETTLE, SUBMI
 use super::status::SweepState;
 use super::sweep::SweepQueue;
 
-/// Arguments of one script call: Lua's `unpack` fails past about 8,000, and no call should block the server for long.
+/// Arguments of one script call: Lua's `unpack` fails past about 8,000, and no call should block
+/// the server for long.
 const BATCH: usize = 1000;
 /// Jobs planned in one script call, so that no call blocks the server for long.
 const PLAN_BATCH: u32 = 10_000;
@@ -40,8 +41,8 @@ pub struct Submission<'a> {
 pub enum Submitted {
     /// The sweep is new.
     Created,
-    /// It was there, in this state; now it is active, with the new lease and number of attempts. Specification and jobs
-    /// are as they were.
+    /// It was there, in this state; now it is active, with the new lease and number of attempts.
+    /// Specification and jobs are as they were.
     Existing {
         /// The state before.
         state: SweepState,
@@ -49,11 +50,12 @@ pub enum Submitted {
 }
 
 impl SweepQueue {
-    /// Creates the sweep and all its jobs, or finds them. May be killed, repeated, and run twice at once: no job is
-    /// added twice, and a later submission adds what an earlier one could not.
+    /// Creates the sweep and all its jobs, or finds them. May be killed, repeated, and run twice at
+    /// once: no job is added twice, and a later submission adds what an earlier one could not.
     ///
     /// # Errors
-    /// [`QueueError::Protocol`] and [`QueueError::OtherPlan`] when the sweep is there and does not fit.
+    /// [`QueueError::Protocol`] and [`QueueError::OtherPlan`] when the sweep is there and does not
+    /// fit.
     pub async fn submit(&self, submission: &Submission<'_>) -> Result<Submitted, QueueError> {
         let slots = submission.samples.saturating_mul(submission.variants);
         if slots > MAX_SLOTS {
@@ -72,11 +74,13 @@ impl SweepQueue {
         Ok(submitted)
     }
 
-    /// A sweep that could not be created is not one that workers should ask for, again and again. Where that cannot be
-    /// done it stays listed, which costs a request now and then.
+    /// A sweep that could not be created is not one that workers should ask for, again and again.
+    /// Where that cannot be done it stays listed, which costs a request now and then.
     async fn leave_index_unless_there(&self) {
         let once = self.with_patience(Duration::ZERO);
-        let exists = once.query::<bool>(redis::cmd("EXISTS").arg(self.key("meta"))).await;
+        let exists = once
+            .query::<bool>(redis::cmd("EXISTS").arg(self.key("meta")))
+            .await;
         if !matches!(exists, Ok(true)) {
             once.in_index("SREM").await.ok();
         }
@@ -92,7 +96,11 @@ impl SweepQueue {
         }
     }
 
-    pub(super) async fn create(&self, submission: &Submission<'_>, slots: u64) -> Result<Submitted, QueueError> {
+    pub(super) async fn create(
+        &self,
+        submission: &Submission<'_>,
+        slots: u64,
+    ) -> Result<Submitted, QueueError> {
         let call = self
             .call(&SUBMIT)
             .arg(submission.spec)
@@ -109,14 +117,25 @@ impl SweepQueue {
         let mut reply = self.run(&call).await?;
         match reply.word()?.as_str() {
             "created" => Ok(Submitted::Created),
-            "existing" => Ok(Submitted::Existing { state: SweepState::read(&mut reply)? }),
-            "refused" => Err(QueueError::Protocol { sweep: self.id().clone(), theirs: reply.take()?, ours: PROTOCOL }),
-            "conflict" => Err(QueueError::OtherPlan { sweep: self.id().clone(), theirs: reply.take()?, ours: slots }),
+            "existing" => Ok(Submitted::Existing {
+                state: SweepState::read(&mut reply)?,
+            }),
+            "refused" => Err(QueueError::Protocol {
+                sweep: self.id().clone(),
+                theirs: reply.take()?,
+                ours: PROTOCOL,
+            }),
+            "conflict" => Err(QueueError::OtherPlan {
+                sweep: self.id().clone(),
+                theirs: reply.take()?,
+                ours: slots,
+            }),
             word => Err(reply.unknown(word)),
         }
     }
 
-    /// Tells Redis which slots have a record already, and completes the pending and dead jobs with nothing left to do.
+    /// Tells Redis which slots have a record already, and completes the pending and dead jobs with
+    /// nothing left to do.
     pub async fn mark_done(&self, slots: &[u64]) -> Result<(), QueueError> {
         if slots.is_empty() {
             return Ok(());
@@ -124,36 +143,49 @@ impl SweepQueue {
         for batch in slots.chunks(BATCH) {
             self.run(&self.call(&MARK_DONE).arg(batch)).await?;
         }
-        let pending: usize = self.query(redis::cmd("LLEN").arg(self.key("pending"))).await?;
+        let pending: usize = self
+            .query(redis::cmd("LLEN").arg(self.key("pending")))
+            .await?;
         for _ in 0..pending.div_ceil(BATCH) {
             self.run(&self.call(&SETTLE).arg(BATCH)).await?;
         }
         Ok(())
     }
 
-    /// Opens slots again whose records are lost: set in [`Self::done_bits`], but neither in a file nor, looked up after
-    /// that, in [`Self::results`]. Returns how many were done.
+    /// Opens slots again whose records are lost: set in [`Self::done_bits`], but neither in a file
+    /// nor, looked up after that, in [`Self::results`]. Returns how many were done.
     pub async fn reopen(&self, slots: &[u64]) -> Result<u64, QueueError> {
         let mut opened = 0;
         for batch in slots.chunks(BATCH) {
-            opened += self.run(&self.call(&REOPEN).arg(batch)).await?.take::<u64>()?;
+            opened += self
+                .run(&self.call(&REOPEN).arg(batch))
+                .await?
+                .take::<u64>()?;
         }
         Ok(opened)
     }
 
-    /// Puts jobs back into the queue that a crash of the server has left neither waiting nor leased, dead or completed.
-    /// Returns how many.
+    /// Puts jobs back into the queue that a crash of the server has left neither waiting nor
+    /// leased, dead or completed. Returns how many.
     pub async fn mend(&self) -> Result<u64, QueueError> {
         let jobs = self.progress().await?.jobs;
         let mut mended = 0;
         for first in (0..jobs).step_by(PLAN_BATCH as usize) {
-            mended += self.run(&self.call(&MEND).arg(first).arg(first + u64::from(PLAN_BATCH))).await?.take::<u64>()?;
+            mended += self
+                .run(
+                    &self
+                        .call(&MEND)
+                        .arg(first)
+                        .arg(first + u64::from(PLAN_BATCH)),
+                )
+                .await?
+                .take::<u64>()?;
         }
         Ok(mended)
     }
 
-    /// Puts dead jobs back into the queue with all their attempts, and makes a cancelled sweep active. Returns how many
-    /// jobs.
+    /// Puts dead jobs back into the queue with all their attempts, and makes a cancelled sweep
+    /// active. Returns how many jobs.
     pub async fn retry(&self) -> Result<u64, QueueError> {
         let mut retried = 0;
         loop {

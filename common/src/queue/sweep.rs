@@ -24,7 +24,12 @@ pub struct SweepQueue {
 impl SweepQueue {
     pub(super) fn new(connection: Arc<Connection>, patience: Duration, id: SweepId) -> Self {
         let keys = Keys::of(&id);
-        Self { connection, patience, id, keys }
+        Self {
+            connection,
+            patience,
+            id,
+            keys,
+        }
     }
 
     /// The sweep.
@@ -32,11 +37,15 @@ impl SweepQueue {
         &self.id
     }
 
-    /// The same queue with another patience: how long a request is repeated while the server cannot be reached, starts
-    /// or is full. Between two attempts is a second at most; one attempt may take 10 s on top.
+    /// The same queue with another patience: how long a request is repeated while the server cannot
+    /// be reached, starts or is full. Between two attempts is a second at most; one attempt may
+    /// take 10 s on top.
     #[must_use]
     pub fn with_patience(&self, patience: Duration) -> Self {
-        Self { patience, ..self.clone() }
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// Removes all that Redis holds of the sweep, collected or not.
@@ -53,12 +62,22 @@ impl SweepQueue {
     pub(super) fn call<'a>(&self, transition: &'a Transition) -> Call<'a> {
         let mut invocation = transition.script.prepare_invoke();
         invocation.key(self.keys.all());
-        Call { name: transition.name, invocation }
+        Call {
+            name: transition.name,
+            invocation,
+        }
     }
 
     /// Runs a transition.
     pub(super) async fn run(&self, call: &Call<'_>) -> Result<Reply, QueueError> {
-        let answer = self.connection.send(&Request::Script(&call.invocation), self.id.as_str(), self.patience).await;
+        let answer = self
+            .connection
+            .send(
+                &Request::Script(&call.invocation),
+                self.id.as_str(),
+                self.patience,
+            )
+            .await;
         match answer {
             Ok(values) => Ok(Reply::new(call.name, values)),
             Err(QueueError::Request { cause, .. }) if cause.code() == Some("NOSWEEP") => {
@@ -70,13 +89,21 @@ impl SweepQueue {
 
     /// Sends a command that is no transition.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueueError> {
-        self.connection.send(&Request::Command(command), self.id.as_str(), self.patience).await
+        self.connection
+            .send(&Request::Command(command), self.id.as_str(), self.patience)
+            .await
     }
 
-    /// Adds the sweep to the set of all sweeps, or takes it out. Returns whether that changed the set.
+    /// Adds the sweep to the set of all sweeps, or takes it out. Returns whether that changed the
+    /// set.
     pub(super) async fn in_index(&self, command: &str) -> Result<bool, QueueError> {
-        let command = redis::cmd(command).arg(SWEEPS).arg(self.id.as_str()).to_owned();
-        self.connection.send(&Request::Command(&command), SWEEPS, self.patience).await
+        let command = redis::cmd(command)
+            .arg(SWEEPS)
+            .arg(self.id.as_str())
+            .to_owned();
+        self.connection
+            .send(&Request::Command(&command), SWEEPS, self.patience)
+            .await
     }
 
     pub(super) fn key(&self, name: &str) -> String {

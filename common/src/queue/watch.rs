@@ -24,7 +24,12 @@ impl Watch {
     /// Begins to watch a server that was just found fit.
     #[must_use]
     pub fn new(client: &QueueClient) -> Self {
-        Self { client: client.with_patience(Duration::ZERO), every: EVERY, looked: Instant::now(), wrong: None }
+        Self {
+            client: client.with_patience(Duration::ZERO),
+            every: EVERY,
+            looked: Instant::now(),
+            wrong: None,
+        }
     }
 
     /// The same, looking as often as this.
@@ -34,8 +39,8 @@ impl Watch {
         self
     }
 
-    /// What has changed, once, in words for an operator. Looks once a minute at most; a server that does not answer is
-    /// the trouble of those who need it.
+    /// What has changed, once, in words for an operator. Looks once a minute at most; a server that
+    /// does not answer is the trouble of those who need it.
     pub async fn news(&mut self) -> Option<String> {
         if self.looked.elapsed() < self.every {
             return None;
@@ -50,6 +55,9 @@ impl Watch {
             return None;
         }
         self.wrong.clone_from(&wrong);
-        Some(wrong.unwrap_or_else(|| format!("{} is fit to hold queues again", self.client.server())))
+        Some(
+            wrong
+                .unwrap_or_else(|| format!("{} is fit to hold queues again", self.client.server())),
+        )
     }
 }

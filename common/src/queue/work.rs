@@ -7,14 +7,17 @@ use super::PROTOCOL;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Fence, Lease};
 use super::reply::Reply;
-use super::scripts::{CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, OVER, REAP, RECORD, RELEASE, RENEW, Transition};
+use super::scripts::{
+    CLAIM, COMPLETE, FAIL, LAPSE, LEAVE, OVER, REAP, RECORD, RELEASE, RENEW, Transition,
+};
 use super::sweep::{Call, SweepQueue};
 use crate::domain::JobId;
 use crate::spec::MAX_JOB_SAMPLES;
 
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
-/// Jobs looked at in one script call, so that no call blocks the server for longer than some milliseconds.
+/// Jobs looked at in one script call, so that no call blocks the server for longer than some
+/// milliseconds.
 const LAPSE_BATCH: u64 = 250;
 const REAP_BATCH: u64 = 100;
 
@@ -55,8 +58,8 @@ pub struct Claimed {
     pub samples: u64,
     /// Which of them are done, counted from 0 within the job.
     pub done: Vec<u64>,
-    /// Which of them to certify now, in this order. All that are not done; but of a job that lost a worker one at a
-    /// time, and [`SweepQueue::complete`] names the next.
+    /// Which of them to certify now, in this order. All that are not done; but of a job that lost a
+    /// worker one at a time, and [`SweepQueue::complete`] names the next.
     pub todo: Vec<u64>,
 }
 
@@ -78,8 +81,9 @@ pub enum CompleteReply {
     Completed,
     /// It was already.
     AlreadyCompleted,
-    /// These samples are next, counted from 0 within the job; the lease goes on. A server that lost its last second
-    /// asks so for what was in it, and a job that lost a worker goes on so, sample by sample.
+    /// These samples are next, counted from 0 within the job; the lease goes on. A server that lost
+    /// its last second asks so for what was in it, and a job that lost a worker goes on so, sample
+    /// by sample.
     Incomplete {
         /// The samples.
         missing: Vec<u64>,
@@ -124,27 +128,40 @@ pub enum FailReply {
 }
 
 impl SweepQueue {
-    /// Whether a worker need not look at the sweep: it was cancelled, or all its jobs are completed or dead. Can be asked
-    /// of a sweep of another protocol version as well.
+    /// Whether a worker need not look at the sweep: it was cancelled, or all its jobs are completed
+    /// or dead. Can be asked of a sweep of another protocol version as well.
     ///
     /// # Errors
     /// Also when the sweep is not there.
     pub async fn is_over(&self) -> Result<bool, QueueError> {
-        Ok(self.run(&self.call(&OVER).arg(PROTOCOL)).await?.take::<u32>()? == 1)
+        Ok(self
+            .run(&self.call(&OVER).arg(PROTOCOL))
+            .await?
+            .take::<u32>()?
+            == 1)
     }
 
-    /// Leases the next job. Jobs whose workers fell silent are taken back first, a hundred at a time.
+    /// Leases the next job. Jobs whose workers fell silent are taken back first, a hundred at a
+    /// time.
     ///
-    /// `token` is new for every job asked for. The same one gets the same job as long as its lease is live.
+    /// `token` is new for every job asked for. The same one gets the same job as long as its lease
+    /// is live.
     pub async fn claim(&self, worker: &str, token: ClaimToken) -> Result<Claim, QueueError> {
-        let call = self.call(&CLAIM).arg(worker).arg(token.to_string()).arg(PROTOCOL);
+        let call = self
+            .call(&CLAIM)
+            .arg(worker)
+            .arg(token.to_string())
+            .arg(PROTOCOL);
         let mut reply = self.run(&call).await?;
         Ok(match reply.word()?.as_str() {
             "job" => Claim::Job(Claimed::read(&mut reply, token)?),
             "empty" => Claim::Empty,
             "finished" => Claim::Finished,
             "cancelled" => Claim::Cancelled,
-            "refused" => Claim::Refused { theirs: reply.take()?, ours: PROTOCOL },
+            "refused" => Claim::Refused {
+                theirs: reply.take()?,
+                ours: PROTOCOL,
+            },
             word => return Err(reply.unknown(word)),
         })
     }
@@ -153,15 +170,35 @@ impl SweepQueue {
     ///
     /// # Errors
     /// Also when `slot` is none of the job's.
-    pub async fn record(&self, lease: &Lease, slot: u64, line: &str) -> Result<RecordReply, QueueError> {
-        let mut reply = self.run(&self.with_lease(&RECORD, lease).arg(slot).arg(line)).await?;
+    pub async fn record(
+        &self,
+        lease: &Lease,
+        slot: u64,
+        line: &str,
+    ) -> Result<RecordReply, QueueError> {
+        let mut reply = self
+            .run(&self.with_lease(&RECORD, lease).arg(slot).arg(line))
+            .await?;
         RecordReply::read(&mut reply)
     }
 
-    /// As [`Self::record`], for a record that says why its sample has no certificate; [`super::Progress::failed`] counts
-    /// these.
-    pub async fn record_failure(&self, lease: &Lease, slot: u64, line: &str) -> Result<RecordReply, QueueError> {
-        let mut reply = self.run(&self.with_lease(&RECORD, lease).arg(slot).arg(line).arg("failed")).await?;
+    /// As [`Self::record`], for a record that says why its sample has no certificate;
+    /// [`super::Progress::failed`] counts these.
+    pub async fn record_failure(
+        &self,
+        lease: &Lease,
+        slot: u64,
+        line: &str,
+    ) -> Result<RecordReply, QueueError> {
+        let mut reply = self
+            .run(
+                &self
+                    .with_lease(&RECORD, lease)
+                    .arg(slot)
+                    .arg(line)
+                    .arg("failed"),
+            )
+            .await?;
         RecordReply::read(&mut reply)
     }
 
@@ -171,14 +208,17 @@ impl SweepQueue {
         Ok(match reply.word()?.as_str() {
             "completed" => CompleteReply::Completed,
             "already" => CompleteReply::AlreadyCompleted,
-            "incomplete" => CompleteReply::Incomplete { missing: reply.take()? },
+            "incomplete" => CompleteReply::Incomplete {
+                missing: reply.take()?,
+            },
             "given_up" => CompleteReply::GivenUp,
             "lost" => CompleteReply::Lost,
             word => return Err(reply.unknown(word)),
         })
     }
 
-    /// Extends a lease, also when Redis is out of memory, and also past its end as long as nobody took the job.
+    /// Extends a lease, also when Redis is out of memory, and also past its end as long as nobody
+    /// took the job.
     pub async fn renew(&self, lease: &Lease) -> Result<RenewReply, QueueError> {
         let mut reply = self.run(&self.with_lease(&RENEW, lease)).await?;
         Ok(match reply.word()?.as_str() {
@@ -199,7 +239,8 @@ impl SweepQueue {
         })
     }
 
-    /// Hands back a job that came to an error, which costs an attempt. After the last the job is dead, for `reason`.
+    /// Hands back a job that came to an error, which costs an attempt. After the last the job is
+    /// dead, for `reason`.
     pub async fn fail(&self, lease: &Lease, reason: &str) -> Result<FailReply, QueueError> {
         let kept: String = reason.chars().take(MAX_REASON).collect();
         let mut reply = self.run(&self.with_lease(&FAIL, lease).arg(kept)).await?;
@@ -212,7 +253,8 @@ impl SweepQueue {
         })
     }
 
-    /// Takes back up to `limit` jobs whose workers fell silent, which costs each an attempt. Returns how many.
+    /// Takes back up to `limit` jobs whose workers fell silent, which costs each an attempt.
+    /// Returns how many.
     pub async fn reap(&self, limit: u64) -> Result<u64, QueueError> {
         let mut reaped = 0;
         while reaped < limit {
@@ -226,12 +268,17 @@ impl SweepQueue {
         Ok(reaped)
     }
 
-    /// Lets the leases of a worker that is known to be gone run out, so that the next [`Self::reap`] takes its jobs back
-    /// without waiting; with none, those of all workers. Returns how many.
+    /// Lets the leases of a worker that is known to be gone run out, so that the next
+    /// [`Self::reap`] takes its jobs back without waiting; with none, those of all workers. Returns
+    /// how many.
     pub async fn lapse(&self, worker: Option<&str>) -> Result<u64, QueueError> {
         let (mut lapsed, mut kept) = (0, 0);
         loop {
-            let call = self.call(&LAPSE).arg(worker.unwrap_or_default()).arg(kept).arg(LAPSE_BATCH);
+            let call = self
+                .call(&LAPSE)
+                .arg(worker.unwrap_or_default())
+                .arg(kept)
+                .arg(LAPSE_BATCH);
             let mut reply = self.run(&call).await?;
             let (seen, ended): (u64, u64) = (reply.take()?, reply.take()?);
             lapsed += ended;
@@ -248,7 +295,10 @@ impl SweepQueue {
     }
 
     fn with_lease<'a>(&self, transition: &'a Transition, lease: &Lease) -> Call<'a> {
-        self.call(transition).arg(lease.job.0).arg(lease.fence.0).arg(lease.token.to_string())
+        self.call(transition)
+            .arg(lease.job.0)
+            .arg(lease.fence.0)
+            .arg(lease.token.to_string())
     }
 }
 
@@ -276,7 +326,8 @@ impl Claimed {
     fn read(reply: &mut Reply, token: ClaimToken) -> Result<Self, QueueError> {
         let (job, fence) = (JobId(reply.take()?), Fence(reply.take()?));
         let (attempt, errors, lasts) = (reply.take()?, reply.take()?, lease_time(reply)?);
-        let (first_slot, samples, done): (u64, u64, Vec<u64>) = (reply.take()?, reply.take()?, reply.take()?);
+        let (first_slot, samples, done): (u64, u64, Vec<u64>) =
+            (reply.take()?, reply.take()?, reply.take()?);
         let only: Option<Vec<u64>> = reply.take()?;
         if samples > u64::from(MAX_JOB_SAMPLES) {
             return Err(reply.problem(format!("a job of {samples} samples")));
@@ -285,6 +336,15 @@ impl Claimed {
             let done: HashSet<&u64> = done.iter().collect();
             (0..samples).filter(|place| !done.contains(place)).collect()
         });
-        Ok(Self { lease: Lease { job, fence, token }, lasts, attempt, errors, first_slot, samples, done, todo })
+        Ok(Self {
+            lease: Lease { job, fence, token },
+            lasts,
+            attempt,
+            errors,
+            first_slot,
+            samples,
+            done,
+            todo,
+        })
     }
 }

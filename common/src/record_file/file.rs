@@ -1,4 +1,5 @@
-//! The file: opened by one program at a time, repaired on opening, and whole after every append that failed.
+//! The file: opened by one program at a time, repaired on opening, and whole after every append
+//! that failed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write};
@@ -36,47 +37,66 @@ pub struct Opened {
 pub enum Repair {
     /// It was a whole record and got the line feed that it lacked.
     Finished,
-    /// It was part of a record, of so many bytes, and was cut off. Nobody was told that it had been written.
+    /// It was part of a record, of so many bytes, and was cut off. Nobody was told that it had been
+    /// written.
     Removed(u64),
 }
 
 impl RecordFile {
-    /// Opens the file, creates it where there is none, and reads what it holds. The folder must exist.
+    /// Opens the file, creates it where there is none, and reads what it holds. The folder must
+    /// exist.
     ///
     /// # Errors
-    /// When another program has it open so, it cannot be read or written, or a line other than a torn last one is no
-    /// record or contradicts an earlier one.
+    /// When another program has it open so, it cannot be read or written, or a line other than a
+    /// torn last one is no record or contradicts an earlier one.
     pub fn open(path: &Path) -> Result<Opened, RecordFileError> {
         let file = create_or_open(path).map_err(failed(path, "open it for writing"))?;
         lock(&file, path)?;
-        let Scan { records, whole, end } = scan(BufReader::new(&file), path)?;
-        let mut file = Self { file, path: path.to_owned(), length: whole, dirty: false };
+        let Scan {
+            records,
+            whole,
+            end,
+        } = scan(BufReader::new(&file), path)?;
+        let mut file = Self {
+            file,
+            path: path.to_owned(),
+            length: whole,
+            dirty: false,
+        };
         let repair = match end {
             End::Clean => None,
             End::Torn(bytes) => {
-                file.cut().map_err(failed(path, "cut off its torn last line"))?;
+                file.cut()
+                    .map_err(failed(path, "cut off its torn last line"))?;
                 Some(Repair::Removed(bytes))
             }
             End::NoLineFeed => {
-                file.write(b"\n").map_err(failed(path, "finish its last line"))?;
+                file.write(b"\n")
+                    .map_err(failed(path, "finish its last line"))?;
                 Some(Repair::Finished)
             }
         };
-        Ok(Opened { file, records, repair })
+        Ok(Opened {
+            file,
+            records,
+            repair,
+        })
     }
 
     /// Appends records. When this returns, they are on the disk.
     ///
     /// # Errors
-    /// When they cannot be written and synced, on a full disk for one. Then none of them is in the file, or will be
-    /// before the next append that succeeds: what was written of them is cut off again.
+    /// When they cannot be written and synced, on a full disk for one. Then none of them is in the
+    /// file, or will be before the next append that succeeds: what was written of them is cut off
+    /// again.
     pub fn append(&mut self, records: &[Record]) -> Result<(), RecordFileError> {
         let mut text = String::new();
         for record in records {
             text.push_str(&to_line(record));
             text.push('\n');
         }
-        self.write(text.as_bytes()).map_err(failed(&self.path, "append to it"))
+        self.write(text.as_bytes())
+            .map_err(failed(&self.path, "append to it"))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -84,8 +104,13 @@ impl RecordFile {
             self.cut()?;
         }
         self.dirty = true;
-        if let Err(error) = self.file.write_all(bytes).and_then(|()| self.file.sync_data()) {
-            // The first error is the one to tell; where cutting fails too, the next append begins with it.
+        if let Err(error) = self
+            .file
+            .write_all(bytes)
+            .and_then(|()| self.file.sync_data())
+        {
+            // The first error is the one to tell; where cutting fails too, the next append begins
+            // with it.
             let _ = self.cut();
             return Err(error);
         }
@@ -102,19 +127,26 @@ impl RecordFile {
     }
 }
 
-/// Reads a file's records without writing to it, while another program may be appending: an unfinished last line is
-/// left out.
+/// Reads a file's records without writing to it, while another program may be appending: an
+/// unfinished last line is left out.
 ///
 /// # Errors
-/// When it cannot be read, or a line other than a torn last one is no record or contradicts an earlier one.
+/// When it cannot be read, or a line other than a torn last one is no record or contradicts an
+/// earlier one.
 pub fn read(path: &Path) -> Result<Vec<Record>, RecordFileError> {
-    let file = Roots::anywhere().open(path).map_err(failed(path, "open it"))?;
+    let file = Roots::anywhere()
+        .open(path)
+        .map_err(failed(path, "open it"))?;
     Ok(scan(BufReader::new(file), path)?.records)
 }
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RecordFileError {
     let path = path.to_owned();
-    move |cause| RecordFileError::Io { path, action, cause }
+    move |cause| RecordFileError::Io {
+        path,
+        action,
+        cause,
+    }
 }
 
 /// A file that is new is in its folder for good only once the folder is synced.
@@ -123,7 +155,9 @@ fn create_or_open(path: &Path) -> io::Result<File> {
     options.read(true).append(true);
     match options.clone().create_new(true).open(path) {
         Ok(file) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(file)
         }
@@ -139,10 +173,16 @@ fn create_or_open(path: &Path) -> io::Result<File> {
 fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
     match crate::lock(file) {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(RecordFileError::Locked { path: path.to_owned() }),
-        // Some cluster file systems have no locks; records are still refused when two writers disagree.
+        Err(TryLockError::WouldBlock) => Err(RecordFileError::Locked {
+            path: path.to_owned(),
+        }),
+        // Some cluster file systems have no locks; records are still refused when two writers
+        // disagree.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            tracing::warn!("{}: its file system has no locks; let one coordinator collect at a time", path.display());
+            tracing::warn!(
+                "{}: its file system has no locks; let one coordinator collect at a time",
+                path.display()
+            );
             Ok(())
         }
         Err(TryLockError::Error(cause)) => Err(failed(path, "lock it")(cause)),

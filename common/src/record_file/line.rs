@@ -1,14 +1,16 @@
-//! The line: a contract with other people's scripts, so it is a type of its own, [`RecordLine`]. The domain's
-//! [`Record`] is built from it and written as it, never serialised by accident.
+//! The line: a contract with other people's scripts, so it is a type of its own, [`RecordLine`].
+//! The domain's [`Record`] is built from it and written as it, never serialised by accident.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Alpha, Certification, Class, InvalidValue, Outcome, Probability, Radius, Record, SampleIndex, Sigma, VariantName,
+    Alpha, Certification, Class, InvalidValue, Outcome, Probability, Radius, Record, SampleIndex,
+    Sigma, VariantName,
 };
 use crate::terminal::visible;
 
-/// A record as it stands in the file. Certified and abstained samples carry the certificate, failed ones `error`.
+/// A record as it stands in the file. Certified and abstained samples carry the certificate, failed
+/// ones `error`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordLine {
     variant: String,
@@ -47,7 +49,9 @@ enum ResultFields {
 impl From<&Record> for RecordLine {
     fn from(record: &Record) -> Self {
         let result = match &record.result {
-            Err(error) => ResultFields::Failure { error: error.clone() },
+            Err(error) => ResultFields::Failure {
+                error: error.clone(),
+            },
             Ok(c) => {
                 let (prediction, radius) = match c.outcome {
                     Outcome::Certified { class, radius } => (Some(class.0), radius),
@@ -86,11 +90,26 @@ impl TryFrom<RecordLine> for Record {
     fn try_from(line: RecordLine) -> Result<Self, InvalidValue> {
         let result = match line.result {
             ResultFields::Failure { error } => Err(error),
-            ResultFields::Certificate { prediction, radius, sigma, sigma0, n0, n, count, p_lower, alpha } => {
+            ResultFields::Certificate {
+                prediction,
+                radius,
+                sigma,
+                sigma0,
+                n0,
+                n,
+                count,
+                p_lower,
+                alpha,
+            } => {
                 let outcome = match (prediction, Radius::new(radius)?) {
-                    (Some(class), radius) => Outcome::Certified { class: Class(class), radius },
+                    (Some(class), radius) => Outcome::Certified {
+                        class: Class(class),
+                        radius,
+                    },
                     (None, Radius::ZERO) => Outcome::Abstained,
-                    (None, radius) => return Err(InvalidValue(format!("an abstention has radius {radius}"))),
+                    (None, radius) => {
+                        return Err(InvalidValue(format!("an abstention has radius {radius}")));
+                    }
                 };
                 if count > n {
                     return Err(InvalidValue(format!("count {count} is more than n {n}")));
@@ -108,7 +127,10 @@ impl TryFrom<RecordLine> for Record {
             }
         };
         if !(line.seconds.is_finite() && line.seconds >= 0.0) {
-            return Err(InvalidValue(format!("seconds must be a finite number, 0 or more, not {}", line.seconds)));
+            return Err(InvalidValue(format!(
+                "seconds must be a finite number, 0 or more, not {}",
+                line.seconds
+            )));
         }
         Ok(Self {
             variant: VariantName::new(line.variant),
@@ -124,8 +146,8 @@ impl TryFrom<RecordLine> for Record {
     }
 }
 
-/// The record as one line of JSON, without the line feed. Errors and names of others are in it, so what would steer a
-/// terminal is written as `\u` and four hexadecimal digits.
+/// The record as one line of JSON, without the line feed. Errors and names of others are in it, so
+/// what would steer a terminal is written as `\u` and four hexadecimal digits.
 #[must_use]
 pub fn to_line(record: &Record) -> String {
     // Plain fields and finite numbers always serialise.
@@ -137,6 +159,7 @@ pub fn to_line(record: &Record) -> String {
 /// # Errors
 /// When the line is no JSON, lacks a field, holds a value out of range, or contradicts itself.
 pub fn from_line(line: &str) -> Result<Record, InvalidValue> {
-    let line: RecordLine = serde_json::from_str(line).map_err(|e| InvalidValue(format!("no record: {e}")))?;
+    let line: RecordLine =
+        serde_json::from_str(line).map_err(|e| InvalidValue(format!("no record: {e}")))?;
     line.try_into()
 }

@@ -45,23 +45,41 @@ pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordF
             .by_ref()
             .take(MAX_LINE)
             .read_until(b'\n', &mut bytes)
-            .map_err(|cause| RecordFileError::Io { path: path.to_owned(), action: "read", cause })?;
+            .map_err(|cause| RecordFileError::Io {
+                path: path.to_owned(),
+                action: "read",
+                cause,
+            })?;
         if length == 0 {
             break;
         }
         let finished = bytes.last() == Some(&b'\n');
         if !finished && length as u64 == MAX_LINE {
             let reason = format!("no record: longer than {MAX_LINE} bytes");
-            return Err(RecordFileError::Line { path: path.to_owned(), line, reason });
+            return Err(RecordFileError::Line {
+                path: path.to_owned(),
+                line,
+                reason,
+            });
         }
         match (parse(&bytes), finished) {
             (Ok(record), _) => {
                 keep_first(&mut scan.records, &mut seen, record, line, path)?;
                 scan.whole += length as u64;
-                scan.end = if finished { End::Clean } else { End::NoLineFeed };
+                scan.end = if finished {
+                    End::Clean
+                } else {
+                    End::NoLineFeed
+                };
             }
             (Err(_), false) => scan.end = End::Torn(length as u64),
-            (Err(reason), true) => return Err(RecordFileError::Line { path: path.to_owned(), line, reason }),
+            (Err(reason), true) => {
+                return Err(RecordFileError::Line {
+                    path: path.to_owned(),
+                    line,
+                    reason,
+                });
+            }
         }
     }
     Ok(scan)
@@ -72,8 +90,9 @@ fn parse(bytes: &[u8]) -> Result<Record, String> {
     from_line(text).map_err(|e| e.to_string())
 }
 
-/// Keeps a sample's first record. A second one that says the same is what a crash between writing the file and
-/// trimming the queue leaves behind; one that says something else means that two sweeps were mixed.
+/// Keeps a sample's first record. A second one that says the same is what a crash between writing
+/// the file and trimming the queue leaves behind; one that says something else means that two
+/// sweeps were mixed.
 fn keep_first(
     records: &mut Vec<Record>,
     seen: &mut HashMap<(VariantName, SampleIndex), (usize, usize)>,
@@ -93,7 +112,13 @@ fn keep_first(
                 return Ok(());
             }
             let (variant, index) = place.remove_entry().0;
-            Err(RecordFileError::Contradiction { path: path.to_owned(), variant, index, first, second: line })
+            Err(RecordFileError::Contradiction {
+                path: path.to_owned(),
+                variant,
+                index,
+                first,
+                second: line,
+            })
         }
     }
 }

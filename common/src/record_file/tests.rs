@@ -19,7 +19,10 @@ fn certified() -> Record {
         index: SampleIndex(20),
         label: Class(3),
         result: Ok(Certification {
-            outcome: Outcome::Certified { class: Class(3), radius: Radius::new(0.378).unwrap() },
+            outcome: Outcome::Certified {
+                class: Class(3),
+                radius: Radius::new(0.378).unwrap(),
+            },
             sigma: Sigma::new(0.25).unwrap(),
             sigma0: Sigma::new(0.25).unwrap(),
             n0: 100,
@@ -55,27 +58,72 @@ fn a_line_has_the_fields_of_the_contract_in_their_order() {
         assert_eq!(to_line(&from_line(line).unwrap()), line);
     }
     assert_eq!(from_line(CERTIFIED), Ok(certified()));
-    assert_eq!(from_line(FAILED).unwrap().result, Err("a/b.png: not\nan image".to_owned()));
+    assert_eq!(
+        from_line(FAILED).unwrap().result,
+        Err("a/b.png: not\nan image".to_owned())
+    );
 }
 
 #[test]
 fn a_line_that_contradicts_itself_is_refused() {
     let cases = [
-        (ABSTAINED, "\"radius\":0.0", "\"radius\":0.1", "an abstention has radius 0.1"),
+        (
+            ABSTAINED,
+            "\"radius\":0.0",
+            "\"radius\":0.1",
+            "an abstention has radius 0.1",
+        ),
         (CERTIFIED, "0.378", "-0.378", "radius must be"),
-        (CERTIFIED, "\"count\":970", "\"count\":1001", "count 1001 is more than n 1000"),
-        (CERTIFIED, "\"alpha\":0.001", "\"alpha\":1.0", "alpha must be"),
-        (CERTIFIED, "\"p_lower\":0.94", "\"p_lower\":1.5", "probability must be"),
-        (CERTIFIED, "\"sigma0\":0.25", "\"sigma0\":0", "sigma must be"),
-        (CERTIFIED, "\"seconds\":1.5", "\"seconds\":-1.5", "seconds must be"),
+        (
+            CERTIFIED,
+            "\"count\":970",
+            "\"count\":1001",
+            "count 1001 is more than n 1000",
+        ),
+        (
+            CERTIFIED,
+            "\"alpha\":0.001",
+            "\"alpha\":1.0",
+            "alpha must be",
+        ),
+        (
+            CERTIFIED,
+            "\"p_lower\":0.94",
+            "\"p_lower\":1.5",
+            "probability must be",
+        ),
+        (
+            CERTIFIED,
+            "\"sigma0\":0.25",
+            "\"sigma0\":0",
+            "sigma must be",
+        ),
+        (
+            CERTIFIED,
+            "\"seconds\":1.5",
+            "\"seconds\":-1.5",
+            "seconds must be",
+        ),
         (CERTIFIED, "\"prediction\":3,", "", "no record"),
-        (CERTIFIED, "\"prediction\":3", "\"prediction\":-1", "no record"),
-        (CERTIFIED, "\"label\":3,", "", "no record: missing field `label`"),
+        (
+            CERTIFIED,
+            "\"prediction\":3",
+            "\"prediction\":-1",
+            "no record",
+        ),
+        (
+            CERTIFIED,
+            "\"label\":3,",
+            "",
+            "no record: missing field `label`",
+        ),
         (CERTIFIED, "0.378", "NaN", "no record"),
     ];
     for (line, old, new, reason) in cases {
         assert!(line.contains(old), "{old}");
-        let error = from_line(&line.replacen(old, new, 1)).unwrap_err().to_string();
+        let error = from_line(&line.replacen(old, new, 1))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(reason), "{new}: {error}");
     }
 }
@@ -93,8 +141,16 @@ fn a_file_torn_at_any_byte_of_its_last_line_is_repaired() {
             _ if cut == first_two => (2, None),
             _ => (2, Some(Repair::Removed((cut - first_two) as u64))),
         };
-        assert_eq!((opened.records.len(), opened.repair), (kept, repair), "cut at {cut}");
-        let whole = if kept == 3 { text.as_str() } else { &text[..first_two] };
+        assert_eq!(
+            (opened.records.len(), opened.repair),
+            (kept, repair),
+            "cut at {cut}"
+        );
+        let whole = if kept == 3 {
+            text.as_str()
+        } else {
+            &text[..first_two]
+        };
         assert_eq!(fs::read_to_string(&path).unwrap(), whole, "cut at {cut}");
     }
 }
@@ -114,17 +170,27 @@ fn reading_leaves_a_torn_last_line_alone() {
     let (_folder, path) = file(text);
     assert_eq!(read(&path).unwrap().len(), 2);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
-    let missing = read(Path::new("/nowhere/records.jsonl")).unwrap_err().to_string();
-    assert!(missing.starts_with("/nowhere/records.jsonl: cannot open it: "), "{missing}");
+    let missing = read(Path::new("/nowhere/records.jsonl"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("/nowhere/records.jsonl: cannot open it: "),
+        "{missing}"
+    );
 }
 
 #[test]
 fn a_new_file_is_created_empty_and_takes_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.jsonl");
-    let Opened { mut file, records, repair } = RecordFile::open(&path).unwrap();
+    let Opened {
+        mut file,
+        records,
+        repair,
+    } = RecordFile::open(&path).unwrap();
     assert!(records.is_empty() && repair.is_none());
-    file.append(&[certified(), from_line(ABSTAINED).unwrap()]).unwrap();
+    file.append(&[certified(), from_line(ABSTAINED).unwrap()])
+        .unwrap();
     file.append(&[from_line(FAILED).unwrap()]).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), three());
     assert!(RecordFile::open(&folder.path().join("no/records.jsonl")).is_err());
@@ -138,36 +204,62 @@ fn a_bad_line_that_is_not_the_torn_last_one_is_named() {
         (format!("{CERTIFIED}\n{ABSTAINED}\nrubbish\n"), 3),
     ] {
         let (_folder, path) = file(&text);
-        for error in [RecordFile::open(&path).map(|_| ()).unwrap_err(), read(&path).map(|_| ()).unwrap_err()] {
+        for error in [
+            RecordFile::open(&path).map(|_| ()).unwrap_err(),
+            read(&path).map(|_| ()).unwrap_err(),
+        ] {
             let start = format!("{}, line {line}: no record: ", path.display());
             assert!(error.to_string().starts_with(&start), "{error}");
         }
-        assert_eq!(fs::read_to_string(&path).unwrap(), text, "a file in doubt is not touched");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            text,
+            "a file in doubt is not touched"
+        );
     }
     let (_folder, path) = file(b"\xff\xfe\n");
-    assert!(read(&path).unwrap_err().to_string().contains("line 1: no record: invalid utf-8"));
+    assert!(
+        read(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("line 1: no record: invalid utf-8")
+    );
 }
 
 #[test]
 fn a_sample_that_comes_twice_counts_once_if_both_agree() {
-    let again = ABSTAINED
-        .replace("\"seconds\":1.5,\"worker\":\"host-1\",\"attempt\":2", "\"seconds\":9,\"worker\":\"b\",\"attempt\":3");
+    let again = ABSTAINED.replace(
+        "\"seconds\":1.5,\"worker\":\"host-1\",\"attempt\":2",
+        "\"seconds\":9,\"worker\":\"b\",\"attempt\":3",
+    );
     assert_ne!(again, ABSTAINED);
     let (_folder, path) = file(format!("{CERTIFIED}\n{ABSTAINED}\n{again}\n{CERTIFIED}\n"));
     let records = RecordFile::open(&path).unwrap().records;
-    assert_eq!(records.iter().map(to_line).collect::<Vec<_>>(), [CERTIFIED, ABSTAINED]);
+    assert_eq!(
+        records.iter().map(to_line).collect::<Vec<_>>(),
+        [CERTIFIED, ABSTAINED]
+    );
 
     let other = CERTIFIED.replace("\"count\":970", "\"count\":971");
     let (_folder, path) = file(format!("{CERTIFIED}\n{ABSTAINED}\n{other}\n"));
     let error = read(&path).unwrap_err().to_string();
-    assert_eq!(error, format!("{}, line 3: index 20 of \"r20/fixed/0.25\" differs from line 1", path.display()));
+    assert_eq!(
+        error,
+        format!(
+            "{}, line 3: index 20 of \"r20/fixed/0.25\" differs from line 1",
+            path.display()
+        )
+    );
 }
 
 #[test]
 fn one_program_at_a_time_may_write_and_others_may_read() {
     let (_folder, path) = file(three());
     let opened = RecordFile::open(&path).unwrap();
-    assert!(matches!(RecordFile::open(&path), Err(RecordFileError::Locked { .. })));
+    assert!(matches!(
+        RecordFile::open(&path),
+        Err(RecordFileError::Locked { .. })
+    ));
     assert_eq!(read(&path).unwrap().len(), 3);
     drop(opened);
     assert!(RecordFile::open(&path).is_ok());
@@ -179,7 +271,10 @@ fn a_failed_append_is_reported_and_leaves_nothing_behind() {
     let mut file = RecordFile::open(&path).unwrap().file;
     file.make_read_only();
     let error = file.append(&[certified()]).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("{}: cannot append to it: ", path.display())), "{error}");
+    assert!(
+        error.starts_with(&format!("{}: cannot append to it: ", path.display())),
+        "{error}"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), three());
 }
 
@@ -193,7 +288,10 @@ fn what_a_failed_append_left_is_cut_before_the_next_one() {
     let mut next = certified();
     next.index = SampleIndex(80);
     file.append(std::slice::from_ref(&next)).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}{}\n", three(), to_line(&next)));
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        format!("{}{}\n", three(), to_line(&next))
+    );
 }
 
 proptest! {
@@ -210,7 +308,15 @@ proptest! {
 fn a_line_without_an_end_takes_no_memory() {
     let (_folder, path) = file(three());
     // Sparse: it holds no more on the disk than it did.
-    fs::File::options().write(true).open(&path).unwrap().set_len(40 << 30).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(40 << 30)
+        .unwrap();
     let error = RecordFile::open(&path).unwrap_err().to_string();
-    assert!(error.ends_with(", line 4: no record: longer than 1048576 bytes"), "{error}");
+    assert!(
+        error.ends_with(", line 4: no record: longer than 1048576 bytes"),
+        "{error}"
+    );
 }

@@ -1,9 +1,9 @@
-//! What a model's file says of itself stands in for keys that a specification leaves out, and is held against those it
-//! does not: a network that is certified under another normalisation than it was trained with is still a network, and
-//! nothing else would notice.
+//! What a model's file says of itself stands in for keys that a specification leaves out, and is
+//! held against those it does not: a network that is certified under another normalisation than it
+//! was trained with is still a network, and nothing else would notice.
 //!
-//! The text is completed, not the parsed sweep: whoever gets it later, in Redis or in a manifest, needs no file to know
-//! what was meant.
+//! The text is completed, not the parsed sweep: whoever gets it later, in Redis or in a manifest,
+//! needs no file to know what was meant.
 
 use std::path::Path;
 
@@ -16,21 +16,34 @@ use crate::architecture::{Architecture, metadata};
 /// Keys of `[[model]]` that the metadata of a safetensors file may hold, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
-/// As [`parse`], after reading the headers of the models' safetensors files. Also returns the text with the keys that came
-/// from there, which is the same text where none did.
+/// As [`parse`], after reading the headers of the models' safetensors files. Also returns the text
+/// with the keys that came from there, which is the same text where none did.
 ///
 /// # Errors
-/// The first thing that is wrong, with its line in `text` and its key; so also where a file says something else.
+/// The first thing that is wrong, with its line in `text` and its key; so also where a file says
+/// something else.
 pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), SpecError> {
     let document = Document::parse(text, file)?;
-    let models = document.root().get("model").and_then(|models| models.get_ref().as_array());
+    let models = document
+        .root()
+        .get("model")
+        .and_then(|models| models.get_ref().as_array());
     let mut additions = Vec::new();
     for (number, model) in models.into_iter().flatten().enumerate() {
-        let Some(table) = model.get_ref().as_table() else { continue };
-        let Some((place, missing)) = missing_keys(&document, table, number, file)? else { continue };
-        let inline = text.get(model.span()).is_some_and(|text| text.starts_with('{'));
+        let Some(table) = model.get_ref().as_table() else {
+            continue;
+        };
+        let Some((place, missing)) = missing_keys(&document, table, number, file)? else {
+            continue;
+        };
+        let inline = text
+            .get(model.span())
+            .is_some_and(|text| text.starts_with('{'));
         let end = if inline { ", " } else { "\n" };
-        let lines: Vec<String> = missing.into_iter().map(|(key, value)| format!("{key} = {value}{end}")).collect();
+        let lines: Vec<String> = missing
+            .into_iter()
+            .map(|(key, value)| format!("{key} = {value}{end}"))
+            .collect();
         additions.push((place, lines.concat()));
     }
     // From the last to the first, so that what is put in moves no place that is still needed.
@@ -41,11 +54,18 @@ pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), Spe
     }
     // Lines are counted in the text that was written.
     let in_text = |error: SpecError| blame(text, file, &error.key, error.message);
-    let sweep = parse(&filled, file).map_err(|error| if filled == text { error } else { in_text(error) })?;
+    let sweep = parse(&filled, file).map_err(|error| {
+        if filled == text {
+            error
+        } else {
+            in_text(error)
+        }
+    })?;
     Ok((sweep, filled))
 }
 
-/// What the file of model `number` tells and the specification does not, as TOML, and where to put it: before `path`.
+/// What the file of model `number` tells and the specification does not, as TOML, and where to put
+/// it: before `path`.
 type Missing = (usize, Vec<(&'static str, String)>);
 
 fn missing_keys(
@@ -54,14 +74,26 @@ fn missing_keys(
     number: usize,
     spec: &Path,
 ) -> Result<Option<Missing>, SpecError> {
-    let Some((key, value)) = table.get_key_value("path") else { return Ok(None) };
-    let Some(path) = value.get_ref().as_str().filter(|path| path.ends_with(".safetensors")) else { return Ok(None) };
+    let Some((key, value)) = table.get_key_value("path") else {
+        return Ok(None);
+    };
+    let Some(path) = value
+        .get_ref()
+        .as_str()
+        .filter(|path| path.ends_with(".safetensors"))
+    else {
+        return Ok(None);
+    };
     let path = spec.parent().unwrap_or(Path::new("")).join(path);
-    let error = |key: &str, message: String| document.error(&format!("model[{number}].{key}"), message);
+    let error =
+        |key: &str, message: String| document.error(&format!("model[{number}].{key}"), message);
     let told = match metadata(&path) {
         Ok(told) => told,
         Err(problem) if !table.contains_key("architecture") || !table.contains_key("classes") => {
-            return Err(error("path", format!("the file must tell what the specification does not: {problem}")));
+            return Err(error(
+                "path",
+                format!("the file must tell what the specification does not: {problem}"),
+            ));
         }
         // Whoever loads the file will say so.
         Err(_) => return Ok(None),
@@ -74,11 +106,17 @@ fn missing_keys(
             (None, Some(Told::Nothing)) => {}
             (None, Some(value)) => missing.push((name, value.to_toml())),
             (None, None) => {
-                return Err(error(name, format!("{} says {said:?}, which is none", path.display())));
+                return Err(error(
+                    name,
+                    format!("{} says {said:?}, which is none", path.display()),
+                ));
             }
             (Some(given), Some(value)) if !value.agrees(given.get_ref()) => {
                 let (given, told) = (written(given.get_ref()), value.to_toml());
-                let message = format!("the specification says {given}, {} itself {told}", path.display());
+                let message = format!(
+                    "the specification says {given}, {} itself {told}",
+                    path.display()
+                );
                 return Err(error(name, message));
             }
             (Some(_), _) => {}
@@ -119,15 +157,20 @@ impl Told {
         }
     }
 
-    /// Whether a specification's value is the same; numbers to six digits, since some write them in single precision. A
-    /// value of a wrong type is left to those who check types.
+    /// Whether a specification's value is the same; numbers to six digits, since some write them in
+    /// single precision. A value of a wrong type is left to those who check types.
     fn agrees(&self, given: &DeValue) -> bool {
         match (self, given) {
-            (Self::Architecture(told), DeValue::String(given)) => given.parse().is_ok_and(|given| *told == given),
-            (Self::Classes(told), DeValue::Integer(_)) => number(given).is_none_or(|given| given == f64::from(*told)),
+            (Self::Architecture(told), DeValue::String(given)) => {
+                given.parse().is_ok_and(|given| *told == given)
+            }
+            (Self::Classes(told), DeValue::Integer(_)) => {
+                number(given).is_none_or(|given| given == f64::from(*told))
+            }
             (Self::Channels(told), DeValue::Array(given)) => {
                 let close = |(told, given): (&f64, &toml::Spanned<DeValue>)| {
-                    number(given.get_ref()).is_none_or(|given| (given - told).abs() <= 1e-6 * told.abs())
+                    number(given.get_ref())
+                        .is_none_or(|given| (given - told).abs() <= 1e-6 * told.abs())
                 };
                 told.len() == given.len() && told.iter().zip(given.iter()).all(close)
             }
@@ -139,7 +182,9 @@ impl Told {
 
 fn number(value: &DeValue) -> Option<f64> {
     match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|value| value as f64),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(|value| value as f64),
         DeValue::Float(number) => number.as_str().parse().ok(),
         _ => None,
     }
@@ -148,7 +193,10 @@ fn number(value: &DeValue) -> Option<f64> {
 fn written(value: &DeValue) -> String {
     match value {
         DeValue::Array(values) => {
-            let values: Vec<String> = values.iter().map(|value| written(value.get_ref())).collect();
+            let values: Vec<String> = values
+                .iter()
+                .map(|value| written(value.get_ref()))
+                .collect();
             format!("[{}]", values.join(", "))
         }
         DeValue::String(text) => format!("{text:?}"),

@@ -42,7 +42,9 @@ pub enum MessageError {
     #[error("not a sweep message: {0}")]
     Json(String),
     /// Written by another version.
-    #[error("the sweep speaks protocol {found}, this program {PROTOCOL}; use programs of one version")]
+    #[error(
+        "the sweep speaks protocol {found}, this program {PROTOCOL}; use programs of one version"
+    )]
     Protocol {
         /// The message's version.
         found: u32,
@@ -70,7 +72,8 @@ impl SweepMessage {
     /// Composes the message of a sweep, its id included.
     ///
     /// # Errors
-    /// When `spec_file` is relative or no UTF-8, the specification is wrong, or digests and models differ in number.
+    /// When `spec_file` is relative or no UTF-8, the specification is wrong, or digests and models
+    /// differ in number.
     pub fn new(
         spec_file: &Path,
         spec: &str,
@@ -112,17 +115,30 @@ impl SweepMessage {
         }
         let message: Self = serde_json::from_str(text).map_err(json)?;
         let digest = |text: &String| {
-            digest_from_hex(text).ok_or_else(|| MessageError::Digest(format!("{text:?} is no SHA-256 digest")))
+            digest_from_hex(text)
+                .ok_or_else(|| MessageError::Digest(format!("{text:?} is no SHA-256 digest")))
         };
-        let models = message.model_digests.iter().map(digest).collect::<Result<Vec<_>, _>>()?;
+        let models = message
+            .model_digests
+            .iter()
+            .map(digest)
+            .collect::<Result<Vec<_>, _>>()?;
         let computed = identify(&message.sweep()?, &digest(&message.data_digest)?, &models)?;
-        if computed == message.id { Ok(message) } else { Err(MessageError::Id { stated: message.id, computed }) }
+        if computed == message.id {
+            Ok(message)
+        } else {
+            Err(MessageError::Id {
+                stated: message.id,
+                computed,
+            })
+        }
     }
 
     /// The sweep.
     ///
     /// # Errors
-    /// When the specification is wrong: by another program's rules only, after [`Self::new`] or [`Self::from_json`].
+    /// When the specification is wrong: by another program's rules only, after [`Self::new`] or
+    /// [`Self::from_json`].
     pub fn sweep(&self) -> Result<Sweep, SpecError> {
         parse(&self.spec, Path::new(&self.spec_file))
     }
@@ -145,7 +161,11 @@ fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<Sweep
     if sweep.models.len() == models.len() {
         return Ok(sweep_id(sweep, data, models));
     }
-    Err(MessageError::Digest(format!("{} models have {} digests", sweep.models.len(), models.len())))
+    Err(MessageError::Digest(format!(
+        "{} models have {} digests",
+        sweep.models.len(),
+        models.len()
+    )))
 }
 
 #[cfg(test)]
@@ -163,14 +183,22 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut SweepMessage)) -> String {
         let mut message = message();
         change(&mut message);
-        SweepMessage::from_json(&message.to_json()).unwrap_err().to_string()
+        SweepMessage::from_json(&message.to_json())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn a_message_reads_back_as_it_was_written() {
         let message = message();
-        assert_eq!(SweepMessage::from_json(&message.to_json()).unwrap(), message);
-        assert_eq!(message.sweep().unwrap().dataset.path, Path::new("/sweeps/d"));
+        assert_eq!(
+            SweepMessage::from_json(&message.to_json()).unwrap(),
+            message
+        );
+        assert_eq!(
+            message.sweep().unwrap().dataset.path,
+            Path::new("/sweeps/d")
+        );
         assert_eq!(message.plan().unwrap().samples(), 7);
     }
 
@@ -183,26 +211,56 @@ mod tests {
             refusal(|m| m.model_digests[0] = "3".repeat(64)),
             refusal(|m| m.id = SweepId::from_digest(&[9; 32])),
         ] {
-            assert!(changed.contains("does not hold what its id says"), "{changed}");
+            assert!(
+                changed.contains("does not hold what its id says"),
+                "{changed}"
+            );
         }
         let changed = SPEC.replace("[certify]", "[queue]\njob-samples = 9\n[certify]");
-        let message = SweepMessage::new(Path::new("/elsewhere/s.toml"), &changed, 7, &[1; 32], &[[2; 32]]).unwrap();
+        let message = SweepMessage::new(
+            Path::new("/elsewhere/s.toml"),
+            &changed,
+            7,
+            &[1; 32],
+            &[[2; 32]],
+        )
+        .unwrap();
         assert_eq!(message.id, id);
     }
 
     #[test]
     fn another_protocol_is_refused_by_its_number_alone() {
-        let found = SweepMessage::from_json(r#"{"protocol": 7, "unheard-of": []}"#).unwrap_err().to_string();
-        assert_eq!(found, format!("the sweep speaks protocol 7, this program {PROTOCOL}; use programs of one version"));
+        let found = SweepMessage::from_json(r#"{"protocol": 7, "unheard-of": []}"#)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            found,
+            format!(
+                "the sweep speaks protocol 7, this program {PROTOCOL}; use programs of one version"
+            )
+        );
     }
 
     #[test]
     fn a_message_that_is_incomplete_is_refused() {
-        assert!(SweepMessage::from_json("{").unwrap_err().to_string().starts_with("not a sweep message: "));
+        assert!(
+            SweepMessage::from_json("{")
+                .unwrap_err()
+                .to_string()
+                .starts_with("not a sweep message: ")
+        );
         let bare = format!("{{\"protocol\": {PROTOCOL}}}");
-        assert!(SweepMessage::from_json(&bare).unwrap_err().to_string().contains("missing field `id`"));
+        assert!(
+            SweepMessage::from_json(&bare)
+                .unwrap_err()
+                .to_string()
+                .contains("missing field `id`")
+        );
         assert!(refusal(|m| m.data_digest = "AB".repeat(32)).contains("is no SHA-256 digest"));
-        assert_eq!(refusal(|m| m.model_digests.clear()), "not a sweep message: 1 models have 0 digests");
+        assert_eq!(
+            refusal(|m| m.model_digests.clear()),
+            "not a sweep message: 1 models have 0 digests"
+        );
         assert_eq!(
             refusal(|m| m.spec = SPEC.replace("n0 = 10\n", "")),
             "/sweeps/s.toml:12: certify.n0: is required and missing"
@@ -211,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_relative_specification_has_no_message() {
-        let error = SweepMessage::new(Path::new("s.toml"), SPEC, 7, &[1; 32], &[[2; 32]]).unwrap_err();
+        let error =
+            SweepMessage::new(Path::new("s.toml"), SPEC, 7, &[1; 32], &[[2; 32]]).unwrap_err();
         assert_eq!(error.to_string(), "s.toml: not an absolute path in UTF-8");
     }
 }

@@ -1,8 +1,10 @@
-//! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it travels.
+//! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it
+//! travels.
 //!
-//! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then the checked
-//! [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`] and [`parse_with_models`], which
-//! completes a text by what the models' files say of themselves before it is parsed.
+//! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then
+//! the checked [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`] and
+//! [`parse_with_models`], which completes a text by what the models' files say of themselves before
+//! it is parsed.
 
 mod check;
 mod digest;
@@ -17,10 +19,13 @@ pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use fill::parse_with_models;
 pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
-    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, ModelSource, ModelSpec, Precision,
-    QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
+    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, ModelSource,
+    ModelSpec, Precision, QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    Variant,
 };
-pub use training::{Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma};
+pub use training::{
+    Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma,
+};
 
 use std::path::Path;
 
@@ -35,14 +40,19 @@ pub struct SpecError {
     pub file: String,
     /// The line, from 1: that of the key, or of its table where the key is missing.
     pub line: usize,
-    /// The whole dotted key, such as `model[0].classes`; empty where the text is no TOML and no key is near.
+    /// The whole dotted key, such as `model[0].classes`; empty where the text is no TOML and no key
+    /// is near.
     pub key: String,
     /// What is wrong.
     pub message: String,
 }
 
 fn prefix(key: &str) -> String {
-    if key.is_empty() { String::new() } else { format!("{key}: ") }
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("{key}: ")
+    }
 }
 
 /// Reads the text of a specification, for a sweep or for training.
@@ -53,14 +63,23 @@ pub fn read(path: &Path) -> std::io::Result<String> {
     crate::bounded::read_text(path, MAX_TEXT as u64)
 }
 
-/// Parses and checks a specification. Relative paths are resolved against the folder of `file`; no file is opened.
+/// Parses and checks a specification. Relative paths are resolved against the folder of `file`; no
+/// file is opened.
 ///
 /// # Errors
 /// The first thing that is wrong, with its line and key.
 pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
     if text.len() > MAX_TEXT {
-        let message = format!("a specification has at most {MAX_TEXT} bytes, not {}", text.len());
-        return Err(SpecError { file: file.display().to_string(), line: 1, key: String::new(), message });
+        let message = format!(
+            "a specification has at most {MAX_TEXT} bytes, not {}",
+            text.len()
+        );
+        return Err(SpecError {
+            file: file.display().to_string(),
+            line: 1,
+            key: String::new(),
+            message,
+        });
     }
     let document = document::Document::parse(text, file)?;
     document.tables(raw::TABLES)?;
@@ -68,14 +87,18 @@ pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
     check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
 }
 
-/// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an error about `key`, a
-/// full dotted one, with its line.
+/// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an
+/// error about `key`, a full dotted one, with its line.
 #[must_use]
 pub fn blame(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
     let message = message.into();
     match document::Document::parse(text, file) {
         Ok(document) => document.error(key, message),
-        Err(error) => SpecError { key: key.to_owned(), message, ..error },
+        Err(error) => SpecError {
+            key: key.to_owned(),
+            message,
+            ..error
+        },
     }
 }
 

@@ -1,6 +1,8 @@
-//! The specification as written: its keys, their types and their defaults. Ranges are [`super::check`]'s.
+//! The specification as written: its keys, their types and their defaults. Ranges are
+//! [`super::check`]'s.
 //!
-//! Every integer is an `i64`, TOML's own, so that a negative one is refused in the words of its key.
+//! Every integer is an `i64`, TOML's own, so that a negative one is refused in the words of its
+//! key.
 
 mod stopping;
 
@@ -11,7 +13,8 @@ use serde::Deserialize;
 /// The keys that are tables.
 pub(super) const TABLES: &[&str] = &["dataset", "smoothing", "certify", "queue", "report"];
 
-/// A key that has no default. Its absence is found by [`super::check`], which knows the key's full name.
+/// A key that has no default. Its absence is found by [`super::check`], which knows the key's full
+/// name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Required<T>(pub(super) Option<T>);
@@ -156,12 +159,16 @@ impl Default for RawDataset {
 
 impl Default for RawSmoothing {
     fn default() -> Self {
-        Self { sigma: Required(None), choice: vec![RawChoice::Fixed], data_dependent: RawDataDependent::default() }
+        Self {
+            sigma: Required(None),
+            choice: vec![RawChoice::Fixed],
+            data_dependent: RawDataDependent::default(),
+        }
     }
 }
 
-/// The values of the code that goes with the paper (Alfarra et al. 2022); those of keys that depend on the method are
-/// [`super::check`]'s.
+/// The values of the code that goes with the paper (Alfarra et al. 2022); those of keys that depend
+/// on the method are [`super::check`]'s.
 impl Default for RawDataDependent {
     fn default() -> Self {
         Self {
@@ -192,12 +199,18 @@ impl Default for RawCertify {
 
 impl Default for RawQueue {
     fn default() -> Self {
-        Self { job_samples: 4, lease_seconds: 60, max_attempts: 5 }
+        Self {
+            job_samples: 4,
+            lease_seconds: 60,
+            max_attempts: 5,
+        }
     }
 }
 
 impl Default for RawReport {
     fn default() -> Self {
-        Self { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] }
+        Self {
+            radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
+        }
     }
 }

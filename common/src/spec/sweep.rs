@@ -123,7 +123,8 @@ pub struct SmoothingSpec {
     pub data_dependent: DataDependentSpec,
 }
 
-/// Parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those of the paper's code.
+/// Parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those
+/// of the paper's code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataDependentSpec {
     /// How the maximum is looked for.
@@ -145,8 +146,8 @@ pub struct DataDependentSpec {
 pub enum SigmaMethod {
     /// Algorithm 1: gradient ascent from the variant's sigma.
     Gradient,
-    /// The best of several candidates, round after round closer together. No derivatives: forward passes alone, at
-    /// most `rounds * candidates * draws` of them.
+    /// The best of several candidates, round after round closer together. No derivatives: forward
+    /// passes alone, at most `rounds * candidates * draws` of them.
     Search {
         /// How often the candidates close in.
         rounds: u32,
@@ -179,8 +180,8 @@ pub enum Stopping {
     Fixed,
     /// As soon as it is known which of these radii are certified: at least one, ascending.
     Radii(Vec<Radius>),
-    /// After as few as the draws that guess the class suggest to lose at most this share, strictly between 0 and 1, of
-    /// the radius that `n` would be expected to give.
+    /// After as few as the draws that guess the class suggest to lose at most this share, strictly
+    /// between 0 and 1, of the radius that `n` would be expected to give.
     Loss(f64),
 }
 
@@ -219,7 +220,8 @@ pub struct Variant {
 }
 
 impl Stopping {
-    /// What of alpha the bound after all `n` draws may use: four fifths, where looking before may use one.
+    /// What of alpha the bound after all `n` draws may use: four fifths, where looking before may
+    /// use one.
     #[must_use]
     pub fn alpha_at_n(&self, alpha: Alpha) -> Alpha {
         match self {
@@ -228,7 +230,8 @@ impl Stopping {
         }
     }
 
-    /// What of alpha looking at the counts before `n` may use, all looks together. None where nobody looks.
+    /// What of alpha looking at the counts before `n` may use, all looks together. None where
+    /// nobody looks.
     #[must_use]
     pub fn alpha_before_n(&self, alpha: Alpha) -> Option<Alpha> {
         match self {
@@ -254,7 +257,10 @@ impl fmt::Display for Stopping {
 
 /// Rounded down twice, so that the parts never make more than the whole.
 fn part(alpha: Alpha, share: f64) -> Alpha {
-    let part = (alpha.get() * share).next_down().next_down().max(f64::MIN_POSITIVE);
+    let part = (alpha.get() * share)
+        .next_down()
+        .next_down()
+        .max(f64::MIN_POSITIVE);
     Alpha::new(part).expect("a part of alpha lies between 0 and alpha")
 }
 
@@ -286,16 +292,22 @@ impl Precision {
 impl Sweep {
     /// The variants in table order: model, then choice, then sigma.
     ///
-    /// No two have one name, or one [`VariantName::file_stem`]: model names hold only characters that a stem keeps,
-    /// and neither choices nor sigmas hold the `_` that stands for `/` there.
+    /// No two have one name, or one [`VariantName::file_stem`]: model names hold only characters
+    /// that a stem keeps, and neither choices nor sigmas hold the `_` that stands for `/` there.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();
         for (model, spec) in self.models.iter().enumerate() {
             for &choice in &self.smoothing.choice {
                 for &sigma0 in &self.smoothing.sigma {
-                    let name = VariantName::new(format!("{}/{}/{sigma0}", spec.name, choice.as_str()));
-                    variants.push(Variant { name, model, choice, sigma0 });
+                    let name =
+                        VariantName::new(format!("{}/{}/{sigma0}", spec.name, choice.as_str()));
+                    variants.push(Variant {
+                        name,
+                        model,
+                        choice,
+                        sigma0,
+                    });
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! P(Bin(n, p) >= k) with a bound on its own error.
 //!
-//! ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9. Loader's saddle-point form (C. Loader,
-//! "Fast and accurate computation of binomial probabilities", 2000; R's `dbinom`) has no such cancellation, and the
-//! rest of the tail is a series of positive terms.
+//! ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9. Loader's saddle-point
+//! form (C. Loader, "Fast and accurate computation of binomial probabilities", 2000; R's `dbinom`)
+//! has no such cancellation, and the rest of the tail is a series of positive terms.
 
 use std::f64::consts::PI;
 
@@ -23,7 +23,8 @@ pub(super) struct BinomialTail {
 impl BinomialTail {
     /// Evaluates the tail for 1 <= k <= n < 2^53 and 0 < p < 1.
     ///
-    /// `error` adds up first-order bounds, in units of 2^-53: a deviance is off by at most 42 of its slope's distance
+    /// `error` adds up first-order bounds, in units of 2^-53: a deviance is off by at most 42 of
+    /// its slope's distance
     /// |k - np| and 10 of itself, a Stirling error by 40, the logarithms and sums by a few of the density's parts, and
     /// `ratio` by 5 for each of its terms. Each is counted with room to spare.
     pub(super) fn at(k: u64, n: u64, p: f64) -> Self {
@@ -36,16 +37,25 @@ impl BinomialTail {
             let stirling = stirling_error(n) - stirling_error(k) - stirling_error(n - k);
             let deviance = deviance(count, trials * p) + deviance(rest, trials * (1.0 - p));
             let spread = 0.5 * (trials / (2.0 * PI * count * rest)).ln();
-            (stirling - deviance + spread, deviance + spread.abs() + (count - trials * p).abs())
+            (
+                stirling - deviance + spread,
+                deviance + spread.abs() + (count - trials * p).abs(),
+            )
         };
         let error = UNIT_ROUNDOFF * (128.0 * (parts + 4.0) + 8.0 * terms);
-        Self { ln: ln_density + ratio.ln(), error, ratio }
+        Self {
+            ln: ln_density + ratio.ln(),
+            error,
+            ratio,
+        }
     }
 }
 
-/// P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q), and how many terms it took.
+/// P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q), and how
+/// many terms it took.
 ///
-/// The ratios fall, so once they are below one a geometric series bounds what is left out; it is added.
+/// The ratios fall, so once they are below one a geometric series bounds what is left out; it is
+/// added.
 fn tail_ratio(k: f64, n: f64, p: f64) -> (f64, f64) {
     let odds = p / (1.0 - p);
     let (mut sum, mut term, mut j) = (1.0, 1.0, k);
@@ -60,7 +70,8 @@ fn tail_ratio(k: f64, n: f64, p: f64) -> (f64, f64) {
     }
 }
 
-/// A number not above ln alpha. That the double `alpha` may be above the decimal it was written as is counted too.
+/// A number not above ln alpha. That the double `alpha` may be above the decimal it was written as
+/// is counted too.
 pub(super) fn ln_from_below(alpha: Alpha) -> f64 {
     let ln = alpha.get().ln();
     ln - f64::EPSILON * (2.0 + 2.0 * ln.abs())
@@ -77,8 +88,8 @@ pub(super) fn stirling_error(n: u64) -> f64 {
     (1.0 / 12.0 - s * (1.0 / 360.0 - s * series)) / x
 }
 
-/// x ln(x/m) + m - x for x, m > 0 (Loader's `bd0`), without cancellation where x is near m: there it is
-/// (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
+/// x ln(x/m) + m - x for x, m > 0 (Loader's `bd0`), without cancellation where x is near m: there
+/// it is (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
 pub(super) fn deviance(x: f64, m: f64) -> f64 {
     if (x - m).abs() >= 0.1 * (x + m) {
         return x * (x / m).ln() + m - x;
@@ -134,18 +145,29 @@ mod tests {
             let tail = BinomialTail::at(k, n, p);
             // The truth is itself rounded to a double.
             let allowed = tail.error + f64::EPSILON * truth.abs();
-            assert!((tail.ln - truth).abs() <= allowed, "k {k} n {n} p {p}: {tail:?}, not {truth}");
-            assert!(tail.error < 1e-12 * (n as f64).sqrt(), "k {k} n {n} p {p}: {tail:?}");
+            assert!(
+                (tail.ln - truth).abs() <= allowed,
+                "k {k} n {n} p {p}: {tail:?}, not {truth}"
+            );
+            assert!(
+                tail.error < 1e-12 * (n as f64).sqrt(),
+                "k {k} n {n} p {p}: {tail:?}"
+            );
         }
     }
 
     #[test]
     fn the_tails_of_a_fair_coin_are_those_that_counting_gives() {
-        let binomials = [1.0, 12.0, 66.0, 220.0, 495.0, 792.0, 924.0, 792.0, 495.0, 220.0, 66.0, 12.0, 1.0];
+        let binomials = [
+            1.0, 12.0, 66.0, 220.0, 495.0, 792.0, 924.0, 792.0, 495.0, 220.0, 66.0, 12.0, 1.0,
+        ];
         for k in 1..=12_usize {
             let counted = (binomials[k..].iter().sum::<f64>() / 4096.0).ln();
             let tail = BinomialTail::at(k as u64, 12, 0.5);
-            assert!((tail.ln - counted).abs() <= tail.error + f64::EPSILON * counted.abs(), "k {k}: {tail:?}");
+            assert!(
+                (tail.ln - counted).abs() <= tail.error + f64::EPSILON * counted.abs(),
+                "k {k}: {tail:?}"
+            );
         }
     }
 }

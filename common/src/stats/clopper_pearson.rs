@@ -5,16 +5,19 @@ use crate::domain::{Alpha, Probability};
 
 /// The one-sided Clopper-Pearson lower confidence bound: a p with P(Bin(n, p) >= count) <= alpha.
 ///
-/// A class of probability pi, drawn `count` times in `n`, satisfies pi >= p with probability at least 1 - alpha
-/// (C. Clopper & E. Pearson, Biometrika 26, 1934; `LowerConfBound` of Cohen et al. 2019). The result is never above
-/// the exact bound, at which the tail equals alpha; for alpha up to 1/2 and n up to 10^9 it is less than 1e-12 below.
-/// It costs O(sqrt(n)).
+/// A class of probability pi, drawn `count` times in `n`, satisfies pi >= p with probability at
+/// least 1 - alpha (C. Clopper & E. Pearson, Biometrika 26, 1934; `LowerConfBound` of Cohen et al.
+/// 2019). The result is never above the exact bound, at which the tail equals alpha; for alpha up
+/// to 1/2 and n up to 10^9 it is less than 1e-12 below. It costs O(sqrt(n)).
 ///
 /// # Panics
 /// When `count` is above `n`, or `n` is 2^53 or more.
 #[must_use]
 pub fn lower_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
-    assert!(count <= n && n < 1 << 53, "{count} of {n} draws is not a count");
+    assert!(
+        count <= n && n < 1 << 53,
+        "{count} of {n} draws is not a count"
+    );
     if count == 0 {
         return probability(0.0);
     }
@@ -27,12 +30,14 @@ pub fn lower_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
     probability(p)
 }
 
-/// About the least count whose [`lower_bound`] reaches `p`: that with P(Bin(n, p) >= count) <= alpha, where n draws
-/// that all agree have it. None where they have not. Rounding may make it one too many or too few.
+/// About the least count whose [`lower_bound`] reaches `p`: that with P(Bin(n, p) >= count) <=
+/// alpha, where n draws that all agree have it. None where they have not. Rounding may make it one
+/// too many or too few.
 #[must_use]
 pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
     let p = p.get();
-    let enough = |count: u64| p <= 0.0 || p < 1.0 && BinomialTail::at(count, n, p).ln <= alpha.get().ln();
+    let enough =
+        |count: u64| p <= 0.0 || p < 1.0 && BinomialTail::at(count, n, p).ln <= alpha.get().ln();
     if n == 0 || !enough(n) {
         return None;
     }
@@ -48,8 +53,8 @@ pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
     Some(most)
 }
 
-/// Whether any count at all can certify: whether n draws that all agree bound the probability above 1/2, which is
-/// alpha^(1/n) > 1/2.
+/// Whether any count at all can certify: whether n draws that all agree bound the probability above
+/// 1/2, which is alpha^(1/n) > 1/2.
 #[must_use]
 pub fn can_certify(n: u64, alpha: Alpha) -> bool {
     lower_bound(n, n, alpha).get() > 0.5
@@ -61,8 +66,9 @@ fn holds(count: u64, n: u64, p: f64, alpha: Alpha) -> bool {
     tail.ln + tail.error <= ln_from_below(alpha)
 }
 
-/// Newton's method for ln P(Bin(n, p) >= count) + error = ln alpha in ln p. The left side is concave with slope
-/// count / ratio, so that every step ends below the solution but for rounding, wherever it started.
+/// Newton's method for ln P(Bin(n, p) >= count) + error = ln alpha in ln p. The left side is
+/// concave with slope count / ratio, so that every step ends below the solution but for rounding,
+/// wherever it started.
 fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
     let target = ln_from_below(alpha);
     let mut p = (count as f64 / n as f64).min(1.0 - f64::EPSILON);
@@ -98,13 +104,23 @@ mod tests {
     #[test]
     fn no_golden_bound_is_exceeded_or_missed_by_1e_12() {
         for row in decimal::golden_rows().unwrap_or_default() {
-            let alpha: f64 = row["alpha"].as_str().expect("alpha").parse().expect("a number");
+            let alpha: f64 = row["alpha"]
+                .as_str()
+                .expect("alpha")
+                .parse()
+                .expect("a number");
             let (k, n) = (row["k"].as_u64().expect("k"), row["n"].as_u64().expect("n"));
             let truth = row["p_lower"].as_str().expect("p_lower");
             let found = bound(k, n, alpha);
-            assert!(decimal::compare(found, truth).is_le(), "{k} of {n} at {alpha}: {found:e} is above {truth}");
+            assert!(
+                decimal::compare(found, truth).is_le(),
+                "{k} of {n} at {alpha}: {found:e} is above {truth}"
+            );
             let enough = decimal::compare(found + 1e-12, truth).is_ge() || k == 0;
-            assert!(enough, "{k} of {n} at {alpha}: {found:e} is far below {truth}");
+            assert!(
+                enough,
+                "{k} of {n} at {alpha}: {found:e} is far below {truth}"
+            );
         }
     }
 
@@ -119,16 +135,47 @@ mod tests {
             (300, 500, 0.4, "0.59337550318496444618808921557156"),
             (512, 1_024, 0.99, "0.53580594645296810448349226937153"),
             (9_321, 12_345, 0.002, "0.74374180688547394655237963792166"),
-            (100_003, 200_000, 0.001, "0.49655756039098331579694805404287"),
-            (99_500, 100_000, 0.000000000001, "0.99325623966788128909586457486173"),
+            (
+                100_003,
+                200_000,
+                0.001,
+                "0.49655756039098331579694805404287",
+            ),
+            (
+                99_500,
+                100_000,
+                0.000000000001,
+                "0.99325623966788128909586457486173",
+            ),
             // Here the incomplete beta function of statrs is off by 1e-7.
-            (125_158, 159_695, 0.49530879400971245, "0.7837156498542893089998110833566761903018"),
-            (3, 1_000_000, 0.001, "0.000000190533549950518695126758223662"),
-            (700_000_000, 1_000_000_000, 0.001, "0.69995521643956582599678014111994"),
+            (
+                125_158,
+                159_695,
+                0.49530879400971245,
+                "0.7837156498542893089998110833566761903018",
+            ),
+            (
+                3,
+                1_000_000,
+                0.001,
+                "0.000000190533549950518695126758223662",
+            ),
+            (
+                700_000_000,
+                1_000_000_000,
+                0.001,
+                "0.69995521643956582599678014111994",
+            ),
         ] {
             let found = bound(k, n, alpha);
-            assert!(decimal::compare(found, truth).is_le(), "{k} of {n} at {alpha}: {found:e} is above {truth}");
-            assert!(decimal::compare(found + 1e-12, truth).is_ge(), "{k} of {n} at {alpha}: {found:e}, not {truth}");
+            assert!(
+                decimal::compare(found, truth).is_le(),
+                "{k} of {n} at {alpha}: {found:e} is above {truth}"
+            );
+            assert!(
+                decimal::compare(found + 1e-12, truth).is_ge(),
+                "{k} of {n} at {alpha}: {found:e}, not {truth}"
+            );
         }
     }
 
@@ -170,7 +217,8 @@ mod tests {
         #[test]
         fn the_tail_at_a_large_bound_is_alpha(n in 1_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.3_f64) {
             let (k, alpha) = (1 + ((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
-            // The library's incomplete beta function is the less exact of the two: off by 1e-7 where this was seen.
+            // The library's incomplete beta function is the less exact of the two: off by 1e-7
+            // where this was seen.
             let tail = beta_reg(k as f64, (n - k) as f64 + 1.0, bound(k, n, alpha)) / alpha;
             prop_assert!((tail - 1.0).abs() < 1e-6, "{k} of {n}: {tail}");
         }

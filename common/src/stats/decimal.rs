@@ -4,17 +4,28 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// How a double compares with a number written in plain decimal digits. Exact: a double has a finite expansion, which
-/// 1,100 decimals always hold.
+/// How a double compares with a number written in plain decimal digits. Exact: a double has a
+/// finite expansion, which 1,100 decimals always hold.
 pub(super) fn compare(double: f64, decimal: &str) -> Ordering {
     let (negative, digits) = (decimal.starts_with('-'), decimal.trim_start_matches('-'));
-    assert!(digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{decimal} is not plain");
+    assert!(
+        digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'),
+        "{decimal} is not plain"
+    );
     if double.is_sign_negative() != negative && double != 0.0 {
-        return if negative { Ordering::Greater } else { Ordering::Less };
+        return if negative {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        };
     }
     let exact = format!("{:.1100}", double.abs());
     let magnitudes = aligned(&exact).cmp(&aligned(digits));
-    if negative { magnitudes.reverse() } else { magnitudes }
+    if negative {
+        magnitudes.reverse()
+    } else {
+        magnitudes
+    }
 }
 
 /// The digits with the point at a fixed place, so that they compare as text.
@@ -23,9 +34,11 @@ fn aligned(digits: &str) -> String {
     format!("{whole:0>400}.{fraction:0<1100}")
 }
 
-/// The rows of `golden/clopper_pearson.json` beside the repository, or a printed reason why there are none.
+/// The rows of `golden/clopper_pearson.json` beside the repository, or a printed reason why there
+/// are none.
 pub(super) fn golden_rows() -> Option<Vec<Value>> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/clopper_pearson.json");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/golden/clopper_pearson.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("skipped: no {}", path.display());
         return None;

@@ -1,15 +1,18 @@
-//! The bounds that certificates rest on: each rounds so that a certificate claims less than it could, never more.
+//! The bounds that certificates rest on: each rounds so that a certificate claims less than it
+//! could, never more.
 //!
 //! In reading order:
-//! - [`lower_bound`]: how probable a class is at least, given how often it was drawn (Clopper & Pearson 1934)
-//! - [`sequence_bound`]: the same at all numbers of draws at once, for stopping early, and [`out_of_reach`] for giving up
+//! - [`lower_bound`]: how probable a class is at least, given how often it was drawn (Clopper &
+//!   Pearson 1934)
+//! - [`sequence_bound`]: the same at all numbers of draws at once, for stopping early, and
+//!   [`out_of_reach`] for giving up
 //! - [`quantile_lower`]: the standard normal quantile of that probability
 //! - [`radius`]: what the two give together (Cohen et al. 2019, Theorem 1)
 //!
-//! Behind them `binomial_tail` evaluates the tail that defines the bound, with its own error (Loader 2000). What
-//! decides is always a check against the defining inequality, with every rounding error counted against the result;
-//! how a candidate was found does not matter. The checks assume that `exp`, `ln` and `sqrt` are within two units in
-//! the last place.
+//! Behind them `binomial_tail` evaluates the tail that defines the bound, with its own error
+//! (Loader 2000). What decides is always a check against the defining inequality, with every
+//! rounding error counted against the result; how a candidate was found does not matter. The checks
+//! assume that `exp`, `ln` and `sqrt` are within two units in the last place.
 
 mod binomial_tail;
 mod clopper_pearson;

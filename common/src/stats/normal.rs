@@ -7,8 +7,8 @@ use statrs::function::erf::erfc_inv;
 use super::UNIT_ROUNDOFF;
 use crate::domain::Probability;
 
-/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Never above the true quantile there, and less than
-/// 1e-13 of it below.
+/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Never above the true quantile
+/// there, and less than 1e-13 of it below.
 ///
 /// p = 1, whose quantile is infinite, is taken for the double before it.
 #[must_use]
@@ -30,8 +30,8 @@ pub fn quantile_lower(p: Probability) -> f64 {
 /// Where [`is_below`] changes from the centre to the tail.
 const TAIL: f64 = 2.0;
 
-/// Whether Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p < 1. Both p - 1/2 and 1 - p
-/// are exact.
+/// Whether Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p < 1. Both p
+/// - 1/2 and 1 - p are exact.
 fn is_below(z: f64, p: f64) -> bool {
     if z < TAIL {
         centre(z) * (1.0 + 64.0 * UNIT_ROUNDOFF) <= p - 0.5
@@ -40,8 +40,8 @@ fn is_below(z: f64, p: f64) -> bool {
     }
 }
 
-/// Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...): positive terms alone, a relative error of
-/// less than 64 roundings up to [`TAIL`] (Abramowitz & Stegun 26.2.11).
+/// Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...): positive terms alone, a
+/// relative error of less than 64 roundings up to [`TAIL`] (Abramowitz & Stegun 26.2.11).
 fn centre(z: f64) -> f64 {
     let (mut sum, mut term) = (0.0, z);
     for odd in (3..).step_by(2) {
@@ -54,10 +54,14 @@ fn centre(z: f64) -> f64 {
     density(z) * sum
 }
 
-/// 1 - Phi(z) = phi(z) / (z + 1/(z + 2/(z + 3/(z + ...)))), 128 levels deep (Abramowitz & Stegun 26.2.14): enough for
-/// full precision from [`TAIL`] on, and evaluated from the inside every step damps the errors before it.
+/// 1 - Phi(z) = phi(z) / (z + 1/(z + 2/(z + 3/(z + ...)))), 128 levels deep (Abramowitz & Stegun
+/// 26.2.14): enough for full precision from [`TAIL`] on, and evaluated from the inside every step
+/// damps the errors before it.
 fn tail(z: f64) -> f64 {
-    density(z) / (1..=128).rev().fold(z, |inner, level| z + f64::from(level) / inner)
+    density(z)
+        / (1..=128)
+            .rev()
+            .fold(z, |inner, level| z + f64::from(level) / inner)
 }
 
 fn density(z: f64) -> f64 {
@@ -78,16 +82,28 @@ mod tests {
 
     fn check(p: f64, truth: &str) {
         let found = quantile(p);
-        assert!(decimal::compare(found, truth).is_le(), "q({p}) = {found:e} is above {truth}");
-        assert!(decimal::compare(found * (1.0 + 1e-13), truth).is_ge(), "q({p}) = {found:e} is far below {truth}");
+        assert!(
+            decimal::compare(found, truth).is_le(),
+            "q({p}) = {found:e} is above {truth}"
+        );
+        assert!(
+            decimal::compare(found * (1.0 + 1e-13), truth).is_ge(),
+            "q({p}) = {found:e} is far below {truth}"
+        );
     }
 
     /// Exact doubles and their quantiles, from 50-digit arithmetic.
     #[test]
     fn quantiles_are_met_from_below() {
         for (p, truth) in [
-            (0.5000000000000001, "0.00000000000000027829164246717669222339234078712"),
-            (0.5000000000009095, "0.0000000000022797651350911114626940320305097"),
+            (
+                0.5000000000000001,
+                "0.00000000000000027829164246717669222339234078712",
+            ),
+            (
+                0.5000000000009095,
+                "0.0000000000022797651350911114626940320305097",
+            ),
             (0.500001, "0.000002506628274705705199139089739918"),
             (0.51, "0.025068908258711058032691625539397"),
             (0.6, "0.25334710313579974132468869177175"),
@@ -115,13 +131,22 @@ mod tests {
     #[test]
     fn the_quantile_of_a_golden_bound_is_not_exceeded() {
         for row in decimal::golden_rows().unwrap_or_default() {
-            let Some(truth) = row["quantile"].as_str() else { continue };
-            let mut p: f64 = row["p_lower"].as_str().expect("p_lower").parse().expect("a number");
+            let Some(truth) = row["quantile"].as_str() else {
+                continue;
+            };
+            let mut p: f64 = row["p_lower"]
+                .as_str()
+                .expect("p_lower")
+                .parse()
+                .expect("a number");
             if decimal::compare(p, row["p_lower"].as_str().expect("p_lower")).is_gt() {
                 p = p.next_down();
             }
             let found = quantile(p);
-            assert!(p <= 0.5 || decimal::compare(found, truth).is_le(), "q({p}) = {found:e} is above {truth}");
+            assert!(
+                p <= 0.5 || decimal::compare(found, truth).is_le(),
+                "q({p}) = {found:e} is above {truth}"
+            );
             // The golden quantile is that of the decimal, which lies up to one double above p.
             let decimals_lost = 2.0 * f64::EPSILON / density(found);
             let near = decimal::compare(found * (1.0 + 1e-13) + decimals_lost, truth).is_ge();

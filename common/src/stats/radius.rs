@@ -7,9 +7,9 @@ use statrs::function::erf::erfc;
 use super::quantile_lower;
 use crate::domain::{Probability, Radius, Sigma};
 
-/// sigma q(p_lower), q the standard normal quantile, rounded toward zero: a smoothed classifier whose top class has at
-/// least probability `p_lower` under N(0, sigma^2 I) predicts that class everywhere within this L2 distance
-/// (Cohen et al. 2019, Theorem 1 with p_B = 1 - p_A).
+/// sigma q(p_lower), q the standard normal quantile, rounded toward zero: a smoothed classifier
+/// whose top class has at least probability `p_lower` under N(0, sigma^2 I) predicts that class
+/// everywhere within this L2 distance (Cohen et al. 2019, Theorem 1 with p_B = 1 - p_A).
 ///
 /// Zero where `p_lower` is at most 1/2.
 #[must_use]
@@ -22,11 +22,12 @@ pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
 }
 
-/// About the probability whose [`radius`] this is, Phi(radius / sigma), rounded in no particular direction: for deciding
-/// what to draw, not what to claim.
+/// About the probability whose [`radius`] this is, Phi(radius / sigma), rounded in no particular
+/// direction: for deciding what to draw, not what to claim.
 #[must_use]
 pub fn probability_at(sigma: Sigma, radius: Radius) -> Probability {
-    // The quotient of a finite number, 0 or more, and one above 0 is a number; at worst it is infinite.
+    // The quotient of a finite number, 0 or more, and one above 0 is a number; at worst it is
+    // infinite.
     let p = 0.5 * erfc(-radius.get() / sigma.get() / SQRT_2);
     Probability::new(p.clamp(0.5, 1.0)).expect("a number, put between 1/2 and 1")
 }
@@ -40,19 +41,38 @@ mod tests {
     use crate::domain::Alpha;
 
     fn of(sigma: f64, p: f64) -> f64 {
-        radius(Sigma::new(sigma).expect("a sigma"), Probability::new(p).expect("a probability")).get()
+        radius(
+            Sigma::new(sigma).expect("a sigma"),
+            Probability::new(p).expect("a probability"),
+        )
+        .get()
     }
 
     #[test]
     fn no_golden_radius_is_exceeded() {
         for row in decimal::golden_rows().unwrap_or_default() {
-            let Some(truth) = row["quantile"].as_str() else { continue };
+            let Some(truth) = row["quantile"].as_str() else {
+                continue;
+            };
             let (k, n) = (row["k"].as_u64().expect("k"), row["n"].as_u64().expect("n"));
-            let alpha = Alpha::new(row["alpha"].as_str().expect("alpha").parse().expect("a number")).expect("alpha");
+            let alpha = Alpha::new(
+                row["alpha"]
+                    .as_str()
+                    .expect("alpha")
+                    .parse()
+                    .expect("a number"),
+            )
+            .expect("alpha");
             let found = of(1.0, lower_bound(k, n, alpha).get());
             let exact: f64 = truth.parse().expect("a number");
-            assert!(exact < 0.0 || decimal::compare(found, truth).is_le(), "{k} of {n}: {found:e} is above {truth}");
-            assert!((found - exact.max(0.0)).abs() < 1e-10, "{k} of {n}: {found:e}, not {truth}");
+            assert!(
+                exact < 0.0 || decimal::compare(found, truth).is_le(),
+                "{k} of {n}: {found:e} is above {truth}"
+            );
+            assert!(
+                (found - exact.max(0.0)).abs() < 1e-10,
+                "{k} of {n}: {found:e}, not {truth}"
+            );
         }
     }
 

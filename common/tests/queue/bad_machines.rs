@@ -22,10 +22,21 @@ async fn a_job_that_failed_here_goes_to_another_worker() {
     let queue = redis.sweep(2).await;
     let good = job_of(&queue, "good").await;
     let failed = job_of(&queue, "bad").await;
-    assert_eq!(queue.fail(&failed.lease, "no device").await.unwrap(), FailReply::Requeued);
-    assert_eq!(claim_as(&queue, "bad").await, Claim::Empty, "it waits for the other one");
+    assert_eq!(
+        queue.fail(&failed.lease, "no device").await.unwrap(),
+        FailReply::Requeued
+    );
+    assert_eq!(
+        claim_as(&queue, "bad").await,
+        Claim::Empty,
+        "it waits for the other one"
+    );
     queue.release(&good.lease).await.unwrap();
-    assert_eq!(job_of(&queue, "bad").await.lease.job, good.lease.job, "one that did not fail here is welcome");
+    assert_eq!(
+        job_of(&queue, "bad").await.lease.job,
+        good.lease.job,
+        "one that did not fail here is welcome"
+    );
     let again = job_of(&queue, "good").await;
     assert_eq!((again.lease.job, again.errors), (failed.lease.job, 1));
 }
@@ -64,7 +75,13 @@ async fn a_worker_known_to_be_gone_is_no_longer_listed() {
         job_of(&queue, worker).await;
     }
     assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 1);
-    let names: Vec<String> = queue.workers().await.unwrap().into_iter().map(|worker| worker.name).collect();
+    let names: Vec<String> = queue
+        .workers()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|worker| worker.name)
+        .collect();
     assert_eq!(names, ["there"]);
 }
 

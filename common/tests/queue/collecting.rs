@@ -14,9 +14,19 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
     let two = queue.results(None, 2).await.unwrap();
-    assert_eq!(two.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["record 0", "record 1"]);
+    assert_eq!(
+        two.iter()
+            .map(|(_, line)| line.as_str())
+            .collect::<Vec<_>>(),
+        ["record 0", "record 1"]
+    );
     let rest = queue.results(Some(two[1].0), 2).await.unwrap();
-    assert_eq!(rest.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["record 2"]);
+    assert_eq!(
+        rest.iter()
+            .map(|(_, line)| line.as_str())
+            .collect::<Vec<_>>(),
+        ["record 2"]
+    );
 
     queue.lock_collector("me", MINUTE).await.unwrap();
     for _ in 0..2 {
@@ -24,7 +34,8 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
         assert_eq!(lines(&queue).await, ["record 2"]);
     }
     assert_eq!(queue.progress().await.unwrap().uncollected, 1);
-    let CollectorLock::Held { collected_into } = queue.lock_collector("me", MINUTE).await.unwrap() else {
+    let CollectorLock::Held { collected_into } = queue.lock_collector("me", MINUTE).await.unwrap()
+    else {
         panic!("it is mine")
     };
     assert_eq!(collected_into.as_deref(), Some("host:/out"));
@@ -34,18 +45,40 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
 async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
-    let held = CollectorLock::Held { collected_into: None };
+    let held = CollectorLock::Held {
+        collected_into: None,
+    };
     assert_eq!(queue.lock_collector("a", MINUTE).await.unwrap(), held);
-    assert_eq!(queue.lock_collector("a", MINUTE).await.unwrap(), held, "renewed");
-    let CollectorLock::Busy { owner, left } = queue.lock_collector("b", MINUTE).await.unwrap() else {
+    assert_eq!(
+        queue.lock_collector("a", MINUTE).await.unwrap(),
+        held,
+        "renewed"
+    );
+    let CollectorLock::Busy { owner, left } = queue.lock_collector("b", MINUTE).await.unwrap()
+    else {
         panic!("it is a's")
     };
-    assert!(owner == "a" && left <= MINUTE && left > MINUTE / 2, "{left:?}");
+    assert!(
+        owner == "a" && left <= MINUTE && left > MINUTE / 2,
+        "{left:?}"
+    );
     queue.unlock_collector("b").await.unwrap();
-    assert!(matches!(queue.lock_collector("b", MINUTE).await.unwrap(), CollectorLock::Busy { .. }));
+    assert!(matches!(
+        queue.lock_collector("b", MINUTE).await.unwrap(),
+        CollectorLock::Busy { .. }
+    ));
     queue.unlock_collector("a").await.unwrap();
-    assert_eq!(queue.lock_collector("b", Duration::from_millis(50)).await.unwrap(), held);
-    eventually(|| async { (queue.lock_collector("a", MINUTE).await.unwrap() == held).then_some(()) }).await;
+    assert_eq!(
+        queue
+            .lock_collector("b", Duration::from_millis(50))
+            .await
+            .unwrap(),
+        held
+    );
+    eventually(|| async {
+        (queue.lock_collector("a", MINUTE).await.unwrap() == held).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -64,6 +97,11 @@ async fn a_collector_that_was_replaced_trims_nothing() {
 #[tokio::test]
 async fn only_sweeps_that_are_there_can_be_locked() {
     let redis = Redis::start().await;
-    let error = redis.client.sweep(&id(9)).lock_collector("a", MINUTE).await.unwrap_err();
+    let error = redis
+        .client
+        .sweep(&id(9))
+        .lock_collector("a", MINUTE)
+        .await
+        .unwrap_err();
     assert!(matches!(error, QueueError::NoSweep(_)), "{error}");
 }

@@ -2,8 +2,8 @@
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, EventKind, JobState, Killer, RecordReply, RenewReply, Submission,
-    SweepQueue,
+    Claim, ClaimToken, Claimed, CompleteReply, EventKind, JobState, Killer, RecordReply,
+    RenewReply, Submission, SweepQueue,
 };
 
 use crate::support::{Redis, claim, claim_and_crash, id, lines, three_samples_each};
@@ -11,12 +11,18 @@ use crate::support::{Redis, claim, claim_and_crash, id, lines, three_samples_eac
 /// A sweep of one job of three samples.
 async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
     let queue = redis.client.sweep(&id(1));
-    queue.submit(&Submission { max_attempts, ..three_samples_each(1) }).await.unwrap();
+    queue
+        .submit(&Submission {
+            max_attempts,
+            ..three_samples_each(1)
+        })
+        .await
+        .unwrap();
     queue
 }
 
-/// Works like a worker that some samples kill: in order, all at once or one by one as it is told. Returns how many
-/// workers it took until nothing was left to do.
+/// Works like a worker that some samples kill: in order, all at once or one by one as it is told.
+/// Returns how many workers it took until nothing was left to do.
 async fn work_until_finished(redis: &Redis, queue: &SweepQueue, poison: &[u64]) -> u32 {
     let mut workers = 1;
     while let Claim::Job(claimed) = queue.claim("w", ClaimToken::random()).await.unwrap() {
@@ -36,7 +42,10 @@ async fn survives(queue: &SweepQueue, claimed: &Claimed, poison: &[u64]) -> bool
             if poison.contains(&slot) {
                 return false;
             }
-            let stored = queue.record(&claimed.lease, slot, &format!("record {slot}")).await.unwrap();
+            let stored = queue
+                .record(&claimed.lease, slot, &format!("record {slot}"))
+                .await
+                .unwrap();
             assert_eq!(stored, RecordReply::Stored);
         }
         match queue.complete(&claimed.lease).await.unwrap() {
@@ -53,15 +62,40 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
         let redis = Redis::start().await;
         let queue = one_job(&redis, max_attempts).await;
         let workers = work_until_finished(&redis, &queue, &[1]).await;
-        assert_eq!(workers, workers_lost + 1, "of {max_attempts} attempts the last at least is alone");
+        assert_eq!(
+            workers,
+            workers_lost + 1,
+            "of {max_attempts} attempts the last at least is alone"
+        );
         assert_eq!(lines(&queue).await, ["record 0", "record 2"]);
         let dead = queue.dead().await.unwrap();
-        assert_eq!((dead.len(), dead[0].missing, dead[0].next_slot, dead[0].crashes), (1, 1, 1, workers_lost));
+        assert_eq!(
+            (
+                dead.len(),
+                dead[0].missing,
+                dead[0].next_slot,
+                dead[0].crashes
+            ),
+            (1, 1, 1, workers_lost)
+        );
         // The first worker was lost with all samples at work, so it is charged to none of them.
-        assert_eq!(dead[0].killers, [Killer { slot: 1, times: workers_lost - 1 }]);
+        assert_eq!(
+            dead[0].killers,
+            [Killer {
+                slot: 1,
+                times: workers_lost - 1
+            }]
+        );
         // With so few attempts the others are done after the last loss, else before it.
-        let told = ["nothing else is left of the job; w did the rest", "its worker was lost; the last was w"];
-        assert_eq!(dead[0].reason, told[usize::from(max_attempts > 2)], "{max_attempts} attempts");
+        let told = [
+            "nothing else is left of the job; w did the rest",
+            "its worker was lost; the last was w",
+        ];
+        assert_eq!(
+            dead[0].reason,
+            told[usize::from(max_attempts > 2)],
+            "{max_attempts} attempts"
+        );
     }
 }
 
@@ -72,7 +106,10 @@ async fn several_samples_that_kill_are_told_apart() {
     work_until_finished(&redis, &queue, &[0, 2]).await;
     assert_eq!(lines(&queue).await, ["record 1"]);
     let dead = queue.dead().await.unwrap();
-    assert_eq!(dead[0].killers, [Killer { slot: 0, times: 2 }, Killer { slot: 2, times: 2 }]);
+    assert_eq!(
+        dead[0].killers,
+        [Killer { slot: 0, times: 2 }, Killer { slot: 2, times: 2 }]
+    );
 }
 
 #[tokio::test]
@@ -82,16 +119,35 @@ async fn a_job_all_of_whose_samples_kill_dies_too() {
     let workers = work_until_finished(&redis, &queue, &[0, 1, 2]).await;
     assert_eq!(workers, 5, "one with all three samples, one with each");
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.dead, progress.done, progress.crashes, progress.errors), (1, 0, 4, 0));
+    assert_eq!(
+        (
+            progress.dead,
+            progress.done,
+            progress.crashes,
+            progress.errors
+        ),
+        (1, 0, 4, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_job_of_one_sample_needs_no_second_look() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
-    queue.submit(&Submission { samples: 1, job_samples: 1, max_attempts: 1, ..three_samples_each(1) }).await.unwrap();
+    queue
+        .submit(&Submission {
+            samples: 1,
+            job_samples: 1,
+            max_attempts: 1,
+            ..three_samples_each(1)
+        })
+        .await
+        .unwrap();
     assert_eq!(work_until_finished(&redis, &queue, &[0]).await, 2);
-    assert_eq!(queue.dead().await.unwrap()[0].killers, [Killer { slot: 0, times: 1 }]);
+    assert_eq!(
+        queue.dead().await.unwrap()[0].killers,
+        [Killer { slot: 0, times: 1 }]
+    );
 }
 
 #[tokio::test]
@@ -109,20 +165,39 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
     queue.record(&claimed.lease, 1, "one").await.unwrap();
     for _ in 0..2 {
         let next = queue.complete(&claimed.lease).await.unwrap();
-        assert_eq!(next, CompleteReply::Incomplete { missing: vec![2] }, "asked twice or once");
+        assert_eq!(
+            next,
+            CompleteReply::Incomplete { missing: vec![2] },
+            "asked twice or once"
+        );
     }
     queue.record(&claimed.lease, 2, "two").await.unwrap();
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Incomplete { missing: vec![0] });
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Incomplete { missing: vec![0] }
+    );
     let status = queue.job_status(JobId(0)).await.unwrap();
-    assert_eq!((status.crashes, status.killers), (2, vec![Killer { slot: 0, times: 1 }]));
+    assert_eq!(
+        (status.crashes, status.killers),
+        (2, vec![Killer { slot: 0, times: 1 }])
+    );
     let trail = queue.trail(JobId(0)).await.unwrap();
     assert_eq!(
-        trail.iter().map(|event| (event.kind, event.detail.as_str())).collect::<Vec<_>>(),
-        [(EventKind::Lapsed, ""), (EventKind::Lapsed, "at work on sample 0 of the job alone")]
+        trail
+            .iter()
+            .map(|event| (event.kind, event.detail.as_str()))
+            .collect::<Vec<_>>(),
+        [
+            (EventKind::Lapsed, ""),
+            (EventKind::Lapsed, "at work on sample 0 of the job alone")
+        ]
     );
     // It was no killer after all.
     queue.record(&claimed.lease, 0, "zero").await.unwrap();
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Completed
+    );
     assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
 }
 
@@ -146,7 +221,10 @@ async fn being_told_to_stop_is_charged_to_no_sample() {
     claim_and_crash(&redis, &queue).await;
     for _ in 0..3 {
         let claimed = claim(&queue).await;
-        assert_eq!((claimed.todo.as_slice(), claimed.attempt), ([0].as_slice(), 2));
+        assert_eq!(
+            (claimed.todo.as_slice(), claimed.attempt),
+            ([0].as_slice(), 2)
+        );
         queue.release(&claimed.lease).await.unwrap();
     }
     let status = queue.job_status(JobId(0)).await.unwrap();
@@ -161,7 +239,11 @@ async fn a_retried_job_starts_afresh() {
     assert_eq!(queue.retry().await.unwrap(), 1);
     let claimed = claim(&queue).await;
     assert_eq!(
-        (claimed.attempt, claimed.todo.as_slice(), claimed.done.as_slice()),
+        (
+            claimed.attempt,
+            claimed.todo.as_slice(),
+            claimed.done.as_slice()
+        ),
         (1, [1, 2].as_slice(), [0].as_slice())
     );
     assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
@@ -178,22 +260,43 @@ async fn giving_up_is_said_again_and_leaves_no_lease() {
         queue.record(&last.lease, place, "fine").await.unwrap();
     }
     for _ in 0..2 {
-        assert_eq!(queue.complete(&last.lease).await.unwrap(), CompleteReply::GivenUp);
+        assert_eq!(
+            queue.complete(&last.lease).await.unwrap(),
+            CompleteReply::GivenUp
+        );
     }
     assert_eq!(queue.renew(&last.lease).await.unwrap(), RenewReply::Lost);
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.dead, progress.leased, progress.pending, progress.done), (1, 0, 0, 2));
+    assert_eq!(
+        (
+            progress.dead,
+            progress.leased,
+            progress.pending,
+            progress.done
+        ),
+        (1, 0, 0, 2)
+    );
 }
 
 #[tokio::test]
 async fn a_long_job_finds_its_next_sample_across_the_end_of_the_bitmap() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
-    queue.submit(&Submission { samples: 100, job_samples: 100, ..three_samples_each(1) }).await.unwrap();
+    queue
+        .submit(&Submission {
+            samples: 100,
+            job_samples: 100,
+            ..three_samples_each(1)
+        })
+        .await
+        .unwrap();
     claim_and_crash(&redis, &queue).await;
     queue.mark_done(&(0..63).collect::<Vec<_>>()).await.unwrap();
     let claimed = claim(&queue).await;
     assert_eq!(claimed.todo, [63], "the last bit of the last byte");
     queue.record(&claimed.lease, 63, "63").await.unwrap();
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Incomplete { missing: vec![64] });
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Incomplete { missing: vec![64] }
+    );
 }

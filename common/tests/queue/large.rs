@@ -6,17 +6,36 @@ use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
 
 /// How many scripts the server ran so far, and the mean of their times in microseconds.
 async fn scripts(redis: &Redis) -> (u64, f64) {
-    let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis.raw().await).await.unwrap();
-    let line = info.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap_or_default();
-    let field = |name: &str| line.split([',', ':']).find_map(|part| part.strip_prefix(name)).unwrap_or("0").to_owned();
-    (field("calls=").parse().unwrap(), field("usec_per_call=").parse().unwrap())
+    let info: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut redis.raw().await)
+        .await
+        .unwrap();
+    let line = info
+        .lines()
+        .find(|line| line.starts_with("cmdstat_evalsha:"))
+        .unwrap_or_default();
+    let field = |name: &str| {
+        line.split([',', ':'])
+            .find_map(|part| part.strip_prefix(name))
+            .unwrap_or("0")
+            .to_owned()
+    };
+    (
+        field("calls=").parse().unwrap(),
+        field("usec_per_call=").parse().unwrap(),
+    )
 }
 
 /// Demands that what was done since was cut into this many scripts at least.
 async fn expect_scripts(redis: &Redis, before: (u64, f64), least: u64) {
     let now = scripts(redis).await;
     println!("{} scripts, {} us in the mean", now.0 - before.0, now.1);
-    assert!(now.0 - before.0 >= least, "{} scripts, not {least}", now.0 - before.0);
+    assert!(
+        now.0 - before.0 >= least,
+        "{} scripts, not {least}",
+        now.0 - before.0
+    );
 }
 
 /// Turns all pending jobs into lapsed leases of a worker that is gone.
@@ -33,7 +52,12 @@ async fn lease_all(redis: &Redis, queue: &SweepQueue, deadline: u64) {
     let mut raw = redis.raw().await;
     for start in (0..jobs).step_by(5000) {
         let mut eval = redis::cmd("EVAL");
-        eval.arg(script).arg(0).arg(queue.id().as_str()).arg(start).arg(jobs.min(start + 5000)).arg(deadline);
+        eval.arg(script)
+            .arg(0)
+            .arg(queue.id().as_str())
+            .arg(start)
+            .arg(jobs.min(start + 5000))
+            .arg(deadline);
         eval.exec_async(&mut raw).await.unwrap();
     }
 }
@@ -46,11 +70,20 @@ async fn a_hundred_thousand_lapsed_leases_are_reaped_at_once() {
     lease_all(&redis, &queue, 1).await;
     let before = scripts(&redis).await;
     // A claim does not wait for all of them.
-    assert!(matches!(queue.claim("w", ClaimToken::random()).await.unwrap(), Claim::Job(_)));
+    assert!(matches!(
+        queue.claim("w", ClaimToken::random()).await.unwrap(),
+        Claim::Job(_)
+    ));
     assert_eq!(queue.progress().await.unwrap().crashes, 100);
-    assert_eq!(queue.reap(u64::from(JOBS)).await.unwrap(), u64::from(JOBS) - 100);
+    assert_eq!(
+        queue.reap(u64::from(JOBS)).await.unwrap(),
+        u64::from(JOBS) - 100
+    );
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.pending, progress.leased, progress.crashes), (u64::from(JOBS) - 1, 1, u64::from(JOBS)));
+    assert_eq!(
+        (progress.pending, progress.leased, progress.crashes),
+        (u64::from(JOBS) - 1, 1, u64::from(JOBS))
+    );
     expect_scripts(&redis, before, u64::from(JOBS) / 100).await;
 }
 
@@ -62,9 +95,17 @@ async fn the_leases_of_a_hundred_thousand_jobs_are_let_run_out_at_once() {
     let kept = claim(&queue).await;
     lease_all(&redis, &queue, 9_999_999_999_999).await;
     let before = scripts(&redis).await;
-    assert_eq!(queue.lapse(Some("w")).await.unwrap(), 0, "that one is another's now: {kept:?}");
+    assert_eq!(
+        queue.lapse(Some("w")).await.unwrap(),
+        0,
+        "that one is another's now: {kept:?}"
+    );
     assert_eq!(queue.lapse(Some("gone")).await.unwrap(), u64::from(JOBS));
-    assert_eq!(queue.lapse(None).await.unwrap(), 0, "nothing is left that has not run out");
+    assert_eq!(
+        queue.lapse(None).await.unwrap(),
+        0,
+        "nothing is left that has not run out"
+    );
     queue.workers().await.unwrap();
     expect_scripts(&redis, before, u64::from(JOBS) / 500).await;
 }
@@ -75,7 +116,11 @@ async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_settled() {
     let redis = Redis::start().await;
     let before = scripts(&redis).await;
     let queue = redis.client.sweep(&id(1));
-    let submission = Submission { job_samples: 1, samples: u64::from(JOBS), ..three_samples_each(JOBS) };
+    let submission = Submission {
+        job_samples: 1,
+        samples: u64::from(JOBS),
+        ..three_samples_each(JOBS)
+    };
     queue.submit(&submission).await.unwrap();
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
@@ -84,7 +129,14 @@ async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_settled() {
     let done: Vec<u64> = (1..u64::from(JOBS) - 5).collect();
     queue.mark_done(&done).await.unwrap();
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.pending, progress.completed), (5, u64::from(JOBS) - 5));
-    assert_eq!(claim(&queue).await.first_slot, u64::from(JOBS) - 5, "in order");
+    assert_eq!(
+        (progress.pending, progress.completed),
+        (5, u64::from(JOBS) - 5)
+    );
+    assert_eq!(
+        claim(&queue).await.first_slot,
+        u64::from(JOBS) - 5,
+        "in order"
+    );
     expect_scripts(&redis, before, 3 * u64::from(JOBS) / 10_000).await;
 }

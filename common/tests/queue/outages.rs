@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PrivateServer, QueueClient, QueueError, RecordReply,
-    ReleaseReply, RenewReply, Version, Watch,
+    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PrivateServer, QueueClient,
+    QueueError, RecordReply, ReleaseReply, RenewReply, Version, Watch,
 };
 use redis::AsyncCommands;
 
@@ -13,8 +13,16 @@ use crate::support::{Redis, claim, lines, record_all};
 
 #[tokio::test]
 async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
-    let Redis { client, server, dir } = Redis::start().await;
-    let redis = Redis { client, server, dir };
+    let Redis {
+        client,
+        server,
+        dir,
+    } = Redis::start().await;
+    let redis = Redis {
+        client,
+        server,
+        dir,
+    };
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
     queue.record(&claimed.lease, 0, "zero").await.unwrap();
@@ -30,7 +38,10 @@ async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
     let server = PrivateServer::start(redis.dir.path()).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), RecordReply::Stored);
     let after = queue.progress().await.unwrap();
-    assert_eq!((after.pending, after.leased, after.done), (before.pending, before.leased, before.done + 1));
+    assert_eq!(
+        (after.pending, after.leased, after.done),
+        (before.pending, before.leased, before.done + 1)
+    );
     assert_eq!(lines(&queue).await, ["zero", "one"]);
     server.stop().await.unwrap();
 }
@@ -38,7 +49,10 @@ async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
 #[tokio::test]
 async fn patience_ends() {
     let redis = Redis::start().await;
-    let queue = redis.sweep(1).await.with_patience(Duration::from_millis(100));
+    let queue = redis
+        .sweep(1)
+        .await
+        .with_patience(Duration::from_millis(100));
     redis.server.kill().unwrap();
     let error = queue.progress().await.unwrap_err();
     assert!(matches!(error, QueueError::Request { .. }), "{error}");
@@ -49,13 +63,22 @@ async fn forgotten_scripts_are_loaded_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let mut raw = redis.raw().await;
-    let mut flush = async || redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+    let mut flush = async || {
+        redis::cmd("SCRIPT")
+            .arg("FLUSH")
+            .exec_async(&mut raw)
+            .await
+            .unwrap()
+    };
     flush().await;
     let claimed = claim(&queue).await;
     flush().await;
     record_all(&queue, &claimed).await;
     flush().await;
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Completed
+    );
 }
 
 #[tokio::test]
@@ -70,11 +93,18 @@ async fn a_slow_answer_is_waited_for() {
                       repeat local now = redis.call('TIME') count = count + 1 \
                       until (now[1] - start[1]) * 1000000 + now[2] - start[2] > 700000 or count > 2000000";
         // Its own connection has the library's default patience, and loses it.
-        redis::cmd("EVAL").arg(script).arg(0).exec_async(&mut raw).await
+        redis::cmd("EVAL")
+            .arg(script)
+            .arg(0)
+            .exec_async(&mut raw)
+            .await
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     // Given up after the library's 500 ms and repeated, it would be a duplicate of itself.
-    assert_eq!(queue.record(&claimed.lease, 0, "zero").await.unwrap(), RecordReply::Stored);
+    assert_eq!(
+        queue.record(&claimed.lease, 0, "zero").await.unwrap(),
+        RecordReply::Stored
+    );
     assert!(busy.await.unwrap().unwrap_err().is_timeout());
 }
 
@@ -82,24 +112,49 @@ async fn a_slow_answer_is_waited_for() {
 async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
     let redis = Redis::start().await;
     let queue = redis.sweep(4).await;
-    let (a, b, c) = (claim(&queue).await, claim(&queue).await, claim(&queue).await);
+    let (a, b, c) = (
+        claim(&queue).await,
+        claim(&queue).await,
+        claim(&queue).await,
+    );
     record_all(&queue, &a).await;
     let mut raw = redis.raw().await;
     let mut limit = async |bytes: u64| -> String {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async(&mut raw).await.unwrap()
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("maxmemory")
+            .arg(bytes)
+            .query_async(&mut raw)
+            .await
+            .unwrap()
     };
     limit(1).await;
 
     let hasty = queue.with_patience(Duration::from_millis(50));
-    let full = hasty.record(&b.lease, b.first_slot, "more").await.unwrap_err();
+    let full = hasty
+        .record(&b.lease, b.first_slot, "more")
+        .await
+        .unwrap_err();
     assert!(full.to_string().contains("OOM"), "{full}");
     assert!(hasty.claim("w", ClaimToken::random()).await.is_err());
     assert_eq!(queue.renew(&b.lease).await.unwrap(), RenewReply::Renewed);
-    assert_eq!(queue.complete(&a.lease).await.unwrap(), CompleteReply::Completed);
-    assert_eq!(queue.release(&b.lease).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(queue.fail(&c.lease, "broken").await.unwrap(), FailReply::Requeued);
+    assert_eq!(
+        queue.complete(&a.lease).await.unwrap(),
+        CompleteReply::Completed
+    );
+    assert_eq!(
+        queue.release(&b.lease).await.unwrap(),
+        ReleaseReply::Released
+    );
+    assert_eq!(
+        queue.fail(&c.lease, "broken").await.unwrap(),
+        FailReply::Requeued
+    );
     assert_eq!(queue.progress().await.unwrap().done, 3);
-    queue.lock_collector("me", Duration::from_secs(60)).await.unwrap();
+    queue
+        .lock_collector("me", Duration::from_secs(60))
+        .await
+        .unwrap();
     let last = queue.results(None, 10).await.unwrap()[2].0;
     assert!(queue.trim("me", "host:/out", last).await.unwrap());
 
@@ -110,7 +165,9 @@ async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
     });
     tokio::task::yield_now().await;
     limit(0).await;
-    assert!(matches!(waiting.await.unwrap().unwrap(), Claim::Job(claimed) if claimed.lease.job == JobId(1)));
+    assert!(
+        matches!(waiting.await.unwrap().unwrap(), Claim::Job(claimed) if claimed.lease.job == JobId(1))
+    );
 }
 
 #[tokio::test]
@@ -118,14 +175,31 @@ async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
     let redis = Redis::start().await;
     let mut raw = redis.raw().await;
     let mut policy = async |name: &str| -> String {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg(name).query_async(&mut raw).await.unwrap()
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("maxmemory-policy")
+            .arg(name)
+            .query_async(&mut raw)
+            .await
+            .unwrap()
     };
     policy("allkeys-lru").await;
-    let refused = QueueClient::connect(&redis.server.url()).await.err().unwrap();
+    let refused = QueueClient::connect(&redis.server.url())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(refused, QueueError::Unsuitable { .. }));
-    assert!(refused.to_string().contains("set `maxmemory-policy noeviction`"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("set `maxmemory-policy noeviction`"),
+        "{refused}"
+    );
     policy("volatile-lru").await;
-    assert!(QueueClient::connect(&redis.server.url()).await.is_ok(), "nothing of a queue is volatile");
+    assert!(
+        QueueClient::connect(&redis.server.url()).await.is_ok(),
+        "nothing of a queue is volatile"
+    );
 }
 
 #[tokio::test]
@@ -134,17 +208,36 @@ async fn a_policy_that_is_changed_later_is_news_once() {
     let mut watch = Watch::new(&redis.client).every(Duration::ZERO);
     let mut raw = redis.raw().await;
     let mut policy = async |name: &str| -> String {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg(name).query_async(&mut raw).await.unwrap()
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("maxmemory-policy")
+            .arg(name)
+            .query_async(&mut raw)
+            .await
+            .unwrap()
     };
     assert_eq!(watch.news().await, None);
     policy("allkeys-random").await;
     let news = watch.news().await.unwrap();
-    assert!(news.contains("allkeys-random") && news.contains("set `maxmemory-policy noeviction`"), "{news}");
+    assert!(
+        news.contains("allkeys-random") && news.contains("set `maxmemory-policy noeviction`"),
+        "{news}"
+    );
     assert_eq!(watch.news().await, None, "it is said once");
     policy("noeviction").await;
-    assert!(watch.news().await.unwrap().contains("fit to hold queues again"));
+    assert!(
+        watch
+            .news()
+            .await
+            .unwrap()
+            .contains("fit to hold queues again")
+    );
     redis.server.kill().unwrap();
-    assert_eq!(watch.news().await, None, "a server that is gone is no news of this kind");
+    assert_eq!(
+        watch.news().await,
+        None,
+        "a server that is gone is no news of this kind"
+    );
 }
 
 #[tokio::test]
@@ -152,35 +245,68 @@ async fn the_server_is_described() {
     let redis = Redis::start().await;
     let (_, info) = redis.client.servers().await.unwrap().remove(0);
     assert!(info.version >= Version::OLDEST);
-    assert_eq!((info.aof_enabled, info.last_snapshot, info.cluster), (true, LastSnapshot::Fine, false));
+    assert_eq!(
+        (info.aof_enabled, info.last_snapshot, info.cluster),
+        (true, LastSnapshot::Fine, false)
+    );
     let settings = info.settings.unwrap();
-    assert_eq!((settings.appendfsync.as_str(), settings.save.as_str()), ("everysec", ""));
+    assert_eq!(
+        (settings.appendfsync.as_str(), settings.save.as_str()),
+        ("everysec", "")
+    );
     assert!(settings.stops_writes);
-    assert_eq!((info.maxmemory_policy.as_str(), info.maxmemory), ("noeviction", None));
+    assert_eq!(
+        (info.maxmemory_policy.as_str(), info.maxmemory),
+        ("noeviction", None)
+    );
 }
 
 #[tokio::test]
 async fn nobody_there_is_an_error_at_once() {
-    let error = QueueClient::connect("unix:///nowhere/redis.sock").await.err().unwrap();
+    let error = QueueClient::connect("unix:///nowhere/redis.sock")
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, QueueError::Connect { .. }));
-    assert!(error.to_string().starts_with("cannot connect to unix:///nowhere/redis.sock: "), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot connect to unix:///nowhere/redis.sock: "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_an_error_that_does_not_show_it() {
     let redis = Redis::start().await;
     let mut raw = redis.raw().await;
-    let () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("right").query_async(&mut raw).await.unwrap();
-    for (query, word) in [("?pass=s3cret", "Password"), ("", "Authentication required")] {
-        let error = QueueClient::connect(&format!("{}{query}", redis.server.url())).await.err().unwrap();
+    let () = redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("requirepass")
+        .arg("right")
+        .query_async(&mut raw)
+        .await
+        .unwrap();
+    for (query, word) in [
+        ("?pass=s3cret", "Password"),
+        ("", "Authentication required"),
+    ] {
+        let error = QueueClient::connect(&format!("{}{query}", redis.server.url()))
+            .await
+            .err()
+            .unwrap();
         assert!(
-            error.to_string().contains("the password from DDRS_REDIS_PASSWORD or a --redis-password-file"),
+            error
+                .to_string()
+                .contains("the password from DDRS_REDIS_PASSWORD or a --redis-password-file"),
             "{error}"
         );
         let text = format!("{error} {error:?}");
         assert!(text.contains(word) && !text.contains("s3cret"), "{text}");
     }
-    let right = QueueClient::connect(&format!("{}?pass=right", redis.server.url())).await.unwrap();
+    let right = QueueClient::connect(&format!("{}?pass=right", redis.server.url()))
+        .await
+        .unwrap();
     assert!(!right.server().contains("right"));
     assert!(raw.exists::<_, bool>("ddrs:sweeps").await.is_ok());
 }

@@ -8,30 +8,67 @@ use ddrs_common::domain::{Alpha, Choice, JobId, Sigma};
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{QueueError, Submission, Submitted, SweepQueue, SweepState};
 use ddrs_common::spec::{
-    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision, QueueSpec,
-    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, ModelSource, ModelSpec, Precision,
+    QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 
 use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
 
 async fn pending(redis: &Redis, queue: &SweepQueue) -> Vec<u32> {
     let key = format!("ddrs:{{{}}}:pending", queue.id());
-    redis::cmd("LRANGE").arg(key).arg(0).arg(-1).query_async(&mut redis.raw().await).await.unwrap()
+    redis::cmd("LRANGE")
+        .arg(key)
+        .arg(0)
+        .arg(-1)
+        .query_async(&mut redis.raw().await)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_sweep_is_created_once_and_found_after_that() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
-    let submission = Submission { spec: "the first", ..three_samples_each(12_500) };
+    let submission = Submission {
+        spec: "the first",
+        ..three_samples_each(12_500)
+    };
     assert_eq!(queue.submit(&submission).await.unwrap(), Submitted::Created);
-    let again = Submission { spec: "the second", ..submission };
-    assert_eq!(queue.submit(&again).await.unwrap(), Submitted::Existing { state: SweepState::Active });
-    assert_eq!(queue.spec().await.unwrap().as_deref(), Some("the second"), "files may have moved");
-    let cut_otherwise = Submission { spec: "the third", job_samples: 4, ..submission };
-    assert_eq!(queue.submit(&cut_otherwise).await.unwrap(), Submitted::Existing { state: SweepState::Active });
-    assert_eq!(queue.spec().await.unwrap().as_deref(), Some("the second"), "job numbers keep their meaning");
-    assert_eq!(pending(&redis, &queue).await, (0..12_500).collect::<Vec<_>>());
+    let again = Submission {
+        spec: "the second",
+        ..submission
+    };
+    assert_eq!(
+        queue.submit(&again).await.unwrap(),
+        Submitted::Existing {
+            state: SweepState::Active
+        }
+    );
+    assert_eq!(
+        queue.spec().await.unwrap().as_deref(),
+        Some("the second"),
+        "files may have moved"
+    );
+    let cut_otherwise = Submission {
+        spec: "the third",
+        job_samples: 4,
+        ..submission
+    };
+    assert_eq!(
+        queue.submit(&cut_otherwise).await.unwrap(),
+        Submitted::Existing {
+            state: SweepState::Active
+        }
+    );
+    assert_eq!(
+        queue.spec().await.unwrap().as_deref(),
+        Some("the second"),
+        "job numbers keep their meaning"
+    );
+    assert_eq!(
+        pending(&redis, &queue).await,
+        (0..12_500).collect::<Vec<_>>()
+    );
     assert_eq!(redis.client.sweeps().await.unwrap(), [id(1)]);
 }
 
@@ -50,14 +87,32 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
     // The first half of a claim: the job is off the list, and has a token, but no lease.
     let mut raw = redis.raw().await;
     let key = |name: &str| format!("ddrs:{{{}}}:{name}", queue.id());
-    let job: u32 = redis::cmd("LPOP").arg(key("pending")).query_async(&mut raw).await.unwrap();
+    let job: u32 = redis::cmd("LPOP")
+        .arg(key("pending"))
+        .query_async(&mut raw)
+        .await
+        .unwrap();
     let token = "0123456789abcdef";
-    redis::cmd("HSET").arg(key("tokens")).arg(token).arg(job).exec_async(&mut raw).await.unwrap();
+    redis::cmd("HSET")
+        .arg(key("tokens"))
+        .arg(token)
+        .arg(job)
+        .exec_async(&mut raw)
+        .await
+        .unwrap();
     let before = pending(&redis, &queue).await;
     assert_eq!(queue.mend().await.unwrap(), 1);
     assert_eq!(pending(&redis, &queue).await, [before, vec![job]].concat());
-    let tokens: Vec<String> = redis::cmd("HKEYS").arg(key("tokens")).query_async(&mut raw).await.unwrap();
-    assert_eq!(tokens, [leased.lease.token.to_string()], "a token without a lease is nobody's");
+    let tokens: Vec<String> = redis::cmd("HKEYS")
+        .arg(key("tokens"))
+        .query_async(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(
+        tokens,
+        [leased.lease.token.to_string()],
+        "a token without a lease is nobody's"
+    );
     assert_eq!(queue.mend().await.unwrap(), 0);
 }
 
@@ -65,12 +120,22 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
 async fn two_submissions_at_once_add_nothing_twice() {
     let redis = Redis::start().await;
     // Of connections of their own, and of more jobs than one script plans.
-    let other = ddrs_common::queue::QueueClient::connect(&redis.server.url()).await.unwrap();
+    let other = ddrs_common::queue::QueueClient::connect(&redis.server.url())
+        .await
+        .unwrap();
     let (a, b) = (redis.client.sweep(&id(1)), other.sweep(&id(1)));
     let submission = three_samples_each(120_000);
     let (first, second) = tokio::join!(a.submit(&submission), b.submit(&submission));
-    let existing = Submitted::Existing { state: SweepState::Active };
-    assert!([first.unwrap(), second.unwrap()].into_iter().filter(|&got| got == existing).count() == 1);
+    let existing = Submitted::Existing {
+        state: SweepState::Active,
+    };
+    assert!(
+        [first.unwrap(), second.unwrap()]
+            .into_iter()
+            .filter(|&got| got == existing)
+            .count()
+            == 1
+    );
     assert_eq!(pending(&redis, &a).await, (0..120_000).collect::<Vec<_>>());
 }
 
@@ -80,10 +145,17 @@ async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
     let queue = redis.sweep(100).await;
     let meta = format!("ddrs:{{{}}}:meta", queue.id());
     let mut half = redis::pipe();
-    half.cmd("LTRIM").arg(format!("ddrs:{{{}}}:pending", queue.id())).arg(0).arg(39);
+    half.cmd("LTRIM")
+        .arg(format!("ddrs:{{{}}}:pending", queue.id()))
+        .arg(0)
+        .arg(39);
     half.cmd("HSET").arg(meta).arg("planned").arg(40);
     let () = half.query_async(&mut redis.raw().await).await.unwrap();
-    assert_eq!(queue.progress().await.unwrap().pending, 100, "what is not planned yet waits as well");
+    assert_eq!(
+        queue.progress().await.unwrap().pending,
+        100,
+        "what is not planned yet waits as well"
+    );
 
     queue.submit(&three_samples_each(100)).await.unwrap();
     assert_eq!(pending(&redis, &queue).await, (0..100).collect::<Vec<_>>());
@@ -94,21 +166,44 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
     let redis = Redis::start().await;
     let mut raw = redis.raw().await;
     let mut limit = async |bytes: u64| {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec_async(&mut raw).await.unwrap();
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("maxmemory")
+            .arg(bytes)
+            .exec_async(&mut raw)
+            .await
+            .unwrap();
     };
     let queue = redis.client.sweep(&id(1));
     let hasty = queue.with_patience(Duration::ZERO);
     limit(1).await;
-    let refused = hasty.submit(&three_samples_each(100)).await.unwrap_err().to_string();
-    assert!(refused.contains("OOM") && refused.contains("raise its `maxmemory`"), "{refused}");
-    assert_eq!(redis.client.sweeps().await.unwrap(), [], "nothing of it is there");
+    let refused = hasty
+        .submit(&three_samples_each(100))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("OOM") && refused.contains("raise its `maxmemory`"),
+        "{refused}"
+    );
+    assert_eq!(
+        redis.client.sweeps().await.unwrap(),
+        [],
+        "nothing of it is there"
+    );
 
     // Memory ran out when it was listed and created, but not all its jobs were there.
     limit(0).await;
     queue.submit(&three_samples_each(100)).await.unwrap();
     let mut half = redis::pipe();
-    half.cmd("LTRIM").arg(format!("ddrs:{{{}}}:pending", queue.id())).arg(0).arg(39);
-    half.cmd("HSET").arg(format!("ddrs:{{{}}}:meta", queue.id())).arg("planned").arg(40);
+    half.cmd("LTRIM")
+        .arg(format!("ddrs:{{{}}}:pending", queue.id()))
+        .arg(0)
+        .arg(39);
+    half.cmd("HSET")
+        .arg(format!("ddrs:{{{}}}:meta", queue.id()))
+        .arg("planned")
+        .arg(40);
     let () = half.query_async(&mut redis.raw().await).await.unwrap();
     limit(1).await;
     assert!(hasty.submit(&three_samples_each(100)).await.is_err());
@@ -123,10 +218,14 @@ async fn a_sweep_under_submission_is_not_finished() {
     let queue = redis.sweep(1).await;
     let meta = format!("ddrs:{{{}}}:meta", queue.id());
     let mut none = redis::pipe();
-    none.cmd("DEL").arg(format!("ddrs:{{{}}}:pending", queue.id()));
+    none.cmd("DEL")
+        .arg(format!("ddrs:{{{}}}:pending", queue.id()));
     none.cmd("HSET").arg(meta).arg("planned").arg(0);
     let () = none.query_async(&mut redis.raw().await).await.unwrap();
-    let claim = queue.claim("w", ddrs_common::queue::ClaimToken::random()).await.unwrap();
+    let claim = queue
+        .claim("w", ddrs_common::queue::ClaimToken::random())
+        .await
+        .unwrap();
     assert_eq!(claim, ddrs_common::queue::Claim::Empty);
 }
 
@@ -135,8 +234,16 @@ async fn submitting_a_cancelled_sweep_takes_it_up_again_with_the_new_lease() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     queue.cancel().await.unwrap();
-    let again = Submission { lease: Duration::from_secs(5), ..three_samples_each(1) };
-    assert_eq!(queue.submit(&again).await.unwrap(), Submitted::Existing { state: SweepState::Cancelled });
+    let again = Submission {
+        lease: Duration::from_secs(5),
+        ..three_samples_each(1)
+    };
+    assert_eq!(
+        queue.submit(&again).await.unwrap(),
+        Submitted::Existing {
+            state: SweepState::Cancelled
+        }
+    );
     assert_eq!(claim(&queue).await.lasts, Duration::from_secs(5));
 }
 
@@ -145,9 +252,25 @@ async fn the_same_id_with_another_plan_is_refused() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let refused = queue.submit(&three_samples_each(3)).await.unwrap_err();
-    assert!(matches!(refused, QueueError::OtherPlan { theirs: 6, ours: 9, .. }), "{refused}");
-    let huge = Submission { variants: u64::MAX, ..three_samples_each(3) };
-    assert!(matches!(queue.submit(&huge).await.unwrap_err(), QueueError::TooManySlots(_)));
+    assert!(
+        matches!(
+            refused,
+            QueueError::OtherPlan {
+                theirs: 6,
+                ours: 9,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    let huge = Submission {
+        variants: u64::MAX,
+        ..three_samples_each(3)
+    };
+    assert!(matches!(
+        queue.submit(&huge).await.unwrap_err(),
+        QueueError::TooManySlots(_)
+    ));
 }
 
 #[tokio::test]
@@ -158,11 +281,26 @@ async fn what_is_on_disk_is_not_done_again() {
     queue.mark_done(&on_disk).await.unwrap();
     queue.mark_done(&on_disk).await.unwrap();
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.done, progress.completed, progress.pending, progress.uncollected), (30_002, 10_000, 2_000, 0));
+    assert_eq!(
+        (
+            progress.done,
+            progress.completed,
+            progress.pending,
+            progress.uncollected
+        ),
+        (30_002, 10_000, 2_000, 0)
+    );
     let left = pending(&redis, &queue).await;
     assert_eq!(left, (10_000..12_000).collect::<Vec<_>>(), "in order");
     assert_eq!(claim(&queue).await.done, [1]);
-    assert!(queue.mark_done(&[36_000]).await.unwrap_err().to_string().contains("no slot 36000"));
+    assert!(
+        queue
+            .mark_done(&[36_000])
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no slot 36000")
+    );
 }
 
 #[tokio::test]
@@ -170,7 +308,10 @@ async fn a_dead_job_whose_records_turn_up_is_completed() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     for _ in 0..2 {
-        queue.fail(&claim(&queue).await.lease, "broken").await.unwrap();
+        queue
+            .fail(&claim(&queue).await.lease, "broken")
+            .await
+            .unwrap();
     }
     queue.mark_done(&[0, 1]).await.unwrap();
     assert_eq!(queue.progress().await.unwrap().dead, 1);
@@ -187,11 +328,27 @@ async fn lost_records_are_done_again() {
     record_all(&queue, &complete).await;
     queue.complete(&complete.lease).await.unwrap();
     queue.record(&partial.lease, 3, "three").await.unwrap();
-    assert_eq!(queue.done_bits().await.unwrap().iter().collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2, 3]));
+    assert_eq!(
+        queue
+            .done_bits()
+            .await
+            .unwrap()
+            .iter()
+            .collect::<BTreeSet<_>>(),
+        BTreeSet::from([0, 1, 2, 3])
+    );
 
-    assert_eq!(queue.reopen(&[0, 2, 3, 8]).await.unwrap(), 3, "slot 8 was not done");
+    assert_eq!(
+        queue.reopen(&[0, 2, 3, 8]).await.unwrap(),
+        3,
+        "slot 8 was not done"
+    );
     assert_eq!(queue.reopen(&[0, 2, 3, 8]).await.unwrap(), 0);
-    assert_eq!(pending(&redis, &queue).await, [2, 0], "the complete one came back, the leased one stays");
+    assert_eq!(
+        pending(&redis, &queue).await,
+        [2, 0],
+        "the complete one came back, the leased one stays"
+    );
     claim(&queue).await;
     assert_eq!(claim(&queue).await.done, [1]);
     assert_eq!(lines(&queue).await.len(), 4);
@@ -200,7 +357,9 @@ async fn lost_records_are_done_again() {
 /// A sweep with these counts; nothing else of it matters to the plan.
 fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
     let one = NonZeroU64::MIN;
-    let sigma: Vec<Sigma> = (1..=variants).map(|n| Sigma::new(n as f64).unwrap()).collect();
+    let sigma: Vec<Sigma> = (1..=variants)
+        .map(|n| Sigma::new(n as f64).unwrap())
+        .collect();
     Sweep {
         name: "s".into(),
         seed: 1,
@@ -255,7 +414,16 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
 #[tokio::test]
 async fn the_scripts_cut_jobs_as_the_plan_does() {
     let redis = Redis::start().await;
-    let shapes = [(1, 1, 1), (10, 1, 3), (7, 3, 2), (5, 2, 100), (12, 2, 4), (9, 4, 1), (31, 3, 8), (2, 5, 3)];
+    let shapes = [
+        (1, 1, 1),
+        (10, 1, 3),
+        (7, 3, 2),
+        (5, 2, 100),
+        (12, 2, 4),
+        (9, 4, 1),
+        (31, 3, 8),
+        (2, 5, 3),
+    ];
     for (number, (samples, variants, job_samples)) in shapes.into_iter().enumerate() {
         let plan = Plan::new(&sweep(samples, variants, job_samples), samples).unwrap();
         let queue = redis.client.sweep(&id(number as u8));
@@ -271,15 +439,28 @@ async fn the_scripts_cut_jobs_as_the_plan_does() {
         queue.mark_done(&done).await.unwrap();
         for number in 0..plan.jobs() {
             let job = plan.job(JobId(number)).unwrap();
-            let slots: Vec<u64> = job.positions.map(|position| plan.slot(job.variant, position)).collect();
+            let slots: Vec<u64> = job
+                .positions
+                .map(|position| plan.slot(job.variant, position))
+                .collect();
             let status = queue.job_status(job.id).await.unwrap();
-            assert_eq!((status.first_slot, status.samples), (slots[0], slots.len() as u64), "{plan:?} job {number}");
-            let missing: Vec<u64> =
-                slots.iter().filter(|slot| !done.contains(slot)).map(|slot| slot - slots[0]).collect();
+            assert_eq!(
+                (status.first_slot, status.samples),
+                (slots[0], slots.len() as u64),
+                "{plan:?} job {number}"
+            );
+            let missing: Vec<u64> = slots
+                .iter()
+                .filter(|slot| !done.contains(slot))
+                .map(|slot| slot - slots[0])
+                .collect();
             assert_eq!(status.missing, missing);
             assert!(slots.iter().all(|&slot| plan.job_of(slot) == job.id));
             queue.reopen(&slots).await.unwrap();
-            assert_eq!(queue.job_status(job.id).await.unwrap().missing.len(), slots.len());
+            assert_eq!(
+                queue.job_status(job.id).await.unwrap().missing.len(),
+                slots.len()
+            );
         }
     }
 }

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{Claim, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue};
+use ddrs_common::queue::{
+    Claim, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue,
+};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
@@ -20,12 +22,20 @@ impl Redis {
         let dir = tempfile::tempdir().unwrap();
         let server = PrivateServer::start(dir.path()).await.unwrap();
         let client = QueueClient::connect(&server.url()).await.unwrap();
-        Self { client, server, dir }
+        Self {
+            client,
+            server,
+            dir,
+        }
     }
 
     /// A connection that the queue knows nothing of.
     pub(crate) async fn raw(&self) -> MultiplexedConnection {
-        redis::Client::open(self.server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        redis::Client::open(self.server.url())
+            .unwrap()
+            .get_multiplexed_async_connection()
+            .await
+            .unwrap()
     }
 
     /// A sweep of `jobs` jobs of three samples, submitted.
@@ -39,8 +49,16 @@ impl Redis {
     pub(crate) async fn let_lapse(&self, claimed: &Claimed, queue: &SweepQueue) {
         let leases = format!("ddrs:{{{}}}:leases", queue.id());
         let mut command = redis::cmd("ZADD");
-        command.arg(leases).arg("XX").arg("CH").arg(1).arg(claimed.lease.job.0);
-        assert_eq!(command.query_async::<u32>(&mut self.raw().await).await, Ok(1));
+        command
+            .arg(leases)
+            .arg("XX")
+            .arg("CH")
+            .arg(1)
+            .arg(claimed.lease.job.0);
+        assert_eq!(
+            command.query_async::<u32>(&mut self.raw().await).await,
+            Ok(1)
+        );
     }
 }
 
@@ -81,13 +99,22 @@ pub(crate) async fn claim_and_crash(redis: &Redis, queue: &SweepQueue) -> Claime
 pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
     for place in (0..claimed.samples).filter(|place| !claimed.done.contains(place)) {
         let slot = claimed.first_slot + place;
-        queue.record(&claimed.lease, slot, &format!("record {slot}")).await.unwrap();
+        queue
+            .record(&claimed.lease, slot, &format!("record {slot}"))
+            .await
+            .unwrap();
     }
 }
 
 /// All records in the stream, in order.
 pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
-    queue.results(None, 1_000_000).await.unwrap().into_iter().map(|(_, line)| line).collect()
+    queue
+        .results(None, 1_000_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, line)| line)
+        .collect()
 }
 
 /// Looks again and again until `look` finds something.

@@ -5,26 +5,44 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL, Progress, QueueError,
-    RecordReply, ReleaseReply, RenewReply, Submission, SweepQueue,
+    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL, Progress,
+    QueueError, RecordReply, ReleaseReply, RenewReply, Submission, SweepQueue,
 };
 
 use crate::support::{Redis, claim, eventually, id, lines, record_all, three_samples_each};
 
 async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
     let (before, counted) = (lines(queue).await, counts(queue).await);
-    assert_eq!(queue.record(&old.lease, old.first_slot, "late").await.unwrap(), RecordReply::Lost);
+    assert_eq!(
+        queue
+            .record(&old.lease, old.first_slot, "late")
+            .await
+            .unwrap(),
+        RecordReply::Lost
+    );
     assert_eq!(queue.renew(&old.lease).await.unwrap(), RenewReply::Lost);
-    assert_eq!(queue.complete(&old.lease).await.unwrap(), CompleteReply::Lost);
+    assert_eq!(
+        queue.complete(&old.lease).await.unwrap(),
+        CompleteReply::Lost
+    );
     assert_eq!(queue.release(&old.lease).await.unwrap(), ReleaseReply::Lost);
-    assert_eq!(queue.fail(&old.lease, "late").await.unwrap(), FailReply::Lost);
-    let refused = Progress { refused: counted.refused + 5, ..counted };
+    assert_eq!(
+        queue.fail(&old.lease, "late").await.unwrap(),
+        FailReply::Lost
+    );
+    let refused = Progress {
+        refused: counted.refused + 5,
+        ..counted
+    };
     assert_eq!((lines(queue).await, counts(queue).await), (before, refused));
 }
 
 /// The progress without its age, which time alone changes.
 async fn counts(queue: &SweepQueue) -> Progress {
-    Progress { age: Duration::ZERO, ..queue.progress().await.unwrap() }
+    Progress {
+        age: Duration::ZERO,
+        ..queue.progress().await.unwrap()
+    }
 }
 
 #[tokio::test]
@@ -32,15 +50,38 @@ async fn a_job_is_claimed_recorded_and_completed() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
-    assert_eq!((claimed.lease.job, claimed.attempt, claimed.lasts), (JobId(0), 1, Duration::from_secs(60)));
-    assert_eq!((claimed.first_slot, claimed.samples, claimed.done.as_slice()), (0, 3, [].as_slice()));
+    assert_eq!(
+        (claimed.lease.job, claimed.attempt, claimed.lasts),
+        (JobId(0), 1, Duration::from_secs(60))
+    );
+    assert_eq!(
+        (claimed.first_slot, claimed.samples, claimed.done.as_slice()),
+        (0, 3, [].as_slice())
+    );
     record_all(&queue, &claimed).await;
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Completed
+    );
 
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.done, progress.slots, progress.uncollected), (3, 6, 3));
-    assert_eq!((progress.pending, progress.leased, progress.dead, progress.completed), (1, 0, 0, 1));
-    assert_eq!(queue.job_status(JobId(0)).await.unwrap().state, JobState::Completed);
+    assert_eq!(
+        (progress.done, progress.slots, progress.uncollected),
+        (3, 6, 3)
+    );
+    assert_eq!(
+        (
+            progress.pending,
+            progress.leased,
+            progress.dead,
+            progress.completed
+        ),
+        (1, 0, 0, 1)
+    );
+    assert_eq!(
+        queue.job_status(JobId(0)).await.unwrap().state,
+        JobState::Completed
+    );
     assert_eq!(lines(&queue).await, ["record 0", "record 1", "record 2"]);
 }
 
@@ -49,23 +90,54 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
-    queue.record(&claimed.lease, claimed.first_slot, "record").await.unwrap();
+    queue
+        .record(&claimed.lease, claimed.first_slot, "record")
+        .await
+        .unwrap();
     let (meta, mut raw) = (format!("ddrs:{{{}}}:meta", queue.id()), redis.raw().await);
     let huge = "1000000000000";
-    for (samples, job_samples) in
-        [("6", "-1"), ("-5", "3"), (huge, huge), ("4000000000", "4000000000"), ("6", "0"), ("x", "3"), ("6", "2.5")]
-    {
+    for (samples, job_samples) in [
+        ("6", "-1"),
+        ("-5", "3"),
+        (huge, huge),
+        ("4000000000", "4000000000"),
+        ("6", "0"),
+        ("x", "3"),
+        ("6", "2.5"),
+    ] {
         let mut damage = redis::cmd("HSET");
-        damage.arg(&meta).arg("samples").arg(samples).arg("job_samples").arg(job_samples);
+        damage
+            .arg(&meta)
+            .arg("samples")
+            .arg(samples)
+            .arg("job_samples")
+            .arg(job_samples);
         damage.exec_async(&mut raw).await.unwrap();
         let error = queue.claim("w", ClaimToken::random()).await.unwrap_err();
-        assert!(error.is_of_one_sweep() && error.to_string().contains("BADSHAPE"), "{samples} {job_samples}: {error}");
+        assert!(
+            error.is_of_one_sweep() && error.to_string().contains("BADSHAPE"),
+            "{samples} {job_samples}: {error}"
+        );
         let error = queue.complete(&claimed.lease).await.unwrap_err();
-        assert!(error.to_string().contains("BADSHAPE"), "{samples} {job_samples}: {error}");
+        assert!(
+            error.to_string().contains("BADSHAPE"),
+            "{samples} {job_samples}: {error}"
+        );
     }
     let mut mend = redis::cmd("HSET");
-    mend.arg(&meta).arg("samples").arg("6").arg("job_samples").arg("3").exec_async(&mut raw).await.unwrap();
-    assert_eq!(queue.progress().await.unwrap().pending, 1, "no job was taken");
+    mend.arg(&meta)
+        .arg("samples")
+        .arg("6")
+        .arg("job_samples")
+        .arg("3")
+        .exec_async(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(
+        queue.progress().await.unwrap().pending,
+        1,
+        "no job was taken"
+    );
 }
 
 #[tokio::test]
@@ -73,10 +145,16 @@ async fn the_queue_is_finished_when_nothing_waits_and_nothing_is_in_flight() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
-    assert_eq!(queue.claim("other", ClaimToken::random()).await.unwrap(), Claim::Empty);
+    assert_eq!(
+        queue.claim("other", ClaimToken::random()).await.unwrap(),
+        Claim::Empty
+    );
     record_all(&queue, &claimed).await;
     queue.complete(&claimed.lease).await.unwrap();
-    assert_eq!(queue.claim("other", ClaimToken::random()).await.unwrap(), Claim::Finished);
+    assert_eq!(
+        queue.claim("other", ClaimToken::random()).await.unwrap(),
+        Claim::Finished
+    );
 }
 
 #[tokio::test]
@@ -87,9 +165,13 @@ async fn a_repeated_claim_gives_the_same_job_until_its_lease_ends() {
     let first = queue.claim("w", token).await.unwrap();
     assert_eq!(queue.claim("w", token).await.unwrap(), first);
     assert_eq!(queue.progress().await.unwrap().leased, 1);
-    let Claim::Job(claimed) = first else { panic!("{first:?}") };
+    let Claim::Job(claimed) = first else {
+        panic!("{first:?}")
+    };
     queue.release(&claimed.lease).await.unwrap();
-    let Claim::Job(again) = queue.claim("w", token).await.unwrap() else { panic!("no job") };
+    let Claim::Job(again) = queue.claim("w", token).await.unwrap() else {
+        panic!("no job")
+    };
     assert!(again.lease.fence > claimed.lease.fence);
 }
 
@@ -98,8 +180,14 @@ async fn a_repeated_record_is_stored_once() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
-    assert_eq!(queue.record(&claimed.lease, 1, "one").await.unwrap(), RecordReply::Stored);
-    assert_eq!(queue.record(&claimed.lease, 1, "one").await.unwrap(), RecordReply::Duplicate);
+    assert_eq!(
+        queue.record(&claimed.lease, 1, "one").await.unwrap(),
+        RecordReply::Stored
+    );
+    assert_eq!(
+        queue.record(&claimed.lease, 1, "one").await.unwrap(),
+        RecordReply::Duplicate
+    );
     assert_eq!(lines(&queue).await, ["one"]);
 }
 
@@ -108,8 +196,14 @@ async fn a_record_of_another_jobs_sample_is_refused() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
-    let refused = queue.record(&claimed.lease, 3, "not mine").await.unwrap_err();
-    assert!(refused.to_string().contains("job 0 has no slot 3"), "{refused}");
+    let refused = queue
+        .record(&claimed.lease, 3, "not mine")
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("job 0 has no slot 3"),
+        "{refused}"
+    );
     assert!(lines(&queue).await.is_empty());
 }
 
@@ -120,8 +214,16 @@ async fn an_incomplete_job_names_what_is_missing_and_stays_leased() {
     let claimed = claim(&queue).await;
     queue.record(&claimed.lease, 1, "one").await.unwrap();
     let reply = queue.complete(&claimed.lease).await.unwrap();
-    assert_eq!(reply, CompleteReply::Incomplete { missing: vec![0, 2] });
-    assert_eq!(queue.renew(&claimed.lease).await.unwrap(), RenewReply::Renewed);
+    assert_eq!(
+        reply,
+        CompleteReply::Incomplete {
+            missing: vec![0, 2]
+        }
+    );
+    assert_eq!(
+        queue.renew(&claimed.lease).await.unwrap(),
+        RenewReply::Renewed
+    );
 }
 
 #[tokio::test]
@@ -131,12 +233,27 @@ async fn completing_twice_is_harmless() {
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
     queue.complete(&claimed.lease).await.unwrap();
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::AlreadyCompleted);
-    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Completed);
-    assert_eq!(queue.fail(&claimed.lease, "late").await.unwrap(), FailReply::Completed);
-    assert_eq!(queue.record(&claimed.lease, 0, "late").await.unwrap(), RecordReply::Lost);
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::AlreadyCompleted
+    );
+    assert_eq!(
+        queue.release(&claimed.lease).await.unwrap(),
+        ReleaseReply::Completed
+    );
+    assert_eq!(
+        queue.fail(&claimed.lease, "late").await.unwrap(),
+        FailReply::Completed
+    );
+    assert_eq!(
+        queue.record(&claimed.lease, 0, "late").await.unwrap(),
+        RecordReply::Lost
+    );
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.completed, progress.pending, progress.errors), (1, 0, 0));
+    assert_eq!(
+        (progress.completed, progress.pending, progress.errors),
+        (1, 0, 0)
+    );
 }
 
 #[tokio::test]
@@ -145,12 +262,21 @@ async fn a_released_job_is_next_and_costs_no_attempt() {
     let queue = redis.sweep(3).await;
     let claimed = claim(&queue).await;
     queue.record(&claimed.lease, 1, "one").await.unwrap();
-    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(queue.release(&claimed.lease).await.unwrap(), ReleaseReply::Released);
+    assert_eq!(
+        queue.release(&claimed.lease).await.unwrap(),
+        ReleaseReply::Released
+    );
+    assert_eq!(
+        queue.release(&claimed.lease).await.unwrap(),
+        ReleaseReply::Released
+    );
     assert_eq!(queue.progress().await.unwrap().pending, 3);
 
     let again = claim(&queue).await;
-    assert_eq!((again.lease.job, again.attempt, again.done.as_slice()), (JobId(0), 1, [1].as_slice()));
+    assert_eq!(
+        (again.lease.job, again.attempt, again.done.as_slice()),
+        (JobId(0), 1, [1].as_slice())
+    );
     expect_lost(&queue, &claimed).await;
 }
 
@@ -159,8 +285,14 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let first = claim(&queue).await;
-    assert_eq!(queue.fail(&first.lease, "no such file").await.unwrap(), FailReply::Requeued);
-    assert_eq!(queue.fail(&first.lease, "no such file").await.unwrap(), FailReply::Requeued);
+    assert_eq!(
+        queue.fail(&first.lease, "no such file").await.unwrap(),
+        FailReply::Requeued
+    );
+    assert_eq!(
+        queue.fail(&first.lease, "no such file").await.unwrap(),
+        FailReply::Requeued
+    );
     let other = claim(&queue).await;
     assert_eq!(other.lease.job, JobId(1));
 
@@ -168,16 +300,49 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
     assert_eq!((second.lease.job, second.attempt), (JobId(0), 2));
     expect_lost(&queue, &first).await;
     queue.record(&second.lease, 0, "zero").await.unwrap();
-    assert_eq!(queue.fail(&second.lease, "out of memory").await.unwrap(), FailReply::Dead);
-    assert_eq!(queue.fail(&second.lease, "out of memory").await.unwrap(), FailReply::Dead);
+    assert_eq!(
+        queue.fail(&second.lease, "out of memory").await.unwrap(),
+        FailReply::Dead
+    );
+    assert_eq!(
+        queue.fail(&second.lease, "out of memory").await.unwrap(),
+        FailReply::Dead
+    );
     let dead = queue.dead().await.unwrap();
     assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].job, dead[0].reason.as_str(), dead[0].worker.as_str()), (JobId(0), "out of memory", "w"));
-    assert_eq!((dead[0].errors, dead[0].crashes, dead[0].missing, dead[0].next_slot), (2, 0, 2, 1));
-    assert_eq!(queue.job_status(JobId(0)).await.unwrap().state, JobState::Dead(dead[0].clone()));
-    let mut kinds: Vec<_> = queue.trail(JobId(0)).await.unwrap().iter().map(|event| event.kind).collect();
+    assert_eq!(
+        (
+            dead[0].job,
+            dead[0].reason.as_str(),
+            dead[0].worker.as_str()
+        ),
+        (JobId(0), "out of memory", "w")
+    );
+    assert_eq!(
+        (
+            dead[0].errors,
+            dead[0].crashes,
+            dead[0].missing,
+            dead[0].next_slot
+        ),
+        (2, 0, 2, 1)
+    );
+    assert_eq!(
+        queue.job_status(JobId(0)).await.unwrap().state,
+        JobState::Dead(dead[0].clone())
+    );
+    let mut kinds: Vec<_> = queue
+        .trail(JobId(0))
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.kind)
+        .collect();
     kinds.retain(|kind| *kind != EventKind::Refused);
-    assert_eq!(kinds, [EventKind::Failed, EventKind::Failed, EventKind::Dead]);
+    assert_eq!(
+        kinds,
+        [EventKind::Failed, EventKind::Failed, EventKind::Dead]
+    );
 }
 
 #[tokio::test]
@@ -185,7 +350,13 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
     let lease = Duration::from_millis(60);
-    queue.submit(&Submission { lease, ..three_samples_each(1) }).await.unwrap();
+    queue
+        .submit(&Submission {
+            lease,
+            ..three_samples_each(1)
+        })
+        .await
+        .unwrap();
     let silent = claim(&queue).await;
     queue.record(&silent.lease, 0, "zero").await.unwrap();
     // Nobody reaps but the one who claims.
@@ -197,15 +368,35 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
         }
     });
     let next = next.await;
-    assert_eq!((next.lease.job, next.attempt, next.done.as_slice()), (JobId(0), 2, [0].as_slice()));
+    assert_eq!(
+        (next.lease.job, next.attempt, next.done.as_slice()),
+        (JobId(0), 2, [0].as_slice())
+    );
     expect_lost(&queue, &silent).await;
     let trail = queue.trail(JobId(0)).await.unwrap();
-    assert_eq!((trail[0].kind, trail[0].worker.as_str()), (EventKind::Lapsed, "w"));
+    assert_eq!(
+        (trail[0].kind, trail[0].worker.as_str()),
+        (EventKind::Lapsed, "w")
+    );
     assert!(trail[0].since < trail[0].at);
-    let refused: Vec<_> = trail[1..].iter().map(|event| (event.kind, event.detail.as_str())).collect();
-    let late = ["the record of slot 0", "a renewal", "a completion", "a return", "a failure"];
+    let refused: Vec<_> = trail[1..]
+        .iter()
+        .map(|event| (event.kind, event.detail.as_str()))
+        .collect();
+    let late = [
+        "the record of slot 0",
+        "a renewal",
+        "a completion",
+        "a return",
+        "a failure",
+    ];
     let late = late.map(|what| format!("{what} under claim 1"));
-    assert_eq!(refused, late.iter().map(|what| (EventKind::Refused, what.as_str())).collect::<Vec<_>>());
+    assert_eq!(
+        refused,
+        late.iter()
+            .map(|what| (EventKind::Refused, what.as_str()))
+            .collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -214,10 +405,17 @@ async fn a_renewed_lease_outlives_its_first_deadline() {
     let queue = redis.sweep(2).await;
     let kept = claim(&queue).await;
     redis.let_lapse(&kept, &queue).await;
-    assert_eq!(queue.renew(&kept.lease).await.unwrap(), RenewReply::Renewed, "nobody has taken it yet");
+    assert_eq!(
+        queue.renew(&kept.lease).await.unwrap(),
+        RenewReply::Renewed,
+        "nobody has taken it yet"
+    );
     assert_eq!(queue.reap(10).await.unwrap(), 0);
     redis.let_lapse(&kept, &queue).await;
-    assert_eq!(queue.record(&kept.lease, 0, "zero").await.unwrap(), RecordReply::Stored);
+    assert_eq!(
+        queue.record(&kept.lease, 0, "zero").await.unwrap(),
+        RecordReply::Stored
+    );
     assert_eq!(queue.reap(10).await.unwrap(), 0, "storing a record renews");
 }
 
@@ -229,7 +427,11 @@ async fn crashes_and_errors_are_counted_apart() {
     redis.let_lapse(&lost, &queue).await;
     queue.reap(10).await.unwrap();
     let failed = claim(&queue).await;
-    assert_eq!(queue.fail(&failed.lease, "an error").await.unwrap(), FailReply::Requeued, "one of each is not two");
+    assert_eq!(
+        queue.fail(&failed.lease, "an error").await.unwrap(),
+        FailReply::Requeued,
+        "one of each is not two"
+    );
     assert_eq!(claim(&queue).await.attempt, 3);
 }
 
@@ -242,8 +444,14 @@ async fn a_job_whose_worker_is_lost_after_the_last_record_is_completed() {
     redis.let_lapse(&claimed, &queue).await;
     assert_eq!(queue.reap(10).await.unwrap(), 1);
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.completed, progress.pending, progress.crashes), (1, 0, 0));
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::AlreadyCompleted);
+    assert_eq!(
+        (progress.completed, progress.pending, progress.crashes),
+        (1, 0, 0)
+    );
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::AlreadyCompleted
+    );
 }
 
 #[tokio::test]
@@ -261,7 +469,10 @@ async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
         assert_eq!(queue.reap(100).await.unwrap(), expected);
     }
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.leased, progress.pending, progress.crashes), (0, 250, 250));
+    assert_eq!(
+        (progress.leased, progress.pending, progress.crashes),
+        (0, 250, 250)
+    );
 }
 
 #[tokio::test]
@@ -270,7 +481,9 @@ async fn the_leases_of_a_worker_that_is_gone_need_not_run_out() {
     let queue = redis.sweep(3).await;
     let mut leases = Vec::new();
     for worker in ["gone", "alive", "gone"] {
-        let Claim::Job(claimed) = queue.claim(worker, ClaimToken::random()).await.unwrap() else { panic!("no job") };
+        let Claim::Job(claimed) = queue.claim(worker, ClaimToken::random()).await.unwrap() else {
+            panic!("no job")
+        };
         leases.push(claimed.lease);
     }
     assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 2);
@@ -280,7 +493,10 @@ async fn the_leases_of_a_worker_that_is_gone_need_not_run_out() {
     assert_eq!(queue.lapse(None).await.unwrap(), 1);
     assert_eq!(queue.reap(100).await.unwrap(), 1);
     let progress = queue.progress().await.unwrap();
-    assert_eq!((progress.leased, progress.pending, progress.crashes), (0, 3, 3));
+    assert_eq!(
+        (progress.leased, progress.pending, progress.crashes),
+        (0, 3, 3)
+    );
 }
 
 #[tokio::test]
@@ -288,14 +504,20 @@ async fn a_dead_job_comes_back_with_all_its_attempts() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     for _ in 0..2 {
-        queue.fail(&claim(&queue).await.lease, "broken").await.unwrap();
+        queue
+            .fail(&claim(&queue).await.lease, "broken")
+            .await
+            .unwrap();
     }
     assert_eq!(queue.retry().await.unwrap(), 1);
     assert_eq!(queue.retry().await.unwrap(), 0);
     assert!(queue.dead().await.unwrap().is_empty());
     let claimed = claim(&queue).await;
     assert_eq!(claimed.attempt, 1);
-    assert_eq!(queue.fail(&claimed.lease, "broken").await.unwrap(), FailReply::Requeued);
+    assert_eq!(
+        queue.fail(&claimed.lease, "broken").await.unwrap(),
+        FailReply::Requeued
+    );
 }
 
 #[tokio::test]
@@ -305,9 +527,15 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
     let claimed = claim(&queue).await;
     queue.cancel().await.unwrap();
     queue.cancel().await.unwrap();
-    assert_eq!(queue.claim("w", ClaimToken::random()).await.unwrap(), Claim::Cancelled);
+    assert_eq!(
+        queue.claim("w", ClaimToken::random()).await.unwrap(),
+        Claim::Cancelled
+    );
     record_all(&queue, &claimed).await;
-    assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+    assert_eq!(
+        queue.complete(&claimed.lease).await.unwrap(),
+        CompleteReply::Completed
+    );
     queue.retry().await.unwrap();
     assert_eq!(claim(&queue).await.lease.job, JobId(1));
 }
@@ -332,7 +560,11 @@ async fn a_sweep_is_over_when_no_job_waits_or_is_at_work_or_when_it_was_cancelle
     redis.let_lapse(&claimed, &queue).await;
     assert!(over().await, "it was cancelled");
     let counted = counts(&queue).await;
-    assert_eq!((counted.leased, counted.pending), (0, 1), "a job whose worker fell silent is taken back all the same");
+    assert_eq!(
+        (counted.leased, counted.pending),
+        (0, 1),
+        "a job whose worker fell silent is taken back all the same"
+    );
 }
 
 #[tokio::test]
@@ -341,12 +573,29 @@ async fn a_worker_of_another_version_is_refused() {
     let queue = redis.sweep(1).await;
     let meta = format!("ddrs:{{{}}}:meta", queue.id());
     let mut raw = redis.raw().await;
-    let _: u32 = redis::cmd("HSET").arg(meta).arg("protocol").arg(PROTOCOL + 1).query_async(&mut raw).await.unwrap();
+    let _: u32 = redis::cmd("HSET")
+        .arg(meta)
+        .arg("protocol")
+        .arg(PROTOCOL + 1)
+        .query_async(&mut raw)
+        .await
+        .unwrap();
     let claim = queue.claim("w", ClaimToken::random()).await.unwrap();
-    assert_eq!(claim, Claim::Refused { theirs: PROTOCOL + 1, ours: PROTOCOL });
-    let refused = queue.submit(&three_samples_each(1)).await.unwrap_err().to_string();
+    assert_eq!(
+        claim,
+        Claim::Refused {
+            theirs: PROTOCOL + 1,
+            ours: PROTOCOL
+        }
+    );
+    let refused = queue
+        .submit(&three_samples_each(1))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
-        refused.contains(&format!("protocol {}", PROTOCOL + 1)) && refused.contains(&format!("speaks {PROTOCOL}")),
+        refused.contains(&format!("protocol {}", PROTOCOL + 1))
+            && refused.contains(&format!("speaks {PROTOCOL}")),
         "{refused}"
     );
 }
@@ -364,7 +613,10 @@ async fn a_sweep_that_is_not_there_is_named() {
         queue.mark_done(&[1]).await.unwrap_err(),
         queue.job_status(JobId(0)).await.unwrap_err(),
     ] {
-        assert!(matches!(&error, QueueError::NoSweep(sweep) if *sweep == id(7)), "{error}");
+        assert!(
+            matches!(&error, QueueError::NoSweep(sweep) if *sweep == id(7)),
+            "{error}"
+        );
     }
     assert_eq!(queue.spec().await.unwrap(), None);
 }
@@ -376,12 +628,24 @@ async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_succes
     let old = claim(&queue).await;
     queue.delete().await.unwrap();
     assert!(redis.client.sweeps().await.unwrap().is_empty());
-    assert_eq!(queue.record(&old.lease, 0, "late").await.unwrap(), RecordReply::Lost);
-    assert_eq!(redis::cmd("DBSIZE").query_async(&mut redis.raw().await).await, Ok(0));
+    assert_eq!(
+        queue.record(&old.lease, 0, "late").await.unwrap(),
+        RecordReply::Lost
+    );
+    assert_eq!(
+        redis::cmd("DBSIZE")
+            .query_async(&mut redis.raw().await)
+            .await,
+        Ok(0)
+    );
 
     queue.submit(&three_samples_each(1)).await.unwrap();
     let new = claim(&queue).await;
-    assert_eq!((new.lease.job, new.lease.fence), (old.lease.job, old.lease.fence), "the count starts again");
+    assert_eq!(
+        (new.lease.job, new.lease.fence),
+        (old.lease.job, old.lease.fence),
+        "the count starts again"
+    );
     expect_lost(&queue, &old).await;
 }
 
@@ -391,8 +655,14 @@ async fn a_late_request_brings_nothing_of_a_deleted_sweep_back() {
     let queue = redis.sweep(1).await;
     let late = claim(&queue).await;
     queue.delete().await.unwrap();
-    assert_eq!(queue.record(&late.lease, 0, "late").await.unwrap(), RecordReply::Lost);
-    assert!(matches!(queue.progress().await, Err(QueueError::NoSweep(_))));
+    assert_eq!(
+        queue.record(&late.lease, 0, "late").await.unwrap(),
+        RecordReply::Lost
+    );
+    assert!(matches!(
+        queue.progress().await,
+        Err(QueueError::NoSweep(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -403,21 +673,33 @@ async fn eight_workers_never_get_the_same_job() {
         let queue = queue.clone();
         async move {
             let mut jobs = Vec::new();
-            while let Claim::Job(claimed) = queue.claim(&name, ClaimToken::random()).await.unwrap() {
+            while let Claim::Job(claimed) = queue.claim(&name, ClaimToken::random()).await.unwrap()
+            {
                 record_all(&queue, &claimed).await;
-                assert_eq!(queue.complete(&claimed.lease).await.unwrap(), CompleteReply::Completed);
+                assert_eq!(
+                    queue.complete(&claimed.lease).await.unwrap(),
+                    CompleteReply::Completed
+                );
                 jobs.push(claimed.lease.job);
             }
             jobs
         }
     };
-    let workers: Vec<_> = (0..8).map(|number| tokio::spawn(work(format!("w{number}")))).collect();
+    let workers: Vec<_> = (0..8)
+        .map(|number| tokio::spawn(work(format!("w{number}"))))
+        .collect();
     let mut jobs = Vec::new();
     for worker in workers {
         jobs.extend(worker.await.unwrap());
     }
-    assert_eq!((jobs.len(), jobs.iter().collect::<HashSet<_>>().len()), (200, 200));
-    assert_eq!(lines(&queue).await.iter().collect::<HashSet<_>>().len(), 600);
+    assert_eq!(
+        (jobs.len(), jobs.iter().collect::<HashSet<_>>().len()),
+        (200, 200)
+    );
+    assert_eq!(
+        lines(&queue).await.iter().collect::<HashSet<_>>().len(),
+        600
+    );
 }
 
 #[tokio::test]
@@ -426,11 +708,25 @@ async fn status_tells_who_works_on_what() {
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     queue.claim("idle", ClaimToken::random()).await.unwrap();
-    let mut seen: Vec<_> = queue.workers().await.unwrap().into_iter().map(|worker| (worker.name, worker.job)).collect();
+    let mut seen: Vec<_> = queue
+        .workers()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|worker| (worker.name, worker.job))
+        .collect();
     seen.sort();
-    assert_eq!(seen, [("idle".to_owned(), None), ("w".to_owned(), Some(JobId(0)))]);
-    let JobState::Leased { worker, left, .. } = queue.job_status(claimed.lease.job).await.unwrap().state else {
+    assert_eq!(
+        seen,
+        [("idle".to_owned(), None), ("w".to_owned(), Some(JobId(0)))]
+    );
+    let JobState::Leased { worker, left, .. } =
+        queue.job_status(claimed.lease.job).await.unwrap().state
+    else {
         panic!("it is leased")
     };
-    assert!(worker == "w" && left <= Duration::from_secs(60) && left > Duration::from_secs(30), "{left:?}");
+    assert!(
+        worker == "w" && left <= Duration::from_secs(60) && left > Duration::from_secs(30),
+        "{left:?}"
+    );
 }

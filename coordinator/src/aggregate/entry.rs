@@ -51,7 +51,14 @@ impl From<Outcome> for Verdict {
 
 impl From<&Record> for Entry {
     fn from(record: &Record) -> Self {
-        let verdict = record.result.as_ref().map_or(Verdict::Failed, |c| c.outcome.into());
-        Self { index: record.index, label: record.label, verdict }
+        let verdict = record
+            .result
+            .as_ref()
+            .map_or(Verdict::Failed, |c| c.outcome.into());
+        Self {
+            index: record.index,
+            label: record.label,
+            verdict,
+        }
     }
 }

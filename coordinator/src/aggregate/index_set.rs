@@ -33,10 +33,17 @@ impl IndexSet {
     /// Describes indices that are ascending and distinct.
     #[must_use]
     pub fn of(ascending: &[SampleIndex]) -> Self {
-        let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else { return Self::Empty };
+        let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else {
+            return Self::Empty;
+        };
         let (first, last, count) = (first.0, last.0, ascending.len() as u64);
-        let step = ascending.get(1).map_or(1, |second| second.0.saturating_sub(first));
-        if ascending.windows(2).all(|pair| pair[1].0.checked_sub(pair[0].0) == Some(step)) {
+        let step = ascending
+            .get(1)
+            .map_or(1, |second| second.0.saturating_sub(first));
+        if ascending
+            .windows(2)
+            .all(|pair| pair[1].0.checked_sub(pair[0].0) == Some(step))
+        {
             Self::Regular { first, step, count }
         } else {
             Self::Irregular { first, last, count }
@@ -48,8 +55,14 @@ impl fmt::Display for IndexSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Empty => f.write_str("no indices"),
-            Self::Regular { first, count: 1, .. } => write!(f, "index {first} alone"),
-            Self::Regular { first, step: 1, count } => {
+            Self::Regular {
+                first, count: 1, ..
+            } => write!(f, "index {first} alone"),
+            Self::Regular {
+                first,
+                step: 1,
+                count,
+            } => {
                 write!(f, "indices {first} to {} ({count})", first + (count - 1))
             }
             Self::Regular { first, step, count } => {
@@ -59,9 +72,15 @@ impl fmt::Display for IndexSet {
                     (3, tens) if tens != 13 => "rd",
                     _ => "th",
                 };
-                write!(f, "indices {first} to {}, every {step}{ending} ({count})", first + (count - 1) * step)
+                write!(
+                    f,
+                    "indices {first} to {}, every {step}{ending} ({count})",
+                    first + (count - 1) * step
+                )
             }
-            Self::Irregular { first, last, count } => write!(f, "{count} of the indices {first} to {last}"),
+            Self::Irregular { first, last, count } => {
+                write!(f, "{count} of the indices {first} to {last}")
+            }
         }
     }
 }
@@ -85,6 +104,9 @@ mod tests {
         check(&[0, 11, 22], "indices 0 to 22, every 11th (3)");
         check(&[0, 21, 42], "indices 0 to 42, every 21st (3)");
         check(&[0, 1, 3], "3 of the indices 0 to 3");
-        check(&[u64::MAX - 1, u64::MAX], &format!("indices {} to {} (2)", u64::MAX - 1, u64::MAX));
+        check(
+            &[u64::MAX - 1, u64::MAX],
+            &format!("indices {} to {} (2)", u64::MAX - 1, u64::MAX),
+        );
     }
 }

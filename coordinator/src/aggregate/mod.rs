@@ -1,7 +1,7 @@
 //! From the results of samples to the numbers of a table: computed here once, rendered by `report`.
 //!
-//! Pure functions of their arguments. Records and certification logs both become [`Entry`]s; what is left out is
-//! Algorithm 2, in `memory`, which changes entries before they are counted.
+//! Pure functions of their arguments. Records and certification logs both become [`Entry`]s; what
+//! is left out is Algorithm 2, in `memory`, which changes entries before they are counted.
 
 mod entry;
 mod index_set;

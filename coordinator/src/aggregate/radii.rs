@@ -24,13 +24,25 @@ impl Radii {
             return Err(InvalidRadii("there are none".into()));
         }
         if radii.len() > Self::MOST {
-            return Err(InvalidRadii(format!("{} are more than {}", radii.len(), Self::MOST)));
+            return Err(InvalidRadii(format!(
+                "{} are more than {}",
+                radii.len(),
+                Self::MOST
+            )));
         }
-        if let Some(bad) = radii.iter().find(|radius| !(radius.is_finite() && **radius >= 0.0)) {
-            return Err(InvalidRadii(format!("{bad} is not a finite number of 0 or more")));
+        if let Some(bad) = radii
+            .iter()
+            .find(|radius| !(radius.is_finite() && **radius >= 0.0))
+        {
+            return Err(InvalidRadii(format!(
+                "{bad} is not a finite number of 0 or more"
+            )));
         }
         match radii.windows(2).find(|pair| pair[0] >= pair[1]) {
-            Some(pair) => Err(InvalidRadii(format!("{} does not come after {}", pair[1], pair[0]))),
+            Some(pair) => Err(InvalidRadii(format!(
+                "{} does not come after {}",
+                pair[1], pair[0]
+            ))),
             None => Ok(Self(radii)),
         }
     }
@@ -47,23 +59,33 @@ impl FromStr for Radii {
 
     /// Reads `from:to:step`: `from`, then every `step`, up to and including `to`.
     ///
-    /// Each radius is the double nearest to the decimal that is meant, so `0:1:0.1` has 0.3 in it and not
-    /// 3 * 0.1 = 0.30000000000000004, which a radius logged as 0.3 would miss.
+    /// Each radius is the double nearest to the decimal that is meant, so `0:1:0.1` has 0.3 in it
+    /// and not 3 * 0.1 = 0.30000000000000004, which a radius logged as 0.3 would miss.
     fn from_str(text: &str) -> Result<Self, InvalidRadii> {
-        let numbers = text.split(':').map(number).collect::<Result<Vec<f64>, _>>()?;
+        let numbers = text
+            .split(':')
+            .map(number)
+            .collect::<Result<Vec<f64>, _>>()?;
         let [from, to, step] = numbers[..] else {
-            return Err(InvalidRadii(format!("{text:?} is not from:to:step, as in 0:2:0.25")));
+            return Err(InvalidRadii(format!(
+                "{text:?} is not from:to:step, as in 0:2:0.25"
+            )));
         };
         if step <= 0.0 {
             return Err(InvalidRadii(format!("the step {step} is not above 0")));
         }
         if from < 0.0 || to < from {
-            return Err(InvalidRadii(format!("{from} to {to} is not an ascending range from 0 or more")));
+            return Err(InvalidRadii(format!(
+                "{from} to {to} is not an ascending range from 0 or more"
+            )));
         }
         // A quotient that misses a whole number by rounding alone still reaches `to`.
         let steps = ((to - from) / step + 1e-9).floor();
         if steps >= Self::MOST as f64 {
-            return Err(InvalidRadii(format!("{text:?} has more than {} radii", Self::MOST)));
+            return Err(InvalidRadii(format!(
+                "{text:?} has more than {} radii",
+                Self::MOST
+            )));
         }
         let digits = decimals(from).max(decimals(step));
         let radius = |i: usize| number(&format!("{:.digits$}", from + i as f64 * step));
@@ -80,7 +102,10 @@ fn number(text: &str) -> Result<f64, InvalidRadii> {
 
 /// Digits after the point in the shortest decimal that names the number.
 fn decimals(number: f64) -> usize {
-    number.to_string().split_once('.').map_or(0, |(_, fraction)| fraction.len())
+    number
+        .to_string()
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len())
 }
 
 #[cfg(test)]
@@ -89,18 +114,28 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[f64]) {
-        assert_eq!(text.parse::<Radii>().unwrap().as_slice(), expected, "{text}");
+        assert_eq!(
+            text.parse::<Radii>().unwrap().as_slice(),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
     fn both_ends_are_included_and_no_step_drifts() {
-        check("0:1:0.1", &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
+        check(
+            "0:1:0.1",
+            &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        );
         check("0:1:0.25", &[0.0, 0.25, 0.5, 0.75, 1.0]);
         check("0.5:0.5:1", &[0.5]);
         check("0:1:0.3", &[0.0, 0.3, 0.6, 0.9]);
         check("0:3e-1:1e-1", &[0.0, 0.1, 0.2, 0.3]);
         assert_eq!("0:4:0.25".parse::<Radii>().unwrap().as_slice().len(), 17);
-        assert_eq!("0:99.99:0.01".parse::<Radii>().unwrap().as_slice().len(), Radii::MOST);
+        assert_eq!(
+            "0:99.99:0.01".parse::<Radii>().unwrap().as_slice().len(),
+            Radii::MOST
+        );
     }
 
     #[test]
@@ -130,7 +165,14 @@ mod tests {
     #[test]
     fn listed_radii_must_ascend() {
         assert!(Radii::new(vec![0.0, 0.5]).is_ok());
-        for bad in [vec![], vec![0.5, 0.5], vec![1.0, 0.5], vec![f64::NAN], vec![-1.0], vec![0.0; Radii::MOST + 1]] {
+        for bad in [
+            vec![],
+            vec![0.5, 0.5],
+            vec![1.0, 0.5],
+            vec![f64::NAN],
+            vec![-1.0],
+            vec![0.0; Radii::MOST + 1],
+        ] {
             assert!(Radii::new(bad).is_err());
         }
     }

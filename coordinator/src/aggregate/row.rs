@@ -4,7 +4,8 @@ use ddrs_common::domain::{Alpha, SampleIndex, Sigma};
 
 use super::{Entry, IndexSet, Radii, Verdict};
 
-/// What a row's numbers rest on. A published log knows little of it, and then a report says `unknown`.
+/// What a row's numbers rest on. A published log knows little of it, and then a report says
+/// `unknown`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     /// Draws that guessed the class.
@@ -60,25 +61,37 @@ impl Row {
     /// The share of samples certified at each radius; abstained and failed ones are not.
     #[must_use]
     pub fn certified_accuracy(&self) -> Vec<f64> {
-        self.certified.iter().map(|&count| count as f64 / self.samples.max(1) as f64).collect()
+        self.certified
+            .iter()
+            .map(|&count| count as f64 / self.samples.max(1) as f64)
+            .collect()
     }
 }
 
-/// Counts `entries`, of distinct indices in any order, into a row: certified accuracy at r is (samples whose
-/// prediction is the label with radius >= r) / (all samples), and the average certified radius (Zhai et al. 2020,
-/// section 5) the sum of correct radii / (all samples). Abstained and failed samples count as 0 in both.
+/// Counts `entries`, of distinct indices in any order, into a row: certified accuracy at r is
+/// (samples whose prediction is the label with radius >= r) / (all samples), and the average
+/// certified radius (Zhai et al. 2020, section 5) the sum of correct radii / (all samples).
+/// Abstained and failed samples count as 0 in both.
 #[must_use]
-pub fn row(variant: &str, memory: bool, entries: &[Entry], radii: &Radii, settings: Settings) -> Row {
+pub fn row(
+    variant: &str,
+    memory: bool,
+    entries: &[Entry],
+    radii: &Radii,
+    settings: Settings,
+) -> Row {
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.index);
     let indices: Vec<SampleIndex> = entries.iter().map(|entry| entry.index).collect();
-    let count = |holds: fn(&Entry) -> bool| entries.iter().filter(|entry| holds(entry)).count() as u64;
+    let count =
+        |holds: fn(&Entry) -> bool| entries.iter().filter(|entry| holds(entry)).count() as u64;
     let abstained = count(|entry| entry.verdict == Verdict::Abstained);
     let failed = count(|entry| entry.verdict == Verdict::Failed);
 
     let mut correct_radii: Vec<f64> = entries.iter().filter_map(Entry::correct_radius).collect();
     let (samples, correct) = (entries.len() as u64, correct_radii.len() as u64);
-    // Summed in the order of indices, so that records give the same number in whatever order they arrived.
+    // Summed in the order of indices, so that records give the same number in whatever order they
+    // arrived.
     let average_certified_radius = sum(&correct_radii) / samples.max(1) as f64;
     correct_radii.sort_by(f64::total_cmp);
     let at_least = |radius: f64| correct - correct_radii.partition_point(|&r| r < radius) as u64;
@@ -87,9 +100,15 @@ pub fn row(variant: &str, memory: bool, entries: &[Entry], radii: &Radii, settin
         memory,
         indices: IndexSet::of(&indices),
         samples,
-        missing: settings.expected.map_or(0, |expected| expected.saturating_sub(samples)),
+        missing: settings
+            .expected
+            .map_or(0, |expected| expected.saturating_sub(samples)),
         settings,
-        certified: radii.as_slice().iter().map(|&radius| at_least(radius)).collect(),
+        certified: radii
+            .as_slice()
+            .iter()
+            .map(|&radius| at_least(radius))
+            .collect(),
         correct_radii,
         average_certified_radius,
         abstained,
@@ -104,7 +123,11 @@ fn sum(numbers: &[f64]) -> f64 {
     let (mut sum, mut lost) = (0.0_f64, 0.0);
     for &number in numbers {
         let next = sum + number;
-        lost += if sum.abs() >= number.abs() { (sum - next) + number } else { (number - next) + sum };
+        lost += if sum.abs() >= number.abs() {
+            (sum - next) + number
+        } else {
+            (number - next) + sum
+        };
         sum = next;
     }
     sum + lost
@@ -117,11 +140,18 @@ mod tests {
     use ddrs_common::domain::{Class, Radius};
 
     fn entry(index: u64, label: u32, verdict: Verdict) -> Entry {
-        Entry { index: SampleIndex(index), label: Class(label), verdict }
+        Entry {
+            index: SampleIndex(index),
+            label: Class(label),
+            verdict,
+        }
     }
 
     fn certified(class: u32, radius: f64) -> Verdict {
-        Verdict::Certified { class: Class(class), radius: Radius::new(radius).unwrap() }
+        Verdict::Certified {
+            class: Class(class),
+            radius: Radius::new(radius).unwrap(),
+        }
     }
 
     fn five() -> Vec<Entry> {
@@ -136,35 +166,74 @@ mod tests {
 
     #[test]
     fn abstained_failed_and_wrong_samples_count_against_the_row() {
-        let row = row("v", false, &five(), &"0:0.75:0.25".parse().unwrap(), Settings::default());
+        let row = row(
+            "v",
+            false,
+            &five(),
+            &"0:0.75:0.25".parse().unwrap(),
+            Settings::default(),
+        );
         assert_eq!(row.certified, [2, 2, 1, 0]);
         assert_eq!(row.certified_accuracy(), [0.4, 0.4, 0.2, 0.0]);
-        assert_eq!((row.samples, row.correct, row.certified_wrong, row.abstained, row.failed), (5, 2, 1, 1, 1));
+        assert_eq!(
+            (
+                row.samples,
+                row.correct,
+                row.certified_wrong,
+                row.abstained,
+                row.failed
+            ),
+            (5, 2, 1, 1, 1)
+        );
         assert_eq!(row.average_certified_radius, 0.15);
         assert_eq!(row.correct_radii, [0.25, 0.5]);
-        assert_eq!(row.indices, IndexSet::Regular { first: 0, step: 10, count: 5 });
+        assert_eq!(
+            row.indices,
+            IndexSet::Regular {
+                first: 0,
+                step: 10,
+                count: 5
+            }
+        );
     }
 
     #[test]
     fn the_order_of_arrival_changes_nothing() {
         let radii = "0:1:0.1".parse().unwrap();
-        let mut entries: Vec<Entry> = (0..1000).map(|i| entry(i, 0, certified(0, 0.1 + i as f64 * 1e-7))).collect();
+        let mut entries: Vec<Entry> = (0..1000)
+            .map(|i| entry(i, 0, certified(0, 0.1 + i as f64 * 1e-7)))
+            .collect();
         let ordered = row("v", false, &entries, &radii, Settings::default());
         entries.reverse();
-        assert_eq!(row("v", false, &entries, &radii, Settings::default()), ordered);
+        assert_eq!(
+            row("v", false, &entries, &radii, Settings::default()),
+            ordered
+        );
     }
 
     #[test]
     fn samples_without_a_result_are_missing_not_wrong() {
-        let settings = Settings { expected: Some(7), ..Settings::default() };
+        let settings = Settings {
+            expected: Some(7),
+            ..Settings::default()
+        };
         let row = row("v", false, &five(), &"0:1:1".parse().unwrap(), settings);
         assert_eq!((row.missing, row.samples), (2, 5));
     }
 
     #[test]
     fn a_row_of_nothing_has_numbers_too() {
-        let row = row("v", true, &[], &"0:1:1".parse().unwrap(), Settings::default());
-        assert_eq!((row.average_certified_radius, row.certified_accuracy()), (0.0, vec![0.0, 0.0]));
+        let row = row(
+            "v",
+            true,
+            &[],
+            &"0:1:1".parse().unwrap(),
+            Settings::default(),
+        );
+        assert_eq!(
+            (row.average_certified_radius, row.certified_accuracy()),
+            (0.0, vec![0.0, 0.0])
+        );
     }
 
     #[test]

@@ -14,7 +14,10 @@ use ddrs_common::output::print;
 /// When the sweep is unknown or Redis fails.
 pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
     let (queue, _) = find(server, sweep).await?;
-    print(&format!("{} dead jobs are back in the queue\n", queue.retry().await?))?;
+    print(&format!(
+        "{} dead jobs are back in the queue\n",
+        queue.retry().await?
+    ))?;
     Ok(Exit::Complete)
 }
 
@@ -25,6 +28,8 @@ pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
 pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
     let (queue, _) = find(server, sweep).await?;
     queue.cancel().await?;
-    print(&format!("sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"))?;
+    print(&format!(
+        "sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"
+    ))?;
     Ok(Exit::Complete)
 }

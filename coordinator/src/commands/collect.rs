@@ -22,34 +22,51 @@ use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Jobs that are taken back in one look from workers that fell silent: there may be nobody else to do it.
+/// Jobs that are taken back in one look from workers that fell silent: there may be nobody else to
+/// do it.
 const REAP: u64 = 1000;
 
-/// Collects `sweep` into `out`, once or until it ends. Told to stop, it collects what there is, writes the reports and
-/// lets others collect; told again, it just ends.
+/// Collects `sweep` into `out`, once or until it ends. Told to stop, it collects what there is,
+/// writes the reports and lets others collect; told again, it just ends.
 ///
 /// # Errors
 /// When the sweep is unknown, the folder holds another sweep, or Redis or the file system fails.
-pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerSettings) -> Result<Exit> {
+pub async fn collect(
+    sweep: &SweepId,
+    out: &Path,
+    follow: bool,
+    server: &ServerSettings,
+) -> Result<Exit> {
     let mut stop = Stop::listen().context("cannot listen for signals")?;
-    let Some(found) = stop.unless(find(server, sweep)).await else { return Ok(Exit::Interrupted) };
+    let Some(found) = stop.unless(find(server, sweep)).await else {
+        return Ok(Exit::Interrupted);
+    };
     let (queue, message) = found?;
     let (checked, plan) = (message.sweep()?, message.plan()?);
     let dir = RunDir::new(out);
-    let Some(opened) = stop.unless(open(&dir, &queue, &message, &checked, &plan)).await else {
-        timeout(LAST_WORDS, give_up(&queue, &dir.records())).await.ok();
+    let Some(opened) = stop
+        .unless(open(&dir, &queue, &message, &checked, &plan))
+        .await
+    else {
+        timeout(LAST_WORDS, give_up(&queue, &dir.records()))
+            .await
+            .ok();
         return Ok(Exit::Interrupted);
     };
     let mut collector = opened?;
     let mut progress = Progress::new(plan.slots(), collector.tally());
-    let moved = stop.unless(until_it_ends(&mut collector, &queue, &mut progress, follow)).await;
+    let moved = stop
+        .unless(until_it_ends(&mut collector, &queue, &mut progress, follow))
+        .await;
     progress.end();
     let ended = moved.transpose()?;
     if ended.is_some() {
         match stop.unless(collector.end(&queue)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                warn!("everything is collected, but redis was not told, and keeps others waiting: {error:#}");
+                warn!(
+                    "everything is collected, but redis was not told, and keeps others waiting: {error:#}"
+                );
             }
             None => return Ok(Exit::Interrupted),
         }
@@ -57,13 +74,21 @@ pub async fn collect(sweep: &SweepId, out: &Path, follow: bool, server: &ServerS
         return Ok(Exit::Interrupted);
     }
     let folder = dir.clone();
-    let Some(written) = stop.unless(apart(move || tables::write_reports(&folder))).await else {
+    let Some(written) = stop
+        .unless(apart(move || tables::write_reports(&folder)))
+        .await
+    else {
         return Ok(Exit::Interrupted);
     };
     written?;
     let tally = collector.tally();
     let complete = tally.records == plan.slots() && tally.failed == 0;
-    print(&format!("{} of {} samples are in {}\n", tally.records, plan.slots(), dir.path().display()))?;
+    print(&format!(
+        "{} of {} samples are in {}\n",
+        tally.records,
+        plan.slots(),
+        dir.path().display()
+    ))?;
     Ok(match ended {
         None => Exit::Interrupted,
         Some(true) if !complete => Exit::Incomplete,
@@ -108,9 +133,14 @@ async fn open(
     if is_new {
         reserve(queue, &dir.records()).await?;
     }
-    let (folder, message, sweep, plan) = (dir.clone(), message.clone(), sweep.clone(), plan.clone());
-    let opened =
-        apart(move || folder.claim(&message).and_then(|_| Collector::open(&folder.records(), &sweep, &plan))).await;
+    let (folder, message, sweep, plan) =
+        (dir.clone(), message.clone(), sweep.clone(), plan.clone());
+    let opened = apart(move || {
+        folder
+            .claim(&message)
+            .and_then(|_| Collector::open(&folder.records(), &sweep, &plan))
+    })
+    .await;
     // Where there are records, somebody else was quicker, and collects under the same name.
     if is_new && opened.is_err() && !dir.records().exists() {
         give_up(queue, &dir.records()).await;

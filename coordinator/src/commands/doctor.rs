@@ -1,4 +1,5 @@
-//! `doctor`: checks what a run needs, and says what to change. Every check is made, whatever the others say.
+//! `doctor`: checks what a run needs, and says what to change. Every check is made, whatever the
+//! others say.
 
 mod server;
 
@@ -36,31 +37,47 @@ enum Verdict {
 
 impl Finding {
     fn new(subject: &'static str, verdict: Verdict, text: impl Into<String>) -> Self {
-        Self { subject, verdict, text: text.into() }
+        Self {
+            subject,
+            verdict,
+            text: text.into(),
+        }
     }
 }
 
-/// Checks Redis, the worker program, and if there is one the specification with its data and models.
+/// Checks Redis, the worker program, and if there is one the specification with its data and
+/// models.
 ///
 /// # Errors
 /// [`BadInput`] when a check found something that will not work.
-pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format: OutputFormat) -> Result<Exit> {
+pub async fn doctor(
+    spec: Option<&Path>,
+    redis: Option<&ServerSettings>,
+    format: OutputFormat,
+) -> Result<Exit> {
     let mut stop = Stop::listen().context("cannot listen for signals")?;
     let examined = match redis {
         Some(settings) => stop.unless(server::examine(settings)).await,
         None => private_server(&mut stop).await,
     };
-    let Some(mut findings) = examined else { return Ok(Exit::Interrupted) };
+    let Some(mut findings) = examined else {
+        return Ok(Exit::Interrupted);
+    };
     findings.push(worker());
     if let Some(spec) = spec.map(Path::to_owned) {
-        let Some(found) = stop.unless(apart(move || Ok(sweep(&spec)))).await else { return Ok(Exit::Interrupted) };
+        let Some(found) = stop.unless(apart(move || Ok(sweep(&spec)))).await else {
+            return Ok(Exit::Interrupted);
+        };
         findings.push(found?);
     }
     match format {
         OutputFormat::Text => print(&findings.iter().map(text).collect::<String>())?,
         OutputFormat::Json => print_json(&findings.iter().map(json).collect())?,
     }
-    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    let bad = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Bad)
+        .count();
     match bad {
         0 => Ok(Exit::Complete),
         1 => Err(BadInput::new("1 check failed").into()),
@@ -68,9 +85,9 @@ pub async fn doctor(spec: Option<&Path>, redis: Option<&ServerSettings>, format:
     }
 }
 
-/// The server that `run` would start: started here, in a folder that is gone afterwards, also when told to stop, which
-/// gives none. The folder's name cannot be foreseen and it must be new, for in a common one somebody else could have put
-/// a link where Redis writes.
+/// The server that `run` would start: started here, in a folder that is gone afterwards, also when
+/// told to stop, which gives none. The folder's name cannot be foreseen and it must be new, for in
+/// a common one somebody else could have put a link where Redis writes.
 async fn private_server(stop: &mut Stop) -> Option<Vec<Finding>> {
     let dir = std::env::temp_dir().join(format!("ddrs-doctor-{}", ClaimToken::random()));
     if let Err(error) = DirBuilder::new().mode(0o700).create(&dir) {
@@ -89,7 +106,11 @@ async fn private_server_in(dir: &Path) -> Vec<Finding> {
         Ok(server) => server,
         Err(error) => return vec![Finding::new("redis", Verdict::Bad, error.to_string())],
     };
-    let findings = server::examine(&ServerSettings { url: server.url(), ..ServerSettings::default() }).await;
+    let findings = server::examine(&ServerSettings {
+        url: server.url(),
+        ..ServerSettings::default()
+    })
+    .await;
     // It keeps nothing that anybody needs.
     server.kill().ok();
     findings
@@ -102,7 +123,11 @@ fn worker() -> Finding {
         Err(error) if std::env::var_os(WORKER_VARIABLE).is_some() => {
             Finding::new("worker", Verdict::Bad, format!("{error:#}"))
         }
-        Err(error) => Finding::new("worker", Verdict::Warning, format!("{error:#} (only `run` needs it here)")),
+        Err(error) => Finding::new(
+            "worker",
+            Verdict::Warning,
+            format!("{error:#} (only `run` needs it here)"),
+        ),
     }
 }
 
@@ -121,7 +146,12 @@ fn sweep(spec: &Path) -> Finding {
 }
 
 fn text(finding: &Finding) -> String {
-    format!("{:<7} {:<13} {}\n", word(finding.verdict), finding.subject, plain(&finding.text))
+    format!(
+        "{:<7} {:<13} {}\n",
+        word(finding.verdict),
+        finding.subject,
+        plain(&finding.text)
+    )
 }
 
 fn json(finding: &Finding) -> serde_json::Value {

@@ -1,4 +1,5 @@
-//! The commands other than `run`, one file each. Every one takes parsed arguments and says how it ended.
+//! The commands other than `run`, one file each. Every one takes parsed arguments and says how it
+//! ended.
 
 pub mod admin;
 pub mod collect;
@@ -16,7 +17,10 @@ use ddrs_common::spec::SweepMessage;
 use crate::exit::{BadInput, BlameInput};
 
 /// A sweep that is in Redis: its queue and what was submitted.
-pub(crate) async fn find(server: &ServerSettings, id: &SweepId) -> Result<(SweepQueue, SweepMessage)> {
+pub(crate) async fn find(
+    server: &ServerSettings,
+    id: &SweepId,
+) -> Result<(SweepQueue, SweepMessage)> {
     let queue = QueueClient::connect(server).await?.sweep(id);
     let message = message_of(&queue).await?;
     Ok((queue, message))
@@ -25,7 +29,11 @@ pub(crate) async fn find(server: &ServerSettings, id: &SweepId) -> Result<(Sweep
 /// What was submitted.
 async fn message_of(queue: &SweepQueue) -> Result<SweepMessage> {
     let Some(text) = queue.spec().await? else {
-        return Err(BadInput::new(format!("redis has no sweep {}; `status` lists those it has", queue.id())).into());
+        return Err(BadInput::new(format!(
+            "redis has no sweep {}; `status` lists those it has",
+            queue.id()
+        ))
+        .into());
     };
     Ok(SweepMessage::from_json(&text).blame_input()?)
 }

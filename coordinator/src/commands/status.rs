@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{DeadJob, Progress, QueueClient, ServerSettings, SweepQueue, SweepState, WorkerSeen};
+use ddrs_common::queue::{
+    DeadJob, Progress, QueueClient, ServerSettings, SweepQueue, SweepState, WorkerSeen,
+};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -21,10 +23,12 @@ use ddrs_common::output::{print, print_json};
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
-/// How long a request about one sweep of all is repeated, and how long all of them may take: the others wait meanwhile.
+/// How long a request about one sweep of all is repeated, and how long all of them may take: the
+/// others wait meanwhile.
 const ONE_OF_MANY: Duration = Duration::from_secs(2);
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
-/// A worker without a job asks for one several times a second: one that is silent for so long does not.
+/// A worker without a job asks for one several times a second: one that is silent for so long does
+/// not.
 const GONE: Duration = Duration::from_secs(5);
 
 /// Shows one sweep, or all.
@@ -46,7 +50,9 @@ pub async fn status(
         };
         match (format, &sweep) {
             (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
-            (OutputFormat::Json, None) => print_json(&Value::Array(states.iter().map(State::json).collect()))?,
+            (OutputFormat::Json, None) => {
+                print_json(&Value::Array(states.iter().map(State::json).collect()))?
+            }
             (OutputFormat::Text, _) if states.is_empty() => print("no sweeps\n")?,
             (OutputFormat::Text, _) => print(&states.iter().map(State::text).collect::<String>())?,
         }
@@ -57,7 +63,8 @@ pub async fn status(
     }
 }
 
-/// Every sweep that can be looked at. One of another version, damaged or out of reach must not hide the others.
+/// Every sweep that can be looked at. One of another version, damaged or out of reach must not hide
+/// the others.
 async fn look_at_all(client: &QueueClient, pace: &mut Pace) -> Result<Vec<State>> {
     let client = client.with_patience(ONE_OF_MANY);
     let mut states = Vec::new();
@@ -76,10 +83,24 @@ async fn look_at_all(client: &QueueClient, pace: &mut Pace) -> Result<Vec<State>
 async fn look(queue: &SweepQueue, pace: &mut Pace) -> Result<State> {
     let message = message_of(queue).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
-    let (progress, workers, dead) = (queue.progress().await?, queue.workers().await?, queue.dead().await?);
-    let rate = pace.rate(queue.id(), progress.done).or_else(|| since_submission(&progress));
+    let (progress, workers, dead) = (
+        queue.progress().await?,
+        queue.workers().await?,
+        queue.dead().await?,
+    );
+    let rate = pace
+        .rate(queue.id(), progress.done)
+        .or_else(|| since_submission(&progress));
     let names = Names::of(&sweep, &plan);
-    Ok(State { id: queue.id().clone(), names, name: sweep.name, progress, workers, dead, rate })
+    Ok(State {
+        id: queue.id().clone(),
+        names,
+        name: sweep.name,
+        progress,
+        workers,
+        dead,
+        rate,
+    })
 }
 
 /// The mean rate since the sweep was submitted: all that one look can tell.
@@ -112,7 +133,11 @@ struct State {
 impl State {
     /// Whether nothing will be certified any more, collected or not.
     fn ended(&self) -> bool {
-        Progress { uncollected: 0, ..self.progress }.ended()
+        Progress {
+            uncollected: 0,
+            ..self.progress
+        }
+        .ended()
     }
 
     fn word(&self) -> &'static str {
@@ -141,18 +166,34 @@ impl State {
         if let (Some(rate), Some(left)) = (self.rate, self.left()) {
             let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
         }
-        let _ = writeln!(text, ", {} failed, {} not collected yet", p.failed, p.uncollected);
-        let lapsed = if p.lapsed > 0 { format!(" ({} lapsed)", p.lapsed) } else { String::new() };
+        let _ = writeln!(
+            text,
+            ", {} failed, {} not collected yet",
+            p.failed, p.uncollected
+        );
+        let lapsed = if p.lapsed > 0 {
+            format!(" ({} lapsed)", p.lapsed)
+        } else {
+            String::new()
+        };
         let _ = writeln!(
             text,
             "  jobs     {} pending, {} leased{lapsed}, {} completed, {} dead",
             p.pending, p.leased, p.completed, p.dead
         );
         if p.crashes + p.errors > 0 {
-            let _ = writeln!(text, "  charged  {} lost leases, {} errors", p.crashes, p.errors);
+            let _ = writeln!(
+                text,
+                "  charged  {} lost leases, {} errors",
+                p.crashes, p.errors
+            );
         }
         if p.refused > 0 {
-            let _ = writeln!(text, "  refused  {} requests of workers whose lease was over", p.refused);
+            let _ = writeln!(
+                text,
+                "  refused  {} requests of workers whose lease was over",
+                p.refused
+            );
         }
         for worker in &self.workers {
             let job = match worker.job {

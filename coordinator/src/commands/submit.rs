@@ -16,7 +16,9 @@ use ddrs_common::output::print;
 /// When the specification or anything it names cannot be used, or Redis fails.
 pub async fn submit(path: &Path, server: &ServerSettings) -> Result<Exit> {
     let prepared = prepare(path)?;
-    let queue = QueueClient::connect(server).await?.sweep(&prepared.message.id);
+    let queue = QueueClient::connect(server)
+        .await?
+        .sweep(&prepared.message.id);
     enqueue(&queue, &prepared).await?;
     print(&format!("{}\n", prepared.message.id))?;
     Ok(Exit::Complete)
@@ -38,7 +40,9 @@ pub async fn enqueue(queue: &SweepQueue, prepared: &Prepared) -> Result<()> {
         max_attempts: settings.max_attempts,
     };
     match queue.submit(&submission).await? {
-        Submitted::Created => info!(sweep = %prepared.message.id, jobs = prepared.plan.jobs(), "submitted"),
+        Submitted::Created => {
+            info!(sweep = %prepared.message.id, jobs = prepared.plan.jobs(), "submitted")
+        }
         Submitted::Existing { .. } => {
             info!(sweep = %prepared.message.id, "already submitted; its jobs stay as they were");
         }

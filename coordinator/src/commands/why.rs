@@ -35,17 +35,33 @@ pub struct Question {
 ///
 /// # Errors
 /// When the sweep has no such sample, or Redis fails.
-pub async fn why(question: &Question, server: &ServerSettings, format: OutputFormat) -> Result<Exit> {
+pub async fn why(
+    question: &Question,
+    server: &ServerSettings,
+    format: OutputFormat,
+) -> Result<Exit> {
     let (queue, message) = find(server, &question.sweep).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
-    let names: Vec<String> = sweep.variants().iter().map(|variant| variant.name.to_string()).collect();
+    let names: Vec<String> = sweep
+        .variants()
+        .iter()
+        .map(|variant| variant.name.to_string())
+        .collect();
     let Some(variant) = names.iter().position(|name| *name == question.variant) else {
-        let reason = format!("the sweep has no variant {}; it has {}", question.variant, names.join(", "));
+        let reason = format!(
+            "the sweep has no variant {}; it has {}",
+            question.variant,
+            names.join(", ")
+        );
         return Err(BadInput::new(reason).into());
     };
     let Some(position) = plan.position(SampleIndex(question.index)) else {
         let last = plan.index(plan.samples() - 1);
-        let reason = format!("the sweep does not take index {}; it takes {} to {last}", question.index, plan.index(0));
+        let reason = format!(
+            "the sweep does not take index {}; it takes {} to {last}",
+            question.index,
+            plan.index(0)
+        );
         return Err(BadInput::new(reason).into());
     };
     let slot = plan.slot(variant, position);
@@ -67,14 +83,18 @@ pub async fn why(question: &Question, server: &ServerSettings, format: OutputFor
 }
 
 fn record(question: &Question) -> Result<Option<Record>> {
-    let Some(out) = &question.out else { return Ok(None) };
+    let Some(out) = &question.out else {
+        return Ok(None);
+    };
     let dir = RunDir::new(out);
     let held = dir.manifest().blame_input()?.sweep.id;
     if held != question.sweep {
         return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
     }
     let records = record_file::read(&dir.records())?;
-    Ok(records.into_iter().find(|r| r.index.0 == question.index && r.variant.as_str() == question.variant))
+    Ok(records
+        .into_iter()
+        .find(|r| r.index.0 == question.index && r.variant.as_str() == question.variant))
 }
 
 struct Told {
@@ -100,18 +120,37 @@ impl Told {
 
     /// How many workers were lost while they were at this sample alone, if any.
     fn workers_lost(&self) -> Option<u32> {
-        self.status.killers.iter().find(|killer| killer.slot == self.slot).map(|killer| killer.times)
+        self.status
+            .killers
+            .iter()
+            .find(|killer| killer.slot == self.slot)
+            .map(|killer| killer.times)
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}: job {}", self.state(), self.job);
         match &self.status.state {
-            JobState::Leased { worker, since, left, .. } => {
-                let _ =
-                    write!(text, ", at {} since {}, lease for {}", plain(worker), ago(*since), duration_text(*left));
+            JobState::Leased {
+                worker,
+                since,
+                left,
+                ..
+            } => {
+                let _ = write!(
+                    text,
+                    ", at {} since {}, lease for {}",
+                    plain(worker),
+                    ago(*since),
+                    duration_text(*left)
+                );
             }
             JobState::Dead(dead) => {
-                let _ = write!(text, ", given up {}: {}", ago(dead.at), plain(&self.names.reason(dead)));
+                let _ = write!(
+                    text,
+                    ", given up {}: {}",
+                    ago(dead.at),
+                    plain(&self.names.reason(dead))
+                );
             }
             JobState::Pending | JobState::Completed => {}
         }
@@ -123,11 +162,22 @@ impl Told {
             status.samples, status.crashes, status.errors
         );
         // Of a dead job the reason says it.
-        if let (Some(times), false) = (self.workers_lost(), matches!(status.state, JobState::Dead(_))) {
-            let _ = writeln!(text, "  workers lost while they were at this sample alone: {times}");
+        if let (Some(times), false) = (
+            self.workers_lost(),
+            matches!(status.state, JobState::Dead(_)),
+        ) {
+            let _ = writeln!(
+                text,
+                "  workers lost while they were at this sample alone: {times}"
+            );
         }
         for event in &self.trail {
-            let mut line = format!("  {}: {} {}", ago(event.at), word(event.kind), plain(&event.worker));
+            let mut line = format!(
+                "  {}: {} {}",
+                ago(event.at),
+                word(event.kind),
+                plain(&event.worker)
+            );
             // Why it was given up is what the lines before tell.
             if event.kind != EventKind::Dead {
                 let _ = write!(line, " {}", plain(&event.detail));
@@ -172,5 +222,8 @@ fn word(kind: EventKind) -> &'static str {
 
 fn ago(moment: Timestamp) -> String {
     let past = now().saturating_sub(moment.0 / 1000);
-    format!("{} ago", duration_text(std::time::Duration::from_secs(past)))
+    format!(
+        "{} ago",
+        duration_text(std::time::Duration::from_secs(past))
+    )
 }

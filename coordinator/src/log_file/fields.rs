@@ -6,31 +6,56 @@ use crate::aggregate::Verdict;
 
 /// A whole number.
 pub(super) fn whole<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|_| format!("{name} {text:?} is not a whole number in range"))
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{name} {text:?} is not a whole number in range"))
 }
 
 fn decimal(name: &str, text: &str) -> Result<f64, String> {
-    text.trim().parse().map_err(|_| format!("{name} {text:?} is not a number"))
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{name} {text:?} is not a number"))
 }
 
-/// What `predict`, `radius` and `sigma` say together: -1 is an abstention, with sigma `nan` a failed sample.
-pub(super) fn verdict(predict: &str, radius: &str, sigma: Option<&str>) -> Result<(Verdict, Option<Sigma>), String> {
+/// What `predict`, `radius` and `sigma` say together: -1 is an abstention, with sigma `nan` a
+/// failed sample.
+pub(super) fn verdict(
+    predict: &str,
+    radius: &str,
+    sigma: Option<&str>,
+) -> Result<(Verdict, Option<Sigma>), String> {
     let radius = Radius::new(decimal("radius", radius)?).map_err(|e| e.to_string())?;
     let sigma = sigma.map(|text| decimal("sigma", text)).transpose()?;
     if predict.trim() != "-1" {
-        let sigma = sigma.map(Sigma::new).transpose().map_err(|e| e.to_string())?;
-        return Ok((Verdict::Certified { class: Class(whole("predict", predict)?), radius }, sigma));
+        let sigma = sigma
+            .map(Sigma::new)
+            .transpose()
+            .map_err(|e| e.to_string())?;
+        return Ok((
+            Verdict::Certified {
+                class: Class(whole("predict", predict)?),
+                radius,
+            },
+            sigma,
+        ));
     }
     if radius != Radius::ZERO {
         return Err(format!("an abstention has radius {radius}"));
     }
     match sigma {
         Some(sigma) if sigma.is_nan() => Ok((Verdict::Failed, None)),
-        sigma => Ok((Verdict::Abstained, sigma.map(Sigma::new).transpose().map_err(|e| e.to_string())?)),
+        sigma => Ok((
+            Verdict::Abstained,
+            sigma
+                .map(Sigma::new)
+                .transpose()
+                .map_err(|e| e.to_string())?,
+        )),
     }
 }
 
-/// Refuses a line whose `correct` contradicts its prediction: one of the two is not what was logged.
+/// Refuses a line whose `correct` contradicts its prediction: one of the two is not what was
+/// logged.
 pub(super) fn agrees(correct: &str, label: Class, verdict: Verdict) -> Result<(), String> {
     let claimed = match correct.trim() {
         "1" | "1.0" | "True" => true,
@@ -38,10 +63,17 @@ pub(super) fn agrees(correct: &str, label: Class, verdict: Verdict) -> Result<()
         other => return Err(format!("correct {other:?} is neither 0 nor 1")),
     };
     let is = matches!(verdict, Verdict::Certified { class, .. } if class == label);
-    if claimed == is { Ok(()) } else { Err(format!("correct is {claimed}, which its label and prediction contradict")) }
+    if claimed == is {
+        Ok(())
+    } else {
+        Err(format!(
+            "correct is {claimed}, which its label and prediction contradict"
+        ))
+    }
 }
 
-/// Seconds from `15.4`, or from what Python prints of a time difference: `0:02:32.717239`, `1 day, 0:00:01`.
+/// Seconds from `15.4`, or from what Python prints of a time difference: `0:02:32.717239`, `1 day,
+/// 0:00:01`.
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     duration(text.trim())
         .filter(|seconds| seconds.is_finite())
@@ -50,9 +82,13 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 
 fn duration(text: &str) -> Option<f64> {
     let (days, clock) = match text.split_once(", ") {
-        Some((days, clock)) => {
-            (days.strip_suffix(" days").or_else(|| days.strip_suffix(" day"))?.parse::<u32>().ok()?, clock)
-        }
+        Some((days, clock)) => (
+            days.strip_suffix(" days")
+                .or_else(|| days.strip_suffix(" day"))?
+                .parse::<u32>()
+                .ok()?,
+            clock,
+        ),
         None => (0, text),
     };
     let clock = match clock.split(':').collect::<Vec<_>>()[..] {
@@ -87,9 +123,18 @@ mod tests {
         for (text, expected) in good {
             assert_eq!(seconds(text), Ok(expected), "{text}");
         }
-        for bad in
-            ["", "-1", "nan", "inf", "1:00", "0:60:00", "0:00:60", "0:00:-1", "-1 day, 0:00:01", "1 week, 0:00:01"]
-        {
+        for bad in [
+            "",
+            "-1",
+            "nan",
+            "inf",
+            "1:00",
+            "0:60:00",
+            "0:00:60",
+            "0:00:-1",
+            "-1 day, 0:00:01",
+            "1 week, 0:00:01",
+        ] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
     }

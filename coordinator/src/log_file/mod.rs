@@ -1,14 +1,15 @@
-//! Certification logs (`.tsv`) in the format that `locuslab/smoothing` began: one line a sample, under the header
-//! `idx label predict radius correct sigma time`, with tabs between.
+//! Certification logs (`.tsv`) in the format that `locuslab/smoothing` began: one line a sample,
+//! under the header `idx label predict radius correct sigma time`, with tabs between.
 //!
-//! Reading goes by the names in the header, so columns may come in any order and unknown ones pass. `idx`, `label`,
-//! `predict` and `radius` must be there; sigma may be called `sigma` or `best_sigma`, or be absent, and so may
-//! `correct` and `time`. Windows line ends and empty lines at the end are tolerated; any other line that is not whole
-//! is an error with its number, for a log that silently lost samples would make another table.
+//! Reading goes by the names in the header, so columns may come in any order and unknown ones pass.
+//! `idx`, `label`, `predict` and `radius` must be there; sigma may be called `sigma` or
+//! `best_sigma`, or be absent, and so may `correct` and `time`. Windows line ends and empty lines
+//! at the end are tolerated; any other line that is not whole is an error with its number, for a
+//! log that silently lost samples would make another table.
 //!
-//! A sample that failed is written as an abstention whose sigma is `nan`. Leaving it out would shrink the denominator
-//! of whoever reads the log and raise the accuracy; this way every script counts it as not certified, and reading
-//! the log back tells it from a real abstention.
+//! A sample that failed is written as an abstention whose sigma is `nan`. Leaving it out would
+//! shrink the denominator of whoever reads the log and raise the accuracy; this way every script
+//! counts it as not certified, and reading the log back tells it from a real abstention.
 
 mod fields;
 mod parse;
@@ -67,8 +68,10 @@ const MOST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// When the file cannot be read as text, or [`parse`] refuses it.
 pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
-    let text = bounded::read_text(path, MOST_BYTES)
-        .map_err(|cause| LogError::Io { file: path.display().to_string(), cause })?;
+    let text = bounded::read_text(path, MOST_BYTES).map_err(|cause| LogError::Io {
+        file: path.display().to_string(),
+        cause,
+    })?;
     parse(&text, path)
 }
 
@@ -77,14 +80,22 @@ pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
 pub fn settings(lines: &[Line]) -> Settings {
     let first = lines.first().and_then(|line| line.sigma);
     let shared = first.filter(|_| lines.iter().all(|line| line.sigma == first));
-    Settings { sigma0: shared, ..Settings::default() }
+    Settings {
+        sigma0: shared,
+        ..Settings::default()
+    }
 }
 
 impl Line {
-    /// A record as a log shows it, with the outcome that `entry` has (which memory may have changed).
+    /// A record as a log shows it, with the outcome that `entry` has (which memory may have
+    /// changed).
     #[must_use]
     pub fn new(record: &Record, entry: Entry) -> Self {
-        Self { entry, sigma: record.result.as_ref().ok().map(|c| c.sigma), seconds: Some(record.seconds) }
+        Self {
+            entry,
+            sigma: record.result.as_ref().ok().map(|c| c.sigma),
+            seconds: Some(record.seconds),
+        }
     }
 }
 

@@ -10,12 +10,23 @@ use crate::aggregate::Entry;
 /// Reads the text of a log; `file` is for errors and is not opened.
 ///
 /// # Errors
-/// When a column that is needed is missing, a line has more or fewer fields than the header, a field is not what it
-/// should be (a radius that is NaN or negative among them), or an index comes twice.
+/// When a column that is needed is missing, a line has more or fewer fields than the header, a
+/// field is not what it should be (a radius that is NaN or negative among them), or an index comes
+/// twice.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Line>, LogError> {
-    let error = |line, reason| LogError::Line { file: file.display().to_string(), line, reason };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end_matches(['\r', '\n']);
-    let mut rows = (1..).zip(text.split('\n').map(|row| row.strip_suffix('\r').unwrap_or(row)));
+    let error = |line, reason| LogError::Line {
+        file: file.display().to_string(),
+        line,
+        reason,
+    };
+    let text = text
+        .strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .trim_end_matches(['\r', '\n']);
+    let mut rows = (1..).zip(
+        text.split('\n')
+            .map(|row| row.strip_suffix('\r').unwrap_or(row)),
+    );
     let header = rows.next().map_or("", |(_, header)| header);
     let columns = Columns::of(header).map_err(|reason| error(1, reason))?;
 
@@ -24,7 +35,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Line>, LogError> {
     for (number, row) in rows {
         let line = columns.line(row).map_err(|reason| error(number, reason))?;
         if let Some(first) = seen.insert(line.entry.index.0, number) {
-            return Err(error(number, format!("idx {} is on line {first} already", line.entry.index)));
+            return Err(error(
+                number,
+                format!("idx {} is on line {first} already", line.entry.index),
+            ));
         }
         lines.push(line);
     }
@@ -54,7 +68,9 @@ impl Columns {
             }
         };
         let need = |name: &str| {
-            find(name)?.ok_or_else(|| format!("no certification log: the header has no column {name:?} between tabs"))
+            find(name)?.ok_or_else(|| {
+                format!("no certification log: the header has no column {name:?} between tabs")
+            })
         };
         Ok(Self {
             width: names.len(),
@@ -71,7 +87,11 @@ impl Columns {
     fn line(&self, row: &str) -> Result<Line, String> {
         let cells: Vec<&str> = row.split('\t').collect();
         if cells.len() != self.width {
-            return Err(format!("{} fields where the header has {}", cells.len(), self.width));
+            return Err(format!(
+                "{} fields where the header has {}",
+                cells.len(),
+                self.width
+            ));
         }
         let index = SampleIndex(fields::whole("idx", cells[self.idx])?);
         let label = Class(fields::whole("label", cells[self.label])?);
@@ -80,7 +100,18 @@ impl Columns {
         if let Some(column) = self.correct {
             fields::agrees(cells[column], label, verdict)?;
         }
-        let seconds = self.time.map(|column| fields::seconds(cells[column])).transpose()?;
-        Ok(Line { entry: Entry { index, label, verdict }, sigma, seconds })
+        let seconds = self
+            .time
+            .map(|column| fields::seconds(cells[column]))
+            .transpose()?;
+        Ok(Line {
+            entry: Entry {
+                index,
+                label,
+                verdict,
+            },
+            sigma,
+            seconds,
+        })
     }
 }

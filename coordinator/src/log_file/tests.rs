@@ -17,35 +17,60 @@ fn refusal(text: &str) -> String {
     parse(text, Path::new("a.tsv")).unwrap_err().to_string()
 }
 
-fn line(index: u64, label: u32, verdict: Verdict, sigma: Option<f64>, seconds: Option<f64>) -> Line {
+fn line(
+    index: u64,
+    label: u32,
+    verdict: Verdict,
+    sigma: Option<f64>,
+    seconds: Option<f64>,
+) -> Line {
     let sigma = sigma.map(|sigma| Sigma::new(sigma).unwrap());
-    Line { entry: Entry { index: SampleIndex(index), label: Class(label), verdict }, sigma, seconds }
+    Line {
+        entry: Entry {
+            index: SampleIndex(index),
+            label: Class(label),
+            verdict,
+        },
+        sigma,
+        seconds,
+    }
 }
 
 fn certified(class: u32, radius: f64) -> Verdict {
-    Verdict::Certified { class: Class(class), radius: Radius::new(radius).unwrap() }
+    Verdict::Certified {
+        class: Class(class),
+        radius: Radius::new(radius).unwrap(),
+    }
 }
 
 #[test]
 fn the_first_dialect_has_seconds_and_no_sigma() {
     let text = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.378\t1\t15.4\n20\t7\t-1\t0.0\t0\t15.6\n";
-    let expected =
-        [line(0, 3, certified(3, 0.378), None, Some(15.4)), line(20, 7, Verdict::Abstained, None, Some(15.6))];
+    let expected = [
+        line(0, 3, certified(3, 0.378), None, Some(15.4)),
+        line(20, 7, Verdict::Abstained, None, Some(15.6)),
+    ];
     assert_eq!(lines(text), expected);
 }
 
 #[test]
 fn windows_line_ends_and_empty_lines_at_the_end_are_tolerated() {
-    let text = "idx\tlabel\tpredict\tradius\tcorrect\ttime\r\n5\t7\t7\t0.9529\t1\t0:00:25.5\r\n\r\n\n";
-    assert_eq!(lines(text), [line(5, 7, certified(7, 0.9529), None, Some(25.5))]);
+    let text =
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\r\n5\t7\t7\t0.9529\t1\t0:00:25.5\r\n\r\n\n";
+    assert_eq!(
+        lines(text),
+        [line(5, 7, certified(7, 0.9529), None, Some(25.5))]
+    );
     assert_eq!(lines(text.trim_end()).len(), 1);
 }
 
 #[test]
 fn per_input_sigma_and_unknown_columns_are_read_by_name() {
-    let text =
-        "idx\tlabel\tpredict\tradius\tcorrect\tbest_sigma\tpABar\ttime\n1\t8\t8\t1.25\t1\t0.4\t0.99\t0:00:04.5\n";
-    assert_eq!(lines(text), [line(1, 8, certified(8, 1.25), Some(0.4), Some(4.5))]);
+    let text = "idx\tlabel\tpredict\tradius\tcorrect\tbest_sigma\tpABar\ttime\n1\t8\t8\t1.25\t1\t0.4\t0.99\t0:00:04.5\n";
+    assert_eq!(
+        lines(text),
+        [line(1, 8, certified(8, 1.25), Some(0.4), Some(4.5))]
+    );
     let turned = "\u{feff}radius\tpredict\tlabel\tidx\n1.25\t8\t8\t1\n";
     assert_eq!(lines(turned), [line(1, 8, certified(8, 1.25), None, None)]);
 }
@@ -53,7 +78,11 @@ fn per_input_sigma_and_unknown_columns_are_read_by_name() {
 #[test]
 fn a_sigma_that_all_samples_share_is_a_setting() {
     let head = "idx\tlabel\tpredict\tradius\tsigma\n";
-    let sigma0 = |rows: &str| settings(&lines(&format!("{head}{rows}"))).sigma0.map(Sigma::get);
+    let sigma0 = |rows: &str| {
+        settings(&lines(&format!("{head}{rows}")))
+            .sigma0
+            .map(Sigma::get)
+    };
     assert_eq!(sigma0("0\t1\t1\t0.1\t0.5\n1\t1\t1\t0.1\t0.5\n"), Some(0.5));
     assert_eq!(sigma0("0\t1\t1\t0.1\t0.5\n1\t1\t1\t0.1\t0.25\n"), None);
     assert_eq!(sigma0(""), None);
@@ -63,27 +92,50 @@ fn a_sigma_that_all_samples_share_is_a_setting() {
 fn a_line_that_is_not_whole_is_named() {
     let head = "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime";
     let cases = [
-        ("0\t3\t3\t0.3", "a.tsv, line 2: 4 fields where the header has 7"),
+        (
+            "0\t3\t3\t0.3",
+            "a.tsv, line 2: 4 fields where the header has 7",
+        ),
         ("", "1 fields where the header has 7"),
-        ("0\t3\t3\tnan\t1\t1\t1", "radius must be a finite number, 0 or more, not NaN"),
-        ("0\t3\t3\t-0.1\t1\t1\t1", "radius must be a finite number, 0 or more, not -0.1"),
+        (
+            "0\t3\t3\tnan\t1\t1\t1",
+            "radius must be a finite number, 0 or more, not NaN",
+        ),
+        (
+            "0\t3\t3\t-0.1\t1\t1\t1",
+            "radius must be a finite number, 0 or more, not -0.1",
+        ),
         ("0\t3\t3\tinf\t1\t1\t1", "radius must be"),
         ("0\t3\t3\tx\t1\t1\t1", "radius \"x\" is not a number"),
         ("0\t3\t-1\t0.1\t0\t1\t1", "an abstention has radius 0.1"),
-        ("0\t3\t-2\t0\t0\t1\t1", "predict \"-2\" is not a whole number"),
+        (
+            "0\t3\t-2\t0\t0\t1\t1",
+            "predict \"-2\" is not a whole number",
+        ),
         ("-1\t3\t3\t0\t1\t1\t1", "idx \"-1\" is not a whole number"),
-        ("0\t3\t3\t0\t0\t1\t1", "correct is false, which its label and prediction contradict"),
+        (
+            "0\t3\t3\t0\t0\t1\t1",
+            "correct is false, which its label and prediction contradict",
+        ),
         ("0\t3\t4\t0\t1\t1\t1", "correct is true, which"),
         ("0\t3\t3\t0\t2\t1\t1", "correct \"2\" is neither 0 nor 1"),
-        ("0\t3\t3\t0\t1\tnan\t1", "sigma must be a finite number above 0"),
+        (
+            "0\t3\t3\t0\t1\tnan\t1",
+            "sigma must be a finite number above 0",
+        ),
         ("0\t3\t3\t0\t1\t0\t1", "sigma must be"),
         ("0\t3\t3\t0\t1\t1\tsoon", "time \"soon\" is not a duration"),
     ];
     for (row, reason) in cases {
         let message = refusal(&format!("{head}\n{row}\n7\t1\t1\t0\t1\t1\t1\n"));
-        assert!(message.contains(reason) && message.starts_with("a.tsv, line 2: "), "{row:?}: {message}");
+        assert!(
+            message.contains(reason) && message.starts_with("a.tsv, line 2: "),
+            "{row:?}: {message}"
+        );
     }
-    let twice = refusal(&format!("{head}\n4\t1\t1\t0\t1\t1\t1\n5\t1\t1\t0\t1\t1\t1\n4\t1\t1\t0\t1\t1\t1\n"));
+    let twice = refusal(&format!(
+        "{head}\n4\t1\t1\t0\t1\t1\t1\n5\t1\t1\t0\t1\t1\t1\n4\t1\t1\t0\t1\t1\t1\n"
+    ));
     assert_eq!(twice, "a.tsv, line 4: idx 4 is on line 2 already");
 }
 
@@ -95,10 +147,18 @@ fn what_is_no_log_is_refused_by_its_header() {
         ("idx\tlabel\tpredict\tcorrect\n", "radius"),
         ("idx label predict radius\n", "idx"),
     ] {
-        assert!(refusal(text).contains(&format!("no column \"{column}\"")), "{text:?}");
+        assert!(
+            refusal(text).contains(&format!("no column \"{column}\"")),
+            "{text:?}"
+        );
     }
     assert!(refusal("idx\tidx\tlabel\tpredict\tradius\n").contains("twice"));
-    assert!(read(Path::new("/nowhere/a.tsv")).unwrap_err().to_string().starts_with("/nowhere/a.tsv: "));
+    assert!(
+        read(Path::new("/nowhere/a.tsv"))
+            .unwrap_err()
+            .to_string()
+            .starts_with("/nowhere/a.tsv: ")
+    );
 }
 
 #[test]
@@ -126,10 +186,23 @@ fn published_logs_give_their_tables() {
     assert!(!tables.is_empty());
     for table in tables {
         let name = table["file"].as_str().unwrap();
-        let entries: Vec<Entry> =
-            read(&golden.join("logs").join(name)).unwrap().iter().map(|line| line.entry).collect();
-        let row = row(name, false, &entries, &"0:4:0.25".parse().unwrap(), Settings::default());
-        assert_eq!(serde_json::json!(row.certified), table["certified"], "{name}");
+        let entries: Vec<Entry> = read(&golden.join("logs").join(name))
+            .unwrap()
+            .iter()
+            .map(|line| line.entry)
+            .collect();
+        let row = row(
+            name,
+            false,
+            &entries,
+            &"0:4:0.25".parse().unwrap(),
+            Settings::default(),
+        );
+        assert_eq!(
+            serde_json::json!(row.certified),
+            table["certified"],
+            "{name}"
+        );
         for (key, count) in [
             ("rows", row.samples),
             ("abstained", row.abstained),
@@ -139,7 +212,10 @@ fn published_logs_give_their_tables() {
             assert_eq!(table[key].as_u64(), Some(count), "{name}: {key}");
         }
         let expected = table["average_certified_radius"].as_f64().unwrap();
-        assert!((row.average_certified_radius - expected).abs() < 1e-9, "{name}");
+        assert!(
+            (row.average_certified_radius - expected).abs() < 1e-9,
+            "{name}"
+        );
     }
 }
 
@@ -149,12 +225,17 @@ fn any_line() -> impl Strategy<Value = Line> {
         Just(Verdict::Abstained),
         Just(Verdict::Failed),
     ];
-    (any::<u64>(), 0..1000_u32, verdict, 1e-9..4.0_f64, 0..10_000_000_000_u64).prop_map(
-        |(index, label, verdict, sigma, micros)| {
+    (
+        any::<u64>(),
+        0..1000_u32,
+        verdict,
+        1e-9..4.0_f64,
+        0..10_000_000_000_u64,
+    )
+        .prop_map(|(index, label, verdict, sigma, micros)| {
             let sigma = (verdict != Verdict::Failed).then_some(sigma);
             line(index, label, verdict, sigma, Some(micros as f64 / 1e6))
-        },
-    )
+        })
 }
 
 proptest! {

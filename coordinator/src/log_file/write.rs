@@ -19,10 +19,16 @@ pub fn write(lines: &[Line]) -> String {
             }
             Verdict::Abstained | Verdict::Failed => "-1\t0.0\t0".to_owned(),
         };
-        let sigma = line.sigma.map_or_else(|| "nan".to_owned(), |sigma| sigma.to_string());
+        let sigma = line
+            .sigma
+            .map_or_else(|| "nan".to_owned(), |sigma| sigma.to_string());
         let time = clock(line.seconds.unwrap_or(0.0));
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\t{}\t{outcome}\t{sigma}\t{time}", entry.index, entry.label.0);
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{outcome}\t{sigma}\t{time}",
+            entry.index, entry.label.0
+        );
     }
     text
 }
@@ -32,7 +38,12 @@ fn clock(seconds: f64) -> String {
     // The cast takes NaN and what is negative to 0, and what is too large to the largest number.
     let micros = (seconds * 1e6).round() as u64;
     let (whole, micros) = (micros / 1_000_000, micros % 1_000_000);
-    format!("{}:{:02}:{:02}.{micros:06}", whole / 3600, whole / 60 % 60, whole % 60)
+    format!(
+        "{}:{:02}:{:02}.{micros:06}",
+        whole / 3600,
+        whole / 60 % 60,
+        whole % 60
+    )
 }
 
 #[cfg(test)]

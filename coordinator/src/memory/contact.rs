@@ -18,8 +18,8 @@ pub(super) struct Contact {
     pub(super) distance: Distance,
 }
 
-/// The balls of all certified inputs, numbered in dataset order: as certified until they are settled, then as the
-/// memory holds them.
+/// The balls of all certified inputs, numbered in dataset order: as certified until they are
+/// settled, then as the memory holds them.
 pub(super) struct Balls {
     balls: Vec<Ball>,
     shape: [usize; 3],
@@ -42,16 +42,28 @@ impl Balls {
         outcomes: &[Outcome],
         read: &(impl Fn(usize) -> Result<Point<'a, T>> + Sync),
     ) -> Result<Self> {
-        let certified: Vec<_> = outcomes.iter().enumerate().filter_map(certificate).collect();
+        let certified: Vec<_> = outcomes
+            .iter()
+            .enumerate()
+            .filter_map(certificate)
+            .collect();
         let shape = match certified.first() {
             Some(&(place, ..)) => read(place)?.shape(),
             None => [0; 3],
         };
         let ball = |&(place, class, radius): &(usize, Class, f64)| {
             let projection = Projection::new(&fetch(read, place, shape)?);
-            Ok(Ball { place, class, reach: Some(radius), projection })
+            Ok(Ball {
+                place,
+                class,
+                reach: Some(radius),
+                projection,
+            })
         };
-        Ok(Self { balls: certified.par_iter().map(ball).collect::<Result<_>>()?, shape })
+        Ok(Self {
+            balls: certified.par_iter().map(ball).collect::<Result<_>>()?,
+            shape,
+        })
     }
 
     /// How many there are.
@@ -69,14 +81,17 @@ impl Balls {
         self.balls[ball].reach = reach;
     }
 
-    /// For each ball of the block, the earlier ones of another class whose ball may meet it; complete as long as
-    /// balls only shrink.
+    /// For each ball of the block, the earlier ones of another class whose ball may meet it;
+    /// complete as long as balls only shrink.
     pub(super) fn contacts<'a, T: Coordinate>(
         &self,
         block: Range<usize>,
         read: &(impl Fn(usize) -> Result<Point<'a, T>> + Sync),
     ) -> Result<Vec<Vec<Contact>>> {
-        block.into_par_iter().map(|ball| self.contacts_of(ball, read)).collect()
+        block
+            .into_par_iter()
+            .map(|ball| self.contacts_of(ball, read))
+            .collect()
     }
 
     fn contacts_of<'a, T: Coordinate>(
@@ -84,7 +99,9 @@ impl Balls {
         ball: usize,
         read: &impl Fn(usize) -> Result<Point<'a, T>>,
     ) -> Result<Vec<Contact>> {
-        let near: Vec<_> = (0..ball).filter_map(|earlier| Some((earlier, self.meeting(ball, earlier)?))).collect();
+        let near: Vec<_> = (0..ball)
+            .filter_map(|earlier| Some((earlier, self.meeting(ball, earlier)?)))
+            .collect();
         if near.is_empty() {
             return Ok(Vec::new());
         }
@@ -93,13 +110,17 @@ impl Balls {
         for (earlier, reach) in near {
             let distance = centre.distance(&fetch(read, self.balls[earlier].place, self.shape)?);
             if distance.nearest <= reach {
-                contacts.push(Contact { ball: earlier, distance });
+                contacts.push(Contact {
+                    ball: earlier,
+                    distance,
+                });
             }
         }
         Ok(contacts)
     }
 
-    /// The distance below which two balls meet, unless they do not matter to each other or are certainly farther apart.
+    /// The distance below which two balls meet, unless they do not matter to each other or are
+    /// certainly farther apart.
     fn meeting(&self, ball: usize, earlier: usize) -> Option<f64> {
         let (one, other) = (&self.balls[ball], &self.balls[earlier]);
         if one.class == other.class {
@@ -123,6 +144,8 @@ fn fetch<'a, T: Coordinate>(
     shape: [usize; 3],
 ) -> Result<Point<'a, T>> {
     let point = read(place)?;
-    point.check(shape).with_context(|| format!("input {place} of the variant"))?;
+    point
+        .check(shape)
+        .with_context(|| format!("input {place} of the variant"))?;
     Ok(point)
 }

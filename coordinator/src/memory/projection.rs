@@ -1,8 +1,9 @@
 //! Block means: a short stand-in for a point that never overstates a distance.
 //!
-//! The sum over a block divided by the root of its size is the coordinate along a unit vector, and vectors of disjoint
-//! blocks are orthogonal: together they are an orthogonal projection, under which distances can only fall. So can the
-//! sum of any of its squared differences, and most pairs are told apart by the first few.
+//! The sum over a block divided by the root of its size is the coordinate along a unit vector, and
+//! vectors of disjoint blocks are orthogonal: together they are an orthogonal projection, under
+//! which distances can only fall. So can the sum of any of its squared differences, and most pairs
+//! are told apart by the first few.
 
 use super::point::{Coordinate, Point};
 
@@ -24,9 +25,10 @@ pub(super) struct Projection {
 impl Projection {
     /// Projects a point.
     ///
-    /// A block's coordinate is off by at most (m + 3) 2^-53 of the sum of its m magnitudes over sqrt(m), which is not
-    /// above the block's norm; all together are off by (n + 3) 2^-53 of the point's norm at most. Summing squared
-    /// differences costs another (blocks + 4) 2^-53 of a distance, that is of the two norms. `slack` is twice that.
+    /// A block's coordinate is off by at most (m + 3) 2^-53 of the sum of its m magnitudes over
+    /// sqrt(m), which is not above the block's norm; all together are off by (n + 3) 2^-53 of the
+    /// point's norm at most. Summing squared differences costs another (blocks + 4) 2^-53 of a
+    /// distance, that is of the two norms. `slack` is twice that.
     pub(super) fn new<T: Coordinate>(point: &Point<'_, T>) -> Self {
         let (means, squares) = block_means(point);
         let roundings = (point.coordinates().len() + means.len() + 8) as f64;
@@ -44,7 +46,8 @@ impl Projection {
         let limit = limit * limit;
         let mut sum = 0.0;
         for (one, other) in self.blocks.iter().zip(&other.blocks) {
-            let squares: [f64; LANES] = std::array::from_fn(|lane| (one[lane] - other[lane]).powi(2));
+            let squares: [f64; LANES] =
+                std::array::from_fn(|lane| (one[lane] - other[lane]).powi(2));
             let [a, b, c, d, e, f, g, h] = squares;
             sum += ((a + e) + (b + f)) + ((c + g) + (d + h));
             if sum > limit {
@@ -74,5 +77,11 @@ fn block_means<T: Coordinate>(point: &Point<'_, T>) -> (Vec<f64>, f64) {
             squares += value * value;
         }
     }
-    (sums.iter().zip(&sizes).map(|(sum, size)| sum / f64::sqrt(*size)).collect(), squares)
+    (
+        sums.iter()
+            .zip(&sizes)
+            .map(|(sum, size)| sum / f64::sqrt(*size))
+            .collect(),
+        squares,
+    )
 }

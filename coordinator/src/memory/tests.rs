@@ -12,7 +12,10 @@ use super::*;
 type Vector = Vec<f64>;
 
 fn certified(class: u32, radius: f64) -> Outcome {
-    Outcome::Certified { class: Class(class), radius: Radius::new(radius).unwrap() }
+    Outcome::Certified {
+        class: Class(class),
+        radius: Radius::new(radius).unwrap(),
+    }
 }
 
 fn parts(outcome: &Outcome) -> Option<(u32, f64)> {
@@ -27,7 +30,11 @@ fn resolve_vectors(outcomes: &[Outcome], points: &[Vector]) -> Vec<Outcome> {
 }
 
 fn distance(one: &[f64], other: &[f64]) -> f64 {
-    one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    one.iter()
+        .zip(other)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum::<f64>()
+        .sqrt()
 }
 
 /// Algorithm 2 word for word: every ball is stored, every pair is measured.
@@ -57,15 +64,26 @@ fn assert_alike(found: &[Outcome], expected: &[Outcome]) {
     assert_eq!(found.len(), expected.len());
     for (place, pair) in found.iter().zip(expected).enumerate() {
         let (found, expected) = (parts(pair.0), parts(pair.1));
-        assert_eq!(found.map(|ball| ball.0), expected.map(|ball| ball.0), "input {place}");
-        let radii = (found.map_or(0.0, |ball| ball.1), expected.map_or(0.0, |ball| ball.1));
-        assert!((radii.0 - radii.1).abs() <= 1e-9, "input {place}: {radii:?}");
+        assert_eq!(
+            found.map(|ball| ball.0),
+            expected.map(|ball| ball.0),
+            "input {place}"
+        );
+        let radii = (
+            found.map_or(0.0, |ball| ball.1),
+            expected.map_or(0.0, |ball| ball.1),
+        );
+        assert!(
+            (radii.0 - radii.1).abs() <= 1e-9,
+            "input {place}: {radii:?}"
+        );
     }
 }
 
 #[test]
 fn golden_cases_come_out_exactly() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/memory.json");
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/memory.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("skipped: no {}", path.display());
         return;
@@ -77,10 +95,19 @@ fn golden_cases_come_out_exactly() {
     };
     for case in golden["cases"].as_array().unwrap() {
         let points: Vec<Vector> = serde_json::from_value(case["points"].clone()).unwrap();
-        let (classes, radii) = (case["prediction"].as_array().unwrap(), case["radius"].as_array().unwrap());
-        let given: Vec<_> = classes.iter().zip(radii).map(|(class, radius)| outcome(class, radius)).collect();
+        let (classes, radii) = (
+            case["prediction"].as_array().unwrap(),
+            case["radius"].as_array().unwrap(),
+        );
+        let given: Vec<_> = classes
+            .iter()
+            .zip(radii)
+            .map(|(class, radius)| outcome(class, radius))
+            .collect();
         let expected = case["expected"].as_array().unwrap().iter();
-        let expected: Vec<_> = expected.map(|row| outcome(&row["prediction"], &row["radius"])).collect();
+        let expected: Vec<_> = expected
+            .map(|row| outcome(&row["prediction"], &row["radius"]))
+            .collect();
         assert_alike(&resolve_vectors(&given, &points), &expected);
         assert_alike(&by_the_book(&given, &points), &expected);
     }
@@ -89,14 +116,29 @@ fn golden_cases_come_out_exactly() {
 #[test]
 fn an_input_inside_a_ball_takes_its_class_and_one_outside_shrinks() {
     let points = [vec![0.0], vec![0.25], vec![1.5], vec![5.0], vec![0.0]];
-    let given = [certified(1, 1.0), certified(2, 0.1), certified(2, 4.0), Outcome::Abstained, certified(3, 0.5)];
-    let expected = [certified(1, 1.0), certified(1, 0.75), certified(2, 0.5), Outcome::Abstained, certified(1, 1.0)];
+    let given = [
+        certified(1, 1.0),
+        certified(2, 0.1),
+        certified(2, 4.0),
+        Outcome::Abstained,
+        certified(3, 0.5),
+    ];
+    let expected = [
+        certified(1, 1.0),
+        certified(1, 0.75),
+        certified(2, 0.5),
+        Outcome::Abstained,
+        certified(1, 1.0),
+    ];
     assert_alike(&resolve_vectors(&given, &points), &expected);
 }
 
 #[test]
 fn an_input_on_the_edge_of_a_ball_keeps_its_class_without_a_radius() {
-    let found = resolve_vectors(&[certified(1, 1.0), certified(2, 1.0)], &[vec![0.0], vec![1.0]]);
+    let found = resolve_vectors(
+        &[certified(1, 1.0), certified(2, 1.0)],
+        &[vec![0.0], vec![1.0]],
+    );
     assert_eq!(found, [certified(1, 1.0), certified(2, 0.0)]);
 }
 
@@ -113,7 +155,10 @@ fn abstentions_are_not_even_read() {
 
 #[test]
 fn images_that_are_far_apart_are_read_once() {
-    let image = |place: usize| Image { shape: [3, 32, 32], pixels: vec![place as f32 / 100.0; 3 * 32 * 32] };
+    let image = |place: usize| Image {
+        shape: [3, 32, 32],
+        pixels: vec![place as f32 / 100.0; 3 * 32 * 32],
+    };
     let reads = AtomicUsize::new(0);
     let read = |place| {
         reads.fetch_add(1, Ordering::Relaxed);
@@ -131,14 +176,21 @@ fn points_that_cannot_be_compared_are_named() {
     let error = |second: Vector| {
         let points = [vec![0.0, 0.0], second];
         let read = |place: usize| Ok(Point::from(points[place].as_slice()));
-        format!("{:#}", resolve(&[certified(0, 1.0), certified(1, 1.0)], read).unwrap_err())
+        format!(
+            "{:#}",
+            resolve(&[certified(0, 1.0), certified(1, 1.0)], read).unwrap_err()
+        )
     };
     assert_eq!(
         error(vec![0.0]),
         "input 1 of the variant: its shape is [1, 1, 1], that of the inputs before it [1, 1, 2]"
     );
     for bad in [f64::NAN, f64::INFINITY, 1e101] {
-        assert!(error(vec![0.0, bad]).starts_with("input 1 of the variant: a coordinate is not a number"), "{bad}");
+        assert!(
+            error(vec![0.0, bad])
+                .starts_with("input 1 of the variant: a coordinate is not a number"),
+            "{bad}"
+        );
     }
 }
 
@@ -146,14 +198,23 @@ fn points_that_cannot_be_compared_are_named() {
 fn clustered(dims: usize) -> impl Strategy<Value = (Vec<Outcome>, Vec<Vector>)> {
     let centre = prop::collection::vec(0.0..1.0_f64, dims);
     let spread = (dims as f64).sqrt();
-    let input = (0..3_usize, prop::collection::vec(-0.1..0.1_f64, dims), 0..5_u32, 0.0..0.3_f64);
+    let input = (
+        0..3_usize,
+        prop::collection::vec(-0.1..0.1_f64, dims),
+        0..5_u32,
+        0.0..0.3_f64,
+    );
     let inputs = prop::collection::vec(input, 1..40);
     (prop::collection::vec(centre, 3), inputs).prop_map(move |(centres, inputs)| {
         let place = |(cluster, offset, class, radius): (usize, Vector, u32, f64)| {
             // In steps of 1/256, as pixels are.
             let step = |(a, b): (&f64, f64)| ((a + b) * 256.0).round() / 256.0;
             let point = centres[cluster].iter().zip(offset).map(step).collect();
-            let outcome = if class == 4 { Outcome::Abstained } else { certified(class, radius * spread) };
+            let outcome = if class == 4 {
+                Outcome::Abstained
+            } else {
+                certified(class, radius * spread)
+            };
             (outcome, point)
         };
         inputs.into_iter().map(place).unzip()
@@ -162,7 +223,12 @@ fn clustered(dims: usize) -> impl Strategy<Value = (Vec<Outcome>, Vec<Vector>)> 
 
 /// Whether two balls around points in steps of 1/256 are disjoint, in integers: no rounding.
 fn disjoint(one: (&Vector, f64), other: (&Vector, f64)) -> bool {
-    let squared = one.0.iter().zip(other.0).map(|(a, b)| ((a - b) * 256.0).powi(2) as u128).sum::<u128>();
+    let squared = one
+        .0
+        .iter()
+        .zip(other.0)
+        .map(|(a, b)| ((a - b) * 256.0).powi(2) as u128)
+        .sum::<u128>();
     let scaled = |radius: f64| (radius * 60.0_f64.exp2()).ceil() as u128;
     (scaled(one.1) + scaled(other.1)).pow(2) <= squared << (120 - 16)
 }

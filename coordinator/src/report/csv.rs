@@ -26,7 +26,13 @@ const COLUMNS: [&str; 16] = [
 
 pub(super) fn csv(table: &Table) -> String {
     let mut header: Vec<String> = COLUMNS.iter().map(|&column| column.to_owned()).collect();
-    header.extend(table.radii.as_slice().iter().map(|radius| format!("accuracy_at_{radius}")));
+    header.extend(
+        table
+            .radii
+            .as_slice()
+            .iter()
+            .map(|radius| format!("accuracy_at_{radius}")),
+    );
     let lines = std::iter::once(header).chain(table.rows.iter().map(fields));
     lines.map(|fields| fields.join(",") + "\n").collect()
 }

@@ -1,4 +1,5 @@
-//! Text of others in the formats of reports: what would be markup or a control sequence becomes harmless.
+//! Text of others in the formats of reports: what would be markup or a control sequence becomes
+//! harmless.
 
 pub use ddrs_common::terminal::plain;
 #[cfg(test)]
@@ -29,7 +30,9 @@ pub(super) fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => out.extend(['\\', c]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => {
+                out.extend(['\\', c])
+            }
             c => out.push(c),
         }
     }
@@ -63,9 +66,15 @@ pub(super) fn latex(text: &str) -> String {
 pub(super) fn csv(text: &str) -> String {
     let text = plain(text);
     // Some spreadsheets take the wide forms, too.
-    let formula = text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    let formula = text
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     let text = if formula { format!("'{text}") } else { text };
-    if text.contains(['"', ',', '\'', ' ']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if text.contains(['"', ',', '\'', ' ']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -74,8 +83,14 @@ mod tests {
 
     #[test]
     fn nothing_is_markup() {
-        assert_eq!(markup("<script>\"'&\u{0}"), "&lt;script&gt;&quot;&#39;&amp;\u{fffd}");
-        assert_eq!(markdown("a|b <i> [x](y) `c` \\|"), "a\\|b &lt;i&gt; \\[x\\](y) \\`c\\` \\\\\\|");
+        assert_eq!(
+            markup("<script>\"'&\u{0}"),
+            "&lt;script&gt;&quot;&#39;&amp;\u{fffd}"
+        );
+        assert_eq!(
+            markdown("a|b <i> [x](y) `c` \\|"),
+            "a\\|b &lt;i&gt; \\[x\\](y) \\`c\\` \\\\\\|"
+        );
         assert_eq!(
             latex("\\input{/etc/passwd}%$x_1^2~"),
             "\\textbackslash{}input\\{/etc/passwd\\}\\%\\$x\\_1\\textasciicircum{}2\\textasciitilde{}"

@@ -23,13 +23,20 @@ pub struct VariantLog {
     pub lines: Vec<log_file::Line>,
 }
 
-/// Writes `table.{txt,json,csv,md,tex}`, `curve.svg`, `index.html` and the logs into `folder`, which is created where
-/// it is missing. A log is called `VARIANT.tsv`, with memory `VARIANT.memory.tsv`. `facts` are for the page.
+/// Writes `table.{txt,json,csv,md,tex}`, `curve.svg`, `index.html` and the logs into `folder`,
+/// which is created where it is missing. A log is called `VARIANT.tsv`, with memory
+/// `VARIANT.memory.tsv`. `facts` are for the page.
 ///
 /// # Errors
 /// When a file cannot be written; it is named, and neither it nor those after it are touched.
-pub fn write_all(folder: &Path, table: &Table, facts: &[(String, String)], logs: &[VariantLog]) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", folder.display()))?;
+pub fn write_all(
+    folder: &Path,
+    table: &Table,
+    facts: &[(String, String)],
+    logs: &[VariantLog],
+) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)
+        .with_context(|| format!("{}: cannot create the folder", folder.display()))?;
     let names = file_names(logs);
     for (name, log) in names.iter().zip(logs) {
         place(folder, name, &log_file::write(&log.lines))?;
@@ -48,7 +55,8 @@ pub fn write_all(folder: &Path, table: &Table, facts: &[(String, String)], logs:
     place(folder, "index.html", &html(table, facts, &names))
 }
 
-/// A name for each log. Variants that differ only in characters that no file name has are told apart by a number.
+/// A name for each log. Variants that differ only in characters that no file name has are told
+/// apart by a number.
 fn file_names(logs: &[VariantLog]) -> Vec<String> {
     let mut taken = HashSet::new();
     let name = |log: &VariantLog| {
@@ -57,7 +65,9 @@ fn file_names(logs: &[VariantLog]) -> Vec<String> {
         let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{ending}"));
         let mut names = std::iter::once(format!("{stem}.{ending}")).chain(numbered);
         // The numbers outlast the logs.
-        names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+        names
+            .find(|name| taken.insert(name.clone()))
+            .unwrap_or_default()
     };
     logs.iter().map(name).collect()
 }

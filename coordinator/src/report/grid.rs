@@ -1,4 +1,5 @@
-//! The cells of a table for reading, as every such format shows them. Formats escape them and put them in place.
+//! The cells of a table for reading, as every such format shows them. Formats escape them and put
+//! them in place.
 
 use super::number::{cut, headings, percent};
 use crate::aggregate::{Row, Table};
@@ -11,21 +12,36 @@ pub(super) struct Grid {
 
 impl Grid {
     pub(super) fn of(table: &Table) -> Self {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
         let headings = [
             words(&["variant", "sigma", "samples"]),
             headings(table.radii.as_slice()),
             words(&["ACR", "abstained", "wrong", "failed"]),
         ]
         .concat();
-        Self { headings, rows: table.rows.iter().map(cells).collect() }
+        Self {
+            headings,
+            rows: table.rows.iter().map(cells).collect(),
+        }
     }
 }
 
 fn cells(row: &Row) -> Vec<String> {
-    let sigma = row.settings.sigma0.map_or_else(|| "?".to_owned(), |sigma| sigma.to_string());
+    let sigma = row
+        .settings
+        .sigma0
+        .map_or_else(|| "?".to_owned(), |sigma| sigma.to_string());
     let mut cells = vec![name(row), sigma, row.samples.to_string()];
-    cells.extend(row.certified.iter().map(|&count| percent(count, row.samples)));
+    cells.extend(
+        row.certified
+            .iter()
+            .map(|&count| percent(count, row.samples)),
+    );
     cells.push(cut(row.average_certified_radius, 3));
     cells.extend([row.abstained, row.certified_wrong, row.failed].map(|count| count.to_string()));
     cells
@@ -33,5 +49,9 @@ fn cells(row: &Row) -> Vec<String> {
 
 /// What a row is called: its variant, and whether memory was at work.
 pub(super) fn name(row: &Row) -> String {
-    if row.memory { format!("{} + memory", row.variant) } else { row.variant.clone() }
+    if row.memory {
+        format!("{} + memory", row.variant)
+    } else {
+        row.variant.clone()
+    }
 }

@@ -20,7 +20,8 @@ dd{margin:0;overflow-wrap:anywhere}
 .note{font-size:.9rem}
 ";
 
-/// The page. `facts` are names and values from the run's manifest, `logs` the files beside it to link to.
+/// The page. `facts` are names and values from the run's manifest, `logs` the files beside it to
+/// link to.
 #[must_use]
 pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> String {
     let grid = Grid::of(table);
@@ -30,9 +31,15 @@ pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> Strin
     };
     let rows = each(&grid.rows, |row| cells("td", row));
     let reading = [READING.to_owned()];
-    let notes = each(reading.iter().chain(&notes(table)), |note| format!("<p class=\"note\">{}</p>\n", markup(note)));
-    let facts = each(facts, |(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value)));
-    let logs = each(logs, |file| format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file)));
+    let notes = each(reading.iter().chain(&notes(table)), |note| {
+        format!("<p class=\"note\">{}</p>\n", markup(note))
+    });
+    let facts = each(facts, |(name, value)| {
+        format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value))
+    });
+    let logs = each(logs, |file| {
+        format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file))
+    });
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
@@ -54,5 +61,9 @@ fn each<T>(items: impl IntoIterator<Item = T>, element: impl Fn(T) -> String) ->
 
 /// A heading and a list, or nothing where the list is empty.
 fn section(heading: &str, tag: &str, items: &str) -> String {
-    if items.is_empty() { String::new() } else { format!("<h2>{heading}</h2>\n<{tag}>\n{items}</{tag}>\n") }
+    if items.is_empty() {
+        String::new()
+    } else {
+        format!("<h2>{heading}</h2>\n<{tag}>\n{items}</{tag}>\n")
+    }
 }

@@ -47,8 +47,15 @@ struct Indices {
 }
 
 pub(super) fn json(table: &Table) -> String {
-    let rows = table.rows.iter().map(|row| report_row(row, table.radii.as_slice())).collect();
-    let report = Report { title: &table.title, rows };
+    let rows = table
+        .rows
+        .iter()
+        .map(|row| report_row(row, table.radii.as_slice()))
+        .collect();
+    let report = Report {
+        title: &table.title,
+        rows,
+    };
     // Plain fields and finite numbers always serialise.
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
     visible(&text) + "\n"
@@ -83,8 +90,15 @@ fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
 fn indices(set: IndexSet) -> Indices {
     let (first, last, step) = match set {
         IndexSet::Empty => (None, None, None),
-        IndexSet::Regular { first, step, count } => (Some(first), Some(first + (count - 1) * step), Some(step)),
+        IndexSet::Regular { first, step, count } => {
+            (Some(first), Some(first + (count - 1) * step), Some(step))
+        }
         IndexSet::Irregular { first, last, .. } => (Some(first), Some(last), None),
     };
-    Indices { first, last, step, description: set.to_string() }
+    Indices {
+        first,
+        last,
+        step,
+        description: set.to_string(),
+    }
 }

@@ -1,9 +1,10 @@
 //! A [`Table`] in every format that people ask for, and the files of a report.
 //!
-//! Nothing is computed here but what an eye needs: percentages and radii are cut, never rounded up, so that no
-//! rendering claims more than was certified; JSON and CSV keep every digit. Every format says which inputs, n0, n,
-//! alpha, seed and precision its numbers rest on. Names come from specifications and files of others, so each
-//! renderer neutralises what its format would take for markup ([`plain`] for terminals).
+//! Nothing is computed here but what an eye needs: percentages and radii are cut, never rounded up,
+//! so that no rendering claims more than was certified; JSON and CSV keep every digit. Every format
+//! says which inputs, n0, n, alpha, seed and precision its numbers rest on. Names come from
+//! specifications and files of others, so each renderer neutralises what its format would take for
+//! markup ([`plain`] for terminals).
 //!
 //! - `grid`, `caption`: the words of a table, shared by all formats for reading
 //! - `text`, `markdown`, `latex`, `html`, `svg`: formats for reading

@@ -1,6 +1,7 @@
 //! Numbers for reading: cut after some digits, never rounded up.
 
-/// A share in per cent with one decimal, cut: 1996 of 2000 are 99.8, 1999 of 2000 are 99.9, and only all are 100.0.
+/// A share in per cent with one decimal, cut: 1996 of 2000 are 99.8, 1999 of 2000 are 99.9, and
+/// only all are 100.0.
 #[must_use]
 pub fn percent(count: u64, of: u64) -> String {
     let tenths = u128::from(count) * 1000 / u128::from(of.max(1));
@@ -12,13 +13,22 @@ pub fn percent(count: u64, of: u64) -> String {
 pub fn cut(number: f64, digits: usize) -> String {
     let decimal = number.to_string();
     let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let kept: String = fraction.chars().chain(std::iter::repeat('0')).take(digits).collect();
+    let kept: String = fraction
+        .chars()
+        .chain(std::iter::repeat('0'))
+        .take(digits)
+        .collect();
     format!("{whole}.{kept}")
 }
 
 /// Radii for headings: as many decimals as tell them exactly, from two to six.
 pub(super) fn headings(radii: &[f64]) -> Vec<String> {
-    let decimals = |radius: &f64| radius.to_string().split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let decimals = |radius: &f64| {
+        radius
+            .to_string()
+            .split_once('.')
+            .map_or(0, |(_, fraction)| fraction.len())
+    };
     let digits = radii.iter().map(decimals).max().unwrap_or(0).clamp(2, 6);
     radii.iter().map(|&radius| cut(radius, digits)).collect()
 }
@@ -44,9 +54,13 @@ mod tests {
 
     #[test]
     fn a_share_is_cut_to_tenths_of_a_per_cent() {
-        for (count, of, expected) in
-            [(2, 3, "66.6"), (1999, 2000, "99.9"), (3, 3, "100.0"), (0, 0, "0.0"), (u64::MAX - 1, u64::MAX, "99.9")]
-        {
+        for (count, of, expected) in [
+            (2, 3, "66.6"),
+            (1999, 2000, "99.9"),
+            (3, 3, "100.0"),
+            (0, 0, "0.0"),
+            (u64::MAX - 1, u64::MAX, "99.9"),
+        ] {
             assert_eq!(percent(count, of), expected);
         }
     }

@@ -1,4 +1,5 @@
-//! The curve of certified accuracy against radius, in full: a step at every radius that was certified.
+//! The curve of certified accuracy against radius, in full: a step at every radius that was
+//! certified.
 
 mod axis;
 
@@ -20,8 +21,11 @@ const LINE: f64 = 18.0;
 /// How many characters of a note fit on a line.
 const NOTE_CHARACTERS: usize = 120;
 
-/// Colours that people with any colour vision can tell apart, on light and on dark (Okabe and Ito 2008).
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+/// Colours that people with any colour vision can tell apart, on light and on dark (Okabe and Ito
+/// 2008).
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
 
 const STYLE: &str = ".ddrs-paper{fill:#fff}.ddrs-ink{fill:#222}.ddrs-grid{stroke:#ddd}.ddrs-axis{stroke:#222}\
     @media(prefers-color-scheme:dark){.ddrs-paper{fill:#16181d}.ddrs-ink{fill:#e6e6e6}.ddrs-grid{stroke:#3a3d44}\
@@ -30,7 +34,12 @@ const STYLE: &str = ".ddrs-paper{fill:#fff}.ddrs-ink{fill:#222}.ddrs-grid{stroke
 /// The table's curves as one SVG image, which stands alone or in a page.
 #[must_use]
 pub fn svg(table: &Table) -> String {
-    let largest = table.rows.iter().filter_map(|row| row.correct_radii.last()).copied().fold(0.0, f64::max);
+    let largest = table
+        .rows
+        .iter()
+        .filter_map(|row| row.correct_radii.last())
+        .copied()
+        .fold(0.0, f64::max);
     let axis = Axis::up_to(largest);
     let notes: Vec<String> = notes(table).iter().flat_map(|note| wrapped(note)).collect();
     let legend = TOP + PLOT.1 + 62.0;
@@ -48,16 +57,36 @@ pub fn svg(table: &Table) -> String {
     for (place, row) in table.rows.iter().enumerate() {
         let line = Line::of(&table.rows, place);
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "<path d=\"{}\" fill=\"none\" stroke-width=\"1.8\" {line}/>", steps(row, &axis));
+        let _ = writeln!(
+            out,
+            "<path d=\"{}\" fill=\"none\" stroke-width=\"1.8\" {line}/>",
+            steps(row, &axis)
+        );
         let y = legend + LINE * place as f64;
-        let _ = writeln!(out, "<path d=\"M{LEFT} {:.1}h30\" fill=\"none\" stroke-width=\"1.8\" {line}/>", y - 4.0);
-        let entry = format!("{} (ACR {})", name(row), cut(row.average_certified_radius, 3));
-        let _ = writeln!(out, "<text class=\"ddrs-ink\" x=\"{}\" y=\"{y}\">{}</text>", LEFT + 40.0, markup(&entry));
+        let _ = writeln!(
+            out,
+            "<path d=\"M{LEFT} {:.1}h30\" fill=\"none\" stroke-width=\"1.8\" {line}/>",
+            y - 4.0
+        );
+        let entry = format!(
+            "{} (ACR {})",
+            name(row),
+            cut(row.average_certified_radius, 3)
+        );
+        let _ = writeln!(
+            out,
+            "<text class=\"ddrs-ink\" x=\"{}\" y=\"{y}\">{}</text>",
+            LEFT + 40.0,
+            markup(&entry)
+        );
     }
     for (place, note) in notes.iter().enumerate() {
         let y = footer + 15.0 * place as f64;
-        let _ =
-            writeln!(out, "<text class=\"ddrs-ink\" x=\"{LEFT}\" y=\"{y}\" font-size=\"10\">{}</text>", markup(note));
+        let _ = writeln!(
+            out,
+            "<text class=\"ddrs-ink\" x=\"{LEFT}\" y=\"{y}\" font-size=\"10\">{}</text>",
+            markup(note)
+        );
     }
     out + "</svg>\n"
 }
@@ -97,11 +126,14 @@ fn draw_axes(out: &mut String, axis: &Axis) {
     );
 }
 
-/// The path of a row's curve. Positions go to tenths of a pixel, to the left and down, so that the line is never
-/// above the truth and a row of 50,000 samples takes no more points than a screen can show.
+/// The path of a row's curve. Positions go to tenths of a pixel, to the left and down, so that the
+/// line is never above the truth and a row of 50,000 samples takes no more points than a screen can
+/// show.
 fn steps(row: &Row, axis: &Axis) -> String {
     let (bottom, radii) = (TOP + PLOT.1, &row.correct_radii);
-    let y = |left: usize| ((bottom - PLOT.1 * left as f64 / row.samples.max(1) as f64) * 10.0).ceil() / 10.0;
+    let y = |left: usize| {
+        ((bottom - PLOT.1 * left as f64 / row.samples.max(1) as f64) * 10.0).ceil() / 10.0
+    };
     let x = |radius: f64| ((LEFT + PLOT.0 * axis.share(radius)) * 10.0).floor() / 10.0;
     let mut path = format!("M{LEFT} {:.1}", y(radii.len()));
     for (place, &radius) in radii.iter().enumerate() {
@@ -125,32 +157,55 @@ impl Line {
         let mut firsts: Vec<usize> = rows.iter().filter_map(|row| first(&row.variant)).collect();
         firsts.dedup();
         let own = first(&rows[place].variant).unwrap_or(place);
-        let nth = firsts.iter().position(|&known| known == own).unwrap_or(place);
+        let nth = firsts
+            .iter()
+            .position(|&known| known == own)
+            .unwrap_or(place);
         let dash = match (rows[place].memory, nth / COLOURS.len() % 2) {
             (false, 0) => "none",
             (true, 0) => "6 3",
             (false, _) => "2 3",
             (true, _) => "8 3 2 3",
         };
-        Self { colour: COLOURS[nth % COLOURS.len()], dash }
+        Self {
+            colour: COLOURS[nth % COLOURS.len()],
+            dash,
+        }
     }
 }
 
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "stroke=\"{}\" stroke-dasharray=\"{}\"", self.colour, self.dash)
+        write!(
+            f,
+            "stroke=\"{}\" stroke-dasharray=\"{}\"",
+            self.colour, self.dash
+        )
     }
 }
 
-/// A note in lines of at most [`NOTE_CHARACTERS`], broken at spaces, or within a word that is longer.
+/// A note in lines of at most [`NOTE_CHARACTERS`], broken at spaces, or within a word that is
+/// longer.
 fn wrapped(note: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in note.split(' ') {
-        for (nth, piece) in word.chars().collect::<Vec<_>>().chunks(NOTE_CHARACTERS).enumerate() {
+        for (nth, piece) in word
+            .chars()
+            .collect::<Vec<_>>()
+            .chunks(NOTE_CHARACTERS)
+            .enumerate()
+        {
             let line = lines.last_mut().map(|line| (line.chars().count(), line));
             match line {
-                Some((used, line)) if nth == 0 && (used == 0 || used + 1 + piece.len() <= NOTE_CHARACTERS) => {
-                    line.extend((used > 0).then_some(' ').into_iter().chain(piece.iter().copied()));
+                Some((used, line))
+                    if nth == 0 && (used == 0 || used + 1 + piece.len() <= NOTE_CHARACTERS) =>
+                {
+                    line.extend(
+                        (used > 0)
+                            .then_some(' ')
+                            .into_iter()
+                            .chain(piece.iter().copied()),
+                    );
                 }
                 _ => lines.push(piece.iter().collect()),
             }

@@ -24,18 +24,29 @@ fn settings() -> Settings {
 
 /// Two certified samples, one for the wrong class, and an abstention.
 fn entries() -> Vec<Entry> {
-    let certified = |class, radius| Verdict::Certified { class: Class(class), radius: Radius::new(radius).unwrap() };
+    let certified = |class, radius| Verdict::Certified {
+        class: Class(class),
+        radius: Radius::new(radius).unwrap(),
+    };
     [certified(1, 1.996), certified(2, 0.5), Verdict::Abstained]
         .into_iter()
         .zip(0..)
-        .map(|(verdict, place)| Entry { index: SampleIndex(place * 20), label: Class(1), verdict })
+        .map(|(verdict, place)| Entry {
+            index: SampleIndex(place * 20),
+            label: Class(1),
+            verdict,
+        })
         .collect()
 }
 
 fn table_of(variant: &str) -> Table {
     let radii = "0:2:0.5".parse().unwrap();
     let row = |memory| row(variant, memory, &entries(), &radii, settings());
-    Table { title: "cifar10-resnet20".into(), rows: vec![row(false), row(true)], radii: radii.clone() }
+    Table {
+        title: "cifar10-resnet20".into(),
+        rows: vec![row(false), row(true)],
+        radii: radii.clone(),
+    }
 }
 
 fn table() -> Table {
@@ -48,7 +59,10 @@ fn text_is_aligned_and_never_rounds_up() {
     let lines: Vec<&str> = text.lines().collect();
     let headings = " variant                   sigma   samples   0.00   0.50   1.00   1.50   2.00     ACR   abstained   wrong   failed";
     let numbers = " r20/fixed/0.25             0.25         3   33.3   33.3   33.3   33.3    0.0   0.665           1       1        0";
-    assert_eq!([lines[0], lines[2].trim_end(), lines[4].trim_end()], ["cifar10-resnet20", headings, numbers]);
+    assert_eq!(
+        [lines[0], lines[2].trim_end(), lines[4].trim_end()],
+        ["cifar10-resnet20", headings, numbers]
+    );
     assert!(lines[5].starts_with(" r20/fixed/0.25 + memory"), "{text}");
     assert!(text.ends_with(
         "all rows: indices 0 to 40, every 20th (3); n0 100, n 10000, alpha 0.001, seed 7, precision fp32\n"
@@ -62,7 +76,11 @@ fn a_stopping_rule_is_told_where_there_is_one() {
         row.settings.stopping = Some("{ radii = [0, 0.5] }".into());
     }
     let rule = "n at most 10000, stopping { radii = [0, 0.5] }, alpha 0.001";
-    assert!(render(&table, Format::Text).contains(rule), "{}", render(&table, Format::Text));
+    assert!(
+        render(&table, Format::Text).contains(rule),
+        "{}",
+        render(&table, Format::Text)
+    );
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
     assert_eq!(json["rows"][0]["stopping"], "{ radii = [0, 0.5] }");
     for format in [Format::Text, Format::Json, Format::Csv] {
@@ -73,10 +91,26 @@ fn a_stopping_rule_is_told_where_there_is_one() {
 #[test]
 fn every_format_says_what_its_numbers_rest_on() {
     let table = table();
-    let rendered =
-        [Format::Text, Format::Json, Format::Csv, Format::Markdown, Format::Latex].map(|f| render(&table, f));
-    for text in rendered.iter().chain([&svg(&table), &html(&table, &[], &[])]) {
-        for word in ["indices 0 to 40, every 20th (3)", "100", "10000", "0.001", "7", "fp32"] {
+    let rendered = [
+        Format::Text,
+        Format::Json,
+        Format::Csv,
+        Format::Markdown,
+        Format::Latex,
+    ]
+    .map(|f| render(&table, f));
+    for text in rendered
+        .iter()
+        .chain([&svg(&table), &html(&table, &[], &[])])
+    {
+        for word in [
+            "indices 0 to 40, every 20th (3)",
+            "100",
+            "10000",
+            "0.001",
+            "7",
+            "fp32",
+        ] {
             assert!(text.contains(word), "{word} is not in\n{text}");
         }
     }
@@ -94,7 +128,10 @@ fn what_a_log_does_not_know_is_said_to_be_unknown() {
         "{text}"
     );
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
-    assert_eq!((&json["rows"][0]["n"], &json["rows"][1]["n"]), (&10_000.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&json["rows"][0]["n"], &json["rows"][1]["n"]),
+        (&10_000.into(), &serde_json::Value::Null)
+    );
 }
 
 #[test]
@@ -127,8 +164,7 @@ fn csv_has_one_line_a_row() {
 fn an_incomplete_row_says_so_in_every_format_for_reading() {
     let mut table = table();
     (table.rows[0].missing, table.rows[0].failed) = (4, 1);
-    let warning =
-        "INCOMPLETE r20/fixed/0.25: 4 of 7 samples have no result yet and are not counted; 1 failed and count";
+    let warning = "INCOMPLETE r20/fixed/0.25: 4 of 7 samples have no result yet and are not counted; 1 failed and count";
     for text in [
         render(&table, Format::Text),
         render(&table, Format::Markdown),
@@ -147,36 +183,73 @@ fn a_hostile_name_is_only_text_in_every_format() {
     table.rows[0].settings.precision = Some(name.into());
     table.rows[0].failed = 1;
     let facts = [(name.to_owned(), name.to_owned())];
-    for format in [Format::Text, Format::Json, Format::Csv, Format::Markdown, Format::Latex] {
+    for format in [
+        Format::Text,
+        Format::Json,
+        Format::Csv,
+        Format::Markdown,
+        Format::Latex,
+    ] {
         let text = render(&table, format);
-        assert!(!text.chars().any(|c| c != '\n' && escape::steers(c)), "{format:?}: {text:?}");
+        assert!(
+            !text.chars().any(|c| c != '\n' && escape::steers(c)),
+            "{format:?}: {text:?}"
+        );
     }
-    for text in [render(&table, Format::Markdown), svg(&table), html(&table, &facts, &[name.to_owned()])] {
+    for text in [
+        render(&table, Format::Markdown),
+        svg(&table),
+        html(&table, &facts, &[name.to_owned()]),
+    ] {
         assert!(!text.contains("<script"), "{text}");
-        assert!(!text.chars().any(|c| c != '\n' && escape::steers(c)), "{text:?}");
+        assert!(
+            !text.chars().any(|c| c != '\n' && escape::steers(c)),
+            "{text:?}"
+        );
     }
     assert!(!render(&table, Format::Latex).contains("\\input"));
     let markdown = render(&table, Format::Markdown);
     let bars = |line: &str| line.matches('|').count() - line.matches("\\|").count();
-    let cells: Vec<usize> = markdown.lines().filter(|line| line.starts_with("| ")).map(bars).collect();
+    let cells: Vec<usize> = markdown
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(bars)
+        .collect();
     assert_eq!(cells, [13; 4], "{markdown}");
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
-    assert_eq!(json["rows"][0]["variant"], name, "programs get the name as it is");
+    assert_eq!(
+        json["rows"][0]["variant"], name,
+        "programs get the name as it is"
+    );
 }
 
 #[test]
 fn the_curve_steps_down_right_after_each_radius() {
     let svg = svg(&table());
     // One of three samples is correct, to 1.996 of an axis that ends at 2.
-    assert!(svg.contains("<path d=\"M56 253.4H734.6V360.0\" fill=\"none\""), "{svg}");
-    assert!(svg.contains("stroke=\"#0072b2\" stroke-dasharray=\"6 3\""), "memory is dashed in its variant's colour");
+    assert!(
+        svg.contains("<path d=\"M56 253.4H734.6V360.0\" fill=\"none\""),
+        "{svg}"
+    );
+    assert!(
+        svg.contains("stroke=\"#0072b2\" stroke-dasharray=\"6 3\""),
+        "memory is dashed in its variant's colour"
+    );
 }
 
 #[test]
 fn a_curve_of_many_samples_stays_small() {
-    let certified = |i: u64| Verdict::Certified { class: Class(1), radius: Radius::new(i as f64 * 1e-5).unwrap() };
-    let entries: Vec<Entry> =
-        (0..50_000).map(|i| Entry { index: SampleIndex(i), label: Class(1), verdict: certified(i) }).collect();
+    let certified = |i: u64| Verdict::Certified {
+        class: Class(1),
+        radius: Radius::new(i as f64 * 1e-5).unwrap(),
+    };
+    let entries: Vec<Entry> = (0..50_000)
+        .map(|i| Entry {
+            index: SampleIndex(i),
+            label: Class(1),
+            verdict: certified(i),
+        })
+        .collect();
     let mut table = table();
     table.rows = vec![row("many", false, &entries, &table.radii, settings())];
     assert!(svg(&table).len() < 150_000, "{}", svg(&table).len());
@@ -186,7 +259,12 @@ fn a_curve_of_many_samples_stays_small() {
 fn an_empty_table_renders_everywhere() {
     let mut table = table();
     table.rows = vec![row("none", false, &[], &table.radii, Settings::default())];
-    for text in [svg(&table), html(&table, &[], &[]), render(&table, Format::Text), render(&table, Format::Csv)] {
+    for text in [
+        svg(&table),
+        html(&table, &[], &[]),
+        render(&table, Format::Text),
+        render(&table, Format::Csv),
+    ] {
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
     }
     table.rows.clear();
@@ -201,14 +279,27 @@ fn a_report_is_a_folder_of_whole_files() {
     let log = |variant: &str, memory| VariantLog {
         variant: VariantName::new(variant),
         memory,
-        lines: entries().into_iter().map(|entry| log_file::Line { entry, sigma: None, seconds: None }).collect(),
+        lines: entries()
+            .into_iter()
+            .map(|entry| log_file::Line {
+                entry,
+                sigma: None,
+                seconds: None,
+            })
+            .collect(),
     };
-    let logs =
-        [log("r20/fixed/0.25", false), log("r20/fixed/0.25", true), log("r20_fixed/0.25", false), log("../up", false)];
+    let logs = [
+        log("r20/fixed/0.25", false),
+        log("r20/fixed/0.25", true),
+        log("r20_fixed/0.25", false),
+        log("../up", false),
+    ];
     for _ in 0..2 {
         write_all(&report, &table(), &[("host".into(), "a<b".into())], &logs).unwrap();
-        let mut names: Vec<String> =
-            fs::read_dir(&report).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(&report)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         let expected = [
             ".._up.tsv",
@@ -226,17 +317,24 @@ fn a_report_is_a_folder_of_whole_files() {
         assert_eq!(names, expected);
     }
     let log = fs::read_to_string(report.join("r20_fixed_0.25.tsv")).unwrap();
-    assert!(log.starts_with("idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n0\t1\t1\t1.996\t1\t"));
+    assert!(
+        log.starts_with("idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n0\t1\t1\t1.996\t1\t")
+    );
     assert_eq!(log.lines().count(), entries().len() + 1);
     let page = fs::read_to_string(report.join("index.html")).unwrap();
-    assert!(page.contains("<dt>host</dt><dd>a&lt;b</dd>") && page.contains("href=\"./r20_fixed_0.25.memory.tsv\""));
+    assert!(
+        page.contains("<dt>host</dt><dd>a&lt;b</dd>")
+            && page.contains("href=\"./r20_fixed_0.25.memory.tsv\"")
+    );
 }
 
 #[test]
 fn a_file_that_cannot_be_replaced_is_named_and_leaves_no_rubbish() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("table.txt")).unwrap();
-    let error = write_all(folder.path(), &table(), &[], &[]).unwrap_err().to_string();
+    let error = write_all(folder.path(), &table(), &[], &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("table.txt: cannot write it"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -10,7 +10,9 @@ use crate::aggregate::Table;
 pub(super) fn text(table: &Table) -> String {
     let grid = Grid::of(table);
     let mut aligned = Aligned::new();
-    aligned.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none())).set_header(grid.headings);
+    aligned
+        .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
+        .set_header(grid.headings);
     for row in grid.rows {
         aligned.add_row(row.iter().map(|cell| plain(cell)));
     }

@@ -1,4 +1,5 @@
-//! The beginning of a run: all that comes before its workers. Everything here may be dropped at any time.
+//! The beginning of a run: all that comes before its workers. Everything here may be dropped at any
+//! time.
 
 use std::path::PathBuf;
 
@@ -34,24 +35,33 @@ pub(super) struct Begun {
 /// Checks and digests all that the specification names, and opens the folder.
 ///
 /// # Errors
-/// [`BadInput`] when something of that cannot be used; otherwise what the file system, or the Redis for a new folder, says.
+/// [`BadInput`] when something of that cannot be used; otherwise what the file system, or the Redis
+/// for a new folder, says.
 pub(super) async fn open(args: &RunArgs) -> Result<Opened> {
     let (spec, dir) = (args.spec.clone(), RunDir::new(args.out.clone()));
     let prepared = apart(move || prepare(&spec)).await?;
     let client = match &args.redis {
         // No folder is made for a run that cannot begin.
-        Some(url) if !dir.path().exists() => Some(QueueClient::connect(&args.login.settings(url)).await?),
+        Some(url) if !dir.path().exists() => {
+            Some(QueueClient::connect(&args.login.settings(url)).await?)
+        }
         _ => None,
     };
     apart(move || {
         dir.claim(&prepared.message)?;
         let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
-        Ok(Opened { prepared, dir, collector, client })
+        Ok(Opened {
+            prepared,
+            dir,
+            collector,
+            client,
+        })
     })
     .await
 }
 
-/// Starts the private server, if there is to be one, and submits the sweep. `private` has the server from when it runs.
+/// Starts the private server, if there is to be one, and submits the sweep. `private` has the
+/// server from when it runs.
 ///
 /// # Errors
 /// When Redis cannot be had or used.
@@ -61,16 +71,27 @@ pub(super) async fn begin(
     private: &mut Option<PrivateServer>,
     log_format: &'static str,
 ) -> Result<Begun> {
-    let Opened { prepared, dir, client, .. } = opened;
+    let Opened {
+        prepared,
+        dir,
+        client,
+        ..
+    } = opened;
     let workers = args.workers.unwrap_or_else(|| default_count(&args.device));
     if workers == 0 && args.redis.is_none() {
-        return Err(BadInput::new("--workers 0 needs workers elsewhere, and a --redis that they reach").into());
+        return Err(BadInput::new(
+            "--workers 0 needs workers elsewhere, and a --redis that they reach",
+        )
+        .into());
     }
     let redis = if let Some(url) = &args.redis {
         args.login.settings(url)
     } else {
         let server = private.insert(PrivateServer::start(&dir.redis()).await?);
-        ServerSettings { url: server.url(), ..ServerSettings::default() }
+        ServerSettings {
+            url: server.url(),
+            ..ServerSettings::default()
+        }
     };
     let client = match client {
         Some(client) => client.clone(),
@@ -95,7 +116,12 @@ pub(super) async fn begin(
         logs: dir.logs(),
         log_format,
     };
-    Ok(Begun { client, queue, settings, workers })
+    Ok(Begun {
+        client,
+        queue,
+        settings,
+        workers,
+    })
 }
 
 /// What local workers must open: the data, what links in it lead to, its class list and the models.

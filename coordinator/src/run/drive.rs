@@ -1,4 +1,5 @@
-//! The middle of a run: workers work, records are collected, until nothing is left to do or the run is told to stop.
+//! The middle of a run: workers work, records are collected, until nothing is left to do or the run
+//! is told to stop.
 
 use std::time::Duration;
 
@@ -32,16 +33,27 @@ pub(super) enum Ended {
     },
 }
 
-/// Works until nothing is left to do, or until told to stop: then the workers hand their jobs back, and what there is is
-/// collected. Told again, it just ends.
+/// Works until nothing is left to do, or until told to stop: then the workers hand their jobs back,
+/// and what there is is collected. Told again, it just ends.
 ///
 /// # Errors
 /// When workers or Redis fail for good.
 pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) -> Result<Ended> {
-    let Opened { prepared, collector, .. } = opened;
-    let Begun { client, queue, settings, workers } = begun;
+    let Opened {
+        prepared,
+        collector,
+        ..
+    } = opened;
+    let Begun {
+        client,
+        queue,
+        settings,
+        workers,
+    } = begun;
     let Some(taken) = stop.unless(collector.begin(&queue)).await else {
-        return Ok(Ended::Interrupted { silent: !collector.leave(&queue).await });
+        return Ok(Ended::Interrupted {
+            silent: !collector.leave(&queue).await,
+        });
     };
     taken?;
     let mut workers = match Workers::start(settings, workers) {
@@ -54,8 +66,16 @@ pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) ->
     };
     let mut progress = Progress::new(prepared.plan.slots(), collector.tally());
     let mut eye = Watch::new(&client);
-    // Also in the middle of a request that is repeated: whatever it would have done is done by the next run.
-    let watched = watch(prepared, collector, &queue, &mut workers, &mut progress, &mut eye);
+    // Also in the middle of a request that is repeated: whatever it would have done is done by the
+    // next run.
+    let watched = watch(
+        prepared,
+        collector,
+        &queue,
+        &mut workers,
+        &mut progress,
+        &mut eye,
+    );
     let ended = stop.unless(watched).await;
     progress.end();
     let last = async {
@@ -70,14 +90,18 @@ pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) ->
     match (ended, answered) {
         (Some(Err(error)), _) | (Some(Ok(())), Some(Err(error))) => Err(error),
         (Some(Ok(())), Some(Ok(_))) => Ok(Ended::Finished),
-        (_, answered) => Ok(Ended::Interrupted { silent: !matches!(answered, Some(Ok(true))) }),
+        (_, answered) => Ok(Ended::Interrupted {
+            silent: !matches!(answered, Some(Ok(true))),
+        }),
     }
 }
 
 async fn last_records(collector: &mut Collector, queue: &SweepQueue) -> Result<()> {
     collector.collect(queue).await?;
     if let Err(error) = collector.end(queue).await {
-        warn!("everything is collected, but redis was not told, and keeps others waiting: {error:#}");
+        warn!(
+            "everything is collected, but redis was not told, and keeps others waiting: {error:#}"
+        );
     }
     Ok(())
 }
@@ -106,7 +130,9 @@ async fn watch(
         for death in workers.tend().inspect_err(|_| progress.end())? {
             let held = queue.lapse(Some(&death.worker)).await?;
             queue.reap(1000).await?;
-            workers.replace(&death, held > 0).inspect_err(|_| progress.end())?;
+            workers
+                .replace(&death, held > 0)
+                .inspect_err(|_| progress.end())?;
         }
         if reaped.elapsed() >= Duration::from_secs(1) {
             queue.reap(1000).await?;
@@ -123,8 +149,14 @@ async fn watch(
     }
 }
 
-/// Nothing will happen any more: every sample has a record, its job is dead, or the sweep was cancelled.
-async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue, state: &State) -> Result<()> {
+/// Nothing will happen any more: every sample has a record, its job is dead, or the sweep was
+/// cancelled.
+async fn finished(
+    prepared: &Prepared,
+    collector: &Collector,
+    queue: &SweepQueue,
+    state: &State,
+) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
     let names = Names::of(&prepared.sweep, &prepared.plan);
     for dead in queue.dead().await? {
@@ -137,12 +169,18 @@ async fn finished(prepared: &Prepared, collector: &Collector, queue: &SweepQueue
     }
     match state.state {
         _ if missing == 0 => {}
-        SweepState::Cancelled => warn!("the sweep was cancelled, {missing} samples have no record; run again to go on"),
+        SweepState::Cancelled => {
+            warn!("the sweep was cancelled, {missing} samples have no record; run again to go on")
+        }
         SweepState::Active if state.dead > 0 => {
-            warn!("{missing} samples have no record; run again, or `retry`, to try the dead jobs again");
+            warn!(
+                "{missing} samples have no record; run again, or `retry`, to try the dead jobs again"
+            );
         }
         SweepState::Active => {
-            bail!("the queue is empty, but {missing} samples have no record; run again to certify them")
+            bail!(
+                "the queue is empty, but {missing} samples have no record; run again to certify them"
+            )
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! `run`: everything in one command. Submits, starts local workers, shows progress, collects records as they arrive,
-//! writes the reports and prints the table. Run again after a crash or an interruption, it goes on where it stopped.
+//! `run`: everything in one command. Submits, starts local workers, shows progress, collects
+//! records as they arrive, writes the reports and prints the table. Run again after a crash or an
+//! interruption, it goes on where it stopped.
 
 mod begin;
 mod drive;
@@ -24,11 +25,13 @@ pub use workers::{WORKER_VARIABLE, program as worker_program};
 /// Runs the sweep to its end, or to an interruption.
 ///
 /// # Errors
-/// [`crate::exit::BadInput`] when specification, data or models cannot be used; otherwise what failed. The folder stays
-/// as it is and the same command goes on.
+/// [`crate::exit::BadInput`] when specification, data or models cannot be used; otherwise what
+/// failed. The folder stays as it is and the same command goes on.
 pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let mut stop = Stop::listen().context("cannot listen for signals")?;
-    let Some(opened) = stop.unless(open(&args)).await else { return Ok(interrupted(None)) };
+    let Some(opened) = stop.unless(open(&args)).await else {
+        return Ok(interrupted(None));
+    };
     let mut opened = opened?;
     let (dir, slots) = (opened.dir.clone(), opened.prepared.plan.slots());
     let mut private = None;
@@ -48,9 +51,11 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     };
     let tally = opened.collector.tally();
     match ended? {
-        Ended::Finished if !told_again => {
-            Ok(stop.unless(apart(move || conclude(&dir, tally, slots))).await.transpose()?.unwrap_or(Exit::Interrupted))
-        }
+        Ended::Finished if !told_again => Ok(stop
+            .unless(apart(move || conclude(&dir, tally, slots)))
+            .await
+            .transpose()?
+            .unwrap_or(Exit::Interrupted)),
         _ => Ok(interrupted(Some((tally, slots)))),
     }
 }
@@ -72,7 +77,11 @@ async fn work(
 
 /// Stops a server. One that does not stop is no reason for a run to fail.
 async fn end_server(server: PrivateServer, silent: bool) {
-    let stopped = if silent { server.stop_silent().await } else { server.stop().await };
+    let stopped = if silent {
+        server.stop_silent().await
+    } else {
+        server.stop().await
+    };
     if let Err(error) = stopped {
         warn!("{error}");
     }
@@ -82,7 +91,10 @@ async fn end_server(server: PrivateServer, silent: bool) {
 fn interrupted(done: Option<(Tally, u64)>) -> Exit {
     log::say(&match done {
         Some((tally, slots)) => {
-            format!("interrupted with {} of {slots} samples done; the same command goes on from there", tally.records)
+            format!(
+                "interrupted with {} of {slots} samples done; the same command goes on from there",
+                tally.records
+            )
         }
         None => "interrupted before anything was done; the same command starts it again".to_owned(),
     });
@@ -91,11 +103,16 @@ fn interrupted(done: Option<(Tally, u64)>) -> Exit {
 
 /// Writes the reports, prints the table, and says how complete it is.
 fn conclude(dir: &RunDir, tally: Tally, slots: u64) -> Result<Exit> {
-    tables::write_reports(dir).context("the records are complete, but the report could not be written")?;
+    tables::write_reports(dir)
+        .context("the records are complete, but the report could not be written")?;
     print(&std::fs::read_to_string(dir.report().join("table.txt"))?)?;
     if tally.failed > 0 {
         warn!("{} samples failed; records.jsonl says why", tally.failed);
     }
     let complete = tally.failed == 0 && tally.records == slots;
-    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+    Ok(if complete {
+        Exit::Complete
+    } else {
+        Exit::Incomplete
+    })
 }

@@ -1,7 +1,7 @@
 //! Local workers: started, watched, started again when they die, and told to stop.
 //!
-//! Each worker's stdin is a pipe that this process holds open and never writes to. However this process ends, the pipe
-//! closes, and the worker hands its job back and ends too.
+//! Each worker's stdin is a pipe that this process holds open and never writes to. However this
+//! process ends, the pipe closes, and the worker hands its job back and ends too.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,8 +21,13 @@ use crate::exit::BadInput;
 /// How often workers may die one after the other without a job.
 const DEATHS_IN_VAIN: u32 = 5;
 /// How long after each of these the next one is started: what they die of may pass.
-const PAUSES: [Duration; DEATHS_IN_VAIN as usize] =
-    [Duration::ZERO, Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+const PAUSES: [Duration; DEATHS_IN_VAIN as usize] = [
+    Duration::ZERO,
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+];
 
 /// What every worker of a run is told.
 #[derive(Debug, Clone)]
@@ -75,12 +80,24 @@ impl Workers {
     /// # Errors
     /// When the worker program is not there or does not start.
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
-        fs::create_dir_all(&settings.logs).with_context(|| format!("cannot create {}", settings.logs.display()))?;
+        fs::create_dir_all(&settings.logs)
+            .with_context(|| format!("cannot create {}", settings.logs.display()))?;
         let children = Vec::new();
         // None is needed where other machines' workers do the work.
-        let program = if count == 0 { PathBuf::new() } else { program()? };
-        let mut workers =
-            Self { program, settings, count, children, deaths_in_vain: 0, ends_in_vain: 0, worked: false };
+        let program = if count == 0 {
+            PathBuf::new()
+        } else {
+            program()?
+        };
+        let mut workers = Self {
+            program,
+            settings,
+            count,
+            children,
+            deaths_in_vain: 0,
+            ends_in_vain: 0,
+            worked: false,
+        };
         for number in 0..count {
             let child = workers.spawn(number)?;
             workers.children.push(Slot::Running(child));
@@ -88,11 +105,12 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Notices workers that have ended. Those that were killed or failed are named, and wait for [`Self::replace`]. Starts
-    /// those that are due.
+    /// Notices workers that have ended. Those that were killed or failed are named, and wait for
+    /// [`Self::replace`]. Starts those that are due.
     ///
     /// # Errors
-    /// When a worker refuses the sweep, which none has done any work on; the message ends with the worker's last words.
+    /// When a worker refuses the sweep, which none has done any work on; the message ends with the
+    /// worker's last words.
     pub(super) fn tend(&mut self) -> Result<Vec<Death>> {
         let mut deaths = Vec::new();
         for number in 0..self.count {
@@ -100,34 +118,50 @@ impl Workers {
             if matches!(self.children[slot], Slot::Due(when) if when <= Instant::now()) {
                 self.children[slot] = Slot::Running(self.spawn(number)?);
             }
-            let Some(status) = self.ended(slot)? else { continue };
+            let Some(status) = self.ended(slot)? else {
+                continue;
+            };
             self.children[slot] = Slot::Empty;
             match status.code() {
                 Some(0) => {}
                 Some(2) if !self.worked => {
-                    bail!(BadInput::new(format!("worker {number} refused the sweep: {}", self.last_words(number))))
+                    bail!(BadInput::new(format!(
+                        "worker {number} refused the sweep: {}",
+                        self.last_words(number)
+                    )))
                 }
-                _ => deaths.push(Death { number, status, worker: name(number) }),
+                _ => deaths.push(Death {
+                    number,
+                    status,
+                    worker: name(number),
+                }),
             }
         }
         Ok(deaths)
     }
 
-    /// Starts another worker in place of one that died. `with_job`: whether it held a job, which is charged for it;
-    /// deaths without one come to nothing but more of them.
+    /// Starts another worker in place of one that died. `with_job`: whether it held a job, which is
+    /// charged for it; deaths without one come to nothing but more of them.
     ///
     /// # Errors
-    /// When workers die one after the other without a job; the message ends with the last one's last words.
+    /// When workers die one after the other without a job; the message ends with the last one's
+    /// last words.
     pub(super) fn replace(&mut self, death: &Death, with_job: bool) -> Result<()> {
         let Death { number, status, .. } = *death;
         self.deaths_in_vain = if with_job { 0 } else { self.deaths_in_vain + 1 };
         if self.deaths_in_vain >= DEATHS_IN_VAIN {
             let words = self.last_words(number);
-            bail!("workers ended {DEATHS_IN_VAIN} times in a row; the last ({status}) said: {words}");
+            bail!(
+                "workers ended {DEATHS_IN_VAIN} times in a row; the last ({status}) said: {words}"
+            );
         }
         warn!(worker = number, %status, "a worker ended; starting another");
         // What none has worked on will not do by waiting.
-        let pause = if self.worked { PAUSES[self.deaths_in_vain as usize] } else { Duration::ZERO };
+        let pause = if self.worked {
+            PAUSES[self.deaths_in_vain as usize]
+        } else {
+            Duration::ZERO
+        };
         self.children[number as usize] = Slot::Due(Instant::now() + pause);
         Ok(())
     }
@@ -140,13 +174,17 @@ impl Workers {
     /// Whether any worker still runs, or is about to.
     #[must_use]
     pub(super) fn running(&self) -> bool {
-        self.children.iter().any(|slot| !matches!(slot, Slot::Empty))
+        self.children
+            .iter()
+            .any(|slot| !matches!(slot, Slot::Empty))
     }
 
-    /// Starts the workers again that ended because there was nothing to do, e.g. before a lapsed job came back.
+    /// Starts the workers again that ended because there was nothing to do, e.g. before a lapsed
+    /// job came back.
     ///
     /// # Errors
-    /// When one does not start, or all end again and again as if there were nothing to do, without a record.
+    /// When one does not start, or all end again and again as if there were nothing to do, without
+    /// a record.
     pub(super) fn revive(&mut self) -> Result<()> {
         if self.count == 0 {
             // Other machines' workers do the work.
@@ -171,7 +209,10 @@ impl Workers {
 
     /// Tells all to hand their jobs back and end; kills those that have not after `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
-        let mut children: Vec<Child> = std::mem::take(&mut self.children).into_iter().filter_map(Slot::child).collect();
+        let mut children: Vec<Child> = std::mem::take(&mut self.children)
+            .into_iter()
+            .filter_map(Slot::child)
+            .collect();
         for child in &mut children {
             drop(child.stdin.take());
         }
@@ -196,9 +237,15 @@ impl Workers {
         let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
         let settings = &self.settings;
         let mut command = Command::new(&self.program);
-        command.args(["--log-format", settings.log_format, "run", "--exit-when-idle", "--stop-with-stdin"]);
-        // Not in the arguments, which every user of the machine can read. What this process was told by its own
-        // environment of another Redis must not reach a worker either.
+        command.args([
+            "--log-format",
+            settings.log_format,
+            "run",
+            "--exit-when-idle",
+            "--stop-with-stdin",
+        ]);
+        // Not in the arguments, which every user of the machine can read. What this process was
+        // told by its own environment of another Redis must not reach a worker either.
         for name in ServerSettings::VARIABLES {
             command.env_remove(name);
         }
@@ -207,18 +254,29 @@ impl Workers {
         if let Some(gpu) = self.gpu(number) {
             command.env("CUDA_VISIBLE_DEVICES", gpu);
         }
-        command.args(["--threads", &self.threads().to_string(), "--name", &name(number)]);
+        command.args([
+            "--threads",
+            &self.threads().to_string(),
+            "--name",
+            &name(number),
+        ]);
         for root in &settings.roots {
             command.arg("--root").arg(root);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        command.spawn().with_context(|| format!("cannot start {}", self.program.display()))
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log);
+        command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))
     }
 
     /// The one GPU that a worker on `auto` sees: they share the GPUs out among themselves.
     fn gpu(&self, number: u32) -> Option<String> {
         let gpus = gpus();
-        (self.settings.device == "auto" && !gpus.is_empty()).then(|| gpus[number as usize % gpus.len()].clone())
+        (self.settings.device == "auto" && !gpus.is_empty())
+            .then(|| gpus[number as usize % gpus.len()].clone())
     }
 
     /// Cores are shared out evenly.
@@ -236,7 +294,10 @@ impl Workers {
         let path = self.log(number);
         let text = fs::read_to_string(&path).unwrap_or_default();
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(|| format!("nothing (see {})", path.display()), str::to_owned)
+        last.map_or_else(
+            || format!("nothing (see {})", path.display()),
+            str::to_owned,
+        )
     }
 }
 
@@ -257,16 +318,24 @@ fn name(number: u32) -> String {
 /// How many workers a run starts when it is not told: one a GPU, else one.
 #[must_use]
 pub(super) fn default_count(device: &str) -> u32 {
-    if device == "auto" { gpus().len().max(1) as u32 } else { 1 }
+    if device == "auto" {
+        gpus().len().max(1) as u32
+    } else {
+        1
+    }
 }
 
-/// The GPUs of this machine, as the NVIDIA driver counts them, or as `CUDA_VISIBLE_DEVICES` names them.
+/// The GPUs of this machine, as the NVIDIA driver counts them, or as `CUDA_VISIBLE_DEVICES` names
+/// them.
 fn gpus() -> Vec<String> {
     let all = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
     match std::env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(visible) if all > 0 => {
-            visible.split(',').map(str::trim).filter(|id| !id.is_empty() && *id != "-1").map(str::to_owned).collect()
-        }
+        Ok(visible) if all > 0 => visible
+            .split(',')
+            .map(str::trim)
+            .filter(|id| !id.is_empty() && *id != "-1")
+            .map(str::to_owned)
+            .collect(),
         _ => (0..all).map(|number| number.to_string()).collect(),
     }
 }
@@ -282,17 +351,35 @@ pub fn program() -> Result<PathBuf> {
     const NAME: &str = "ddrs-worker";
     let on_path = |name: &Path| -> Vec<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|dir| dir.join(name)).collect()
+        std::env::split_paths(&path)
+            .map(|dir| dir.join(name))
+            .collect()
     };
     if let Some(named) = std::env::var_os(WORKER_VARIABLE).map(PathBuf::from) {
         // A name alone is looked for on the path, as everywhere.
-        let places = if named.components().count() == 1 { on_path(&named) } else { vec![named.clone()] };
+        let places = if named.components().count() == 1 {
+            on_path(&named)
+        } else {
+            vec![named.clone()]
+        };
         let found = places.into_iter().find(|path| is_program(path));
-        return found.with_context(|| format!("{WORKER_VARIABLE} is {}, which is no executable file", named.display()));
+        return found.with_context(|| {
+            format!(
+                "{WORKER_VARIABLE} is {}, which is no executable file",
+                named.display()
+            )
+        });
     }
-    let beside = std::env::current_exe().ok().and_then(|here| here.parent().map(|dir| dir.join(NAME)));
-    let found = beside.into_iter().chain(on_path(Path::new(NAME))).find(|path| is_program(path));
-    found.with_context(|| format!("no {NAME} beside this program or on the path; name it with {WORKER_VARIABLE}"))
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|here| here.parent().map(|dir| dir.join(NAME)));
+    let found = beside
+        .into_iter()
+        .chain(on_path(Path::new(NAME)))
+        .find(|path| is_program(path));
+    found.with_context(|| {
+        format!("no {NAME} beside this program or on the path; name it with {WORKER_VARIABLE}")
+    })
 }
 
 fn is_program(path: &Path) -> bool {

@@ -12,18 +12,31 @@ fn sweep(rule: &str) -> Sweep {
     ddrs_common::spec::parse(&text, "s.toml".as_ref()).unwrap()
 }
 
-/// The record that a count gives, if the rule could end there, else one whose radius does not matter.
+/// The record that a count gives, if the rule could end there, else one whose radius does not
+/// matter.
 fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
     let sigma = Sigma::new(0.5).unwrap();
     let p_lower = certify::bound(&sweep.certify, count, n)
         .unwrap_or_else(|| stats::lower_bound(count, n, Alpha::new(0.001).unwrap()));
-    let outcome = Outcome::Certified { class: Class(3), radius: stats::radius(sigma, p_lower) };
+    let outcome = Outcome::Certified {
+        class: Class(3),
+        radius: stats::radius(sigma, p_lower),
+    };
     let (n0, alpha) = (100, sweep.certify.alpha);
     Record {
         variant: VariantName::new("m/fixed/0.5"),
         index: SampleIndex(0),
         label: Class(3),
-        result: Ok(Certification { outcome, sigma, sigma0: sigma, n0, n, count, p_lower, alpha }),
+        result: Ok(Certification {
+            outcome,
+            sigma,
+            sigma0: sigma,
+            n0,
+            n,
+            count,
+            p_lower,
+            alpha,
+        }),
         seed: 1,
         seconds: 1.0,
         worker: "w".to_owned(),
@@ -45,7 +58,11 @@ fn a_record_may_end_where_the_stopping_rule_may_end() {
     ] {
         let sweep = sweep(rule);
         for n in [250, 500, 501, 9_500, 10_000, 10_249, 10_250, 10_500] {
-            assert_eq!(accepted(&sweep, &record(&sweep, n * 9 / 10, n)), ends.contains(&n), "{rule} {n}");
+            assert_eq!(
+                accepted(&sweep, &record(&sweep, n * 9 / 10, n)),
+                ends.contains(&n),
+                "{rule} {n}"
+            );
         }
     }
 }
@@ -55,15 +72,29 @@ fn a_radius_that_the_rule_does_not_give_is_refused() {
     for rule in ["'fixed'", "{ radii = [0, 0.5] }", "{ loss = 0.01 }"] {
         let sweep = sweep(rule);
         let mut record = record(&sweep, 9_900, 10_250);
-        let Ok(Certification { outcome: Outcome::Certified { radius, .. }, .. }) = &mut record.result else { panic!() };
+        let Ok(Certification {
+            outcome: Outcome::Certified { radius, .. },
+            ..
+        }) = &mut record.result
+        else {
+            panic!()
+        };
         *radius = Radius::new(radius.get().next_up()).unwrap();
         assert!(!accepted(&sweep, &record), "{rule}");
     }
     // What Clopper-Pearson gives after a part of the draws would be too much for one who looked.
     let sweep = sweep("{ radii = [0, 0.5] }");
     let mut record = record(&sweep, 990, 1_000);
-    let Ok(certification) = &mut record.result else { panic!() };
-    let naive = stats::radius(certification.sigma, stats::lower_bound(990, 1_000, sweep.certify.alpha));
-    certification.outcome = Outcome::Certified { class: Class(3), radius: naive };
+    let Ok(certification) = &mut record.result else {
+        panic!()
+    };
+    let naive = stats::radius(
+        certification.sigma,
+        stats::lower_bound(990, 1_000, sweep.certify.alpha),
+    );
+    certification.outcome = Outcome::Certified {
+        class: Class(3),
+        radius: naive,
+    };
     assert!(!accepted(&sweep, &record));
 }

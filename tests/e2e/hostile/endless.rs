@@ -10,9 +10,15 @@ use super::pictures;
 
 /// `doctor` and `run` refuse the specification and say why.
 fn told(dir: &TestDir, spec: &str, why: &str) {
-    for program in [dir.coordinator().args(["doctor", spec]), dir.coordinator().args(["run", spec, "--out", "out"])] {
+    for program in [
+        dir.coordinator().args(["doctor", spec]),
+        dir.coordinator().args(["run", spec, "--out", "out"]),
+    ] {
         let ended = end(program).expect(2);
-        assert!((ended.stdout + &ended.stderr).contains(why), "expected {why:?}");
+        assert!(
+            (ended.stdout + &ended.stderr).contains(why),
+            "expected {why:?}"
+        );
     }
 }
 
@@ -21,7 +27,11 @@ fn a_specification_without_an_end_is_given_up() {
     let dir = TestDir::new();
     symlink("/dev/zero", dir.path("sweep.toml")).unwrap();
     told(&dir, "sweep.toml", "longer than the 1048576 bytes allowed");
-    let ended = end(dir.worker().args(["certify", "sweep.toml", "--index", "0", "--device", "cpu"])).expect(2);
+    let ended =
+        end(dir
+            .worker()
+            .args(["certify", "sweep.toml", "--index", "0", "--device", "cpu"]))
+        .expect(2);
     assert!(ended.stderr.contains("longer than"), "{}", ended.stderr);
 }
 
@@ -31,14 +41,25 @@ fn models_and_records_must_be_regular_files() {
     let _ = pictures(&dir, "");
     for class in ["a", "b"] {
         fs::create_dir_all(dir.path("images").join(class)).unwrap();
-        image::RgbImage::new(8, 8).save(dir.path("images").join(class).join("0.png")).unwrap();
+        image::RgbImage::new(8, 8)
+            .save(dir.path("images").join(class).join("0.png"))
+            .unwrap();
     }
-    let _ = end(dir.coordinator().args(["run", "sweep.toml", "--out", "sound", "--device", "cpu"])).expect(0);
+    let _ = end(dir
+        .coordinator()
+        .args(["run", "sweep.toml", "--out", "sound", "--device", "cpu"]))
+    .expect(0);
     for special in ["/dev/zero", "pipe"] {
         let model = dir.path("model.safetensors");
         fs::remove_file(&model).unwrap();
         if special == "pipe" {
-            assert!(Command::new("mkfifo").arg(&model).status().unwrap().success());
+            assert!(
+                Command::new("mkfifo")
+                    .arg(&model)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         } else {
             symlink(special, &model).unwrap();
         }
@@ -48,5 +69,9 @@ fn models_and_records_must_be_regular_files() {
     fs::remove_file(&records).unwrap();
     symlink("/dev/zero", &records).unwrap();
     let ended = end(dir.coordinator().args(["report", "sound"])).expect(2);
-    assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("not a regular file"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -19,20 +19,35 @@ struct Queue {
 
 impl Queue {
     fn start(dir: &TestDir) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = runtime.block_on(PrivateServer::start(&dir.path("redis"))).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime
+            .block_on(PrivateServer::start(&dir.path("redis")))
+            .unwrap();
         Self { server, runtime }
     }
 
     /// A coordinator's command, to its end.
     fn ask(&self, dir: &TestDir, arguments: &[&str]) -> Ended {
-        end(dir.coordinator().args(arguments).env("DDRS_REDIS", self.server.url()))
+        end(dir
+            .coordinator()
+            .args(arguments)
+            .env("DDRS_REDIS", self.server.url()))
     }
 
     /// A worker that does what there is to do.
     fn work(&self, dir: &TestDir, arguments: &[&str]) -> Ended {
         let mut worker = dir.worker();
-        worker.args(["run", "--exit-when-idle", "--device", "cpu", "--threads", "1"]);
+        worker.args([
+            "run",
+            "--exit-when-idle",
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+        ]);
         end(worker.args(arguments).env("DDRS_REDIS", self.server.url()))
     }
 
@@ -41,7 +56,8 @@ impl Queue {
     }
 }
 
-/// A specification of an image folder whose pictures become 8 x 8 pixels, with a half-space over them.
+/// A specification of an image folder whose pictures become 8 x 8 pixels, with a half-space over
+/// them.
 fn pictures(dir: &TestDir, dataset: &str) -> std::path::PathBuf {
     ddrs_tests::write_half_space(&dir.path("model.safetensors"), &vec![0.1; 3 * 8 * 8], -8.0);
     dir.write(

@@ -1,5 +1,5 @@
-//! Model files cut short, with flipped bits, or swapped: a clear refusal that names the file, and a worker that ends as
-//! programs end.
+//! Model files cut short, with flipped bits, or swapped: a clear refusal that names the file, and a
+//! worker that ends as programs end.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,17 @@ use super::Queue;
 
 /// A sweep of one image of 32 x 32 pixels over a model file.
 fn sweep(dir: &TestDir, model: &str, more: &str) {
-    let pixels: Vec<f32> = (0..3 * 32 * 32).map(|i| (i * 31 % 97) as f32 / 96.0).collect();
+    let pixels: Vec<f32> = (0..3 * 32 * 32)
+        .map(|i| (i * 31 % 97) as f32 / 96.0)
+        .collect();
     let labels = [ddrs_common::domain::Class(0)];
-    ddrs_common::data::write_tensors(&dir.path("inputs.safetensors"), [1, 3, 32, 32], &pixels, &labels).unwrap();
+    ddrs_common::data::write_tensors(
+        &dir.path("inputs.safetensors"),
+        [1, 3, 32, 32],
+        &pixels,
+        &labels,
+    )
+    .unwrap();
     dir.write(
         "sweep.toml",
         format!(
@@ -25,17 +33,31 @@ fn sweep(dir: &TestDir, model: &str, more: &str) {
 
 /// `certify` knows no digest: nothing but the file itself says that it is sound.
 fn certify(dir: &TestDir) -> Ended {
-    end(dir.worker().args(["certify", "sweep.toml", "--index", "0", "--device", "cpu", "--threads", "1"]))
+    end(dir.worker().args([
+        "certify",
+        "sweep.toml",
+        "--index",
+        "0",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]))
 }
 
-/// Damages a model in many ways; each time the worker must end with a record, or by naming the file.
+/// Damages a model in many ways; each time the worker must end with a record, or by naming the
+/// file.
 fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
     let whole = fs::read(model).unwrap();
     let name = model.file_name().unwrap().to_str().unwrap();
     for cut in [0, 1, 7, 100, whole.len() / 2, whole.len() - 1] {
         fs::write(model, &whole[..cut]).unwrap();
         let ended = certify(dir).expect(2);
-        assert!(ended.stderr.contains(name), "cut at {cut}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(name),
+            "cut at {cut}: {}",
+            ended.stderr
+        );
     }
     for (step, bit) in (0..12).zip([0, 3, 6, 7].into_iter().cycle()) {
         let mut flipped = whole.clone();
@@ -43,16 +65,26 @@ fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
         flipped[place] ^= 1 << bit;
         fs::write(model, &flipped).unwrap();
         let ended = certify(dir);
-        assert!(ended.code == 2 || (may_pass && ended.code == 0), "bit {bit} of {place}: {ended:?}");
+        assert!(
+            ended.code == 2 || (may_pass && ended.code == 0),
+            "bit {bit} of {place}: {ended:?}"
+        );
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-        assert!(ended.code == 0 || ended.stderr.contains(name), "{}", ended.stderr);
+        assert!(
+            ended.code == 0 || ended.stderr.contains(name),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
 #[test]
 fn damaged_weights_never_end_a_worker_abruptly() {
     let dir = TestDir::new();
-    let _ = end(dir.worker().args(["random-weights", "cifar-resnet20", "--out", "m.safetensors"])).expect(0);
+    let _ = end(dir
+        .worker()
+        .args(["random-weights", "cifar-resnet20", "--out", "m.safetensors"]))
+    .expect(0);
     sweep(&dir, "m.safetensors", "architecture = \"cifar-resnet20\"\n");
     let _ = certify(&dir).expect(0);
     // A flipped bit of a weight is another weight: only a digest tells.
@@ -61,9 +93,15 @@ fn damaged_weights_never_end_a_worker_abruptly() {
 
 #[test]
 fn damaged_programs_never_reach_libtorch() {
-    let Some(models) = shared("data/models") else { return };
+    let Some(models) = shared("data/models") else {
+        return;
+    };
     let dir = TestDir::new();
-    fs::copy(models.join("cifar_resnet20_noise0.25.torchscript.pt"), dir.path("m.pt")).unwrap();
+    fs::copy(
+        models.join("cifar_resnet20_noise0.25.torchscript.pt"),
+        dir.path("m.pt"),
+    )
+    .unwrap();
     sweep(&dir, "m.pt", "");
     let _ = certify(&dir).expect(0);
     // Dates and padding of an archive carry nothing, so a flip there changes nothing.
@@ -86,12 +124,22 @@ fn a_model_that_is_not_the_one_submitted_is_refused_before_any_job() {
     ] {
         fs::write(&model, bytes).unwrap();
         let ended = queue.work(&dir, &[]).expect(2);
-        assert!(ended.stderr.contains("model.safetensors") && ended.stderr.contains(reason), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("model.safetensors") && ended.stderr.contains(reason),
+            "{}",
+            ended.stderr
+        );
     }
     fs::write(&model, whole).unwrap();
     let _ = queue.work(&dir, &[]).expect(0);
-    let status = queue.ask(&dir, &["status", sweep.trim(), "--format", "json"]).expect(0).stdout;
+    let status = queue
+        .ask(&dir, &["status", sweep.trim(), "--format", "json"])
+        .expect(0)
+        .stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    assert_eq!((&status["done"], &status["errors"], &status["crashes"]), (&48.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&status["done"], &status["errors"], &status["crashes"]),
+        (&48.into(), &0.into(), &0.into())
+    );
     queue.end();
 }

@@ -1,9 +1,22 @@
 //! PNG files byte by byte, for the kinds that no encoder writes and the headers that lie.
 
-/// A PNG of this colour type and depth; `before` are chunks between header and data, `rows` the filtered rows.
-pub(super) fn png(width: u32, height: u32, depth: u8, colour: u8, before: &[(&str, &[u8])], rows: &[u8]) -> Vec<u8> {
+/// A PNG of this colour type and depth; `before` are chunks between header and data, `rows` the
+/// filtered rows.
+pub(super) fn png(
+    width: u32,
+    height: u32,
+    depth: u8,
+    colour: u8,
+    before: &[(&str, &[u8])],
+    rows: &[u8],
+) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, colour, 0, 0, 0]].concat();
+    let header = [
+        &width.to_be_bytes()[..],
+        &height.to_be_bytes(),
+        &[depth, colour, 0, 0, 0],
+    ]
+    .concat();
     chunk(&mut file, "IHDR", &header);
     for (name, content) in before {
         chunk(&mut file, name, content);
@@ -44,6 +57,12 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
 /// The checksum of a chunk (ISO 3309).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, &byte| {
-        (0..8).fold(sum ^ u32::from(byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| {
+            if sum & 1 == 1 {
+                sum >> 1 ^ 0xedb8_8320
+            } else {
+                sum >> 1
+            }
+        })
     })
 }

@@ -11,7 +11,9 @@ use super::{Queue, pictures};
 fn linked(dir: &TestDir) {
     let _ = pictures(dir, "");
     for name in ["elsewhere/secret.png", "images/a/0.png", "images/b/0.png"] {
-        image::RgbImage::new(8, 8).save(dir.write(name, "")).unwrap();
+        image::RgbImage::new(8, 8)
+            .save(dir.write(name, ""))
+            .unwrap();
     }
     symlink(dir.path("elsewhere/secret.png"), dir.path("images/a/1.png")).unwrap();
 }
@@ -22,9 +24,26 @@ fn a_link_in_the_data_does_not_lead_out_of_the_root() {
     linked(&dir);
     let queue = Queue::start(&dir);
     let _ = queue.ask(&dir, &["submit", "sweep.toml"]).expect(0);
-    let ended = queue.work(&dir, &["--root", "images", "--root", "model.safetensors"]).expect(2);
-    assert!(ended.stderr.contains("images/a/1.png") && ended.stderr.contains("elsewhere/secret.png is outside"));
-    let _ = queue.work(&dir, &["--root", "images", "--root", "model.safetensors", "--root", "elsewhere"]).expect(0);
+    let ended = queue
+        .work(&dir, &["--root", "images", "--root", "model.safetensors"])
+        .expect(2);
+    assert!(
+        ended.stderr.contains("images/a/1.png")
+            && ended.stderr.contains("elsewhere/secret.png is outside")
+    );
+    let _ = queue
+        .work(
+            &dir,
+            &[
+                "--root",
+                "images",
+                "--root",
+                "model.safetensors",
+                "--root",
+                "elsewhere",
+            ],
+        )
+        .expect(0);
     queue.end();
 }
 
@@ -43,23 +62,44 @@ fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
     let _ = dir.half_space(&HalfSpace::default());
     fs::create_dir_all(dir.path("root/inner")).unwrap();
     for (from, to) in [("inputs", "root/inputs"), ("model", "root/model")] {
-        symlink(dir.path(&format!("{from}.safetensors")), dir.path(&format!("{to}.safetensors"))).unwrap();
+        symlink(
+            dir.path(&format!("{from}.safetensors")),
+            dir.path(&format!("{to}.safetensors")),
+        )
+        .unwrap();
     }
     let text = fs::read_to_string(dir.path("sweep.toml")).unwrap();
-    let (inside, outside) = ("root/inner/data.safetensors", "root/inner/../../inputs.safetensors");
+    let (inside, outside) = (
+        "root/inner/data.safetensors",
+        "root/inner/../../inputs.safetensors",
+    );
     fs::copy(dir.path("inputs.safetensors"), dir.path(inside)).unwrap();
-    fs::copy(dir.path("model.safetensors"), dir.path("root/inner/model.safetensors")).unwrap();
+    fs::copy(
+        dir.path("model.safetensors"),
+        dir.path("root/inner/model.safetensors"),
+    )
+    .unwrap();
     let model = "root/inner/model.safetensors";
     for (number, (inputs, model, named)) in [
-        ("root/inputs.safetensors", model, "inputs.safetensors is outside"),
+        (
+            "root/inputs.safetensors",
+            model,
+            "inputs.safetensors is outside",
+        ),
         (outside, model, "inputs.safetensors is outside"),
-        (inside, "root/model.safetensors", "model.safetensors is outside"),
+        (
+            inside,
+            "root/model.safetensors",
+            "model.safetensors is outside",
+        ),
         (inside, "/proc/self/exe.safetensors", "exe.safetensors"),
     ]
     .into_iter()
     .enumerate()
     {
-        let text = text.replace("inputs.safetensors", inputs).replace("\"model.safetensors\"", &format!("{model:?}"));
+        let text = text
+            .replace("inputs.safetensors", inputs)
+            .replace("\"model.safetensors\"", &format!("{model:?}"));
         let text = text.replace("seed = 1", &format!("seed = {number}"));
         dir.write("hostile.toml", text);
         let submitted = queue.ask(&dir, &["submit", "hostile.toml"]);
@@ -67,7 +107,12 @@ fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
             assert!(submitted.stderr.contains(named), "{}", submitted.stderr);
             continue;
         }
-        let ended = queue.work(&dir, &["--root", "root", "--sweep", submitted.stdout.trim()]).expect(2);
+        let ended = queue
+            .work(
+                &dir,
+                &["--root", "root", "--sweep", submitted.stdout.trim()],
+            )
+            .expect(2);
         assert!(ended.stderr.contains(named), "{}", ended.stderr);
     }
     queue.end();

@@ -1,4 +1,5 @@
-//! Bad usage ends with code 2 and says what to change; whatever is said is JSON where JSON was asked for.
+//! Bad usage ends with code 2 and says what to change; whatever is said is JSON where JSON was
+//! asked for.
 
 use std::fs;
 
@@ -21,13 +22,19 @@ fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
         &["doctor"],
     ];
     for url in ["http://:s3cret@host", "host", "redis://:s3cret@host/x"] {
-        let mut ended: Vec<_> =
-            commands.iter().map(|command| end(dir.coordinator().args(*command).args(["--redis", url]))).collect();
+        let mut ended: Vec<_> = commands
+            .iter()
+            .map(|command| end(dir.coordinator().args(*command).args(["--redis", url])))
+            .collect();
         ended.push(end(dir.worker().args(["run", "--redis", url])));
         for ended in ended {
             let ended = ended.expect(2);
             let said = ended.stdout + &ended.stderr;
-            let why = if url.contains('@') { "holds a password" } else { "not the address of a Redis" };
+            let why = if url.contains('@') {
+                "holds a password"
+            } else {
+                "not the address of a Redis"
+            };
             assert!(said.contains(why) && !said.contains("s3cret"), "{said}");
         }
     }
@@ -37,14 +44,25 @@ fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
 fn a_folder_that_is_no_run_is_bad_usage() {
     let dir = TestDir::new();
     dir.write("empty/notes.txt", "x");
-    for arguments in [&["report", "empty"][..], &["report", "empty", "--radii", "0:1:0.5"], &["report", "nowhere.tsv"]]
-    {
+    for arguments in [
+        &["report", "empty"][..],
+        &["report", "empty", "--radii", "0:1:0.5"],
+        &["report", "nowhere.tsv"],
+    ] {
         let ended = end(dir.coordinator().args(arguments)).expect(2);
         assert!(ended.stderr.contains(arguments[1]), "{}", ended.stderr);
-        assert_eq!(ended.stderr.matches("No such file").count(), 1, "a cause is told once: {}", ended.stderr);
+        assert_eq!(
+            ended.stderr.matches("No such file").count(),
+            1,
+            "a cause is told once: {}",
+            ended.stderr
+        );
     }
     let told = end(dir.coordinator().args(["report", "empty"])).stderr;
-    assert!(told.contains("empty is no run folder: cannot read empty/manifest.json"), "{told}");
+    assert!(
+        told.contains("empty is no run folder: cannot read empty/manifest.json"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -58,7 +76,11 @@ fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
             "path = \"inputs.safetensors\"\noffset = 24",
             ":6: dataset.offset: 24 is past",
         ),
-        ("classes = 2", "classes = 2\nprecision = \"bf16\"", ":11: model[0].precision: must be \"fp32\""),
+        (
+            "classes = 2",
+            "classes = 2\nprecision = \"bf16\"",
+            ":11: model[0].precision: must be \"fp32\"",
+        ),
     ] {
         assert!(text.contains(from));
         fs::write(&spec, text.replace(from, to)).unwrap();
@@ -91,13 +113,21 @@ fn every_line_is_json_where_json_was_asked_for() {
         end(&mut command)
     };
     let lines = |stderr: &str| -> Vec<Value> {
-        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let line =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         stderr.lines().map(line).collect()
     };
     let said = lines(&run().expect(0).stderr);
-    let progress: Vec<&Value> = said.iter().filter(|line| !line["fields"]["records"].is_null()).collect();
+    let progress: Vec<&Value> = said
+        .iter()
+        .filter(|line| !line["fields"]["records"].is_null())
+        .collect();
     let last = &progress.last().expect("progress")["fields"];
-    assert_eq!((&last["records"], &last["samples"]), (&48.into(), &48.into()), "{last}");
+    assert_eq!(
+        (&last["records"], &last["samples"]),
+        (&48.into(), &48.into()),
+        "{last}"
+    );
     for log in fs::read_dir(dir.path("out/logs")).unwrap() {
         let _ = lines(&fs::read_to_string(log.unwrap().path()).unwrap());
     }
@@ -105,8 +135,22 @@ fn every_line_is_json_where_json_was_asked_for() {
     fs::write(&spec, text.replace("seed = 1", "seed = -1")).unwrap();
     let failed = run().expect(2);
     let said = lines(&failed.stderr);
-    let (last, message) = (said.last().unwrap(), "sweep.toml:2: seed: must be 0 or more, not -1");
-    assert_eq!((&last["level"], &last["fields"]["message"]), (&"ERROR".into(), &message.into()));
-    let refused = end(dir.worker().args(["--log-format", "json", "certify", "sweep.toml", "--index", "0"])).expect(2);
+    let (last, message) = (
+        said.last().unwrap(),
+        "sweep.toml:2: seed: must be 0 or more, not -1",
+    );
+    assert_eq!(
+        (&last["level"], &last["fields"]["message"]),
+        (&"ERROR".into(), &message.into())
+    );
+    let refused = end(dir.worker().args([
+        "--log-format",
+        "json",
+        "certify",
+        "sweep.toml",
+        "--index",
+        "0",
+    ]))
+    .expect(2);
     assert_eq!(lines(&refused.stderr).last().unwrap()["level"], "ERROR");
 }

@@ -18,7 +18,8 @@ fn repository(path: &str) -> PathBuf {
 fn shipped() -> String {
     let digest = format!("{:x}", Sha256::digest(PASSWORD));
     let text = fs::read_to_string(repository("deploy/redis/users.acl")).unwrap();
-    text.replace("PASSWORD-SHA256", &digest).replace("ADMIN-SHA256", &digest)
+    text.replace("PASSWORD-SHA256", &digest)
+        .replace("ADMIN-SHA256", &digest)
 }
 
 fn start(dir: &TestDir, users: &str) -> Server {
@@ -27,7 +28,11 @@ fn start(dir: &TestDir, users: &str) -> Server {
 }
 
 fn login(server: &Server) -> [(&'static str, String); 3] {
-    [("DDRS_REDIS", server.url()), ("DDRS_REDIS_USER", "ddrs".to_owned()), ("DDRS_REDIS_PASSWORD", PASSWORD.to_owned())]
+    [
+        ("DDRS_REDIS", server.url()),
+        ("DDRS_REDIS_USER", "ddrs".to_owned()),
+        ("DDRS_REDIS_PASSWORD", PASSWORD.to_owned()),
+    ]
 }
 
 #[test]
@@ -35,8 +40,13 @@ fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused
     let dir = small();
     let server = start(&dir, &shipped());
     let login = login(&server);
-    let login: Vec<(&str, &str)> = login.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let told = coordinator(&dir, &["doctor", "sweep.toml"], &login).expect(0).stdout;
+    let login: Vec<(&str, &str)> = login
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let told = coordinator(&dir, &["doctor", "sweep.toml"], &login)
+        .expect(0)
+        .stdout;
     assert_eq!(told.matches("not permitted to read").count(), 2, "{told}");
     let submitted = coordinator(&dir, &["submit", "sweep.toml"], &login).expect(0);
     let sweep = submitted.stdout.trim();
@@ -85,10 +95,26 @@ fn that_user_is_refused_everything_else() {
         assert_eq!(error.code(), Some("NOPERM"), "{line}: {error}");
     }
     // A script may do no more than its user.
-    for script in ["return redis.call('FLUSHALL')", "return redis.call('GET', 'other')"] {
-        let sha: String = redis::cmd("SCRIPT").arg("LOAD").arg(script).query(&mut user).unwrap();
-        let error = redis::cmd("EVALSHA").arg(sha).arg(0).query::<redis::Value>(&mut user).unwrap_err();
-        assert!(error.to_string().contains("The user executing the script can't"), "{script}: {error}");
+    for script in [
+        "return redis.call('FLUSHALL')",
+        "return redis.call('GET', 'other')",
+    ] {
+        let sha: String = redis::cmd("SCRIPT")
+            .arg("LOAD")
+            .arg(script)
+            .query(&mut user)
+            .unwrap();
+        let error = redis::cmd("EVALSHA")
+            .arg(sha)
+            .arg(0)
+            .query::<redis::Value>(&mut user)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("The user executing the script can't"),
+            "{script}: {error}"
+        );
     }
     assert!(
         redis::Client::open(server.url())
@@ -104,13 +130,26 @@ fn the_access_list_grants_what_the_scripts_call() {
     let mut called = BTreeSet::new();
     for entry in fs::read_dir(repository("common/src/queue/lua")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        called.extend(text.split("call('").skip(1).map(|rest| rest.split('\'').next().unwrap().to_lowercase()));
+        called.extend(
+            text.split("call('")
+                .skip(1)
+                .map(|rest| rest.split('\'').next().unwrap().to_lowercase()),
+        );
     }
     let list = shipped();
-    let user = list.lines().find(|line| line.starts_with("user ddrs ")).unwrap();
-    let granted: BTreeSet<&str> = user.split(' ').filter_map(|word| word.strip_prefix('+')).collect();
+    let user = list
+        .lines()
+        .find(|line| line.starts_with("user ddrs "))
+        .unwrap();
+    let granted: BTreeSet<&str> = user
+        .split(' ')
+        .filter_map(|word| word.strip_prefix('+'))
+        .collect();
     assert!(called.len() > 20, "{called:?}");
-    let missing: Vec<&String> = called.iter().filter(|command| !granted.contains(command.as_str())).collect();
+    let missing: Vec<&String> = called
+        .iter()
+        .filter(|command| !granted.contains(command.as_str()))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -119,8 +158,18 @@ fn doctor_names_what_a_user_may_not_do() {
     let dir = small();
     let server = start(&dir, &shipped().replace(" +zadd", ""));
     let login = login(&server);
-    let login: Vec<(&str, &str)> = login.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let login: Vec<(&str, &str)> = login
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     let told = coordinator(&dir, &["doctor"], &login).expect(2);
-    let line = told.stdout.lines().find(|line| line.contains("permissions")).unwrap();
-    assert!(line.starts_with("bad") && line.contains("users.acl"), "{line}");
+    let line = told
+        .stdout
+        .lines()
+        .find(|line| line.contains("permissions"))
+        .unwrap();
+    assert!(
+        line.starts_with("bad") && line.contains("users.acl"),
+        "{line}"
+    );
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ddrs_common::queue::{QueueClient, Submission};
 use ddrs_tests::{Ended, TestDir, end, ended, signal};
 
-use super::server::{Server, ask, assert_undisturbed, coordinator, eventually, free_port, long, run, small};
+use super::server::{
+    Server, ask, assert_undisturbed, coordinator, eventually, free_port, long, run, small,
+};
 
 const RANGES: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
@@ -14,20 +16,33 @@ const RANGES: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 fn start(dir: &TestDir) -> [Server; 3] {
     let nodes = [0, 1, 2].map(|number| {
         let bus = free_port();
-        let options = ["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()];
-        (Server::start(&dir.path(&format!("node-{number}")), &options), bus)
+        let options = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus.to_string(),
+        ];
+        (
+            Server::start(&dir.path(&format!("node-{number}")), &options),
+            bus,
+        )
     });
     for ((node, _), range) in nodes.iter().zip(RANGES) {
         let mut connection = node.connection("");
         let _: () = ask(&mut connection, &format!("CLUSTER ADDSLOTSRANGE {range}")).unwrap();
         for (other, bus) in &nodes {
-            let _: () = ask(&mut connection, &format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port)).unwrap();
+            let _: () = ask(
+                &mut connection,
+                &format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port),
+            )
+            .unwrap();
         }
     }
     for (node, _) in &nodes {
         eventually("a whole cluster", || {
             let info: String = ask(&mut node.connection(""), "CLUSTER INFO").unwrap();
-            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")).then_some(())
+            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3"))
+                .then_some(())
         });
     }
     nodes.map(|(node, _)| node)
@@ -41,7 +56,9 @@ fn id(node: &Server) -> String {
 fn owner(nodes: &[Server; 3], key: &str) -> usize {
     nodes
         .iter()
-        .position(|node| ask::<redis::Value>(&mut node.connection(""), &format!("EXISTS {key}")).is_ok())
+        .position(|node| {
+            ask::<redis::Value>(&mut node.connection(""), &format!("EXISTS {key}")).is_ok()
+        })
         .unwrap()
 }
 
@@ -49,19 +66,34 @@ fn owner(nodes: &[Server; 3], key: &str) -> usize {
 fn migrate(nodes: &[Server; 3], from: usize, to: usize, slot: u16) {
     let (source, target) = (&nodes[from], &nodes[to]);
     let set = |node: &Server, what: &str| {
-        let _: () = ask(&mut node.connection(""), &format!("CLUSTER SETSLOT {slot} {what}")).unwrap();
+        let _: () = ask(
+            &mut node.connection(""),
+            &format!("CLUSTER SETSLOT {slot} {what}"),
+        )
+        .unwrap();
     };
     set(target, &format!("IMPORTING {}", id(source)));
     set(source, &format!("MIGRATING {}", id(target)));
     let mut connection = source.connection("");
     loop {
-        let keys: Vec<String> = ask(&mut connection, &format!("CLUSTER GETKEYSINSLOT {slot} 100")).unwrap();
+        let keys: Vec<String> = ask(
+            &mut connection,
+            &format!("CLUSTER GETKEYSINSLOT {slot} 100"),
+        )
+        .unwrap();
         if keys.is_empty() {
             break;
         }
         // An empty word stands for the one key that is moved; here there are several.
         let mut command = redis::cmd("MIGRATE");
-        command.arg("127.0.0.1").arg(target.port).arg("").arg(0).arg(5000).arg("KEYS").arg(keys);
+        command
+            .arg("127.0.0.1")
+            .arg(target.port)
+            .arg("")
+            .arg(0)
+            .arg(5000)
+            .arg("KEYS")
+            .arg(keys);
         let _: () = command.query(&mut connection).unwrap();
     }
     for node in [target, source] {
@@ -82,7 +114,9 @@ fn a_sweep_runs_through_any_node_of_a_cluster() {
             .iter()
             .flat_map(|node| ask::<Vec<String>>(&mut node.connection(""), "KEYS *:meta").unwrap())
             .collect();
-        let [sweep] = sweeps.as_slice() else { panic!("{sweeps:?}") };
+        let [sweep] = sweeps.as_slice() else {
+            panic!("{sweeps:?}")
+        };
         let mut owner = nodes[owner(&nodes, sweep)].connection("");
         let tag = sweep.trim_end_matches("meta");
         let keys: Vec<String> = ask(&mut owner, "KEYS *").unwrap();
@@ -99,18 +133,32 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
     let dir = long();
     let nodes = start(&dir);
     let url = nodes[0].url();
-    let running =
-        run(&dir, "moved", &[("DDRS_REDIS", &url)]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = run(&dir, "moved", &[("DDRS_REDIS", &url)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     eventually("records", || (dir.records("moved").len() > 3).then_some(()));
     let sweep = nodes
         .iter()
-        .find_map(|node| ask::<Vec<String>>(&mut node.connection(""), "KEYS *:meta").unwrap().pop())
+        .find_map(|node| {
+            ask::<Vec<String>>(&mut node.connection(""), "KEYS *:meta")
+                .unwrap()
+                .pop()
+        })
         .unwrap();
-    let slot: u16 = ask(&mut nodes[0].connection(""), &format!("CLUSTER KEYSLOT {sweep}")).unwrap();
+    let slot: u16 = ask(
+        &mut nodes[0].connection(""),
+        &format!("CLUSTER KEYSLOT {sweep}"),
+    )
+    .unwrap();
     let from = owner(&nodes, &sweep);
     let to = (from + 1) % 3;
     migrate(&nodes, from, to, slot);
-    assert!(dir.records("moved").len() < 48, "it was over before the slot moved");
+    assert!(
+        dir.records("moved").len() < 48,
+        "it was over before the slot moved"
+    );
     let ended: Ended = running.wait_with_output().unwrap().into();
     let _ = ended.expect(0);
     assert_eq!(owner(&nodes, &sweep), to);
@@ -120,15 +168,26 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
 /// Takes a slot from whoever has it, and lets the cluster go on without it.
 fn open_a_hole(nodes: &[Server; 3], slot: u16) {
     for node in nodes {
-        let _: () = ask(&mut node.connection(""), "CONFIG SET cluster-require-full-coverage no").unwrap();
+        let _: () = ask(
+            &mut node.connection(""),
+            "CONFIG SET cluster-require-full-coverage no",
+        )
+        .unwrap();
     }
     // A node that hears of the slot from one that still has it takes it up again.
     eventually("a hole that all know of", || {
         for node in nodes {
-            ask::<()>(&mut node.connection(""), &format!("CLUSTER DELSLOTS {slot}")).ok();
+            ask::<()>(
+                &mut node.connection(""),
+                &format!("CLUSTER DELSLOTS {slot}"),
+            )
+            .ok();
         }
         let info = |node: &Server| ask::<String>(&mut node.connection(""), "CLUSTER INFO").unwrap();
-        nodes.iter().all(|node| info(node).contains("cluster_slots_assigned:16383")).then_some(())
+        nodes
+            .iter()
+            .all(|node| info(node).contains("cluster_slots_assigned:16383"))
+            .then_some(())
     });
 }
 
@@ -140,19 +199,32 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
     let nodes = start(&dir);
     let url = nodes[0].url();
     let environment = [("DDRS_REDIS", url.as_str())];
-    let [lost, well] = ["other.toml", "sweep.toml"]
-        .map(|spec| coordinator(&dir, &["submit", spec], &environment).expect(0).stdout.trim().to_owned());
-    let slot: u16 = ask(&mut nodes[0].connection(""), &format!("CLUSTER KEYSLOT ddrs:{{{lost}}}:meta")).unwrap();
+    let [lost, well] = ["other.toml", "sweep.toml"].map(|spec| {
+        coordinator(&dir, &["submit", spec], &environment)
+            .expect(0)
+            .stdout
+            .trim()
+            .to_owned()
+    });
+    let slot: u16 = ask(
+        &mut nodes[0].connection(""),
+        &format!("CLUSTER KEYSLOT ddrs:{{{lost}}}:meta"),
+    )
+    .unwrap();
     open_a_hole(&nodes, slot);
 
     let mut command = dir.worker();
-    command.args(["run", "--device", "cpu", "--threads", "1"]).env("DDRS_REDIS", &url);
+    command
+        .args(["run", "--device", "cpu", "--threads", "1"])
+        .env("DDRS_REDIS", &url);
     let mut worker = command.spawn().unwrap();
     eventually("the other sweep to be done, and shown", || {
         let told = coordinator(&dir, &["status", "--format", "json"], &environment).expect(0);
         assert!(told.stderr.contains(&lost), "{}", told.stderr);
         let sweeps: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-        let [sweep] = sweeps.as_array().unwrap().as_slice() else { panic!("{sweeps}") };
+        let [sweep] = sweeps.as_array().unwrap().as_slice() else {
+            panic!("{sweeps}")
+        };
         assert_eq!(sweep["sweep"], well);
         (sweep["done"] == 48).then_some(())
     });
@@ -160,17 +232,34 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
     assert_eq!(ended(&mut worker).0, 0);
 
     let told = coordinator(&dir, &["doctor"], &environment).expect(2);
-    let slots = told.stdout.lines().find(|line| line.contains(" slots ")).unwrap();
-    assert!(slots.starts_with("bad") && slots.contains("1 of the cluster's 16384"), "{slots}");
+    let slots = told
+        .stdout
+        .lines()
+        .find(|line| line.contains(" slots "))
+        .unwrap();
+    assert!(
+        slots.starts_with("bad") && slots.contains("1 of the cluster's 16384"),
+        "{slots}"
+    );
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        let client = QueueClient::connect(&url).await.unwrap().with_patience(Duration::ZERO);
+        let client = QueueClient::connect(&url)
+            .await
+            .unwrap()
+            .with_patience(Duration::ZERO);
         let listed = client.listed().await.unwrap();
         let fell = listed.iter().find(|sweep| sweep.as_str() == lost).unwrap();
-        // As if it had never been submitted; then a submission leaves nothing behind that workers ask for.
-        let _: u32 =
-            ask(&mut nodes[owner(&nodes, "ddrs:sweeps")].connection(""), &format!("SREM ddrs:sweeps {lost}")).unwrap();
+        // As if it had never been submitted; then a submission leaves nothing behind that workers
+        // ask for.
+        let _: u32 = ask(
+            &mut nodes[owner(&nodes, "ddrs:sweeps")].connection(""),
+            &format!("SREM ddrs:sweeps {lost}"),
+        )
+        .unwrap();
         let submission = Submission {
             spec: "",
             jobs: 1,

@@ -1,4 +1,5 @@
-//! A replica that is promoted by hand after its master was killed, and that lacks what the master did last.
+//! A replica that is promoted by hand after its master was killed, and that lacks what the master
+//! did last.
 
 use std::process::Stdio;
 
@@ -10,15 +11,21 @@ use super::server::{Server, ask, assert_undisturbed, eventually, long, run};
 fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
     let dir = long();
     let mut master = Server::start(&dir.path("master"), &[]);
-    let replica = Server::start(&dir.path("replica"), &["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let replica = Server::start(
+        &dir.path("replica"),
+        &["--replicaof", "127.0.0.1", &master.port.to_string()],
+    );
     let mut copy = replica.connection("");
     eventually("a replica in step", || {
         let info: String = ask(&mut copy, "INFO replication").unwrap();
         info.contains("master_link_status:up").then_some(())
     });
     let url = master.url();
-    let mut running =
-        run(&dir, "out", &[("DDRS_REDIS", &url)]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut running = run(&dir, "out", &[("DDRS_REDIS", &url)])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     eventually("records", || (dir.records("out").len() > 3).then_some(()));
     eventually("a replica that knows the sweep", || {
         let keys: Vec<String> = ask(&mut copy, "KEYS *:meta").unwrap();
@@ -27,7 +34,9 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
     // Cut off and promoted here, so all that the master does from now on is lost with it.
     let _: () = ask(&mut copy, "REPLICAOF NO ONE").unwrap();
     let kept = dir.records("out").len();
-    eventually("records that the replica never hears of", || (dir.records("out").len() > kept + 3).then_some(()));
+    eventually("records that the replica never hears of", || {
+        (dir.records("out").len() > kept + 3).then_some(())
+    });
     master.kill();
     signal("INT", running.id());
     let interrupted = running.wait().unwrap();
@@ -39,6 +48,11 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
     let url = replica.url();
     let _ = end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
     let complete = dir.records("out");
-    assert!(collected.iter().all(|(key, record)| complete[key] == *record), "a collected record stays as it is");
+    assert!(
+        collected
+            .iter()
+            .all(|(key, record)| complete[key] == *record),
+        "a collected record stays as it is"
+    );
     assert_undisturbed(&dir, "out");
 }

@@ -12,23 +12,47 @@ const MARKER: &str = "marker-9f2c61";
 
 /// All files below a folder.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// The arguments of every process that can be read.
 fn arguments() -> Vec<String> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("cmdline"));
-    processes.filter_map(|path| fs::read(path).ok()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path().join("cmdline"));
+    processes
+        .filter_map(|path| fs::read(path).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect()
 }
 
 fn clean(ended: &Ended) {
-    assert!(!ended.stdout.contains(MARKER) && !ended.stderr.contains(MARKER), "{ended:?}");
+    assert!(
+        !ended.stdout.contains(MARKER) && !ended.stderr.contains(MARKER),
+        "{ended:?}"
+    );
 }
 
 fn start(dir: &TestDir) -> Server {
     let server = Server::start(&dir.path("server"), &[]);
-    let _: () = ask(&mut server.connection(""), &format!("CONFIG SET requirepass {MARKER}")).unwrap();
+    let _: () = ask(
+        &mut server.connection(""),
+        &format!("CONFIG SET requirepass {MARKER}"),
+    )
+    .unwrap();
     server
 }
 
@@ -38,19 +62,45 @@ fn a_password_appears_nowhere_but_in_its_file() {
     let server = start(&dir);
     let file = dir.write("password", format!("{MARKER}\n"));
     let url = server.url();
-    let (by_file, by_url) = (file.display().to_string(), format!("redis://:{MARKER}@127.0.0.1:{}", server.port));
-    let by_file = [("DDRS_REDIS", url.as_str()), ("DDRS_REDIS_PASSWORD_FILE", &by_file), ("RUST_LOG", "trace")];
+    let (by_file, by_url) = (
+        file.display().to_string(),
+        format!("redis://:{MARKER}@127.0.0.1:{}", server.port),
+    );
+    let by_file = [
+        ("DDRS_REDIS", url.as_str()),
+        ("DDRS_REDIS_PASSWORD_FILE", &by_file),
+        ("RUST_LOG", "trace"),
+    ];
     let by_url = [("DDRS_REDIS", by_url.as_str()), ("RUST_LOG", "trace")];
-    let by_variable = [("DDRS_REDIS", url.as_str()), ("DDRS_REDIS_PASSWORD", MARKER), ("RUST_LOG", "trace")];
-    let running = run(&dir, "out", &by_file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("a record", || (!dir.records("out").is_empty()).then_some(()));
+    let by_variable = [
+        ("DDRS_REDIS", url.as_str()),
+        ("DDRS_REDIS_PASSWORD", MARKER),
+        ("RUST_LOG", "trace"),
+    ];
+    let running = run(&dir, "out", &by_file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("a record", || {
+        (!dir.records("out").is_empty()).then_some(())
+    });
     let arguments = arguments();
-    assert!(arguments.iter().any(|words| words.contains("ddrs-worker") && words.contains("--name")), "no worker");
+    assert!(
+        arguments
+            .iter()
+            .any(|words| words.contains("ddrs-worker") && words.contains("--name")),
+        "no worker"
+    );
     assert!(!arguments.iter().any(|words| words.contains(MARKER)));
     let ended: Ended = running.wait_with_output().unwrap().into();
     clean(&ended.expect(0));
     for login in [&by_file[..], &by_url, &by_variable] {
-        for arguments in [&["status"][..], &["doctor", "sweep.toml"], &["submit", "sweep.toml"]] {
+        for arguments in [
+            &["status"][..],
+            &["doctor", "sweep.toml"],
+            &["submit", "sweep.toml"],
+        ] {
             clean(&coordinator(&dir, arguments, login).expect(0));
         }
         let worker = ["run", "--exit-when-idle", "--device", "cpu"];
@@ -58,7 +108,11 @@ fn a_password_appears_nowhere_but_in_its_file() {
     }
     for path in files(&dir.path("")).iter().filter(|path| **path != file) {
         let text = fs::read(path).unwrap();
-        assert!(!String::from_utf8_lossy(&text).contains(MARKER), "{}", path.display());
+        assert!(
+            !String::from_utf8_lossy(&text).contains(MARKER),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -68,14 +122,22 @@ fn errors_about_a_password_do_not_repeat_it() {
     let server = start(&dir);
     let url = server.url();
     let wrong = format!("wrong-{MARKER}");
-    let login = [("DDRS_REDIS", url.as_str()), ("DDRS_REDIS_PASSWORD", &wrong), ("RUST_LOG", "trace")];
+    let login = [
+        ("DDRS_REDIS", url.as_str()),
+        ("DDRS_REDIS_PASSWORD", &wrong),
+        ("RUST_LOG", "trace"),
+    ];
     let worker = end(dir.worker().args(["run", "--device", "cpu"]).envs(login));
     let among_arguments = format!("redis://:{MARKER}@127.0.0.1:{}", server.port);
     for ended in [
         coordinator(&dir, &["status"], &login),
         coordinator(&dir, &["doctor"], &login),
         worker,
-        coordinator(&dir, &["status"], &[("DDRS_REDIS", &format!("redis://:{MARKER}@127.0.0.1:1"))]),
+        coordinator(
+            &dir,
+            &["status"],
+            &[("DDRS_REDIS", &format!("redis://:{MARKER}@127.0.0.1:1"))],
+        ),
         coordinator(&dir, &["status", "--redis", &among_arguments], &[]),
         end(dir.worker().args(["run", "--redis", &among_arguments])),
     ] {
@@ -83,10 +145,23 @@ fn errors_about_a_password_do_not_repeat_it() {
         clean(&ended);
     }
     let refused = coordinator(&dir, &["status", "--redis", &among_arguments], &[]).expect(2);
-    assert!(refused.stderr.contains("--redis-password-file"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("the address among the arguments holds a password"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--redis-password-file"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused
+            .stderr
+            .contains("the address among the arguments holds a password"),
+        "{}",
+        refused.stderr
+    );
     for login in [&login[..], &login[..1]] {
         let said = coordinator(&dir, &["status"], login).expect(1).stderr;
-        assert!(said.contains("DDRS_REDIS_PASSWORD") && said.contains("--redis-password-file"), "{said}");
+        assert!(
+            said.contains("DDRS_REDIS_PASSWORD") && said.contains("--redis-password-file"),
+            "{said}"
+        );
     }
 }

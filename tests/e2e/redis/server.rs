@@ -32,12 +32,34 @@ impl Server {
         fs::create_dir_all(dir).unwrap();
         let port = free_port();
         let mut command = Command::new("redis-server");
-        command.current_dir(dir).args(["--bind", "127.0.0.1", "--logfile", "redis.log", "--save", ""]);
-        command.args(["--appendonly", "yes"]).args(more).args([listen, &port.to_string()]).stdin(Stdio::null());
-        let mut server = Self { port, dir: dir.to_owned(), child: command.spawn().unwrap() };
+        command.current_dir(dir).args([
+            "--bind",
+            "127.0.0.1",
+            "--logfile",
+            "redis.log",
+            "--save",
+            "",
+        ]);
+        command
+            .args(["--appendonly", "yes"])
+            .args(more)
+            .args([listen, &port.to_string()])
+            .stdin(Stdio::null());
+        let mut server = Self {
+            port,
+            dir: dir.to_owned(),
+            child: command.spawn().unwrap(),
+        };
         eventually("a server that is ready", || {
-            assert!(server.child.try_wait().unwrap().is_none(), "redis-server ended: {}", server.log());
-            server.log().contains("Ready to accept connections").then_some(())
+            assert!(
+                server.child.try_wait().unwrap().is_none(),
+                "redis-server ended: {}",
+                server.log()
+            );
+            server
+                .log()
+                .contains("Ready to accept connections")
+                .then_some(())
         });
         server
     }
@@ -53,7 +75,10 @@ impl Server {
 
     /// A connection past the queue's own code; `login` is `USER:PASSWORD@` or nothing.
     pub(super) fn connection(&self, login: &str) -> redis::Connection {
-        redis::Client::open(format!("redis://{login}127.0.0.1:{}", self.port)).unwrap().get_connection().unwrap()
+        redis::Client::open(format!("redis://{login}127.0.0.1:{}", self.port))
+            .unwrap()
+            .get_connection()
+            .unwrap()
     }
 
     /// Ends it as `kill -9` does.
@@ -75,7 +100,10 @@ impl Drop for Server {
 }
 
 /// A command as one line of words.
-pub(super) fn ask<T: redis::FromRedisValue>(connection: &mut redis::Connection, line: &str) -> redis::RedisResult<T> {
+pub(super) fn ask<T: redis::FromRedisValue>(
+    connection: &mut redis::Connection,
+    line: &str,
+) -> redis::RedisResult<T> {
     let mut words = line.split(' ');
     let mut command = redis::cmd(words.next().unwrap());
     words.for_each(|word| _ = command.arg(word));
@@ -104,21 +132,41 @@ pub(super) fn small() -> TestDir {
 /// A folder with a sweep that takes long enough for something to happen meanwhile.
 pub(super) fn long() -> TestDir {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace { n: 60_000, job_samples: 1, ..HalfSpace::default() });
+    let _ = dir.half_space(&HalfSpace {
+        n: 60_000,
+        job_samples: 1,
+        ..HalfSpace::default()
+    });
     dir
 }
 
 /// `run` with one worker on the Redis that the environment names, ready to start.
 pub(super) fn run(dir: &TestDir, out: &str, environment: &[(&str, &str)]) -> Command {
     let mut command = dir.coordinator();
-    command.args(["run", "sweep.toml", "--out", out, "--workers", "1", "--device", "cpu"]);
+    command.args([
+        "run",
+        "sweep.toml",
+        "--out",
+        out,
+        "--workers",
+        "1",
+        "--device",
+        "cpu",
+    ]);
     command.envs(environment.iter().copied());
     command
 }
 
 /// Any other command of the coordinator, to its end.
-pub(super) fn coordinator(dir: &TestDir, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
-    end(dir.coordinator().args(arguments).envs(environment.iter().copied()))
+pub(super) fn coordinator(
+    dir: &TestDir,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Ended {
+    end(dir
+        .coordinator()
+        .args(arguments)
+        .envs(environment.iter().copied()))
 }
 
 /// Demands that a run has the records of an undisturbed one on a private Redis.
@@ -130,5 +178,9 @@ pub(super) fn assert_undisturbed(dir: &TestDir, out: &str) {
 }
 
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -18,12 +18,22 @@ fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
     let server = Server::start(&dir.path("server"), &[]);
     let url = server.url();
     let log = File::create(dir.path("run.log")).unwrap();
-    let mut running = run(&dir, "out", &[("DDRS_REDIS", &url)]).stderr(Stdio::from(log)).spawn().unwrap();
-    eventually("a record", || (!dir.records("out").is_empty()).then_some(()));
+    let mut running = run(&dir, "out", &[("DDRS_REDIS", &url)])
+        .stderr(Stdio::from(log))
+        .spawn()
+        .unwrap();
+    eventually("a record", || {
+        (!dir.records("out").is_empty()).then_some(())
+    });
     signal("STOP", server.pid());
     signal("INT", running.id());
     let (code, took) = ended(&mut running);
-    assert_eq!(code, 130, "{}", std::fs::read_to_string(dir.path("run.log")).unwrap());
+    assert_eq!(
+        code,
+        130,
+        "{}",
+        std::fs::read_to_string(dir.path("run.log")).unwrap()
+    );
     assert!(took < SOON, "{took:?}");
     signal("CONT", server.pid());
     let _ = ddrs_tests::end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
@@ -33,13 +43,20 @@ fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
 /// A run with a Redis of its own that has a record, and the process of that Redis.
 fn with_its_own(dir: &TestDir) -> (Child, u32) {
     let log = File::create(dir.path("run.log")).unwrap();
-    let running = run(dir, "out", &[]).stderr(Stdio::from(log)).spawn().unwrap();
-    eventually("a record", || (!dir.records("out").is_empty()).then_some(()));
+    let running = run(dir, "out", &[])
+        .stderr(Stdio::from(log))
+        .spawn()
+        .unwrap();
+    eventually("a record", || {
+        (!dir.records("out").is_empty()).then_some(())
+    });
     let lock = dir.path("out/redis/redis.lock").canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    let mut ids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    let mut ids =
+        processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     // The lock is its stdin.
-    let server = ids.find(|id| fs::read_link(format!("/proc/{id}/fd/0")).is_ok_and(|target| target == lock));
+    let server =
+        ids.find(|id| fs::read_link(format!("/proc/{id}/fd/0")).is_ok_and(|target| target == lock));
     (running, server.expect("a redis-server"))
 }
 
@@ -48,7 +65,10 @@ fn said(dir: &TestDir) -> String {
 }
 
 fn assert_gone(server: u32) {
-    assert!(!Path::new(&format!("/proc/{server}")).exists(), "its redis-server is left behind");
+    assert!(
+        !Path::new(&format!("/proc/{server}")).exists(),
+        "its redis-server is left behind"
+    );
 }
 
 #[test]
@@ -94,7 +114,11 @@ fn a_run_that_is_told_to_stop_again_waits_for_nobody() {
         status.map(|status| status.code())
     });
     assert_eq!(code, Some(130), "{}", said(&dir));
-    assert!(!said(&dir).contains("what it holds is collected"), "it waited for the last records: {}", said(&dir));
+    assert!(
+        !said(&dir).contains("what it holds is collected"),
+        "it waited for the last records: {}",
+        said(&dir)
+    );
     assert_gone(server);
 }
 
@@ -103,13 +127,24 @@ fn a_worker_whose_redis_hangs_stops_when_it_is_told_to() {
     let dir = long();
     let server = Server::start(&dir.path("server"), &[]);
     let redis = [("DDRS_REDIS", server.url())];
-    let redis: Vec<(&str, &str)> = redis.iter().map(|(name, url)| (*name, url.as_str())).collect();
-    let sweep = coordinator(&dir, &["submit", "sweep.toml"], &redis).expect(0).stdout.trim().to_owned();
+    let redis: Vec<(&str, &str)> = redis
+        .iter()
+        .map(|(name, url)| (*name, url.as_str()))
+        .collect();
+    let sweep = coordinator(&dir, &["submit", "sweep.toml"], &redis)
+        .expect(0)
+        .stdout
+        .trim()
+        .to_owned();
     let mut worker = dir.worker();
-    worker.args(["run", "--device", "cpu", "--threads", "1"]).envs(redis.iter().copied());
+    worker
+        .args(["run", "--device", "cpu", "--threads", "1"])
+        .envs(redis.iter().copied());
     let mut worker = worker.spawn().unwrap();
     let done = || {
-        let told = coordinator(&dir, &["status", &sweep, "--format", "json"], &redis).expect(0).stdout;
+        let told = coordinator(&dir, &["status", &sweep, "--format", "json"], &redis)
+            .expect(0)
+            .stdout;
         let status: serde_json::Value = serde_json::from_str(&told).unwrap();
         (status["done"].as_u64() > Some(0)).then_some(())
     };

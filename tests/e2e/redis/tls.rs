@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use ddrs_tests::{TestDir, end};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 
 use super::server::{Server, assert_undisturbed, coordinator, run, small};
 
@@ -13,7 +15,9 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 fn authority(dir: &TestDir, name: &str) -> Authority {
     let mut params = CertificateParams::default();
     // Of its own name: a certificate with the name of its issuer would count as its own authority.
-    params.distinguished_name.push(DnType::CommonName, format!("authority {name}"));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("authority {name}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     dir.write(&format!("{name}.pem"), authority.pem());
@@ -24,7 +28,8 @@ fn authority(dir: &TestDir, name: &str) -> Authority {
 fn certificate(dir: &TestDir, authority: &Authority, name: &str, host: &str, expired: bool) {
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
     if expired {
-        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     }
     params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate().unwrap();
@@ -33,15 +38,26 @@ fn certificate(dir: &TestDir, authority: &Authority, name: &str, host: &str, exp
     dir.write(&format!("{name}.key"), key.serialize_pem());
 }
 
-/// An authority `ca` with a certificate `client`, and a server that shows `host` and demands certificates.
+/// An authority `ca` with a certificate `client`, and a server that shows `host` and demands
+/// certificates.
 fn start(dir: &TestDir, host: &str, expired: bool) -> Server {
     let ca = authority(dir, "ca");
     certificate(dir, &ca, "server", host, expired);
     certificate(dir, &ca, "client", "client", false);
     let path = |name: &str| dir.path(name).display().to_string();
     let (cert, key, ca) = (path("server.pem"), path("server.key"), path("ca.pem"));
-    let options = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-    Server::start_tls(&dir.path("server"), &[&options[..], &["--tls-auth-clients", "yes"]].concat())
+    let options = [
+        "--tls-cert-file",
+        &cert,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+    ];
+    Server::start_tls(
+        &dir.path("server"),
+        &[&options[..], &["--tls-auth-clients", "yes"]].concat(),
+    )
 }
 
 fn told<'a>(url: &'a str, ca: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -67,10 +83,22 @@ fn a_sweep_runs_over_tls_with_certificates_on_both_sides() {
     let url = format!("rediss://127.0.0.1:{}", server.port);
     let _ = end(&mut run(&dir, "tls", &told(&url, "ca.pem"))).expect(0);
     assert_undisturbed(&dir, "tls");
-    let arguments =
-        ["--redis", &url, "--redis-ca", "ca.pem", "--redis-cert", "client.pem", "--redis-key", "client.key"];
+    let arguments = [
+        "--redis",
+        &url,
+        "--redis-ca",
+        "ca.pem",
+        "--redis-cert",
+        "client.pem",
+        "--redis-key",
+        "client.key",
+    ];
     let _ = coordinator(&dir, &[&["doctor"][..], &arguments].concat(), &[]).expect(0);
-    let worker = [&["run", "--exit-when-idle", "--device", "cpu"][..], &arguments].concat();
+    let worker = [
+        &["run", "--exit-when-idle", "--device", "cpu"][..],
+        &arguments,
+    ]
+    .concat();
     let _ = end(dir.worker().args(worker)).expect(0);
 }
 
@@ -81,11 +109,17 @@ fn whoever_does_not_fit_is_refused_with_the_reason() {
     let url = format!("rediss://127.0.0.1:{}", server.port);
     let _ = authority(&dir, "other");
     let unknown = refused(&dir, &told(&url, "other.pem"));
-    assert!(unknown.contains("UnknownIssuer") || unknown.contains("BadSignature"), "{unknown}");
+    assert!(
+        unknown.contains("UnknownIssuer") || unknown.contains("BadSignature"),
+        "{unknown}"
+    );
     let without = refused(&dir, &told(&url, "ca.pem")[..2]);
     assert!(without.to_lowercase().contains("certificate"), "{without}");
     let plain = refused(&dir, &[("DDRS_REDIS", &server.url())]);
-    assert!(plain.contains("127.0.0.1") && plain.contains("rediss:// instead of redis://"), "{plain}");
+    assert!(
+        plain.contains("127.0.0.1") && plain.contains("rediss:// instead of redis://"),
+        "{plain}"
+    );
     let empty = refused(&dir, &told(&url, "/dev/null"));
     assert!(empty.contains("/dev/null: holds no certificate"), "{empty}");
     let missing = refused(&dir, &told(&url, "nowhere.pem"));
@@ -110,7 +144,10 @@ fn a_port_that_does_not_speak_tls_is_told_from_one_that_is_not_there() {
 
 #[test]
 fn a_server_with_another_name_or_an_expired_certificate_is_refused() {
-    for (host, expired, word) in [("other.example", false, "name"), ("127.0.0.1", true, "expired")] {
+    for (host, expired, word) in [
+        ("other.example", false, "name"),
+        ("127.0.0.1", true, "expired"),
+    ] {
         let dir = small();
         let server = start(&dir, host, expired);
         let url = format!("rediss://127.0.0.1:{}", server.port);

@@ -1,5 +1,5 @@
-//! `bench`: passes per second, gradient draws per second and the split of a run's time, on networks with random weights,
-//! each in turn with the PyTorch loops that users run instead.
+//! `bench`: passes per second, gradient draws per second and the split of a run's time, on networks
+//! with random weights, each in turn with the PyTorch loops that users run instead.
 
 mod compare;
 mod peer;
@@ -21,7 +21,8 @@ use subject::Subject;
 /// Measures a row for every model, precision and batch, and prints each as it is done.
 ///
 /// # Errors
-/// When a device, model or precision cannot be had. A peer that fails takes nothing from the row but its ratio.
+/// When a device, model or precision cannot be had. A peer that fails takes nothing from the row
+/// but its ratio.
 pub fn bench(args: &BenchArgs) -> Result<()> {
     match &args.compare {
         Some(BenchCompare::Sigma(args)) => return compare::sigma(args),
@@ -32,8 +33,17 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let peers = Peers::find(&args.peer, engine.device(), args.seconds)?;
     let dir = std::env::temp_dir().join(format!("ddrs-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).context("a temporary folder")?;
-    let bench = Bench { args, engine, peers, dir: &dir };
-    let precisions = |model: &String| args.precision.iter().try_for_each(|precision| bench.rows(model, precision));
+    let bench = Bench {
+        args,
+        engine,
+        peers,
+        dir: &dir,
+    };
+    let precisions = |model: &String| {
+        args.precision
+            .iter()
+            .try_for_each(|precision| bench.rows(model, precision))
+    };
     let measured = args.model.iter().try_for_each(precisions);
     std::fs::remove_dir_all(&dir).ok();
     measured
@@ -51,29 +61,53 @@ impl Bench<'_> {
     /// A row for each batch.
     fn rows(&self, model: &str, precision: &str) -> Result<()> {
         let subject = Subject::new(&self.engine, model, precision, self.dir)?;
-        self.args.batch.iter().try_for_each(|&batch| self.row(&subject, [model, precision], batch))
+        self.args
+            .batch
+            .iter()
+            .try_for_each(|&batch| self.row(&subject, [model, precision], batch))
     }
 
     /// Measures a row, in turn with the peers where there is a python for them, and prints it.
     fn row(&self, subject: &Subject, [model, precision]: [&str; 2], batch: u64) -> Result<()> {
         let (args, engine) = (self.args, &self.engine);
         let fixed = subject.fixed(batch, args.n, args.samples, args.seconds)?;
-        let climb = subject.climb(args.seconds).map_err(|error| format!("{error:#}"));
-        let mut row = Row::new(model, precision, engine.batch(&subject.network, &fixed)?, batch, engine);
+        let climb = subject
+            .climb(args.seconds)
+            .map_err(|error| format!("{error:#}"));
+        let mut row = Row::new(
+            model,
+            precision,
+            engine.batch(&subject.network, &fixed)?,
+            batch,
+            engine,
+        );
         let [_, side, _] = subject.network.shape();
-        let modes = self.peers.iter().flat_map(|peers| args.peers.iter().map(move |&mode| (peers, mode)));
-        let mut loops: Vec<Loop> = modes.map(|(peers, mode)| peers.of(mode, model, batch, side)).collect();
+        let modes = self
+            .peers
+            .iter()
+            .flat_map(|peers| args.peers.iter().map(move |&mode| (peers, mode)));
+        let mut loops: Vec<Loop> = modes
+            .map(|(peers, mode)| peers.of(mode, model, batch, side))
+            .collect();
         let passes = args.samples * (fixed.certify.n0.get() + fixed.certify.n.get());
         for turn in 1..=args.repeats {
             let (before, seconds) = (engine.split(), subject.time(&fixed, args.samples)?);
             row.certified(passes, args.samples, seconds, before, engine.split());
             match &climb {
-                Ok(climb) => row.ascended(subject.draws_per_second(climb).map_err(|error| format!("{error:#}"))),
+                Ok(climb) => row.ascended(
+                    subject
+                        .draws_per_second(climb)
+                        .map_err(|error| format!("{error:#}")),
+                ),
                 Err(error) => row.ascended(Err(error.clone())),
             }
             // Peers may take minutes to compile, or for ever.
             if turn == 1 && !loops.is_empty() && args.format == OutputFormat::Text {
-                print(&format!("turn 1 of {}: {}", args.repeats, row.render(args.format, &[])))?;
+                print(&format!(
+                    "turn 1 of {}: {}",
+                    args.repeats,
+                    row.render(args.format, &[])
+                ))?;
             }
             for peer in &mut loops {
                 peer.turn(row.beside(peer.mode));

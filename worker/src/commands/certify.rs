@@ -25,10 +25,18 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
     let variants = chosen(&sweep, args.variant.as_deref()).map_err(Refused)?;
     let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
     let index = SampleIndex(args.index);
-    let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.in_file(&text, &args.spec).into()))?;
-    let not_taken = || Refused(anyhow!("the sweep does not take index {index}; its first is {}", plan.index(0)));
+    let plan = Plan::new(&sweep, dataset.len())
+        .map_err(|error| Refused(error.in_file(&text, &args.spec).into()))?;
+    let not_taken = || {
+        Refused(anyhow!(
+            "the sweep does not take index {index}; its first is {}",
+            plan.index(0)
+        ))
+    };
     let position = plan.position(index).ok_or_else(not_taken)?;
-    let label = dataset.label(index).map_err(|error| Refused(error.into()))?;
+    let label = dataset
+        .label(index)
+        .map_err(|error| Refused(error.into()))?;
     let engine = Engine::new(&args.device).map_err(Refused)?;
     for variant in variants {
         let (result, seconds) = one(&engine, &sweep, &dataset, &variant, (index, position))?;
@@ -50,17 +58,31 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
 
 /// The specification, and its text for errors that name a line.
 fn read(path: &Path) -> Result<(Sweep, String)> {
-    let text = spec::read(path).with_context(|| format!("cannot read specification {}", path.display()))?;
+    let text = spec::read(path)
+        .with_context(|| format!("cannot read specification {}", path.display()))?;
     let (sweep, _) = spec::parse_with_models(&text, path)?;
     Ok((sweep, text))
 }
 
 fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
     let variants = sweep.variants();
-    let Some(name) = name else { return Ok(variants) };
-    let names = || variants.iter().map(|variant| variant.name.as_str()).collect::<Vec<_>>().join(", ");
-    let found = variants.iter().find(|variant| variant.name.as_str() == name).cloned();
-    found.map(|variant| vec![variant]).ok_or_else(|| anyhow!("no variant {name}; the specification has {}", names()))
+    let Some(name) = name else {
+        return Ok(variants);
+    };
+    let names = || {
+        variants
+            .iter()
+            .map(|variant| variant.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let found = variants
+        .iter()
+        .find(|variant| variant.name.as_str() == name)
+        .cloned();
+    found
+        .map(|variant| vec![variant])
+        .ok_or_else(|| anyhow!("no variant {name}; the specification has {}", names()))
 }
 
 type Outcome = (Result<ddrs_common::domain::Certification, String>, f64);
@@ -76,7 +98,9 @@ fn one(
         Ok(image) => image,
         Err(error) => return Ok((Err(error.to_string()), 0.0)),
     };
-    let network = engine.load(&sweep.models[variant.model], image.shape).map_err(Refused)?;
+    let network = engine
+        .load(&sweep.models[variant.model], image.shape)
+        .map_err(Refused)?;
     let told = Mutex::new(None);
     let tell = |_, result, seconds| {
         if let Ok(mut told) = told.lock() {
@@ -87,7 +111,11 @@ fn one(
         &network,
         variant,
         sweep,
-        &mut std::iter::once(Sample { index, position, image }),
+        &mut std::iter::once(Sample {
+            index,
+            position,
+            image,
+        }),
         &AtomicBool::new(false),
         &tell,
     )?;

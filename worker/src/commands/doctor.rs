@@ -1,4 +1,5 @@
-//! `doctor`: what this machine offers a worker, tried out; and whether two devices compute the same.
+//! `doctor`: what this machine offers a worker, tried out; and whether two devices compute the
+//! same.
 
 mod compare;
 mod machine;
@@ -19,11 +20,15 @@ use crate::exit::Refused;
 /// Prints what was found, and with `--compare` what the devices counted.
 ///
 /// # Errors
-/// When the device asked for cannot be used, no precision runs on it, or what was compared differs by more than
-/// rounding explains; after printing. [`Refused`] for bad usage.
+/// When the device asked for cannot be used, no precision runs on it, or what was compared differs
+/// by more than rounding explains; after printing. [`Refused`] for bad usage.
 pub fn doctor(args: &DoctorArgs) -> Result<()> {
-    args.device.device.parse::<device::Wanted>().map_err(Refused)?;
-    // Before anything else that has to do with torch: it remembers what it is told about CUDA first.
+    args.device
+        .device
+        .parse::<device::Wanted>()
+        .map_err(Refused)?;
+    // Before anything else that has to do with torch: it remembers what it is told about CUDA
+    // first.
     let cuda = cuda::devices();
     tch::set_num_threads(1);
     let asked = device::pick(&args.device.device);
@@ -32,14 +37,21 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     let mut report = Report {
         machine: Machine::look(cuda.err().map(|reason| reason.to_string())),
         asked: args.device.device.clone(),
-        picked: asked.as_ref().map_or(None, |&device| Some(device::name(device))),
+        picked: asked
+            .as_ref()
+            .map_or(None, |&device| Some(device::name(device))),
         not_usable: asked.as_ref().err().map(|error| format!("{error:#}")),
-        devices: devices.into_iter().map(trial::try_out).collect::<Result<_>>()?,
+        devices: devices
+            .into_iter()
+            .map(trial::try_out)
+            .collect::<Result<_>>()?,
         compared: Vec::new(),
     };
     if let Ok(device) = &asked {
         for what in &args.compare {
-            report.compared.extend(compare::compare(what, *device, args.draws)?);
+            report
+                .compared
+                .extend(compare::compare(what, *device, args.draws)?);
         }
     }
     match args.format {
@@ -53,12 +65,23 @@ fn verdict(report: &Report) -> Result<()> {
     if let Some(reason) = &report.not_usable {
         bail!("{} cannot be used: {reason}", report.asked);
     }
-    let picked = report.devices.iter().find(|device| Some(&device.name) == report.picked.as_ref());
+    let picked = report
+        .devices
+        .iter()
+        .find(|device| Some(&device.name) == report.picked.as_ref());
     if !picked.is_some_and(|device| device.precisions.iter().any(trial::PrecisionTrial::runs)) {
         bail!("no precision runs on {}", report.asked);
     }
-    let wrong: Vec<_> = report.compared.iter().filter_map(compare::Comparison::wrong).collect();
-    if wrong.is_empty() { Ok(()) } else { Err(anyhow!("{}", wrong.join("; "))) }
+    let wrong: Vec<_> = report
+        .compared
+        .iter()
+        .filter_map(compare::Comparison::wrong)
+        .collect();
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(anyhow!("{}", wrong.join("; ")))
+    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,16 @@ use crate::model;
 ///
 /// # Errors
 /// When the architecture is unknown or has no fixed shapes, or the file cannot be written.
-pub fn random_weights(architecture: &str, classes: u32, seed: u64, centred: bool, out: &Path) -> Result<()> {
-    let architecture: Architecture = architecture.parse().map_err(|error| Refused(anyhow::anyhow!("{error}")))?;
+pub fn random_weights(
+    architecture: &str,
+    classes: u32,
+    seed: u64,
+    centred: bool,
+    out: &Path,
+) -> Result<()> {
+    let architecture: Architecture = architecture
+        .parse()
+        .map_err(|error| Refused(anyhow::anyhow!("{error}")))?;
     model::random_weights(architecture, classes, seed, out)?;
     if centred {
         doctor::centre(architecture, classes, out)?;

@@ -22,31 +22,39 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     listen(Arc::clone(&stop))?;
-    train::train(&args.spec, &args.out, device, &|| stop.load(Ordering::Relaxed))
+    train::train(&args.spec, &args.out, device, &|| {
+        stop.load(Ordering::Relaxed)
+    })
 }
 
-/// Sets `stop` at the first signal that ends programs; the second ends this one, whatever it is doing: files are replaced in
-/// one step, so the last checkpoint stands.
+/// Sets `stop` at the first signal that ends programs; the second ends this one, whatever it is
+/// doing: files are replaced in one step, so the last checkpoint stands.
 fn listen(stop: Arc<AtomicBool>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let told = {
         let _inside = runtime.enter();
         told_to_stop(false).context("cannot listen for signals")?
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let signal = runtime.block_on(told);
-        // First of all, so that no later signal is missed.
-        let again = {
-            let _inside = runtime.enter();
-            told_to_stop(false)
-        };
-        tracing::info!("{signal}: stopping after this step; once more to end at once");
-        stop.store(true, Ordering::Relaxed);
-        if let Ok(again) = again {
-            let signal = runtime.block_on(again);
-            tracing::warn!("{signal} again: ending at once, without the steps since the last checkpoint");
-            exit::now(130);
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let signal = runtime.block_on(told);
+            // First of all, so that no later signal is missed.
+            let again = {
+                let _inside = runtime.enter();
+                told_to_stop(false)
+            };
+            tracing::info!("{signal}: stopping after this step; once more to end at once");
+            stop.store(true, Ordering::Relaxed);
+            if let Ok(again) = again {
+                let signal = runtime.block_on(again);
+                tracing::warn!(
+                    "{signal} again: ending at once, without the steps since the last checkpoint"
+                );
+                exit::now(130);
+            }
+        })?;
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! libtorch's settings for the whole process that its Rust bindings leave out.
 //!
-//! Backward convolutions take no word on tf32 or on the choice of algorithms from their caller, they follow these. The
-//! fused convolutions of cuDNN follow those on tf32 and on timings; of deterministic algorithms torch tells them nothing.
+//! Backward convolutions take no word on tf32 or on the choice of algorithms from their caller,
+//! they follow these. The fused convolutions of cuDNN follow those on tf32 and on timings; of
+//! deterministic algorithms torch tells them nothing.
 
 use std::ffi::c_void;
 
 /// `at::Context`, of which there is one, for the life of the process.
 type Context = *mut c_void;
 
-// The C++ functions of ATen/Context.h, by the names that the Itanium ABI gives them, which Linux compilers follow. libtorch
-// exports them; one that does not have them fails to link. None of them throws for these arguments.
+// The C++ functions of ATen/Context.h, by the names that the Itanium ABI gives them, which Linux
+// compilers follow. libtorch exports them; one that does not have them fails to link. None of them
+// throws for these arguments.
 unsafe extern "C" {
     #[link_name = "_ZN2at13globalContextEv"]
     safe fn global_context() -> Context;
@@ -32,8 +34,9 @@ unsafe extern "C" {
     fn allow_tf32_cublas(context: Context) -> bool;
 }
 
-/// Makes a GPU compute the same each time, and fp32 mean fp32: deterministic algorithms, none chosen by a timing, and tf32
-/// only where a call itself allows it, as forward convolutions of tf32 models do.
+/// Makes a GPU compute the same each time, and fp32 mean fp32: deterministic algorithms, none
+/// chosen by a timing, and tf32 only where a call itself allows it, as forward convolutions of tf32
+/// models do.
 pub(super) fn settle() {
     let context = global_context();
     // SAFETY: the context lives for ever, and the functions set a flag each.
@@ -53,7 +56,13 @@ mod tests {
     fn what_is_settled_is_what_libtorch_then_follows() {
         let context = global_context();
         // SAFETY: as above; these read the flags.
-        let read = || unsafe { (deterministic_cudnn(context), benchmark_cudnn(context), allow_tf32_cublas(context)) };
+        let read = || unsafe {
+            (
+                deterministic_cudnn(context),
+                benchmark_cudnn(context),
+                allow_tf32_cublas(context),
+            )
+        };
         tch::Cuda::cudnn_set_benchmark(true);
         assert!(read().1, "another flag is read than the bindings set");
         settle();

@@ -1,7 +1,7 @@
 //! libtorch's CUDA half: found, loaded, asked for its devices; or why there is none.
 //!
-//! It is loaded before the first question about CUDA, for torch remembers the answer: a program that means to use a GPU
-//! at any time asks [`devices`] before it does anything else with torch.
+//! It is loaded before the first question about CUDA, for torch remembers the answer: a program
+//! that means to use a GPU at any time asks [`devices`] before it does anything else with torch.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -62,7 +62,11 @@ pub enum NoCuda {
 }
 
 fn list(places: &[PathBuf]) -> String {
-    places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
+    places
+        .iter()
+        .map(|place| place.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// How many GPUs torch can use: at least one. The first call decides for the life of the process.
@@ -77,25 +81,45 @@ pub fn devices() -> Result<usize, NoCuda> {
 fn look() -> Result<usize, NoCuda> {
     let ours = loaded("libtorch_cpu.so");
     let variable = |name| std::env::var_os(name);
-    let places = places(ours.as_deref(), variable("LIBTORCH").as_deref(), variable("LD_LIBRARY_PATH").as_deref());
+    let places = places(
+        ours.as_deref(),
+        variable("LIBTORCH").as_deref(),
+        variable("LD_LIBRARY_PATH").as_deref(),
+    );
     let path = find(ours.as_deref(), &places)?;
-    load(&path).map_err(|reason| NoCuda::NotLoaded { path: path.clone(), reason })?;
+    load(&path).map_err(|reason| NoCuda::NotLoaded {
+        path: path.clone(),
+        reason,
+    })?;
     // The CUDA half says yes with or without a GPU, torch alone says no.
     if !tch::utils::has_cudart() {
         return Err(NoCuda::TooLate(path));
     }
     match usize::try_from(Cuda::device_count()) {
         Ok(devices) if devices > 0 && Cuda::is_available() => Ok(devices),
-        _ => Err(why_none(load(Path::new(DRIVER)), std::env::var("CUDA_VISIBLE_DEVICES").ok())),
+        _ => Err(why_none(
+            load(Path::new(DRIVER)),
+            std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+        )),
     }
 }
 
-/// Where the CUDA half is looked for: beside the CPU half in use, in `LIBTORCH`/lib, along `LD_LIBRARY_PATH`.
+/// Where the CUDA half is looked for: beside the CPU half in use, in `LIBTORCH`/lib, along
+/// `LD_LIBRARY_PATH`.
 #[must_use]
-pub fn places(ours: Option<&Path>, libtorch: Option<&OsStr>, library_path: Option<&OsStr>) -> Vec<PathBuf> {
+pub fn places(
+    ours: Option<&Path>,
+    libtorch: Option<&OsStr>,
+    library_path: Option<&OsStr>,
+) -> Vec<PathBuf> {
     let beside = ours.and_then(Path::parent).map(Path::to_owned);
-    let libtorch = libtorch.filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join("lib"));
-    let along = library_path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+    let libtorch = libtorch
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Path::new(folder).join("lib"));
+    let along = library_path
+        .into_iter()
+        .flat_map(std::env::split_paths)
+        .filter(|folder| folder.is_absolute());
     let mut places = Vec::new();
     for place in beside.into_iter().chain(libtorch).chain(along) {
         if !places.contains(&place) {
@@ -105,8 +129,8 @@ pub fn places(ours: Option<&Path>, libtorch: Option<&OsStr>, library_path: Optio
     places
 }
 
-/// The CUDA half of the libtorch in use. One that lies elsewhere must lie beside a CPU half of the same length as the
-/// one in use: halves of two builds would load and then crash.
+/// The CUDA half of the libtorch in use. One that lies elsewhere must lie beside a CPU half of the
+/// same length as the one in use: halves of two builds would load and then crash.
 fn find(ours: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, NoCuda> {
     let length = |path: &Path| fs::metadata(path).map(|file| file.len()).ok();
     let mut other = None;
@@ -117,7 +141,10 @@ fn find(ours: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, NoCuda> {
         }
         match ours {
             Some(ours) if length(ours) != length(&place.join("libtorch_cpu.so")) => {
-                other.get_or_insert(NoCuda::OtherBuild { found, ours: ours.to_owned() });
+                other.get_or_insert(NoCuda::OtherBuild {
+                    found,
+                    ours: ours.to_owned(),
+                });
             }
             _ => return Ok(found),
         }
@@ -138,8 +165,13 @@ fn why_none(driver: Result<(), String>, visible: Option<String>) -> NoCuda {
 #[must_use]
 pub fn loaded(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
-    let named = |path: &&Path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
+    let paths = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let named = |path: &&Path| {
+        path.file_name()
+            .is_some_and(|file| file.to_string_lossy().starts_with(name))
+    };
     paths.into_iter().find(named).map(Path::to_owned)
 }
 
@@ -161,10 +193,24 @@ mod tests {
     #[test]
     fn the_cuda_half_is_looked_for_beside_the_other_half_then_in_the_environment() {
         let looked = |ours: Option<&str>, libtorch: Option<&str>, along: Option<&str>| {
-            list(&places(ours.map(Path::new), libtorch.map(OsStr::new), along.map(OsStr::new)))
+            list(&places(
+                ours.map(Path::new),
+                libtorch.map(OsStr::new),
+                along.map(OsStr::new),
+            ))
         };
-        assert_eq!(looked(Some("/t/lib/libtorch_cpu.so"), Some("/l"), Some("/a:/b")), "/t/lib, /l/lib, /a, /b");
-        assert_eq!(looked(Some("/t/lib/libtorch_cpu.so"), Some("/t"), Some("/t/lib::rel:/a")), "/t/lib, /a");
+        assert_eq!(
+            looked(Some("/t/lib/libtorch_cpu.so"), Some("/l"), Some("/a:/b")),
+            "/t/lib, /l/lib, /a, /b"
+        );
+        assert_eq!(
+            looked(
+                Some("/t/lib/libtorch_cpu.so"),
+                Some("/t"),
+                Some("/t/lib::rel:/a")
+            ),
+            "/t/lib, /a"
+        );
         assert_eq!(looked(None, Some(""), None), "");
     }
 
@@ -172,25 +218,44 @@ mod tests {
     fn a_cuda_half_of_another_build_is_never_loaded() {
         let dir = tempfile::tempdir().unwrap();
         let ours = folder(dir.path(), "ours", "abc", false);
-        let (other, same) = (folder(dir.path(), "other", "abcd", true), folder(dir.path(), "same", "abc", true));
+        let (other, same) = (
+            folder(dir.path(), "other", "abcd", true),
+            folder(dir.path(), "same", "abc", true),
+        );
         let cpu = ours.join("libtorch_cpu.so");
-        let find = |places: &[&PathBuf]| find(Some(&cpu), &places.iter().copied().cloned().collect::<Vec<_>>());
+        let find = |places: &[&PathBuf]| {
+            find(
+                Some(&cpu),
+                &places.iter().copied().cloned().collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(find(&[&ours, &other, &same]), Ok(same.join(LIBRARY)));
         assert_eq!(find(&[&ours]), Err(NoCuda::NotFound(vec![ours.clone()])));
         let error = find(&[&ours, &other]).unwrap_err().to_string();
-        assert!(error.contains("other/libtorch_cuda.so belongs to another build"), "{error}");
+        assert!(
+            error.contains("other/libtorch_cuda.so belongs to another build"),
+            "{error}"
+        );
     }
 
     #[test]
     fn every_reason_is_told_apart() {
         let missing = || Err("libcuda.so.1: no such file".to_owned());
-        assert!(why_none(missing(), Some("0".into())).to_string().contains("no NVIDIA driver: libcuda.so.1"));
+        assert!(
+            why_none(missing(), Some("0".into()))
+                .to_string()
+                .contains("no NVIDIA driver: libcuda.so.1")
+        );
         assert_eq!(
             why_none(Ok(()), Some(String::new())).to_string(),
             "CUDA_VISIBLE_DEVICES is \"\", which leaves no GPU visible"
         );
         assert_eq!(why_none(Ok(()), None), NoCuda::NoGpu);
-        assert!(NoCuda::NotFound(vec!["/a".into(), "/b".into()]).to_string().contains("none of /a, /b: `scripts"));
+        assert!(
+            NoCuda::NotFound(vec!["/a".into(), "/b".into()])
+                .to_string()
+                .contains("none of /a, /b: `scripts")
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The GPUs as NVIDIA's driver tells of them: names for records, memory for `doctor`. torch is not asked, for its C
-//! interface does not say.
+//! The GPUs as NVIDIA's driver tells of them: names for records, memory for `doctor`. torch is not
+//! asked, for its C interface does not say.
 
 use std::fs;
 use std::path::Path;
@@ -22,12 +22,16 @@ pub struct Gpu {
     pub driver: Option<String>,
 }
 
-/// The GPUs that this process may use, in CUDA's order on a machine of equal GPUs: that of the bus, or of
-/// `CUDA_VISIBLE_DEVICES`.
+/// The GPUs that this process may use, in CUDA's order on a machine of equal GPUs: that of the bus,
+/// or of `CUDA_VISIBLE_DEVICES`.
 #[must_use]
 pub fn here() -> Vec<Gpu> {
     let listed = from_proc(Path::new("/proc/driver/nvidia/gpus"));
-    let all = if listed.is_empty() { ask_driver() } else { listed };
+    let all = if listed.is_empty() {
+        ask_driver()
+    } else {
+        listed
+    };
     visible(all, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
 }
 
@@ -35,28 +39,53 @@ pub fn here() -> Vec<Gpu> {
 #[must_use]
 pub fn in_detail() -> Vec<Gpu> {
     let asked = ask_driver();
-    if asked.is_empty() { here() } else { visible(asked, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref()) }
+    if asked.is_empty() {
+        here()
+    } else {
+        visible(asked, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
+    }
 }
 
 /// The driver's files, a folder a GPU, named by its place on the bus.
 fn from_proc(folder: &Path) -> Vec<Gpu> {
-    let mut places: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut places: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     places.sort();
     let read = |place: &std::path::PathBuf| {
         let text = fs::read_to_string(place.join("information")).ok()?;
-        let field =
-            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+        let field = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(|value| value.trim().to_owned())
+        };
         let uuid = field("GPU UUID:").unwrap_or_default();
-        Some(Gpu { name: field("Model:")?, uuid, memory_mib: None, free_mib: None, driver: None })
+        Some(Gpu {
+            name: field("Model:")?,
+            uuid,
+            memory_mib: None,
+            free_mib: None,
+            driver: None,
+        })
     };
     places.iter().filter_map(read).collect()
 }
 
 /// What `nvidia-smi` lists; nothing where it is missing or fails.
 fn ask_driver() -> Vec<Gpu> {
-    for program in ["nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"] {
+    for program in [
+        "nvidia-smi",
+        "/usr/local/nvidia/bin/nvidia-smi",
+        "/usr/lib/wsl/lib/nvidia-smi",
+    ] {
         let asked = Command::new(program)
-            .args(["--query-gpu=name,uuid,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits"])
+            .args([
+                "--query-gpu=name,uuid,memory.total,memory.free,driver_version",
+                "--format=csv,noheader,nounits",
+            ])
             .stdin(Stdio::null())
             .output();
         if let Ok(output) = asked
@@ -70,7 +99,12 @@ fn ask_driver() -> Vec<Gpu> {
 
 fn from_table(text: &str) -> Vec<Gpu> {
     let row = |line: &str| {
-        let [name, uuid, total, free, driver] = line.split(',').map(str::trim).collect::<Vec<_>>().try_into().ok()?;
+        let [name, uuid, total, free, driver] = line
+            .split(',')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .try_into()
+            .ok()?;
         Some(Gpu {
             name: name.to_owned(),
             uuid: uuid.to_owned(),
@@ -82,12 +116,15 @@ fn from_table(text: &str) -> Vec<Gpu> {
     text.lines().filter_map(row).collect()
 }
 
-/// Those that the variable names, in its order, up to the first name that is none: as CUDA reads it.
+/// Those that the variable names, in its order, up to the first name that is none: as CUDA reads
+/// it.
 fn visible(all: Vec<Gpu>, variable: Option<&str>) -> Vec<Gpu> {
     let Some(variable) = variable else { return all };
     let named = |name: &str| match name.trim().parse::<usize>() {
         Ok(number) => all.get(number),
-        Err(_) => all.iter().find(|gpu| name.trim().starts_with("GPU-") && gpu.uuid.starts_with(name.trim())),
+        Err(_) => all
+            .iter()
+            .find(|gpu| name.trim().starts_with("GPU-") && gpu.uuid.starts_with(name.trim())),
     };
     variable.split(',').map_while(named).cloned().collect()
 }
@@ -106,7 +143,16 @@ mod tests {
         assert_eq!(gpus.len(), 3);
         let (name, uuid) = ("NVIDIA H200".to_owned(), "GPU-bb22".to_owned());
         let driver = Some("580.159.04".to_owned());
-        assert_eq!(gpus[1], Gpu { name, uuid, memory_mib: Some(143_771), free_mib: Some(143_000), driver });
+        assert_eq!(
+            gpus[1],
+            Gpu {
+                name,
+                uuid,
+                memory_mib: Some(143_771),
+                free_mib: Some(143_000),
+                driver
+            }
+        );
         assert_eq!((gpus[2].memory_mib, gpus[2].free_mib), (None, None));
         assert_eq!(from_table("No devices were found\n"), []);
     }
@@ -114,13 +160,19 @@ mod tests {
     #[test]
     fn the_drivers_files_are_read_in_the_order_of_the_bus() {
         let dir = tempfile::tempdir().unwrap();
-        for (place, model) in [("0000:41:00.0", "NVIDIA H200"), ("0000:01:00.0", "NVIDIA L4")] {
+        for (place, model) in [
+            ("0000:41:00.0", "NVIDIA H200"),
+            ("0000:01:00.0", "NVIDIA L4"),
+        ] {
             fs::create_dir(dir.path().join(place)).unwrap();
             let text = format!("Model: \t\t {model}\nIRQ:   \t\t 12\nGPU UUID: \t GPU-{place}\n");
             fs::write(dir.path().join(place).join("information"), text).unwrap();
         }
         let gpus = from_proc(dir.path());
-        assert_eq!(gpus.iter().map(|gpu| &*gpu.name).collect::<Vec<_>>(), ["NVIDIA L4", "NVIDIA H200"]);
+        assert_eq!(
+            gpus.iter().map(|gpu| &*gpu.name).collect::<Vec<_>>(),
+            ["NVIDIA L4", "NVIDIA H200"]
+        );
         assert_eq!(gpus[0].uuid, "GPU-0000:01:00.0");
         assert_eq!(from_proc(&dir.path().join("none")), []);
     }
@@ -128,7 +180,11 @@ mod tests {
     #[test]
     fn only_what_the_environment_shows_is_there() {
         let shown = |variable| {
-            visible(from_table(TABLE), variable).iter().map(|gpu| gpu.uuid.clone()).collect::<Vec<_>>().join(" ")
+            visible(from_table(TABLE), variable)
+                .iter()
+                .map(|gpu| gpu.uuid.clone())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         for (variable, expected) in [
             (None, "GPU-aa11 GPU-bb22 GPU-cc33"),

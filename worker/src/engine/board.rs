@@ -13,7 +13,8 @@ use super::tally::Tally;
 /// Which rows may share a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// Any, wherever they come to stand: this network scores an image alike in every row, to the last bit.
+    /// Any, wherever they come to stand: this network scores an image alike in every row, to the
+    /// last bit.
     Anywhere,
     /// Those of one request alone, each in the row that its number decides.
     InPlace,
@@ -39,7 +40,15 @@ pub(super) struct Piece {
 impl Pass {
     /// Some rows of one request that is on no board.
     pub(super) fn of(input: Arc<Input>, request: Arc<Request>, rows: Range<u64>) -> Self {
-        Self { pieces: vec![Piece { place: 0, input, request, rows, tally: None }] }
+        Self {
+            pieces: vec![Piece {
+                place: 0,
+                input,
+                request,
+                rows,
+                tally: None,
+            }],
+        }
     }
 
     /// How many rows hold something.
@@ -73,7 +82,11 @@ pub(super) struct Board {
 impl Board {
     /// Adds an input that wants rows.
     pub(super) fn add(&mut self, progress: Progress) {
-        let place = self.inputs.iter().position(Option::is_none).unwrap_or(self.inputs.len());
+        let place = self
+            .inputs
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.inputs.len());
         if place == self.inputs.len() {
             self.inputs.push(None);
         }
@@ -81,14 +94,30 @@ impl Board {
         self.ready.push_back(place);
     }
 
-    /// A pass of `rows` rows, or of fewer if `last`; `whole` blocks alone unless one is larger than a pass.
+    /// A pass of `rows` rows, or of fewer if `last`; `whole` blocks alone unless one is larger than
+    /// a pass.
     ///
-    /// Those that have waited longest come first, and an empty pass has room for whatever they want; so nobody's rows wait
-    /// for those that came after. Where a block finds no room, later ones that do may fill what is left.
-    pub(super) fn take(&mut self, rows: u64, packing: Packing, whole: bool, last: bool) -> Option<Pass> {
-        let waiting: u64 =
-            self.ready.iter().filter_map(|&place| self.inputs[place].as_ref()).map(Progress::waiting).sum();
-        let enough = if packing == Packing::Anywhere && !last { rows } else { 1 };
+    /// Those that have waited longest come first, and an empty pass has room for whatever they
+    /// want; so nobody's rows wait for those that came after. Where a block finds no room, later
+    /// ones that do may fill what is left.
+    pub(super) fn take(
+        &mut self,
+        rows: u64,
+        packing: Packing,
+        whole: bool,
+        last: bool,
+    ) -> Option<Pass> {
+        let waiting: u64 = self
+            .ready
+            .iter()
+            .filter_map(|&place| self.inputs[place].as_ref())
+            .map(Progress::waiting)
+            .sum();
+        let enough = if packing == Packing::Anywhere && !last {
+            rows
+        } else {
+            1
+        };
         if waiting < enough {
             return None;
         }
@@ -99,7 +128,9 @@ impl Board {
                 break;
             }
             // Inputs leave the board only when nothing of them is ready any more.
-            let Some(progress) = &mut self.inputs[place] else { continue };
+            let Some(progress) = &mut self.inputs[place] else {
+                continue;
+            };
             let start = progress.taken;
             let mut end = progress.request.rows().min(start + room);
             if whole && progress.request.block_end(start) <= end {
@@ -109,14 +140,25 @@ impl Board {
             }
             progress.taken = end;
             let (input, request) = (Arc::clone(&progress.input), Arc::clone(&progress.request));
-            pass.pieces.push(Piece { place, input, request, rows: start..end, tally: progress.tally() });
+            pass.pieces.push(Piece {
+                place,
+                input,
+                request,
+                rows: start..end,
+                tally: progress.tally(),
+            });
         }
         let inputs = &self.inputs;
-        self.ready.retain(|&place| inputs[place].as_ref().is_some_and(|progress| progress.waiting() > 0));
+        self.ready.retain(|&place| {
+            inputs[place]
+                .as_ref()
+                .is_some_and(|progress| progress.waiting() > 0)
+        });
         Some(pass)
     }
 
-    /// Brings the answers to a piece, `seconds` having been spent on it. Returns the input if that was its last.
+    /// Brings the answers to a piece, `seconds` having been spent on it. Returns the input if that
+    /// was its last.
     pub(super) fn answer<'a>(
         &mut self,
         piece: &Piece,
@@ -131,6 +173,10 @@ impl Board {
         if progress.waiting() == 0 {
             self.ready.retain(|&place| place != piece.place);
         }
-        if progress.complete() { self.inputs[piece.place].take() } else { None }
+        if progress.complete() {
+            self.inputs[piece.place].take()
+        } else {
+            None
+        }
     }
 }

@@ -29,7 +29,8 @@ pub struct Sample {
 /// A certification, or why this sample has none; the job goes on.
 pub type SampleResult = Result<Certification, String>;
 
-/// Hears of samples as they are done, from any lane: which, what it came to, and the seconds spent on it.
+/// Hears of samples as they are done, from any lane: which, what it came to, and the seconds spent
+/// on it.
 pub type Tell<'a> = dyn Fn(SampleIndex, SampleResult, f64) + Sync + 'a;
 
 /// Why a sample, or a job, came to no result.
@@ -57,9 +58,9 @@ pub(super) struct Task<'a> {
 }
 
 impl Engine {
-    /// Certifies samples of one variant, which are taken from `samples` as lanes come to need them. `tell` hears of each as
-    /// it is done; the seconds of all add up to the time that the lanes were at work, divided by their number. When `stop`
-    /// is set, the rest is left undone.
+    /// Certifies samples of one variant, which are taken from `samples` as lanes come to need them.
+    /// `tell` hears of each as it is done; the seconds of all add up to the time that the lanes
+    /// were at work, divided by their number. When `stop` is set, the rest is left undone.
     ///
     /// # Errors
     /// What went wrong that is not one sample's fault, e.g. a device out of memory.
@@ -72,7 +73,13 @@ impl Engine {
         stop: &AtomicBool,
         tell: &Tell,
     ) -> Result<()> {
-        let task = Task { engine: self, network, sweep, variant, stop };
+        let task = Task {
+            engine: self,
+            network,
+            sweep,
+            variant,
+            stop,
+        };
         let passes = self.passes(network, task.rows())?;
         self.times.begin_job();
         let floor = Floor::new(task, passes, samples, tell);
@@ -82,24 +89,36 @@ impl Engine {
 
     /// The forward passes of a network for which a specification leads to `rows` images each.
     pub(super) fn passes(&self, network: &Network, rows: u64) -> Result<Passes> {
-        self.lanes.install(|| self.known.passes(network, rows, (self.device, self.side))).map_err(brief)
+        self.lanes
+            .install(|| self.known.passes(network, rows, (self.device, self.side)))
+            .map_err(brief)
     }
 }
 
 impl Task<'_> {
     /// The key of a chunk of an input's noise.
     pub(super) fn key(&self, index: SampleIndex, phase: Phase, chunk: u64) -> ChunkKey {
-        NoiseSource { seed: self.sweep.seed, variant: &self.variant.name, index }.chunk(phase, chunk)
+        NoiseSource {
+            seed: self.sweep.seed,
+            variant: &self.variant.name,
+            index,
+        }
+        .chunk(phase, chunk)
     }
 
-    /// Inputs whose sigmas are chosen together, as a tensor (B, channels, height, width) in channels-last order.
+    /// Inputs whose sigmas are chosen together, as a tensor (B, channels, height, width) in
+    /// channels-last order.
     pub(super) fn images(&self, inputs: &[&Input]) -> Result<Tensor, TchError> {
-        let values: Vec<f32> = inputs.iter().flat_map(|input| input.pixels.iter().copied()).collect();
+        let values: Vec<f32> = inputs
+            .iter()
+            .flat_map(|input| input.pixels.iter().copied())
+            .collect();
         self.tensor(&values, inputs.len())
     }
 
-    /// Values in the order of memory, as a tensor (B, channels, height, width) in channels-last order. A GPU is not waited
-    /// for: so the noise of a step of the ascent is drawn while it computes the step before.
+    /// Values in the order of memory, as a tensor (B, channels, height, width) in channels-last
+    /// order. A GPU is not waited for: so the noise of a step of the ascent is drawn while it
+    /// computes the step before.
     pub(super) fn tensor(&self, values: &[f32], images: usize) -> Result<Tensor, TchError> {
         let tensor = Tensor::f_from_slice(values)?.f_view(self.memory_shape(images))?;
         moved_to(self.engine.device, tensor)?.f_permute([0, 3, 1, 2])

@@ -16,7 +16,8 @@ pub(super) struct Input {
     pub(super) position: u64,
     /// In \[0, 1\].
     pub(super) pixels: Vec<f32>,
-    /// Normalised as the network wants it. Noise that is added to this must be divided by the channel's deviation.
+    /// Normalised as the network wants it. Noise that is added to this must be divided by the
+    /// channel's deviation.
     pub(super) normalised: Vec<f32>,
     /// The same where forward passes run, once they have.
     moved: Mutex<Option<Tensor>>,
@@ -26,29 +27,43 @@ impl Input {
     /// Prepares a sample for a network.
     ///
     /// # Errors
-    /// When the image is of another shape, or holds something that is no number: not every network's scores would show
-    /// it.
+    /// When the image is of another shape, or holds something that is no number: not every
+    /// network's scores would show it.
     pub(super) fn new(sample: &Sample, network: &Network) -> Result<Self, String> {
         network.admits(&sample.image)?;
         let pixels = rows_first(&sample.image);
         let channels = network.normalisation();
-        let normalise = |(&pixel, &(mean, std)): (&f32, &(f64, f64))| ((f64::from(pixel) - mean) / std) as f32;
-        let normalised: Vec<f32> = pixels.iter().zip(channels.iter().cycle()).map(normalise).collect();
+        let normalise =
+            |(&pixel, &(mean, std)): (&f32, &(f64, f64))| ((f64::from(pixel) - mean) / std) as f32;
+        let normalised: Vec<f32> = pixels
+            .iter()
+            .zip(channels.iter().cycle())
+            .map(normalise)
+            .collect();
         if normalised.iter().any(|value| !value.is_finite()) {
             return Err("the image, normalised, is not all finite".to_owned());
         }
-        Ok(Self { index: sample.index, position: sample.position, pixels, normalised, moved: Mutex::default() })
+        Ok(Self {
+            index: sample.index,
+            position: sample.position,
+            pixels,
+            normalised,
+            moved: Mutex::default(),
+        })
     }
 
-    /// The normalised image on a device, of the shape that its memory has. It is moved there once, however many passes
-    /// it takes part in, and without waiting for what a GPU is doing.
+    /// The normalised image on a device, of the shape that its memory has. It is moved there once,
+    /// however many passes it takes part in, and without waiting for what a GPU is doing.
     pub(super) fn on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
         // A tensor is put there whole, so a panic elsewhere leaves nothing half written.
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(image) = &*moved {
             return Ok(image.shallow_clone());
         }
-        let image = moved_to(device, Tensor::f_from_slice(&self.normalised)?.f_view(shape)?)?;
+        let image = moved_to(
+            device,
+            Tensor::f_from_slice(&self.normalised)?.f_view(shape)?,
+        )?;
         *moved = Some(image.shallow_clone());
         Ok(image)
     }
@@ -58,7 +73,9 @@ impl Input {
 fn rows_first(image: &Image) -> Vec<f32> {
     let [channels, height, width] = image.shape;
     let plane = height * width;
-    (0..plane).flat_map(|place| (0..channels).map(move |channel| image.pixels[channel * plane + place])).collect()
+    (0..plane)
+        .flat_map(|place| (0..channels).map(move |channel| image.pixels[channel * plane + place]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -67,7 +84,10 @@ mod tests {
 
     #[test]
     fn channels_become_the_innermost_axis() {
-        let image = Image { shape: [2, 1, 3], pixels: vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0] };
+        let image = Image {
+            shape: [2, 1, 3],
+            pixels: vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0],
+        };
         assert_eq!(rows_first(&image), [0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
     }
 }

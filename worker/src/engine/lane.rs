@@ -1,7 +1,7 @@
 //! What lanes do: they take work from a common floor until there is none.
 //!
-//! No lane waits for another at the end of a sample: rows of the samples after it fill the pass. Lanes wait only where
-//! every sample of the job is in somebody's hands.
+//! No lane waits for another at the end of a sample: rows of the samples after it fill the pass.
+//! Lanes wait only where every sample of the job is in somebody's hands.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -66,7 +66,15 @@ impl<'b> Floor<'b> {
     ) -> Self {
         let (board, changed) = (Mutex::default(), Condvar::new());
         let Passes { rows, packing } = passes;
-        Self { task, rows, packing, board, changed, samples: Mutex::new(samples.peekable()), tell }
+        Self {
+            task,
+            rows,
+            packing,
+            board,
+            changed,
+            samples: Mutex::new(samples.peekable()),
+            tell,
+        }
     }
 
     /// A lane's whole part in the job.
@@ -79,7 +87,12 @@ impl<'b> Floor<'b> {
 
     /// How the job ended, when every lane is done.
     pub(super) fn outcome(self) -> Result<()> {
-        match self.board.into_inner().unwrap_or_else(PoisonError::into_inner).trouble {
+        match self
+            .board
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .trouble
+        {
             Some(Trouble::Job(error)) => Err(error),
             Some(Trouble::Stopped) | None => Ok(()),
         }
@@ -94,9 +107,18 @@ impl<'b> Floor<'b> {
                 Work::Pass(pass, busy) => {
                     let start = Instant::now();
                     let scores = self.task.launch(&pass, self.rows)?;
-                    let launched = Launched { pass, scores, start, _busy: busy };
+                    let launched = Launched {
+                        pass,
+                        scores,
+                        start,
+                        _busy: busy,
+                    };
                     let ahead = self.task.engine.side == Side::Device;
-                    let done = if ahead { before.replace(launched) } else { Some(launched) };
+                    let done = if ahead {
+                        before.replace(launched)
+                    } else {
+                        Some(launched)
+                    };
                     done.map_or(Ok(()), |launched| self.finish(launched, &mut charged))?;
                 }
                 Work::Begin(_busy) => {
@@ -124,8 +146,8 @@ impl<'b> Floor<'b> {
                 board.busy += 1;
                 return Work::Pass(pass, Busy(self));
             }
-            // One lane fetches at a time: the next sample may be long in coming, and whoever waited behind that lane would
-            // not hear of rows to score meanwhile.
+            // One lane fetches at a time: the next sample may be long in coming, and whoever waited
+            // behind that lane would not hear of rows to score meanwhile.
             if !board.exhausted && !board.fetching {
                 (board.busy, board.fetching) = (board.busy + 1, true);
                 return Work::Begin(Busy(self));
@@ -134,14 +156,19 @@ impl<'b> Floor<'b> {
                 return Work::Nothing;
             }
             let start = Instant::now();
-            board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board = self
+                .changed
+                .wait(board)
+                .unwrap_or_else(PoisonError::into_inner);
             self.task.engine.times.wait.add(start.elapsed());
         }
     }
 
     /// Takes the next samples of the job: one, or a group whose sigmas are climbed to together.
     pub(super) fn begin(&self) -> Result<(), Trouble> {
-        let Task { network, variant, .. } = self.task;
+        let Task {
+            network, variant, ..
+        } = self.task;
         let group = self.group();
         let mut board = self.board();
         (board.fetching, board.exhausted) = (false, board.exhausted || group.is_empty());
@@ -183,7 +210,9 @@ impl<'b> Floor<'b> {
     fn group(&self) -> Vec<Sample> {
         let size = self.task.group_size() as u64;
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(first) = samples.next() else { return Vec::new() };
+        let Some(first) = samples.next() else {
+            return Vec::new();
+        };
         let group = first.position / size;
         let mut found = vec![first];
         // Looking further than the group would wait for a sample that nobody needs yet.
@@ -195,10 +224,15 @@ impl<'b> Floor<'b> {
         found
     }
 
-    /// Reads a pass and hands its answers out. The time since the pass began is spent on its inputs, but for what was
-    /// `charged` before: passes of a GPU overlap.
+    /// Reads a pass and hands its answers out. The time since the pass began is spent on its
+    /// inputs, but for what was `charged` before: passes of a GPU overlap.
     fn finish(&self, launched: Launched, charged: &mut Instant) -> Result<(), Trouble> {
-        let Launched { pass, scores, start, _busy } = launched;
+        let Launched {
+            pass,
+            scores,
+            start,
+            _busy,
+        } = launched;
         let (times, side) = (&self.task.engine.times, self.task.engine.side);
         let answers = times.read(side, || self.task.read(&pass, self.rows, &scores))?;
         let each = self.share(start.max(*charged), pass.rows());
@@ -235,13 +269,15 @@ impl<'b> Floor<'b> {
         }
     }
 
-    /// What each of some pieces of work cost of the time since `start`, of which every lane has as much.
+    /// What each of some pieces of work cost of the time since `start`, of which every lane has as
+    /// much.
     fn share(&self, start: Instant, pieces: u64) -> f64 {
         start.elapsed().as_secs_f64() / (pieces.max(1) as f64 * self.task.engine.lanes() as f64)
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
-        // A lane that panicked ends the process; the board is not half written, for its methods do not panic.
+        // A lane that panicked ends the process; the board is not half written, for its methods do
+        // not panic.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,13 +4,15 @@
 //! - [`Network`]: a loaded model, one copy of its handle a lane
 //! - [`Engine::certify`]: a sigma for each input, then CERTIFY
 //!
-//! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch thread, so the order of
-//! sums depends on neither the number of cores nor that of workers. A GPU has one lane.
+//! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch
+//! thread, so the order of sums depends on neither the number of cores nor that of workers. A GPU
+//! has one lane.
 //!
-//! An input in `progress` has a `request`: rows, each the input under one draw of noise. The `board` packs rows of
-//! several inputs into passes of one shape, lanes make the `pass` (noise, scores) and bring answers back, and what
-//! follows from a complete answer is the next request or the certification. On a GPU noise is made on a `stage` and
-//! classes are counted in a `tally`, both of the device, so that nothing waits for it until a decision does.
+//! An input in `progress` has a `request`: rows, each the input under one draw of noise. The
+//! `board` packs rows of several inputs into passes of one shape, lanes make the `pass` (noise,
+//! scores) and bring answers back, and what follows from a complete answer is the next request or
+//! the certification. On a GPU noise is made on a `stage` and classes are counted in a `tally`,
+//! both of the device, so that nothing waits for it until a decision does.
 
 mod board;
 mod certify;
@@ -69,7 +71,11 @@ impl Engine {
         let device = device::pick(&args.device)?;
         device::keep_memory();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = if device.is_cuda() { 1 } else { args.threads.unwrap_or_else(cores).max(1) };
+        let lanes = if device.is_cuda() {
+            1
+        } else {
+            args.threads.unwrap_or_else(cores).max(1)
+        };
         let lanes = ThreadPoolBuilder::new()
             .num_threads(lanes)
             .thread_name(|number| format!("lane-{number}"))
@@ -79,7 +85,11 @@ impl Engine {
             .context("cannot start the lanes")?;
         Ok(Self {
             device,
-            side: if device.is_cuda() { Side::Device } else { Side::Host },
+            side: if device.is_cuda() {
+                Side::Device
+            } else {
+                Side::Host
+            },
             name: device::name(device),
             lanes,
             times: Times::default(),
@@ -107,11 +117,12 @@ impl Engine {
     }
 }
 
-/// Makes a lane compute alone, and the same each time. These settings are the thread's own, or may be: OpenMP counts
-/// threads for each thread that asks.
+/// Makes a lane compute alone, and the same each time. These settings are the thread's own, or may
+/// be: OpenMP counts threads for each thread that asks.
 fn settle_lane() {
     tch::set_num_threads(1);
-    // TorchScript would rewrite a program after watching its first runs, and compute the later ones otherwise.
+    // TorchScript would rewrite a program after watching its first runs, and compute the later ones
+    // otherwise.
     tch::jit::set_profiling_mode(false);
     tch::jit::set_graph_executor_optimize(false);
 }

@@ -13,7 +13,8 @@ use crate::model::{self, Classifier, ModelFile};
 
 /// A network and the shape of its images.
 pub struct Network {
-    /// A handle for each lane on the same weights, since a tensor's handle may move between threads but not be shared.
+    /// A handle for each lane on the same weights, since a tensor's handle may move between threads
+    /// but not be shared.
     copies: Vec<Mutex<Box<dyn Classifier>>>,
     shape: [usize; 3],
     classes: u32,
@@ -35,17 +36,39 @@ impl Engine {
     /// Loads a model and sends an empty image of `shape` through it.
     ///
     /// # Errors
-    /// When the file is not what the specification says, the device lacks the precision, or the scores are not as many
-    /// finite numbers as there are classes.
-    pub fn load_file(&self, spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> Result<Network> {
+    /// When the file is not what the specification says, the device lacks the precision, or the
+    /// scores are not as many finite numbers as there are classes.
+    pub fn load_file(
+        &self,
+        spec: &ModelSpec,
+        file: &ModelFile,
+        shape: [usize; 3],
+    ) -> Result<Network> {
         let first = model::load_file(spec, file, self.device)?;
         let first_kind = first.kind();
         let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
-        let copies = std::iter::once(first).chain(others).map(Mutex::new).collect();
+        let copies = std::iter::once(first)
+            .chain(others)
+            .map(Mutex::new)
+            .collect();
         let (kind, normalisation) = (first_kind, normalisation(spec, shape[0]));
-        let identity = format!("{} {:?} {:?} {shape:?}", file.digest(), spec.source, spec.precision);
-        let network = Network { copies, shape, classes: spec.classes, kind, normalisation, identity };
-        self.lanes.install(|| network.try_out(self.device)).with_context(|| spec.path.display().to_string())?;
+        let identity = format!(
+            "{} {:?} {:?} {shape:?}",
+            file.digest(),
+            spec.source,
+            spec.precision
+        );
+        let network = Network {
+            copies,
+            shape,
+            classes: spec.classes,
+            kind,
+            normalisation,
+            identity,
+        };
+        self.lanes
+            .install(|| network.try_out(self.device))
+            .with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
 }
@@ -71,7 +94,10 @@ impl Network {
         if image.shape == self.shape {
             return Ok(());
         }
-        Err(format!("the image has shape {:?}, the first of the sweep {:?}", image.shape, self.shape))
+        Err(format!(
+            "the image has shape {:?}, the first of the sweep {:?}",
+            image.shape, self.shape
+        ))
     }
 
     /// The kind of number that it computes with.
@@ -107,15 +133,21 @@ impl Network {
 
     fn with_copy<T>(&self, work: impl FnOnce(&dyn Classifier) -> T) -> T {
         let lane = rayon::current_thread_index().unwrap_or(0) % self.copies.len();
-        // A lane that panicked is gone with the process; what it held is not half written, for weights never change.
-        let copy = self.copies[lane].lock().unwrap_or_else(PoisonError::into_inner);
+        // A lane that panicked is gone with the process; what it held is not half written, for
+        // weights never change.
+        let copy = self.copies[lane]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         work(copy.as_ref())
     }
 
     fn try_out(&self, device: Device) -> Result<()> {
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let scores = tch::no_grad(|| {
-            self.differentiable_scores(&Tensor::zeros([1, channels, height, width], (Kind::Float, device)))
+            self.differentiable_scores(&Tensor::zeros(
+                [1, channels, height, width],
+                (Kind::Float, device),
+            ))
         })
         .map_err(model::brief)
         .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
@@ -126,12 +158,16 @@ impl Network {
             self.classes
         );
         let finite: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
-        ensure!(finite.iter().all(|score| score.is_finite()), "the model's scores for an empty image are not finite");
+        ensure!(
+            finite.iter().all(|score| score.is_finite()),
+            "the model's scores for an empty image are not finite"
+        );
         Ok(())
     }
 }
 
-/// The mean and deviation of each channel; 0 and 1 where the network normalises by itself, or not at all.
+/// The mean and deviation of each channel; 0 and 1 where the network normalises by itself, or not
+/// at all.
 fn normalisation(spec: &ModelSpec, channels: usize) -> Vec<(f64, f64)> {
     match (&spec.mean, &spec.std) {
         (Some(mean), Some(std)) => mean.iter().copied().zip(std.iter().copied()).collect(),

@@ -1,4 +1,5 @@
-//! One input on its way from sigma to a certification: what it wants scored, and what follows from the scores.
+//! One input on its way from sigma to a certification: what it wants scored, and what follows from
+//! the scores.
 
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ enum Answer {
     Counts(Vec<u64>),
     /// Counts that the device keeps.
     Tally(Arc<Tally>),
-    /// Probabilities by row and class: they are summed in the order of rows, whichever was there first.
+    /// Probabilities by row and class: they are summed in the order of rows, whichever was there
+    /// first.
     Probabilities(Vec<f64>),
 }
 
@@ -56,7 +58,11 @@ impl Task<'_> {
     /// Begins with an input whose sigma is known; `None` where choosing it came to nothing.
     pub(super) fn begin(&self, input: Arc<Input>, sigma: Option<f64>, seconds: f64) -> Next {
         if let Some(sigma) = sigma.and_then(|value| Sigma::new(value).ok()) {
-            return self.go_on(input, Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma), seconds);
+            return self.go_on(
+                input,
+                Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma),
+                seconds,
+            );
         }
         let error = "choosing sigma came to scores or a derivative that is not finite".to_owned();
         Next::Done(input.index, Err(error), seconds)
@@ -64,23 +70,46 @@ impl Task<'_> {
 
     /// Begins with an input whose sigma is to be searched for.
     pub(super) fn search(&self, input: Arc<Input>) -> Next {
-        self.go_on(input, Stage::Search(Search::new(self.variant.sigma0, &self.sweep.smoothing.data_dependent)), 0.0)
+        self.go_on(
+            input,
+            Stage::Search(Search::new(
+                self.variant.sigma0,
+                &self.sweep.smoothing.data_dependent,
+            )),
+            0.0,
+        )
     }
 
     /// Takes the answer that is complete now.
     pub(super) fn advance(&self, progress: Progress) -> Result<Next, Trouble> {
-        let Progress { input, request, stage, answer, trouble, seconds, .. } = progress;
+        let Progress {
+            input,
+            request,
+            stage,
+            answer,
+            trouble,
+            seconds,
+            ..
+        } = progress;
         if let Some(error) = trouble {
             return Ok(Next::Done(input.index, Err(error), seconds));
         }
         match (stage, answer) {
             (Stage::Certify(mut certifier, sigma), Answer::Counts(counts)) => {
-                certifier.observe(&counts).map_err(|error| Trouble::Job(error.into()))?;
+                certifier
+                    .observe(&counts)
+                    .map_err(|error| Trouble::Job(error.into()))?;
                 Ok(self.go_on(input, Stage::Certify(certifier, sigma), seconds))
             }
             (Stage::Search(mut search), Answer::Probabilities(rows)) => {
-                let Request::Compare { draws, .. } = *request else { return Err(mismatch()) };
-                search.observe(&means(&rows, draws as usize, self.network.classes() as usize));
+                let Request::Compare { draws, .. } = *request else {
+                    return Err(mismatch());
+                };
+                search.observe(&means(
+                    &rows,
+                    draws as usize,
+                    self.network.classes() as usize,
+                ));
                 Ok(match search.best() {
                     Some(sigma) => self.begin(input, Some(sigma.get()), seconds),
                     None => self.go_on(input, Stage::Search(search), seconds),
@@ -94,12 +123,23 @@ impl Task<'_> {
         let request = match &stage {
             Stage::Search(search) => {
                 let draws = u64::from(self.sweep.smoothing.data_dependent.draws);
-                Request::Compare { sigmas: search.candidates().to_vec(), draws }
+                Request::Compare {
+                    sigmas: search.candidates().to_vec(),
+                    draws,
+                }
             }
             Stage::Certify(certifier, sigma) => match certifier.next() {
-                Step::Draw { phase, chunk: first, n } => {
-                    Request::Count { sigma: *sigma, phase, first, n, chunk: self.sweep.certify.chunk.get() }
-                }
+                Step::Draw {
+                    phase,
+                    chunk: first,
+                    n,
+                } => Request::Count {
+                    sigma: *sigma,
+                    phase,
+                    first,
+                    n,
+                    chunk: self.sweep.certify.chunk.get(),
+                },
                 Step::Done(verdict) => {
                     let certification = Certification {
                         outcome: verdict.outcome,
@@ -117,12 +157,23 @@ impl Task<'_> {
         };
         let (rows, classes) = (request.rows(), self.network.classes() as usize);
         let answer = match request {
-            Request::Count { .. } if self.engine.side == Side::Device => Answer::Tally(Arc::new(Tally::new(classes))),
+            Request::Count { .. } if self.engine.side == Side::Device => {
+                Answer::Tally(Arc::new(Tally::new(classes)))
+            }
             Request::Count { .. } => Answer::Counts(vec![0; classes]),
             Request::Compare { .. } => Answer::Probabilities(vec![0.0; rows as usize * classes]),
         };
         let request = Arc::new(request);
-        let progress = Progress { input, request, stage, answer, taken: 0, missing: rows, trouble: None, seconds };
+        let progress = Progress {
+            input,
+            request,
+            stage,
+            answer,
+            taken: 0,
+            missing: rows,
+            trouble: None,
+            seconds,
+        };
         Next::Rows(Box::new(progress))
     }
 }
@@ -133,13 +184,17 @@ pub(super) fn searches(spec: &DataDependentSpec) -> bool {
 }
 
 fn mismatch() -> Trouble {
-    Trouble::Job(anyhow::anyhow!("an answer does not belong to what was asked"))
+    Trouble::Job(anyhow::anyhow!(
+        "an answer does not belong to what was asked"
+    ))
 }
 
 /// The mean over the draws, for each sigma: (sigmas, classes).
 pub(super) fn means(rows: &[f64], draws: usize, classes: usize) -> Vec<Vec<f64>> {
     let mean = |of_one: &[f64]| {
-        (0..classes).map(|class| of_one.iter().skip(class).step_by(classes).sum::<f64>() / draws as f64).collect()
+        (0..classes)
+            .map(|class| of_one.iter().skip(class).step_by(classes).sum::<f64>() / draws as f64)
+            .collect()
     };
     rows.chunks_exact(draws * classes).map(mean).collect()
 }
@@ -157,7 +212,11 @@ impl Progress {
 
     /// Where the device counts its rows, if it does.
     pub(super) fn tally(&self) -> Option<Arc<Tally>> {
-        if let Answer::Tally(tally) = &self.answer { Some(Arc::clone(tally)) } else { None }
+        if let Answer::Tally(tally) = &self.answer {
+            Some(Arc::clone(tally))
+        } else {
+            None
+        }
     }
 
     /// Fetches what the device counted, when every row is answered. Waits for the device.
@@ -179,7 +238,8 @@ impl Progress {
         self.seconds += seconds;
     }
 
-    /// Takes the scores of one row; those that are not finite end the input, and none of its rows is handed out any more.
+    /// Takes the scores of one row; those that are not finite end the input, and none of its rows
+    /// is handed out any more.
     pub(super) fn answer(&mut self, row: u64, scores: &Scores) {
         self.missing -= 1;
         match (scores, &mut self.answer) {
@@ -190,7 +250,11 @@ impl Progress {
             }
             (Scores::Counted | Scores::All(_), Answer::Tally(_)) => {}
             (Scores::Useless(_) | Scores::Counted, _) => {
-                let reason = if let Scores::Useless(reason) = scores { reason } else { "no scores" };
+                let reason = if let Scores::Useless(reason) = scores {
+                    reason
+                } else {
+                    "no scores"
+                };
                 self.trouble = Some(reason.to_owned());
                 self.missing -= self.waiting();
                 self.taken = self.request.rows();
@@ -251,9 +315,12 @@ mod tests {
 
     #[test]
     fn equal_scores_count_for_the_first_class() {
-        for (scores, class) in
-            [([1.0, 1.0, 1.0], 0), ([0.0, 2.0, 2.0], 1), ([3.0, 4.0, 0.0], 1), ([-1.0, -2.0, 0.5], 2)]
-        {
+        for (scores, class) in [
+            ([1.0, 1.0, 1.0], 0),
+            ([0.0, 2.0, 2.0], 1),
+            ([3.0, 4.0, 0.0], 1),
+            ([-1.0, -2.0, 0.5], 2),
+        ] {
             assert_eq!(highest(&scores), class);
         }
     }
@@ -262,11 +329,17 @@ mod tests {
     fn probabilities_add_up_to_one_however_large_the_scores() {
         let mut found = [0.0; 2];
         softmax(&[1000.0, 1000.0 + 2f32.ln()], &mut found);
-        assert!((found[0] - 1.0 / 3.0).abs() < 1e-4 && (found.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{found:?}");
+        assert!(
+            (found[0] - 1.0 / 3.0).abs() < 1e-4 && (found.iter().sum::<f64>() - 1.0).abs() < 1e-12,
+            "{found:?}"
+        );
     }
 
     #[test]
     fn the_mean_is_over_the_draws_of_one_sigma() {
-        assert_eq!(means(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 1.0, 0.0], 2, 2), [[0.25, 0.75], [1.0, 0.0]]);
+        assert_eq!(
+            means(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 1.0, 0.0], 2, 2),
+            [[0.25, 0.75], [1.0, 0.0]]
+        );
     }
 }

@@ -66,19 +66,36 @@ impl Request {
             let draws = rows.start.max(start) - start..rows.end.min(start + length) - start;
             let of = length.min(self.rows() - start);
             match self {
-                Self::Count { sigma, phase, first, .. } => {
-                    Block { sigma: *sigma, phase: *phase, chunk: first + number, draws, of }
-                }
-                Self::Compare { sigmas, .. } => {
-                    Block { sigma: sigmas[number as usize], phase: Phase::Sigma, chunk: 0, draws, of }
-                }
+                Self::Count {
+                    sigma,
+                    phase,
+                    first,
+                    ..
+                } => Block {
+                    sigma: *sigma,
+                    phase: *phase,
+                    chunk: first + number,
+                    draws,
+                    of,
+                },
+                Self::Compare { sigmas, .. } => Block {
+                    sigma: sigmas[number as usize],
+                    phase: Phase::Sigma,
+                    chunk: 0,
+                    draws,
+                    of,
+                },
             }
         })
     }
 
     /// The end of the last block that ends at `row` or before it.
     pub(super) fn last_block_end(&self, row: u64) -> u64 {
-        if row == self.rows() { row } else { row / self.length() * self.length() }
+        if row == self.rows() {
+            row
+        } else {
+            row / self.length() * self.length()
+        }
     }
 
     /// Where the block ends that holds a row.
@@ -95,18 +112,46 @@ mod tests {
     #[test]
     fn rows_of_a_count_run_through_its_chunks() {
         let sigma = Sigma::new(0.5).unwrap();
-        let request = Request::Count { sigma, phase: Phase::Estimate, first: 7, n: 25, chunk: 10 };
-        let block = |chunk, draws, of| Block { sigma, phase: Phase::Estimate, chunk, draws, of };
+        let request = Request::Count {
+            sigma,
+            phase: Phase::Estimate,
+            first: 7,
+            n: 25,
+            chunk: 10,
+        };
+        let block = |chunk, draws, of| Block {
+            sigma,
+            phase: Phase::Estimate,
+            chunk,
+            draws,
+            of,
+        };
         let blocks: Vec<Block> = request.blocks(5..25).collect();
-        assert_eq!(blocks, [block(7, 5..10, 10), block(8, 0..10, 10), block(9, 0..5, 5)]);
-        assert_eq!((request.block_end(0), request.block_end(10), request.block_end(24)), (10, 20, 25));
+        assert_eq!(
+            blocks,
+            [block(7, 5..10, 10), block(8, 0..10, 10), block(9, 0..5, 5)]
+        );
+        assert_eq!(
+            (
+                request.block_end(0),
+                request.block_end(10),
+                request.block_end(24)
+            ),
+            (10, 20, 25)
+        );
     }
 
     #[test]
     fn all_noise_levels_are_compared_on_the_same_draws() {
         let sigmas: Vec<Sigma> = [0.25, 0.5].map(|sigma| Sigma::new(sigma).unwrap()).into();
-        let request = Request::Compare { sigmas: sigmas.clone(), draws: 4 };
-        let found: Vec<_> = request.blocks(0..8).map(|block| (block.sigma, block.chunk, block.draws)).collect();
+        let request = Request::Compare {
+            sigmas: sigmas.clone(),
+            draws: 4,
+        };
+        let found: Vec<_> = request
+            .blocks(0..8)
+            .map(|block| (block.sigma, block.chunk, block.draws))
+            .collect();
         assert_eq!(found, [(sigmas[0], 0, 0..4), (sigmas[1], 0, 0..4)]);
     }
 }

@@ -1,13 +1,15 @@
 //! Batches made where a GPU computes: noise drawn, scaled, added and rounded without a wait.
 //!
-//! Nothing on the way from a pass to the counts of its classes waits for the device, so that passes queue up behind each
-//! other. A block of rows is two kernels: one draws into a buffer, one writes image + scale · noise, rounded once, into
-//! the batch. The scale is filled in by kernels that take a number as an argument, and kept. An image is copied from pinned
-//! memory, once a sample. The buffers are used again by the next pass, whose kernels run after this one's. What would wait
-//! is not done here or in [`super::tally`]: copies from memory that is not pinned, reading an element or a tensor, indexing by
-//! booleans, `bincount`, `nonzero`, anything whose shape depends on values. The waits that are left, all of them where
-//! something must be decided: `Tally::read`, when an input has all the classes it asked for; the scores of a pass with
-//! rows of a search, in `Task::read`; and in the first pass of a job and a few of those after it, to time them
+//! Nothing on the way from a pass to the counts of its classes waits for the device, so that passes
+//! queue up behind each other. A block of rows is two kernels: one draws into a buffer, one writes
+//! image + scale · noise, rounded once, into the batch. The scale is filled in by kernels that take
+//! a number as an argument, and kept. An image is copied from pinned memory, once a sample. The
+//! buffers are used again by the next pass, whose kernels run after this one's. What would wait is
+//! not done here or in [`super::tally`]: copies from memory that is not pinned, reading an element
+//! or a tensor, indexing by booleans, `bincount`, `nonzero`, anything whose shape depends on
+//! values. The waits that are left, all of them where something must be decided: `Tally::read`,
+//! when an input has all the classes it asked for; the scores of a pass with rows of a search, in
+//! `Task::read`; and in the first pass of a job and a few of those after it, to time them
 //! ([`super::times`]).
 
 use std::collections::HashMap;
@@ -35,17 +37,29 @@ impl Stage {
     ///
     /// # Errors
     /// What torch reports.
-    pub(super) fn batch(&mut self, shape: [i64; 4], kind: Kind, device: Device) -> Result<Tensor, TchError> {
+    pub(super) fn batch(
+        &mut self,
+        shape: [i64; 4],
+        kind: Kind,
+        device: Device,
+    ) -> Result<Tensor, TchError> {
         room(&mut self.batch, shape, kind, device)
     }
 
-    /// The noise of all draws of a chunk that a request has, in the order of memory. Valid until the next is drawn.
+    /// The noise of all draws of a chunk that a request has, in the order of memory. Valid until
+    /// the next is drawn.
     ///
-    /// On a GPU its own generator draws. A CPU draws as it always does: so the rest of this can be tried without a GPU.
+    /// On a GPU its own generator draws. A CPU draws as it always does: so the rest of this can be
+    /// tried without a GPU.
     ///
     /// # Errors
     /// What torch reports.
-    pub(super) fn noise(&mut self, key: ChunkKey, shape: [i64; 4], device: Device) -> Result<Tensor, TchError> {
+    pub(super) fn noise(
+        &mut self,
+        key: ChunkKey,
+        shape: [i64; 4],
+        device: Device,
+    ) -> Result<Tensor, TchError> {
         let mut noise = room(&mut self.noise, shape, Kind::Float, device)?;
         if device.is_cuda() {
             tch::manual_seed(key.device_seed());
@@ -80,10 +94,18 @@ impl Stage {
 }
 
 /// The first rows of a buffer, which becomes another where it is too small or for something else.
-fn room(buffer: &mut Option<Tensor>, shape: [i64; 4], kind: Kind, device: Device) -> Result<Tensor, TchError> {
+fn room(
+    buffer: &mut Option<Tensor>,
+    shape: [i64; 4],
+    kind: Kind,
+    device: Device,
+) -> Result<Tensor, TchError> {
     let fits = |tensor: &Tensor| {
         let size = tensor.size();
-        size[1..] == shape[1..] && size[0] >= shape[0] && tensor.kind() == kind && tensor.device() == device
+        size[1..] == shape[1..]
+            && size[0] >= shape[0]
+            && tensor.kind() == kind
+            && tensor.device() == device
     };
     if !buffer.as_ref().is_some_and(fits) {
         // First the old one goes, so that both need not fit beside each other.
@@ -110,10 +132,15 @@ mod tests {
         let (mut stage, cpu) = (Stage::default(), Device::Cpu);
         let first = stage.batch([6, 2, 2, 3], Kind::Float, cpu).unwrap();
         let smaller = stage.batch([4, 2, 2, 3], Kind::Float, cpu).unwrap();
-        assert_eq!((smaller.size(), place(&smaller)), (vec![4, 2, 2, 3], place(&first)));
-        for (shape, kind) in
-            [([7, 2, 2, 3], Kind::Float), ([7, 2, 2, 3], Kind::BFloat16), ([1, 2, 3, 3], Kind::BFloat16)]
-        {
+        assert_eq!(
+            (smaller.size(), place(&smaller)),
+            (vec![4, 2, 2, 3], place(&first))
+        );
+        for (shape, kind) in [
+            ([7, 2, 2, 3], Kind::Float),
+            ([7, 2, 2, 3], Kind::BFloat16),
+            ([1, 2, 3, 3], Kind::BFloat16),
+        ] {
             let other = stage.batch(shape, kind, cpu).unwrap();
             assert_eq!((other.size(), other.kind()), (shape.to_vec(), kind));
         }
@@ -126,7 +153,10 @@ mod tests {
             let channels = [0.1, 0.25 + f32::from(round), -1e-20];
             let scale = stage.scale(&channels, Device::Cpu).unwrap();
             assert_eq!(Vec::<f32>::try_from(&scale).unwrap(), channels);
-            assert_eq!(place(&stage.scale(&channels, Device::Cpu).unwrap()), place(&scale));
+            assert_eq!(
+                place(&stage.scale(&channels, Device::Cpu).unwrap()),
+                place(&scale)
+            );
         }
         assert!(stage.scales.len() <= SCALES);
     }

@@ -8,16 +8,21 @@ use tch::{Kind, TchError, Tensor};
 #[derive(Debug)]
 pub(super) struct Tally {
     classes: usize,
-    /// One for each class, and one for the rows whose scores are not all finite. None before the first.
+    /// One for each class, and one for the rows whose scores are not all finite. None before the
+    /// first.
     counts: Mutex<Option<Tensor>>,
 }
 
 impl Tally {
     pub(super) fn new(classes: usize) -> Self {
-        Self { classes, counts: Mutex::default() }
+        Self {
+            classes,
+            counts: Mutex::default(),
+        }
     }
 
-    /// Counts some rows, each 1 in `ones`, by what [`classify`] made of them. Does not wait for the device.
+    /// Counts some rows, each 1 in `ones`, by what [`classify`] made of them. Does not wait for the
+    /// device.
     ///
     /// Sums of integers are the same in whatever order a GPU makes them.
     ///
@@ -35,14 +40,20 @@ impl Tally {
         Ok(())
     }
 
-    /// How many rows came to each class, `None` where the scores of some were not all finite. Waits for the device.
+    /// How many rows came to each class, `None` where the scores of some were not all finite. Waits
+    /// for the device.
     ///
     /// # Errors
     /// What torch reports.
     pub(super) fn read(&self) -> Result<Option<Vec<u64>>, TchError> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sum) = &*counts else { return Ok(Some(vec![0; self.classes])) };
-        let mut counts: Vec<u64> = Vec::<i64>::try_from(sum)?.into_iter().map(|count| count as u64).collect();
+        let Some(sum) = &*counts else {
+            return Ok(Some(vec![0; self.classes]));
+        };
+        let mut counts: Vec<u64> = Vec::<i64>::try_from(sum)?
+            .into_iter()
+            .map(|count| count as u64)
+            .collect();
         Ok((counts.pop() == Some(0)).then_some(counts))
     }
 }
@@ -74,7 +85,10 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_scores_is_counted() {
-        assert_eq!(counted(&[0.0, 1.0, 2.0, 1.0, -1.0, 3.0, 5.0, 5.0, -1.0, -2.0]), Some(vec![3, 2]));
+        assert_eq!(
+            counted(&[0.0, 1.0, 2.0, 1.0, -1.0, 3.0, 5.0, 5.0, -1.0, -2.0]),
+            Some(vec![3, 2])
+        );
         assert_eq!(counted(&[]), Some(vec![0, 0]));
     }
 

@@ -1,13 +1,15 @@
 //! Where the time of the lanes goes.
 //!
-//! On the CPU clocks around the calls say it. A GPU's calls return before their work is done, and the wait for all of it
-//! falls on whichever call comes to wait: a clock around a call tells only how long it took to ask. So there the first
-//! pass of a job and every 64th after it is timed with nothing else under way: the lane waits for the device before it, after
-//! its noise, after its forward pass. Each pass until the next of these is taken to cost as much. What is left of
-//! the time that the lane spent on asking and waiting is neither noise nor forward pass: classes counted, and the device idle
-//! because it was not asked in time. It is given as counting, so that `forward` does not claim it. A pass that is timed alone
-//! cannot overlap with the one before, so `forward` is if anything too large, by the few launches before a first kernel runs;
-//! it is never more than the lane's time.
+//! On the CPU clocks around the calls say it. A GPU's calls return before their work is done, and
+//! the wait for all of it falls on whichever call comes to wait: a clock around a call tells only
+//! how long it took to ask. So there the first pass of a job and every 64th after it is timed with
+//! nothing else under way: the lane waits for the device before it, after its noise, after its
+//! forward pass. Each pass until the next of these is taken to cost as much. What is left of the
+//! time that the lane spent on asking and waiting is neither noise nor forward pass: classes
+//! counted, and the device idle because it was not asked in time. It is given as counting, so that
+//! `forward` does not claim it. A pass that is timed alone cannot overlap with the one before, so
+//! `forward` is if anything too large, by the few launches before a first kernel runs; it is never
+//! more than the lane's time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -53,18 +55,30 @@ pub struct Split {
     pub count: f64,
     /// Climbing to sigma, noise included. A search is made of passes like any other.
     pub sigma: f64,
-    /// Waiting for another lane: with nothing left to begin, or while that one fetches what comes next.
+    /// Waiting for another lane: with nothing left to begin, or while that one fetches what comes
+    /// next.
     pub wait: f64,
 }
 
 impl Times {
     /// Begins to time a pass.
     pub(super) fn lap(&self, device: Device, side: Side) -> Lap<'_> {
-        let mut lap = Lap { times: self, device, side, timed: false, start: Instant::now(), since: Instant::now() };
+        let mut lap = Lap {
+            times: self,
+            device,
+            side,
+            timed: false,
+            start: Instant::now(),
+            since: Instant::now(),
+        };
         if side == Side::Device {
             let mut rhythm = self.rhythm();
             lap.timed = rhythm.left == 0;
-            rhythm.left = if lap.timed { TIMED_OF - 1 } else { rhythm.left - 1 };
+            rhythm.left = if lap.timed {
+                TIMED_OF - 1
+            } else {
+                rhythm.left - 1
+            };
             drop(rhythm);
             lap.split();
         }
@@ -85,15 +99,31 @@ impl Times {
     }
 
     pub(super) fn split(&self) -> Split {
-        let all = [&self.noise, &self.forward, &self.count, &self.sigma, &self.wait];
+        let all = [
+            &self.noise,
+            &self.forward,
+            &self.count,
+            &self.sigma,
+            &self.wait,
+        ];
         let [mut noise, mut forward, mut count, sigma, wait] = all.map(Clock::seconds);
         let device = self.device.seconds();
         if device > 0.0 {
             let known = (noise + forward).max(f64::MIN_POSITIVE);
             let share = (device / known).min(1.0);
-            (noise, forward, count) = (noise * share, forward * share, count + (device - known).max(0.0));
+            (noise, forward, count) = (
+                noise * share,
+                forward * share,
+                count + (device - known).max(0.0),
+            );
         }
-        Split { noise, forward, count, sigma, wait }
+        Split {
+            noise,
+            forward,
+            count,
+            sigma,
+            wait,
+        }
     }
 
     fn rhythm(&self) -> std::sync::MutexGuard<'_, Rhythm> {
@@ -183,7 +213,8 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// Of a GPU that took so many seconds for its passes, where those that were timed account for so many.
+    /// Of a GPU that took so many seconds for its passes, where those that were timed account for
+    /// so many.
     fn split(device: u64, noise: u64, forward: u64) -> Split {
         let times = Times::default();
         times.noise.add(Duration::from_secs(noise));
@@ -195,12 +226,28 @@ mod tests {
 
     #[test]
     fn what_a_gpu_was_not_seen_to_work_counts_against_the_forward_passes() {
-        assert_eq!(split(100, 4, 90), Split { noise: 4.0, forward: 90.0, count: 7.0, ..Split::default() });
+        assert_eq!(
+            split(100, 4, 90),
+            Split {
+                noise: 4.0,
+                forward: 90.0,
+                count: 7.0,
+                ..Split::default()
+            }
+        );
     }
 
     #[test]
     fn passes_never_take_more_than_all_the_time() {
-        assert_eq!(split(50, 10, 90), Split { noise: 5.0, forward: 45.0, count: 1.0, ..Split::default() });
+        assert_eq!(
+            split(50, 10, 90),
+            Split {
+                noise: 5.0,
+                forward: 45.0,
+                count: 1.0,
+                ..Split::default()
+            }
+        );
     }
 
     #[test]
@@ -208,11 +255,19 @@ mod tests {
         let times = Times::default();
         let timed = |passes: usize| -> Vec<bool> {
             times.begin_job();
-            (0..passes).map(|_| times.lap(Device::Cpu, Side::Device).timed).collect()
+            (0..passes)
+                .map(|_| times.lap(Device::Cpu, Side::Device).timed)
+                .collect()
         };
         for passes in [3, 130] {
             let found = timed(passes);
-            assert!(found.iter().enumerate().all(|(place, &timed)| timed == (place % 64 == 0)), "{found:?}");
+            assert!(
+                found
+                    .iter()
+                    .enumerate()
+                    .all(|(place, &timed)| timed == (place % 64 == 0)),
+                "{found:?}"
+            );
         }
         assert!(!times.lap(Device::Cpu, Side::Host).timed);
     }

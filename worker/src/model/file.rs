@@ -1,4 +1,5 @@
-//! A model file, read once: the bytes that were checked are the bytes that are loaded, whatever happens to the file.
+//! A model file, read once: the bytes that were checked are the bytes that are loaded, whatever
+//! happens to the file.
 
 use std::path::{Path, PathBuf};
 
@@ -18,17 +19,23 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads the model of a specification. Of a safetensors file the header is held against the architecture first, so
-    /// no more is read than the network's weights.
+    /// Reads the model of a specification. Of a safetensors file the header is held against the
+    /// architecture first, so no more is read than the network's weights.
     ///
     /// # Errors
-    /// When the file lies outside the roots, cannot be read, or holds another network; names the file.
+    /// When the file lies outside the roots, cannot be read, or holds another network; names the
+    /// file.
     pub fn read(spec: &ModelSpec, roots: &Roots) -> Result<Self> {
         if let ModelSource::Safetensors(architecture) = spec.source {
             check_model_under(roots, &spec.path, architecture, spec.classes)?;
         }
-        let bytes = roots.read(&spec.path, MAX_MODEL).with_context(|| spec.path.display().to_string())?;
-        Ok(Self { path: spec.path.clone(), bytes })
+        let bytes = roots
+            .read(&spec.path, MAX_MODEL)
+            .with_context(|| spec.path.display().to_string())?;
+        Ok(Self {
+            path: spec.path.clone(),
+            bytes,
+        })
     }
 
     /// The file's name.

@@ -27,13 +27,15 @@ use tch::{Device, Kind, TchError, Tensor};
 
 /// A network. Weights are frozen; scores are differentiable in the images.
 pub trait Classifier: Send {
-    /// Scores of shape (B, classes) for images of shape (B, channels, height, width) in single precision.
+    /// Scores of shape (B, classes) for images of shape (B, channels, height, width) in single
+    /// precision.
     ///
     /// # Errors
     /// What torch reports.
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
-    /// The same for images that are normalised and of the network's kind already; perhaps not differentiable.
+    /// The same for images that are normalised and of the network's kind already; perhaps not
+    /// differentiable.
     ///
     /// # Errors
     /// What torch reports.
@@ -54,7 +56,8 @@ pub trait Classifier: Send {
 /// Reads a model file, wherever it lies, and loads its network: see [`load_file`].
 ///
 /// # Errors
-/// When the file cannot be read or is not what the specification says, or the device does not have the precision.
+/// When the file cannot be read or is not what the specification says, or the device does not have
+/// the precision.
 pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
     load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, device)
 }
@@ -62,19 +65,31 @@ pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
 /// Loads the network of a model file, without a gradient on any weight.
 ///
 /// # Errors
-/// When the file is not what the specification says, or the device does not have the precision; names the file.
-pub fn load_file(spec: &ModelSpec, file: &ModelFile, device: Device) -> Result<Box<dyn Classifier>> {
+/// When the file is not what the specification says, or the device does not have the precision;
+/// names the file.
+pub fn load_file(
+    spec: &ModelSpec,
+    file: &ModelFile,
+    device: Device,
+) -> Result<Box<dyn Classifier>> {
     let open = || -> Result<Box<dyn Classifier>> {
         let arithmetic = Arithmetic::new(spec.precision, device)?;
         let normalisation = Normalisation::new(spec, device);
         Ok(match spec.source {
-            ModelSource::TorchScript => Box::new(Script::load(file.bytes(), arithmetic, normalisation)?),
+            ModelSource::TorchScript => {
+                Box::new(Script::load(file.bytes(), arithmetic, normalisation)?)
+            }
             ModelSource::Safetensors(Architecture::HalfSpace) => {
                 Box::new(HalfSpace::load(file.bytes(), arithmetic, &normalisation)?)
             }
             ModelSource::Safetensors(architecture) => {
                 let weights = Weights::read(file.bytes())?;
-                Box::new(Resnet::build(architecture, &weights, arithmetic, normalisation)?)
+                Box::new(Resnet::build(
+                    architecture,
+                    &weights,
+                    arithmetic,
+                    normalisation,
+                )?)
             }
         })
     };
@@ -87,7 +102,13 @@ pub fn brief(error: TchError) -> anyhow::Error {
         TchError::Torch(text) => text,
         other => other.to_string(),
     };
-    anyhow::anyhow!("torch: {}", text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim())
+    anyhow::anyhow!(
+        "torch: {}",
+        text.lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("no reason given")
+            .trim()
+    )
 }
 
 /// Where and in what kind of number a network computes.
@@ -95,9 +116,11 @@ pub fn brief(error: TchError) -> anyhow::Error {
 pub struct Arithmetic {
     device: Device,
     kind: Kind,
-    /// Whether convolutions on a GPU may round to tf32, as torch lets them unless it is told not to.
+    /// Whether convolutions on a GPU may round to tf32, as torch lets them unless it is told not
+    /// to.
     tf32: bool,
-    /// Whether convolutions are computed in single precision, between numbers of `kind`: see [`wide`].
+    /// Whether convolutions are computed in single precision, between numbers of `kind`: see
+    /// [`wide`].
     wide: bool,
 }
 
@@ -108,12 +131,19 @@ impl Arithmetic {
             Precision::Bf16 => Kind::BFloat16,
             Precision::Fp16 => Kind::Half,
             Precision::Tf32 if device.is_cuda() => Kind::Float,
-            Precision::Tf32 => bail!("precision tf32 is a mode of NVIDIA GPUs; this device is the cpu"),
+            Precision::Tf32 => {
+                bail!("precision tf32 is a mode of NVIDIA GPUs; this device is the cpu")
+            }
         };
         if device.is_cuda() {
             overridden(precision, |name| std::env::var(name).ok())?;
         }
-        Ok(Self { device, kind, tf32: precision == Precision::Tf32, wide: wide(kind, device) })
+        Ok(Self {
+            device,
+            kind,
+            tf32: precision == Precision::Tf32,
+            wide: wide(kind, device),
+        })
     }
 
     /// A weight as the network computes with it.
@@ -150,11 +180,20 @@ impl Normalisation {
             let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
             Tensor::from_slice(&values).view([1, -1, 1, 1]).to(device)
         };
-        Self(spec.mean.as_ref().zip(spec.std.as_ref()).map(|(mean, std)| (channels(mean), channels(std))))
+        Self(
+            spec.mean
+                .as_ref()
+                .zip(spec.std.as_ref())
+                .map(|(mean, std)| (channels(mean), channels(std))),
+        )
     }
 
     fn share(&self) -> Self {
-        Self(self.0.as_ref().map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone())))
+        Self(
+            self.0
+                .as_ref()
+                .map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone())),
+        )
     }
 
     fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {

@@ -18,12 +18,21 @@ impl Script {
     /// Loads the program in a file's bytes in evaluation mode.
     ///
     /// # Errors
-    /// When they are no TorchScript or not whole, or would not be computed in the precision asked for.
-    pub fn load(bytes: &[u8], arithmetic: Arithmetic, normalisation: Normalisation) -> Result<Self> {
-        let Arithmetic { device, kind, tf32, .. } = arithmetic;
+    /// When they are no TorchScript or not whole, or would not be computed in the precision asked
+    /// for.
+    pub fn load(
+        bytes: &[u8],
+        arithmetic: Arithmetic,
+        normalisation: Normalisation,
+    ) -> Result<Self> {
+        let Arithmetic {
+            device, kind, tf32, ..
+        } = arithmetic;
         let forced = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         if tf32 {
-            bail!("whether TorchScript computes in tf32 is up to how it was traced: certify it in fp32, bf16 or fp16");
+            bail!(
+                "whether TorchScript computes in tf32 is up to how it was traced: certify it in fp32, bf16 or fp16"
+            );
         }
         if device.is_cuda() && kind == Kind::Float && !forced {
             bail!(
@@ -41,7 +50,11 @@ impl Script {
         for (_, parameter) in module.named_parameters().map_err(brief)? {
             let _ = parameter.f_set_requires_grad(false)?;
         }
-        Ok(Self { module: Arc::new(module), kind, normalisation })
+        Ok(Self {
+            module: Arc::new(module),
+            kind,
+            normalisation,
+        })
     }
 }
 
@@ -52,7 +65,8 @@ impl Classifier for Script {
 
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let scores = self.module.forward_ts(&[images])?;
-        // Weights that tracing or freezing made constants keep their kind, and torch silently computes in the wider one.
+        // Weights that tracing or freezing made constants keep their kind, and torch silently
+        // computes in the wider one.
         if scores.f_kind()? != self.kind {
             let found = scores.f_kind()?;
             return Err(TchError::Kind(format!(
@@ -68,6 +82,10 @@ impl Classifier for Script {
     }
 
     fn share(&self) -> Box<dyn Classifier> {
-        Box::new(Self { module: Arc::clone(&self.module), kind: self.kind, normalisation: self.normalisation.share() })
+        Box::new(Self {
+            module: Arc::clone(&self.module),
+            kind: self.kind,
+            normalisation: self.normalisation.share(),
+        })
     }
 }

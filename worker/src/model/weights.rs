@@ -12,8 +12,8 @@ use tch::{Kind, Tensor};
 pub struct Weights(HashMap<String, Tensor>);
 
 impl Weights {
-    /// Reads the floating-point tensors in a file's bytes. Their names and shapes were checked when the sweep was prepared;
-    /// here only what is missing is noticed.
+    /// Reads the floating-point tensors in a file's bytes. Their names and shapes were checked when
+    /// the sweep was prepared; here only what is missing is noticed.
     ///
     /// # Errors
     /// When they are no safetensors file.
@@ -29,7 +29,8 @@ impl Weights {
                 _ => continue,
             };
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-            let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).with_context(|| name.clone())?;
+            let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
+                .with_context(|| name.clone())?;
             tensors.insert(canonical_name(&name).to_owned(), tensor);
         }
         Ok(Self(tensors))

@@ -1,4 +1,5 @@
-//! A sweep as this worker sees it: parsed, its data opened and checked, all under the worker's roots.
+//! A sweep as this worker sees it: parsed, its data opened and checked, all under the worker's
+//! roots.
 
 use std::ops::Range;
 use std::path::Path;
@@ -35,7 +36,11 @@ impl Assignment {
     pub fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
         let sweep = message.sweep()?;
         // Files are judged again when they are opened; a folder that is listed only here.
-        let check = |path: &Path| roots.check(path).with_context(|| format!("cannot open {}", path.display()));
+        let check = |path: &Path| {
+            roots
+                .check(path)
+                .with_context(|| format!("cannot open {}", path.display()))
+        };
         check(&sweep.dataset.path)?;
         for model in &sweep.models {
             check(&model.path).with_context(|| format!("model {}", model.name))?;
@@ -52,7 +57,14 @@ impl Assignment {
         );
         let plan = Plan::new(&sweep, dataset.len())?;
         let variants = sweep.variants();
-        Ok(Arc::new(Self { message, sweep, plan, variants, dataset, roots: roots.clone() }))
+        Ok(Arc::new(Self {
+            message,
+            sweep,
+            plan,
+            variants,
+            dataset,
+            roots: roots.clone(),
+        }))
     }
 
     /// The job that was claimed.
@@ -61,7 +73,9 @@ impl Assignment {
     /// When the plan has no such job, or gives it other samples: the queue belongs to another plan.
     pub fn job(&self, claimed: &Claimed) -> Result<Job> {
         let (sweep, id) = (&self.message.id, claimed.lease.job);
-        let Some(job) = self.plan.job(id) else { bail!("sweep {sweep} has no job {id}") };
+        let Some(job) = self.plan.job(id) else {
+            bail!("sweep {sweep} has no job {id}")
+        };
         let Range { start, end } = job.positions;
         let (first, samples) = (self.plan.slot(job.variant, start), end - start);
         ensure!(

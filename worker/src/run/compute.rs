@@ -1,4 +1,5 @@
-//! The thread that owns the device and the networks. It takes one order at a time and answers with events.
+//! The thread that owns the device and the networks. It takes one order at a time and answers with
+//! events.
 
 use std::iter;
 use std::sync::Arc;
@@ -69,16 +70,32 @@ impl Compute {
         let (tasks, inbox) = mpsc::channel();
         let (ready, answer) = mpsc::sync_channel(1);
         let args = args.clone();
-        thread::Builder::new().name("compute".to_owned()).stack_size(STACK).spawn(move || {
-            let engine = Engine::new(&args);
-            let device = engine.as_ref().map(|engine| engine.device().to_owned()).map_err(|error| anyhow!("{error:#}"));
-            let _ = ready.send(device);
-            if let Ok(engine) = engine {
-                Lab { engine, network: None }.work(&inbox);
-            }
-        })?;
-        let device = answer.recv().context("the compute thread did not start")??;
-        Ok(Self { tasks, stop: Arc::default(), device })
+        thread::Builder::new()
+            .name("compute".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                let engine = Engine::new(&args);
+                let device = engine
+                    .as_ref()
+                    .map(|engine| engine.device().to_owned())
+                    .map_err(|error| anyhow!("{error:#}"));
+                let _ = ready.send(device);
+                if let Ok(engine) = engine {
+                    Lab {
+                        engine,
+                        network: None,
+                    }
+                    .work(&inbox);
+                }
+            })?;
+        let device = answer
+            .recv()
+            .context("the compute thread did not start")??;
+        Ok(Self {
+            tasks,
+            stop: Arc::default(),
+            device,
+        })
     }
 
     /// What records call the device.
@@ -87,11 +104,12 @@ impl Compute {
         &self.device
     }
 
-    /// Loads every model of a sweep once and sends an image through it, so that what does not fit is known before a
-    /// job is claimed.
+    /// Loads every model of a sweep once and sends an image through it, so that what does not fit
+    /// is known before a job is claimed.
     ///
     /// # Errors
-    /// When a model is not the one submitted, cannot be loaded, or does not score images as specified.
+    /// When a model is not the one submitted, cannot be loaded, or does not score images as
+    /// specified.
     pub async fn prepare(&self, assignment: &Arc<Assignment>) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         self.send(Task::Prepare(Arc::clone(assignment), reply))?;
@@ -113,7 +131,9 @@ impl Compute {
     }
 
     fn send(&self, task: Task) -> Result<()> {
-        self.tasks.send(task).map_err(|_| anyhow!("the compute thread is gone"))
+        self.tasks
+            .send(task)
+            .map_err(|_| anyhow!("the compute thread is gone"))
     }
 }
 
@@ -130,7 +150,11 @@ impl Lab {
             match task {
                 Task::Prepare(assignment, reply) => {
                     let models = 0..assignment.sweep.models.len();
-                    let _ = reply.send(models.into_iter().try_for_each(|model| self.prepare(&assignment, model)));
+                    let _ = reply.send(
+                        models
+                            .into_iter()
+                            .try_for_each(|model| self.prepare(&assignment, model)),
+                    );
                 }
                 Task::Certify(order, stop, events) => {
                     let ended = self.certify(&order, &stop, &events);
@@ -140,14 +164,27 @@ impl Lab {
         }
     }
 
-    fn certify(&mut self, order: &Order, stop: &AtomicBool, events: &UnboundedSender<Event>) -> Result<()> {
-        let Order { assignment, job, places, .. } = order;
+    fn certify(
+        &mut self,
+        order: &Order,
+        stop: &AtomicBool,
+        events: &UnboundedSender<Event>,
+    ) -> Result<()> {
+        let Order {
+            assignment,
+            job,
+            places,
+            ..
+        } = order;
         let variant = &assignment.variants[job.variant];
         let device = self.engine.device().to_owned();
         let tell = &|index, result, seconds| order.tell(index, result, seconds, &device, events);
-        // First, for it says what shape images have: one of another is not kept in memory until the others are read.
+        // First, for it says what shape images have: one of another is not kept in memory until the
+        // others are read.
         self.load(assignment, variant.model)?;
-        let Some((_, _, network)) = &self.network else { return Ok(()) };
+        let Some((_, _, network)) = &self.network else {
+            return Ok(());
+        };
         let engine = &self.engine;
         let certify = |samples: &mut (dyn Iterator<Item = Sample> + Send)| {
             engine.certify(network, variant, &assignment.sweep, samples, stop, tell)
@@ -159,34 +196,50 @@ impl Lab {
             let reader = scope.spawn(move || order.read(places, shape, &sender, tell));
             let mut samples = samples.into_iter();
             let certified = if order.attempt > 1 && places.len() > 1 {
-                // What went wrong before may be one sample's doing, and takes the others along only once.
-                one_by_one(&mut samples, |sample| sample.index, stop, |sample| certify(&mut iter::once(sample)))
+                // What went wrong before may be one sample's doing, and takes the others along only
+                // once.
+                one_by_one(
+                    &mut samples,
+                    |sample| sample.index,
+                    stop,
+                    |sample| certify(&mut iter::once(sample)),
+                )
             } else {
                 certify(&mut samples)
             };
             // A reader that waits to hand an image on notices that nobody takes it any more.
             drop(samples);
-            let read = reader.join().unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
+            let read = reader
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("the thread that reads images is gone")));
             certified.and(read)
         })
     }
 
-    /// Loads a model and finds out how large its forward passes should be, while no job waits for it.
+    /// Loads a model and finds out how large its forward passes should be, while no job waits for
+    /// it.
     fn prepare(&mut self, assignment: &Assignment, model: usize) -> Result<()> {
         self.load(assignment, model)?;
-        let Some((_, _, network)) = &self.network else { return Ok(()) };
+        let Some((_, _, network)) = &self.network else {
+            return Ok(());
+        };
         self.engine.batch(network, &assignment.sweep).map(drop)
     }
 
     /// Makes a model of a sweep the one at hand.
     fn load(&mut self, assignment: &Assignment, model: usize) -> Result<()> {
         let (sweep, spec) = (&assignment.message.id, &assignment.sweep.models[model]);
-        if self.network.as_ref().is_some_and(|(id, number, _)| id == sweep && *number == model) {
+        if self
+            .network
+            .as_ref()
+            .is_some_and(|(id, number, _)| id == sweep && *number == model)
+        {
             return Ok(());
         }
         // First, so that there is never memory for two.
         self.network = None;
-        let file = ModelFile::read(spec, assignment.roots()).with_context(|| format!("model {}", spec.name))?;
+        let file = ModelFile::read(spec, assignment.roots())
+            .with_context(|| format!("model {}", spec.name))?;
         let (found, submitted) = (file.digest(), &assignment.message.model_digests[model]);
         ensure!(
             found == *submitted,
@@ -194,7 +247,10 @@ impl Lab {
             spec.path.display()
         );
         let shape = assignment.example().context("no image can be read")?.shape;
-        let network = self.engine.load_file(spec, &file, shape).with_context(|| format!("model {}", spec.name))?;
+        let network = self
+            .engine
+            .load_file(spec, &file, shape)
+            .with_context(|| format!("model {}", spec.name))?;
         self.network = Some((sweep.clone(), model, network));
         Ok(())
     }
@@ -237,11 +293,19 @@ impl Order {
             let index = self.assignment.plan.index(position);
             match self.assignment.image(index, shape) {
                 Ok(image) => {
-                    if samples.send(Sample { index, position, image }).is_err() {
+                    if samples
+                        .send(Sample {
+                            index,
+                            position,
+                            image,
+                        })
+                        .is_err()
+                    {
                         break;
                     }
                 }
-                // A file system that fails is this machine's trouble, and may be over at the next attempt.
+                // A file system that fails is this machine's trouble, and may be over at the next
+                // attempt.
                 Err(error) if error.is_io() => unread = Some(error),
                 Err(error) => tell(index, Err(error.to_string()), 0.0),
             }
@@ -258,7 +322,11 @@ impl Order {
         device: &str,
         events: &UnboundedSender<Event>,
     ) {
-        let position = self.assignment.plan.position(index).unwrap_or(self.job.positions.start);
+        let position = self
+            .assignment
+            .plan
+            .position(index)
+            .unwrap_or(self.job.positions.start);
         let record = Record {
             variant: self.assignment.variants[self.job.variant].name.clone(),
             index,
@@ -271,7 +339,10 @@ impl Order {
             device: device.to_owned(),
         };
         let place = position - self.job.positions.start;
-        let _ = events.send(Event::Sample { place, record: Box::new(record) });
+        let _ = events.send(Event::Sample {
+            place,
+            record: Box::new(record),
+        });
     }
 }
 
@@ -294,7 +365,10 @@ mod tests {
             },
         );
         assert_eq!(certified, [3, 5]);
-        assert_eq!(format!("{:#}", ended.unwrap_err()), "sample 4: the model raises");
+        assert_eq!(
+            format!("{:#}", ended.unwrap_err()),
+            "sample 4: the model raises"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! `--device cuda:all`: one worker process for each GPU, started, watched and told to stop together.
+//! `--device cuda:all`: one worker process for each GPU, started, watched and told to stop
+//! together.
 //!
-//! Each worker's stdin is a pipe that this process holds open and never writes to: however this process ends, the pipe
-//! closes, and the worker hands its job back and ends too. Signals are passed on as they come.
+//! Each worker's stdin is a pipe that this process holds open and never writes to: however this
+//! process ends, the pipe closes, and the worker hands its job back and ends too. Signals are
+//! passed on as they come.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -28,30 +30,47 @@ pub struct Member {
 /// Starts a worker on every GPU, with the arguments of this one, and waits until all have ended.
 ///
 /// # Errors
-/// [`Refused`] when there is no GPU, with the reason, or when workers refused every sweep; otherwise when a worker died.
+/// [`Refused`] when there is no GPU, with the reason, or when workers refused every sweep;
+/// otherwise when a worker died.
 pub async fn run(args: &RunArgs) -> Result<()> {
     let devices = cuda::devices().map_err(|reason| Refused(reason.into()))?;
     let program = std::env::current_exe().context("this program's own file")?;
-    let given: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
-    let given = given.map_err(|argument| Refused(anyhow::anyhow!("argument {} is not UTF-8", argument.display())))?;
+    let given: Result<Vec<String>, _> = std::env::args_os()
+        .skip(1)
+        .map(std::ffi::OsString::into_string)
+        .collect();
+    let given = given.map_err(|argument| {
+        Refused(anyhow::anyhow!(
+            "argument {} is not UTF-8",
+            argument.display()
+        ))
+    })?;
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let members = (0..devices).map(|number| {
         let mut command = Command::new(&program);
         command.args(arguments(&given, number));
         // A process sees its own GPU alone, so that nothing of it comes to lie on another.
         command.env("CUDA_VISIBLE_DEVICES", nth(visible.as_deref(), number));
-        Member { name: format!("worker of cuda:{number}"), command }
+        Member {
+            name: format!("worker of cuda:{number}"),
+            command,
+        }
     });
     info!(gpus = devices, "one worker for each GPU");
     supervise(members.collect(), args.stop_with_stdin).await
 }
 
-/// The arguments of the worker of one GPU: those given, with the GPU as its first device, and a name of its own.
+/// The arguments of the worker of one GPU: those given, with the GPU as its first device, and a
+/// name of its own.
 fn arguments(given: &[String], number: usize) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut given = given.iter();
     while let Some(argument) = given.next() {
-        match argument.split_once('=').map_or((argument.as_str(), None), |(key, value)| (key, Some(value.to_owned()))) {
+        match argument
+            .split_once('=')
+            .map_or((argument.as_str(), None), |(key, value)| {
+                (key, Some(value.to_owned()))
+            }) {
             ("--device", value) => {
                 if value.is_none() {
                     given.next();
@@ -76,13 +95,17 @@ fn nth(visible: Option<&str>, number: usize) -> String {
     named.map_or_else(|| number.to_string(), |name| name.trim().to_owned())
 }
 
-/// Starts processes, passes SIGTERM, SIGINT and SIGUSR1 on to them, and reports each that fails; the others go on.
-/// Ends when all have ended, well if all ended well.
+/// Starts processes, passes SIGTERM, SIGINT and SIGUSR1 on to them, and reports each that fails;
+/// the others go on. Ends when all have ended, well if all ended well.
 ///
 /// # Errors
-/// When one does not start, or failed; [`Refused`] when all that failed refused what they were asked.
+/// When one does not start, or failed; [`Refused`] when all that failed refused what they were
+/// asked.
 pub async fn supervise(members: Vec<Member>, stop_with_stdin: bool) -> Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let mut user = signal(SignalKind::user_defined1())?;
     let mut gone = std::pin::pin!(closed());
     let mut fleet = Fleet::default();
@@ -128,7 +151,8 @@ impl Fleet {
         info!(%pid, "{name} started");
         self.running.push(pid);
         self.waiting.spawn(async move {
-            // Waiting closes a stdin that is still the child's; this one stays open until the child is gone.
+            // Waiting closes a stdin that is still the child's; this one stays open until the child
+            // is gone.
             let stdin = child.stdin.take();
             let status = child.wait().await;
             drop(stdin);
@@ -160,10 +184,10 @@ impl Fleet {
     fn verdict(&self) -> Result<()> {
         match (self.failed, self.refused) {
             (0, _) => Ok(()),
-            (failed, refused) if failed == refused => {
-                Err(Refused(anyhow::anyhow!("{failed} workers refused what they were asked; their messages say why"))
-                    .into())
-            }
+            (failed, refused) if failed == refused => Err(Refused(anyhow::anyhow!(
+                "{failed} workers refused what they were asked; their messages say why"
+            ))
+            .into()),
             (failed, _) => bail!("{failed} workers died; their messages say why"),
         }
     }

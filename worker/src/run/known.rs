@@ -1,4 +1,5 @@
-//! The sweeps that a worker has looked at: those that it serves, and those that it cannot work on for now.
+//! The sweeps that a worker has looked at: those that it serves, and those that it cannot work on
+//! for now.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use ddrs_common::domain::SweepId;
 
 use super::Assignment;
 
-/// How long after a refusal a sweep is looked at again: a mount may come late, a file may be mended.
+/// How long after a refusal a sweep is looked at again: a mount may come late, a file may be
+/// mended.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause doubles up to this: looking again reads data and models.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -18,8 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Default)]
 pub(super) struct Known {
     sweeps: HashMap<SweepId, Served>,
-    /// Why, and for how long, a sweep was refused last; kept until a job of it is done, for one whose data are at hand
-    /// may still be one that cannot be worked on.
+    /// Why, and for how long, a sweep was refused last; kept until a job of it is done, for one
+    /// whose data are at hand may still be one that cannot be worked on.
     last: HashMap<SweepId, (String, Duration)>,
 }
 
@@ -62,7 +64,10 @@ impl Known {
             None => (FIRST_PAUSE, true),
         };
         self.last.insert(sweep.clone(), (reason.to_owned(), pause));
-        let refusal = Refusal { reason: reason.to_owned(), again: Instant::now() + pause };
+        let refusal = Refusal {
+            reason: reason.to_owned(),
+            again: Instant::now() + pause,
+        };
         self.sweeps.insert(sweep.clone(), Served::Refused(refusal));
         (pause, new)
     }
@@ -80,7 +85,10 @@ impl Known {
 
     /// The sweeps that are worked on.
     pub(super) fn served(&self) -> impl Iterator<Item = &SweepId> {
-        self.sweeps.iter().filter(|(_, served)| matches!(served, Served::Open(_))).map(|(sweep, _)| sweep)
+        self.sweeps
+            .iter()
+            .filter(|(_, served)| matches!(served, Served::Open(_)))
+            .map(|(sweep, _)| sweep)
     }
 
     /// Whether there was anything that this worker could do, or nothing at all.
@@ -113,8 +121,15 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
         assert!(!known.refuse(&sweep, "no such file").1);
-        assert!(known.refuse(&sweep, "permission denied").1, "another reason is worth saying");
+        assert!(
+            known.refuse(&sweep, "permission denied").1,
+            "another reason is worth saying"
+        );
         assert!(matches!(known.get(&sweep), Some(Served::Refused(refusal)) if !refusal.is_over()));
-        assert!(known.anything_served().is_err_and(|error| error.to_string() == "permission denied"));
+        assert!(
+            known
+                .anything_served()
+                .is_err_and(|error| error.to_string() == "permission denied")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! `run`: claim a job, certify its samples, record each, complete the job, again.
 //!
-//! Two threads. This one talks to Redis: it claims, renews, records and releases, and the device cannot starve it. The
-//! other ([`Compute`]) owns the networks and the device. Between them go one order at a time and a stream of events.
+//! Two threads. This one talks to Redis: it claims, renews, records and releases, and the device
+//! cannot starve it. The other ([`Compute`]) owns the networks and the device. Between them go one
+//! order at a time and a stream of events.
 
 mod assignment;
 mod compute;
@@ -41,11 +42,17 @@ const IDLE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How long one sweep is asked before the next one is: only that one may be out of reach.
 const ONE_SWEEP: Duration = Duration::from_secs(2);
-/// How long a sweep is left alone that does not answer, while others may. It costs each time what asking it takes.
-const WHEN_SILENT: [Duration; 4] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
-/// How long a sweep is left alone after one of its jobs failed here, and so on while they keep failing: a file server
-/// that is away for a moment must not use up all attempts. Short of what lets `status` call a worker lost.
+/// How long a sweep is left alone that does not answer, while others may. It costs each time what
+/// asking it takes.
+const WHEN_SILENT: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+/// How long a sweep is left alone after one of its jobs failed here, and so on while they keep
+/// failing: a file server that is away for a moment must not use up all attempts. Short of what
+/// lets `status` call a worker lost.
 const WHEN_FAILING: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// How long a worker that a coordinator started looks for a Redis that is not there.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -78,7 +85,8 @@ struct Worker {
     all_silent: Option<Instant>,
     /// Sweeps whose jobs fail here.
     failing: Rests,
-    /// Claims that were not answered. Made again with the same token, one that was applied gives its job.
+    /// Claims that were not answered. Made again with the same token, one that was applied gives
+    /// its job.
     tokens: HashMap<SweepId, ClaimToken>,
 }
 
@@ -94,8 +102,8 @@ enum Asked {
 /// Works until told to stop, or with `--exit-when-idle` until nothing is left.
 ///
 /// # Errors
-/// [`Refused`] when every sweep there is was refused; otherwise when Redis cannot be reached, the device cannot be
-/// used, or job after job fails.
+/// [`Refused`] when every sweep there is was refused; otherwise when Redis cannot be reached, the
+/// device cannot be used, or job after job fails.
 pub async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
     let roots = roots::resolve(&args.roots).map_err(Refused)?;
@@ -131,10 +139,14 @@ pub async fn run(args: RunArgs) -> Result<()> {
     ended
 }
 
-/// Connects. The parent of a worker that it watches has just spoken to this Redis, so one that is not there is about to
-/// come back; to anybody else the address may be wrong, and is told at once.
+/// Connects. The parent of a worker that it watches has just spoken to this Redis, so one that is
+/// not there is about to come back; to anybody else the address may be wrong, and is told at once.
 async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
-    let patience = if args.stop_with_stdin { START_PATIENCE } else { Duration::ZERO };
+    let patience = if args.stop_with_stdin {
+        START_PATIENCE
+    } else {
+        Duration::ZERO
+    };
     let deadline = Instant::now() + patience;
     loop {
         match QueueClient::connect(&args.login.settings(&args.redis)).await {
@@ -147,7 +159,9 @@ async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
 impl Worker {
     async fn work(&mut self, stop: &mut Stop) -> Result<()> {
         loop {
-            let Some(asked) = self.ask_unless_stopped(stop).await? else { return Ok(()) };
+            let Some(asked) = self.ask_unless_stopped(stop).await? else {
+                return Ok(());
+            };
             let pause = match asked {
                 Asked::Job(assignment, queue, claimed) => {
                     match self.serve(&assignment, &queue, &claimed, stop).await? {
@@ -184,8 +198,8 @@ impl Worker {
         }
     }
 
-    /// None when told to stop. A claim cut short might leave a job leased to nobody, so it gets a moment to end, and a
-    /// job that it brings goes back.
+    /// None when told to stop. A claim cut short might leave a job leased to nobody, so it gets a
+    /// moment to end, and a job that it brings goes back.
     async fn ask_unless_stopped(&mut self, stop: &mut Stop) -> Result<Option<Asked>> {
         let mut ask = std::pin::pin!(self.ask());
         tokio::select! {
@@ -203,13 +217,17 @@ impl Worker {
         Ok(None)
     }
 
-    /// Asks one sweep after the other for a job, beginning behind the one that gave the last. What is wrong with one
-    /// keeps this worker from none of the others.
+    /// Asks one sweep after the other for a job, beginning behind the one that gave the last. What
+    /// is wrong with one keeps this worker from none of the others.
     async fn ask(&mut self) -> Result<Asked> {
         if let Some(news) = self.watch.news().await {
             warn!("{news}");
         }
-        let ids = if self.only.is_empty() { self.queue.listed().await? } else { self.only.clone() };
+        let ids = if self.only.is_empty() {
+            self.queue.listed().await?
+        } else {
+            self.only.clone()
+        };
         let mut asked = Asked::Nothing;
         for step in 0..ids.len() {
             let id = &ids[(self.turn + step) % ids.len()];
@@ -244,21 +262,39 @@ impl Worker {
 
     /// Asks a sweep for a job. One that did not answer the last time is asked once only.
     async fn ask_one(&mut self, id: &SweepId) -> Result<Asked, QueueError> {
-        let patience = if self.silent.times(id) == 0 { ONE_SWEEP } else { Duration::ZERO };
+        let patience = if self.silent.times(id) == 0 {
+            ONE_SWEEP
+        } else {
+            Duration::ZERO
+        };
         let queue = self.queue.sweep(id).with_patience(patience);
-        let Some(assignment) = self.open(&queue).await? else { return Ok(Asked::Nothing) };
-        let token = *self.tokens.entry(id.clone()).or_insert_with(ClaimToken::random);
+        let Some(assignment) = self.open(&queue).await? else {
+            return Ok(Asked::Nothing);
+        };
+        let token = *self
+            .tokens
+            .entry(id.clone())
+            .or_insert_with(ClaimToken::random);
         let claimed = queue.claim(&self.name, token).await;
         if !claimed.as_ref().is_err_and(QueueError::may_pass) {
             self.tokens.remove(id);
         }
         match claimed {
-            Ok(Claim::Job(claimed)) => Ok(Asked::Job(assignment, self.queue.sweep(id), Box::new(claimed))),
+            Ok(Claim::Job(claimed)) => Ok(Asked::Job(
+                assignment,
+                self.queue.sweep(id),
+                Box::new(claimed),
+            )),
             Ok(Claim::Empty) => Ok(Asked::Wait),
             // Deleted since it was listed.
-            Ok(Claim::Finished | Claim::Cancelled) | Err(QueueError::NoSweep(_)) => Ok(Asked::Nothing),
+            Ok(Claim::Finished | Claim::Cancelled) | Err(QueueError::NoSweep(_)) => {
+                Ok(Asked::Nothing)
+            }
             Ok(Claim::Refused { theirs, ours }) => {
-                self.refuse(id, &format!("the sweep speaks protocol {theirs}, this worker {ours}"));
+                self.refuse(
+                    id,
+                    &format!("the sweep speaks protocol {theirs}, this worker {ours}"),
+                );
                 Ok(Asked::Nothing)
             }
             Err(error) => Err(error),
@@ -287,8 +323,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens a sweep's data and models when it is first seen. What cannot be worked on is refused before any of its
-    /// jobs is claimed. A sweep that is over is left alone: its files may be long gone, and nobody needs them.
+    /// Opens a sweep's data and models when it is first seen. What cannot be worked on is refused
+    /// before any of its jobs is claimed. A sweep that is over is left alone: its files may be long
+    /// gone, and nobody needs them.
     async fn open(&mut self, queue: &SweepQueue) -> Result<Option<Arc<Assignment>>, QueueError> {
         match self.sweeps.get(queue.id()) {
             Some(Served::Open(assignment)) => return Ok(Some(Arc::clone(assignment))),
@@ -302,7 +339,9 @@ impl Worker {
             }
             over => over?,
         };
-        let Some(text) = queue.spec().await? else { return Ok(None) };
+        let Some(text) = queue.spec().await? else {
+            return Ok(None);
+        };
         let opened = match SweepMessage::from_json(&text) {
             Ok(message) => self.read(message).await,
             Err(error) => Err(error.into()),
@@ -324,8 +363,8 @@ impl Worker {
         }
     }
 
-    /// Opens what a message names, apart from this thread: digesting takes as long as the data is large, or for ever on a
-    /// file server that hangs, and signals are to be heard meanwhile.
+    /// Opens what a message names, apart from this thread: digesting takes as long as the data is
+    /// large, or for ever on a file server that hangs, and signals are to be heard meanwhile.
     async fn read(&self, message: SweepMessage) -> Result<Arc<Assignment>> {
         let roots = self.roots.clone();
         tokio::task::spawn_blocking(move || Assignment::open(message, &roots))
@@ -342,8 +381,8 @@ impl Worker {
         }
     }
 
-    /// Counts a failed job. One that had failed before, here or elsewhere, says nothing about this machine: it may be
-    /// the job's own fault, and only jobs at fault should die of their errors.
+    /// Counts a failed job. One that had failed before, here or elsewhere, says nothing about this
+    /// machine: it may be the job's own fault, and only jobs at fault should die of their errors.
     fn failed(&mut self, claimed: &Claimed, reason: &str) -> Result<()> {
         self.failures += u32::from(claimed.errors == 0);
         if self.failures >= FAILURES_IN_A_ROW {
@@ -355,11 +394,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Tells the sweeps that this worker is no longer there, so that nobody waits for it or lists it.
+    /// Tells the sweeps that this worker is no longer there, so that nobody waits for it or lists
+    /// it.
     async fn say_goodbye(&self) {
         for id in self.sweeps.served() {
             let queue = self.queue.sweep(id).with_patience(Duration::ZERO);
-            let left = timeout(LAST_WORDS, queue.leave(&self.name)).await.context("no answer");
+            let left = timeout(LAST_WORDS, queue.leave(&self.name))
+                .await
+                .context("no answer");
             match left {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!(sweep = %id, "was not told that this worker ends: {error}"),

@@ -17,16 +17,31 @@ struct Rest {
 }
 
 impl Rests {
-    /// The first rest in a row lasts the first of these lengths, and so on; all further ones the last.
+    /// The first rest in a row lasts the first of these lengths, and so on; all further ones the
+    /// last.
     pub(super) fn of(lengths: &'static [Duration]) -> Self {
-        Self { lengths, sweeps: HashMap::new() }
+        Self {
+            lengths,
+            sweeps: HashMap::new(),
+        }
     }
 
     /// Lets a sweep rest from now on. Returns which rest in a row this is, from 1.
     pub(super) fn begin(&mut self, sweep: &SweepId) -> usize {
         let times = 1 + self.times(sweep);
-        let length = self.lengths.get(times - 1).or(self.lengths.last()).copied().unwrap_or_default();
-        self.sweeps.insert(sweep.clone(), Rest { times, until: Instant::now() + length });
+        let length = self
+            .lengths
+            .get(times - 1)
+            .or(self.lengths.last())
+            .copied()
+            .unwrap_or_default();
+        self.sweeps.insert(
+            sweep.clone(),
+            Rest {
+                times,
+                until: Instant::now() + length,
+            },
+        );
         times
     }
 
@@ -37,7 +52,9 @@ impl Rests {
 
     /// Whether a sweep should be left alone now.
     pub(super) fn lasts(&self, sweep: &SweepId) -> bool {
-        self.sweeps.get(sweep).is_some_and(|rest| Instant::now() < rest.until)
+        self.sweeps
+            .get(sweep)
+            .is_some_and(|rest| Instant::now() < rest.until)
     }
 
     /// How many rests in a row a sweep had.
@@ -62,7 +79,10 @@ mod tests {
             assert_eq!(rests.begin(&sweep), times);
             assert!(rests.lasts(&sweep));
         }
-        assert!(!rests.lasts(&SweepId::from_digest(&[2; 32])), "others do not rest with it");
+        assert!(
+            !rests.lasts(&SweepId::from_digest(&[2; 32])),
+            "others do not rest with it"
+        );
         assert!(rests.end(&sweep) && !rests.lasts(&sweep));
         assert_eq!(rests.begin(&sweep), 1);
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use ddrs_common::queue::{Claimed, CompleteReply, Lease, QueueError, RecordReply, RenewReply, SweepQueue};
+use ddrs_common::queue::{
+    Claimed, CompleteReply, Lease, QueueError, RecordReply, RenewReply, SweepQueue,
+};
 use ddrs_common::record_file;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -62,7 +64,9 @@ impl Worker {
             let followed = follow(queue, claimed, events, stop).await;
             self.compute.cancel();
             let followed = match followed {
-                Err(error) if error.is_of_one_sweep() => return Ok(JobEnd::Damaged(error.to_string())),
+                Err(error) if error.is_of_one_sweep() => {
+                    return Ok(JobEnd::Damaged(error.to_string()));
+                }
                 followed => followed?,
             };
             match followed {
@@ -84,9 +88,13 @@ impl Worker {
                     warn!(job = %claimed.lease.job, "given up: the samples that are left have lost workers too often");
                     return Ok(JobEnd::Completed);
                 }
-                // A server that crashed has lost its last second, or the job goes on sample by sample.
+                // A server that crashed has lost its last second, or the job goes on sample by
+                // sample.
                 Followed::Incomplete(missing) => {
-                    left = missing.into_iter().filter(|&place| place < claimed.samples).collect();
+                    left = missing
+                        .into_iter()
+                        .filter(|&place| place < claimed.samples)
+                        .collect();
                 }
             }
         }
@@ -95,7 +103,12 @@ impl Worker {
 
 /// Hands a job back uncharged, if Redis takes it soon enough.
 pub(super) async fn hand_back(queue: &SweepQueue, lease: &Lease) {
-    match timeout(RELEASE_PATIENCE, queue.with_patience(RELEASE_PATIENCE).release(lease)).await {
+    match timeout(
+        RELEASE_PATIENCE,
+        queue.with_patience(RELEASE_PATIENCE).release(lease),
+    )
+    .await
+    {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => warn!("the job comes back when its lease runs out: {error}"),
         Err(_) => warn!("redis does not answer; the job comes back when its lease runs out"),
@@ -112,13 +125,15 @@ enum Followed {
     Stopped(&'static str),
 }
 
-/// A request to Redis in progress: it may be repeated for as long as Redis is full or away, and keeps nothing waiting.
+/// A request to Redis in progress: it may be repeated for as long as Redis is full or away, and
+/// keeps nothing waiting.
 type Request<'a> = Pin<Box<dyn Future<Output = Result<Option<Followed>, QueueError>> + 'a>>;
 
 /// A renewal in progress: a server that hangs keeps neither records nor a stop waiting.
 type Renewal<'a> = Pin<Box<dyn Future<Output = Result<RenewReply, QueueError>> + 'a>>;
 
-/// Records samples as they are certified, and ends the job after the last, keeping the lease alive meanwhile.
+/// Records samples as they are certified, and ends the job after the last, keeping the lease alive
+/// meanwhile.
 async fn follow(
     queue: &SweepQueue,
     claimed: &Claimed,

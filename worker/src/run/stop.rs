@@ -5,12 +5,16 @@ use std::io;
 use tokio::io::{AsyncReadExt, stdin};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from now on; the future ends when this process should. SIGUSR1 is what Slurm sends before a time limit.
+/// Listens from now on; the future ends when this process should. SIGUSR1 is what Slurm sends
+/// before a time limit.
 ///
 /// # Errors
 /// When the system does not let it listen.
 pub(crate) fn told_to_stop(with_stdin: bool) -> io::Result<impl Future<Output = &'static str>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let mut user: Signal = signal(SignalKind::user_defined1())?;
     Ok(async move {
         tokio::select! {

@@ -8,17 +8,19 @@ use ddrs_common::stats::quantile_lower;
 ///
 /// R(sigma) = sigma/2 · (q(psi_c) - q(psi_o)),
 ///
-/// where psi is the mean over the draws of softmax(f(x + sigma·eps)), c the class that leads at the variant's own sigma,
-/// o the best of the others, both clamped to \[clamp, 1 - clamp\], and q is the standard normal quantile. All sigmas are
-/// tried on the same draws eps, so their differences are the sigmas' and R is one fixed function.
+/// where psi is the mean over the draws of softmax(f(x + sigma·eps)), c the class that leads at the
+/// variant's own sigma, o the best of the others, both clamped to \[clamp, 1 - clamp\], and q is
+/// the standard normal quantile. All sigmas are tried on the same draws eps, so their differences
+/// are the sigmas' and R is one fixed function.
 ///
-/// The class is held fast because nothing else keeps a search over the whole range from leaving the input behind: under
-/// noise that is far too large many networks say one class of everything, with confidence. An ascent in small steps hardly
-/// ever gets there.
+/// The class is held fast because nothing else keeps a search over the whole range from leaving the
+/// input behind: under noise that is far too large many networks say one class of everything, with
+/// confidence. An ascent in small steps hardly ever gets there.
 ///
-/// The first round tries the variant's sigma and others that divide the range evenly on a logarithmic scale; every further
-/// round divides the gaps on both sides of the best so far. Of equal radii the first tried counts. It makes
-/// candidates + (rounds - 1)(candidates - 1) comparisons, and is a function of the draws alone.
+/// The first round tries the variant's sigma and others that divide the range evenly on a
+/// logarithmic scale; every further round divides the gaps on both sides of the best so far. Of
+/// equal radii the first tried counts. It makes candidates + (rounds - 1)(candidates - 1)
+/// comparisons, and is a function of the draws alone.
 #[derive(Debug, Clone)]
 pub struct Search {
     candidates: Vec<Sigma>,
@@ -63,9 +65,12 @@ impl Search {
 
     /// Takes psi, a probability for each class, of each of the [`candidates`](Self::candidates).
     pub fn observe(&mut self, psi: &[Vec<f64>]) {
-        let class = *self.class.get_or_insert_with(|| psi.first().map_or(0, |psi| largest(psi)));
+        let class = *self
+            .class
+            .get_or_insert_with(|| psi.first().map_or(0, |psi| largest(psi)));
         for (&sigma, psi) in self.candidates.iter().zip(psi) {
-            self.tried.push((sigma, radius(sigma, psi, class, self.clamp)));
+            self.tried
+                .push((sigma, radius(sigma, psi, class, self.clamp)));
         }
         self.rounds_left = self.rounds_left.saturating_sub(1);
         self.candidates = self.closer();
@@ -74,7 +79,11 @@ impl Search {
     /// The best sigma, when every round is over.
     #[must_use]
     pub fn best(&self) -> Option<Sigma> {
-        if self.rounds_left > 0 { None } else { self.leading() }
+        if self.rounds_left > 0 {
+            None
+        } else {
+            self.leading()
+        }
     }
 
     fn leading(&self) -> Option<Sigma> {
@@ -89,10 +98,16 @@ impl Search {
 
     /// New sigmas on both sides of the best, up to the next ones tried or the ends of the range.
     fn closer(&self) -> Vec<Sigma> {
-        let Some(best) = self.leading() else { return Vec::new() };
+        let Some(best) = self.leading() else {
+            return Vec::new();
+        };
         let others = || self.tried.iter().map(|&(sigma, _)| sigma);
-        let below = others().filter(|&sigma| sigma < best).fold(self.range.0, |a, b| if b > a { b } else { a });
-        let above = others().filter(|&sigma| sigma > best).fold(self.range.1, |a, b| if b < a { b } else { a });
+        let below = others()
+            .filter(|&sigma| sigma < best)
+            .fold(self.range.0, |a, b| if b > a { b } else { a });
+        let above = others()
+            .filter(|&sigma| sigma > best)
+            .fold(self.range.1, |a, b| if b < a { b } else { a });
         let first = self.each_round / 2;
         let mut sigmas = between(below, best, first);
         sigmas.extend(between(best, above, self.each_round - first));
@@ -100,14 +115,22 @@ impl Search {
     }
 }
 
-/// `count` sigmas strictly between two, evenly on a logarithmic scale. Where there is no room they repeat an end.
+/// `count` sigmas strictly between two, evenly on a logarithmic scale. Where there is no room they
+/// repeat an end.
 fn between(low: Sigma, high: Sigma, count: u32) -> Vec<Sigma> {
-    let (from, step) = (low.get(), (high.get() / low.get()).ln() / f64::from(count + 1));
+    let (from, step) = (
+        low.get(),
+        (high.get() / low.get()).ln() / f64::from(count + 1),
+    );
     let at = |number: u32| {
-        Sigma::new((from * (step * f64::from(number)).exp()).clamp(low.get().min(high.get()), high.get()))
+        Sigma::new(
+            (from * (step * f64::from(number)).exp()).clamp(low.get().min(high.get()), high.get()),
+        )
     };
     // A number between two sigmas is one.
-    (1..=count).map(|number| at(number).unwrap_or(low)).collect()
+    (1..=count)
+        .map(|number| at(number).unwrap_or(low))
+        .collect()
 }
 
 /// The radius that Algorithm 1 climbs, of psi and its own leading class.
@@ -118,14 +141,23 @@ pub fn estimate(sigma: Sigma, psi: &[f64], clamp: f64) -> f64 {
 
 /// R as above. Below every other value where psi is not made of numbers.
 fn radius(sigma: Sigma, psi: &[f64], class: usize, clamp: f64) -> f64 {
-    let other = psi.iter().enumerate().filter(|&(other, _)| other != class).map(|(_, &p)| p).fold(0.0, f64::max);
+    let other = psi
+        .iter()
+        .enumerate()
+        .filter(|&(other, _)| other != class)
+        .map(|(_, &p)| p)
+        .fold(0.0, f64::max);
     let quantile = |p: f64| {
         let p = p.clamp(clamp, 1.0 - clamp);
         let upper = |p: f64| Probability::new(p).map_or(f64::NAN, quantile_lower);
         if p > 0.5 { upper(p) } else { -upper(1.0 - p) }
     };
     let found = sigma.get() / 2.0 * (quantile(psi[class]) - quantile(other));
-    if found.is_nan() { f64::NEG_INFINITY } else { found }
+    if found.is_nan() {
+        f64::NEG_INFINITY
+    } else {
+        found
+    }
 }
 
 fn largest(psi: &[f64]) -> usize {

@@ -1,6 +1,7 @@
 //! What is done to an image before the noise.
 
-/// Copies the window of an image with `padding` zeros around it that begins `down` and `right`, mirrored or not.
+/// Copies the window of an image with `padding` zeros around it that begins `down` and `right`,
+/// mirrored or not.
 pub(super) fn window(
     from: &[f32],
     to: &mut [f32],
@@ -11,13 +12,24 @@ pub(super) fn window(
 ) {
     // Columns of the window that hold columns of the image, before it is mirrored.
     let inside = padding.saturating_sub(right)..(width + padding).saturating_sub(right).min(width);
-    for (from, to) in from.chunks_exact(height * width).zip(to.chunks_exact_mut(height * width)) {
+    for (from, to) in from
+        .chunks_exact(height * width)
+        .zip(to.chunks_exact_mut(height * width))
+    {
         for (row, to) in to.chunks_exact_mut(width).enumerate() {
-            let Some(row) = (row + down).checked_sub(padding).filter(|&row| row < height) else { continue };
+            let Some(row) = (row + down)
+                .checked_sub(padding)
+                .filter(|&row| row < height)
+            else {
+                continue;
+            };
             let from = &from[row * width..][inside.start + right - padding..][..inside.len()];
             if mirrored {
                 let to = &mut to[width - inside.end..width - inside.start];
-                to.iter_mut().rev().zip(from).for_each(|(to, from)| *to = *from);
+                to.iter_mut()
+                    .rev()
+                    .zip(from)
+                    .for_each(|(to, from)| *to = *from);
             } else {
                 to[inside.clone()].copy_from_slice(from);
             }
@@ -57,16 +69,39 @@ mod tests {
         let (height, width, padding) = (3, 5, 2);
         let image: Vec<f32> = (1..=2 * 15u8).map(f32::from).collect();
         let pixel = |channel: usize, row: usize, column: usize| {
-            let inside = (padding..padding + height).contains(&row) && (padding..padding + width).contains(&column);
-            if inside { image[channel * 15 + (row - padding) * width + column - padding] } else { 0.0 }
+            let inside = (padding..padding + height).contains(&row)
+                && (padding..padding + width).contains(&column);
+            if inside {
+                image[channel * 15 + (row - padding) * width + column - padding]
+            } else {
+                0.0
+            }
         };
-        for (down, right, mirrored) in (0..=4).flat_map(|d| (0..=4).flat_map(move |r| [false, true].map(|m| (d, r, m))))
+        for (down, right, mirrored) in
+            (0..=4).flat_map(|d| (0..=4).flat_map(move |r| [false, true].map(|m| (d, r, m))))
         {
             let mut found = vec![0.0; 30];
-            window(&image, &mut found, [2, height, width], padding, (down, right), mirrored);
+            window(
+                &image,
+                &mut found,
+                [2, height, width],
+                padding,
+                (down, right),
+                mirrored,
+            );
             let column = |column| if mirrored { width - 1 - column } else { column };
-            let at = |place: usize| pixel(place / 15, place % 15 / width + down, column(place % width) + right);
-            assert_eq!(found, (0..30).map(at).collect::<Vec<_>>(), "{down} {right} {mirrored}");
+            let at = |place: usize| {
+                pixel(
+                    place / 15,
+                    place % 15 / width + down,
+                    column(place % width) + right,
+                )
+            };
+            assert_eq!(
+                found,
+                (0..30).map(at).collect::<Vec<_>>(),
+                "{down} {right} {mirrored}"
+            );
         }
     }
 }

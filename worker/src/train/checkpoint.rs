@@ -1,5 +1,5 @@
-//! Where training stands, in a file: weights, velocities, every input's sigma, the best weights so far, and how far the
-//! epoch has come.
+//! Where training stands, in a file: weights, velocities, every input's sigma, the best weights so
+//! far, and how far the epoch has come.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,8 +44,8 @@ pub struct Sums {
     pub seconds: f64,
 }
 
-/// Of the epochs whose weights may be written, the one with the highest accuracy under noise on the validation samples, the
-/// later of equals.
+/// Of the epochs whose weights may be written, the one with the highest accuracy under noise on the
+/// validation samples, the later of equals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// From 0.
@@ -94,16 +94,39 @@ pub fn path_beside(out: &Path) -> PathBuf {
 /// When the file cannot be written.
 pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
     let mut tensors = vec![("sigma".to_owned(), Tensor::f_from_slice(&state.sigma)?)];
-    tensors.extend(state.network.tensors().map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone())));
+    tensors.extend(
+        state
+            .network
+            .tensors()
+            .map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone())),
+    );
     let velocities = state.optimiser.velocities(&state.network)?;
-    tensors.extend(velocities.into_iter().map(|(name, tensor)| (format!("velocity/{name}"), tensor)));
-    tensors.extend(state.best.iter().map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone())));
+    tensors.extend(
+        velocities
+            .into_iter()
+            .map(|(name, tensor)| (format!("velocity/{name}"), tensor)),
+    );
+    tensors.extend(
+        state
+            .best
+            .iter()
+            .map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone())),
+    );
     let mut metadata = HashMap::from([
         ("identity".to_owned(), serde_json::to_string(identity)?),
-        ("position".to_owned(), serde_json::to_string(&state.position)?),
-        ("circumstances".to_owned(), serde_json::to_string(&state.circumstances)?),
+        (
+            "position".to_owned(),
+            serde_json::to_string(&state.position)?,
+        ),
+        (
+            "circumstances".to_owned(),
+            serde_json::to_string(&state.circumstances)?,
+        ),
     ]);
-    let digest = weights_file::digest(tensors.iter().map(|(name, tensor)| (name, tensor)), &metadata)?;
+    let digest = weights_file::digest(
+        tensors.iter().map(|(name, tensor)| (name, tensor)),
+        &metadata,
+    )?;
     metadata.insert(DIGEST.to_owned(), digest_to_hex(&digest));
     weights_file::write(path, &tensors, metadata)
 }
@@ -117,7 +140,9 @@ pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bo
     if !path.exists() {
         return Ok(false);
     }
-    match read(path, state, identity).with_context(|| format!("cannot go on from {}: {advice}", path.display()))? {
+    match read(path, state, identity)
+        .with_context(|| format!("cannot go on from {}: {advice}", path.display()))?
+    {
         None => Ok(true),
         Some(other) => bail!("{} is of {other}: {advice}", path.display()),
     }
@@ -127,16 +152,33 @@ pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bo
 fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'static str>> {
     let (tensors, mut metadata) = weights_file::read(path)?;
     // A bit that turned over in a weight would be trained on and never be seen.
-    let written = metadata.remove(DIGEST).with_context(|| format!("there is no {DIGEST} in it"))?;
-    ensure!(digest_to_hex(&weights_file::digest(&tensors, &metadata)?) == written, "it is not as it was written");
-    let read = |key: &str| metadata.get(key).with_context(|| format!("there is no {key} in it"));
+    let written = metadata
+        .remove(DIGEST)
+        .with_context(|| format!("there is no {DIGEST} in it"))?;
+    ensure!(
+        digest_to_hex(&weights_file::digest(&tensors, &metadata)?) == written,
+        "it is not as it was written"
+    );
+    let read = |key: &str| {
+        metadata
+            .get(key)
+            .with_context(|| format!("there is no {key} in it"))
+    };
     let found: Identity = serde_json::from_str(read("identity")?)?;
     if found != *identity {
-        return Ok(Some(if found.data == identity.data { "another specification" } else { "other data" }));
+        return Ok(Some(if found.data == identity.data {
+            "another specification"
+        } else {
+            "other data"
+        }));
     }
     let part = |prefix: &str| -> HashMap<String, Tensor> {
-        let inside =
-            |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
+        let inside = |(name, tensor): (&String, &Tensor)| {
+            Some((
+                name.strip_prefix(prefix)?.to_owned(),
+                tensor.shallow_clone(),
+            ))
+        };
         tensors.iter().filter_map(inside).collect()
     };
     state.position = serde_json::from_str(read("position")?)?;
@@ -146,7 +188,12 @@ fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'
     state.best = part("best/");
     let sigma = tensors.get("sigma").context("there is no sigma in it")?;
     let sigma = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
-    ensure!(sigma.len() == state.sigma.len(), "{} sigmas for {} examples", sigma.len(), state.sigma.len());
+    ensure!(
+        sigma.len() == state.sigma.len(),
+        "{} sigmas for {} examples",
+        sigma.len(),
+        state.sigma.len()
+    );
     state.sigma = sigma;
     Ok(None)
 }

@@ -13,8 +13,9 @@ use crate::device;
 pub struct Circumstances {
     /// As records name it.
     pub device: String,
-    /// None where the weights do not depend on it: on a GPU, and where each group of a batch is computed by one thread.
-    /// Otherwise torch cuts sums into as many parts as there are threads, and so rounds them differently.
+    /// None where the weights do not depend on it: on a GPU, and where each group of a batch is
+    /// computed by one thread. Otherwise torch cuts sums into as many parts as there are threads,
+    /// and so rounds them differently.
     pub threads: Option<usize>,
 }
 
@@ -24,7 +25,10 @@ impl Circumstances {
     pub fn here(spec: &Training, device: Device) -> Self {
         let matters = device == Device::Cpu && spec.group == spec.batch;
         let threads = matters.then(|| tch::get_num_threads().max(1) as usize);
-        Self { device: device::name(device), threads }
+        Self {
+            device: device::name(device),
+            threads,
+        }
     }
 
     fn told(&self) -> String {
@@ -35,8 +39,8 @@ impl Circumstances {
     }
 }
 
-/// Adds `now` to those of the steps before, where it differs from the last. Warns then that the weights will be those of
-/// neither alone.
+/// Adds `now` to those of the steps before, where it differs from the last. Warns then that the
+/// weights will be those of neither alone.
 pub fn note(before: &mut Vec<Circumstances>, now: Circumstances, checkpoint: &Path) {
     match before.last() {
         Some(last) if *last == now => return,

@@ -21,12 +21,22 @@ pub(super) struct Diverged {
 impl Diverged {
     /// Seen in a step that is not done, before it changes a weight.
     pub(super) fn before(what: String, &Position { epoch, step, .. }: &Position) -> Self {
-        Self { what, epoch, step, moved: (epoch, step) != (0, 0) }
+        Self {
+            what,
+            epoch,
+            step,
+            moved: (epoch, step) != (0, 0),
+        }
     }
 
     /// Seen in what the last step that is done has made.
     pub(super) fn after(what: String, &Position { epoch, step, .. }: &Position) -> Self {
-        Self { what, epoch, step: step.saturating_sub(1), moved: true }
+        Self {
+            what,
+            epoch,
+            step: step.saturating_sub(1),
+            moved: true,
+        }
     }
 }
 
@@ -34,8 +44,13 @@ impl Diverged {
 /// [`Diverged`] when a weight, a running statistic or a velocity is not finite; what torch reports.
 pub(super) fn check(state: &State) -> anyhow::Result<()> {
     let velocities = state.optimiser.velocities(&state.network)?;
-    let velocities = velocities.into_iter().map(|(name, tensor)| (format!("the velocity of {name}"), tensor));
-    let tensors = state.network.tensors().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
+    let velocities = velocities
+        .into_iter()
+        .map(|(name, tensor)| (format!("the velocity of {name}"), tensor));
+    let tensors = state
+        .network
+        .tensors()
+        .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
     for (name, tensor) in tensors.chain(velocities) {
         if !is_finite(&tensor)? {
             return Err(Diverged::after(format!("{name} is not finite"), &state.position).into());
@@ -46,5 +61,11 @@ pub(super) fn check(state: &State) -> anyhow::Result<()> {
 
 /// Whether every value is.
 pub(super) fn is_finite(tensor: &Tensor) -> Result<bool, TchError> {
-    Ok(i64::try_from(&tensor.f_detach()?.f_isfinite()?.f_all()?.f_to_kind(Kind::Int64)?)? == 1)
+    Ok(i64::try_from(
+        &tensor
+            .f_detach()?
+            .f_isfinite()?
+            .f_all()?
+            .f_to_kind(Kind::Int64)?,
+    )? == 1)
 }

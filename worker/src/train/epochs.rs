@@ -47,7 +47,18 @@ impl<'a> Trainer<'a> {
         let checkpoint = checkpoint::path_beside(out);
         let examples = Arc::new(examples);
         let feed = Feed::new(spec, Arc::clone(&examples), device);
-        Self { spec, examples, feed, lanes, state, device, identity, out, checkpoint, said: Instant::now() }
+        Self {
+            spec,
+            examples,
+            feed,
+            lanes,
+            state,
+            device,
+            identity,
+            out,
+            checkpoint,
+            said: Instant::now(),
+        }
     }
 
     /// The epochs that are left.
@@ -68,11 +79,20 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the file cannot be written.
     pub(super) fn write(&self, text: &str) -> Result<()> {
-        let mut best: Vec<_> = self.state.best.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
+        let mut best: Vec<_> = self
+            .state
+            .best
+            .iter()
+            .map(|(name, it)| (name.clone(), it.shallow_clone()))
+            .collect();
         best.sort_by(|a, b| a.0.cmp(&b.0));
         let metadata = provenance::metadata(self.spec, text, &self.identity, &self.state)?;
         weights_file::write(self.out, &best, metadata)?;
-        let chosen = self.state.position.best.context("the checkpoint knows no best epoch")?;
+        let chosen = self
+            .state
+            .position
+            .best
+            .context("the checkpoint knows no best epoch")?;
         tracing::info!(
             "{}: epoch {}, accuracy under noise on {} validation samples {:.1}%",
             self.out.display(),
@@ -83,10 +103,14 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Whether the network takes the images at all; here rather than in the first step, where it would look like one.
+    /// Whether the network takes the images at all; here rather than in the first step, where it
+    /// would look like one.
     fn admit(&self) -> Result<()> {
-        let (images, _) = self.examples.batch(&self.examples.validation[..1], self.device)?;
-        let scored = tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen)).map_err(crate::model::brief);
+        let (images, _) = self
+            .examples
+            .batch(&self.examples.validation[..1], self.device)?;
+        let scored = tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen))
+            .map_err(crate::model::brief);
         let shape = self.examples.shape();
         let scored = scored.with_context(|| format!("images of shape {shape:?} cannot be scored"));
         scored.map(drop).map_err(|error| Refused(error).into())
@@ -110,11 +134,22 @@ impl<'a> Trainer<'a> {
             let next = (step + 1 < steps).then(|| places(step + 1));
             let (images, labels) = self.feed.batch((epoch, step), places(step), next)?;
             let rate = self.rate(step, steps);
-            let setting = Setting { spec: self.spec, lanes: &self.lanes };
-            let inputs = Inputs { places: places(step), images, labels };
+            let setting = Setting {
+                spec: self.spec,
+                lanes: &self.lanes,
+            };
+            let inputs = Inputs {
+                places: places(step),
+                images,
+                labels,
+            };
             let value = step::step(&setting, &mut self.state, &inputs, rate)?;
             if !value.loss.is_finite() {
-                return Err(Diverged::before(format!("the loss is {}", value.loss), &self.state.position).into());
+                return Err(Diverged::before(
+                    format!("the loss is {}", value.loss),
+                    &self.state.position,
+                )
+                .into());
             }
             let sums = &mut self.state.position.sums;
             sums.loss += value.loss * batch as f64;
@@ -133,7 +168,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn end_of_epoch(&mut self, steps: u64) -> Result<()> {
-        // The loss was finite before the last step; what that made of the weights nothing has looked at yet.
+        // The loss was finite before the last step; what that made of the weights nothing has
+        // looked at yet.
         diverged::check(&self.state)?;
         let accuracy = self.validate()?;
         let Position { epoch, sums, .. } = self.state.position.clone();
@@ -150,7 +186,8 @@ impl<'a> Trainer<'a> {
         self.keep_the_better(accuracy, line.sigma)?;
         let position = &mut self.state.position;
         (position.epoch, position.step, position.sums) = (epoch + 1, 0, Sums::default());
-        // The log first: a line without its checkpoint is written again, a checkpoint without its line would not be.
+        // The log first: a line without its checkpoint is written again, a checkpoint without its
+        // line would not be.
         journal::append(&journal::path_beside(self.out), &line)?;
         checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
         self.say_epoch(&line);

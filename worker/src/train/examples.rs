@@ -29,35 +29,58 @@ pub struct Examples {
     pub validation: Vec<usize>,
 }
 
-#[expect(clippy::len_without_is_empty, reason = "an empty training set is refused")]
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "an empty training set is refused"
+)]
 impl Examples {
-    /// Decodes what the specification takes of its dataset, on all cores, and keeps some back for validation.
+    /// Decodes what the specification takes of its dataset, on all cores, and keeps some back for
+    /// validation.
     ///
     /// # Errors
-    /// [`super::fit::AtKey`] when a key does not fit the data; when an image cannot be read, which names it.
+    /// [`super::fit::AtKey`] when a key does not fit the data; when an image cannot be read, which
+    /// names it.
     pub fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
         let spec = &training.dataset;
-        let after = dataset.len().saturating_sub(spec.offset).div_ceil(spec.stride.get());
+        let after = dataset
+            .len()
+            .saturating_sub(spec.offset)
+            .div_ceil(spec.stride.get());
         let count = spec.limit.map_or(after, |limit| limit.get().min(after));
         enough(training, count)?;
         no_test_batch(training, dataset, count)?;
-        let labels = (0..count).map(|place| label(dataset, spec.index(place), training.model.classes));
+        let labels =
+            (0..count).map(|place| label(dataset, spec.index(place), training.model.classes));
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let shape = dataset.image(spec.index(0))?.shape;
         fits(training, shape)?;
         let mut pixels = room(count, shape)?;
-        pixels.par_chunks_mut(shape.iter().product()).enumerate().try_for_each(|(place, pixels)| {
-            let index = spec.index(place as u64);
-            let image = dataset.image(index)?;
-            if image.shape != shape {
-                let apart = format!("sample {index} has shape {:?}, the first {shape:?}", image.shape);
-                return Err(at("dataset", format!("{apart}: set dataset.resize and crop")).into());
-            }
-            pixels.copy_from_slice(&image.pixels);
-            anyhow::Ok(())
-        })?;
+        pixels
+            .par_chunks_mut(shape.iter().product())
+            .enumerate()
+            .try_for_each(|(place, pixels)| {
+                let index = spec.index(place as u64);
+                let image = dataset.image(index)?;
+                if image.shape != shape {
+                    let apart = format!(
+                        "sample {index} has shape {:?}, the first {shape:?}",
+                        image.shape
+                    );
+                    return Err(
+                        at("dataset", format!("{apart}: set dataset.resize and crop")).into(),
+                    );
+                }
+                pixels.copy_from_slice(&image.pixels);
+                anyhow::Ok(())
+            })?;
         let (training, validation) = split(count as usize, training);
-        Ok(Self { pixels, labels, shape, training, validation })
+        Ok(Self {
+            pixels,
+            labels,
+            shape,
+            training,
+            validation,
+        })
     }
 
     /// Channels, height and width of every image.
@@ -76,7 +99,12 @@ impl Examples {
     #[must_use]
     pub fn order(&self, training: u64, epoch: u64) -> Vec<usize> {
         let mut order = self.training.clone();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(training, Purpose::Order, epoch, 0)));
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(
+            training,
+            Purpose::Order,
+            epoch,
+            0,
+        )));
         order
     }
 
@@ -89,8 +117,8 @@ impl Examples {
         Ok((fetched(device, &images)?, fetched(device, &labels)?))
     }
 
-    /// Images of shape (B, channels, height, width), each cut and mirrored at random as `augmentation` says, and labels
-    /// of shape (B), where a device can fetch them from.
+    /// Images of shape (B, channels, height, width), each cut and mirrored at random as
+    /// `augmentation` says, and labels of shape (B), where a device can fetch them from.
     ///
     /// # Errors
     /// What torch reports.
@@ -112,21 +140,36 @@ impl Examples {
             };
             places.iter().map(|_| draw()).collect::<Vec<_>>()
         });
-        pixels.par_chunks_exact_mut(size).zip(places).enumerate().for_each(|(row, (to, &place))| {
-            let from = &self.pixels[place * size..(place + 1) * size];
-            match windows.as_ref().map(|windows| windows[row]) {
-                None => to.copy_from_slice(from),
-                Some((down, right, mirrored)) => window(from, to, self.shape, padding, (down, right), mirrored),
-            }
-        });
+        pixels
+            .par_chunks_exact_mut(size)
+            .zip(places)
+            .enumerate()
+            .for_each(|(row, (to, &place))| {
+                let from = &self.pixels[place * size..(place + 1) * size];
+                match windows.as_ref().map(|windows| windows[row]) {
+                    None => to.copy_from_slice(from),
+                    Some((down, right, mirrored)) => {
+                        window(from, to, self.shape, padding, (down, right), mirrored)
+                    }
+                }
+            });
         let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
         let [channels, height, width] = self.shape.map(|side| side as i64);
-        let images = Tensor::f_from_slice(&pixels)?.f_view([places.len() as i64, channels, height, width])?;
-        Ok((ready_for(device, images), ready_for(device, Tensor::f_from_slice(&labels)?)))
+        let images = Tensor::f_from_slice(&pixels)?.f_view([
+            places.len() as i64,
+            channels,
+            height,
+            width,
+        ])?;
+        Ok((
+            ready_for(device, images),
+            ready_for(device, Tensor::f_from_slice(&labels)?),
+        ))
     }
 }
 
-/// CIFAR-10 as published has its test images in the same folder: a network that trained on them certifies nothing of note.
+/// CIFAR-10 as published has its test images in the same folder: a network that trained on them
+/// certifies nothing of note.
 fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<()> {
     let spec = &training.dataset;
     if spec.format != DatasetFormat::Cifar10 {
@@ -146,14 +189,20 @@ fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<(
     Ok(())
 }
 
-/// Zeros for all pixels. Where the system promises memory that it does not have, it ends the program when that is used.
+/// Zeros for all pixels. Where the system promises memory that it does not have, it ends the
+/// program when that is used.
 fn room(count: u64, shape: [usize; 3]) -> Result<Vec<f32>, AtKey> {
-    let pixels =
-        shape.iter().try_fold(usize::try_from(count).unwrap_or(usize::MAX), |all, &side| all.checked_mul(side));
+    let pixels = shape.iter().try_fold(
+        usize::try_from(count).unwrap_or(usize::MAX),
+        |all, &side| all.checked_mul(side),
+    );
     let mut room = Vec::new();
     if pixels.is_none_or(|pixels| room.try_reserve_exact(pixels).is_err()) {
-        let gigabytes = shape.iter().map(|&side| side as f64).product::<f64>() * count as f64 * 4e-9;
-        let message = format!("{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is");
+        let gigabytes =
+            shape.iter().map(|&side| side as f64).product::<f64>() * count as f64 * 4e-9;
+        let message = format!(
+            "{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is"
+        );
         return Err(at("dataset", message));
     }
     room.resize(pixels.unwrap_or_default(), 0.0);
@@ -165,14 +214,25 @@ fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
     if label.0 < classes {
         return Ok(i64::from(label.0));
     }
-    let of = dataset.classes().map_or(String::new(), |classes| format!("; the dataset has {classes} classes"));
-    Err(at("model.classes", format!("{classes}, but sample {index} has label {}{of}", label.0)).into())
+    let of = dataset.classes().map_or(String::new(), |classes| {
+        format!("; the dataset has {classes} classes")
+    });
+    Err(at(
+        "model.classes",
+        format!("{classes}, but sample {index} has label {}{of}", label.0),
+    )
+    .into())
 }
 
 /// Draws the places kept back; both lists ascend.
 fn split(count: usize, training: &Training) -> (Vec<usize>, Vec<usize>) {
     let mut places: Vec<usize> = (0..count).collect();
-    places.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(training.seed, Purpose::Validation, 0, 0)));
+    places.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(
+        training.seed,
+        Purpose::Validation,
+        0,
+        0,
+    )));
     let mut validation = places.split_off(count - training.validation as usize);
     places.sort_unstable();
     validation.sort_unstable();
@@ -189,7 +249,11 @@ mod tests {
         assert_eq!(room(2, [3, 4, 4]).unwrap(), vec![0.0; 96]);
         for count in [1 << 60, 1 << 44, 1 << 33] {
             let error = room(count, [3, 1 << 10, 1 << 10]).unwrap_err();
-            assert!(error.key == "dataset" && error.message.contains(" GB of memory, more than there is"), "{error}");
+            assert!(
+                error.key == "dataset"
+                    && error.message.contains(" GB of memory, more than there is"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Batches made ready while the one before is computed.
 //!
-//! A GPU has nothing to do while crops are cut and copied, which for a small network took longer than its step.
+//! A GPU has nothing to do while crops are cut and copied, which for a small network took longer
+//! than its step.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -31,11 +32,16 @@ struct Begun {
 impl<'a> Feed<'a> {
     /// Nothing is begun yet.
     pub(super) fn new(spec: &'a Training, examples: Arc<Examples>, device: Device) -> Self {
-        Self { spec, examples, device, begun: None }
+        Self {
+            spec,
+            examples,
+            device,
+            begun: None,
+        }
     }
 
-    /// The augmented images and the labels of a step, whose examples are at `places`; and begins with those of the step after it
-    /// in the same epoch, at `next`.
+    /// The augmented images and the labels of a step, whose examples are at `places`; and begins
+    /// with those of the step after it in the same epoch, at `next`.
     ///
     /// # Errors
     /// What torch reports.
@@ -45,16 +51,25 @@ impl<'a> Feed<'a> {
         places: &[usize],
         next: Option<&[usize]>,
     ) -> Result<(Tensor, Tensor)> {
-        let begun = self.begun.take().filter(|begun| (begun.epoch, begun.step) == (epoch, step));
+        let begun = self
+            .begun
+            .take()
+            .filter(|begun| (begun.epoch, begun.step) == (epoch, step));
         let Begun { batch, .. } = begun.unwrap_or_else(|| self.begin(epoch, step, places));
         let (images, labels) = batch.recv().context("a batch was not made ready")??;
         self.begun = next.map(|next| self.begin(epoch, step + 1, next));
-        Ok((fetched(self.device, &images)?, fetched(self.device, &labels)?))
+        Ok((
+            fetched(self.device, &images)?,
+            fetched(self.device, &labels)?,
+        ))
     }
 
     fn begin(&self, epoch: u64, step: u64, places: &[usize]) -> Begun {
         let (sender, batch) = sync_channel(1);
-        let augmentation = (self.spec.augmentation, seed(self.spec.seed, Purpose::Augmentation, epoch, step));
+        let augmentation = (
+            self.spec.augmentation,
+            seed(self.spec.seed, Purpose::Augmentation, epoch, step),
+        );
         let (examples, places, device) = (Arc::clone(&self.examples), places.to_vec(), self.device);
         rayon::spawn(move || {
             // Nobody takes it where training ended meanwhile.

@@ -52,9 +52,21 @@ impl Distribution {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let last = values.len().saturating_sub(1);
-        let at = |part: f64| values.get((part * last as f64).round() as usize).copied().unwrap_or(f64::NAN);
+        let at = |part: f64| {
+            values
+                .get((part * last as f64).round() as usize)
+                .copied()
+                .unwrap_or(f64::NAN)
+        };
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        Self { least: at(0.0), tenth: at(0.1), median: at(0.5), ninetieth: at(0.9), largest: at(1.0), mean }
+        Self {
+            least: at(0.0),
+            tenth: at(0.1),
+            median: at(0.5),
+            ninetieth: at(0.9),
+            largest: at(1.0),
+            mean,
+        }
     }
 }
 
@@ -69,7 +81,9 @@ pub fn path_beside(out: &Path) -> PathBuf {
 /// # Errors
 /// When the file cannot be read, or holds something else; says what to do.
 pub fn check(path: &Path) -> Result<()> {
-    lines(path).map(drop).context("no log of training: delete it, or write to another --out")
+    lines(path)
+        .map(drop)
+        .context("no log of training: delete it, or write to another --out")
 }
 
 /// The lines so far, as they stand, each with its meaning.
@@ -79,14 +93,15 @@ fn lines(path: &Path) -> Result<Vec<(String, Line)>> {
         text => text.with_context(|| format!("cannot read {}", path.display()))?,
     };
     let line = |(number, line): (usize, &str)| {
-        let read = serde_json::from_str(line).with_context(|| format!("{}:{number}", path.display()))?;
+        let read =
+            serde_json::from_str(line).with_context(|| format!("{}:{number}", path.display()))?;
         Ok((line.to_owned(), read))
     };
     (1..).zip(text.lines()).map(line).collect()
 }
 
-/// Puts the line of an epoch where it belongs: after those of earlier epochs, in place of any of its own and later ones,
-/// which a killed run may have left.
+/// Puts the line of an epoch where it belongs: after those of earlier epochs, in place of any of
+/// its own and later ones, which a killed run may have left.
 ///
 /// # Errors
 /// When the file cannot be read or written, or holds something else.
@@ -100,7 +115,8 @@ pub fn append(path: &Path, line: &Line) -> Result<()> {
     }
     kept += &serde_json::to_string(line)?;
     kept.push('\n');
-    ddrs_common::replace(path, kept.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    ddrs_common::replace(path, kept.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -111,7 +127,16 @@ mod tests {
     fn line(epoch: u64, loss: f64) -> Line {
         let sigma = Distribution::of([0.25].into_iter());
         let (accuracy, validation_accuracy, learning_rate) = (0.5, 0.5, 0.1);
-        Line { epoch, loss, accuracy, validation_accuracy, learning_rate, images_per_second: 1.0, seconds: 1.0, sigma }
+        Line {
+            epoch,
+            loss,
+            accuracy,
+            validation_accuracy,
+            learning_rate,
+            images_per_second: 1.0,
+            seconds: 1.0,
+            sigma,
+        }
     }
 
     #[test]
@@ -122,14 +147,27 @@ mod tests {
             append(&path, &line).unwrap();
         }
         let text = fs::read_to_string(folder.path().join("model.log.jsonl")).unwrap();
-        let losses: Vec<f64> = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().loss).collect();
+        let losses: Vec<f64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Line>(line).unwrap().loss)
+            .collect();
         assert_eq!(losses, [3.0, 1.5]);
     }
 
     #[test]
     fn a_distribution_is_told_by_its_quantiles() {
         let sigma = Distribution::of((0..=100).rev().map(f64::from));
-        let Distribution { least, tenth, median, ninetieth, largest, mean } = sigma;
-        assert_eq!((least, tenth, median, ninetieth, largest, mean), (0.0, 10.0, 50.0, 90.0, 100.0, 50.0));
+        let Distribution {
+            least,
+            tenth,
+            median,
+            ninetieth,
+            largest,
+            mean,
+        } = sigma;
+        assert_eq!(
+            (least, tenth, median, ninetieth, largest, mean),
+            (0.0, 10.0, 50.0, 90.0, 100.0, 50.0)
+        );
     }
 }

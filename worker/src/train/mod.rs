@@ -9,12 +9,14 @@
 //! - [`loss`]: what is minimised
 //! - `choice`: which epoch's weights are written
 //! - [`network`], [`optimiser`]: what learns, and how
-//! - [`examples`], `augment`, [`fit`]: the training set in memory; crops and flips; whether keys fit it
+//! - [`examples`], `augment`, [`fit`]: the training set in memory; crops and flips; whether keys
+//!   fit it
 //! - `feed`: the next batch, made ready while one is computed
 //! - [`seed`]: randomness as a function of epoch and step
 //! - [`checkpoint`], [`journal`], [`weights_file`]: what is written
 //! - [`circumstances`]: where it was computed
-//! - `diverged`, `trouble`: numbers that are none; what people are told when training ends before its time
+//! - `diverged`, `trouble`: numbers that are none; what people are told when training ends before
+//!   its time
 
 mod augment;
 pub mod checkpoint;
@@ -56,28 +58,45 @@ use opening::Opened;
 use optimiser::Sgd;
 use seed::{Purpose, seed};
 
-/// Trains the network of a specification and writes it to `out`; its checkpoint and its log stand beside it. Begins where
-/// an earlier call, however it ended, left off, and comes to the same weights on the same device; on a CPU with
-/// `train.group` = `train.batch` also only with as many threads.
+/// Trains the network of a specification and writes it to `out`; its checkpoint and its log stand
+/// beside it. Begins where an earlier call, however it ended, left off, and comes to the same
+/// weights on the same device; on a CPU with `train.group` = `train.batch` also only with as many
+/// threads.
 ///
 /// # Errors
-/// [`Refused`] when specification, data or an older checkpoint do not fit, or another process trains to `out`;
-/// [`crate::exit::Interrupted`] when `stop`, asked before every step, says so, the state being saved; the epoch and step at which a number was
-/// not finite; what the file system says.
+/// [`Refused`] when specification, data or an older checkpoint do not fit, or another process
+/// trains to `out`; [`crate::exit::Interrupted`] when `stop`, asked before every step, says so, the
+/// state being saved; the epoch and step at which a number was not finite; what the file system
+/// says.
 pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {
-    let Opened { spec, text, identity, examples, lock: _until_the_end } = opening::open(path, out).map_err(Refused)?;
+    let Opened {
+        spec,
+        text,
+        identity,
+        examples,
+        lock: _until_the_end,
+    } = opening::open(path, out).map_err(Refused)?;
     let mut state = begin(&spec, examples.len(), device)?;
     let checkpoint = checkpoint::path_beside(out);
     let began = checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(Refused)?;
     let Position { epoch, step, .. } = state.position;
     if epoch < spec.epochs.get() {
         if began {
-            tracing::info!("going on at epoch {epoch}, step {step} of {}", checkpoint.display());
+            tracing::info!(
+                "going on at epoch {epoch}, step {step} of {}",
+                checkpoint.display()
+            );
         }
-        circumstances::note(&mut state.circumstances, Circumstances::here(&spec, device), &checkpoint);
+        circumstances::note(
+            &mut state.circumstances,
+            Circumstances::here(&spec, device),
+            &checkpoint,
+        );
     } else {
         let (out, checkpoint) = (out.display(), checkpoint.display());
-        tracing::info!("finished before: {out} is written again; to train anew, delete {checkpoint}");
+        tracing::info!(
+            "finished before: {out} is written again; to train anew, delete {checkpoint}"
+        );
     }
     let lanes = Lanes::new(spec.batch.get() / spec.group.get(), device)?;
     let mut trainer = Trainer::new(&spec, examples, lanes, state, identity, device, out);
@@ -86,15 +105,35 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -
 }
 
 fn begin(spec: &Training, examples: usize, device: Device) -> Result<State> {
-    let passes = if spec.model.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let numbers = Numbers { device, weights: Kind::Float, passes };
+    let passes = if spec.model.precision == Precision::Bf16 {
+        Kind::BFloat16
+    } else {
+        Kind::Float
+    };
+    let numbers = Numbers {
+        device,
+        weights: Kind::Float,
+        passes,
+    };
     let weights = seed(spec.seed, Purpose::Weights, 0, 0);
-    let mut network = Network::random(spec.model.architecture, spec.model.classes, weights, numbers)?;
+    let mut network = Network::random(
+        spec.model.architecture,
+        spec.model.classes,
+        weights,
+        numbers,
+    )?;
     if let (Some(mean), Some(std)) = (&spec.model.mean, &spec.model.std) {
         network = network.normalised(mean, std)?;
     }
     let optimiser = Sgd::new(&network)?;
     let sigma = vec![spec.sigma.initial.get(); examples];
     let (best, position) = (std::collections::HashMap::new(), Position::default());
-    Ok(State { network, optimiser, sigma, best, position, circumstances: Vec::new() })
+    Ok(State {
+        network,
+        optimiser,
+        sigma,
+        best,
+        position,
+        circumstances: Vec::new(),
+    })
 }

@@ -12,7 +12,12 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 impl Trainer<'_> {
     /// How sigma is distributed over the inputs that train.
     pub(super) fn sigmas(&self) -> Distribution {
-        Distribution::of(self.examples.training.iter().map(|&place| self.state.sigma[place]))
+        Distribution::of(
+            self.examples
+                .training
+                .iter()
+                .map(|&place| self.state.sigma[place]),
+        )
     }
 
     /// After an epoch.
@@ -38,7 +43,9 @@ impl Trainer<'_> {
             return;
         }
         self.said = Instant::now();
-        let Position { epoch, step, sums, .. } = self.state.position;
+        let Position {
+            epoch, step, sums, ..
+        } = self.state.position;
         let rate = sums.inputs as f64 / sums.seconds;
         let left = (self.spec.epochs.get() - epoch) * steps - step;
         let eta = Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate);

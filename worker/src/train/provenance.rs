@@ -37,13 +37,22 @@ struct Provenance<'a> {
     version: &'a str,
 }
 
-/// `architecture`, which a sweep is held to; `classes`, `mean` and `std`; and for people `training`, and `specification`: its
-/// `text` as it was written, from which the model can be made again.
+/// `architecture`, which a sweep is held to; `classes`, `mean` and `std`; and for people
+/// `training`, and `specification`: its `text` as it was written, from which the model can be made
+/// again.
 ///
 /// # Errors
 /// When no epoch has been chosen yet.
-pub(super) fn metadata(spec: &Training, text: &str, identity: &Identity, state: &State) -> Result<Metadata> {
-    let best = state.position.best.context("the checkpoint knows no best epoch")?;
+pub(super) fn metadata(
+    spec: &Training,
+    text: &str,
+    identity: &Identity,
+    state: &State,
+) -> Result<Metadata> {
+    let best = state
+        .position
+        .best
+        .context("the checkpoint knows no best epoch")?;
     let (choice, from_epoch) = match spec.sigma.choice {
         TrainingChoice::Fixed => ("fixed", None),
         TrainingChoice::DataDependent { from_epoch, .. } => ("data-dependent", Some(from_epoch)),
@@ -66,14 +75,20 @@ pub(super) fn metadata(spec: &Training, text: &str, identity: &Identity, state: 
         version: env!("CARGO_PKG_VERSION"),
     };
     let mut metadata = HashMap::from([
-        ("architecture".to_owned(), spec.model.architecture.to_string()),
+        (
+            "architecture".to_owned(),
+            spec.model.architecture.to_string(),
+        ),
         ("classes".to_owned(), spec.model.classes.to_string()),
         ("training".to_owned(), serde_json::to_string(&provenance)?),
         ("specification".to_owned(), text.to_owned()),
     ]);
     // An empty list says that there is no normalisation, which is not the same as saying nothing.
     for (key, values) in [("mean", &spec.model.mean), ("std", &spec.model.std)] {
-        metadata.insert(key.to_owned(), serde_json::to_string(values.as_deref().unwrap_or_default())?);
+        metadata.insert(
+            key.to_owned(),
+            serde_json::to_string(values.as_deref().unwrap_or_default())?,
+        );
     }
     Ok(metadata)
 }

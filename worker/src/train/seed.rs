@@ -1,4 +1,5 @@
-//! Where all randomness of training comes from: pure functions of the seed, what it is for, and when.
+//! Where all randomness of training comes from: pure functions of the seed, what it is for, and
+//! when.
 //!
 //! So a run that was killed needs no random state to go on: the epoch and the step are enough.
 

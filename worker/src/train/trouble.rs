@@ -1,4 +1,5 @@
-//! What ends training before its time, as people are told of it: what happened, where, and what may help.
+//! What ends training before its time, as people are told of it: what happened, where, and what may
+//! help.
 
 use std::path::Path;
 
@@ -21,11 +22,13 @@ pub(super) fn told(error: anyhow::Error, position: &Position, checkpoint: &Path)
     }
 }
 
-/// The same command would come to the same numbers again, and another learning rate makes another specification, to which
-/// the checkpoint does not belong.
+/// The same command would come to the same numbers again, and another learning rate makes another
+/// specification, to which the checkpoint does not belong.
 fn diverging(diverged: &Diverged, checkpoint: &Path) -> anyhow::Error {
     if !diverged.moved {
-        return anyhow!("{diverged}, before any weight was changed: sigma or a number of the loss is too large");
+        return anyhow!(
+            "{diverged}, before any weight was changed: sigma or a number of the loss is too large"
+        );
     }
     let advice = "a smaller optimiser.learning-rate may help";
     if checkpoint.exists() {
@@ -54,20 +57,33 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> String {
-        let position = Position { epoch: 2, step: 7, ..Position::default() };
-        told(TchError::Torch(text.to_owned()).into(), &position, Path::new("none")).to_string()
+        let position = Position {
+            epoch: 2,
+            step: 7,
+            ..Position::default()
+        };
+        told(
+            TchError::Torch(text.to_owned()).into(),
+            &position,
+            Path::new("none"),
+        )
+        .to_string()
     }
 
     #[test]
     fn what_torch_reports_is_told_in_a_line_with_its_step() {
-        assert_eq!(of("sizes differ\nframe #0: <unknown function>"), "epoch 2, step 7: torch: sizes differ");
+        assert_eq!(
+            of("sizes differ\nframe #0: <unknown function>"),
+            "epoch 2, step 7: torch: sizes differ"
+        );
     }
 
     #[test]
     fn a_step_that_lacks_memory_says_what_takes_less() {
-        for text in
-            ["CUDA out of memory. Tried to allocate 2 GiB", "can't allocate memory: you tried to allocate 9 bytes"]
-        {
+        for text in [
+            "CUDA out of memory. Tried to allocate 2 GiB",
+            "can't allocate memory: you tried to allocate 9 bytes",
+        ] {
             let told = of(&format!("{text}\nframe #0"));
             assert!(
                 told.ends_with("a smaller train.batch, train.group, sigma.iterations or number of draws takes less"),

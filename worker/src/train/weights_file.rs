@@ -13,18 +13,35 @@ use tch::{Kind, TchError, Tensor};
 /// Names and values beside the tensors.
 pub type Metadata = HashMap<String, String>;
 
-/// Writes tensors and metadata in one step: the old file stands until the new one is whole and synced.
+/// Writes tensors and metadata in one step: the old file stands until the new one is whole and
+/// synced.
 ///
 /// # Errors
 /// When the file cannot be written, and what torch reports.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<()> {
-    let parts = tensors.iter().map(|(name, tensor)| Ok((name.as_str(), Part::of(tensor)?)));
+    let parts = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.as_str(), Part::of(tensor)?)));
     let parts = parts.collect::<Result<Vec<_>>>()?;
-    let views = parts.iter().map(|(name, Part { dtype, shape, bytes })| {
-        Ok((*name, TensorView::new(*dtype, shape.clone(), bytes).with_context(|| (*name).to_owned())?))
-    });
+    let views = parts.iter().map(
+        |(
+            name,
+            Part {
+                dtype,
+                shape,
+                bytes,
+            },
+        )| {
+            Ok((
+                *name,
+                TensorView::new(*dtype, shape.clone(), bytes)
+                    .with_context(|| (*name).to_owned())?,
+            ))
+        },
+    );
     let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata))?;
-    ddrs_common::replace(path, &ordered(bytes)?).with_context(|| format!("cannot write {}", path.display()))
+    ddrs_common::replace(path, &ordered(bytes)?)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads what [`write`] wrote.
@@ -37,7 +54,11 @@ pub fn read(path: &Path) -> Result<(HashMap<String, Tensor>, Metadata)> {
         let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let mut tensors = HashMap::new();
         for (name, view) in SafeTensors::deserialize(&bytes)?.tensors() {
-            let kind = if view.dtype() == Dtype::F64 { Kind::Double } else { Kind::Float };
+            let kind = if view.dtype() == Dtype::F64 {
+                Kind::Double
+            } else {
+                Kind::Float
+            };
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             tensors.insert(name, Tensor::f_from_data_size(view.data(), &shape, kind)?);
         }
@@ -65,7 +86,11 @@ pub fn digest<'a>(
         add(value.as_bytes());
     }
     for (name, tensor) in tensors {
-        let Part { dtype, shape, bytes } = Part::of(tensor)?;
+        let Part {
+            dtype,
+            shape,
+            bytes,
+        } = Part::of(tensor)?;
         add(name.as_bytes());
         add(format!("{dtype:?} {shape:?}").as_bytes());
         add(&bytes);
@@ -87,21 +112,36 @@ impl Part {
             Kind::Double => (Dtype::F64, Kind::Double, 8),
             _ => (Dtype::F32, Kind::Float, 4),
         };
-        let tensor = tensor.f_detach()?.f_to(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
+        let tensor = tensor
+            .f_detach()?
+            .f_to(tch::Device::Cpu)?
+            .f_to_kind(kind)?
+            .f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * width];
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        Ok(Self { dtype, shape, bytes })
+        Ok(Self {
+            dtype,
+            shape,
+            bytes,
+        })
     }
 }
 
-/// The same file with the keys of its header in order. The library writes metadata in the order of a hash table, which
-/// differs from run to run, and a model is known by the digest of its bytes.
+/// The same file with the keys of its header in order. The library writes metadata in the order of
+/// a hash table, which differs from run to run, and a model is known by the digest of its bytes.
 fn ordered(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length)) as usize;
-    let header = bytes.get_mut(8..8 + length).context("a header of another length")?;
+    let length = bytes
+        .first_chunk()
+        .map_or(0, |length| u64::from_le_bytes(*length)) as usize;
+    let header = bytes
+        .get_mut(8..8 + length)
+        .context("a header of another length")?;
     let value: Value = serde_json::from_slice(header)?;
     let text = serde_json::to_string(&value)?;
-    ensure!(text.len() <= header.len(), "a header that grows by being put in order");
+    ensure!(
+        text.len() <= header.len(),
+        "a header that grows by being put in order"
+    );
     // Readers skip spaces at the end; the library aligns by them too.
     header.fill(b' ');
     header[..text.len()].copy_from_slice(text.as_bytes());

@@ -24,8 +24,17 @@ fn open(root: &Path, classes: Option<&Path>) -> Result<ImageFolder, DataError> {
 }
 
 fn listing(folder: &ImageFolder) -> Vec<(String, u32)> {
-    let name = |place| folder.path(place).strip_prefix(&folder.root).unwrap().display().to_string();
-    (0..folder.len()).map(|place| (name(place), folder.label(place).0)).collect()
+    let name = |place| {
+        folder
+            .path(place)
+            .strip_prefix(&folder.root)
+            .unwrap()
+            .display()
+            .to_string()
+    };
+    (0..folder.len())
+        .map(|place| (name(place), folder.label(place).0))
+        .collect()
 }
 
 fn expected(list: [(&str, u32); 3]) -> Vec<(String, u32)> {
@@ -36,7 +45,10 @@ fn expected(list: [(&str, u32); 3]) -> Vec<(String, u32)> {
 fn classes_then_files_are_in_byte_order() {
     let root = animals();
     let folder = open(root.path(), None).unwrap();
-    assert_eq!(listing(&folder), expected([("cat/z.Png", 0), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)]));
+    assert_eq!(
+        listing(&folder),
+        expected([("cat/z.Png", 0), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)])
+    );
     assert_eq!(folder.classes(), 2);
 }
 
@@ -46,7 +58,10 @@ fn a_classes_file_gives_the_labels() {
     let file = root.path().join("names");
     fs::write(&file, "bird\r\ndog\r\ncat\r\n\r\n").unwrap();
     let folder = open(root.path(), Some(&file)).unwrap();
-    assert_eq!(listing(&folder), expected([("cat/z.Png", 2), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)]));
+    assert_eq!(
+        listing(&folder),
+        expected([("cat/z.Png", 2), ("dog/B.jpeg", 1), ("dog/a.JPG", 1)])
+    );
     assert_eq!(folder.classes(), 3);
 }
 
@@ -54,9 +69,11 @@ fn a_classes_file_gives_the_labels() {
 fn a_classes_file_that_misleads_is_refused() {
     let root = animals();
     let file = root.path().join("names");
-    for (text, part) in
-        [("cat\n", "/dog: this folder is not in"), ("cat\n\ndog\n", "line 2"), ("cat\ndog\ncat", "line 3")]
-    {
+    for (text, part) in [
+        ("cat\n", "/dog: this folder is not in"),
+        ("cat\n\ndog\n", "line 2"),
+        ("cat\ndog\ncat", "line 3"),
+    ] {
         fs::write(&file, text).unwrap();
         let error = message(open(root.path(), Some(&file)));
         assert!(error.contains(part) && error.contains("names"), "{error}");
@@ -72,7 +89,10 @@ fn folders_without_images_are_refused() {
     save(root.path(), "b/0.png", &formula(1, 1));
     fs::create_dir(root.path().join("a")).unwrap();
     let error = message(open(root.path(), None));
-    assert!(error.contains(root.path().join("a").to_str().unwrap()), "{error}");
+    assert!(
+        error.contains(root.path().join("a").to_str().unwrap()),
+        "{error}"
+    );
     // With labels from a file, an empty folder shifts nothing.
     let names = root.path().join("names");
     fs::write(&names, "a\nb").unwrap();
@@ -87,7 +107,11 @@ fn links_count_as_what_they_point_to() {
     let root = tempfile::tempdir().unwrap();
     symlink(elsewhere.path().join("cat"), root.path().join("cat")).unwrap();
     save(root.path(), "dog/b.png", &formula(3, 3));
-    symlink(elsewhere.path().join("dog/a.JPG"), root.path().join("dog/a.jpg")).unwrap();
+    symlink(
+        elsewhere.path().join("dog/a.JPG"),
+        root.path().join("dog/a.jpg"),
+    )
+    .unwrap();
     symlink("/nonexistent/image", root.path().join("dog/c.jpg")).unwrap();
     let folder = open(root.path(), None).unwrap();
     let names: Vec<String> = listing(&folder).into_iter().map(|(name, _)| name).collect();
@@ -128,17 +152,26 @@ fn links_that_lead_out_of_the_roots_are_refused_by_name() {
     save(root.path(), "cat/a.png", &formula(3, 3));
     symlink("a.png", root.path().join("cat/b.png")).unwrap();
     let home = Roots::under(&[root.path().to_owned()]).unwrap();
-    assert_eq!(ImageFolder::open(root.path(), None, &home).unwrap().len(), 2);
+    assert_eq!(
+        ImageFolder::open(root.path(), None, &home).unwrap().len(),
+        2
+    );
     for (link, target) in [("cat/c.png", "dog/B.jpeg"), ("dog", "dog")] {
         symlink(elsewhere.path().join(target), root.path().join(link)).unwrap();
         let error = message(ImageFolder::open(root.path(), None, &home));
-        assert!(error.contains(link) && error.contains("is outside what this worker may open"), "{error}");
+        assert!(
+            error.contains(link) && error.contains("is outside what this worker may open"),
+            "{error}"
+        );
         let both = Roots::under(&[root.path().to_owned(), elsewhere.path().to_owned()]).unwrap();
         assert!(ImageFolder::open(root.path(), None, &both).is_ok());
         fs::remove_file(root.path().join(link)).unwrap();
     }
     let names = elsewhere.path().join("synsets.txt");
-    assert!(message(ImageFolder::open(root.path(), Some(&names), &home)).contains("synsets.txt is outside"));
+    assert!(
+        message(ImageFolder::open(root.path(), Some(&names), &home))
+            .contains("synsets.txt is outside")
+    );
 }
 
 #[test]
@@ -147,10 +180,22 @@ fn a_link_that_changes_after_the_listing_opens_nothing_outside() {
     let root = tempfile::tempdir().unwrap();
     save(root.path(), "cat/a.png", &formula(3, 3));
     symlink("a.png", root.path().join("cat/b.png")).unwrap();
-    let folder = ImageFolder::open(root.path(), None, &Roots::under(&[root.path().to_owned()]).unwrap()).unwrap();
+    let folder = ImageFolder::open(
+        root.path(),
+        None,
+        &Roots::under(&[root.path().to_owned()]).unwrap(),
+    )
+    .unwrap();
     assert!(folder.image(1).is_ok());
     fs::remove_file(root.path().join("cat/b.png")).unwrap();
-    symlink(elsewhere.path().join("cat/z.Png"), root.path().join("cat/b.png")).unwrap();
+    symlink(
+        elsewhere.path().join("cat/z.Png"),
+        root.path().join("cat/b.png"),
+    )
+    .unwrap();
     let error = folder.image(1).unwrap_err().to_string();
-    assert!(error.contains("cat/z.Png is outside what this worker may open"), "{error}");
+    assert!(
+        error.contains("cat/z.Png is outside what this worker may open"),
+        "{error}"
+    );
 }

@@ -10,23 +10,35 @@ use image::{DynamicImage, RgbImage};
 
 use super::*;
 
-/// The image that scripts/image_fixtures.py computes: slow waves in one corner, high frequencies in the other.
+/// The image that scripts/image_fixtures.py computes: slow waves in one corner, high frequencies in
+/// the other.
 pub(super) fn formula(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([0, 1, 2].map(|c| (((c + 1) * x * x + (3 - c) * y * y + 5 * x * y) / 8 % 256) as u8))
+        image::Rgb(
+            [0, 1, 2].map(|c| (((c + 1) * x * x + (3 - c) * y * y + 5 * x * y) / 8 % 256) as u8),
+        )
     })
 }
 
 /// A file of testdata.
 pub(super) fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/testdata").join(name)).unwrap()
+    fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/data/testdata")
+            .join(name),
+    )
+    .unwrap()
 }
 
-/// How far two images are apart: (largest difference, the fraction of values that differ by at most 1).
+/// How far two images are apart: (largest difference, the fraction of values that differ by at most
+/// 1).
 pub(super) fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());
     let apart = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
-    (apart().max().unwrap(), apart().filter(|&d| d <= 1).count() as f64 / ours.len() as f64)
+    (
+        apart().max().unwrap(),
+        apart().filter(|&d| d <= 1).count() as f64 / ours.len() as f64,
+    )
 }
 
 /// Writes an image under a root, with the folders above it.
@@ -57,7 +69,11 @@ pub(super) fn message<T>(result: Result<T, DataError>) -> String {
 
 #[test]
 fn a_missing_path_is_named_whatever_the_format() {
-    for format in [DatasetFormat::ImageFolder, DatasetFormat::Cifar10, DatasetFormat::Tensors] {
+    for format in [
+        DatasetFormat::ImageFolder,
+        DatasetFormat::Cifar10,
+        DatasetFormat::Tensors,
+    ] {
         let error = Dataset::open(&spec(format, "/nonexistent/images".as_ref())).unwrap_err();
         assert!(matches!(error, DataError::Io { .. }));
         assert!(error.to_string().contains("/nonexistent/images"), "{error}");
@@ -73,8 +89,19 @@ fn a_corrupt_image_fails_its_sample_and_no_other() {
     fs::write(root.path().join("cat/1.png"), "not an image").unwrap();
     let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
     let error = dataset.image(SampleIndex(1)).unwrap_err();
-    assert!(matches!(error, DataError::Sample { index: SampleIndex(1), .. }));
-    assert!(error.to_string().contains(root.path().join("cat/1.png").to_str().unwrap()), "{error}");
+    assert!(matches!(
+        error,
+        DataError::Sample {
+            index: SampleIndex(1),
+            ..
+        }
+    ));
+    assert!(
+        error
+            .to_string()
+            .contains(root.path().join("cat/1.png").to_str().unwrap()),
+        "{error}"
+    );
     for index in [0, 2] {
         assert_eq!(dataset.image(SampleIndex(index)).unwrap().shape, [3, 7, 9]);
     }
@@ -87,20 +114,40 @@ fn an_image_of_another_shape_than_the_network_takes_is_named() {
     let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
     assert!(dataset.image_of_shape(SampleIndex(0), [3, 7, 9]).is_ok());
     let error = message(dataset.image_of_shape(SampleIndex(0), [3, 9, 7]));
-    assert!(error.contains("sample 0, ") && error.contains("cat/0.png"), "{error}");
-    assert!(error.ends_with("the image has shape [3, 7, 9], the first of the sweep [3, 9, 7]"), "{error}");
+    assert!(
+        error.contains("sample 0, ") && error.contains("cat/0.png"),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("the image has shape [3, 7, 9], the first of the sweep [3, 9, 7]"),
+        "{error}"
+    );
     let tensors = root.path().join("t.safetensors");
     write_tensors(&tensors, [1, 1, 2, 2], &[0.0; 4], &[Class(0)]).unwrap();
     let dataset = Dataset::open(&spec(DatasetFormat::Tensors, &tensors)).unwrap();
-    assert!(message(dataset.image_of_shape(SampleIndex(0), [1, 1, 4])).contains("t.safetensors: the image has shape"));
+    assert!(
+        message(dataset.image_of_shape(SampleIndex(0), [1, 1, 4]))
+            .contains("t.safetensors: the image has shape")
+    );
 }
 
 #[test]
 fn images_of_every_format_can_be_resized() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a.bin"), vec![0; 3073]).unwrap();
-    let spec = DatasetSpec { resize: Some(64), crop: Some(60), ..spec(DatasetFormat::Cifar10, root.path()) };
-    assert_eq!(Dataset::open(&spec).unwrap().image(SampleIndex(0)).unwrap().shape, [3, 60, 60]);
+    let spec = DatasetSpec {
+        resize: Some(64),
+        crop: Some(60),
+        ..spec(DatasetFormat::Cifar10, root.path())
+    };
+    assert_eq!(
+        Dataset::open(&spec)
+            .unwrap()
+            .image(SampleIndex(0))
+            .unwrap()
+            .shape,
+        [3, 60, 60]
+    );
 }
 
 #[test]
@@ -108,8 +155,14 @@ fn an_index_past_the_end_is_named_with_the_length() {
     let root = tempfile::tempdir().unwrap();
     save(root.path(), "cat/0.png", &formula(2, 2));
     let dataset = Dataset::open(&spec(DatasetFormat::ImageFolder, root.path())).unwrap();
-    for error in [message(dataset.label(SampleIndex(1))), message(dataset.image(SampleIndex(1)))] {
-        assert!(error.contains("sample 1,") && error.contains("only 1 samples"), "{error}");
+    for error in [
+        message(dataset.label(SampleIndex(1))),
+        message(dataset.image(SampleIndex(1))),
+    ] {
+        assert!(
+            error.contains("sample 1,") && error.contains("only 1 samples"),
+            "{error}"
+        );
     }
 }
 
@@ -122,10 +175,34 @@ fn keys_that_a_format_lacks_are_refused() {
         let error = message(Dataset::open(&spec));
         assert!(error.contains("/data") && error.contains(word), "{error}");
     };
-    refused(DatasetSpec { crop: Some(0), ..folder }, "at least 1 pixel");
-    refused(DatasetSpec { resize: Some(8), ..tensors.clone() }, "`resize`");
-    refused(DatasetSpec { classes: Some(PathBuf::from("names")), ..tensors }, "`classes`");
-    refused(DatasetSpec { classes: Some(PathBuf::from("names")), ..cifar }, "`classes`");
+    refused(
+        DatasetSpec {
+            crop: Some(0),
+            ..folder
+        },
+        "at least 1 pixel",
+    );
+    refused(
+        DatasetSpec {
+            resize: Some(8),
+            ..tensors.clone()
+        },
+        "`resize`",
+    );
+    refused(
+        DatasetSpec {
+            classes: Some(PathBuf::from("names")),
+            ..tensors
+        },
+        "`classes`",
+    );
+    refused(
+        DatasetSpec {
+            classes: Some(PathBuf::from("names")),
+            ..cifar
+        },
+        "`classes`",
+    );
 }
 
 #[test]

@@ -23,7 +23,10 @@ fn write_zeros(path: &Path, tensors: &[(&str, Dtype, &[usize])]) {
     let zeros = vec![0; 4096];
     let views = tensors.iter().map(|&(name, dtype, shape)| {
         let bytes = shape.iter().product::<usize>() * dtype.bitsize() / 8;
-        (name, TensorView::new(dtype, shape.to_vec(), &zeros[..bytes]).unwrap())
+        (
+            name,
+            TensorView::new(dtype, shape.to_vec(), &zeros[..bytes]).unwrap(),
+        )
     });
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
@@ -34,9 +37,24 @@ fn what_is_written_is_read_back() {
     let pixels: Vec<f32> = (0..12).map(|i| i as f32 / 11.0).collect();
     write_tensors(&path, [2, 1, 2, 3], &pixels, &[Class(7), Class(0)]).unwrap();
     let tensors = open(&path).unwrap();
-    assert_eq!((tensors.len(), tensors.label(0), tensors.label(1)), (2, Class(7), Class(0)));
-    assert_eq!(tensors.image(0).unwrap(), Image { shape: [1, 2, 3], pixels: pixels[..6].to_vec() });
-    assert_eq!(tensors.image(1).unwrap(), Image { shape: [1, 2, 3], pixels: pixels[6..].to_vec() });
+    assert_eq!(
+        (tensors.len(), tensors.label(0), tensors.label(1)),
+        (2, Class(7), Class(0))
+    );
+    assert_eq!(
+        tensors.image(0).unwrap(),
+        Image {
+            shape: [1, 2, 3],
+            pixels: pixels[..6].to_vec()
+        }
+    );
+    assert_eq!(
+        tensors.image(1).unwrap(),
+        Image {
+            shape: [1, 2, 3],
+            pixels: pixels[6..].to_vec()
+        }
+    );
     let expected: [u8; 32] = Sha256::digest(fs::read(&path).unwrap()).into();
     assert_eq!(tensors.digest().unwrap(), expected);
 }
@@ -44,27 +62,54 @@ fn what_is_written_is_read_back() {
 #[test]
 fn only_what_fits_its_shape_is_written() {
     let (_root, path) = file();
-    assert!(message(write_tensors(&path, [2, 1, 1, 1], &[0.0; 2], &[Class(0)])).contains("1 labels for 2 images"));
-    assert!(message(write_tensors(&path, [1, 1, 1, 1], &[0.0; 2], &[Class(0)])).contains("cannot be written"));
+    assert!(
+        message(write_tensors(&path, [2, 1, 1, 1], &[0.0; 2], &[Class(0)]))
+            .contains("1 labels for 2 images")
+    );
+    assert!(
+        message(write_tensors(&path, [1, 1, 1, 1], &[0.0; 2], &[Class(0)]))
+            .contains("cannot be written")
+    );
     assert!(!path.exists());
 }
 
 #[test]
 fn tensors_of_another_kind_are_named() {
     let (_root, path) = file();
-    let (images, labels) = (("images", Dtype::F32, &[2, 1, 1, 1][..]), ("labels", Dtype::I64, &[2][..]));
+    let (images, labels) = (
+        ("images", Dtype::F32, &[2, 1, 1, 1][..]),
+        ("labels", Dtype::I64, &[2][..]),
+    );
     let refused = |tensors: &[(&str, Dtype, &[usize])], reason: &str| {
         write_zeros(&path, tensors);
         let error = message(open(&path));
-        assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
+        assert!(
+            error.contains("set.safetensors") && error.contains(reason),
+            "{error}"
+        );
     };
     refused(&[labels], "\"images\" is missing");
     refused(&[images], "\"labels\" is missing");
-    refused(&[("images", Dtype::F64, &[2, 1, 1, 1]), labels], "\"images\" is F64, not F32");
-    refused(&[images, ("labels", Dtype::I32, &[2])], "\"labels\" is I32, not I64");
-    refused(&[("images", Dtype::F32, &[2, 1, 1]), labels], "\"images\" has shape [2, 1, 1]");
-    refused(&[("images", Dtype::F32, &[2, 1, 0, 1]), labels], "\"images\" of shape [2, 1, 0, 1] is empty");
-    refused(&[images, ("labels", Dtype::I64, &[3])], "\"labels\" has shape [3], for 2 images");
+    refused(
+        &[("images", Dtype::F64, &[2, 1, 1, 1]), labels],
+        "\"images\" is F64, not F32",
+    );
+    refused(
+        &[images, ("labels", Dtype::I32, &[2])],
+        "\"labels\" is I32, not I64",
+    );
+    refused(
+        &[("images", Dtype::F32, &[2, 1, 1]), labels],
+        "\"images\" has shape [2, 1, 1]",
+    );
+    refused(
+        &[("images", Dtype::F32, &[2, 1, 0, 1]), labels],
+        "\"images\" of shape [2, 1, 0, 1] is empty",
+    );
+    refused(
+        &[images, ("labels", Dtype::I64, &[3])],
+        "\"labels\" has shape [3], for 2 images",
+    );
     write_zeros(&path, &[images, labels]);
     assert!(open(&path).is_ok());
 }
@@ -76,7 +121,10 @@ fn a_label_that_is_no_class_is_named() {
     // A label of eight bytes starts at a multiple of eight, so it is stored before the images.
     let mut bytes = fs::read(&path).unwrap();
     let labels = bytes.len() - 2 * 4 - 2 * 8;
-    assert_eq!(bytes[labels..labels + 16], [0i64.to_le_bytes(), 1i64.to_le_bytes()].concat());
+    assert_eq!(
+        bytes[labels..labels + 16],
+        [0i64.to_le_bytes(), 1i64.to_le_bytes()].concat()
+    );
     bytes[labels + 8..labels + 16].copy_from_slice(&(-1i64).to_le_bytes());
     fs::write(&path, bytes).unwrap();
     assert!(message(open(&path)).contains("\"labels\" has -1 at 1"));
@@ -86,9 +134,18 @@ fn a_label_that_is_no_class_is_named() {
 fn a_pixel_out_of_range_fails_its_sample() {
     let (_root, path) = file();
     for bad in [-0.001, 1.001, f32::NAN, f32::INFINITY] {
-        write_tensors(&path, [3, 1, 1, 2], &[0.0, 1.0, 0.5, bad, 0.1, 0.2], &[Class(0); 3]).unwrap();
+        write_tensors(
+            &path,
+            [3, 1, 1, 2],
+            &[0.0, 1.0, 0.5, bad, 0.1, 0.2],
+            &[Class(0); 3],
+        )
+        .unwrap();
         let tensors = open(&path).unwrap();
-        assert!(matches!(tensors.image(1), Err(Fault::Pixel { position: 1, .. })), "{bad}");
+        assert!(
+            matches!(tensors.image(1), Err(Fault::Pixel { position: 1, .. })),
+            "{bad}"
+        );
         assert!(tensors.image(0).is_ok() && tensors.image(2).is_ok());
     }
 }
@@ -101,13 +158,25 @@ fn a_header_that_does_not_fit_the_file_is_refused() {
     let refused = |bytes: &[u8], reason: &str| {
         fs::write(&path, bytes).unwrap();
         let error = message(open(&path));
-        assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
+        assert!(
+            error.contains("set.safetensors") && error.contains(reason),
+            "{error}"
+        );
     };
     refused(b"", "too short");
     refused(&whole[..whole.len() - 1], "describes 24 bytes, 23 follow");
-    refused(&[&whole[..], b"x"].concat(), "describes 24 bytes, 25 follow");
-    refused(&[&u64::MAX.to_le_bytes(), &whole[8..]].concat(), "claims 18446744073709551615 bytes");
-    refused(&[&whole[..20], &[b'!'; 4], &whole[24..]].concat(), "header is damaged");
+    refused(
+        &[&whole[..], b"x"].concat(),
+        "describes 24 bytes, 25 follow",
+    );
+    refused(
+        &[&u64::MAX.to_le_bytes(), &whole[8..]].concat(),
+        "claims 18446744073709551615 bytes",
+    );
+    refused(
+        &[&whole[..20], &[b'!'; 4], &whole[24..]].concat(),
+        "header is damaged",
+    );
     for length in 0..whole.len() {
         refused(&whole[..length], "not a safetensors file");
     }
@@ -124,14 +193,39 @@ fn a_header_that_claims_more_than_memory_holds_is_refused_whatever_the_files_len
             "images": {"dtype": "F32", "shape": images, "data_offsets": [bytes, end]},
         });
         let header = header.to_string();
-        fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
-        fs::File::options().write(true).open(&path).unwrap().set_len(8 + header.len() as u64 + end).unwrap();
+        fs::write(
+            &path,
+            [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(),
+        )
+        .unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(8 + header.len() as u64 + end)
+            .unwrap();
         let error = message(open(&path));
-        assert!(error.contains("set.safetensors") && error.contains(reason), "{error}");
+        assert!(
+            error.contains("set.safetensors") && error.contains(reason),
+            "{error}"
+        );
     };
-    refused([200_000_000, 1, 1, 1], 200_000_000, "holds 200000000 images, more than the 100000000 allowed");
-    refused([1, 1, 1 << 20, 1 << 18], 1, "has images of shape [1, 1048576, 262144]");
+    refused(
+        [200_000_000, 1, 1, 1],
+        200_000_000,
+        "holds 200000000 images, more than the 100000000 allowed",
+    );
+    refused(
+        [1, 1, 1 << 20, 1 << 18],
+        1,
+        "has images of shape [1, 1048576, 262144]",
+    );
     fs::write(&path, (1u64 << 39).to_le_bytes()).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     assert!(message(open(&path)).contains("claims 549755813888 bytes"));
 }

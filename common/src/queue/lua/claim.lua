@@ -1,5 +1,5 @@
--- Leases the next job to a worker. The same token gets the same job and fence for as long as that lease is live, so a
--- claim whose reply was lost is simply repeated.
+-- Leases the next job to a worker. The same token gets the same job and fence for as long as that
+-- lease is live, so a claim whose reply was lost is simply repeated.
 local worker, token, protocol = ARGV[1], ARGV[2], ARGV[3]
 
 local function hand_out(job, claim)
@@ -22,8 +22,8 @@ local function others_are_there()
   return seen > ((mine and tonumber(mine) >= since) and 1 or 0)
 end
 
--- The first pending job, or nothing. A worker gets a job again that failed in its own hands only when nobody else is
--- there to try it: one bad machine must not use up a job's attempts.
+-- The first pending job, or nothing. A worker gets a job again that failed in its own hands only
+-- when nobody else is there to try it: one bad machine must not use up a job's attempts.
 local function next_job()
   local avoided, found = {}, nil
   while #avoided < 10 and not found do

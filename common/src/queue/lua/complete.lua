@@ -1,6 +1,6 @@
--- Ends a lease whose samples are all done. Otherwise says what to do next: samples whose records a server lost that
--- crashed, or the next one of a job that is certified sample by sample. When only samples are left that are given up,
--- so is the job.
+-- Ends a lease whose samples are all done. Otherwise says what to do next: samples whose records a
+-- server lost that crashed, or the next one of a job that is certified sample by sample. When only
+-- samples are left that are given up, so is the job.
 local job, fence, token = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'already' } end
 local claim = named_claim(job, fence, token)

@@ -1,6 +1,7 @@
--- Puts those of the jobs ARGV[1] to ARGV[2] - 1 back into the queue that are nowhere; says how many. No script leaves a
--- job so. But a server whose append-only file was torn within a transaction, by a loss of power, leaves the torn half
--- in the file and runs it, without the rest, when it loads that file for the second time (seen with Redis 7.0.15).
+-- Puts those of the jobs ARGV[1] to ARGV[2] - 1 back into the queue that are nowhere; says how
+-- many. No script leaves a job so. But a server whose append-only file was torn within a
+-- transaction, by a loss of power, leaves the torn half in the file and runs it, without the rest,
+-- when it loads that file for the second time (seen with Redis 7.0.15).
 local planned = setting('planned')
 if not planned then return NO_SWEEP end
 local waits = {}

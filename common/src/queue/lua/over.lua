@@ -1,6 +1,7 @@
--- Whether no job waits or is at a worker, or none is handed out any more: then there is nothing here for a worker, who
--- asks this before it opens data and models. As in a claim, jobs of workers that fell silent are taken back first, but
--- nothing is written to a sweep of another version, of which only what all of them keep is read.
+-- Whether no job waits or is at a worker, or none is handed out any more: then there is nothing
+-- here for a worker, who asks this before it opens data and models. As in a claim, jobs of workers
+-- that fell silent are taken back first, but nothing is written to a sweep of another version, of
+-- which only what all of them keep is read.
 local protocol = ARGV[1]
 local found = redis.call('HMGET', META, 'state', 'planned', 'jobs', 'protocol')
 if not found[1] then return NO_SWEEP end

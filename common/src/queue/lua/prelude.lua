@@ -1,5 +1,6 @@
--- What every script begins with: the keys by name, the server's clock, and the steps that several transitions share.
--- All keys of a sweep come in KEYS, in the order of keys.rs, so each script runs on the one cluster node that has them.
+-- What every script begins with: the keys by name, the server's clock, and the steps that several
+-- transitions share. All keys of a sweep come in KEYS, in the order of keys.rs, so each script runs
+-- on the one cluster node that has them.
 local META, SPEC, PENDING, LEASES, CLAIMS, TOKENS, DONE, RESULTS, CRASHES, ERRORS, DEAD, COMPLETED, WORKERS, EVENTS,
   SUSPECTS =
   unpack(KEYS)
@@ -13,8 +14,9 @@ local function setting(name)
   return redis.call('HGET', META, name)
 end
 
--- How many samples a variant has, and how many a job has at most. Loops and answers are as long as these say, so numbers
--- that no specification gives (MAX_JOB_SAMPLES) are refused before anything is done with them.
+-- How many samples a variant has, and how many a job has at most. Loops and answers are as long as
+-- these say, so numbers that no specification gives (MAX_JOB_SAMPLES) are refused before anything
+-- is done with them.
 local function shape()
   local numbers = redis.call('HMGET', META, 'samples', 'job_samples')
   local samples, size = tonumber(numbers[1]), tonumber(numbers[2])
@@ -77,8 +79,9 @@ local function places(first, count, bit)
   return found
 end
 
--- The latest claim of a job, also after it ended (then `state` says how) until the next one or completion. `alone` is
--- the place of the one sample that its worker was at, `-` while it was at several.
+-- The latest claim of a job, also after it ended (then `state` says how) until the next one or
+-- completion. `alone` is the place of the one sample that its worker was at, `-` while it was at
+-- several.
 local function claim_of(job)
   local text = redis.call('HGET', CLAIMS, job)
   if not text then return nil end
@@ -91,8 +94,8 @@ local function save_claim(job, claim)
   redis.call('HSET', CLAIMS, job, text)
 end
 
--- The latest claim of a job if it is the one a worker names. The token is compared as well as the fence: a server that
--- lost its last second in a crash hands the same fence out again.
+-- The latest claim of a job if it is the one a worker names. The token is compared as well as the
+-- fence: a server that lost its last second in a crash hands the same fence out again.
 local function named_claim(job, fence, token)
   local claim = claim_of(job)
   if claim and claim.fence == fence and claim.token == token then return claim end
@@ -113,8 +116,8 @@ local function log(job, what, claim, detail)
     'worker', claim and claim.worker or '', 'since', claim and claim.since or now, 'detail', detail or '')
 end
 
--- What a worker gets whose lease is over: nothing is written but that it asked, which operators see in `status` and
--- `why`.
+-- What a worker gets whose lease is over: nothing is written but that it asked, which operators see
+-- in `status` and `why`.
 local function refuse(job, fence, what)
   if not setting('state') then return { 'lost' } end
   redis.call('HINCRBY', META, 'refused', 1)
@@ -142,7 +145,8 @@ local function end_claim(job, claim, state)
   save_claim(job, claim)
 end
 
--- How often each sample of a job lost its worker while that was at nothing else: place, as text, to count.
+-- How often each sample of a job lost its worker while that was at nothing else: place, as text, to
+-- count.
 local function suspects_of(job)
   local text = redis.call('HGET', SUSPECTS, job)
   return text and cjson.decode(text) or {}
@@ -159,9 +163,9 @@ local function killers_of(job, first)
   return killers
 end
 
--- The next sample of a job that is to be certified alone: suspects come last, so that the others are done by then. A
--- sample is given up that lost a worker alone, and max_attempts with the one that was lost with others at work. None:
--- all that is left is given up.
+-- The next sample of a job that is to be certified alone: suspects come last, so that the others
+-- are done by then. A sample is given up that lost a worker alone, and max_attempts with the one
+-- that was lost with others at work. None: all that is left is given up.
 local function next_alone(job)
   local suspects, alone = suspects_of(job), 0
   for _, count in pairs(suspects) do alone = alone + count end
@@ -179,9 +183,10 @@ local function next_alone(job)
   return best
 end
 
--- Decides what the holder of a claim does next: the one place if it is to work alone, an empty list if nothing is worth
--- another attempt, nothing if it is to do all that is missing. A job that lost a worker goes on sample by sample, so
--- that the next loss, if there is one, tells which sample it was.
+-- Decides what the holder of a claim does next: the one place if it is to work alone, an empty list
+-- if nothing is worth another attempt, nothing if it is to do all that is missing. A job that lost
+-- a worker goes on sample by sample, so that the next loss, if there is one, tells which sample it
+-- was.
 local function assign(job, claim)
   local first, count = slots_of(job)
   claim.alone = '-'

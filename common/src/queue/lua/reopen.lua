@@ -1,5 +1,6 @@
--- Clears the done bits of slots whose records are lost; completed jobs among theirs go back to the queue. Pending and
--- leased ones need nothing: a claim tells which samples are done, and an incomplete job cannot be completed.
+-- Clears the done bits of slots whose records are lost; completed jobs among theirs go back to the
+-- queue. Pending and leased ones need nothing: a claim tells which samples are done, and an
+-- incomplete job cannot be completed.
 local slots = setting('slots')
 if not slots then return NO_SWEEP end
 local bad = bad_slot(slots)

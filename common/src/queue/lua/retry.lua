@@ -1,4 +1,5 @@
--- Gives dead jobs their attempts back, about ARGV[1] at a time; says how many, and how many are left.
+-- Gives dead jobs their attempts back, about ARGV[1] at a time; says how many, and how many are
+-- left.
 if not setting('state') then return NO_SWEEP end
 redis.call('HSET', META, 'state', 'active')
 local dead = redis.call('HRANDFIELD', DEAD, ARGV[1])

@@ -1,5 +1,6 @@
--- Looks at the first ARGV[1] pending jobs: those with nothing left to do are completed, the rest move to the tail in
--- order, so that as many calls as cover the list leave it as it was, without them.
+-- Looks at the first ARGV[1] pending jobs: those with nothing left to do are completed, the rest
+-- move to the tail in order, so that as many calls as cover the list leave it as it was, without
+-- them.
 if not setting('slots') then return NO_SWEEP end
 local rest = {}
 for _, job in ipairs(redis.call('LPOP', PENDING, ARGV[1]) or {}) do

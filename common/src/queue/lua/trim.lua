@@ -1,4 +1,5 @@
--- Drops results before ARGV[3], which from now on are only in ARGV[2]. Refused to anyone but the one who collects.
+-- Drops results before ARGV[3], which from now on are only in ARGV[2]. Refused to anyone but the
+-- one who collects.
 local owner, into, before = unpack(ARGV)
 if setting('collector') ~= owner then return { 'not_collector' } end
 redis.call('HSET', META, 'collected_into', into)

@@ -1,7 +1,7 @@
 //! The socket of a private server: where it is, and the few words spoken to it without a client.
 //!
-//! The system limits a socket's path to 107 bytes. Where the folder's own path is too long, the socket lies in a short
-//! temporary folder and the folder has a link to it.
+//! The system limits a socket's path to 107 bytes. Where the folder's own path is too long, the
+//! socket lies in a short temporary folder and the folder has a link to it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -21,14 +21,16 @@ const MAX_PATH: usize = 103;
 const NAME: &str = "redis.sock";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Clears away what an earlier server left, and says where the socket shall be. Only for the holder of the lock.
+/// Clears away what an earlier server left, and says where the socket shall be. Only for the holder
+/// of the lock.
 pub(super) fn prepare(dir: &Path) -> io::Result<PathBuf> {
     remove(dir);
     let socket = dir.join(NAME);
     if socket.as_os_str().len() <= MAX_PATH {
         return Ok(socket);
     }
-    // A new name with 128 random bits, for this user alone: nobody can have put a socket there before us.
+    // A new name with 128 random bits, for this user alone: nobody can have put a socket there
+    // before us.
     let short = Path::new("/tmp").join(format!("ddrs-{}", ClaimToken::random()));
     DirBuilder::new().mode(0o700).create(&short)?;
     let target = short.join(NAME);
@@ -55,13 +57,26 @@ pub(super) fn remove(dir: &Path) {
 /// The address of a socket. What has a meaning in addresses is written as %XX.
 pub(super) fn url(socket: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
-    let written = |&byte: &u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    socket.as_os_str().as_bytes().iter().map(written).fold(String::from("unix://"), |url, part| url + &part)
+    let written = |&byte: &u8| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    socket
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .map(written)
+        .fold(String::from("unix://"), |url, part| url + &part)
 }
 
 /// Whether a server answers there that has loaded its data.
 pub(super) async fn is_ready(socket: &Path) -> bool {
-    ask(socket, "PING").await.is_ok_and(|answer| answer == "+PONG")
+    ask(socket, "PING")
+        .await
+        .is_ok_and(|answer| answer == "+PONG")
 }
 
 /// Says one word and returns the line that comes back; an empty one when the connection is closed.
@@ -73,7 +88,9 @@ pub(super) async fn ask(socket: &Path, word: &str) -> io::Result<String> {
         stream.read_line(&mut line).await?;
         Ok(line.trim_end().to_owned())
     };
-    timeout(ANSWER_TIMEOUT, talk).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
+    timeout(ANSWER_TIMEOUT, talk)
+        .await
+        .unwrap_or_else(|elapsed| Err(elapsed.into()))
 }
 
 #[cfg(test)]
@@ -82,6 +99,9 @@ mod tests {
 
     #[test]
     fn an_address_survives_odd_folder_names() {
-        assert_eq!(url(Path::new("/a b/é?#%/redis.sock")), "unix:///a%20b/%C3%A9%3F%23%25/redis.sock");
+        assert_eq!(
+            url(Path::new("/a b/é?#%/redis.sock")),
+            "unix:///a%20b/%C3%A9%3F%23%25/redis.sock"
+        );
     }
 }

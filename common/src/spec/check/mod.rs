@@ -1,4 +1,5 @@
-//! From what is written to what is meant: every number in range, every name known, every path resolved.
+//! From what is written to what is meant: every number in range, every name known, every path
+//! resolved.
 
 mod certify;
 mod dataset;

@@ -1,4 +1,5 @@
-//! A table of the document, and the checks that many keys share. Keys are named relative to the table.
+//! A table of the document, and the checks that many keys share. Keys are named relative to the
+//! table.
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -15,70 +16,137 @@ pub(in crate::spec) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(in crate::spec) fn root(document: &'a Document<'a>) -> Self {
-        Self { document, prefix: String::new() }
+        Self {
+            document,
+            prefix: String::new(),
+        }
     }
 
     /// A table inside this one.
     pub(in crate::spec) fn table(&self, key: &str) -> Self {
-        Self { document: self.document, prefix: format!("{}{key}.", self.prefix) }
+        Self {
+            document: self.document,
+            prefix: format!("{}{key}.", self.prefix),
+        }
     }
 
     pub(in crate::spec) fn error(&self, key: &str, message: impl Into<String>) -> SpecError {
-        self.document.error(&format!("{}{key}", self.prefix), message)
+        self.document
+            .error(&format!("{}{key}", self.prefix), message)
     }
 
-    pub(in crate::spec) fn required<T>(&self, key: &str, value: Required<T>) -> Result<T, SpecError> {
-        value.0.ok_or_else(|| self.error(key, "is required and missing"))
+    pub(in crate::spec) fn required<T>(
+        &self,
+        key: &str,
+        value: Required<T>,
+    ) -> Result<T, SpecError> {
+        value
+            .0
+            .ok_or_else(|| self.error(key, "is required and missing"))
     }
 
     /// A whole number from `least` (0 or more) to `most`.
-    pub(in crate::spec) fn integer(&self, key: &str, value: i64, least: i64, most: i64) -> Result<u64, SpecError> {
+    pub(in crate::spec) fn integer(
+        &self,
+        key: &str,
+        value: i64,
+        least: i64,
+        most: i64,
+    ) -> Result<u64, SpecError> {
         if (least..=most).contains(&value) {
             return Ok(value as u64);
         }
-        let demand = if most == i64::MAX { format!("{least} or more") } else { format!("from {least} to {most}") };
+        let demand = if most == i64::MAX {
+            format!("{least} or more")
+        } else {
+            format!("from {least} to {most}")
+        };
         Err(self.error(key, format!("must be {demand}, not {value}")))
     }
 
     /// A whole number from 1 to `most`.
-    pub(in crate::spec) fn positive(&self, key: &str, value: i64, most: i64) -> Result<NonZeroU64, SpecError> {
+    pub(in crate::spec) fn positive(
+        &self,
+        key: &str,
+        value: i64,
+        most: i64,
+    ) -> Result<NonZeroU64, SpecError> {
         // `integer` lets no 0 through, so nothing is clamped here.
-        self.integer(key, value, 1, most).map(|value| NonZeroU64::MIN.saturating_add(value - 1))
+        self.integer(key, value, 1, most)
+            .map(|value| NonZeroU64::MIN.saturating_add(value - 1))
     }
 
-    pub(in crate::spec) fn number(&self, key: &str, value: f64, holds: bool, demand: &str) -> Result<f64, SpecError> {
+    pub(in crate::spec) fn number(
+        &self,
+        key: &str,
+        value: f64,
+        holds: bool,
+        demand: &str,
+    ) -> Result<f64, SpecError> {
         if value.is_finite() && holds {
             return Ok(value);
         }
         // As Debug writes it, a number with hundreds of digits has an exponent instead.
         let value = format!("{value:?}");
-        Err(self.error(key, format!("must be {demand}, not {}", value.strip_suffix(".0").unwrap_or(&value))))
+        Err(self.error(
+            key,
+            format!(
+                "must be {demand}, not {}",
+                value.strip_suffix(".0").unwrap_or(&value)
+            ),
+        ))
     }
 
     /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.
-    pub(in crate::spec) fn unit<T>(&self, key: &str, unit: Result<T, InvalidValue>) -> Result<T, SpecError> {
+    pub(in crate::spec) fn unit<T>(
+        &self,
+        key: &str,
+        unit: Result<T, InvalidValue>,
+    ) -> Result<T, SpecError> {
         unit.map_err(|InvalidValue(message)| {
-            let message = message.split_once(' ').map_or(message.as_str(), |(_, rest)| rest);
+            let message = message
+                .split_once(' ')
+                .map_or(message.as_str(), |(_, rest)| rest);
             self.error(key, message)
         })
     }
 
     pub(in crate::spec) fn not_empty<T>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
-        if values.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(()) }
+        if values.is_empty() {
+            Err(self.error(key, "must not be empty"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses the second of two equal elements, named by their place after `key`.
-    pub(in crate::spec) fn distinct<T: PartialEq>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {
+    pub(in crate::spec) fn distinct<T: PartialEq>(
+        &self,
+        key: &str,
+        values: &[T],
+    ) -> Result<(), SpecError> {
         for (i, value) in values.iter().enumerate() {
             if let Some(j) = values[..i].iter().position(|earlier| earlier == value) {
-                return Err(self.error(&format!("{key}[{i}]"), format!("is the same as {}{key}[{j}]", self.prefix)));
+                return Err(self.error(
+                    &format!("{key}[{i}]"),
+                    format!("is the same as {}{key}[{j}]", self.prefix),
+                ));
             }
         }
         Ok(())
     }
 
-    pub(in crate::spec) fn path(&self, key: &str, path: &str, folder: &Path) -> Result<PathBuf, SpecError> {
-        if path.is_empty() { Err(self.error(key, "must not be empty")) } else { Ok(folder.join(path)) }
+    pub(in crate::spec) fn path(
+        &self,
+        key: &str,
+        path: &str,
+        folder: &Path,
+    ) -> Result<PathBuf, SpecError> {
+        if path.is_empty() {
+            Err(self.error(key, "must not be empty"))
+        } else {
+            Ok(folder.join(path))
+        }
     }
 }
 

@@ -18,7 +18,10 @@ pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec
     let data_dependent = data_dependent(&at.table("data-dependent"), &raw.data_dependent)?;
     if choice.contains(&Choice::DataDependent) {
         let (lower, upper) = data_dependent.range;
-        if let Some(i) = sigma.iter().position(|sigma| !(lower..=upper).contains(sigma)) {
+        if let Some(i) = sigma
+            .iter()
+            .position(|sigma| !(lower..=upper).contains(sigma))
+        {
             let message = format!(
                 "{} lies outside smoothing.data-dependent.range, [{lower}, {upper}], where its choice would start",
                 sigma[i]
@@ -26,7 +29,11 @@ pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec
             return Err(at.error(&format!("sigma[{i}]"), message));
         }
     }
-    Ok(SmoothingSpec { sigma, choice, data_dependent })
+    Ok(SmoothingSpec {
+        sigma,
+        choice,
+        data_dependent,
+    })
 }
 
 fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
@@ -39,7 +46,10 @@ fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
         let key = format!("sigma[{i}]");
         let sigma = at.unit(&key, Sigma::new(value))?;
         if sigma.to_string().len() > MAX_SIGMA_DIGITS {
-            return Err(at.error(&key, format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits")));
+            return Err(at.error(
+                &key,
+                format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits"),
+            ));
         }
         sigmas.push(sigma);
     }
@@ -54,23 +64,46 @@ fn meant(raw: RawChoice) -> Choice {
     }
 }
 
-pub(in crate::spec) fn data_dependent(at: &Section, raw: &RawDataDependent) -> Result<DataDependentSpec, SpecError> {
+pub(in crate::spec) fn data_dependent(
+    at: &Section,
+    raw: &RawDataDependent,
+) -> Result<DataDependentSpec, SpecError> {
     let [lower, upper] = raw.range[..] else {
-        return Err(
-            at.error("range", format!("wants two numbers, the lower end and the upper, not {}", raw.range.len()))
-        );
+        return Err(at.error(
+            "range",
+            format!(
+                "wants two numbers, the lower end and the upper, not {}",
+                raw.range.len()
+            ),
+        ));
     };
-    let range = (at.unit("range[0]", Sigma::new(lower))?, at.unit("range[1]", Sigma::new(upper))?);
+    let range = (
+        at.unit("range[0]", Sigma::new(lower))?,
+        at.unit("range[1]", Sigma::new(upper))?,
+    );
     if lower >= upper {
-        return Err(at.error("range", format!("the lower end, {lower}, must lie below the upper, {upper}")));
+        return Err(at.error(
+            "range",
+            format!("the lower end, {lower}, must lie below the upper, {upper}"),
+        ));
     }
     let rate = raw.learning_rate.unwrap_or(1e-4);
     Ok(DataDependentSpec {
         method: method(at, raw)?,
         iterations: at.integer("iterations", raw.iterations.unwrap_or(100), 1, 100_000)? as u32,
-        draws: at.integer("draws", raw.draws.unwrap_or(default_draws(raw.method)), 1, 10_000)? as u32,
+        draws: at.integer(
+            "draws",
+            raw.draws.unwrap_or(default_draws(raw.method)),
+            1,
+            10_000,
+        )? as u32,
         learning_rate: at.number("learning-rate", rate, rate > 0.0, "a finite number above 0")?,
-        clamp: at.number("clamp", raw.clamp, raw.clamp > 0.0 && raw.clamp < 0.5, "strictly between 0 and 0.5")?,
+        clamp: at.number(
+            "clamp",
+            raw.clamp,
+            raw.clamp > 0.0 && raw.clamp < 0.5,
+            "strictly between 0 and 0.5",
+        )?,
         range,
     })
 }
@@ -86,16 +119,25 @@ fn default_draws(method: RawMethod) -> i64 {
 fn method(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
     let refuse = |given: [(&str, bool); 2], word: &str, other: &str| {
         let message = format!("has no meaning for method {word}, only for {other}");
-        given.into_iter().find(|&(_, given)| given).map_or(Ok(()), |(key, _)| Err(at.error(key, message)))
+        given
+            .into_iter()
+            .find(|&(_, given)| given)
+            .map_or(Ok(()), |(key, _)| Err(at.error(key, message)))
     };
     match raw.method {
         RawMethod::Gradient => {
-            let given = [("rounds", raw.rounds.is_some()), ("candidates", raw.candidates.is_some())];
+            let given = [
+                ("rounds", raw.rounds.is_some()),
+                ("candidates", raw.candidates.is_some()),
+            ];
             refuse(given, "gradient", "search")?;
             Ok(SigmaMethod::Gradient)
         }
         RawMethod::Search => {
-            let given = [("iterations", raw.iterations.is_some()), ("learning-rate", raw.learning_rate.is_some())];
+            let given = [
+                ("iterations", raw.iterations.is_some()),
+                ("learning-rate", raw.learning_rate.is_some()),
+            ];
             refuse(given, "search", "gradient")?;
             Ok(SigmaMethod::Search {
                 rounds: at.integer("rounds", raw.rounds.unwrap_or(3), 1, 100)? as u32,

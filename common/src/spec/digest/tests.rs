@@ -49,7 +49,11 @@ radii = [0.0]
 ";
 
 fn id(spec: &str) -> SweepId {
-    sweep_id(&parse(spec, Path::new("s.toml")).unwrap(), &[1; 32], &[[2; 32]])
+    sweep_id(
+        &parse(spec, Path::new("s.toml")).unwrap(),
+        &[1; 32],
+        &[[2; 32]],
+    )
 }
 
 fn changed(from: &str, to: &str) -> SweepId {
@@ -57,7 +61,8 @@ fn changed(from: &str, to: &str) -> SweepId {
     id(&SPEC.replace(from, to))
 }
 
-/// Sweeps in progress keep their ids: a change here needs a new version in the first line of the canonical text.
+/// Sweeps in progress keep their ids: a change here needs a new version in the first line of the
+/// canonical text.
 #[test]
 fn the_id_of_a_sweep_stays_what_it_is() {
     assert_eq!(id(SPEC).as_str(), "e580205ada0355ca");
@@ -86,7 +91,10 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("fp32", "bf16"),
         ("sigma = [0.25, 0.5]", "sigma = [0.25]"),
         ("sigma = [0.25, 0.5]", "sigma = [0.5, 0.25]"),
-        ("choice = ['fixed', 'data-dependent']", "choice = ['data-dependent']"),
+        (
+            "choice = ['fixed', 'data-dependent']",
+            "choice = ['data-dependent']",
+        ),
         ("iterations = 10", "iterations = 11"),
         ("draws = 4", "draws = 5"),
         ("learning-rate = 1e-4", "learning-rate = 1e-3"),
@@ -99,11 +107,16 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("chunk = 500", "chunk = 250"),
         ("chunk = 500", "chunk = 500\nstopping = { radii = [0] }"),
         ("chunk = 500", "chunk = 500\nstopping = { loss = 0.01 }"),
-        ("iterations = 10\ndraws = 4\nlearning-rate = 1e-4", "method = 'search'\ndraws = 4"),
+        (
+            "iterations = 10\ndraws = 4\nlearning-rate = 1e-4",
+            "method = 'search'\ndraws = 4",
+        ),
     ] {
         assert_ne!(changed(from, to), id(SPEC), "{from} -> {to}");
     }
-    let format = SPEC.replace("image-folder", "tensors").replace("resize = 32\ncrop = 28\nclasses = 'labels'\n", "");
+    let format = SPEC
+        .replace("image-folder", "tensors")
+        .replace("resize = 32\ncrop = 28\nclasses = 'labels'\n", "");
     let folder = SPEC.replace("resize = 32\ncrop = 28\nclasses = 'labels'\n", "");
     assert_ne!(id(&format), id(&folder));
 }
@@ -121,7 +134,10 @@ fn whatever_cannot_change_a_record_leaves_the_id() {
         ("radii = [0.0]", "radii = [0.0, 1.0]"),
         ("alpha = 0.001", "alpha = 1e-3"),
         ("chunk = 500", "chunk = 500\nstopping = 'fixed'"),
-        ("iterations = 10\n", "iterations = 10\nmethod = 'gradient'\n"),
+        (
+            "iterations = 10\n",
+            "iterations = 10\nmethod = 'gradient'\n",
+        ),
     ] {
         assert_eq!(changed(from, to), id(SPEC), "{from} -> {to}");
     }
@@ -131,9 +147,17 @@ fn whatever_cannot_change_a_record_leaves_the_id() {
 
 #[test]
 fn every_number_of_a_stopping_rule_and_of_a_search_changes_the_id() {
-    let rules = ["radii = [0]", "radii = [0, 1]", "radii = [1]", "loss = 1e-2", "loss = 2e-2"];
+    let rules = [
+        "radii = [0]",
+        "radii = [0, 1]",
+        "radii = [1]",
+        "loss = 1e-2",
+        "loss = 2e-2",
+    ];
     let searches = ["", "rounds = 4", "candidates = 6", "draws = 17"];
-    let mut ids: Vec<_> = rules.map(|rule| changed("chunk = 500", &format!("stopping = {{ {rule} }}"))).into();
+    let mut ids: Vec<_> = rules
+        .map(|rule| changed("chunk = 500", &format!("stopping = {{ {rule} }}")))
+        .into();
     let ascent = "iterations = 10\ndraws = 4\nlearning-rate = 1e-4\n";
     ids.extend(searches.map(|keys| changed(ascent, &format!("method = 'search'\n{keys}\n"))));
     for (i, id) in ids.iter().enumerate() {
@@ -165,8 +189,14 @@ fn a_file_digest_is_the_sha_256_of_its_bytes() {
         assert_eq!(digest_to_hex(&file_digest(&path).unwrap()), digest);
     };
     // FIPS 180-2, appendix B; a million times `a` is more than one piece.
-    check(b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    check(&vec![b'a'; 1_000_000], "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    check(
+        b"abc",
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    );
+    check(
+        &vec![b'a'; 1_000_000],
+        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+    );
     assert!(file_digest(&folder.path().join("none")).is_err());
 }
 
@@ -174,7 +204,14 @@ fn a_file_digest_is_the_sha_256_of_its_bytes() {
 fn a_digest_reads_back_from_its_digits_and_from_nothing_else() {
     let digest = std::array::from_fn(|i| i as u8 * 7);
     assert_eq!(digest_from_hex(&digest_to_hex(&digest)), Some(digest));
-    for bad in [String::new(), "0".repeat(63), "0".repeat(65), "G".repeat(64), "A".repeat(64), "é".repeat(32)] {
+    for bad in [
+        String::new(),
+        "0".repeat(63),
+        "0".repeat(65),
+        "G".repeat(64),
+        "A".repeat(64),
+        "é".repeat(32),
+    ] {
         assert_eq!(digest_from_hex(&bad), None, "{bad}");
     }
 }

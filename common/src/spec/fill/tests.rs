@@ -7,17 +7,25 @@ use tempfile::TempDir;
 use super::*;
 use crate::spec::ModelSource;
 
-const TRAINED: [(&str, &str); 4] =
-    [("architecture", "cifar-resnet20"), ("classes", "10"), ("mean", "[0.5,0.4,0.25]"), ("std", "[0.25,0.2,1.0]")];
+const TRAINED: [(&str, &str); 4] = [
+    ("architecture", "cifar-resnet20"),
+    ("classes", "10"),
+    ("mean", "[0.5,0.4,0.25]"),
+    ("std", "[0.25,0.2,1.0]"),
+];
 
-/// A folder with a model whose metadata are these, and a specification that says no more of it than `own`.
+/// A folder with a model whose metadata are these, and a specification that says no more of it than
+/// `own`.
 struct Folder(TempDir);
 
 impl Folder {
     fn new(metadata: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         let view = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
-        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let metadata = metadata
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         let path = folder.0.path().join("m.safetensors");
         safetensors::serialize_to_file([("x", view)], Some(metadata), &path).unwrap();
         folder
@@ -29,7 +37,8 @@ impl Folder {
              path = 'm.safetensors'\n{own}[smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
         );
         let dir = self.0.path().display().to_string();
-        parse_with_models(&text, &self.0.path().join("s.toml")).map_err(|e| e.to_string().replace(&dir, "DIR"))
+        parse_with_models(&text, &self.0.path().join("s.toml"))
+            .map_err(|e| e.to_string().replace(&dir, "DIR"))
     }
 }
 
@@ -38,12 +47,21 @@ fn a_trained_model_needs_no_more_than_its_path() {
     let folder = Folder::new(&TRAINED);
     let (sweep, text) = folder.parse("").unwrap();
     let model = &sweep.models[0];
-    assert_eq!(model.source, ModelSource::Safetensors(Architecture::CifarResnet { depth: 20 }));
-    assert_eq!((model.classes, model.mean.clone()), (10, Some(vec![0.5, 0.4, 0.25])));
+    assert_eq!(
+        model.source,
+        ModelSource::Safetensors(Architecture::CifarResnet { depth: 20 })
+    );
+    assert_eq!(
+        (model.classes, model.mean.clone()),
+        (10, Some(vec![0.5, 0.4, 0.25]))
+    );
     assert_eq!(model.std, Some(vec![0.25, 0.2, 1.0]));
     // Whoever gets the completed text needs no file, and means the same.
     fs::remove_file(&model.path).unwrap();
-    assert_eq!(parse(&text, &folder.0.path().join("s.toml")).unwrap(), sweep);
+    assert_eq!(
+        parse(&text, &folder.0.path().join("s.toml")).unwrap(),
+        sweep
+    );
 }
 
 #[test]
@@ -54,7 +72,14 @@ fn a_table_on_one_line_is_completed_too() {
                 n0 = 10\nn = 100\nalpha = 0.01\n";
     let (sweep, _) = parse_with_models(text, &folder.0.path().join("s.toml")).unwrap();
     assert_eq!(sweep.models[0].mean, sweep.models[1].mean);
-    assert_eq!(sweep.models.iter().map(|model| model.classes).collect::<Vec<_>>(), [10, 10]);
+    assert_eq!(
+        sweep
+            .models
+            .iter()
+            .map(|model| model.classes)
+            .collect::<Vec<_>>(),
+        [10, 10]
+    );
 }
 
 #[test]
@@ -72,27 +97,49 @@ fn a_specification_that_says_something_else_is_refused_with_both() {
             "architecture = 'resnet18'\n",
             "architecture: the specification says \"resnet18\", DIR/m.safetensors itself \"cifar-resnet20\"",
         ),
-        ("classes = 100\n", "classes: the specification says 100, DIR/m.safetensors itself 10"),
+        (
+            "classes = 100\n",
+            "classes: the specification says 100, DIR/m.safetensors itself 10",
+        ),
         (
             "mean = [0.5, 0.4, 0.3]\n",
             "mean: the specification says [0.5, 0.4, 0.3], DIR/m.safetensors itself [0.5, 0.4, 0.25]",
         ),
-        ("std = [0.25, 0.2]\n", "std: the specification says [0.25, 0.2], DIR/m.safetensors itself [0.25, 0.2, 1.0]"),
+        (
+            "std = [0.25, 0.2]\n",
+            "std: the specification says [0.25, 0.2], DIR/m.safetensors itself [0.25, 0.2, 1.0]",
+        ),
     ] {
-        assert_eq!(Folder::new(&TRAINED).parse(own).unwrap_err(), format!("DIR/s.toml:9: model[0].{says}"));
+        assert_eq!(
+            Folder::new(&TRAINED).parse(own).unwrap_err(),
+            format!("DIR/s.toml:9: model[0].{says}")
+        );
     }
     let bare = [TRAINED[0], TRAINED[1], ("mean", "[]"), ("std", "[]")];
-    let error = Folder::new(&bare).parse("mean = [0.5]\nstd = [1.0]\n").unwrap_err();
-    assert_eq!(error, "DIR/s.toml:9: model[0].mean: the specification says [0.5], DIR/m.safetensors itself none");
+    let error = Folder::new(&bare)
+        .parse("mean = [0.5]\nstd = [1.0]\n")
+        .unwrap_err();
+    assert_eq!(
+        error,
+        "DIR/s.toml:9: model[0].mean: the specification says [0.5], DIR/m.safetensors itself none"
+    );
     assert_eq!(Folder::new(&bare).parse("").unwrap().0.models[0].mean, None);
 }
 
 #[test]
 fn what_nobody_says_is_missing_and_lines_are_those_of_the_text_as_written() {
     let without = Folder::new(&TRAINED[1..]).parse("").unwrap_err();
-    assert_eq!(without, "DIR/s.toml:6: model[0].architecture: is required for a .safetensors file, and missing");
-    let wrong = Folder::new(&TRAINED).parse("precision = 'fp8'\n").unwrap_err();
-    assert!(wrong.starts_with("DIR/s.toml:9: model[0].precision: "), "{wrong}");
+    assert_eq!(
+        without,
+        "DIR/s.toml:6: model[0].architecture: is required for a .safetensors file, and missing"
+    );
+    let wrong = Folder::new(&TRAINED)
+        .parse("precision = 'fp8'\n")
+        .unwrap_err();
+    assert!(
+        wrong.starts_with("DIR/s.toml:9: model[0].precision: "),
+        "{wrong}"
+    );
     let foreign = Folder::new(&[("architecture", "vgg"), TRAINED[1]]);
     assert_eq!(
         foreign.parse("").unwrap_err(),
@@ -103,5 +150,10 @@ fn what_nobody_says_is_missing_and_lines_are_those_of_the_text_as_written() {
     let error = folder.parse("").unwrap_err();
     let says = "DIR/s.toml:8: model[0].path: the file must tell what the specification does not: DIR/m.safetensors: ";
     assert!(error.starts_with(says), "{error}");
-    assert!(folder.parse("architecture = 'cifar-resnet20'\nclasses = 10\n").is_ok(), "others look for the file");
+    assert!(
+        folder
+            .parse("architecture = 'cifar-resnet20'\nclasses = 10\n")
+            .is_ok(),
+        "others look for the file"
+    );
 }

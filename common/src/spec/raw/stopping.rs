@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug)]
 pub(in crate::spec) enum RawStopping {
     Fixed,
-    Rule { radii: Option<Vec<f64>>, loss: Option<f64> },
+    Rule {
+        radii: Option<Vec<f64>>,
+        loss: Option<f64>,
+    },
 }
 
 impl<'de> Deserialize<'de> for RawStopping {

@@ -50,8 +50,14 @@ fn example() -> Sweep {
             memory: true,
             stopping: Stopping::Fixed,
         },
-        queue: QueueSpec { job_samples: count(4), lease: Duration::from_secs(60), max_attempts: 5 },
-        report: ReportSpec { radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] },
+        queue: QueueSpec {
+            job_samples: count(4),
+            lease: Duration::from_secs(60),
+            max_attempts: 5,
+        },
+        report: ReportSpec {
+            radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
+        },
     }
 }
 
@@ -80,8 +86,15 @@ fn what_is_left_out_has_the_defaults_of_the_contract() {
             std: None,
             precision: Precision::Fp32,
         }],
-        smoothing: SmoothingSpec { sigma: vec![sigma(0.5)], choice: vec![Choice::Fixed], ..example().smoothing },
-        certify: CertifySpec { n: count(1000), ..example().certify },
+        smoothing: SmoothingSpec {
+            sigma: vec![sigma(0.5)],
+            choice: vec![Choice::Fixed],
+            ..example().smoothing
+        },
+        certify: CertifySpec {
+            n: count(1000),
+            ..example().certify
+        },
         ..example()
     };
     assert_eq!(read(LEAST), sweep);
@@ -91,7 +104,10 @@ fn what_is_left_out_has_the_defaults_of_the_contract() {
 fn every_key_is_read() {
     let text = EXAMPLE
         .replace("# resize = 256  crop = 224", "resize = 256\ncrop = 224 #")
-        .replace("# classes = \"synsets.txt\"", "classes = '/labels/synsets.txt'")
+        .replace(
+            "# classes = \"synsets.txt\"",
+            "classes = '/labels/synsets.txt'",
+        )
         .replace("fp32", "bf16")
         .replace("memory = true", "memory = false");
     let mut sweep = example();
@@ -116,7 +132,10 @@ fn paths_start_from_the_folder_of_the_file() {
 
 #[test]
 fn integers_stand_for_floating_point_numbers() {
-    let text = LEAST.replace("[0.5]", "[1]\n[smoothing.data-dependent]\nrange = [1, 4]\nlearning-rate = 1");
+    let text = LEAST.replace(
+        "[0.5]",
+        "[1]\n[smoothing.data-dependent]\nrange = [1, 4]\nlearning-rate = 1",
+    );
     let smoothing = read(&text).smoothing;
     assert_eq!(smoothing.sigma, [sigma(1.0)]);
     assert_eq!(smoothing.data_dependent.range, (sigma(1.0), sigma(4.0)));

@@ -6,14 +6,23 @@ use crate::spec::{ModelSource, blame};
 
 #[test]
 fn draws_that_just_suffice_are_accepted() {
-    assert_eq!(read(&LEAST.replace("n = 1000", "n = 10")).certify.n, count(10));
+    assert_eq!(
+        read(&LEAST.replace("n = 1000", "n = 10")).certify.n,
+        count(10)
+    );
 }
 
 #[test]
 fn keys_of_image_folders_are_refused_elsewhere() {
     for (key, value) in [("resize", "8"), ("crop", "8"), ("classes", "'c'")] {
-        let error = format!("6: dataset.{key}: has no meaning for format tensors, only for image-folder");
-        check_change(LEAST, "[[model]]", &format!("{key} = {value}\n[[model]]"), &error);
+        let error =
+            format!("6: dataset.{key}: has no meaning for format tensors, only for image-folder");
+        check_change(
+            LEAST,
+            "[[model]]",
+            &format!("{key} = {value}\n[[model]]"),
+            &error,
+        );
     }
 }
 
@@ -33,8 +42,13 @@ fn models_are_told_apart_by_their_names() {
 #[test]
 fn a_half_space_is_not_normalised() {
     let model = "m.safetensors'\narchitecture = 'half-space'";
-    let text = LEAST.replace("m.pt'", model).replace("classes = 10", "classes = 2");
-    assert_eq!(read(&text).models[0].source, ModelSource::Safetensors(Architecture::HalfSpace));
+    let text = LEAST
+        .replace("m.pt'", model)
+        .replace("classes = 10", "classes = 2");
+    assert_eq!(
+        read(&text).models[0].source,
+        ModelSource::Safetensors(Architecture::HalfSpace)
+    );
     check(
         &text.replace("classes = 2", "classes = 2\nmean = [0]\nstd = [1]"),
         "11: model[0].mean: has no meaning for a half-space",
@@ -43,18 +57,39 @@ fn a_half_space_is_not_normalised() {
 
 #[test]
 fn sigma_out_of_the_range_of_a_choice_that_is_not_made_is_accepted() {
-    assert_eq!(read(&LEAST.replace("[0.5]", "[5]")).smoothing.sigma, [sigma(5.0)]);
+    assert_eq!(
+        read(&LEAST.replace("[0.5]", "[5]")).smoothing.sigma,
+        [sigma(5.0)]
+    );
 }
 
 #[test]
 fn no_two_variants_share_a_name_or_a_file() {
-    let models = ["a", "a_fixed", "a_fixed_1", "a_data-dependent", "a.fixed", "a-fixed"];
-    let models: String =
-        models.map(|name| format!("[[model]]\nname = '{name}'\npath = 'm.pt'\nclasses = 10\n")).concat();
+    let models = [
+        "a",
+        "a_fixed",
+        "a_fixed_1",
+        "a_data-dependent",
+        "a.fixed",
+        "a-fixed",
+    ];
+    let models: String = models
+        .map(|name| format!("[[model]]\nname = '{name}'\npath = 'm.pt'\nclasses = 10\n"))
+        .concat();
     let text = LEAST
-        .replace("[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n", &models)
-        .replace("[0.5]", "[0.5, 1, 1.5, 1.0000000000000002]\nchoice = ['data-dependent', 'fixed']");
-    let mut stems: Vec<_> = read(&text).variants().iter().map(|variant| variant.name.file_stem()).collect();
+        .replace(
+            "[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n",
+            &models,
+        )
+        .replace(
+            "[0.5]",
+            "[0.5, 1, 1.5, 1.0000000000000002]\nchoice = ['data-dependent', 'fixed']",
+        );
+    let mut stems: Vec<_> = read(&text)
+        .variants()
+        .iter()
+        .map(|variant| variant.name.file_stem())
+        .collect();
     assert_eq!(stems.len(), 48);
     stems.sort();
     stems.dedup();
@@ -65,12 +100,21 @@ fn no_two_variants_share_a_name_or_a_file() {
 fn more_than_anyone_writes_by_hand_is_refused_at_once() {
     let text = format!("{LEAST}#{}", "x".repeat(1 << 20));
     let found = text.len();
-    check(&text, &format!("1: a specification has at most 1048576 bytes, not {found}"));
+    check(
+        &text,
+        &format!("1: a specification has at most 1048576 bytes, not {found}"),
+    );
     let sigmas: Vec<String> = (1..=1001).map(|n| n.to_string()).collect();
-    check(&LEAST.replace("[0.5]", &format!("[{}]", sigmas.join(", "))), "11: smoothing.sigma: at most 1000, not 1001");
+    check(
+        &LEAST.replace("[0.5]", &format!("[{}]", sigmas.join(", "))),
+        "11: smoothing.sigma: at most 1000, not 1001",
+    );
     let model = |n: i32| format!("[[model]]\nname = 'm{n}'\npath = 'm.pt'\nclasses = 10\n");
     let models = (0..1001).map(model).collect::<Vec<_>>().concat();
-    let text = LEAST.replace("[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n", &models);
+    let text = LEAST.replace(
+        "[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n",
+        &models,
+    );
     check(&text, "6: model: at most 1000, not 1001");
 }
 
@@ -81,9 +125,14 @@ fn keys_and_values_nested_without_end_are_refused() {
         format!("[{}]", vec!["dataset"; 100_000].join(".")),
         format!("a = {}", "[".repeat(200_000)),
         format!("a = {}", "{a = ".repeat(100_000)),
-        format!("seed = 1\nsmoothing.{} = 1", vec!["\"\""; 100_000].join(".")),
+        format!(
+            "seed = 1\nsmoothing.{} = 1",
+            vec!["\"\""; 100_000].join(".")
+        ),
     ] {
-        let error = crate::spec::parse(&text, "sweep.toml".as_ref()).expect_err("nothing means this").to_string();
+        let error = crate::spec::parse(&text, "sweep.toml".as_ref())
+            .expect_err("nothing means this")
+            .to_string();
         assert!(error.starts_with("sweep.toml:"), "{error:.200}");
     }
 }
@@ -91,10 +140,13 @@ fn keys_and_values_nested_without_end_are_refused() {
 #[test]
 fn a_half_space_is_computed_in_single_precision() {
     let model = "m.safetensors'\narchitecture = 'half-space'";
-    let text = LEAST.replace("m.pt'", model).replace("classes = 10", "classes = 2\nprecision = 'fp32'");
+    let text = LEAST
+        .replace("m.pt'", model)
+        .replace("classes = 10", "classes = 2\nprecision = 'fp32'");
     assert!(read(&text).models[0].precision == crate::spec::Precision::Fp32);
     for precision in ["tf32", "bf16", "fp16"] {
-        let error = format!("11: model[0].precision: must be \"fp32\" for a half-space, not {precision:?}");
+        let error =
+            format!("11: model[0].precision: must be \"fp32\" for a half-space, not {precision:?}");
         check(&text.replace("fp32", precision), &error);
     }
 }
@@ -102,7 +154,16 @@ fn a_half_space_is_computed_in_single_precision() {
 #[test]
 fn what_only_the_data_shows_is_blamed_on_the_line_of_its_key() {
     let blame = |key| blame(EXAMPLE, "sweep.toml".as_ref(), key, "is wrong").to_string();
-    assert_eq!(blame("dataset.offset"), "sweep.toml:7: dataset.offset: is wrong");
-    assert_eq!(blame("model[0].classes"), "sweep.toml:17: model[0].classes: is wrong");
-    assert_eq!(blame("dataset.crop"), "sweep.toml:4: dataset.crop: is wrong");
+    assert_eq!(
+        blame("dataset.offset"),
+        "sweep.toml:7: dataset.offset: is wrong"
+    );
+    assert_eq!(
+        blame("model[0].classes"),
+        "sweep.toml:17: model[0].classes: is wrong"
+    );
+    assert_eq!(
+        blame("dataset.crop"),
+        "sweep.toml:4: dataset.crop: is wrong"
+    );
 }

@@ -1,6 +1,7 @@
 //! A training specification: TOML as written, and the checked [`Training`].
 //!
-//! It stands beside a sweep's: the same words for datasets, networks and the choice of sigma, and the same errors.
+//! It stands beside a sweep's: the same words for datasets, networks and the choice of sigma, and
+//! the same errors.
 
 mod check;
 mod optimiser;
@@ -58,7 +59,8 @@ pub struct TrainedModel {
     pub mean: Option<Vec<f64>>,
     /// Divides each channel after that.
     pub std: Option<Vec<f64>>,
-    /// The arithmetic of forward and backward passes, fp32 or bf16. Weights, their sums and the optimiser are fp32.
+    /// The arithmetic of forward and backward passes, fp32 or bf16. Weights, their sums and the
+    /// optimiser are fp32.
     pub precision: Precision,
 }
 
@@ -67,8 +69,8 @@ pub struct TrainedModel {
 pub enum Loss {
     /// Cross-entropy under Gaussian noise (Cohen et al. 2019).
     Gaussian,
-    /// Cross-entropy under noise around an input that an attack on the smoothed classifier has moved (Salman et al.
-    /// 2019, SmoothAdv-PGD).
+    /// Cross-entropy under noise around an input that an attack on the smoothed classifier has
+    /// moved (Salman et al. 2019, SmoothAdv-PGD).
     SmoothAdv {
         /// Noise draws, the same for the attack and the loss: the paper's m.
         draws: u32,
@@ -79,7 +81,8 @@ pub enum Loss {
         /// Epochs over which epsilon grows to its value.
         warm_up: u64,
     },
-    /// Cross-entropy of the smoothed probabilities and a hinge on the soft radius (Zhai et al. 2020).
+    /// Cross-entropy of the smoothed probabilities and a hinge on the soft radius (Zhai et al.
+    /// 2020).
     Macer {
         /// Noise draws: the paper's k.
         draws: u32,
@@ -106,8 +109,8 @@ pub struct TrainingSigma {
 pub enum TrainingChoice {
     /// The initial one for every input, always.
     Fixed,
-    /// Each input carries its own from epoch to epoch, and takes some steps of ascent each time it is seen
-    /// (Alfarra et al. 2022, Algorithm 1).
+    /// Each input carries its own from epoch to epoch, and takes some steps of ascent each time it
+    /// is seen (Alfarra et al. 2022, Algorithm 1).
     DataDependent {
         /// The first epoch, from 0, in which sigmas move.
         from_epoch: u64,
@@ -147,8 +150,8 @@ impl Loss {
 }
 
 impl Training {
-    /// Parses and checks a training specification. Relative paths are resolved against the folder of `file`; no file
-    /// is opened.
+    /// Parses and checks a training specification. Relative paths are resolved against the folder
+    /// of `file`; no file is opened.
     ///
     /// # Errors
     /// The first thing that is wrong, with its line and key.

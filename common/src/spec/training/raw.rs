@@ -5,8 +5,16 @@ use serde::Deserialize;
 use crate::spec::raw::{RawChoice, RawDataset, RawPrecision, Required};
 
 /// The keys that are tables.
-pub(super) const TABLES: &[&str] =
-    &["dataset", "validation", "model", "loss", "sigma", "train", "optimiser", "augmentation"];
+pub(super) const TABLES: &[&str] = &[
+    "dataset",
+    "validation",
+    "model",
+    "loss",
+    "sigma",
+    "train",
+    "optimiser",
+    "augmentation",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -61,7 +69,8 @@ pub(super) enum RawLossKind {
     Macer,
 }
 
-/// The ascent's keys are those of `[smoothing.data-dependent]` in a sweep; `iterations` differs in its default.
+/// The ascent's keys are those of `[smoothing.data-dependent]` in a sweep; `iterations` differs in
+/// its default.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSigma {
@@ -152,6 +161,9 @@ impl Default for RawOptimiser {
 /// As He et al. 2016 train on CIFAR-10.
 impl Default for RawAugmentation {
     fn default() -> Self {
-        Self { crop_padding: 4, flip: true }
+        Self {
+            crop_padding: 4,
+            flip: true,
+        }
     }
 }

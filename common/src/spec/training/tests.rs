@@ -41,16 +41,35 @@ fn what_is_not_written_has_the_usual_value() {
     assert_eq!(training.dataset.path, Path::new("/specs/data"));
     assert_eq!((training.validation, training.loss), (1000, Loss::Gaussian));
     assert_eq!(training.sigma.choice, TrainingChoice::Fixed);
-    assert_eq!(training.augmentation, Augmentation { crop_padding: 4, flip: true });
+    assert_eq!(
+        training.augmentation,
+        Augmentation {
+            crop_padding: 4,
+            flip: true
+        }
+    );
     let optimiser = training.optimiser;
-    assert_eq!((optimiser.momentum, optimiser.weight_decay, optimiser.schedule), (0.9, 1e-4, Schedule::Constant));
+    assert_eq!(
+        (
+            optimiser.momentum,
+            optimiser.weight_decay,
+            optimiser.schedule
+        ),
+        (0.9, 1e-4, Schedule::Constant)
+    );
 }
 
 #[test]
 fn a_group_is_a_part_of_the_batch_and_else_the_whole_of_it() {
     let group = |text: &str| with("batch = 256", text).map(|training| training.group.get());
-    assert_eq!((group("batch = 256"), group("batch = 256\ngroup = 64")), (Ok(256), Ok(64)));
-    for (wrong, says) in [("100", "100 does not divide train.batch, 256"), ("0", "group")] {
+    assert_eq!(
+        (group("batch = 256"), group("batch = 256\ngroup = 64")),
+        (Ok(256), Ok(64))
+    );
+    for (wrong, says) in [
+        ("100", "100 does not divide train.batch, 256"),
+        ("0", "group"),
+    ] {
         let error = group(&format!("batch = 256\ngroup = {wrong}")).unwrap_err();
         assert!(error.contains(says), "{error}");
     }
@@ -59,43 +78,109 @@ fn a_group_is_a_part_of_the_batch_and_else_the_whole_of_it() {
 #[test]
 fn losses_have_the_numbers_of_their_papers() {
     let smoothadv = with("kind = \"gaussian\"", "kind = \"smoothadv\"\nepsilon = 0.5").unwrap();
-    assert_eq!(smoothadv.loss, Loss::SmoothAdv { draws: 1, steps: 10, epsilon: 0.5, warm_up: 10 });
+    assert_eq!(
+        smoothadv.loss,
+        Loss::SmoothAdv {
+            draws: 1,
+            steps: 10,
+            epsilon: 0.5,
+            warm_up: 10
+        }
+    );
     let macer = with("kind = \"gaussian\"", "kind = \"macer\"\nlambda = 4").unwrap();
-    assert_eq!(macer.loss, Loss::Macer { draws: 16, beta: 16.0, gamma: 8.0, lambda: 4.0 });
+    assert_eq!(
+        macer.loss,
+        Loss::Macer {
+            draws: 16,
+            beta: 16.0,
+            gamma: 8.0,
+            lambda: 4.0
+        }
+    );
 }
 
 #[test]
 fn a_data_dependent_sigma_takes_the_numbers_of_its_ascent() {
     let text = "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 3\ndraws = 8\nlearning-rate = 0.01";
-    let TrainingChoice::DataDependent { from_epoch, ascent } = with("initial = 0.25", text).unwrap().sigma.choice
+    let TrainingChoice::DataDependent { from_epoch, ascent } =
+        with("initial = 0.25", text).unwrap().sigma.choice
     else {
         panic!("it is fixed");
     };
-    assert_eq!((from_epoch, ascent.iterations, ascent.draws, ascent.learning_rate), (3, 1, 8, 0.01));
+    assert_eq!(
+        (
+            from_epoch,
+            ascent.iterations,
+            ascent.draws,
+            ascent.learning_rate
+        ),
+        (3, 1, 8, 0.01)
+    );
 }
 
 #[test]
 fn schedules_take_their_own_numbers() {
-    let schedule =
-        |text| with("learning-rate = 0.1", &format!("learning-rate = 0.1\n{text}")).map(|t| t.optimiser.schedule);
-    let step = Schedule::Step { every: NonZeroU64::new(30).unwrap(), factor: 0.1 };
+    let schedule = |text| {
+        with(
+            "learning-rate = 0.1",
+            &format!("learning-rate = 0.1\n{text}"),
+        )
+        .map(|t| t.optimiser.schedule)
+    };
+    let step = Schedule::Step {
+        every: NonZeroU64::new(30).unwrap(),
+        factor: 0.1,
+    };
     assert_eq!(schedule("schedule = \"step\"\nevery = 30"), Ok(step));
-    let milestones = Schedule::Milestones { epochs: vec![40, 80], factor: 0.5 };
-    assert_eq!(schedule("schedule = \"milestones\"\nmilestones = [40, 80]\nfactor = 0.5"), Ok(milestones));
+    let milestones = Schedule::Milestones {
+        epochs: vec![40, 80],
+        factor: 0.5,
+    };
+    assert_eq!(
+        schedule("schedule = \"milestones\"\nmilestones = [40, 80]\nfactor = 0.5"),
+        Ok(milestones)
+    );
     assert_eq!(schedule("schedule = \"cosine\""), Ok(Schedule::Cosine));
-    assert_eq!(schedule("schedule = \"one-cycle\"\nrise = 0.2"), Ok(Schedule::OneCycle { rise: 0.2 }));
+    assert_eq!(
+        schedule("schedule = \"one-cycle\"\nrise = 0.2"),
+        Ok(Schedule::OneCycle { rise: 0.2 })
+    );
 }
 
 #[test]
 fn errors_name_the_file_the_line_and_the_key() {
     for (old, new, error) in [
-        ("epochs = 90", "epochs = 0", "19: train.epochs: must be from 1 to 1000000, not 0"),
-        ("batch = 256", "", "18: train.batch: is required and missing"),
-        ("kind = \"gaussian\"", "kind = \"gaussian\"\nsteps = 3", "14: loss.steps: has no meaning for loss gaussian"),
-        ("kind = \"gaussian\"", "kind = \"smoothadv\"", "12: loss.epsilon: is required and missing"),
-        ("initial = 0.25", "initial = 0.25\ndraws = 2", "17: sigma.draws: has no meaning for choice fixed"),
+        (
+            "epochs = 90",
+            "epochs = 0",
+            "19: train.epochs: must be from 1 to 1000000, not 0",
+        ),
+        (
+            "batch = 256",
+            "",
+            "18: train.batch: is required and missing",
+        ),
+        (
+            "kind = \"gaussian\"",
+            "kind = \"gaussian\"\nsteps = 3",
+            "14: loss.steps: has no meaning for loss gaussian",
+        ),
+        (
+            "kind = \"gaussian\"",
+            "kind = \"smoothadv\"",
+            "12: loss.epsilon: is required and missing",
+        ),
+        (
+            "initial = 0.25",
+            "initial = 0.25\ndraws = 2",
+            "17: sigma.draws: has no meaning for choice fixed",
+        ),
         ("initial = 0.25", "initial = -1", "16: sigma.initial: "),
-        ("initial = 0.25", "initial = 9\nchoice = \"data-dependent\"", "16: sigma.initial: 9 lies outside sigma.range"),
+        (
+            "initial = 0.25",
+            "initial = 9\nchoice = \"data-dependent\"",
+            "16: sigma.initial: 9 lies outside sigma.range",
+        ),
         (
             "initial = 0.25",
             "initial = 0.25\nchoice = \"data-dependent\"\nrange = [0.1, 0.5, 0.9]",
@@ -121,23 +206,57 @@ fn errors_name_the_file_the_line_and_the_key() {
             "kind = \"smoothadv\"\nepsilon = 1e30",
             "14: loss.epsilon: must be above 0 and at most 1e6, not 1e30",
         ),
-        ("cifar-resnet20", "half-space", "9: model.architecture: half-space has nothing to train"),
-        ("classes = 10", "classes = 10\nprecision = \"fp16\"", "11: model.precision: training runs in fp32 or bf16"),
-        ("0.1\n", "0.1\nmomentum = 1.0\n", "24: optimiser.momentum: must be from 0 to below 1, not 1"),
-        ("0.1\n", "0.1\nschedule = \"step\"\n", "22: optimiser.every: is required and missing"),
-        ("0.1\n", "0.1\nevery = 3\n", "24: optimiser.every: has no meaning for schedule constant"),
-        ("[train]", "[[train]]", "18: train: must be one table, [train]"),
-        ("seed = 1", "seed = 1\nsamples = 3", "3: samples: unknown field"),
+        (
+            "cifar-resnet20",
+            "half-space",
+            "9: model.architecture: half-space has nothing to train",
+        ),
+        (
+            "classes = 10",
+            "classes = 10\nprecision = \"fp16\"",
+            "11: model.precision: training runs in fp32 or bf16",
+        ),
+        (
+            "0.1\n",
+            "0.1\nmomentum = 1.0\n",
+            "24: optimiser.momentum: must be from 0 to below 1, not 1",
+        ),
+        (
+            "0.1\n",
+            "0.1\nschedule = \"step\"\n",
+            "22: optimiser.every: is required and missing",
+        ),
+        (
+            "0.1\n",
+            "0.1\nevery = 3\n",
+            "24: optimiser.every: has no meaning for schedule constant",
+        ),
+        (
+            "[train]",
+            "[[train]]",
+            "18: train: must be one table, [train]",
+        ),
+        (
+            "seed = 1",
+            "seed = 1\nsamples = 3",
+            "3: samples: unknown field",
+        ),
     ] {
         let found = with(old, new).unwrap_err();
-        assert!(found.starts_with(&format!("/specs/train.toml:{error}")), "{found}, not {error}");
+        assert!(
+            found.starts_with(&format!("/specs/train.toml:{error}")),
+            "{found}, not {error}"
+        );
     }
 }
 
 #[test]
 fn the_examples_are_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut examples: Vec<_> = std::fs::read_dir(root.join("training")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut examples: Vec<_> = std::fs::read_dir(root.join("training"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     examples.push(root.join("shapes/train.toml"));
     assert!(examples.len() > 6, "{examples:?}");
     for example in examples {

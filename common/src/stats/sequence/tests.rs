@@ -10,15 +10,20 @@ fn bound(count: u64, n: u64, alpha: f64) -> f64 {
     sequence_bound(count, n, Alpha::new(alpha).unwrap()).get()
 }
 
-/// count, n, alpha and the exact bound: at 60 digits, the p below count/n at which
-/// ln B(count + 1/2, n - count + 1/2) - ln pi - count ln p - (n - count) ln(1 - p) + ln alpha changes its sign, by
-/// bisection with mpmath's `loggamma`.
+/// count, n, alpha and the exact bound: at 60 digits, the p below count/n at which ln B(count +
+/// 1/2, n - count + 1/2) - ln pi - count ln p - (n - count) ln(1 - p) + ln alpha changes its sign,
+/// by bisection with mpmath's `loggamma`.
 const TRUE_BOUNDS: &[(u64, u64, f64, &str)] = &[
     (1, 1, 0.5, "0.2500000000000000000000000000000000"),
     (1, 1, 0.0002, "0.0001000000000000000000000000000000000"),
     (1, 2, 0.001, "0.0001250156289074711305313740032421843"),
     (2, 3, 0.1, "0.08253641293257100769337151205934146"),
-    (7, 30, 0.0000000001, "0.002780080435680155626823281812291559"),
+    (
+        7,
+        30,
+        0.0000000001,
+        "0.002780080435680155626823281812291559",
+    ),
     (15, 17, 0.999, "0.6952218466202767435125393041021106"),
     (300, 500, 0.4, "0.5352638504471839664117286816767136"),
     (500, 500, 0.0002, "0.9759009099956535356515004870398589"),
@@ -27,22 +32,68 @@ const TRUE_BOUNDS: &[(u64, u64, f64, &str)] = &[
     (260, 500, 0.0002, "0.4118781766846900191788469430907931"),
     (9_321, 12_345, 0.002, "0.7364633498694949030945818086184996"),
     (1_000, 1_000, 0.01, "0.9914056070047259555034721072498852"),
-    (100_000, 100_000, 0.0002, "0.9998515507985050396888889765978685"),
-    (99_999, 100_000, 0.0002, "0.9998154713422257819024167273300202"),
-    (84_210, 100_000, 0.0002, "0.8358245429565007768236899636566754"),
-    (50_900, 100_000, 0.0002, "0.5004857251067717460257578566645031"),
-    (3, 1_000_000, 0.001, "0.00000001022404666798651059335753379015852"),
-    (999_990, 1_000_000, 0.000000000001, "0.9999367946438087333363678996990255"),
-    (700_000_000, 1_000_000_000, 0.001, "0.6999142750027629166121563067578668"),
-    (999_999_999, 1_000_000_000, 0.001, "0.9999999783920380350188645131300570"),
+    (
+        100_000,
+        100_000,
+        0.0002,
+        "0.9998515507985050396888889765978685",
+    ),
+    (
+        99_999,
+        100_000,
+        0.0002,
+        "0.9998154713422257819024167273300202",
+    ),
+    (
+        84_210,
+        100_000,
+        0.0002,
+        "0.8358245429565007768236899636566754",
+    ),
+    (
+        50_900,
+        100_000,
+        0.0002,
+        "0.5004857251067717460257578566645031",
+    ),
+    (
+        3,
+        1_000_000,
+        0.001,
+        "0.00000001022404666798651059335753379015852",
+    ),
+    (
+        999_990,
+        1_000_000,
+        0.000000000001,
+        "0.9999367946438087333363678996990255",
+    ),
+    (
+        700_000_000,
+        1_000_000_000,
+        0.001,
+        "0.6999142750027629166121563067578668",
+    ),
+    (
+        999_999_999,
+        1_000_000_000,
+        0.001,
+        "0.9999999783920380350188645131300570",
+    ),
 ];
 
 #[test]
 fn no_true_bound_is_exceeded_or_missed_by_1e_12() {
     for &(k, n, alpha, truth) in TRUE_BOUNDS {
         let found = bound(k, n, alpha);
-        assert!(decimal::compare(found, truth).is_le(), "{k} of {n} at {alpha}: {found:e} is above {truth}");
-        assert!(decimal::compare(found + 1e-12, truth).is_ge(), "{k} of {n} at {alpha}: {found:e}, not {truth}");
+        assert!(
+            decimal::compare(found, truth).is_le(),
+            "{k} of {n} at {alpha}: {found:e} is above {truth}"
+        );
+        assert!(
+            decimal::compare(found + 1e-12, truth).is_ge(),
+            "{k} of {n} at {alpha}: {found:e}, not {truth}"
+        );
     }
 }
 
@@ -52,8 +103,9 @@ fn no_draw_bounds_nothing() {
     assert_eq!(bound(0, 100, 0.001), 0.0);
 }
 
-/// drawn, needed, n, beta and how many counts, from 0 on, are out of reach: all counts tried in exact fractions, where
-/// the mixture is a product of k - 1/2 over a factorial and the likelihood a quotient of binomial coefficients.
+/// drawn, needed, n, beta and how many counts, from 0 on, are out of reach: all counts tried in
+/// exact fractions, where the mixture is a product of k - 1/2 over a factorial and the likelihood a
+/// quotient of binomial coefficients.
 const TRUE_REACH: &[(u64, u64, u64, f64, u64)] = &[
     (1, 1, 1, 0.5, 1),
     (10, 90, 100, 0.001, 5),
@@ -75,7 +127,11 @@ fn what_is_out_of_reach_is_what_exact_fractions_refute() {
     for &(drawn, needed, n, beta, refuted) in TRUE_REACH {
         for count in 0..=drawn {
             let found = out_of_reach(count, drawn, needed, n, Alpha::new(beta).unwrap());
-            assert_eq!(found, count < refuted, "{count} of {drawn}, {needed} of {n} needed at {beta}");
+            assert_eq!(
+                found,
+                count < refuted,
+                "{count} of {drawn}, {needed} of {n} needed at {beta}"
+            );
         }
     }
 }
@@ -83,9 +139,20 @@ fn what_is_out_of_reach_is_what_exact_fractions_refute() {
 #[test]
 fn what_the_rest_cannot_make_up_is_out_of_reach_and_what_is_there_is_not() {
     let never = Alpha::new(1e-300).unwrap();
-    for (count, drawn, needed, n) in [(0, 0, 5, 5), (4, 10, 6, 12), (0, 500, 500, 1000), (89, 99, 90, 100)] {
-        assert!(!out_of_reach(count, drawn, needed, n, never), "{count} of {drawn}");
-        assert!(out_of_reach(count, drawn, count + (n - drawn) + 1, n, never), "{count} of {drawn}");
+    for (count, drawn, needed, n) in [
+        (0, 0, 5, 5),
+        (4, 10, 6, 12),
+        (0, 500, 500, 1000),
+        (89, 99, 90, 100),
+    ] {
+        assert!(
+            !out_of_reach(count, drawn, needed, n, never),
+            "{count} of {drawn}"
+        );
+        assert!(
+            out_of_reach(count, drawn, count + (n - drawn) + 1, n, never),
+            "{count} of {drawn}"
+        );
     }
     assert!(!out_of_reach(90, 90, 90, 100, Alpha::new(0.999).unwrap()));
 }

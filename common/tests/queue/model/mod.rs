@@ -1,5 +1,6 @@
-//! Random interleavings of everything that can happen to a sweep, run against the scripts and against a model in
-//! memory. After every step the replies, and all that Redis holds, must be what the model says.
+//! Random interleavings of everything that can happen to a sweep, run against the scripts and
+//! against a model in memory. After every step the replies, and all that Redis holds, must be what
+//! the model says.
 
 mod reference;
 mod snapshot;
@@ -18,7 +19,8 @@ use snapshot::Snapshot;
 
 const WORKERS: [&str; 2] = ["w", "v"];
 
-/// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as often as others.
+/// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as
+/// often as others.
 #[derive(Debug, Clone)]
 enum Step {
     /// By one of two workers.
@@ -78,8 +80,17 @@ struct Pair {
 
 impl Pair {
     async fn new(client: &QueueClient, raw: MultiplexedConnection, id: SweepId) -> Self {
-        let pair = Self { queue: client.sweep(&id), raw, model: Model::default(), leases: Vec::new(), ages: 0 };
-        pair.queue.submit(&submission(pair.model.max_attempts)).await.unwrap();
+        let pair = Self {
+            queue: client.sweep(&id),
+            raw,
+            model: Model::default(),
+            leases: Vec::new(),
+            ages: 0,
+        };
+        pair.queue
+            .submit(&submission(pair.model.max_attempts))
+            .await
+            .unwrap();
         pair
     }
 
@@ -96,7 +107,10 @@ impl Pair {
                 }
             }
             Step::Reap(limit) => {
-                assert_eq!(self.queue.reap(limit).await.unwrap(), self.model.reap(limit as usize));
+                assert_eq!(
+                    self.queue.reap(limit).await.unwrap(),
+                    self.model.reap(limit as usize)
+                );
             }
             Step::Retry => assert_eq!(self.queue.retry().await.unwrap(), self.model.retry()),
             Step::Cancel => {
@@ -112,13 +126,20 @@ impl Pair {
                 self.queue.mark_done(&[slot]).await.unwrap();
                 self.model.mark_done(slot);
             }
-            Step::Reopen(slot) => assert_eq!(self.queue.reopen(&[slot]).await.unwrap(), self.model.reopen(slot)),
+            Step::Reopen(slot) => assert_eq!(
+                self.queue.reopen(&[slot]).await.unwrap(),
+                self.model.reopen(slot)
+            ),
             Step::Collect => self.collect().await,
             Step::Leave(worker) => {
                 self.queue.leave(WORKERS[worker]).await.unwrap();
                 self.model.seen.remove(WORKERS[worker]);
             }
-            Step::FlushScripts => redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut self.raw).await.unwrap(),
+            Step::FlushScripts => redis::cmd("SCRIPT")
+                .arg("FLUSH")
+                .exec_async(&mut self.raw)
+                .await
+                .unwrap(),
             _ => self.work(step).await,
         }
     }
@@ -142,18 +163,31 @@ impl Pair {
         else {
             unreachable!("the others are taken elsewhere")
         };
-        let Some(lease) = self.lease(pick) else { return };
+        let Some(lease) = self.lease(pick) else {
+            return;
+        };
         let (queue, model) = (&self.queue, &mut self.model);
         match *step {
             Step::Record(_, place) => {
                 let slot = u64::from(lease.job.0) * JOB_SAMPLES + place;
                 let line = format!("{slot} by {}", lease.fence.0);
-                assert_eq!(queue.record(&lease, slot, &line).await.unwrap(), model.record(&lease, slot, line));
+                assert_eq!(
+                    queue.record(&lease, slot, &line).await.unwrap(),
+                    model.record(&lease, slot, line)
+                );
             }
-            Step::Complete(_) => assert_eq!(queue.complete(&lease).await.unwrap(), model.complete(&lease)),
+            Step::Complete(_) => assert_eq!(
+                queue.complete(&lease).await.unwrap(),
+                model.complete(&lease)
+            ),
             Step::Renew(_) => assert_eq!(queue.renew(&lease).await.unwrap(), model.renew(&lease)),
-            Step::Release(_) => assert_eq!(queue.release(&lease).await.unwrap(), model.release(&lease)),
-            Step::Fail(_) => assert_eq!(queue.fail(&lease, "an error").await.unwrap(), model.fail(&lease)),
+            Step::Release(_) => {
+                assert_eq!(queue.release(&lease).await.unwrap(), model.release(&lease))
+            }
+            Step::Fail(_) => assert_eq!(
+                queue.fail(&lease, "an error").await.unwrap(),
+                model.fail(&lease)
+            ),
             _ => {
                 // Deadlines long past, in the order of lapsing.
                 self.ages += 1;
@@ -167,13 +201,22 @@ impl Pair {
     }
 
     async fn collect(&mut self) {
-        let lock = self.queue.lock_collector("me", Duration::from_secs(60)).await.unwrap();
+        let lock = self
+            .queue
+            .lock_collector("me", Duration::from_secs(60))
+            .await
+            .unwrap();
         assert!(matches!(lock, CollectorLock::Held { .. }));
         let results = self.queue.results(None, 1000).await.unwrap();
         if let Some((last, _)) = results.last() {
             assert!(self.queue.trim("me", "here", *last).await.unwrap());
         }
-        assert!(results.into_iter().map(|(_, line)| line).eq(self.model.uncollected.drain(..)));
+        assert!(
+            results
+                .into_iter()
+                .map(|(_, line)| line)
+                .eq(self.model.uncollected.drain(..))
+        );
     }
 
     async fn check(&mut self) {
@@ -197,17 +240,29 @@ fn submission(max_attempts: u32) -> Submission<'static> {
 
 #[test]
 fn whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let redis = runtime.block_on(Redis::start());
     let cases = std::cell::Cell::new(0_u64);
-    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 96,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let steps = proptest::collection::vec((step(), prop::bool::weighted(0.2)), 1..120);
     let result = TestRunner::new(config).run(&steps, |steps| {
         cases.set(cases.get() + 1);
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&cases.get().to_be_bytes());
         runtime.block_on(async {
-            let mut pair = Pair::new(&redis.client, redis.raw().await, SweepId::from_digest(&digest)).await;
+            let mut pair = Pair::new(
+                &redis.client,
+                redis.raw().await,
+                SweepId::from_digest(&digest),
+            )
+            .await;
             for (step, delivered_twice) in &steps {
                 for _ in 0..=u8::from(*delivered_twice) {
                     pair.take(step).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, FailReply, Fence, Lease, RecordReply, ReleaseReply, RenewReply,
+    Claim, ClaimToken, Claimed, CompleteReply, FailReply, Fence, Lease, RecordReply, ReleaseReply,
+    RenewReply,
 };
 
 pub(super) const JOBS: u32 = 4;
@@ -78,7 +79,10 @@ impl Default for Model {
 
 impl Model {
     pub(super) fn live(&self) -> impl Iterator<Item = &Lease> {
-        self.claims.values().filter(|claim| claim.end == End::Live).map(|claim| &claim.lease)
+        self.claims
+            .values()
+            .filter(|claim| claim.end == End::Live)
+            .map(|claim| &claim.lease)
     }
 
     pub(super) fn claim(&mut self, worker: &'static str, token: ClaimToken) -> Claim {
@@ -93,20 +97,40 @@ impl Model {
         }
         let Some(job) = self.next_job(worker) else {
             let in_flight = self.live().next().is_some() || !self.pending.is_empty();
-            return if in_flight { Claim::Empty } else { Claim::Finished };
+            return if in_flight {
+                Claim::Empty
+            } else {
+                Claim::Finished
+            };
         };
         self.fence += 1;
-        let lease = Lease { job: JobId(job), fence: Fence(self.fence), token };
-        self.claims.insert(job, Latest { lease, end: End::Live, worker, alone: None });
+        let lease = Lease {
+            job: JobId(job),
+            fence: Fence(self.fence),
+            token,
+        };
+        self.claims.insert(
+            job,
+            Latest {
+                lease,
+                end: End::Live,
+                worker,
+                alone: None,
+            },
+        );
         self.hand_out(lease)
     }
 
-    /// The first pending job that did not fail in this worker's hands; those before it move to the tail. When nobody
-    /// else is there, the first.
+    /// The first pending job that did not fail in this worker's hands; those before it move to the
+    /// tail. When nobody else is there, the first.
     fn next_job(&mut self, worker: &str) -> Option<u32> {
         let alone = self.seen.iter().all(|seen| *seen == worker);
         let failed_here = |job: &u32| {
-            !alone && self.claims.get(job).is_some_and(|last| last.end == End::Failed && last.worker == worker)
+            !alone
+                && self
+                    .claims
+                    .get(job)
+                    .is_some_and(|last| last.end == End::Failed && last.worker == worker)
         };
         let place = self.pending.iter().position(|job| !failed_here(job))?;
         let found = self.pending.remove(place);
@@ -177,7 +201,13 @@ impl Model {
 
     pub(super) fn fail(&mut self, lease: &Lease) -> FailReply {
         let job = lease.job.0;
-        let fate = |model: &Self| if model.dead.contains(&job) { FailReply::Dead } else { FailReply::Requeued };
+        let fate = |model: &Self| {
+            if model.dead.contains(&job) {
+                FailReply::Dead
+            } else {
+                FailReply::Requeued
+            }
+        };
         if self.completed.contains(&job) {
             FailReply::Completed
         } else if self.is(lease, End::Failed) {
@@ -208,16 +238,26 @@ impl Model {
     }
 
     pub(super) fn reap(&mut self, limit: usize) -> u64 {
-        let lapsed: Vec<u32> = self.overdue.drain(..limit.min(self.overdue.len())).collect();
+        let lapsed: Vec<u32> = self
+            .overdue
+            .drain(..limit.min(self.overdue.len()))
+            .collect();
         for &job in &lapsed {
             if self.is_done(job) {
                 self.finish(job);
             } else {
                 self.end(job, End::Lapsed);
                 *self.crashes.entry(job).or_default() += 1;
-                let place = self.claims[&job].alone.filter(|place| self.places(job, false).contains(place));
+                let place = self.claims[&job]
+                    .alone
+                    .filter(|place| self.places(job, false).contains(place));
                 if let Some(place) = place {
-                    *self.suspects.entry(job).or_default().entry(place).or_default() += 1;
+                    *self
+                        .suspects
+                        .entry(job)
+                        .or_default()
+                        .entry(place)
+                        .or_default() += 1;
                 }
                 if self.next_alone(job).is_some() {
                     self.pending.push_back(job);
@@ -243,7 +283,13 @@ impl Model {
 
     pub(super) fn mark_done(&mut self, slot: u64) {
         self.done.insert(slot);
-        let idle: Vec<u32> = self.pending.iter().chain(&self.dead).copied().filter(|&job| self.is_done(job)).collect();
+        let idle: Vec<u32> = self
+            .pending
+            .iter()
+            .chain(&self.dead)
+            .copied()
+            .filter(|&job| self.is_done(job))
+            .collect();
         for job in idle {
             self.finish(job);
         }
@@ -282,20 +328,36 @@ impl Model {
         if let Some(claim) = self.claims.get_mut(&job) {
             claim.alone = alone;
         }
-        if together { missing } else { alone.into_iter().collect() }
+        if together {
+            missing
+        } else {
+            alone.into_iter().collect()
+        }
     }
 
     /// Of the missing places that are worth another attempt, the least suspect.
     fn next_alone(&self, job: u32) -> Option<u64> {
-        let blamed = |place: &u64| self.suspects.get(&job).and_then(|job| job.get(place)).copied().unwrap_or(0);
+        let blamed = |place: &u64| {
+            self.suspects
+                .get(&job)
+                .and_then(|job| job.get(place))
+                .copied()
+                .unwrap_or(0)
+        };
         let blamed_in_all: u32 = self.suspects.get(&job).map_or(0, |job| job.values().sum());
         let together = u32::from(charged(&self.crashes, job) > blamed_in_all);
-        let worth_it = |place: &u64| blamed(place) == 0 || blamed(place) + together < self.max_attempts;
-        self.places(job, false).into_iter().filter(worth_it).min_by_key(blamed)
+        let worth_it =
+            |place: &u64| blamed(place) == 0 || blamed(place) + together < self.max_attempts;
+        self.places(job, false)
+            .into_iter()
+            .filter(worth_it)
+            .min_by_key(blamed)
     }
 
     fn is(&self, lease: &Lease, end: End) -> bool {
-        self.claims.get(&lease.job.0).is_some_and(|claim| (claim.lease, claim.end) == (*lease, end))
+        self.claims
+            .get(&lease.job.0)
+            .is_some_and(|claim| (claim.lease, claim.end) == (*lease, end))
     }
 
     /// A sign of life from the holder of a lease.
@@ -334,7 +396,9 @@ impl Model {
 
     fn places(&self, job: u32, done: bool) -> Vec<u64> {
         let first = u64::from(job) * JOB_SAMPLES;
-        (0..JOB_SAMPLES).filter(|place| self.done.contains(&(first + place)) == done).collect()
+        (0..JOB_SAMPLES)
+            .filter(|place| self.done.contains(&(first + place)) == done)
+            .collect()
     }
 }
 

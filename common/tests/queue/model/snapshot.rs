@@ -68,19 +68,41 @@ impl Snapshot {
         let mut places: Vec<u32> = self.pending.clone();
         places.extend(self.leased.iter().chain(&self.dead).chain(&self.completed));
         places.sort_unstable();
-        assert_eq!(places, (0..JOBS).collect::<Vec<_>>(), "every job is in exactly one place: {self:?}");
+        assert_eq!(
+            places,
+            (0..JOBS).collect::<Vec<_>>(),
+            "every job is in exactly one place: {self:?}"
+        );
 
         let live: BTreeSet<u32> = self.tokens.values().copied().collect();
-        assert_eq!((live.len(), &live), (self.tokens.len(), &self.leased), "a token for each lease: {self:?}");
+        assert_eq!(
+            (live.len(), &live),
+            (self.tokens.len(), &self.leased),
+            "a token for each lease: {self:?}"
+        );
         for (job, claim) in &self.claims {
-            assert_eq!(claim.contains(" live "), self.leased.contains(job), "only live claims are leases: {self:?}");
+            assert_eq!(
+                claim.contains(" live "),
+                self.leased.contains(job),
+                "only live claims are leases: {self:?}"
+            );
         }
-        let charged = self.crashes.keys().chain(self.errors.keys()).chain(self.suspects.keys());
+        let charged = self
+            .crashes
+            .keys()
+            .chain(self.errors.keys())
+            .chain(self.suspects.keys());
         let left: BTreeSet<u32> = self.claims.keys().chain(charged).copied().collect();
-        assert!(left.is_disjoint(&self.completed), "nothing is left of a completed job: {self:?}");
+        assert!(
+            left.is_disjoint(&self.completed),
+            "nothing is left of a completed job: {self:?}"
+        );
         for (job, blamed) in &self.suspects {
             let blamed: u32 = blamed.values().sum();
-            assert!(blamed <= self.crashes[job], "a crash is charged to one sample at most: {self:?}");
+            assert!(
+                blamed <= self.crashes[job],
+                "a crash is charged to one sample at most: {self:?}"
+            );
         }
     }
 
@@ -88,14 +110,35 @@ impl Snapshot {
     pub(super) fn check_against(&self, model: &Model) {
         assert!(self.pending.iter().eq(&model.pending), "{self:?} {model:?}");
         assert_eq!(self.leased, model.live().map(|lease| lease.job.0).collect());
-        let tokens: BTreeMap<_, _> = model.live().map(|lease| (lease.token.to_string(), lease.job.0)).collect();
+        let tokens: BTreeMap<_, _> = model
+            .live()
+            .map(|lease| (lease.token.to_string(), lease.job.0))
+            .collect();
         assert_eq!(self.tokens, tokens);
-        assert_eq!((&self.dead, &self.completed, &self.done), (&model.dead, &model.completed, &model.done));
-        assert_eq!((&self.crashes, &self.errors, self.fence), (&model.crashes, &model.errors, model.fence));
+        assert_eq!(
+            (&self.dead, &self.completed, &self.done),
+            (&model.dead, &model.completed, &model.done)
+        );
+        assert_eq!(
+            (&self.crashes, &self.errors, self.fence),
+            (&model.crashes, &model.errors, model.fence)
+        );
         assert_eq!(self.suspects, model.suspects);
-        assert_eq!(self.results, model.uncollected, "each stored record once, in order, and no other");
+        assert_eq!(
+            self.results, model.uncollected,
+            "each stored record once, in order, and no other"
+        );
         assert!(self.claims.keys().eq(model.claims.keys()));
-        for (claim, Latest { lease, end, worker, alone }) in self.claims.values().zip(model.claims.values()) {
+        for (
+            claim,
+            Latest {
+                lease,
+                end,
+                worker,
+                alone,
+            },
+        ) in self.claims.values().zip(model.claims.values())
+        {
             let state = match end {
                 End::Live => "live",
                 End::Released => "released",
@@ -106,7 +149,10 @@ impl Snapshot {
             let expected = format!("{} {} {state} ", lease.fence.0, lease.token);
             let alone = alone.map_or("-".to_owned(), |place| place.to_string());
             let ending = format!(" {alone} {worker}");
-            assert!(claim.starts_with(&expected) && claim.ends_with(&ending), "{claim} is not {expected} {ending}");
+            assert!(
+                claim.starts_with(&expected) && claim.ends_with(&ending),
+                "{claim} is not {expected} {ending}"
+            );
         }
     }
 }
@@ -117,5 +163,7 @@ fn read<T: redis::FromRedisValue>(value: redis::Value) -> T {
 
 fn bits(value: redis::Value) -> BTreeSet<u32> {
     let bytes = read::<Option<Vec<u8>>>(value).unwrap_or_default();
-    (0..bytes.len() as u32 * 8).filter(|bit| bytes[(bit / 8) as usize] & (0x80 >> (bit % 8)) != 0).collect()
+    (0..bytes.len() as u32 * 8)
+        .filter(|bit| bytes[(bit / 8) as usize] & (0x80 >> (bit % 8)) != 0)
+        .collect()
 }

@@ -10,12 +10,23 @@ pub(super) struct Axis {
 impl Axis {
     /// At most eight steps of 1, 2, 2.5 or 5 times a power of ten that reach `largest`.
     pub(super) fn up_to(largest: f64) -> Self {
-        // Where nothing is certified the axis is there all the same, and what no pixel image can have stays finite.
-        let largest = if largest > 0.0 { largest.clamp(1e-6, 1e6) } else { 1.0 };
+        // Where nothing is certified the axis is there all the same, and what no pixel image can
+        // have stays finite.
+        let largest = if largest > 0.0 {
+            largest.clamp(1e-6, 1e6)
+        } else {
+            1.0
+        };
         let power = 10_f64.powi((largest / 8.0).log10().floor() as i32);
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|round| round * power).into_iter().find(|step| step * 8.0 >= largest);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+            .map(|round| round * power)
+            .into_iter()
+            .find(|step| step * 8.0 >= largest);
         let step = step.unwrap_or(10.0 * power);
-        Self { step, steps: (largest / step).ceil().max(1.0) as u32 }
+        Self {
+            step,
+            steps: (largest / step).ceil().max(1.0) as u32,
+        }
     }
 
     /// How far along the axis a radius lies, from 0 to 1.
@@ -28,7 +39,11 @@ impl Axis {
         let digits = (1.0 - self.step.log10().floor()).max(0.0) as usize;
         (0..=self.steps).map(move |i| {
             let label = format!("{:.digits$}", f64::from(i) * self.step);
-            let label = if label.contains('.') { label.trim_end_matches('0').trim_end_matches('.') } else { &label };
+            let label = if label.contains('.') {
+                label.trim_end_matches('0').trim_end_matches('.')
+            } else {
+                &label
+            };
             (label.to_owned(), f64::from(i) / f64::from(self.steps))
         })
     }
@@ -39,7 +54,10 @@ mod tests {
     use super::*;
 
     fn check(largest: f64, labels: &[&str]) {
-        let found: Vec<String> = Axis::up_to(largest).ticks().map(|(label, _)| label).collect();
+        let found: Vec<String> = Axis::up_to(largest)
+            .ticks()
+            .map(|(label, _)| label)
+            .collect();
         assert_eq!(found, labels, "{largest}");
     }
 
@@ -48,7 +66,10 @@ mod tests {
         check(1.0, &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(3.1, &["0", "0.5", "1", "1.5", "2", "2.5", "3", "3.5"]);
         check(0.9529, &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        check(1.9, &["0", "0.25", "0.5", "0.75", "1", "1.25", "1.5", "1.75", "2"]);
+        check(
+            1.9,
+            &["0", "0.25", "0.5", "0.75", "1", "1.25", "1.5", "1.75", "2"],
+        );
         check(0.0, &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(70.0, &["0", "10", "20", "30", "40", "50", "60", "70"]);
     }

@@ -39,8 +39,8 @@ struct Run {
     seconds: f64,
 }
 
-/// How often methods take turns, each time over the next part of the images: what else the machine does meanwhile meets
-/// them alike.
+/// How often methods take turns, each time over the next part of the images: what else the machine
+/// does meanwhile meets them alike.
 const TURNS: usize = 4;
 
 impl Bench {
@@ -51,51 +51,85 @@ impl Bench {
         let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
         let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
         let indices = (0..plan.samples().min(args.samples)).map(|position| plan.index(position));
-        let images = indices.map(|index| Ok((index, dataset.image(index)?))).collect::<Result<Vec<_>>>()?;
-        let shape = images.first().map(|(_, image)| image.shape).ok_or_else(|| Refused(anyhow!("no images")))?;
+        let images = indices
+            .map(|index| Ok((index, dataset.image(index)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let shape = images
+            .first()
+            .map(|(_, image)| image.shape)
+            .ok_or_else(|| Refused(anyhow!("no images")))?;
         let engine = Engine::new(&args.device).map_err(Refused)?;
         let network = engine.load(&sweep.models[0], shape).map_err(Refused)?;
-        Ok(Self { engine, network, sweep, images })
+        Ok(Self {
+            engine,
+            network,
+            sweep,
+            images,
+        })
     }
 
     fn samples(&self) -> impl Iterator<Item = Sample> + Send {
         let numbered = self.images.iter().zip(0..);
-        numbered.map(|((index, image), position)| Sample { index: *index, position, image: image.clone() })
+        numbered.map(|((index, image), position)| Sample {
+            index: *index,
+            position,
+            image: image.clone(),
+        })
     }
 
     /// The variant of the first model and sigma.
     fn variant(sweep: &Sweep, choice: Choice) -> Result<Variant> {
         let mut sweep = sweep.clone();
         sweep.smoothing.choice = vec![choice];
-        sweep.variants().into_iter().next().context("a specification without variants")
+        sweep
+            .variants()
+            .into_iter()
+            .next()
+            .context("a specification without variants")
     }
 
-    /// The images in parts that leave no lane idle in the middle, as far as there are enough of them. Looks for the size
-    /// of a forward pass first, which is found once and belongs to no method.
+    /// The images in parts that leave no lane idle in the middle, as far as there are enough of
+    /// them. Looks for the size of a forward pass first, which is found once and belongs to no
+    /// method.
     fn parts(&self) -> Result<Vec<Range<usize>>> {
         self.engine.batch(&self.network, &self.sweep)?;
-        Ok(parts(self.images.len(), self.engine.lanes() * self.engine.group_size(&self.network, &self.sweep)))
+        Ok(parts(
+            self.images.len(),
+            self.engine.lanes() * self.engine.group_size(&self.network, &self.sweep),
+        ))
     }
 
     /// Certifies a part of the images.
     fn run(&self, sweep: &Sweep, choice: Choice, part: &Range<usize>, run: &mut Run) -> Result<()> {
-        let places: BTreeMap<u64, u64> =
-            self.images.iter().zip(0..).map(|((index, _), place)| (index.0, place)).collect();
+        let places: BTreeMap<u64, u64> = self
+            .images
+            .iter()
+            .zip(0..)
+            .map(|((index, _), place)| (index.0, place))
+            .collect();
         let found = Mutex::new(std::mem::take(&mut run.found));
         let tell = |index: SampleIndex, result: Result<Certification, String>, _| {
-            if let (Ok(certification), Ok(mut found), Some(&place)) = (result, found.lock(), places.get(&index.0)) {
+            if let (Ok(certification), Ok(mut found), Some(&place)) =
+                (result, found.lock(), places.get(&index.0))
+            {
                 found.insert(place, certification);
             }
         };
-        let (variant, never, start) = (Self::variant(sweep, choice)?, AtomicBool::new(false), Instant::now());
+        let (variant, never, start) = (
+            Self::variant(sweep, choice)?,
+            AtomicBool::new(false),
+            Instant::now(),
+        );
         let mut samples = self.samples().skip(part.start).take(part.len());
-        self.engine.certify(&self.network, &variant, sweep, &mut samples, &never, &tell)?;
+        self.engine
+            .certify(&self.network, &variant, sweep, &mut samples, &never, &tell)?;
         run.seconds += start.elapsed().as_secs_f64();
         run.found = found.into_inner().map_err(|_| anyhow!("a lane panicked"))?;
         Ok(())
     }
 
-    /// The mean over the images of the radius that fresh draws estimate at one sigma each, for several lists of sigmas.
+    /// The mean over the images of the radius that fresh draws estimate at one sigma each, for
+    /// several lists of sigmas.
     fn radii(&self, sigmas: &[&[Sigma]], draws: u32) -> Result<Vec<f64>> {
         let mut sweep = self.sweep.clone();
         // Other draws than those that chose.
@@ -104,25 +138,37 @@ impl Bench {
         let mut sums = vec![0.0; sigmas.len()];
         for (place, sample) in self.samples().enumerate() {
             let of_this: Vec<Sigma> = sigmas.iter().map(|of_all| of_all[place]).collect();
-            let radii = self.engine.estimate(&self.network, &variant, &sweep, &sample, &of_this, draws)?;
-            sums.iter_mut().zip(radii).for_each(|(sum, radius)| *sum += radius);
+            let radii =
+                self.engine
+                    .estimate(&self.network, &variant, &sweep, &sample, &of_this, draws)?;
+            sums.iter_mut()
+                .zip(radii)
+                .for_each(|(sum, radius)| *sum += radius);
         }
-        Ok(sums.into_iter().map(|sum| sum / self.images.len() as f64).collect())
+        Ok(sums
+            .into_iter()
+            .map(|sum| sum / self.images.len() as f64)
+            .collect())
     }
 }
 
 /// At most [`TURNS`] parts of some images, all but the last of a multiple of `whole`.
 fn parts(images: usize, whole: usize) -> Vec<Range<usize>> {
     let size = images.div_ceil(TURNS).next_multiple_of(whole).max(1);
-    (0..images).step_by(size).map(|start| start..(start + size).min(images)).collect()
+    (0..images)
+        .step_by(size)
+        .map(|start| start..(start + size).min(images))
+        .collect()
 }
 
 fn show(rows: &[Value], format: OutputFormat) -> Result<()> {
     for row in rows {
         let text = match (format, row) {
-            (OutputFormat::Text, Value::Object(fields)) => {
-                fields.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
-            }
+            (OutputFormat::Text, Value::Object(fields)) => fields
+                .iter()
+                .map(|(key, value)| format!("{key} {value}"))
+                .collect::<Vec<_>>()
+                .join(", "),
             _ => row.to_string(),
         };
         print(&(text + "\n"))?;
@@ -139,10 +185,16 @@ mod tests {
         for (images, whole) in [(1, 4), (8, 8), (100, 8), (500, 8), (500, 32), (501, 1)] {
             let parts = parts(images, whole);
             assert!(
-                parts.len() <= 4 && parts[..parts.len() - 1].iter().all(|part| part.len() % whole == 0),
+                parts.len() <= 4
+                    && parts[..parts.len() - 1]
+                        .iter()
+                        .all(|part| part.len() % whole == 0),
                 "{parts:?}"
             );
-            assert_eq!(parts.into_iter().flatten().collect::<Vec<_>>(), (0..images).collect::<Vec<_>>());
+            assert_eq!(
+                parts.into_iter().flatten().collect::<Vec<_>>(),
+                (0..images).collect::<Vec<_>>()
+            );
         }
     }
 }

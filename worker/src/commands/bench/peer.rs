@@ -1,4 +1,5 @@
-//! The PyTorch loops that users run instead, timed by the project's own script or one that is named.
+//! The PyTorch loops that users run instead, timed by the project's own script or one that is
+//! named.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,8 @@ use crate::exit::Refused;
 /// The script, carried along so that a worker alone can measure.
 const SCRIPT: &str = include_str!("../../../../bench/peer.py");
 
-/// Images of a batch on the CPU that are larger than those of CIFAR-10: 500 of them would not fit into memory.
+/// Images of a batch on the CPU that are larger than those of CIFAR-10: 500 of them would not fit
+/// into memory.
 const PHOTOGRAPHS: u64 = 64;
 
 /// A python with torch, and what it runs.
@@ -39,8 +41,8 @@ pub(super) struct Loop<'a> {
 }
 
 impl Peers {
-    /// The python that was named, which must have torch, or the one on the path if it happens to. `device` is what the
-    /// engine calls its own; each measurement takes about so many seconds.
+    /// The python that was named, which must have torch, or the one on the path if it happens to.
+    /// `device` is what the engine calls its own; each measurement takes about so many seconds.
     ///
     /// # Errors
     /// [`Refused`] where what was named is of no use.
@@ -49,27 +51,51 @@ impl Peers {
             return Ok(None);
         }
         if let Some(script) = &args.peer_script {
-            ensure!(script.is_file(), Refused(anyhow!("{} is no file", script.display())));
+            ensure!(
+                script.is_file(),
+                Refused(anyhow!("{} is no file", script.display()))
+            );
         }
         let python = match &args.peer_python {
             Some(python) => {
-                ensure!(has_torch(python), Refused(anyhow!("{} cannot import torch", python.display())));
+                ensure!(
+                    has_torch(python),
+                    Refused(anyhow!("{} cannot import torch", python.display()))
+                );
                 python.clone()
             }
             None if has_torch(Path::new("python3")) => PathBuf::from("python3"),
             None => return Ok(None),
         };
         let (script, batches) = (args.peer_script.clone(), args.peer_batch.clone());
-        Ok(Some(Self { python, script, device: number(device), batches, seconds }))
+        Ok(Some(Self {
+            python,
+            script,
+            device: number(device),
+            batches,
+            seconds,
+        }))
     }
 
     /// A loop beside a row that makes passes of `batch` images with sides of `side` pixels.
     pub(super) fn of(&self, mode: PeerLoop, model: &str, batch: u64, side: usize) -> Loop<'_> {
-        let batches = if self.batches.is_empty() { batches(&self.device, batch, side) } else { self.batches.clone() };
-        Loop { peers: self, mode, model: model.to_owned(), batches, rates: Vec::new(), error: None }
+        let batches = if self.batches.is_empty() {
+            batches(&self.device, batch, side)
+        } else {
+            self.batches.clone()
+        };
+        Loop {
+            peers: self,
+            mode,
+            model: model.to_owned(),
+            batches,
+            rates: Vec::new(),
+            error: None,
+        }
     }
 
-    /// What a loop comes to that makes about `passes` passes, or lasts for the seconds if it is the project's own.
+    /// What a loop comes to that makes about `passes` passes, or lasts for the seconds if it is the
+    /// project's own.
     ///
     /// # Errors
     /// When the script fails or prints something else; with the words that it wrote to stderr.
@@ -78,20 +104,45 @@ impl Peers {
         let mut python = Command::new(&self.python);
         match &self.script {
             None => python.args(["-c", SCRIPT, "--seconds", &self.seconds.to_string()]),
-            Some(script) => python.arg(script).args(["--repeats", "1", "--passes", &passes.max(batch).to_string()]),
+            Some(script) => python.arg(script).args([
+                "--repeats",
+                "1",
+                "--passes",
+                &passes.max(batch).to_string(),
+            ]),
         };
-        python.args(["--mode", mode, "--model", model, "--device", &self.device, "--batch", &batch.to_string()]);
-        let output = python.output().with_context(|| format!("{} cannot be started", self.python.display()))?;
-        ensure!(output.status.success(), "{}", words(&String::from_utf8_lossy(&output.stderr)));
+        python.args([
+            "--mode",
+            mode,
+            "--model",
+            model,
+            "--device",
+            &self.device,
+            "--batch",
+            &batch.to_string(),
+        ]);
+        let output = python
+            .output()
+            .with_context(|| format!("{} cannot be started", self.python.display()))?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            words(&String::from_utf8_lossy(&output.stderr))
+        );
         let printed = String::from_utf8_lossy(&output.stdout);
-        let row = printed.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-        row.and_then(|row| row["passes_per_second"].as_f64()).context("the script printed no passes_per_second")
+        let row = printed
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str::<Value>(line).ok());
+        row.and_then(|row| row["passes_per_second"].as_f64())
+            .context("the script printed no passes_per_second")
     }
 }
 
 impl Loop<'_> {
-    /// Measures once, beside ours of so many passes per second. The first turn tries every batch; the fastest counts,
-    /// and is what further turns take. A loop that has failed with all of them is not tried again.
+    /// Measures once, beside ours of so many passes per second. The first turn tries every batch;
+    /// the fastest counts, and is what further turns take. A loop that has failed with all of them
+    /// is not tried again.
     pub(super) fn turn(&mut self, ours: f64) {
         if self.error.is_some() {
             return;
@@ -105,7 +156,11 @@ impl Loop<'_> {
                 Ok(rate) if best.is_none_or(|(_, most)| rate > most) => best = Some((batch, rate)),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!("the {} loop of {} with {batch} images: {error:#}", self.mode.name(), self.model);
+                    tracing::warn!(
+                        "the {} loop of {} with {batch} images: {error:#}",
+                        self.mode.name(),
+                        self.model
+                    );
                     failed.get_or_insert(format!("{error:#}"));
                 }
             }
@@ -131,8 +186,9 @@ fn has_torch(python: &Path) -> bool {
     imported.is_ok_and(|output| output.status.success())
 }
 
-/// The batches to try. What a CPU computes at once stays in its caches or does not, so larger ones gain nothing there; a
-/// GPU that we fill with one batch a loop of larger kernels may fill with another.
+/// The batches to try. What a CPU computes at once stays in its caches or does not, so larger ones
+/// gain nothing there; a GPU that we fill with one batch a loop of larger kernels may fill with
+/// another.
 fn batches(device: &str, ours: u64, side: usize) -> Vec<u64> {
     match device {
         "cpu" if side > 32 => vec![ours.min(PHOTOGRAPHS)],
@@ -143,9 +199,21 @@ fn batches(device: &str, ours: u64, side: usize) -> Vec<u64> {
 
 /// Of what a script wrote before it failed, the line that says why.
 fn words(stderr: &str) -> String {
-    let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    let names_error = |line: &&str| line.split(':').next().is_some_and(|name| name.ends_with("Error"));
-    let line = lines().rfind(names_error).or_else(|| lines().next_back()).unwrap_or("no reason given");
+    let lines = || {
+        stderr
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let names_error = |line: &&str| {
+        line.split(':')
+            .next()
+            .is_some_and(|name| name.ends_with("Error"))
+    };
+    let line = lines()
+        .rfind(names_error)
+        .or_else(|| lines().next_back())
+        .unwrap_or("no reason given");
     line.chars().take(300).collect()
 }
 

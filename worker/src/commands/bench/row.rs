@@ -19,13 +19,20 @@ pub(super) struct Row {
     gradients: Vec<f64>,
     /// Why there are no gradient draws.
     ascent_error: Option<String>,
-    /// Seconds of all lanes, from the start of a run to its last result, and what they were spent on, over all repeats.
+    /// Seconds of all lanes, from the start of a run to its last result, and what they were spent
+    /// on, over all repeats.
     lane_seconds: f64,
     spent: Split,
 }
 
 impl Row {
-    pub(super) fn new(model: &str, precision: &str, batch: u64, chunk: u64, engine: &Engine) -> Self {
+    pub(super) fn new(
+        model: &str,
+        precision: &str,
+        batch: u64,
+        chunk: u64,
+        engine: &Engine,
+    ) -> Self {
         Self {
             model: model.to_owned(),
             precision: precision.to_owned(),
@@ -43,7 +50,14 @@ impl Row {
     }
 
     /// Takes a run at a fixed sigma.
-    pub(super) fn certified(&mut self, passes: u64, samples: u64, seconds: f64, before: Split, after: Split) {
+    pub(super) fn certified(
+        &mut self,
+        passes: u64,
+        samples: u64,
+        seconds: f64,
+        before: Split,
+        after: Split,
+    ) {
         self.rates.push(passes as f64 / seconds);
         self.sample_seconds.push(seconds / samples as f64);
         self.lane_seconds += seconds * self.lanes as f64;
@@ -67,7 +81,11 @@ impl Row {
     }
 
     fn ours(&self, mode: PeerLoop) -> &[f64] {
-        if mode == PeerLoop::Sigma { &self.gradients } else { &self.rates }
+        if mode == PeerLoop::Sigma {
+            &self.gradients
+        } else {
+            &self.rates
+        }
     }
 
     pub(super) fn render(&self, format: OutputFormat, peers: &[Loop]) -> String {
@@ -99,7 +117,10 @@ impl Row {
             text += &format!("the ascent failed: {error}\n");
         }
         for peer in peers {
-            let (mode, ratio) = (peer.mode.name(), number(&format!("ratio_to_{}", peer.mode.name())));
+            let (mode, ratio) = (
+                peer.mode.name(),
+                number(&format!("ratio_to_{}", peer.mode.name())),
+            );
             if let Some(rate) = median(&peer.rates) {
                 let batch = peer.batches.first().copied().unwrap_or_default();
                 text += &format!(
@@ -132,7 +153,8 @@ impl Row {
             if let Some(rate) = median(&peer.rates) {
                 row[format!("peer_{mode}_per_second")] = rate.into();
                 row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
-                row[format!("ratio_to_{mode}")] = median(self.ours(peer.mode)).map(|ours| ours / rate).into();
+                row[format!("ratio_to_{mode}")] =
+                    median(self.ours(peer.mode)).map(|ours| ours / rate).into();
             }
             if let Some(error) = &peer.error {
                 row[format!("peer_{mode}_error")] = error.as_str().into();

@@ -44,44 +44,86 @@ impl<'a> Subject<'a> {
     /// Writes random weights into a folder and loads them.
     ///
     /// # Errors
-    /// [`Refused`], naming the model, where there is no such model or the device lacks the precision.
-    pub(super) fn new(engine: &'a Engine, model: &'a str, precision: &'a str, dir: &Path) -> Result<Self> {
-        let architecture: Architecture = model.parse().map_err(|error| Refused(anyhow!("{error}")))?;
+    /// [`Refused`], naming the model, where there is no such model or the device lacks the
+    /// precision.
+    pub(super) fn new(
+        engine: &'a Engine,
+        model: &'a str,
+        precision: &'a str,
+        dir: &Path,
+    ) -> Result<Self> {
+        let architecture: Architecture =
+            model.parse().map_err(|error| Refused(anyhow!("{error}")))?;
         let (classes, side) = match architecture {
             Architecture::CifarResnet { .. } => (10, 32),
             _ => (1000, 224),
         };
         let file = dir.join("model.safetensors");
         model::random_weights(architecture, classes, 0, &file)?;
-        let spec = parse(&text(model, precision, classes, "fixed", [LEAST, LEAST, LEAST]), model, dir)?;
+        let spec = parse(
+            &text(model, precision, classes, "fixed", [LEAST, LEAST, LEAST]),
+            model,
+            dir,
+        )?;
         // The file is gone before anybody could look at it: the model is what has a name.
-        let named = |error| Refused(anyhow!("{}", format!("{error:#}").replace(&file.display().to_string(), model)));
-        let network = engine.load(&spec.models[0], [3, side, side]).map_err(named)?;
-        Ok(Self { engine, model, precision, classes, dir: dir.to_owned(), network })
+        let named = |error| {
+            Refused(anyhow!(
+                "{}",
+                format!("{error:#}").replace(&file.display().to_string(), model)
+            ))
+        };
+        let network = engine
+            .load(&spec.models[0], [3, side, side])
+            .map_err(named)?;
+        Ok(Self {
+            engine,
+            model,
+            precision,
+            classes,
+            dir: dir.to_owned(),
+            network,
+        })
     }
 
-    /// Certifying at a fixed sigma: as many draws a sample as asked for, or as the seconds allow. Everything has been
-    /// used once after it.
-    pub(super) fn fixed(&self, chunk: u64, n: Option<u64>, samples: u64, seconds: f64) -> Result<Sweep> {
+    /// Certifying at a fixed sigma: as many draws a sample as asked for, or as the seconds allow.
+    /// Everything has been used once after it.
+    pub(super) fn fixed(
+        &self,
+        chunk: u64,
+        n: Option<u64>,
+        samples: u64,
+        seconds: f64,
+    ) -> Result<Sweep> {
         let least = self.sweep("fixed", [LEAST, LEAST, chunk])?;
         // Fewer would not fill the passes of a GPU, and make it look slow.
         let several = LEAST.max(4 * self.engine.batch(&self.network, &least)?);
-        let (lanes, trial) = (self.engine.lanes() as u64, self.sweep("fixed", [LEAST, several, chunk])?);
+        let (lanes, trial) = (
+            self.engine.lanes() as u64,
+            self.sweep("fixed", [LEAST, several, chunk])?,
+        );
         self.time(&trial, lanes)?;
         let rate = (lanes * (LEAST + several)) as f64 / self.time(&trial, lanes)?;
         let affordable = ((rate * seconds / samples as f64) as u64).max(LEAST);
         // Whole chunks, as n is in use.
-        let affordable = if affordable > chunk { affordable - affordable % chunk } else { affordable };
+        let affordable = if affordable > chunk {
+            affordable - affordable % chunk
+        } else {
+            affordable
+        };
         self.sweep("fixed", [LEAST, n.unwrap_or(affordable), chunk])
     }
 
-    /// Climbing for about so many seconds, with no more certifying after it than must be: three draws a sample.
+    /// Climbing for about so many seconds, with no more certifying after it than must be: three
+    /// draws a sample.
     pub(super) fn climb(&self, seconds: f64) -> Result<Climb> {
         let sweep = self.sweep("data-dependent", [1, 2, GRADIENT_DRAWS])?;
         let filled = (self.engine.lanes() * self.engine.group_size(&self.network, &sweep)) as u64;
         self.time(&sweep, filled)?;
         let rounds = (seconds / self.time(&sweep, filled)?) as u64;
-        Ok(Climb { sweep, samples: filled * rounds.max(1) })
+        Ok(Climb {
+            sweep,
+            samples: filled * rounds.max(1),
+        })
     }
 
     /// Gradient draws per second of the whole run.
@@ -98,8 +140,14 @@ impl<'a> Subject<'a> {
         let shape = self.network.shape();
         let mut samples = (0..samples).map(|index| {
             let values = 0..shape.iter().product::<usize>() as u64;
-            let pixels = values.map(|i| ((i * 7 + index * 13) % 256) as f32 / 255.0).collect();
-            Sample { index: SampleIndex(index), position: index, image: Image { shape, pixels } }
+            let pixels = values
+                .map(|i| ((i * 7 + index * 13) % 256) as f32 / 255.0)
+                .collect();
+            Sample {
+                index: SampleIndex(index),
+                position: index,
+                image: Image { shape, pixels },
+            }
         });
         let failed: Mutex<Option<String>> = Mutex::default();
         let tell = |_, result, _| {
@@ -108,22 +156,43 @@ impl<'a> Subject<'a> {
             }
         };
         let (variants, never, start) = (sweep.variants(), AtomicBool::new(false), Instant::now());
-        self.engine.certify(&self.network, &variants[0], sweep, &mut samples, &never, &tell)?;
+        self.engine.certify(
+            &self.network,
+            &variants[0],
+            sweep,
+            &mut samples,
+            &never,
+            &tell,
+        )?;
         let seconds = start.elapsed().as_secs_f64();
         match failed.into_inner() {
             Ok(None) => Ok(seconds),
-            Ok(Some(error)) => bail!("{} in {}: a sample failed: {error}", self.model, self.precision),
+            Ok(Some(error)) => bail!(
+                "{} in {}: a sample failed: {error}",
+                self.model,
+                self.precision
+            ),
             Err(_) => bail!("a lane panicked"),
         }
     }
 
     /// `n0`, `n` and chunk.
     fn sweep(&self, choice: &str, counts: [u64; 3]) -> Result<Sweep> {
-        parse(&text(self.model, self.precision, self.classes, choice, counts), self.model, &self.dir)
+        parse(
+            &text(self.model, self.precision, self.classes, choice, counts),
+            self.model,
+            &self.dir,
+        )
     }
 }
 
-fn text(model: &str, precision: &str, classes: u32, choice: &str, [n0, n, chunk]: [u64; 3]) -> String {
+fn text(
+    model: &str,
+    precision: &str,
+    classes: u32,
+    choice: &str,
+    [n0, n, chunk]: [u64; 3],
+) -> String {
     // Two draws certify nothing at a small alpha.
     let alpha = if n < LEAST { 0.4 } else { 0.001 };
     format!(
@@ -135,8 +204,10 @@ fn text(model: &str, precision: &str, classes: u32, choice: &str, [n0, n, chunk]
     )
 }
 
-/// Reads a specification that nobody wrote: what is wrong with it is a value, in no line that could be looked at.
+/// Reads a specification that nobody wrote: what is wrong with it is a value, in no line that could
+/// be looked at.
 fn parse(text: &str, model: &str, dir: &Path) -> Result<Sweep> {
-    let named = |error: spec::SpecError| Refused(anyhow!("{model}: {}: {}", error.key, error.message));
+    let named =
+        |error: spec::SpecError| Refused(anyhow!("{model}: {}: {}", error.key, error.message));
     Ok(spec::parse(text, &dir.join("bench.toml")).map_err(named)?)
 }

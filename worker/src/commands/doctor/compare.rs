@@ -1,8 +1,9 @@
-//! The same noise through two devices: counts by fp32 on the CPU, and by every precision on the device asked for.
+//! The same noise through two devices: counts by fp32 on the CPU, and by every precision on the
+//! device asked for.
 //!
-//! The noise is made on the CPU and sent to both, so whatever differs is arithmetic. A specification gives a real model and
-//! a real image; the name of an architecture gives random weights, whose last layer is centred on the noisy images so
-//! that noise decides between classes.
+//! The noise is made on the CPU and sent to both, so whatever differs is arithmetic. A
+//! specification gives a real model and a real image; the name of an architecture gives random
+//! weights, whose last layer is centred on the noisy images so that noise decides between classes.
 
 use std::fmt;
 use std::path::Path;
@@ -24,8 +25,8 @@ use crate::noise::NoiseSource;
 
 /// Images of a forward pass on the CPU.
 const SLICE: i64 = 16;
-/// Draws in which fp32 may differ between devices: only those whose two largest scores are as good as equal, which are
-/// fewer than one in a hundred.
+/// Draws in which fp32 may differ between devices: only those whose two largest scores are as good
+/// as equal, which are fewer than one in a hundred.
 const FP32_MAY_DIFFER: f64 = 0.01;
 
 /// What is said where scores of fp16 are not finite.
@@ -56,8 +57,8 @@ pub(super) struct Comparison {
     pub(super) largest_difference: f64,
     /// Whether the device gave the same bits again after other work.
     pub(super) repeats: bool,
-    /// Whether every image had the same bits in passes of a size and of twice that, which is what lets a worker choose
-    /// between them; none where there were too few draws to tell.
+    /// Whether every image had the same bits in passes of a size and of twice that, which is what
+    /// lets a worker choose between them; none where there were too few draws to tell.
     pub(super) same_in_larger_passes: Option<bool>,
     /// The smaller of these sizes.
     pub(super) images_of_pass: i64,
@@ -75,16 +76,22 @@ impl Comparison {
         // tf32 is refused on a CPU by what it is.
         match &self.reason {
             Some(_) if self.precision == "tf32" && self.device == "cpu" => return None,
-            // So are the activations of random weights, which pass 65,504 after some hundred layers.
+            // So are the activations of random weights, which pass 65,504 after some hundred
+            // layers.
             Some(reason) if self.random && reason == OVERFLOW => return None,
             Some(reason) => return Some(format!("{what}: {reason}")),
             None => {}
         }
         let share = self.disagreements as f64 / self.draws as f64;
         if !self.repeats {
-            Some(format!("{what}: the same images gave other scores the second time"))
+            Some(format!(
+                "{what}: the same images gave other scores the second time"
+            ))
         } else if self.precision == "fp32" && share > FP32_MAY_DIFFER {
-            Some(format!("{what}: {} of {} draws have another class than on the cpu", self.disagreements, self.draws))
+            Some(format!(
+                "{what}: {} of {} draws have another class than on the cpu",
+                self.disagreements, self.draws
+            ))
         } else {
             None
         }
@@ -93,7 +100,11 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "compare   {} {} on {}: ", self.model, self.precision, self.device)?;
+        write!(
+            f,
+            "compare   {} {} on {}: ",
+            self.model, self.precision, self.device
+        )?;
         if let Some(reason) = &self.reason {
             return write!(f, "{reason}");
         }
@@ -105,7 +116,11 @@ impl fmt::Display for Comparison {
             self.draws,
             self.most_frequent,
             self.largest_difference,
-            if self.repeats { "the same bits again" } else { "OTHER BITS the second time" },
+            if self.repeats {
+                "the same bits again"
+            } else {
+                "OTHER BITS the second time"
+            },
             match self.same_in_larger_passes {
                 None => "too few draws to try passes of two sizes".to_owned(),
                 Some(same) => format!(
@@ -124,10 +139,12 @@ impl fmt::Display for Comparison {
 /// Compares one model, or every model of a specification, in every precision.
 ///
 /// # Errors
-/// [`Refused`] when `what` is neither an architecture nor a specification that can be read; otherwise what fails on the
-/// CPU.
+/// [`Refused`] when `what` is neither an architecture nor a specification that can be read;
+/// otherwise what fails on the CPU.
 pub(super) fn compare(what: &str, device: Device, draws: u32) -> Result<Vec<Comparison>> {
-    let cases = cases(what, i64::from(draws)).with_context(|| format!("--compare {what}")).map_err(Refused)?;
+    let cases = cases(what, i64::from(draws))
+        .with_context(|| format!("--compare {what}"))
+        .map_err(Refused)?;
     // Nothing here is a record, so sums may be made in any order.
     tch::set_num_threads(std::thread::available_parallelism().map_or(1, usize::from) as i32);
     let mut rows = Vec::new();
@@ -151,7 +168,10 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
         reason: None,
         draws: case.batch.size()[0],
         disagreements: 0,
-        most_frequent: classes.f_bincount(None::<Tensor>, 0)?.f_max()?.f_int64_value(&[])?,
+        most_frequent: classes
+            .f_bincount(None::<Tensor>, 0)?
+            .f_max()?
+            .f_int64_value(&[])?,
         largest_difference: 0.0,
         repeats: true,
         same_in_larger_passes: None,
@@ -160,7 +180,11 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
         candidates: 0,
         random: case.dir.is_some(),
     };
-    let half = if device.is_cuda() { row.draws / 2 } else { SLICE };
+    let half = if device.is_cuda() {
+        row.draws / 2
+    } else {
+        SLICE
+    };
     let tried = || -> Result<(Tensor, bool, Option<bool>, Paths)> {
         let network = load(&case.spec, precision, device)?;
         let first = scores(&*network, &case.batch, device)?;
@@ -168,15 +192,26 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
         let _ = scores(&*network, &case.batch.f_flip([0])?, device)?;
         let again = scores(&*network, &case.batch, device)?;
         let same = same_in_larger_passes(&*network, &case.batch, device, half)?;
-        Ok((first.shallow_clone(), first.f_equal(&again)?, same, network.paths()))
+        Ok((
+            first.shallow_clone(),
+            first.f_equal(&again)?,
+            same,
+            network.paths(),
+        ))
     };
     match tried() {
         Err(error) => row.reason = Some(error.root_cause().to_string()),
-        Ok((found, ..)) if precision == Precision::Fp16 && !is_finite(&found) => row.reason = Some(OVERFLOW.to_owned()),
+        Ok((found, ..)) if precision == Precision::Fp16 && !is_finite(&found) => {
+            row.reason = Some(OVERFLOW.to_owned())
+        }
         Ok((found, repeats, same, paths)) => {
-            row.disagreements =
-                found.f_argmax(1, false)?.f_ne_tensor(&classes)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-            row.largest_difference = found.f_sub(exact)?.f_abs()?.f_max()?.f_double_value(&[])? / largest;
+            row.disagreements = found
+                .f_argmax(1, false)?
+                .f_ne_tensor(&classes)?
+                .f_sum(Kind::Int64)?
+                .f_int64_value(&[])?;
+            row.largest_difference =
+                found.f_sub(exact)?.f_abs()?.f_max()?.f_double_value(&[])? / largest;
             (row.repeats, row.fused, row.candidates) = (repeats, paths.fused, paths.candidates);
             (row.same_in_larger_passes, row.images_of_pass) = (same, half);
         }
@@ -185,17 +220,38 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
 }
 
 fn load(spec: &ModelSpec, precision: Precision, device: Device) -> Result<Box<dyn Classifier>> {
-    model::load(&ModelSpec { precision, ..spec.clone() }, device)
+    model::load(
+        &ModelSpec {
+            precision,
+            ..spec.clone()
+        },
+        device,
+    )
 }
 
 /// Scores in double precision, brought to the CPU.
 fn scores(network: &dyn Classifier, batch: &Tensor, device: Device) -> Result<Tensor> {
     let images = batch.size()[0];
-    scores_in(network, batch, device, if device.is_cuda() { images } else { SLICE.min(images) })
+    scores_in(
+        network,
+        batch,
+        device,
+        if device.is_cuda() {
+            images
+        } else {
+            SLICE.min(images)
+        },
+    )
 }
 
-/// Whether images have the same scores in passes of `half` and of twice as many: as many images as fill the larger.
-fn same_in_larger_passes(network: &dyn Classifier, batch: &Tensor, device: Device, half: i64) -> Result<Option<bool>> {
+/// Whether images have the same scores in passes of `half` and of twice as many: as many images as
+/// fill the larger.
+fn same_in_larger_passes(
+    network: &dyn Classifier,
+    batch: &Tensor,
+    device: Device,
+    half: i64,
+) -> Result<Option<bool>> {
     let images = batch.size()[0] / (2 * half).max(1) * 2 * half;
     if images == 0 {
         return Ok(None);
@@ -204,17 +260,27 @@ fn same_in_larger_passes(network: &dyn Classifier, batch: &Tensor, device: Devic
     // As a worker's lanes compute. Several threads would cut the two sizes into other pieces.
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
-    let (smaller, larger) = (scores_in(network, &batch, device, half), scores_in(network, &batch, device, 2 * half));
+    let (smaller, larger) = (
+        scores_in(network, &batch, device, half),
+        scores_in(network, &batch, device, 2 * half),
+    );
     tch::set_num_threads(threads);
     Ok(Some(smaller?.f_equal(&larger?)?))
 }
 
 /// Scores in double precision, brought to the CPU, computed in passes of `slice` images.
-fn scores_in(network: &dyn Classifier, batch: &Tensor, device: Device, slice: i64) -> Result<Tensor> {
+fn scores_in(
+    network: &dyn Classifier,
+    batch: &Tensor,
+    device: Device,
+    slice: i64,
+) -> Result<Tensor> {
     let images = batch.size()[0];
     let mut parts = Vec::new();
     for start in (0..images).step_by(slice as usize) {
-        let part = batch.f_narrow(0, start, slice.min(images - start))?.f_to(device)?;
+        let part = batch
+            .f_narrow(0, start, slice.min(images - start))?
+            .f_to(device)?;
         let part = tch::no_grad(|| network.scores(&part)).map_err(model::brief)?;
         parts.push(part.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?);
     }
@@ -223,7 +289,10 @@ fn scores_in(network: &dyn Classifier, batch: &Tensor, device: Device, slice: i6
 
 fn cases(what: &str, draws: i64) -> Result<Vec<Case>> {
     ensure!(draws > 0, "--draws must be 1 or more");
-    if Path::new(what).extension().is_some_and(|extension| extension == "toml") {
+    if Path::new(what)
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+    {
         return of_specification(Path::new(what), draws);
     }
     Ok(vec![of_architecture(what.parse()?, draws)?])
@@ -235,9 +304,21 @@ fn of_specification(path: &Path, draws: i64) -> Result<Vec<Case>> {
     let (sweep, _) = spec::parse_with_models(&text, path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
     let index = Plan::new(&sweep, dataset.len())?.index(0);
-    let image = dataset.image(index).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let batch = noisy(&image.pixels, image.shape, index, sweep.smoothing.sigma[0].get(), draws)?;
-    let case = |spec: &ModelSpec| Case { spec: spec.clone(), batch: batch.shallow_clone(), dir: None };
+    let image = dataset
+        .image(index)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let batch = noisy(
+        &image.pixels,
+        image.shape,
+        index,
+        sweep.smoothing.sigma[0].get(),
+        draws,
+    )?;
+    let case = |spec: &ModelSpec| Case {
+        spec: spec.clone(),
+        batch: batch.shallow_clone(),
+        dir: None,
+    };
     Ok(sweep.models.iter().map(case).collect())
 }
 
@@ -248,7 +329,11 @@ fn of_architecture(architecture: Architecture, draws: i64) -> Result<Case> {
     let (classes, _) = usual(architecture);
     model::random_weights(architecture, classes, 0, &path)?;
     let spec = centre(architecture, classes, &path)?;
-    Ok(Case { spec, batch: pattern(architecture, draws)?, dir: Some(dir) })
+    Ok(Case {
+        spec,
+        batch: pattern(architecture, draws)?,
+        dir: Some(dir),
+    })
 }
 
 /// How many classes and pixels a side the networks of an architecture usually have.
@@ -262,16 +347,22 @@ fn usual(architecture: Architecture) -> (u32, usize) {
 /// Draws around an image of a fixed pattern, at sigma 0.5.
 fn pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
     let (_, side) = usual(architecture);
-    let pixels: Vec<f32> = (0..3 * side * side).map(|place| (place * 7 % 256) as f32 / 255.0).collect();
+    let pixels: Vec<f32> = (0..3 * side * side)
+        .map(|place| (place * 7 % 256) as f32 / 255.0)
+        .collect();
     noisy(&pixels, [3, side, side], SampleIndex(0), 0.5, draws)
 }
 
-/// Moves the last layer of a file of random weights so that no class wins everywhere: scores lose their mean over some
-/// draws around an image of a fixed pattern, and noise decides.
+/// Moves the last layer of a file of random weights so that no class wins everywhere: scores lose
+/// their mean over some draws around an image of a fixed pattern, and noise decides.
 ///
 /// # Errors
 /// When the file is not of this architecture, or cannot be written.
-pub(in crate::commands) fn centre(architecture: Architecture, classes: u32, path: &Path) -> Result<ModelSpec> {
+pub(in crate::commands) fn centre(
+    architecture: Architecture,
+    classes: u32,
+    path: &Path,
+) -> Result<ModelSpec> {
     let spec = ModelSpec {
         name: architecture.to_string(),
         path: path.to_owned(),
@@ -283,7 +374,9 @@ pub(in crate::commands) fn centre(architecture: Architecture, classes: u32, path
     };
     let network = load(&spec, Precision::Fp32, Device::Cpu)?;
     let mean = scores(&*network, &pattern(architecture, SLICE)?, Device::Cpu)?;
-    let mean = mean.f_mean_dim(0, false, Kind::Double)?.f_to_kind(Kind::Float)?;
+    let mean = mean
+        .f_mean_dim(0, false, Kind::Double)?
+        .f_to_kind(Kind::Float)?;
     let mut tensors = Tensor::read_safetensors(path)?;
     for (name, tensor) in &mut tensors {
         if name == "fc.bias" {
@@ -303,12 +396,23 @@ fn noisy(
     draws: i64,
 ) -> Result<Tensor> {
     let variant = VariantName::new("compare");
-    let key = NoiseSource { seed: 0, variant: &variant, index }.chunk(Phase::Estimate, 0);
+    let key = NoiseSource {
+        seed: 0,
+        variant: &variant,
+        index,
+    }
+    .chunk(Phase::Estimate, 0);
     let shape = [draws, channels as i64, height as i64, width as i64];
-    let (scale, mut batch) = (vec![sigma as f32; pixels.len()], vec![0f32; draws as usize * pixels.len()]);
+    let (scale, mut batch) = (
+        vec![sigma as f32; pixels.len()],
+        vec![0f32; draws as usize * pixels.len()],
+    );
     for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(0..) {
         key.noisy(draw, pixels, &scale, image);
     }
     let batch = Tensor::f_from_slice(&batch)?.f_view(shape)?;
-    Ok(batch.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+    Ok(batch
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])?)
 }

@@ -9,7 +9,15 @@ use crate::device::cuda::{self, loaded};
 use crate::device::gpus::{self, Gpu};
 
 /// Instructions that forward passes on a CPU profit from.
-const FEATURES: [&str; 7] = ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx512_fp16"];
+const FEATURES: [&str; 7] = [
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "avx512_fp16",
+];
 
 /// What is there.
 #[derive(Debug, Serialize)]
@@ -44,18 +52,32 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (cpuinfo, meminfo) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
         let with_cuda = loaded(cuda::LIBRARY).is_some();
-        let named =
-            ["libtorch_cpu.so", "libc10.so", cuda::LIBRARY, "libcudart", "libcudnn.so", "libcublas.so", "libcuda.so"];
+        let named = [
+            "libtorch_cpu.so",
+            "libc10.so",
+            cuda::LIBRARY,
+            "libcudart",
+            "libcudnn.so",
+            "libcublas.so",
+            "libcuda.so",
+        ];
         Self {
             worker: env!("CARGO_PKG_VERSION"),
             libtorch: loaded("libtorch_cpu.so").and_then(|library| version_beside(&library)),
             built_with: env!("DDRS_BUILT_WITH_LIBTORCH"),
-            libraries: named.iter().filter_map(|name| Some(loaded(name)?.display().to_string())).collect(),
+            libraries: named
+                .iter()
+                .filter_map(|name| Some(loaded(name)?.display().to_string()))
+                .collect(),
             cudnn: (with_cuda && no_cuda.is_none()).then(tch::utils::version_cudnn),
-            cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
+            cpu: field(&cpuinfo, "model name")
+                .unwrap_or("unknown")
+                .to_owned(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             features: features(&cpuinfo),
-            memory_mib: field(&meminfo, "MemTotal").and_then(kibibytes).map(|size| size / 1024),
+            memory_mib: field(&meminfo, "MemTotal")
+                .and_then(kibibytes)
+                .map(|size| size / 1024),
             gpus: gpus::in_detail(),
             no_cuda,
         }
@@ -65,7 +87,9 @@ impl Machine {
 /// The value behind the first `name:` of a file in `/proc`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
-    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    pairs
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim())
 }
 
 fn kibibytes(value: &str) -> Option<u64> {
@@ -73,11 +97,18 @@ fn kibibytes(value: &str) -> Option<u64> {
 }
 
 fn features(cpuinfo: &str) -> Vec<&'static str> {
-    let flags: Vec<&str> = field(cpuinfo, "flags").unwrap_or_default().split_whitespace().collect();
-    FEATURES.into_iter().filter(|feature| flags.contains(feature)).collect()
+    let flags: Vec<&str> = field(cpuinfo, "flags")
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    FEATURES
+        .into_iter()
+        .filter(|feature| flags.contains(feature))
+        .collect()
 }
 
-/// The version that a PyTorch installation, a libtorch archive or libtorch's headers name beside a library.
+/// The version that a PyTorch installation, a libtorch archive or libtorch's headers name beside a
+/// library.
 fn version_beside(library: &Path) -> Option<String> {
     let folder = library.parent()?.parent()?;
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
@@ -87,7 +118,9 @@ fn version_beside(library: &Path) -> Option<String> {
         let text = read("include/torch/headeronly/version.h")?;
         let part = |name: &str| {
             let prefix = format!("#define TORCH_VERSION_{name} ");
-            text.lines().find_map(|line| line.strip_prefix(&prefix)).map(|value| value.trim().to_owned())
+            text.lines()
+                .find_map(|line| line.strip_prefix(&prefix))
+                .map(|value| value.trim().to_owned())
         };
         Some([part("MAJOR")?, part("MINOR")?, part("PATCH")?].join("."))
     };
@@ -120,11 +153,19 @@ mod tests {
         assert_eq!(version_beside(&library), None);
         fs::create_dir_all(dir.path().join("include/torch/headeronly")).unwrap();
         let header = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n";
-        fs::write(dir.path().join("include/torch/headeronly/version.h"), header).unwrap();
+        fs::write(
+            dir.path().join("include/torch/headeronly/version.h"),
+            header,
+        )
+        .unwrap();
         assert_eq!(version_beside(&library).unwrap(), "2.11.0");
         fs::write(dir.path().join("build-version"), "2.11.0+cpu\n").unwrap();
         assert_eq!(version_beside(&library).unwrap(), "2.11.0+cpu");
-        fs::write(dir.path().join("version.py"), "a = 1\n__version__ = '2.11.0+cu130'\n").unwrap();
+        fs::write(
+            dir.path().join("version.py"),
+            "a = 1\n__version__ = '2.11.0+cu130'\n",
+        )
+        .unwrap();
         assert_eq!(version_beside(&library).unwrap(), "2.11.0+cu130");
     }
 }

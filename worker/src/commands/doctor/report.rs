@@ -35,7 +35,11 @@ impl Report {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let machine = &self.machine;
         let libtorch = machine.libtorch.as_deref().unwrap_or("of unknown version");
-        writeln!(out, "worker    {}, built with libtorch {}", machine.worker, machine.built_with)?;
+        writeln!(
+            out,
+            "worker    {}, built with libtorch {}",
+            machine.worker, machine.built_with
+        )?;
         writeln!(out, "libtorch  {libtorch}, from")?;
         for library in &machine.libraries {
             writeln!(out, "          {library}")?;
@@ -43,13 +47,33 @@ impl Report {
         if let Some(version) = machine.cudnn {
             writeln!(out, "cudnn     {version}")?;
         }
-        let memory = |mib: Option<u64>| mib.map_or(String::new(), |mib| format!(", {:.0} GiB", mib as f64 / 1024.0));
-        writeln!(out, "cpu       {}, {} cores{}", machine.cpu, machine.cores, memory(machine.memory_mib))?;
+        let memory = |mib: Option<u64>| {
+            mib.map_or(String::new(), |mib| {
+                format!(", {:.0} GiB", mib as f64 / 1024.0)
+            })
+        };
+        writeln!(
+            out,
+            "cpu       {}, {} cores{}",
+            machine.cpu,
+            machine.cores,
+            memory(machine.memory_mib)
+        )?;
         writeln!(out, "          {}", machine.features.join(" "))?;
         for gpu in &machine.gpus {
-            let driver = gpu.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
-            let free = gpu.free_mib.map_or(String::new(), |free| format!(" ({:.0} free)", free as f64 / 1024.0));
-            writeln!(out, "gpu       {}{}{free}{driver}", gpu.name, memory(gpu.memory_mib))?;
+            let driver = gpu
+                .driver
+                .as_ref()
+                .map_or(String::new(), |driver| format!(", driver {driver}"));
+            let free = gpu.free_mib.map_or(String::new(), |free| {
+                format!(" ({:.0} free)", free as f64 / 1024.0)
+            });
+            writeln!(
+                out,
+                "gpu       {}{}{free}{driver}",
+                gpu.name,
+                memory(gpu.memory_mib)
+            )?;
         }
         match &machine.no_cuda {
             Some(reason) => writeln!(out, "cuda      not used: {reason}")?,
@@ -57,7 +81,10 @@ impl Report {
         }
         for device in &self.devices {
             writeln!(out, "{}", device.name)?;
-            device.precisions.iter().try_for_each(|precision| write_precision(out, precision))?;
+            device
+                .precisions
+                .iter()
+                .try_for_each(|precision| write_precision(out, precision))?;
         }
         for row in &self.compared {
             writeln!(out, "{row}")?;
@@ -65,7 +92,12 @@ impl Report {
         match (&self.picked, &self.not_usable) {
             (Some(picked), _) => writeln!(out, "--device {} is {picked}", self.asked),
             (None, reason) => {
-                writeln!(out, "--device {} is none: {}", self.asked, reason.as_deref().unwrap_or_default())
+                writeln!(
+                    out,
+                    "--device {} is none: {}",
+                    self.asked,
+                    reason.as_deref().unwrap_or_default()
+                )
             }
         }
     }
@@ -78,7 +110,11 @@ fn write_precision(out: &mut String, tried: &PrecisionTrial) -> std::fmt::Result
         (None, apart) => writeln!(
             out,
             "runs{}; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
-            if tried.wide { ", no faster than fp32: this cpu does not multiply in it" } else { "" },
+            if tried.wide {
+                ", no faster than fp32: this cpu does not multiply in it"
+            } else {
+                ""
+            },
             apart.unwrap_or_default(),
             tried.fused,
             tried.candidates

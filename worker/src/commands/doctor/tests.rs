@@ -22,18 +22,33 @@ fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
     verdict(&report).unwrap();
     for tried in &report.devices[0].precisions {
         assert_eq!(tried.runs(), tried.precision != "tf32", "{tried:?}");
-        assert!(tried.fused == 0 || tried.fused == tried.candidates, "{}", tried.fused);
+        assert!(
+            tried.fused == 0 || tried.fused == tried.candidates,
+            "{}",
+            tried.fused
+        );
         if tried.runs() {
             assert_eq!(tried.candidates, 19, "{tried:?}");
-            assert_eq!(tried.from_fp32 == Some(0.0), tried.precision == "fp32", "{tried:?}");
+            assert_eq!(
+                tried.from_fp32 == Some(0.0),
+                tried.precision == "fp32",
+                "{tried:?}"
+            );
         }
     }
     let text = report.text();
     let wide = report.devices[0].precisions.iter().any(|tried| tried.wide);
-    assert_eq!(text.contains("bf16    runs, no faster than fp32"), wide, "{text}");
-    for expected in
-        ["libtorch_cpu.so", "cuda      not used: no reason", "tf32    does not run: ", "--device cpu is cpu"]
-    {
+    assert_eq!(
+        text.contains("bf16    runs, no faster than fp32"),
+        wide,
+        "{text}"
+    );
+    for expected in [
+        "libtorch_cpu.so",
+        "cuda      not used: no reason",
+        "tf32    does not run: ",
+        "--device cpu is cpu",
+    ] {
         assert!(text.contains(expected), "{text}");
     }
     let json: Value = serde_json::to_value(&report).unwrap();
@@ -44,12 +59,23 @@ fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
 #[test]
 fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
     let rows = compare::compare("cifar-resnet20", Device::Cpu, 48).unwrap();
-    let [fp32, _, bf16, _] = &rows[..] else { panic!("{rows:?}") };
-    assert_eq!((fp32.disagreements, fp32.largest_difference, fp32.repeats), (0, 0.0, true));
-    assert!(bf16.largest_difference > 0.0 && bf16.disagreements < 24, "{bf16:?}");
+    let [fp32, _, bf16, _] = &rows[..] else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(
+        (fp32.disagreements, fp32.largest_difference, fp32.repeats),
+        (0, 0.0, true)
+    );
+    assert!(
+        bf16.largest_difference > 0.0 && bf16.disagreements < 24,
+        "{bf16:?}"
+    );
     // Whether they are the same is the machine's affair; that they were compared is not.
     assert!(
-        fp32.same_in_larger_passes.is_some() && fp32.to_string().contains("in passes of 16 images and of 32"),
+        fp32.same_in_larger_passes.is_some()
+            && fp32
+                .to_string()
+                .contains("in passes of 16 images and of 32"),
         "{fp32}"
     );
     assert!(fp32.most_frequent < 48, "noise decided nothing: {fp32:?}");
@@ -58,29 +84,78 @@ fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
 
 #[test]
 fn what_rounding_does_not_explain_is_a_failure() {
-    let row = || compare::compare("cifar-resnet20", Device::Cpu, 2).unwrap().remove(0);
-    assert!(row().to_string().contains("too few draws to try passes of two sizes"));
+    let row = || {
+        compare::compare("cifar-resnet20", Device::Cpu, 2)
+            .unwrap()
+            .remove(0)
+    };
+    assert!(
+        row()
+            .to_string()
+            .contains("too few draws to try passes of two sizes")
+    );
     let failed = |row| format!("{:#}", verdict(&report(vec![row])).unwrap_err());
-    assert!(failed(compare::Comparison { disagreements: 1, ..row() }).contains("1 of 2 draws"));
-    assert!(failed(compare::Comparison { repeats: false, ..row() }).contains("other scores the second time"));
-    assert!(failed(compare::Comparison { reason: Some("no memory".into()), ..row() }).contains("no memory"));
+    assert!(
+        failed(compare::Comparison {
+            disagreements: 1,
+            ..row()
+        })
+        .contains("1 of 2 draws")
+    );
+    assert!(
+        failed(compare::Comparison {
+            repeats: false,
+            ..row()
+        })
+        .contains("other scores the second time")
+    );
+    assert!(
+        failed(compare::Comparison {
+            reason: Some("no memory".into()),
+            ..row()
+        })
+        .contains("no memory")
+    );
 }
 
 #[test]
 fn fp16_that_overflows_is_a_failure_of_weights_that_somebody_trained() {
-    let row = || compare::compare("cifar-resnet110", Device::Cpu, 1).unwrap().pop().unwrap();
-    assert_eq!((row().precision, row().reason.as_deref()), ("fp16", Some(compare::OVERFLOW)));
+    let row = || {
+        compare::compare("cifar-resnet110", Device::Cpu, 1)
+            .unwrap()
+            .pop()
+            .unwrap()
+    };
+    assert_eq!(
+        (row().precision, row().reason.as_deref()),
+        ("fp16", Some(compare::OVERFLOW))
+    );
     verdict(&report(vec![row()])).unwrap();
-    let trained = verdict(&report(vec![compare::Comparison { random: false, ..row() }])).unwrap_err();
-    assert!(format!("{trained:#}").contains("fp16 ends at 65504"), "{trained:#}");
+    let trained = verdict(&report(vec![compare::Comparison {
+        random: false,
+        ..row()
+    }]))
+    .unwrap_err();
+    assert!(
+        format!("{trained:#}").contains("fp16 ends at 65504"),
+        "{trained:#}"
+    );
 }
 
 #[test]
 fn a_device_that_is_not_there_is_a_failure_with_its_reason() {
     let mut report = report(Vec::new());
-    (report.asked, report.picked, report.not_usable) = ("cuda:0".into(), None, Some("there is no driver".into()));
-    assert_eq!(verdict(&report).unwrap_err().to_string(), "cuda:0 cannot be used: there is no driver");
-    assert!(report.text().contains("--device cuda:0 is none: there is no driver"));
+    (report.asked, report.picked, report.not_usable) =
+        ("cuda:0".into(), None, Some("there is no driver".into()));
+    assert_eq!(
+        verdict(&report).unwrap_err().to_string(),
+        "cuda:0 cannot be used: there is no driver"
+    );
+    assert!(
+        report
+            .text()
+            .contains("--device cuda:0 is none: there is no driver")
+    );
 }
 
 #[test]

@@ -10,7 +10,12 @@ use crate::device;
 use crate::model;
 
 /// Every precision there is.
-pub(super) const PRECISIONS: [Precision; 4] = [Precision::Fp32, Precision::Tf32, Precision::Bf16, Precision::Fp16];
+pub(super) const PRECISIONS: [Precision; 4] = [
+    Precision::Fp32,
+    Precision::Tf32,
+    Precision::Bf16,
+    Precision::Fp16,
+];
 
 /// A device, and what runs on it.
 #[derive(Debug, Serialize)]
@@ -67,31 +72,55 @@ pub(super) fn try_out(device: Device) -> Result<DeviceTrial> {
         let network = model::load(&spec(precision), device)?;
         let images = images()?.f_to(device)?;
         let scores = tch::no_grad(|| network.scores(&images)).map_err(model::brief)?;
-        Ok((scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?, network.paths()))
+        Ok((
+            scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?,
+            network.paths(),
+        ))
     };
     let (exact, _) = scores(Precision::Fp32, Device::Cpu).context("fp32 on the cpu")?;
     let largest = exact.f_abs()?.f_max()?.f_double_value(&[])?;
     let row = |precision: Precision| {
         let tried = scores(precision, device).and_then(|(found, paths)| {
             let apart = (found - &exact).f_abs()?.f_max()?.f_double_value(&[])? / largest;
-            anyhow::ensure!(apart < 0.25, "its scores differ from those of fp32 by {apart:.2} of the largest");
+            anyhow::ensure!(
+                apart < 0.25,
+                "its scores differ from those of fp32 by {apart:.2} of the largest"
+            );
             Ok((apart, paths))
         });
         let (reason, from_fp32, paths) = match tried {
             Ok((apart, paths)) => (None, Some(apart), paths),
-            Err(error) => (Some(format!("{}", error.root_cause())), None, model::Paths::default()),
+            Err(error) => (
+                Some(format!("{}", error.root_cause())),
+                None,
+                model::Paths::default(),
+            ),
         };
         let model::Paths { candidates, fused } = paths;
         let wide = precision == Precision::Bf16 && model::wide(Kind::BFloat16, device);
-        PrecisionTrial { precision: precision.as_str(), reason, from_fp32, wide, fused, candidates }
+        PrecisionTrial {
+            precision: precision.as_str(),
+            reason,
+            from_fp32,
+            wide,
+            fused,
+            candidates,
+        }
     };
-    Ok(DeviceTrial { name: device::name(device), precisions: PRECISIONS.into_iter().map(row).collect() })
+    Ok(DeviceTrial {
+        name: device::name(device),
+        precisions: PRECISIONS.into_iter().map(row).collect(),
+    })
 }
 
 /// Four images of a fixed pattern, in channels-last order.
 fn images() -> Result<Tensor> {
-    let values: Vec<f32> = (0..4 * 32 * 32 * 3_u32).map(|place| (place * 37 % 101) as f32 / 100.0).collect();
-    Ok(Tensor::f_from_slice(&values)?.f_view([4, 32, 32, 3])?.f_permute([0, 3, 1, 2])?)
+    let values: Vec<f32> = (0..4 * 32 * 32 * 3_u32)
+        .map(|place| (place * 37 % 101) as f32 / 100.0)
+        .collect();
+    Ok(Tensor::f_from_slice(&values)?
+        .f_view([4, 32, 32, 3])?
+        .f_permute([0, 3, 1, 2])?)
 }
 
 /// A folder of this process, gone at the end.
@@ -105,9 +134,14 @@ impl TempDir {
     pub(super) fn new() -> Result<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("ddrs-doctor-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "ddrs-doctor-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }

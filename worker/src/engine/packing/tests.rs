@@ -20,7 +20,11 @@ fn trial(score: &dyn Fn(&Tensor) -> Result<Bits, TchError>) -> Trial<'_> {
 fn alike(rows: u64, off: impl Fn(u64, f32) -> f32) -> Option<Vec<Bits>> {
     let score = |batch: &Tensor| {
         let pixels = Vec::<f32>::try_from(batch.view(-1)).unwrap();
-        Ok(pixels.iter().zip(0..).map(|(&pixel, row)| (pixel + off(row, pixel)).to_bits()).collect())
+        Ok(pixels
+            .iter()
+            .zip(0..)
+            .map(|(&pixel, row)| (pixel + off(row, pixel)).to_bits())
+            .collect())
     };
     let trial = trial(&score);
     trial.alike(rows, None).unwrap().map(|(bits, _)| bits)
@@ -28,15 +32,34 @@ fn alike(rows: u64, off: impl Fn(u64, f32) -> f32) -> Option<Vec<Bits>> {
 
 #[test]
 fn one_image_that_is_scored_otherwise_in_one_row_is_found_whichever_they_are() {
-    let images: Vec<f32> =
-        alike(IMAGES as u64, |_, _| 0.0).unwrap().iter().map(|bits| f32::from_bits(bits[0])).collect();
+    let images: Vec<f32> = alike(IMAGES as u64, |_, _| 0.0)
+        .unwrap()
+        .iter()
+        .map(|bits| f32::from_bits(bits[0]))
+        .collect();
     for rows in [1, 3, 7, 20] {
-        assert_eq!(alike(rows, |_, _| 0.0).unwrap().len(), IMAGES, "{rows} rows");
-        for (image, odd) in images.iter().flat_map(|&image| (0..rows).map(move |row| (image, row))) {
-            let found =
-                alike(rows, |row, pixel| if row == odd && pixel.to_bits() == image.to_bits() { 1.0 } else { 0.0 });
+        assert_eq!(
+            alike(rows, |_, _| 0.0).unwrap().len(),
+            IMAGES,
+            "{rows} rows"
+        );
+        for (image, odd) in images
+            .iter()
+            .flat_map(|&image| (0..rows).map(move |row| (image, row)))
+        {
+            let found = alike(rows, |row, pixel| {
+                if row == odd && pixel.to_bits() == image.to_bits() {
+                    1.0
+                } else {
+                    0.0
+                }
+            });
             // With one row there is no other to be unlike.
-            assert_eq!(found.is_none(), rows > 1, "{rows} rows, image {image} in row {odd}");
+            assert_eq!(
+                found.is_none(),
+                rows > 1,
+                "{rows} rows, image {image} in row {odd}"
+            );
         }
     }
 }
@@ -49,18 +72,33 @@ fn a_size_that_scores_a_single_image_otherwise_is_not_taken() {
         let score = move |batch: &Tensor| {
             let pixels = Vec::<f32>::try_from(batch.view(-1)).unwrap();
             seen.borrow_mut().push(pixels.len() as u64);
-            Ok(pixels.iter().map(|&pixel| (pixel + off(pixels.len() as u64, pixel)).to_bits()).collect())
+            Ok(pixels
+                .iter()
+                .map(|&pixel| (pixel + off(pixels.len() as u64, pixel)).to_bits())
+                .collect())
         };
         find(&trial(&score), rows, Side::Device).unwrap()
     };
     // A pass of three rows, so that no pass alone holds every image.
     let largest = |pixels: u64, pixel: f32| if pixels == 6 && pixel > 0.0 { 1.0 } else { 0.0 };
-    assert_eq!(passes(3, largest), Passes { rows: 3, packing: Packing::Anywhere });
+    assert_eq!(
+        passes(3, largest),
+        Passes {
+            rows: 3,
+            packing: Packing::Anywhere
+        }
+    );
     assert!(seen.borrow().contains(&6), "{seen:?}");
 }
 
 #[test]
 fn scores_of_another_number_than_images_leave_requests_to_themselves() {
     let score = |_: &Tensor| Ok(vec![0; 5]);
-    assert_eq!(find(&trial(&score), 4, Side::Host).unwrap(), Passes { rows: 4, packing: Packing::InPlace });
+    assert_eq!(
+        find(&trial(&score), 4, Side::Host).unwrap(),
+        Passes {
+            rows: 4,
+            packing: Packing::InPlace
+        }
+    );
 }

@@ -32,12 +32,20 @@ impl Fixture {
             "architecture = \"{architecture}\"\nclasses = 10\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]"
         );
         let fixture = Self::new(dir, [3, side, side], &model, settings);
-        let (mut rng, sigma) = (ChaCha8Rng::seed_from_u64(0), fixture.sweep.smoothing.sigma[0].get() as f32);
+        let (mut rng, sigma) = (
+            ChaCha8Rng::seed_from_u64(0),
+            fixture.sweep.smoothing.sigma[0].get() as f32,
+        );
         let mut noise = || sigma * rng.sample::<f32, _>(StandardNormal);
-        let pixels: Vec<f32> =
-            (0..16).flat_map(|index| fixture.sample(index).image.pixels).map(|p| p + noise()).collect();
+        let pixels: Vec<f32> = (0..16)
+            .flat_map(|index| fixture.sample(index).image.pixels)
+            .map(|p| p + noise())
+            .collect();
         let images = Tensor::from_slice(&pixels).view([16, 3, side as i64, side as i64]);
-        let scores = model::load(&fixture.sweep.models[0], Device::Cpu).unwrap().scores(&images).unwrap();
+        let scores = model::load(&fixture.sweep.models[0], Device::Cpu)
+            .unwrap()
+            .scores(&images)
+            .unwrap();
         let mean = scores.mean_dim(0, false, None);
         let scale = 1.0 / (scores - &mean).abs().max().double_value(&[]);
         let mut tensors = Tensor::read_safetensors(&path).unwrap();
@@ -55,9 +63,17 @@ impl Fixture {
     /// The half-space w·x + b > 0.
     pub(super) fn half_space(weight: &[f32], bias: f32, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tensors = [("weight", Tensor::from_slice(weight)), ("bias", Tensor::from_slice(&[bias]))];
+        let tensors = [
+            ("weight", Tensor::from_slice(weight)),
+            ("bias", Tensor::from_slice(&[bias])),
+        ];
         Tensor::write_safetensors(&tensors, dir.path().join("m.safetensors")).unwrap();
-        Self::new(dir, [1, 1, weight.len()], "architecture = \"half-space\"\nclasses = 2", settings)
+        Self::new(
+            dir,
+            [1, 1, weight.len()],
+            "architecture = \"half-space\"\nclasses = 2",
+            settings,
+        )
     }
 
     fn new(dir: TempDir, shape: [usize; 3], model: &str, settings: &str) -> Self {
@@ -65,19 +81,40 @@ impl Fixture {
             "name = \"t\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"none\"\n\
              [[model]]\nname = \"m\"\npath = \"m.safetensors\"\n{model}\n{settings}"
         );
-        Self { sweep: spec::parse(&text, &dir.path().join("t.toml")).unwrap(), shape, _dir: dir }
+        Self {
+            sweep: spec::parse(&text, &dir.path().join("t.toml")).unwrap(),
+            shape,
+            _dir: dir,
+        }
     }
 
     /// Random pixels, a function of the index.
     pub(super) fn sample(&self, index: u64) -> Sample {
         let mut rng = ChaCha8Rng::seed_from_u64(index);
-        let pixels = (0..self.shape.iter().product()).map(|_| rng.random()).collect();
-        Sample { index: SampleIndex(index), position: index, image: Image { shape: self.shape, pixels } }
+        let pixels = (0..self.shape.iter().product())
+            .map(|_| rng.random())
+            .collect();
+        Sample {
+            index: SampleIndex(index),
+            position: index,
+            image: Image {
+                shape: self.shape,
+                pixels,
+            },
+        }
     }
 
     /// What the samples come to under the sweep's only variant, all in one call.
-    pub(super) fn certify(&self, engine: &Engine, samples: Vec<Sample>) -> BTreeMap<u64, SampleResult> {
-        self.certify_by(&engine.load(&self.sweep.models[0], self.shape).unwrap(), engine, samples)
+    pub(super) fn certify(
+        &self,
+        engine: &Engine,
+        samples: Vec<Sample>,
+    ) -> BTreeMap<u64, SampleResult> {
+        self.certify_by(
+            &engine.load(&self.sweep.models[0], self.shape).unwrap(),
+            engine,
+            samples,
+        )
     }
 
     /// The same by a network that is at hand.
@@ -90,17 +127,34 @@ impl Fixture {
         let told = Mutex::new(BTreeMap::new());
         let tell = |index: SampleIndex, result, seconds: f64| {
             assert!(seconds >= 0.0);
-            assert!(told.lock().unwrap().insert(index.0, result).is_none(), "sample {index} was told twice");
+            assert!(
+                told.lock().unwrap().insert(index.0, result).is_none(),
+                "sample {index} was told twice"
+            );
         };
         let variant = &self.sweep.variants()[0];
         engine
-            .certify(network, variant, &self.sweep, &mut samples.into_iter(), &AtomicBool::new(false), &tell)
+            .certify(
+                network,
+                variant,
+                &self.sweep,
+                &mut samples.into_iter(),
+                &AtomicBool::new(false),
+                &tell,
+            )
             .unwrap();
         told.into_inner().unwrap()
     }
 
     /// The same with every sample certified or abstained.
-    pub(super) fn certified(&self, engine: &Engine, samples: Vec<Sample>) -> BTreeMap<u64, Certification> {
-        self.certify(engine, samples).into_iter().map(|(index, result)| (index, result.unwrap())).collect()
+    pub(super) fn certified(
+        &self,
+        engine: &Engine,
+        samples: Vec<Sample>,
+    ) -> BTreeMap<u64, Certification> {
+        self.certify(engine, samples)
+            .into_iter()
+            .map(|(index, result)| (index, result.unwrap()))
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-//! Scores that are not finite, in every precision, from both kinds of model: their sample fails and says so.
+//! Scores that are not finite, in every precision, from both kinds of model: their sample fails and
+//! says so.
 
 use ddrs_common::spec::{ModelSource, Precision};
 use tch::{CModule, Device, Kind, Tensor};
@@ -13,7 +14,10 @@ const CERTIFY: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
 /// Sigma as given, by the gradient, or by a search.
 fn settings(choice: &str) -> String {
     let (choice, steps) = match choice {
-        "search" => ("data-dependent", "method = \"search\"\nrounds = 1\ncandidates = 3\ndraws = 2\n"),
+        "search" => (
+            "data-dependent",
+            "method = \"search\"\nrounds = 1\ncandidates = 3\ndraws = 2\n",
+        ),
         choice => (choice, "iterations = 2\nlearning-rate = 1e-3\n"),
     };
     let steps = format!("[smoothing.data-dependent]\n{steps}");
@@ -29,7 +33,10 @@ fn fails_alone(engine: &Engine, fixture: &Fixture, overflowing: f32) {
         }
         samples
     };
-    let (sound, found) = (fixture.certify(engine, samples(None)), fixture.certify(engine, samples(Some(overflowing))));
+    let (sound, found) = (
+        fixture.certify(engine, samples(None)),
+        fixture.certify(engine, samples(Some(overflowing))),
+    );
     let error = found[&1].as_ref().expect_err("no class is counted");
     assert!(error.contains("finite"), "{error}");
     for index in [0, 2, 3] {
@@ -62,14 +69,16 @@ fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
     let kinds = [Kind::Float, Kind::BFloat16, Kind::Half];
     for choice in ["fixed", "data-dependent", "search"] {
         let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(choice));
-        // The logarithm of how much darker than 2 an image is, for one class; that it is not, for the other.
+        // The logarithm of how much darker than 2 an image is, for one class; that it is not, for
+        // the other.
         let mut program = |inputs: &[Tensor]| {
             let mean = inputs[0].mean_dim([1, 2, 3].as_slice(), false, None);
             vec![Tensor::stack(&[(-&mean + 2.0).log(), mean], 1)]
         };
         for (precision, kind) in PRECISIONS.into_iter().zip(kinds) {
             let input = Tensor::ones([2, 1, 1, 4], (kind, Device::Cpu));
-            let traced = CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap();
+            let traced =
+                CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap();
             let model = &mut fixture.sweep.models[0];
             model.path.set_extension("pt");
             traced.save(&model.path).unwrap();
@@ -83,24 +92,45 @@ fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
 #[test]
 fn a_model_that_is_never_finite_is_refused_before_any_sample() {
     let fixture = Fixture::half_space(&[f32::NAN, 0.5], 0.0, &settings("fixed"));
-    let error = format!("{:#}", engine(1).load(&fixture.sweep.models[0], fixture.shape).err().unwrap());
-    assert!(error.contains("m.safetensors") && error.contains("are not finite"), "{error}");
+    let error = format!(
+        "{:#}",
+        engine(1)
+            .load(&fixture.sweep.models[0], fixture.shape)
+            .err()
+            .unwrap()
+    );
+    assert!(
+        error.contains("m.safetensors") && error.contains("are not finite"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_program_that_makes_another_shape_of_some_inputs_is_not_counted() {
     let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings("fixed"));
     // One image comes out as it should; a batch comes out as one row.
-    let mut program =
-        |inputs: &[Tensor]| vec![inputs[0].mean_dim([0, 1, 2].as_slice(), false, None).view([-1, 4]).narrow(1, 0, 2)];
+    let mut program = |inputs: &[Tensor]| {
+        vec![
+            inputs[0]
+                .mean_dim([0, 1, 2].as_slice(), false, None)
+                .view([-1, 4])
+                .narrow(1, 0, 2),
+        ]
+    };
     let input = Tensor::ones([2, 1, 1, 4], (Kind::Float, Device::Cpu));
     let model = &mut fixture.sweep.models[0];
     model.path.set_extension("pt");
-    CModule::create_by_tracing("m", "forward", &[input], &mut program).unwrap().save(&model.path).unwrap();
+    CModule::create_by_tracing("m", "forward", &[input], &mut program)
+        .unwrap()
+        .save(&model.path)
+        .unwrap();
     model.source = ModelSource::TorchScript;
     for (engine, rows) in [(engine(1), 16), (like_a_gpu(), 10)] {
         let found = fixture.certify(&engine, vec![fixture.sample(0)]);
         let error = found[&0].as_ref().expect_err("no class is counted");
-        assert!(error.contains(&format!("scores have shape [1, 2], expected [{rows}, 2]")), "{error}");
+        assert!(
+            error.contains(&format!("scores have shape [1, 2], expected [{rows}, 2]")),
+            "{error}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A sample's certification depends on neither the lanes nor the samples beside it: equal to the last bit.
+//! A sample's certification depends on neither the lanes nor the samples beside it: equal to the
+//! last bit.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,18 @@ use crate::engine::Engine;
 const CERTIFY: &str = "[certify]\nn0 = 20\nn = 70\nalpha = 0.01\nchunk = 60\n";
 
 /// The samples in calls of `group` each.
-fn in_groups(fixture: &Fixture, engine: &Engine, indices: &[u64], group: usize) -> BTreeMap<u64, Certification> {
-    let groups = indices.chunks(group).map(|group| group.iter().map(|&index| fixture.sample(index)).collect());
-    groups.flat_map(|samples| fixture.certified(engine, samples)).collect()
+fn in_groups(
+    fixture: &Fixture,
+    engine: &Engine,
+    indices: &[u64],
+    group: usize,
+) -> BTreeMap<u64, Certification> {
+    let groups = indices
+        .chunks(group)
+        .map(|group| group.iter().map(|&index| fixture.sample(index)).collect());
+    groups
+        .flat_map(|samples| fixture.certified(engine, samples))
+        .collect()
 }
 
 fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
@@ -24,7 +34,10 @@ fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certificatio
             // In both orders, so that a sample comes to stand at every place of its group.
             for indices in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
                 let found = in_groups(fixture, &engine, &indices, size);
-                assert_eq!(found, reference, "{lanes} lanes, {size} samples at once, in the order {indices:?}");
+                assert_eq!(
+                    found, reference,
+                    "{lanes} lanes, {size} samples at once, in the order {indices:?}"
+                );
             }
         }
     }
@@ -33,9 +46,18 @@ fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certificatio
 
 #[test]
 fn counts_depend_on_neither_lanes_nor_company() {
-    let fixture = Fixture::resnet("cifar-resnet20", 32, &format!("[smoothing]\nsigma = [0.5]\n{CERTIFY}"));
+    let fixture = Fixture::resnet(
+        "cifar-resnet20",
+        32,
+        &format!("[smoothing]\nsigma = [0.5]\n{CERTIFY}"),
+    );
     let records = check(&fixture, &[2, 5]);
-    assert!(records.values().any(|record| (1..70).contains(&record.count)), "noise decided nothing: {records:?}");
+    assert!(
+        records
+            .values()
+            .any(|record| (1..70).contains(&record.count)),
+        "noise decided nothing: {records:?}"
+    );
 }
 
 /// With few draws and with many: torch takes other convolutions from a batch of 16 on.
@@ -46,11 +68,18 @@ fn chosen_sigmas_depend_on_neither_lanes_nor_company() {
 }
 
 fn choose_for_themselves(draws: u32, iterations: u32) {
-    let records = choose_by(&format!("iterations = {iterations}\ndraws = {draws}\nlearning-rate = 0.1\n"), 5);
-    assert!(records.values().all(|record| record.sigma != record.sigma0), "{records:?}");
+    let records = choose_by(
+        &format!("iterations = {iterations}\ndraws = {draws}\nlearning-rate = 0.1\n"),
+        5,
+    );
+    assert!(
+        records.values().all(|record| record.sigma != record.sigma0),
+        "{records:?}"
+    );
 }
 
-/// In passes of 50 rows, the last of them in part; and of the half-space, whose inputs each find a sigma of their own.
+/// In passes of 50 rows, the last of them in part; and of the half-space, whose inputs each find a
+/// sigma of their own.
 #[test]
 fn searched_sigmas_depend_on_neither_lanes_nor_company() {
     let method = "method = \"search\"\nrounds = 2\ndraws = 13\n";
@@ -58,20 +87,35 @@ fn searched_sigmas_depend_on_neither_lanes_nor_company() {
     let choice = format!(
         "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\n{method}{CERTIFY}"
     );
-    let records = check(&Fixture::half_space(&[6.0, -3.0, 2.0, 1.0], -1.0, &choice), &[3, 5]);
-    assert!(records.values().any(|record| record.sigma != records[&0].sigma), "{records:?}");
+    let records = check(
+        &Fixture::half_space(&[6.0, -3.0, 2.0, 1.0], -1.0, &choice),
+        &[3, 5],
+    );
+    assert!(
+        records
+            .values()
+            .any(|record| record.sigma != records[&0].sigma),
+        "{records:?}"
+    );
 }
 
 /// Five inputs come to at least `distinct` different sigmas.
 fn choose_by(method: &str, distinct: usize) -> BTreeMap<u64, Certification> {
-    let choice =
-        format!("[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\n{method}");
+    let choice = format!(
+        "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\n{method}"
+    );
     let fixture = Fixture::resnet("cifar-resnet20", 32, &format!("{choice}{CERTIFY}"));
     let records = check(&fixture, &[3, 5]);
-    let mut sigmas: Vec<_> = records.values().map(|record| record.sigma.get().to_bits()).collect();
+    let mut sigmas: Vec<_> = records
+        .values()
+        .map(|record| record.sigma.get().to_bits())
+        .collect();
     sigmas.sort_unstable();
     sigmas.dedup();
-    assert!(sigmas.len() >= distinct, "the inputs did not choose for themselves: {records:?}");
+    assert!(
+        sigmas.len() >= distinct,
+        "the inputs did not choose for themselves: {records:?}"
+    );
     assert!(records.values().all(|record| record.sigma0.get() == 0.25));
     records
 }

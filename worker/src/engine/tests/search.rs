@@ -10,7 +10,13 @@ const SETTINGS: &str = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\
 #[test]
 fn a_search_certifies_at_the_sigma_it_chose() {
     let fixture = Fixture::half_space(&[6.0, -3.0, 2.0, 1.0], -1.0, SETTINGS);
-    let found = fixture.certified(&engine(2), (0..5).map(|index| fixture.sample(index)).collect());
+    let found = fixture.certified(
+        &engine(2),
+        (0..5).map(|index| fixture.sample(index)).collect(),
+    );
     assert!(found.values().all(|record| (0.05..=1.5).contains(&record.sigma.get()) && record.sigma0.get() == 0.25));
-    assert!(found.values().any(|record| record.sigma.get() != 0.25), "{found:?}");
+    assert!(
+        found.values().any(|record| record.sigma.get() != 0.25),
+        "{found:?}"
+    );
 }

@@ -10,22 +10,37 @@ use crate::engine::Sample;
 /// Weights of length 1, so that w·x + b is the signed distance.
 const WEIGHT: [f32; 6] = [0.5, -0.5, 0.5, 0.1, -0.1, 0.479_583_15];
 
-/// An input at a distance from the plane, on the side of class 1, certified once for each of `repetitions` indices:
-/// each has noise of its own.
+/// An input at a distance from the plane, on the side of class 1, certified once for each of
+/// `repetitions` indices: each has noise of its own.
 fn repeat(distance: f64, settings: &str, repetitions: u64) -> Vec<Certification> {
     let fixture = Fixture::half_space(&WEIGHT, 0.0, settings);
     let norm: f64 = WEIGHT.iter().map(|&w| f64::from(w).powi(2)).sum();
     assert!((norm - 1.0).abs() < 1e-6);
-    let pixels: Vec<f32> = WEIGHT.iter().map(|&w| (f64::from(w) * distance) as f32).collect();
-    let image = Image { shape: fixture.shape, pixels };
-    let samples = (0..repetitions)
-        .map(|index| Sample { index: SampleIndex(index), position: index, image: image.clone() })
+    let pixels: Vec<f32> = WEIGHT
+        .iter()
+        .map(|&w| (f64::from(w) * distance) as f32)
         .collect();
-    fixture.certified(&engine(2), samples).into_values().collect()
+    let image = Image {
+        shape: fixture.shape,
+        pixels,
+    };
+    let samples = (0..repetitions)
+        .map(|index| Sample {
+            index: SampleIndex(index),
+            position: index,
+            image: image.clone(),
+        })
+        .collect();
+    fixture
+        .certified(&engine(2), samples)
+        .into_values()
+        .collect()
 }
 
 fn settings(n0: u64, n: u64, alpha: f64) -> String {
-    format!("[smoothing]\nsigma = [0.5]\n[certify]\nn0 = {n0}\nn = {n}\nalpha = {alpha}\nchunk = 500\n")
+    format!(
+        "[smoothing]\nsigma = [0.5]\n[certify]\nn0 = {n0}\nn = {n}\nalpha = {alpha}\nchunk = 500\n"
+    )
 }
 
 #[test]
@@ -33,15 +48,28 @@ fn certificates_fail_no_more_often_than_alpha() {
     for distance in [0.1, 0.4, 0.8] {
         let records = repeat(distance, &settings(10, 300, 0.05), 2000);
         let wrong = |record: &&Certification| match record.outcome {
-            Outcome::Certified { class, radius } => class != Class(1) || radius.get() > distance * (1.0 + 1e-6),
+            Outcome::Certified { class, radius } => {
+                class != Class(1) || radius.get() > distance * (1.0 + 1e-6)
+            }
             Outcome::Abstained => false,
         };
         let failures = records.iter().filter(wrong).count();
         // P(Bin(2000, 0.05) > 150) < 1e-6: more would be no accident.
-        assert!(failures <= 150, "{failures} of 2000 certificates at distance {distance} are wrong");
-        // The bound is nearly tight, so some must fail: none at all would mean that certificates claim too little.
-        assert!(failures >= 20, "{failures} of 2000 certificates at distance {distance} are wrong");
-        assert!(records.iter().all(|record| record.n == 300 && record.n0 == 10 && record.count <= 300));
+        assert!(
+            failures <= 150,
+            "{failures} of 2000 certificates at distance {distance} are wrong"
+        );
+        // The bound is nearly tight, so some must fail: none at all would mean that certificates
+        // claim too little.
+        assert!(
+            failures >= 20,
+            "{failures} of 2000 certificates at distance {distance} are wrong"
+        );
+        assert!(
+            records
+                .iter()
+                .all(|record| record.n == 300 && record.n0 == 10 && record.count <= 300)
+        );
     }
 }
 
@@ -49,11 +77,19 @@ fn certificates_fail_no_more_often_than_alpha() {
 fn many_draws_come_within_two_percent_of_the_true_radius() {
     let records = repeat(0.75, &settings(100, 100_000, 0.001), 10);
     let radius = |record: &Certification| match record.outcome {
-        Outcome::Certified { class: Class(1), radius } => radius.get(),
+        Outcome::Certified {
+            class: Class(1),
+            radius,
+        } => radius.get(),
         _ => panic!("not certified: {record:?}"),
     };
     let radii: Vec<f64> = records.iter().map(radius).collect();
-    assert!(radii.iter().all(|radius| (0.97 * 0.75..=0.75).contains(radius)), "{radii:?}");
+    assert!(
+        radii
+            .iter()
+            .all(|radius| (0.97 * 0.75..=0.75).contains(radius)),
+        "{radii:?}"
+    );
     // On average: three standard errors of confidence are 1.3%, and counts vary by 0.4%.
     assert!(radii.iter().sum::<f64>() / 10.0 >= 0.98 * 0.75, "{radii:?}");
 }

@@ -1,4 +1,5 @@
-//! The tensors of a network: by name, one after another, taken from elsewhere, shared between threads.
+//! The tensors of a network: by name, one after another, taken from elsewhere, shared between
+//! threads.
 
 use std::collections::HashMap;
 
@@ -18,14 +19,31 @@ impl Network {
         wide: bool,
     ) -> Result<Self, TchError> {
         let names = tensors.iter().map(|(name, _)| name.clone()).collect();
-        let all =
-            |learning| flat(tensors.iter().filter(|(name, _)| learns(name) == learning).map(|(_, tensor)| tensor));
+        let all = |learning| {
+            flat(
+                tensors
+                    .iter()
+                    .filter(|(name, _)| learns(name) == learning)
+                    .map(|(_, tensor)| tensor),
+            )
+        };
         let (learned, statistics) = (all(true)?, all(false)?);
         let tensors = tensors.into_iter().collect();
-        let mut network = Self { layout, tensors, names, learned, statistics, normalisation: None, kind, wide };
+        let mut network = Self {
+            layout,
+            tensors,
+            names,
+            learned,
+            statistics,
+            normalisation: None,
+            kind,
+            wide,
+        };
         for (flat, learning) in [(&network.learned, true), (&network.statistics, false)] {
             for (name, view) in network.split(flat, learning)? {
-                network.tensors.insert(name, view.f_detach()?.f_set_requires_grad(learning)?);
+                network
+                    .tensors
+                    .insert(name, view.f_detach()?.f_set_requires_grad(learning)?);
             }
         }
         Ok(network)
@@ -33,7 +51,9 @@ impl Network {
 
     /// Every tensor by its canonical name, in the network's order.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.names.iter().map(|name| (name.as_str(), &self.tensors[name]))
+        self.names
+            .iter()
+            .map(|name| (name.as_str(), &self.tensors[name]))
     }
 
     /// Those that learn, in the network's order.
@@ -41,12 +61,14 @@ impl Network {
         self.tensors().filter(|(name, _)| learns(name))
     }
 
-    /// All weights in one tensor of shape (W), in the order of [`flat`]; to move it is to move them.
+    /// All weights in one tensor of shape (W), in the order of [`flat`]; to move it is to move
+    /// them.
     pub fn learned(&self) -> &Tensor {
         &self.learned
     }
 
-    /// Views of something that has a value for each weight, of shape (W), by the names of the weights.
+    /// Views of something that has a value for each weight, of shape (W), by the names of the
+    /// weights.
     ///
     /// # Errors
     /// What torch reports.
@@ -68,7 +90,11 @@ impl Network {
             };
             Ok((name.clone(), view))
         };
-        self.names.iter().filter(|name| learns(name) == learning).map(view).collect()
+        self.names
+            .iter()
+            .filter(|name| learns(name) == learning)
+            .map(view)
+            .collect()
     }
 
     /// Takes the values of `others`, which are named as its own.
@@ -78,23 +104,35 @@ impl Network {
     pub fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
         tch::no_grad(|| {
             for name in &self.names {
-                let other = others.get(name).with_context(|| format!("no tensor {name}"))?;
-                let tensor = self.tensors.get_mut(name).with_context(|| format!("no tensor {name}"))?;
-                tensor.f_copy_(other).map_err(brief).with_context(|| name.clone())?;
+                let other = others
+                    .get(name)
+                    .with_context(|| format!("no tensor {name}"))?;
+                let tensor = self
+                    .tensors
+                    .get_mut(name)
+                    .with_context(|| format!("no tensor {name}"))?;
+                tensor
+                    .f_copy_(other)
+                    .map_err(brief)
+                    .with_context(|| name.clone())?;
             }
             Ok(())
         })
     }
 
-    /// The same weights, and running statistics of its own: for a group of inputs that another thread computes.
+    /// The same weights, and running statistics of its own: for a group of inputs that another
+    /// thread computes.
     ///
     /// # Errors
     /// What torch reports.
     pub fn apart(&self) -> Result<Self, TchError> {
         let share = |tensor: &Tensor| tensor.shallow_clone();
         let statistics = copy(&self.statistics)?;
-        let mut tensors: HashMap<_, _> =
-            self.tensors.iter().map(|(name, tensor)| (name.clone(), share(tensor))).collect();
+        let mut tensors: HashMap<_, _> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), share(tensor)))
+            .collect();
         tensors.extend(self.split(&statistics, false)?);
         Ok(Self {
             layout: self.layout.clone(),
@@ -102,7 +140,10 @@ impl Network {
             names: self.names.clone(),
             learned: share(&self.learned),
             statistics,
-            normalisation: self.normalisation.as_ref().map(|(mean, std)| (share(mean), share(std))),
+            normalisation: self
+                .normalisation
+                .as_ref()
+                .map(|(mean, std)| (share(mean), share(std))),
             kind: self.kind,
             wide: self.wide,
         })
@@ -114,21 +155,32 @@ impl Network {
     /// What torch reports.
     pub fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
         let each: Vec<&Tensor> = others.iter().map(|other| &other.statistics).collect();
-        self.statistics.f_copy_(&Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?)
+        self.statistics
+            .f_copy_(&Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?)
     }
 }
 
-/// The values of tensors one after another, each in channels-last order, in a tensor of one axis: weights, or a gradient of
-/// each.
+/// The values of tensors one after another, each in channels-last order, in a tensor of one axis:
+/// weights, or a gradient of each.
 ///
 /// # Errors
 /// What torch reports.
 pub fn flat<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, TchError> {
     let line = |tensor: &Tensor| {
-        let in_order = if tensor.dim() == 4 { tensor.f_permute([0, 2, 3, 1])? } else { tensor.shallow_clone() };
+        let in_order = if tensor.dim() == 4 {
+            tensor.f_permute([0, 2, 3, 1])?
+        } else {
+            tensor.shallow_clone()
+        };
         in_order.f_detach()?.f_reshape([-1])
     };
-    Tensor::f_cat(&tensors.into_iter().map(line).collect::<Result<Vec<_>, _>>()?, 0)
+    Tensor::f_cat(
+        &tensors
+            .into_iter()
+            .map(line)
+            .collect::<Result<Vec<_>, _>>()?,
+        0,
+    )
 }
 
 /// The same values in memory of their own, without a gradient.

@@ -9,7 +9,8 @@ use crate::train::checkpoint::{Position, State};
 use crate::train::network::Network;
 use crate::train::seed::{Purpose, seed};
 
-/// A part of a batch that is computed by itself: its inputs share the statistics of batch normalisation.
+/// A part of a batch that is computed by itself: its inputs share the statistics of batch
+/// normalisation.
 pub(super) struct Group {
     /// With running statistics of its own.
     pub(super) network: Network,
@@ -21,10 +22,15 @@ pub(super) struct Group {
     pub(super) noise: Tensor,
 }
 
-/// The groups of a batch, with all that is drawn for them. The draws are the batch's, however it is grouped.
+/// The groups of a batch, with all that is drawn for them. The draws are the batch's, however it is
+/// grouped.
 pub(super) fn groups(spec: &Training, state: &State, inputs: &Inputs) -> Result<Vec<Group>> {
     let Position { epoch, step, .. } = state.position;
-    let Inputs { places, images, labels } = inputs;
+    let Inputs {
+        places,
+        images,
+        labels,
+    } = inputs;
     let (ascent, ascent_draws) = ascent_noise(spec, images, epoch, step)?;
     seed_torch(spec.seed, Purpose::Noise, epoch, step);
     let draws = i64::from(spec.loss.draws());
@@ -37,20 +43,31 @@ pub(super) fn groups(spec: &Training, state: &State, inputs: &Inputs) -> Result<
             images: part(images, 1)?,
             labels: part(labels, 1)?,
             sigma: places.iter().map(|&place| state.sigma[place]).collect(),
-            ascent: ascent.iter().map(|noise| part(noise, ascent_draws)).collect::<Result<_, _>>()?,
+            ascent: ascent
+                .iter()
+                .map(|noise| part(noise, ascent_draws))
+                .collect::<Result<_, _>>()?,
             noise: part(&noise, draws)?,
         })
     };
     (0..).zip(places.chunks(size as usize)).map(group).collect()
 }
 
-/// The noise of every step of sigma's ascent and how many draws of an input it has; none where sigma stays.
-fn ascent_noise(spec: &Training, images: &Tensor, epoch: u64, step: u64) -> Result<(Vec<Tensor>, i64)> {
+/// The noise of every step of sigma's ascent and how many draws of an input it has; none where
+/// sigma stays.
+fn ascent_noise(
+    spec: &Training,
+    images: &Tensor,
+    epoch: u64,
+    step: u64,
+) -> Result<(Vec<Tensor>, i64)> {
     match &spec.sigma.choice {
         TrainingChoice::DataDependent { from_epoch, ascent } if epoch >= *from_epoch => {
             seed_torch(spec.seed, Purpose::Sigma, epoch, step);
             let draws = i64::from(ascent.draws);
-            let noise = (0..ascent.iterations).map(|_| draw(images, draws)).collect::<Result<_, _>>()?;
+            let noise = (0..ascent.iterations)
+                .map(|_| draw(images, draws))
+                .collect::<Result<_, _>>()?;
             Ok((noise, draws))
         }
         TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok((Vec::new(), 0)),

@@ -8,13 +8,23 @@ use crate::train::choice::first_candidate;
 /// The epoch that is kept when validation finds these accuracies.
 fn kept(sigma: &str, accuracies: &[f64]) -> Option<u64> {
     let folder = Folder::new(LOSSES[0], sigma, accuracies.len() as u64);
-    let Opened { spec, identity, examples, .. } = folder.opened();
+    let Opened {
+        spec,
+        identity,
+        examples,
+        ..
+    } = folder.opened();
     let state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-    let (lanes, out) = (Lanes::new(1, Device::Cpu).unwrap(), folder.path("model.safetensors"));
+    let (lanes, out) = (
+        Lanes::new(1, Device::Cpu).unwrap(),
+        folder.path("model.safetensors"),
+    );
     let mut trainer = Trainer::new(&spec, examples, lanes, state, identity, Device::Cpu, &out);
     for (epoch, &accuracy) in (0..).zip(accuracies) {
         trainer.state.position.epoch = epoch;
-        trainer.keep_the_better(accuracy, Distribution::of([0.25].into_iter())).unwrap();
+        trainer
+            .keep_the_better(accuracy, Distribution::of([0.25].into_iter()))
+            .unwrap();
     }
     trainer.state.position.best.map(|best| best.epoch)
 }
@@ -30,7 +40,13 @@ fn the_most_accurate_epoch_is_kept_and_the_later_of_equals() {
 fn an_epoch_in_which_no_sigma_moved_is_not_kept_however_accurate() {
     let _alone = alone();
     assert_eq!(kept(DATA_DEPENDENT, &[1.0, 0.5, 0.6, 0.4]), Some(2));
-    assert_eq!(kept(&DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"), &[1.0, 0.9, 0.5]), Some(2));
+    assert_eq!(
+        kept(
+            &DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"),
+            &[1.0, 0.9, 0.5]
+        ),
+        Some(2)
+    );
 }
 
 #[test]
@@ -38,11 +54,26 @@ fn an_epoch_of_shorter_attacks_is_kept_only_where_no_other_comes() {
     let _alone = alone();
     let mut spec = Folder::new(LOSSES[1], "", 3).opened().spec;
     let mut first = |warm_up, epochs| {
-        spec.loss = Loss::SmoothAdv { draws: 1, steps: 1, epsilon: 0.5, warm_up };
+        spec.loss = Loss::SmoothAdv {
+            draws: 1,
+            steps: 1,
+            epsilon: 0.5,
+            warm_up,
+        };
         spec.epochs = NonZeroU64::new(epochs).unwrap();
         first_candidate(&spec)
     };
-    assert_eq!([first(3, 3), first(2, 3), first(1, 3), first(0, 3), first(4, 3), first(10, 3)], [2, 1, 0, 0, 0, 0]);
+    assert_eq!(
+        [
+            first(3, 3),
+            first(2, 3),
+            first(1, 3),
+            first(0, 3),
+            first(4, 3),
+            first(10, 3)
+        ],
+        [2, 1, 0, 0, 0, 0]
+    );
     let longer = LOSSES[1].replace("warm-up = 2", "warm-up = 3");
     let mut both = Folder::new(&longer, DATA_DEPENDENT, 3).opened().spec;
     assert_eq!(first_candidate(&both), 2, "the later of the two");
@@ -53,11 +84,24 @@ fn an_epoch_of_shorter_attacks_is_kept_only_where_no_other_comes() {
 #[test]
 fn a_data_dependent_model_is_of_an_epoch_in_which_sigma_moved_and_says_how_far() {
     let _alone = alone();
-    let folder = Folder::new(LOSSES[0], &DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"), 3);
+    let folder = Folder::new(
+        LOSSES[0],
+        &DATA_DEPENDENT.replace("from-epoch = 1", "from-epoch = 2"),
+        3,
+    );
     folder.train().unwrap();
     let (log, provenance) = (folder.log(), folder.provenance());
-    assert_eq!((&provenance["epoch"], &provenance["from_epoch"]), (&2.into(), &2.into()));
-    assert_eq!(provenance["sigmas"], serde_json::to_value(log[2].sigma).unwrap());
+    assert_eq!(
+        (&provenance["epoch"], &provenance["from_epoch"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(
+        provenance["sigmas"],
+        serde_json::to_value(log[2].sigma).unwrap()
+    );
     assert!(log[2].sigma.least < log[2].sigma.largest);
-    assert_eq!(provenance["validation_accuracy"], log[2].validation_accuracy);
+    assert_eq!(
+        provenance["validation_accuracy"],
+        log[2].validation_accuracy
+    );
 }

@@ -10,10 +10,18 @@ fn every_loss_falls_on_a_small_set() {
         let folder = Folder::new(loss, "", 4);
         folder.train().unwrap();
         let log = folder.log();
-        assert!(log[3].loss < 0.7 * log[0].loss, "{loss}: {} after {}", log[3].loss, log[0].loss);
+        assert!(
+            log[3].loss < 0.7 * log[0].loss,
+            "{loss}: {} after {}",
+            log[3].loss,
+            log[0].loss
+        );
         assert!(log[3].accuracy > 0.8, "{loss}: {}", log[3].accuracy);
         let sigma = Distribution::of([0.25].into_iter());
-        assert!(log.iter().all(|line| line.sigma == sigma), "a fixed sigma stays");
+        assert!(
+            log.iter().all(|line| line.sigma == sigma),
+            "a fixed sigma stays"
+        );
     }
 }
 
@@ -24,10 +32,24 @@ fn a_data_dependent_sigma_moves_from_its_epoch_on_and_stays_in_range() {
         let folder = Folder::new(loss, DATA_DEPENDENT, 3);
         folder.train().unwrap();
         let sigmas: Vec<Distribution> = folder.log().iter().map(|line| line.sigma).collect();
-        assert_eq!((sigmas[0].least, sigmas[0].largest), (0.25, 0.25), "{loss}: before its epoch");
-        assert!(sigmas[1].least < sigmas[1].largest, "{loss}: {:?}", sigmas[1]);
-        assert_ne!(sigmas[1], sigmas[2], "{loss}: each epoch goes on from the one before");
-        assert!(sigmas.iter().all(|s| s.least >= 0.05 && s.largest <= 0.4), "{loss}: {sigmas:?}");
+        assert_eq!(
+            (sigmas[0].least, sigmas[0].largest),
+            (0.25, 0.25),
+            "{loss}: before its epoch"
+        );
+        assert!(
+            sigmas[1].least < sigmas[1].largest,
+            "{loss}: {:?}",
+            sigmas[1]
+        );
+        assert_ne!(
+            sigmas[1], sigmas[2],
+            "{loss}: each epoch goes on from the one before"
+        );
+        assert!(
+            sigmas.iter().all(|s| s.least >= 0.05 && s.largest <= 0.4),
+            "{loss}: {sigmas:?}"
+        );
     }
 }
 
@@ -37,8 +59,14 @@ fn the_choice_of_sigma_leaves_the_network_as_it_was() {
     let folder = Folder::new(LOSSES[0], DATA_DEPENDENT, 2);
     let spec = folder.opened().spec;
     let state = begin(&spec, 80, Device::Cpu).unwrap();
-    let before: Vec<Tensor> = state.network.tensors().map(|(_, tensor)| tensor.detach().copy()).collect();
-    let ddrs_common::spec::TrainingChoice::DataDependent { ascent, .. } = &spec.sigma.choice else { unreachable!() };
+    let before: Vec<Tensor> = state
+        .network
+        .tensors()
+        .map(|(_, tensor)| tensor.detach().copy())
+        .collect();
+    let ddrs_common::spec::TrainingChoice::DataDependent { ascent, .. } = &spec.sigma.choice else {
+        unreachable!()
+    };
     let images = Tensor::rand([4, 3, 8, 8], (Kind::Float, Device::Cpu));
     let noise = |_| Tensor::f_randn([8, 3, 8, 8], (Kind::Float, Device::Cpu));
     let scores = |batch: &Tensor| state.network.scores(batch, Mode::Frozen);

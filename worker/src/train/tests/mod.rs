@@ -29,17 +29,18 @@ const LOSSES: [&str; 3] = [
     "kind = \"smoothadv\"\ndraws = 2\nsteps = 2\nepsilon = 0.1\nwarm-up = 2",
     "kind = \"macer\"\ndraws = 2\nlambda = 1.0\ngamma = 2.0",
 ];
-const DATA_DEPENDENT: &str =
-    "choice = \"data-dependent\"\nfrom-epoch = 1\ndraws = 2\nlearning-rate = 0.05\nrange = [0.05, 0.4]";
+const DATA_DEPENDENT: &str = "choice = \"data-dependent\"\nfrom-epoch = 1\ndraws = 2\nlearning-rate = 0.05\nrange = [0.05, 0.4]";
 
-/// torch's generator is the whole process's: a test that draws from it keeps the others from it until it is done.
+/// torch's generator is the whole process's: a test that draws from it keeps the others from it
+/// until it is done.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     // A test that failed left nothing behind: each seeds for itself.
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// 8 x 8 images of two classes, one brighter than the other, and a specification that trains on them.
+/// 8 x 8 images of two classes, one brighter than the other, and a specification that trains on
+/// them.
 struct Folder(TempDir);
 
 impl Folder {
@@ -48,9 +49,21 @@ impl Folder {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let labels: Vec<Class> = (0..80).map(|i| Class(i % 2)).collect();
         let pixel = |class: &Class| 0.25 + 0.5 * class.0 as f32;
-        let pixels: Vec<f32> = labels.iter().flat_map(|class| vec![pixel(class); 192]).collect();
-        let pixels: Vec<f32> = pixels.into_iter().map(|pixel| pixel + rng.random_range(-0.2..0.2)).collect();
-        write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &pixels, &labels).unwrap();
+        let pixels: Vec<f32> = labels
+            .iter()
+            .flat_map(|class| vec![pixel(class); 192])
+            .collect();
+        let pixels: Vec<f32> = pixels
+            .into_iter()
+            .map(|pixel| pixel + rng.random_range(-0.2..0.2))
+            .collect();
+        write_tensors(
+            &folder.path("images.safetensors"),
+            [80, 3, 8, 8],
+            &pixels,
+            &labels,
+        )
+        .unwrap();
         let spec = format!(
             "name = \"small\"\nseed = 3\n[dataset]\nformat = \"tensors\"\npath = \"images.safetensors\"\n\
              [validation]\nsamples = 16\n[model]\narchitecture = \"cifar-resnet20\"\nclasses = 2\n\
@@ -67,7 +80,12 @@ impl Folder {
     }
 
     fn train(&self) -> Result<()> {
-        train(&self.path("train.toml"), &self.path("model.safetensors"), Device::Cpu, &|| false)
+        train(
+            &self.path("train.toml"),
+            &self.path("model.safetensors"),
+            Device::Cpu,
+            &|| false,
+        )
     }
 
     /// What ends a training that cannot come to its end, and its exit code.
@@ -76,17 +94,34 @@ impl Folder {
         (format!("{error:#}"), crate::exit::code(&error))
     }
 
-    /// One step of a new network, in so many groups, on these of the inputs that train: the state after it, the inputs'
-    /// places, and what the step came to.
-    fn step(&self, groups: u64, inputs: impl Iterator<Item = usize>) -> (State, Vec<usize>, step::Value) {
+    /// One step of a new network, in so many groups, on these of the inputs that train: the state
+    /// after it, the inputs' places, and what the step came to.
+    fn step(
+        &self,
+        groups: u64,
+        inputs: impl Iterator<Item = usize>,
+    ) -> (State, Vec<usize>, step::Value) {
         let Opened { spec, examples, .. } = self.opened();
         let lanes = Lanes::new(groups, Device::Cpu).unwrap();
         let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
-        let setting = Setting { spec: &spec, lanes: &lanes };
+        let setting = Setting {
+            spec: &spec,
+            lanes: &lanes,
+        };
         let places: Vec<usize> = inputs.map(|input| examples.training[input]).collect();
         let mut feed = Feed::new(&spec, Arc::new(examples), Device::Cpu);
         let (images, labels) = feed.batch((0, 0), &places, None).unwrap();
-        let value = step::step(&setting, &mut state, &Inputs { places: &places, images, labels }, 0.1).unwrap();
+        let value = step::step(
+            &setting,
+            &mut state,
+            &Inputs {
+                places: &places,
+                images,
+                labels,
+            },
+            0.1,
+        )
+        .unwrap();
         (state, places, value)
     }
 
@@ -108,6 +143,8 @@ impl Folder {
 
     fn log(&self) -> Vec<Line> {
         let text = fs::read_to_string(self.path("model.log.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }

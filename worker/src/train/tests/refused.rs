@@ -8,7 +8,10 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
     for (out, says) in [
         ("nowhere/model.safetensors", "there is no folder"),
         ("model.pt", "must end in .safetensors"),
-        ("other.checkpoint.safetensors", "other.checkpoint.safetensors is the name of a checkpoint"),
+        (
+            "other.checkpoint.safetensors",
+            "other.checkpoint.safetensors is the name of a checkpoint",
+        ),
         ("folder.safetensors", "folder.safetensors is a folder"),
     ] {
         let out = folder.path(out);
@@ -18,8 +21,14 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
     }
     fs::write(folder.path("model.log.jsonl"), "epoch 0: fine\n").unwrap();
     let (error, code) = folder.fails();
-    assert!(error.contains("no log of training: delete it") && error.contains("model.log.jsonl:1"), "{error}");
-    assert_eq!((code, folder.path("model.checkpoint.safetensors").exists()), (2, false));
+    assert!(
+        error.contains("no log of training: delete it") && error.contains("model.log.jsonl:1"),
+        "{error}"
+    );
+    assert_eq!(
+        (code, folder.path("model.checkpoint.safetensors").exists()),
+        (2, false)
+    );
 }
 
 #[test]
@@ -30,7 +39,10 @@ fn a_finished_model_whose_checkpoint_is_gone_is_not_written_over() {
     let model = fs::read(folder.path("model.safetensors")).unwrap();
     fs::remove_file(folder.path("model.checkpoint.safetensors")).unwrap();
     let (error, code) = folder.fails();
-    assert!(error.contains("model.safetensors is there already, without "), "{error}");
+    assert!(
+        error.contains("model.safetensors is there already, without "),
+        "{error}"
+    );
     assert_eq!(code, 2);
     assert!(fs::read(folder.path("model.safetensors")).unwrap() == model);
     fs::remove_file(folder.path("model.safetensors")).unwrap();
@@ -45,7 +57,10 @@ fn a_second_training_to_the_same_file_is_refused() {
     let folder = Folder::new(LOSSES[0], "", 1);
     let first = folder.opened();
     let (error, code) = folder.fails();
-    assert!(error.contains("another process trains to ") && error.contains("model.lock"), "{error}");
+    assert!(
+        error.contains("another process trains to ") && error.contains("model.lock"),
+        "{error}"
+    );
     assert_eq!(code, 2);
     drop(first);
     folder.train().unwrap();
@@ -55,15 +70,31 @@ fn a_second_training_to_the_same_file_is_refused() {
 fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
     let _alone = alone();
     for (old, new, says) in [
-        ("images.safetensors", "none.safetensors", "train.toml:5: dataset.path: cannot read "),
-        ("samples = 16", "samples = 80", "train.toml:7: validation.samples: 80 of 80 samples leave none"),
-        ("batch = 16", "batch = 65", "train.toml:20: train.batch: 65 are more than the 64 samples"),
+        (
+            "images.safetensors",
+            "none.safetensors",
+            "train.toml:5: dataset.path: cannot read ",
+        ),
+        (
+            "samples = 16",
+            "samples = 80",
+            "train.toml:7: validation.samples: 80 of 80 samples leave none",
+        ),
+        (
+            "batch = 16",
+            "batch = 65",
+            "train.toml:20: train.batch: 65 are more than the 64 samples",
+        ),
         (
             "classes = 2",
             "classes = 2\nmean = [0.5]\nstd = [0.25]",
             "train.toml:11: model.mean: 1 values for images of 3",
         ),
-        ("crop-padding = 1", "crop-padding = 8", "augmentation.crop-padding: 8 zeros around 8 x 8 pixels"),
+        (
+            "crop-padding = 1",
+            "crop-padding = 8",
+            "augmentation.crop-padding: 8 zeros around 8 x 8 pixels",
+        ),
     ] {
         let folder = Folder::new(LOSSES[0], "", 1);
         if new.contains("mean") {
@@ -80,16 +111,27 @@ fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
 fn the_test_images_of_cifar10_are_not_trained_on() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
-    folder.edit("format = \"tensors\"\npath = \"images.safetensors\"", "format = \"cifar10\"\npath = \"published\"");
+    folder.edit(
+        "format = \"tensors\"\npath = \"images.safetensors\"",
+        "format = \"cifar10\"\npath = \"published\"",
+    );
     fs::create_dir(folder.path("published")).unwrap();
     // Rows of a label and 3 x 32 x 32 bytes.
-    let rows: Vec<u8> = (0..40_u8).flat_map(|row| [vec![row % 2], vec![row; 3072]].concat()).collect();
+    let rows: Vec<u8> = (0..40_u8)
+        .flat_map(|row| [vec![row % 2], vec![row; 3072]].concat())
+        .collect();
     for name in ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"] {
         fs::write(folder.path("published").join(name), &rows).unwrap();
     }
     let (error, code) = folder.fails();
-    assert!(error.contains("train.toml:5: dataset.path: from sample 80 on it has "), "{error}");
-    assert!(error.contains("published/test_batch.bin, CIFAR-10's test images"), "{error}");
+    assert!(
+        error.contains("train.toml:5: dataset.path: from sample 80 on it has "),
+        "{error}"
+    );
+    assert!(
+        error.contains("published/test_batch.bin, CIFAR-10's test images"),
+        "{error}"
+    );
     assert_eq!(code, 2);
     folder.edit("path = \"published\"", "path = \"published\"\nlimit = 80");
     folder.train().unwrap();
@@ -100,20 +142,37 @@ fn a_class_that_the_network_does_not_tell_apart_is_refused() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
     let labels: Vec<Class> = (0..80).map(|i| Class(i % 3)).collect();
-    write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &vec![0.5; 80 * 192], &labels).unwrap();
+    write_tensors(
+        &folder.path("images.safetensors"),
+        [80, 3, 8, 8],
+        &vec![0.5; 80 * 192],
+        &labels,
+    )
+    .unwrap();
     let (error, _) = folder.fails();
-    assert!(error.contains("model.classes: 2, but sample 2 has label 2"), "{error}");
+    assert!(
+        error.contains("model.classes: 2, but sample 2 has label 2"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_group_that_leaves_batch_normalisation_a_single_value_is_refused() {
     let _alone = alone();
-    for (group, key) in [("batch = 1", "train.batch"), ("batch = 2\ngroup = 1", "train.group")] {
+    for (group, key) in [
+        ("batch = 1", "train.batch"),
+        ("batch = 2\ngroup = 1", "train.group"),
+    ] {
         let folder = Folder::new(LOSSES[0], "", 1);
         folder.edit("cifar-resnet20", "resnet18");
         folder.edit("batch = 16", group);
         let (error, code) = folder.fails();
-        assert!(error.contains(&format!("{key}: batch normalisation of resnet18 would take")), "{error}");
+        assert!(
+            error.contains(&format!(
+                "{key}: batch normalisation of resnet18 would take"
+            )),
+            "{error}"
+        );
         assert_eq!(code, 2);
     }
     // Eight pixels are two after two strides.

@@ -4,10 +4,14 @@ use super::*;
 fn training_that_was_stopped_comes_to_the_same_weights() {
     let _alone = alone();
     tch::set_num_threads(1);
-    for (loss, sigma) in LOSSES.into_iter().flat_map(|loss| ["", DATA_DEPENDENT].map(|sigma| (loss, sigma))) {
+    for (loss, sigma) in LOSSES
+        .into_iter()
+        .flat_map(|loss| ["", DATA_DEPENDENT].map(|sigma| (loss, sigma)))
+    {
         let (whole, pieces) = (Folder::new(loss, sigma, 2), Folder::new(loss, sigma, 2));
         whole.train().unwrap();
-        // An epoch has four steps. Stopped before the first, within an epoch, between two, and where sigmas have moved.
+        // An epoch has four steps. Stopped before the first, within an epoch, between two, and
+        // where sigmas have moved.
         for steps in [0, 3, 1, 2] {
             stopped_after(&pieces, steps);
             assert!(!pieces.path("model.safetensors").exists());
@@ -19,7 +23,13 @@ fn training_that_was_stopped_comes_to_the_same_weights() {
             (line.seconds, line.images_per_second) = (0.0, 0.0);
             line
         };
-        let log = |folder: &Folder| folder.log().into_iter().map(times_aside).collect::<Vec<_>>();
+        let log = |folder: &Folder| {
+            folder
+                .log()
+                .into_iter()
+                .map(times_aside)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(log(&whole), log(&pieces));
     }
 }
@@ -30,7 +40,12 @@ fn a_checkpoint_holds_all_that_training_goes_on_from() {
     let folder = Folder::new(LOSSES[0], DATA_DEPENDENT, 3);
     stopped_after(&folder, 9);
     let path = folder.path("model.checkpoint.safetensors");
-    let Opened { spec, identity, examples, .. } = folder.opened();
+    let Opened {
+        spec,
+        identity,
+        examples,
+        ..
+    } = folder.opened();
     let mut state = begin(&spec, examples.len(), Device::Cpu).unwrap();
     assert!(checkpoint::take_up(&path, &mut state, &identity).unwrap());
     assert_eq!((state.position.epoch, state.position.step), (2, 1));
@@ -58,13 +73,25 @@ fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
     let text = fs::read_to_string(folder.path("train.toml")).unwrap();
     folder.edit("seed = 3", "seed = 4");
     let (error, code) = folder.fails();
-    assert!(error.contains("model.checkpoint.safetensors is of another specification: delete it"), "{error}");
+    assert!(
+        error.contains("model.checkpoint.safetensors is of another specification: delete it"),
+        "{error}"
+    );
     assert_eq!(code, 2);
     fs::write(folder.path("train.toml"), text).unwrap();
     let labels: Vec<Class> = (0..80).map(|_| Class(0)).collect();
-    write_tensors(&folder.path("images.safetensors"), [80, 3, 8, 8], &vec![0.5; 80 * 192], &labels).unwrap();
+    write_tensors(
+        &folder.path("images.safetensors"),
+        [80, 3, 8, 8],
+        &vec![0.5; 80 * 192],
+        &labels,
+    )
+    .unwrap();
     let (error, code) = folder.fails();
-    assert!(error.contains("model.checkpoint.safetensors is of other data: delete it"), "{error}");
+    assert!(
+        error.contains("model.checkpoint.safetensors is of other data: delete it"),
+        "{error}"
+    );
     assert_eq!(code, 2);
 }
 
@@ -81,7 +108,10 @@ fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
         bytes[at] ^= 1;
         bytes
     };
-    let position = bytes.windows(7).position(|window| window == b"\"step\\\"").unwrap();
+    let position = bytes
+        .windows(7)
+        .position(|window| window == b"\"step\\\"")
+        .unwrap();
     for (damaged, says) in [
         (cut, "cannot read "),
         (flipped(bytes.len() - 1000), "it is not as it was written"),
@@ -90,7 +120,10 @@ fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
     ] {
         fs::write(&checkpoint, damaged).unwrap();
         let (error, code) = folder.fails();
-        assert!(error.contains("cannot go on from ") && error.contains(": delete it to start over"), "{error}");
+        assert!(
+            error.contains("cannot go on from ") && error.contains(": delete it to start over"),
+            "{error}"
+        );
         assert!(error.contains(says) && code == 2, "{error}");
     }
 }
@@ -99,7 +132,9 @@ fn a_checkpoint_that_is_damaged_is_refused_with_what_to_do() {
 fn a_training_that_is_finished_leaves_everything_as_it_is() {
     let _alone = alone();
     let folder = Folder::new(LOSSES[0], "", 1);
-    let files = || ["model.safetensors", "model.log.jsonl"].map(|name| fs::read(folder.path(name)).unwrap());
+    let files = || {
+        ["model.safetensors", "model.log.jsonl"].map(|name| fs::read(folder.path(name)).unwrap())
+    };
     tch::set_num_threads(1);
     folder.train().unwrap();
     let before = files();
@@ -113,7 +148,10 @@ fn a_training_that_is_finished_leaves_everything_as_it_is() {
 fn a_training_that_goes_on_with_other_threads_says_so_where_that_changes_its_weights() {
     let _alone = alone();
     for (group, found) in [
-        ("", r#"[{"device":"cpu","threads":1},{"device":"cpu","threads":2}]"#),
+        (
+            "",
+            r#"[{"device":"cpu","threads":1},{"device":"cpu","threads":2}]"#,
+        ),
         ("\ngroup = 8", r#"[{"device":"cpu","threads":null}]"#),
     ] {
         let folder = Folder::new(LOSSES[0], "", 1);

@@ -7,13 +7,27 @@ use crate::spec::training::raw::{RawOptimiser, RawSchedule};
 use crate::spec::training::{Optimiser, Schedule};
 
 /// Checks `[optimiser]`, whose schedule has to fit the epochs.
-pub(super) fn optimiser(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Optimiser, SpecError> {
+pub(super) fn optimiser(
+    at: &Section,
+    raw: RawOptimiser,
+    epochs: u64,
+) -> Result<Optimiser, SpecError> {
     let rate = at.required("learning-rate", raw.learning_rate.clone())?;
     let (momentum, decay) = (raw.momentum, raw.weight_decay);
     Ok(Optimiser {
         learning_rate: at.number("learning-rate", rate, rate > 0.0, "a finite number above 0")?,
-        momentum: at.number("momentum", momentum, (0.0..1.0).contains(&momentum), "from 0 to below 1")?,
-        weight_decay: at.number("weight-decay", decay, decay >= 0.0, "a finite number, 0 or more")?,
+        momentum: at.number(
+            "momentum",
+            momentum,
+            (0.0..1.0).contains(&momentum),
+            "from 0 to below 1",
+        )?,
+        weight_decay: at.number(
+            "weight-decay",
+            decay,
+            decay >= 0.0,
+            "a finite number, 0 or more",
+        )?,
         schedule: schedule(at, raw, epochs)?,
     })
 }
@@ -33,19 +47,34 @@ fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, Sp
         ("rise", raw.rise.is_some()),
     ];
     refuse_others(at, &given, own, &format!("schedule {name}"))?;
-    let part = |key, value: f64| at.number(key, value, value > 0.0 && value < 1.0, "strictly between 0 and 1");
+    let part = |key, value: f64| {
+        at.number(
+            key,
+            value,
+            value > 0.0 && value < 1.0,
+            "strictly between 0 and 1",
+        )
+    };
     let factor = || part("factor", raw.factor.unwrap_or(0.1));
     Ok(match raw.schedule {
         RawSchedule::Constant => Schedule::Constant,
         RawSchedule::Step => {
-            let every = raw.every.ok_or_else(|| at.error("every", "is required and missing"))?;
-            Schedule::Step { every: at.positive("every", every, i64::MAX)?, factor: factor()? }
+            let every = raw
+                .every
+                .ok_or_else(|| at.error("every", "is required and missing"))?;
+            Schedule::Step {
+                every: at.positive("every", every, i64::MAX)?,
+                factor: factor()?,
+            }
         }
-        RawSchedule::Milestones => {
-            Schedule::Milestones { epochs: milestones(at, raw.milestones, epochs)?, factor: factor()? }
-        }
+        RawSchedule::Milestones => Schedule::Milestones {
+            epochs: milestones(at, raw.milestones, epochs)?,
+            factor: factor()?,
+        },
         RawSchedule::Cosine => Schedule::Cosine,
-        RawSchedule::OneCycle => Schedule::OneCycle { rise: part("rise", raw.rise.unwrap_or(0.3))? },
+        RawSchedule::OneCycle => Schedule::OneCycle {
+            rise: part("rise", raw.rise.unwrap_or(0.3))?,
+        },
     })
 }
 
@@ -59,7 +88,10 @@ fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u6
         let key = format!("milestones[{i}]");
         let epoch = at.integer(&key, epoch, 1, epochs as i64 - 1)?;
         if let Some(&before) = checked.last().filter(|&&before| before >= epoch) {
-            return Err(at.error(&key, format!("milestones must ascend, and {epoch} comes after {before}")));
+            return Err(at.error(
+                &key,
+                format!("milestones must ascend, and {epoch} comes after {before}"),
+            ));
         }
         checked.push(epoch);
     }

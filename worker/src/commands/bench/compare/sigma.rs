@@ -12,7 +12,8 @@ use super::super::row::median;
 use super::{Bench, Run, show};
 use crate::cli::{CompareArgs, PeerLoop};
 
-/// Images to a batch of PyTorch's ascent: more than any of its steps needs to be efficient on a CPU.
+/// Images to a batch of PyTorch's ascent: more than any of its steps needs to be efficient on a
+/// CPU.
 const PEER_BATCH: u64 = 500;
 /// Seconds that each turn of it takes.
 const PEER_SECONDS: f64 = 5.0;
@@ -25,8 +26,8 @@ struct Method {
     run: Run,
 }
 
-/// Compares the published ascent with the search, and in turn with both PyTorch's ascent: seconds, draws, and the mean
-/// radius that the same fresh draws estimate at the sigmas of each.
+/// Compares the published ascent with the search, and in turn with both PyTorch's ascent: seconds,
+/// draws, and the mean radius that the same fresh draws estimate at the sigmas of each.
 ///
 /// # Errors
 /// [`Refused`](crate::exit::Refused) where the specification, data or model does not fit.
@@ -34,9 +35,12 @@ pub(in super::super) fn sigma(args: &CompareArgs) -> Result<()> {
     let bench = Bench::open(args)?;
     let peers = Peers::find(&args.peer, bench.engine.device(), PEER_SECONDS)?;
     let mut peer = match (&peers, &bench.sweep.models[0].source) {
-        (Some(peers), ModelSource::Safetensors(architecture)) => {
-            Some(peers.of(PeerLoop::Sigma, &architecture.to_string(), PEER_BATCH, bench.network.shape()[1]))
-        }
+        (Some(peers), ModelSource::Safetensors(architecture)) => Some(peers.of(
+            PeerLoop::Sigma,
+            &architecture.to_string(),
+            PEER_BATCH,
+            bench.network.shape()[1],
+        )),
         _ => None,
     };
     let mut methods = methods(&bench)?;
@@ -54,14 +58,21 @@ pub(in super::super) fn sigma(args: &CompareArgs) -> Result<()> {
     show(&rows, args.format)
 }
 
-/// The ascent and the search, the one that the specification does not ask for with its usual settings.
+/// The ascent and the search, the one that the specification does not ask for with its usual
+/// settings.
 fn methods(bench: &Bench) -> Result<[Method; 2]> {
     let spec = &bench.sweep.smoothing.data_dependent;
     let (mut ascent, mut search) = (spec.clone(), spec.clone());
     if matches!(spec.method, SigmaMethod::Search { .. }) {
         (ascent.method, ascent.draws) = (SigmaMethod::Gradient, 1);
     } else {
-        (search.method, search.draws) = (SigmaMethod::Search { rounds: 3, candidates: 5 }, 8);
+        (search.method, search.draws) = (
+            SigmaMethod::Search {
+                rounds: 3,
+                candidates: 5,
+            },
+            8,
+        );
     }
     let method = |name, spec: DataDependentSpec| -> Result<Method> {
         let draws = match spec.method {
@@ -75,7 +86,12 @@ fn methods(bench: &Bench) -> Result<[Method; 2]> {
         // Sigma is all that is wanted.
         (sweep.certify.n0, sweep.certify.n) = (NonZeroU64::MIN, NonZeroU64::MIN.saturating_add(1));
         (sweep.certify.alpha, sweep.certify.stopping) = (Alpha::new(0.4)?, Stopping::Fixed);
-        Ok(Method { name, draws, sweep, run: Run::default() })
+        Ok(Method {
+            name,
+            draws,
+            sweep,
+            run: Run::default(),
+        })
     };
     Ok([method("gradient", ascent)?, method("search", search)?])
 }
@@ -84,8 +100,14 @@ fn rows(bench: &Bench, methods: &[Method], fresh: u32) -> Result<Vec<Value>> {
     let start = bench.sweep.smoothing.sigma[0];
     let places = 0..bench.images.len() as u64;
     let mut all = vec![("start", 0, 0.0, vec![start; bench.images.len()])];
-    for Method { name, draws, run, .. } in methods {
-        let sigmas = places.clone().map(|place| run.found.get(&place).map_or(start, |found| found.sigma)).collect();
+    for Method {
+        name, draws, run, ..
+    } in methods
+    {
+        let sigmas = places
+            .clone()
+            .map(|place| run.found.get(&place).map_or(start, |found| found.sigma))
+            .collect();
         all.push((name, *draws, run.seconds, sigmas));
     }
     let sigmas: Vec<&[Sigma]> = all.iter().map(|(.., sigmas)| sigmas.as_slice()).collect();

@@ -15,20 +15,29 @@ struct Rule {
     run: Run,
 }
 
-/// Compares the rules of stopping: seconds, draws, and the share of (image, radius) that each decides as `fixed` does on a
-/// grid of 0.25.
+/// Compares the rules of stopping: seconds, draws, and the share of (image, radius) that each
+/// decides as `fixed` does on a grid of 0.25.
 ///
 /// # Errors
 /// [`Refused`](crate::exit::Refused) where the specification, data or model does not fit.
 pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
     let bench = Bench::open(args)?;
-    let grid: Vec<Radius> = (0..=16).map(|step| Radius::new(0.25 * f64::from(step))).collect::<Result<_, _>>()?;
-    let stopping =
-        [("fixed", Stopping::Fixed), ("radii", Stopping::Radii(grid.clone())), ("loss 0.01", Stopping::Loss(0.01))];
+    let grid: Vec<Radius> = (0..=16)
+        .map(|step| Radius::new(0.25 * f64::from(step)))
+        .collect::<Result<_, _>>()?;
+    let stopping = [
+        ("fixed", Stopping::Fixed),
+        ("radii", Stopping::Radii(grid.clone())),
+        ("loss 0.01", Stopping::Loss(0.01)),
+    ];
     let mut rules = stopping.map(|(name, rule)| {
         let mut sweep = bench.sweep.clone();
         sweep.certify.stopping = rule;
-        Rule { name, sweep, run: Run::default() }
+        Rule {
+            name,
+            sweep,
+            run: Run::default(),
+        }
     });
     for part in bench.parts()? {
         for Rule { sweep, run, .. } in &mut rules {
@@ -36,15 +45,26 @@ pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
         }
     }
     let n = bench.sweep.certify.n.get();
-    let rows: Vec<Value> = rules.iter().map(|rule| row(rule, &rules[0].run, &grid, n)).collect();
+    let rows: Vec<Value> = rules
+        .iter()
+        .map(|rule| row(rule, &rules[0].run, &grid, n))
+        .collect();
     show(&rows, args.format)
 }
 
 /// What a rule came to, beside the fixed one.
 fn row(Rule { name, run, .. }: &Rule, fixed: &Run, grid: &[Radius], n: u64) -> Value {
     let drawn = |run: &Run| run.found.values().map(|found| found.n).sum::<u64>();
-    let pairs = || run.found.iter().filter_map(|(place, found)| Some((found, fixed.found.get(place)?)));
-    let alike = |a, b| grid.iter().filter(|&&radius| reaches(a, radius) == reaches(b, radius)).count();
+    let pairs = || {
+        run.found
+            .iter()
+            .filter_map(|(place, found)| Some((found, fixed.found.get(place)?)))
+    };
+    let alike = |a, b| {
+        grid.iter()
+            .filter(|&&radius| reaches(a, radius) == reaches(b, radius))
+            .count()
+    };
     let equal = pairs().map(|(a, b)| alike(a, b)).sum::<usize>();
     let images = run.found.len() as f64;
     json!({"rule": name, "images": run.found.len(), "n": n, "seconds_per_image": run.seconds / images,

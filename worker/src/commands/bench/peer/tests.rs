@@ -3,7 +3,8 @@ use std::fs;
 
 use super::*;
 
-/// A script for the shell in place of one for a python. It notes what it is called with, and answers a `$batch`.
+/// A script for the shell in place of one for a python. It notes what it is called with, and
+/// answers a `$batch`.
 struct Fake {
     dir: PathBuf,
 }
@@ -12,18 +13,31 @@ impl Fake {
     fn new(name: &str, answer: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ddrs-peer-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let text = format!("echo \"$@\" >> '{}/asked'\nfor batch; do :; done\n{answer}\n", dir.display());
+        let text = format!(
+            "echo \"$@\" >> '{}/asked'\nfor batch; do :; done\n{answer}\n",
+            dir.display()
+        );
         fs::write(dir.join("script"), text).unwrap();
         Self { dir }
     }
 
     fn peers(&self, device: &str) -> Peers {
         let (python, script) = (PathBuf::from("/bin/sh"), Some(self.dir.join("script")));
-        Peers { python, script, device: device.to_owned(), batches: Vec::new(), seconds: 2.0 }
+        Peers {
+            python,
+            script,
+            device: device.to_owned(),
+            batches: Vec::new(),
+            seconds: 2.0,
+        }
     }
 
     fn asked(&self) -> Vec<String> {
-        fs::read_to_string(self.dir.join("asked")).unwrap().lines().map(str::to_owned).collect()
+        fs::read_to_string(self.dir.join("asked"))
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -44,26 +58,39 @@ fn on_a_gpu_the_fastest_of_several_batches_counts_and_is_kept() {
     let mut peer = peers.of(PeerLoop::Plain, "resnet50", 100, 224);
     peer.turn(1000.0);
     peer.turn(1000.0);
-    assert_eq!((peer.rates.as_slice(), peer.batches.as_slice(), &peer.error), (&[200.0, 200.0][..], &[200][..], &None));
+    assert_eq!(
+        (peer.rates.as_slice(), peer.batches.as_slice(), &peer.error),
+        (&[200.0, 200.0][..], &[200][..], &None)
+    );
     let asked = fake.asked();
     assert_eq!(asked.len(), 4);
     assert!(
-        asked.iter().all(|words| words.contains("--mode plain --model resnet50 --device cuda:1 --batch")),
+        asked
+            .iter()
+            .all(|words| words.contains("--mode plain --model resnet50 --device cuda:1 --batch")),
         "{asked:?}"
     );
     // As many passes as are expected in two seconds: of a quarter of our rate, and then of its own.
-    assert!(asked[0].contains("--repeats 1 --passes 500 ") && asked[3].contains("--passes 400 "), "{asked:?}");
+    assert!(
+        asked[0].contains("--repeats 1 --passes 500 ") && asked[3].contains("--passes 400 "),
+        "{asked:?}"
+    );
 }
 
 #[test]
 fn a_loop_that_fails_says_why_and_is_not_tried_again() {
-    let fake =
-        Fake::new("fails", "printf 'Traceback\\nRuntimeError: no compiler\\n\\nSet THIS for more\\n' >&2; exit 1");
+    let fake = Fake::new(
+        "fails",
+        "printf 'Traceback\\nRuntimeError: no compiler\\n\\nSet THIS for more\\n' >&2; exit 1",
+    );
     let peers = fake.peers("cpu");
     let mut peer = peers.of(PeerLoop::Tuned, "cifar-resnet20", 500, 32);
     peer.turn(1000.0);
     peer.turn(1000.0);
-    assert_eq!((peer.error.as_deref(), peer.rates.len()), (Some("RuntimeError: no compiler"), 0));
+    assert_eq!(
+        (peer.error.as_deref(), peer.rates.len()),
+        (Some("RuntimeError: no compiler"), 0)
+    );
     assert_eq!(fake.asked().len(), 1);
 }
 
@@ -76,14 +103,34 @@ fn a_python_that_was_named_must_have_torch_and_a_script_must_be_there() {
         no_peers: false,
     };
     let refused = |args: &PeerArgs| Peers::find(args, "cpu", 1.0).err().unwrap().to_string();
-    assert_eq!(refused(&args("/bin/false", None)), "/bin/false cannot import torch");
-    assert_eq!(refused(&args("/bin/true", Some("/nowhere.py"))), "/nowhere.py is no file");
-    assert!(Peers::find(&PeerArgs { no_peers: true, ..args("/bin/false", None) }, "cpu", 1.0).unwrap().is_none());
+    assert_eq!(
+        refused(&args("/bin/false", None)),
+        "/bin/false cannot import torch"
+    );
+    assert_eq!(
+        refused(&args("/bin/true", Some("/nowhere.py"))),
+        "/nowhere.py is no file"
+    );
+    assert!(
+        Peers::find(
+            &PeerArgs {
+                no_peers: true,
+                ..args("/bin/false", None)
+            },
+            "cpu",
+            1.0
+        )
+        .unwrap()
+        .is_none()
+    );
 }
 
 #[test]
 fn peers_run_on_the_device_of_the_same_number() {
-    assert_eq!(["cpu", "cuda:0", "cuda:1 Some GPU"].map(number), ["cpu", "cuda:0", "cuda:1"]);
+    assert_eq!(
+        ["cpu", "cuda:0", "cuda:1 Some GPU"].map(number),
+        ["cpu", "cuda:0", "cuda:1"]
+    );
 }
 
 #[test]
