@@ -80,18 +80,20 @@ pub fn ascend(
         .collect())
 }
 
-/// R as [`ascend`] has it, for sigma of shape (B) and psi of shape (B, classes), in double
-/// precision.
-///
-/// # Errors
-/// What torch reports.
+/// The estimated radius R of [`ascend`] for sigma of shape (B) and psi of shape (B, classes), in
+/// double precision. [`search::radius`] is the form for plain numbers.
 pub fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
-    let (top, _) = psi.f_topk(2, -1, true, true)?;
+    sigma.f_mul(&quantile_gap(psi, clamp)?)?.f_mul_scalar(0.5)
+}
+
+/// The difference q(p_1) - q(p_2) of each row of `probabilities`, of shape (B, classes).
+///
+/// p_1 and p_2 are the two largest entries of the row, clamped to \[clamp, 1 - clamp\]; q is the
+/// standard normal quantile. Differentiable.
+pub(crate) fn quantile_gap(probabilities: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
+    let (top, _) = probabilities.f_topk(2, -1, true, true)?;
     let quantiles = top.f_clamp(clamp, 1.0 - clamp)?.f_special_ndtri()?;
-    let gap = quantiles
-        .f_select(1, 0)?
-        .f_sub(&quantiles.f_select(1, 1)?)?;
-    sigma.f_mul(&gap)?.f_mul_scalar(0.5)
+    quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)
 }
 
 #[cfg(test)]

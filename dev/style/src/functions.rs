@@ -30,7 +30,11 @@ impl Functions {
 
     fn add(&mut self, signature: &syn::Signature, body: &syn::Block) {
         let line = signature.span().start().line;
-        self.tokens.push((count(body.to_token_stream()), line, signature.ident.to_string()));
+        self.tokens.push((
+            count(body.to_token_stream()),
+            line,
+            signature.ident.to_string(),
+        ));
     }
 }
 

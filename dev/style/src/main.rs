@@ -41,5 +41,9 @@ fn main() -> Result<ExitCode> {
     }
     report::print_table(&measures);
     let passed = measures.iter().all(report::Measure::passes);
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -27,7 +27,9 @@ struct Crate {
 pub(crate) fn circles(files: &[SourceFile]) -> Vec<Vec<String>> {
     let mut crates: BTreeMap<String, Crate> = BTreeMap::new();
     for file in files.iter().filter(|file| file.is_production()) {
-        let (Some(rust), Some((package, module))) = (&file.rust, file.module()) else { continue };
+        let (Some(rust), Some((package, module))) = (&file.rust, file.module()) else {
+            continue;
+        };
         let found = crates.entry(package).or_default();
         found.read(rust, module, &file.path);
     }
@@ -36,20 +38,35 @@ pub(crate) fn circles(files: &[SourceFile]) -> Vec<Vec<String>> {
 
 impl Crate {
     fn read(&mut self, rust: &syn::File, module: Module, path: &str) {
-        let mut reader = Reader { module: module.clone(), ..Reader::default() };
+        let mut reader = Reader {
+            module: module.clone(),
+            ..Reader::default()
+        };
         for item in rust.items.iter().filter(|item| !is_test(item)) {
             reader.visit_item(item);
         }
-        self.items.entry(module.clone()).or_default().extend(reader.items);
-        self.exports.entry(module.clone()).or_default().extend(reader.exports);
-        self.paths.entry(module.clone()).or_default().extend(reader.paths);
+        self.items
+            .entry(module.clone())
+            .or_default()
+            .extend(reader.items);
+        self.exports
+            .entry(module.clone())
+            .or_default()
+            .extend(reader.exports);
+        self.paths
+            .entry(module.clone())
+            .or_default()
+            .extend(reader.paths);
         self.files.insert(module, path.to_owned());
     }
 
     fn circles(&self) -> Vec<Vec<String>> {
         let arrows = self.arrows();
-        let reach: BTreeMap<&Module, BTreeSet<&Module>> =
-            self.files.keys().map(|module| (module, reachable(&arrows, module))).collect();
+        let reach: BTreeMap<&Module, BTreeSet<&Module>> = self
+            .files
+            .keys()
+            .map(|module| (module, reachable(&arrows, module)))
+            .collect();
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for module in self.files.keys() {
@@ -59,7 +76,12 @@ impl Crate {
                 .filter(|other| reach[*other].contains(module))
                 .collect();
             if circle.len() > 1 && circle.iter().all(|module| seen.insert(*module)) {
-                found.push(circle.iter().map(|module| self.files[*module].clone()).collect());
+                found.push(
+                    circle
+                        .iter()
+                        .map(|module| self.files[*module].clone())
+                        .collect(),
+                );
             }
         }
         found
@@ -83,7 +105,9 @@ impl Crate {
     /// Finds the module that defines what a path names.
     fn home(&self, path: &[String], depth: usize) -> Option<&Module> {
         for length in (0..path.len()).rev() {
-            let Some((module, items)) = self.items.get_key_value(&path[..length]) else { continue };
+            let Some((module, items)) = self.items.get_key_value(&path[..length]) else {
+                continue;
+            };
             let name = &path[length];
             if items.contains(name) {
                 return Some(module);
@@ -164,9 +188,19 @@ impl Reader {
     }
 
     fn name(&mut self, before: &[String], name: &syn::Ident, shown: &syn::Ident, public: bool) {
-        let path = if name == "self" { before.to_vec() } else { [before, &[name.to_string()]].concat() };
-        let shown = if name == "self" { before.last().cloned() } else { Some(shown.to_string()) };
-        let (Some(path), Some(shown)) = (self.absolute(&path), shown) else { return };
+        let path = if name == "self" {
+            before.to_vec()
+        } else {
+            [before, &[name.to_string()]].concat()
+        };
+        let shown = if name == "self" {
+            before.last().cloned()
+        } else {
+            Some(shown.to_string())
+        };
+        let (Some(path), Some(shown)) = (self.absolute(&path), shown) else {
+            return;
+        };
         if public {
             self.exports.insert(shown, path);
         } else {
@@ -195,8 +229,11 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {
-            let parts: Vec<String> =
-                path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            let parts: Vec<String> = path
+                .segments
+                .iter()
+                .map(|segment| segment.ident.to_string())
+                .collect();
             if let Some(path) = self.absolute(&parts) {
                 self.paths.push(path);
             }

@@ -7,7 +7,9 @@ use crate::tree::SourceFile;
 
 /// Returns each name that two modules of one crate define, with the modules.
 pub(crate) fn in_one_crate(files: &[SourceFile]) -> Vec<(String, Vec<String>)> {
-    let mut found = collisions(files, |path| path.split('/').next().unwrap_or_default().to_owned());
+    let mut found = collisions(files, |path| {
+        path.split('/').next().unwrap_or_default().to_owned()
+    });
     found.retain(|(_, places)| !places.iter().all(|place| place.starts_with("tests/")));
     found
 }
@@ -19,10 +21,21 @@ pub(crate) fn anywhere(files: &[SourceFile]) -> Vec<(String, Vec<String>)> {
 
 fn collisions(files: &[SourceFile], group: fn(&str) -> String) -> Vec<(String, Vec<String>)> {
     let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for file in files.iter().filter(|file| !file.path.starts_with("dev/style/")) {
+    for file in files
+        .iter()
+        .filter(|file| !file.path.starts_with("dev/style/"))
+    {
         let Some(rust) = &file.rust else { continue };
-        for name in rust.items.iter().filter(|item| !is_test(item)).filter_map(type_name) {
-            places.entry((group(&file.path), name)).or_default().push(file.path.clone());
+        for name in rust
+            .items
+            .iter()
+            .filter(|item| !is_test(item))
+            .filter_map(type_name)
+        {
+            places
+                .entry((group(&file.path), name))
+                .or_default()
+                .push(file.path.clone());
         }
     }
     let repeated = places.into_iter().filter(|(_, places)| places.len() > 1);

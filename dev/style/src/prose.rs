@@ -43,7 +43,11 @@ pub(crate) struct Place {
 
 /// Finds idioms in documents, comments and string literals.
 pub(crate) fn idioms(files: &[SourceFile]) -> Vec<Place> {
-    files.iter().filter(|file| !file.path.starts_with("dev/style/")).flat_map(idioms_of).collect()
+    files
+        .iter()
+        .filter(|file| !file.path.starts_with("dev/style/"))
+        .flat_map(idioms_of)
+        .collect()
 }
 
 fn idioms_of(file: &SourceFile) -> Vec<Place> {
@@ -51,7 +55,11 @@ fn idioms_of(file: &SourceFile) -> Vec<Place> {
     for paragraph in paragraphs(file) {
         for hit in IDIOM.find_iter(&paragraph.words) {
             let words = hit.as_str().to_owned();
-            found.push(Place { path: file.path.clone(), line: paragraph.line, words });
+            found.push(Place {
+                path: file.path.clone(),
+                line: paragraph.line,
+                words,
+            });
         }
     }
     found
@@ -68,13 +76,21 @@ fn paragraphs(file: &SourceFile) -> Vec<Place> {
         if file.path.ends_with(".md") && line.trim_start().starts_with("```") {
             fenced = !fenced;
         }
-        let words = if fenced { None } else { prose_of_line(&file.path, line) };
+        let words = if fenced {
+            None
+        } else {
+            prose_of_line(&file.path, line)
+        };
         match (words, found.last_mut()) {
             (Some((words, joins)), Some(last)) if joins && continues(last, number) => {
                 push_line(last, &words);
             }
             (Some((words, _)), _) => {
-                found.push(Place { path: file.path.clone(), line: number + 1, words });
+                found.push(Place {
+                    path: file.path.clone(),
+                    line: number + 1,
+                    words,
+                });
             }
             (None, _) => {}
         }
@@ -103,17 +119,32 @@ fn prose_of_line(path: &str, line: &str) -> Option<(String, bool)> {
         Some("lua") => "--",
         _ => "#",
     };
-    let start = if text.starts_with(mark) { 0 } else { text.find(&format!("  {mark} "))? };
+    let start = if text.starts_with(mark) {
+        0
+    } else {
+        text.find(&format!("  {mark} "))?
+    };
     let words = text[start..].trim_start_matches([' ', '/', '!', '-', '#']);
     (!words.is_empty()).then(|| (words.to_owned(), start == 0))
 }
 
 fn literals(file: &SourceFile, rust: &syn::File) -> Vec<Place> {
     let mut found = Vec::new();
-    for item in rust.items.iter().filter(|item| !crate::functions::is_test(item)) {
-        strings(quote::ToTokens::to_token_stream(item), &mut |line, words| {
-            found.push(Place { path: file.path.clone(), line, words });
-        });
+    for item in rust
+        .items
+        .iter()
+        .filter(|item| !crate::functions::is_test(item))
+    {
+        strings(
+            quote::ToTokens::to_token_stream(item),
+            &mut |line, words| {
+                found.push(Place {
+                    path: file.path.clone(),
+                    line,
+                    words,
+                });
+            },
+        );
     }
     found
 }
@@ -149,12 +180,18 @@ pub(crate) fn doc_comments(files: &[SourceFile]) -> (usize, Vec<Place>) {
         let mut before = false;
         for (number, line) in file.text.lines().enumerate() {
             let text = line.trim_start();
-            let doc = text.strip_prefix("///").or_else(|| text.strip_prefix("//!"));
+            let doc = text
+                .strip_prefix("///")
+                .or_else(|| text.strip_prefix("//!"));
             if let (Some(words), false) = (doc, before) {
                 all += 1;
                 if QUESTION.is_match(words.trim_start()) {
                     let words = words.trim().to_owned();
-                    questions.push(Place { path: file.path.clone(), line: number + 1, words });
+                    questions.push(Place {
+                        path: file.path.clone(),
+                        line: number + 1,
+                        words,
+                    });
                 }
             }
             before = doc.is_some();
@@ -165,7 +202,9 @@ pub(crate) fn doc_comments(files: &[SourceFile]) -> (usize, Vec<Place>) {
 
 /// Finds lines of Rust and Lua over 100 columns.
 pub(crate) fn wide_lines(files: &[SourceFile]) -> Vec<Place> {
-    let code = files.iter().filter(|file| file.path.ends_with(".rs") || file.path.ends_with(".lua"));
+    let code = files
+        .iter()
+        .filter(|file| file.path.ends_with(".rs") || file.path.ends_with(".lua"));
     let lines = code.flat_map(|file| file.text.lines().enumerate().map(move |line| (file, line)));
     let wide = lines.filter(|(_, (_, line))| line.chars().count() > 100);
     wide.map(|(file, (number, line))| Place {
@@ -179,7 +218,9 @@ pub(crate) fn wide_lines(files: &[SourceFile]) -> Vec<Place> {
 /// Finds table cells over 40 words and list items over 80 words in documents.
 pub(crate) fn walls(files: &[SourceFile]) -> Vec<Place> {
     let documents = files.iter().filter(|file| file.path.ends_with(".md"));
-    documents.flat_map(|file| [long_cells(file), long_items(file)].concat_places()).collect()
+    documents
+        .flat_map(|file| [long_cells(file), long_items(file)].concat_places())
+        .collect()
 }
 
 trait ConcatPlaces {
@@ -193,10 +234,15 @@ impl ConcatPlaces for [Vec<Place>; 2] {
 }
 
 fn long_cells(file: &SourceFile) -> Vec<Place> {
-    let rows = file.text.lines().enumerate().filter(|(_, line)| line.trim().starts_with('|'));
+    let rows = file
+        .text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim().starts_with('|'));
     let cells = rows.flat_map(|(number, line)| line.split('|').map(move |cell| (number, cell)));
     let long = cells.filter(|(_, cell)| word_count(cell) > 40);
-    long.map(|(number, cell)| place(file, number, cell)).collect()
+    long.map(|(number, cell)| place(file, number, cell))
+        .collect()
 }
 
 fn long_items(file: &SourceFile) -> Vec<Place> {
@@ -217,12 +263,21 @@ fn long_items(file: &SourceFile) -> Vec<Place> {
         }
     }
     let long = items.iter().filter(|(_, item)| word_count(item) > 80);
-    long.map(|(number, item)| place(file, *number, item)).collect()
+    long.map(|(number, item)| place(file, *number, item))
+        .collect()
 }
 
 fn place(file: &SourceFile, number: usize, words: &str) -> Place {
-    let words = format!("{} words: {}", word_count(words), words.chars().take(50).collect::<String>());
-    Place { path: file.path.clone(), line: number + 1, words }
+    let words = format!(
+        "{} words: {}",
+        word_count(words),
+        words.chars().take(50).collect::<String>()
+    );
+    Place {
+        path: file.path.clone(),
+        line: number + 1,
+        words,
+    }
 }
 
 /// Counts words of a text.

@@ -18,7 +18,10 @@ impl SourceFile {
     /// Returns true for Rust code that ships or supports users, and false for tests.
     pub(crate) fn is_production(&self) -> bool {
         let test = self.path.starts_with("tests/")
-            || self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+            || self
+                .path
+                .split('/')
+                .any(|part| part == "tests" || part == "tests.rs")
             || self.path.starts_with("dev/style/");
         self.rust.is_some() && !test
     }
@@ -67,5 +70,9 @@ fn read_file(path: PathBuf, inside: String) -> Result<SourceFile> {
     } else {
         None
     };
-    Ok(SourceFile { path: inside, text, rust })
+    Ok(SourceFile {
+        path: inside,
+        text,
+        rust,
+    })
 }
