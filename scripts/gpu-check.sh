@@ -171,7 +171,7 @@ fi
 certify_again() {
     local precision=$1 n=$2 iterations=$3 draws=$4 work=$work/again-$1 run
     mkdir -p "$work"
-    "$worker" random-weights cifar-resnet20 --centred --out "$work/model.safetensors" || return 1
+    "$(dirname "$worker")/ddrs-dev" random-weights cifar-resnet20 --centred --out "$work/model.safetensors" || return 1
     "$python" - "$work/data.safetensors" <<'PY' || return 1
 import json, struct, sys
 count, pixels = 2, 3 * 32 * 32
@@ -320,7 +320,7 @@ grep -h '^compare' "$out"/compare-*.txt 2> "$work/gone" | tee -a "$out/summary.t
 # process takes seconds to load the GPU's libraries; rows that were done before a step failed are kept.
 bench() {
     local model=$1 precisions=$2 batches=$3 seconds=$4 code
-    step "bench-$model-$precisions" 90 "$worker" bench --model "$model" --precision "$precisions" --device "$device" \
+    step "bench-$model-$precisions" 90 "$(dirname "$worker")/ddrs-dev" bench --model "$model" --precision "$precisions" --device "$device" \
         --batch "$batches" --samples 2 --seconds "$seconds" --repeats "$repeats" --no-peers --format json
     code=$?
     [ -e "$out/bench-$model-$precisions.txt" ] && grep '^{' "$out/bench-$model-$precisions.txt" | tee -a "$out/bench.jsonl"
@@ -375,7 +375,7 @@ grep -h 'images/s$' "$out"/speed-train-*.txt 2> "$work/gone" | tee -a "$out/summ
 beside_peer() {
     local model=$1 precision=$2 batch=$3 loop=$4 batches=$5 limit=$6 name
     name="peer-$model-$precision-$loop"
-    step "$name" "$limit" "$worker" bench --model "$model" --precision "$precision" --device "$device" \
+    step "$name" "$limit" "$(dirname "$worker")/ddrs-dev" bench --model "$model" --precision "$precision" --device "$device" \
         --batch "$batch" --samples 2 --seconds "$seconds" --repeats "$repeats" --peers "$loop" --peer-batch "$batches" \
         --peer-python "$python" ${peer:+--peer-script "$peer"} --format json || return
     grep '^{' "$out/$name.txt" | tee -a "$out/bench.jsonl"

@@ -242,6 +242,12 @@ impl TestDir {
         self.command("ddrs-worker")
     }
 
+    /// Returns the command of the development program, ready for arguments.
+    #[must_use]
+    pub fn dev(&self) -> Command {
+        self.command("ddrs-dev")
+    }
+
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         command

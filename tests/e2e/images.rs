@@ -102,7 +102,7 @@ fn photographs_run_through_resnet_50() {
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));
-    let _ = end(dir.worker().args([
+    let _ = end(dir.dev().args([
         "random-weights",
         "resnet50",
         "--classes",

@@ -10,11 +10,10 @@ use ddrs_tests::{TestDir, end, shared};
 /// changes its text.
 fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> PathBuf {
     if !dir.path("model.safetensors").exists() {
-        let _ =
-            end(dir
-                .worker()
-                .args(["random-weights", architecture, "--out", "model.safetensors"]))
-            .expect(0);
+        let _ = end(dir
+            .dev()
+            .args(["random-weights", architecture, "--out", "model.safetensors"]))
+        .expect(0);
     }
     let pixels: Vec<f32> = (0..4 * 3 * 32 * 32)
         .map(|i| (i * 31 % 97) as f32 / 96.0)

@@ -32,7 +32,7 @@ const FILES: usize = 50_000;
 
 fn main() {
     let dir = TestDir::new();
-    println!("# forward passes (ddrs-worker bench)");
+    println!("# forward passes (ddrs-dev bench)");
     let args: Vec<String> = std::env::args().skip(1).map(from_anywhere).collect();
     let mut passes = vec!["bench", "--device", "cpu", "--precision", "fp32,bf16"];
     if !names(&args, "--model") {
@@ -82,7 +82,7 @@ fn worker(dir: &TestDir, ours: &[&str], args: &[String]) {
         .filter(|option| !names(args, option[0]))
         .flatten();
     let status = dir
-        .worker()
+        .dev()
         .args(command)
         .args(ours)
         .args(args)
@@ -90,7 +90,7 @@ fn worker(dir: &TestDir, ours: &[&str], args: &[String]) {
         .status();
     assert!(
         status.expect("a program that starts").success(),
-        "ddrs-worker {command:?} failed"
+        "ddrs-dev {command:?} failed"
     );
 }
 
@@ -134,7 +134,7 @@ fn images(dir: &TestDir, args: &[String]) {
         }
     }
     println!(
-        "\n# seconds per certified sample by rule of stopping (ddrs-worker bench stopping), drawn shapes, n = 100,000"
+        "\n# seconds per certified sample by rule of stopping (ddrs-dev bench stopping), drawn shapes, n = 100,000"
     );
     dir.write("stopping.toml", spec(125, 100_000));
     worker(
@@ -150,7 +150,7 @@ fn images(dir: &TestDir, args: &[String]) {
         ],
         &common,
     );
-    println!("\n# ways of choosing sigma (ddrs-worker bench sigma), drawn shapes");
+    println!("\n# ways of choosing sigma (ddrs-dev bench sigma), drawn shapes");
     dir.write("sigma.toml", spec(5, 1000));
     worker(
         dir,

@@ -47,25 +47,6 @@ pub enum Command {
     Train(TrainArgs),
     /// Say what this machine offers: libtorch, devices, precisions, and why a GPU is not used
     Doctor(DoctorArgs),
-    /// Measure passes per second and the split of a run's time
-    Bench(BenchArgs),
-    /// Write a network with random weights, to try a cluster before the model is there
-    RandomWeights {
-        /// cifar-resnet20, cifar-resnet110, resnet18, resnet50, …
-        architecture: String,
-        /// How many classes it tells apart
-        #[arg(long, default_value_t = 10)]
-        classes: u32,
-        /// Which random weights
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Move its last layer so that no class wins everywhere, and noise decides between them
-        #[arg(long)]
-        centred: bool,
-        /// The safetensors file to write
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
 }
 
 /// Where forward passes run.
@@ -163,130 +144,6 @@ pub struct DoctorArgs {
     pub format: OutputFormat,
 }
 
-/// The arguments of `bench`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct BenchArgs {
-    /// Something to compare on a specification's own images, instead of random networks
-    #[command(subcommand)]
-    pub compare: Option<BenchCompare>,
-    /// Networks with random weights, a row each: cifar-resnet20, cifar-resnet110, resnet50, …
-    #[arg(long, value_delimiter = ',', default_value = "cifar-resnet20")]
-    pub model: Vec<String>,
-    /// fp32, tf32, bf16 or fp16, a row each
-    #[arg(long, value_delimiter = ',', default_value = "fp32")]
-    pub precision: Vec<String>,
-    /// Draws to a chunk, a row each; on a GPU a forward pass takes as many
-    #[arg(long, value_delimiter = ',', default_value = "500", value_parser = clap::value_parser!(u64).range(1..))]
-    pub batch: Vec<u64>,
-    /// Draws to a sample [default: as many as the seconds allow]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub n: Option<u64>,
-    /// Samples to certify
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
-    pub samples: u64,
-    /// How long each measurement is to take, about
-    #[arg(long, default_value_t = 8.0, value_parser = seconds)]
-    pub seconds: f64,
-    /// How often each row is measured, in turn with its peers; medians are printed
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeats: u32,
-    /// Which of the loops to time
-    #[arg(
-        long,
-        value_enum,
-        value_name = "LOOP",
-        value_delimiter = ',',
-        default_value = "plain,tuned,sigma"
-    )]
-    pub peers: Vec<PeerLoop>,
-    /// What users run instead.
-    #[command(flatten)]
-    pub peer: PeerArgs,
-    /// Where forward passes run.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// How the output is written
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: OutputFormat,
-}
-
-/// The PyTorch loops beside which is measured.
-#[derive(Debug, Args)]
-pub struct PeerArgs {
-    /// A python that imports torch, to time the PyTorch loops that users run instead [default:
-    /// python3, if it does]
-    #[arg(long, value_name = "PATH")]
-    pub peer_python: Option<PathBuf>,
-    /// A script of those loops instead of the worker's own; is called with --mode, --model,
-    /// --device, --batch, --passes and --repeats, and prints a line of JSON with
-    /// `passes_per_second`
-    #[arg(long, value_name = "PATH")]
-    pub peer_script: Option<PathBuf>,
-    /// Images to a batch of theirs; of several the fastest counts [default: on the CPU as ours, at
-    /// most 64 photographs; on a GPU ours, twice and four times as many]
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
-    pub peer_batch: Vec<u64>,
-    /// Measure without them, even if python3 imports torch
-    #[arg(long, conflicts_with_all = ["peer_python", "peer_script", "peer_batch"])]
-    pub no_peers: bool,
-}
-
-/// A loop that users run instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PeerLoop {
-    /// As published, in fp32
-    Plain,
-    /// The best that is known: bf16, channels-last, folded, compiled on a GPU
-    Tuned,
-    /// The published ascent to sigma, in fp32
-    Sigma,
-}
-
-impl PeerLoop {
-    /// What the scripts call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Tuned => "tuned",
-            Self::Sigma => "sigma",
-        }
-    }
-}
-
-/// What `bench` compares on real images.
-#[derive(Debug, Subcommand)]
-pub enum BenchCompare {
-    /// Ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at what
-    /// each chose
-    Sigma(CompareArgs),
-    /// Rules of stopping: seconds, draws, and how often each decides a radius as `fixed` does
-    Stopping(CompareArgs),
-}
-
-/// The arguments of what `bench` compares.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// A sweep specification: its first model and sigma, its images from the first on
-    pub spec: PathBuf,
-    /// Images
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    pub samples: u64,
-    /// Fresh draws of noise for each image and sigma that estimate a radius
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub fresh: u32,
-    /// What users run instead, to choose sigma.
-    #[command(flatten)]
-    pub peer: PeerArgs,
-    /// Where forward passes run.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// How the output is written
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: OutputFormat,
-}
-
 /// What `--format` offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -305,51 +162,9 @@ fn worker_name(name: &str) -> Result<String, String> {
     }
 }
 
-/// A time that something can take.
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if seconds > 0.0 && seconds <= 3600.0 {
-        Ok(seconds)
-    } else {
-        Err("more than 0 and at most 3600".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_is_measured_of_no_samples_or_in_no_time() {
-        for bad in [
-            "--samples",
-            "--batch",
-            "--n",
-            "--repeats",
-            "--seconds",
-            "--peer-batch",
-        ] {
-            let refused = Cli::try_parse_from(["ddrs-worker", "bench", bad, "0"])
-                .map_err(|error| error.to_string());
-            assert!(refused.is_err_and(|words| words.contains(bad)), "{bad}");
-        }
-        assert!(Cli::try_parse_from(["ddrs-worker", "bench", "--seconds", "nan"]).is_err());
-        assert!(
-            Cli::try_parse_from(["ddrs-worker", "bench", "--samples=1", "--seconds=0.5"]).is_ok()
-        );
-    }
-
-    #[test]
-    fn without_peers_none_can_be_named() {
-        let both = [
-            "ddrs-worker",
-            "bench",
-            "--no-peers",
-            "--peer-python",
-            "python3",
-        ];
-        assert!(Cli::try_parse_from(both).is_err());
-    }
 
     #[test]
     fn a_worker_has_a_name_of_sensible_length() {

@@ -54,13 +54,5 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Certify(args) => commands::certify::certify(&args),
         Command::Train(args) => commands::train::train(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
-        Command::Bench(args) => commands::bench::bench(&args),
-        Command::RandomWeights {
-            architecture,
-            classes,
-            seed,
-            centred,
-            out,
-        } => commands::random_weights(&architecture, classes, seed, centred, &out),
     }
 }

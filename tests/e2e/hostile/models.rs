@@ -82,7 +82,7 @@ fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
 fn damaged_weights_never_end_a_worker_abruptly() {
     let dir = TestDir::new();
     let _ = end(dir
-        .worker()
+        .dev()
         .args(["random-weights", "cifar-resnet20", "--out", "m.safetensors"]))
     .expect(0);
     sweep(&dir, "m.safetensors", "architecture = \"cifar-resnet20\"\n");

@@ -10,7 +10,6 @@ use anyhow::{Result, anyhow, bail};
 use ddrs_common::output::{print, print_json};
 use tch::Device;
 
-pub(super) use self::compare::centre;
 use self::machine::Machine;
 use self::report::Report;
 use crate::cli::{DoctorArgs, OutputFormat};

@@ -11,9 +11,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::data::Dataset;
-use ddrs_common::domain::{Phase, SampleIndex, VariantName};
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{self, ModelSource, ModelSpec, Precision};
+use ddrs_common::spec::{self, ModelSpec, Precision};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -21,7 +20,6 @@ use super::trial::{PRECISIONS, TempDir};
 use crate::device;
 use crate::exit::Refused;
 use crate::model::{self, Classifier, Paths, is_finite};
-use crate::noise::NoiseSource;
 
 /// Images of a forward pass on the CPU.
 const SLICE: i64 = 16;
@@ -307,7 +305,7 @@ fn of_specification(path: &Path, draws: i64) -> Result<Vec<Case>> {
     let image = dataset
         .image(index)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let batch = noisy(
+    let batch = model::noisy_images(
         &image.pixels,
         image.shape,
         index,
@@ -326,93 +324,12 @@ fn of_specification(path: &Path, draws: i64) -> Result<Vec<Case>> {
 fn of_architecture(architecture: Architecture, draws: i64) -> Result<Case> {
     let dir = TempDir::new()?;
     let path = dir.0.join("model.safetensors");
-    let (classes, _) = usual(architecture);
+    let (classes, _) = model::usual_size(architecture);
     model::random_weights(architecture, classes, 0, &path)?;
-    let spec = centre(architecture, classes, &path)?;
+    let spec = model::centre(architecture, classes, &path)?;
     Ok(Case {
         spec,
-        batch: pattern(architecture, draws)?,
+        batch: model::noisy_pattern(architecture, draws)?,
         dir: Some(dir),
     })
-}
-
-/// How many classes and pixels a side the networks of an architecture usually have.
-fn usual(architecture: Architecture) -> (u32, usize) {
-    match architecture {
-        Architecture::CifarResnet { .. } => (10, 32),
-        _ => (1000, 224),
-    }
-}
-
-/// Draws around an image of a fixed pattern, at sigma 0.5.
-fn pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
-    let (_, side) = usual(architecture);
-    let pixels: Vec<f32> = (0..3 * side * side)
-        .map(|place| (place * 7 % 256) as f32 / 255.0)
-        .collect();
-    noisy(&pixels, [3, side, side], SampleIndex(0), 0.5, draws)
-}
-
-/// Moves the last layer of a file of random weights so that no class wins everywhere: scores lose
-/// their mean over some draws around an image of a fixed pattern, and noise decides.
-///
-/// # Errors
-/// When the file is not of this architecture, or cannot be written.
-pub(in crate::commands) fn centre(
-    architecture: Architecture,
-    classes: u32,
-    path: &Path,
-) -> Result<ModelSpec> {
-    let spec = ModelSpec {
-        name: architecture.to_string(),
-        path: path.to_owned(),
-        source: ModelSource::Safetensors(architecture),
-        classes,
-        mean: Some(vec![0.5; 3]),
-        std: Some(vec![0.25; 3]),
-        precision: Precision::Fp32,
-    };
-    let network = load(&spec, Precision::Fp32, Device::Cpu)?;
-    let mean = scores(&*network, &pattern(architecture, SLICE)?, Device::Cpu)?;
-    let mean = mean
-        .f_mean_dim(0, false, Kind::Double)?
-        .f_to_kind(Kind::Float)?;
-    let mut tensors = Tensor::read_safetensors(path)?;
-    for (name, tensor) in &mut tensors {
-        if name == "fc.bias" {
-            *tensor = tensor.f_sub(&mean)?;
-        }
-    }
-    Tensor::write_safetensors(&tensors, path)?;
-    Ok(spec)
-}
-
-/// The draws that would certify this image, as the CPU makes them, in channels-last order.
-fn noisy(
-    pixels: &[f32],
-    [channels, height, width]: [usize; 3],
-    index: SampleIndex,
-    sigma: f64,
-    draws: i64,
-) -> Result<Tensor> {
-    let variant = VariantName::new("compare");
-    let key = NoiseSource {
-        seed: 0,
-        variant: &variant,
-        index,
-    }
-    .chunk(Phase::Estimate, 0);
-    let shape = [draws, channels as i64, height as i64, width as i64];
-    let (scale, mut batch) = (
-        vec![sigma as f32; pixels.len()],
-        vec![0f32; draws as usize * pixels.len()],
-    );
-    for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(0..) {
-        key.noisy(draw, pixels, &scale, image);
-    }
-    let batch = Tensor::f_from_slice(&batch)?.f_view(shape)?;
-    Ok(batch
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_permute([0, 3, 1, 2])?)
 }

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ddrs_common::output::print;
+use ddrs_worker::cli::OutputFormat;
 
-use crate::cli::{BenchArgs, BenchCompare, OutputFormat};
-use crate::engine::Engine;
-use crate::exit::Refused;
+use crate::cli::{BenchArgs, BenchCompare};
+use ddrs_worker::engine::Engine;
+use ddrs_worker::exit::Refused;
 use peer::{Loop, Peers};
 use row::Row;
 use subject::Subject;
@@ -23,7 +24,7 @@ use subject::Subject;
 /// # Errors
 /// When a device, model or precision cannot be had. A peer that fails takes nothing from the row
 /// but its ratio.
-pub fn bench(args: &BenchArgs) -> Result<()> {
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     match &args.compare {
         Some(BenchCompare::Sigma(args)) => return compare::sigma(args),
         Some(BenchCompare::Stopping(args)) => return compare::stopping(args),

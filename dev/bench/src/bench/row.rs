@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::peer::Loop;
-use crate::cli::{OutputFormat, PeerLoop};
-use crate::engine::{Engine, Split};
+use crate::cli::PeerLoop;
+use ddrs_worker::cli::OutputFormat;
+use ddrs_worker::engine::{Engine, Split};
 
 /// Rates of one model in one precision; medians of what the repeats came to.
 pub(super) struct Row {

@@ -18,11 +18,12 @@ use ddrs_common::domain::{Certification, Choice, SampleIndex, Sigma};
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, Sweep, Variant};
+use ddrs_worker::cli::OutputFormat;
 use serde_json::Value;
 
-use crate::cli::{CompareArgs, OutputFormat};
-use crate::engine::{Engine, Network, Sample};
-use crate::exit::Refused;
+use crate::cli::CompareArgs;
+use ddrs_worker::engine::{Engine, Network, Sample};
+use ddrs_worker::exit::Refused;
 
 /// The images of a specification, and its first model at its first sigma.
 struct Bench {

@@ -11,9 +11,9 @@ use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{self, Sweep};
 
-use crate::engine::{Engine, Network, Sample};
-use crate::exit::Refused;
-use crate::model;
+use ddrs_worker::engine::{Engine, Network, Sample};
+use ddrs_worker::exit::Refused;
+use ddrs_worker::model;
 
 /// Noise draws in a step of the ascent that is timed, as in the peer's.
 const GRADIENT_DRAWS: u64 = 8;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::cli::{PeerArgs, PeerLoop};
-use crate::exit::Refused;
+use ddrs_worker::exit::Refused;
 
 /// The script, carried along so that a worker alone can measure.
 const SCRIPT: &str = include_str!("../../../../bench/peer.py");

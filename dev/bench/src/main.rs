@@ -1,0 +1,33 @@
+//! The development program: benchmarks, and the random networks that they and tests need.
+
+mod bench;
+mod cli;
+mod random_weights;
+
+use anyhow::Result;
+use clap::Parser;
+use ddrs_common::log::{self, Style};
+use ddrs_worker::exit;
+
+use cli::{DevCli, DevCommand};
+
+fn main() {
+    let cli = DevCli::parse();
+    log::begin(Style::Text);
+    let code = match dispatch(&cli.command) {
+        Ok(()) => 0,
+        Err(error) => {
+            log::fail(&format!("{error:#}"));
+            exit::code(&error)
+        }
+    };
+    // Past the C library's `exit`, which would take libtorch apart under a forward pass.
+    exit::now(code)
+}
+
+fn dispatch(command: &DevCommand) -> Result<()> {
+    match command {
+        DevCommand::Bench(args) => bench::bench(args),
+        DevCommand::RandomWeights(args) => random_weights::random_weights(args),
+    }
+}
