@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::LoginArgs;
 
+use crate::engine::EngineOptions;
+
 /// Certifies samples: chooses sigma, draws noise, counts classes. One process a GPU.
 #[derive(Debug, Parser)]
 #[command(name = "ddrs-worker", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -58,6 +60,17 @@ pub struct DeviceArgs {
     /// CPU threads for forward passes [default: all cores]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub threads: Option<usize>,
+}
+
+impl DeviceArgs {
+    /// Returns the settings of the engine that these arguments ask for.
+    #[must_use]
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            device: self.device.clone(),
+            threads: self.threads,
+        }
+    }
 }
 
 /// The arguments of `run`.

@@ -23,11 +23,11 @@ use self::cuda::NoCuda;
 
 /// Bytes of stack of a thread that computes. On a GPU it may come to compile kernels, and 2 MiB,
 /// which threads have otherwise, is little for a compiler.
-pub const STACK: usize = 16 << 20;
+pub const THREAD_STACK_BYTES: usize = 16 << 20;
 
 /// What `--device` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum DeviceChoice {
     /// The first GPU, or else the CPU.
     Auto,
     /// The CPU.
@@ -38,7 +38,7 @@ pub enum Wanted {
     AllCuda,
 }
 
-impl FromStr for Wanted {
+impl FromStr for DeviceChoice {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
@@ -61,13 +61,15 @@ impl FromStr for Wanted {
 /// When the name is none of these, or CUDA was asked for and cannot be had; says why.
 pub fn pick(name: &str) -> Result<Device> {
     match name.parse()? {
-        Wanted::Cpu => Ok(Device::Cpu),
-        Wanted::Auto => Ok(one_gpu(0).unwrap_or_else(|reason| {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(one_gpu(0).unwrap_or_else(|reason| {
             tracing::info!("on the cpu: {reason}");
             Device::Cpu
         })),
-        Wanted::Cuda(number) => Ok(one_gpu(number)?),
-        Wanted::AllCuda => bail!("cuda:all is one process for each GPU, which only `run` starts"),
+        DeviceChoice::Cuda(number) => Ok(one_gpu(number)?),
+        DeviceChoice::AllCuda => {
+            bail!("cuda:all is one process for each GPU, which only `run` starts")
+        }
     }
 }
 
@@ -85,7 +87,7 @@ fn one_gpu(number: usize) -> Result<Device, NoCuda> {
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(number) => {
-            let model = gpus::here()
+            let model = gpus::visible_gpus()
                 .into_iter()
                 .nth(number)
                 .map(|gpu| format!(" {}", gpu.name));
@@ -95,17 +97,17 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// The same tensor on a device, which is not waited for: see [`ready_for`] and [`fetched`].
+/// The same tensor on a device, which is not waited for: see [`pin_for`] and [`copy_to`].
 ///
 /// # Errors
 /// What torch reports.
-pub fn moved_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
-    fetched(device, &ready_for(device, tensor))
+pub fn move_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
+    copy_to(device, &pin_for(device, tensor))
 }
 
 /// The same tensor where a device can fetch it from: for a GPU pinned memory, or where none is to
 /// be had any other.
-pub fn ready_for(device: Device, tensor: Tensor) -> Tensor {
+pub fn pin_for(device: Device, tensor: Tensor) -> Tensor {
     if !device.is_cuda() {
         return tensor;
     }
@@ -119,7 +121,7 @@ pub fn ready_for(device: Device, tensor: Tensor) -> Tensor {
 ///
 /// # Errors
 /// What torch reports.
-pub fn fetched(device: Device, tensor: &Tensor) -> Result<Tensor, TchError> {
+pub fn copy_to(device: Device, tensor: &Tensor) -> Result<Tensor, TchError> {
     if !device.is_cuda() {
         return tensor.f_to(device);
     }
@@ -141,7 +143,7 @@ fn load(path: &Path) -> Result<(), String> {
 /// gives activations back to the system after each layer and gets them again page by page, which
 /// takes about a sixth of a CPU's time.
 #[cfg(target_env = "gnu")]
-pub fn keep_memory() {
+pub fn keep_freed_memory() {
     // SAFETY: this is the declaration of malloc.h. The function changes thresholds under a lock, at
     // any time.
     unsafe extern "C" {
@@ -158,7 +160,7 @@ pub fn keep_memory() {
 
 /// Other libraries' allocators have no such settings.
 #[cfg(not(target_env = "gnu"))]
-pub fn keep_memory() {}
+pub fn keep_freed_memory() {}
 
 #[cfg(test)]
 mod tests {
@@ -167,13 +169,16 @@ mod tests {
 
     #[test]
     fn devices_are_known_by_their_names() {
-        let wanted = |name: &str| name.parse::<Wanted>().map_err(|error| error.to_string());
+        let wanted = |name: &str| {
+            name.parse::<DeviceChoice>()
+                .map_err(|error| error.to_string())
+        };
         for (name, expected) in [
-            ("auto", Wanted::Auto),
-            ("cpu", Wanted::Cpu),
-            ("cuda", Wanted::Cuda(0)),
-            ("cuda:12", Wanted::Cuda(12)),
-            ("cuda:all", Wanted::AllCuda),
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(0)),
+            ("cuda:12", DeviceChoice::Cuda(12)),
+            ("cuda:all", DeviceChoice::AllCuda),
         ] {
             assert_eq!(wanted(name), Ok(expected));
         }

@@ -5,7 +5,7 @@ use clap::Parser;
 use ddrs_common::log::{self, Style};
 use ddrs_common::queue::refuse_passwords;
 use ddrs_worker::cli::{Cli, Command, LogFormat};
-use ddrs_worker::device::Wanted;
+use ddrs_worker::device::DeviceChoice;
 use ddrs_worker::{commands, exit, run};
 
 fn main() {
@@ -41,7 +41,7 @@ fn dispatch(command: Command) -> Result<()> {
                     .device
                     .device
                     .parse()
-                    .is_ok_and(|wanted| matches!(wanted, Wanted::AllCuda))
+                    .is_ok_and(|wanted| matches!(wanted, DeviceChoice::AllCuda))
                 {
                     return run::fleet::run(&args).await;
                 }

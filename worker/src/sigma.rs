@@ -23,19 +23,17 @@ use tch::{Kind, TchError, Tensor};
 ///
 /// # Errors
 /// What torch or `noise` reports.
-pub fn ascend(
+pub fn ascend<E: From<TchError>>(
     images: &Tensor,
     sigma0: &[f64],
     spec: &DataDependentSpec,
     scores: &dyn Fn(&Tensor) -> Result<Tensor, TchError>,
-    mut noise: impl FnMut(u64) -> Result<Tensor, TchError>,
-) -> Result<Vec<Option<f64>>, TchError> {
+    mut noise: impl FnMut(u64) -> Result<Tensor, E>,
+) -> Result<Vec<Option<f64>>, E> {
     let (inputs, draws) = (images.size()[0], i64::from(spec.draws));
     if inputs != sigma0.len() as i64 {
-        return Err(TchError::Shape(format!(
-            "{} sigmas for {inputs} images",
-            sigma0.len()
-        )));
+        let error = format!("{} sigmas for {inputs} images", sigma0.len());
+        return Err(TchError::Shape(error).into());
     }
     let repeated = images.f_repeat_interleave_self_int(draws, 0, None)?;
     let mut spread = vec![1; images.dim()];

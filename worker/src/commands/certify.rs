@@ -37,7 +37,7 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
     let label = dataset
         .label(index)
         .map_err(|error| Refused(error.into()))?;
-    let engine = Engine::new(&args.device).map_err(Refused)?;
+    let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
     for variant in variants {
         let (result, seconds) = one(&engine, &sweep, &dataset, &variant, (index, position))?;
         let record = Record {

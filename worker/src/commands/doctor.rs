@@ -24,7 +24,7 @@ use crate::exit::Refused;
 pub fn doctor(args: &DoctorArgs) -> Result<()> {
     args.device
         .device
-        .parse::<device::Wanted>()
+        .parse::<device::DeviceChoice>()
         .map_err(Refused)?;
     // Before anything else that has to do with torch: it remembers what it is told about CUDA
     // first.

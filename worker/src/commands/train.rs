@@ -16,7 +16,7 @@ use crate::{device, train};
 /// Those of [`train::train`]; [`Refused`] when the device cannot be had.
 pub fn train(args: &TrainArgs) -> Result<()> {
     let device = device::pick(&args.device.device).map_err(Refused)?;
-    device::keep_memory();
+    device::keep_freed_memory();
     if let Some(threads) = args.device.threads {
         tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
     }

@@ -79,7 +79,7 @@ pub fn devices() -> Result<usize, NoCuda> {
 }
 
 fn look() -> Result<usize, NoCuda> {
-    let ours = loaded("libtorch_cpu.so");
+    let ours = loaded_library("libtorch_cpu.so");
     let variable = |name| std::env::var_os(name);
     let places = places(
         ours.as_deref(),
@@ -163,7 +163,7 @@ fn why_none(driver: Result<(), String>, visible: Option<String>) -> NoCuda {
 
 /// The file that this process has a shared library from; `name` is how the file's name begins.
 #[must_use]
-pub fn loaded(name: &str) -> Option<PathBuf> {
+pub fn loaded_library(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let paths = maps
         .lines()
@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn this_process_has_its_libtorch_from_somewhere() {
-        let path = loaded("libtorch_cpu.so").unwrap();
+        let path = loaded_library("libtorch_cpu.so").unwrap();
         assert!(path.is_absolute() && path.is_file(), "{}", path.display());
-        assert_eq!(loaded("libnosuch.so"), None);
+        assert_eq!(loaded_library("libnosuch.so"), None);
     }
 }

@@ -25,7 +25,7 @@ pub struct Gpu {
 /// The GPUs that this process may use, in CUDA's order on a machine of equal GPUs: that of the bus,
 /// or of `CUDA_VISIBLE_DEVICES`.
 #[must_use]
-pub fn here() -> Vec<Gpu> {
+pub fn visible_gpus() -> Vec<Gpu> {
     let listed = from_proc(Path::new("/proc/driver/nvidia/gpus"));
     let all = if listed.is_empty() {
         ask_driver()
@@ -37,10 +37,10 @@ pub fn here() -> Vec<Gpu> {
 
 /// The same with memory and driver, where `nvidia-smi` can be run.
 #[must_use]
-pub fn in_detail() -> Vec<Gpu> {
+pub fn with_details() -> Vec<Gpu> {
     let asked = ask_driver();
     if asked.is_empty() {
-        here()
+        visible_gpus()
     } else {
         visible(asked, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
     }

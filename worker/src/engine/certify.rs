@@ -11,8 +11,8 @@ use tch::{TchError, Tensor};
 use super::input::Input;
 use super::lane::Floor;
 use super::packing::Passes;
-use super::{Engine, Network};
-use crate::device::moved_to;
+use super::{Engine, LoadedNetwork};
+use crate::device::move_to;
 use crate::model::brief;
 use crate::noise::{ChunkKey, NoiseSource};
 
@@ -51,7 +51,7 @@ impl From<TchError> for Trouble {
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) network: &'a Network,
+    pub(super) network: &'a LoadedNetwork,
     pub(super) sweep: &'a Sweep,
     pub(super) variant: &'a Variant,
     pub(super) stop: &'a AtomicBool,
@@ -66,7 +66,7 @@ impl Engine {
     /// What went wrong that is not one sample's fault, e.g. a device out of memory.
     pub fn certify(
         &self,
-        network: &Network,
+        network: &LoadedNetwork,
         variant: &Variant,
         sweep: &Sweep,
         samples: &mut (dyn Iterator<Item = Sample> + Send),
@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// The forward passes of a network for which a specification leads to `rows` images each.
-    pub(super) fn passes(&self, network: &Network, rows: u64) -> Result<Passes> {
+    pub(super) fn passes(&self, network: &LoadedNetwork, rows: u64) -> Result<Passes> {
         self.lanes
             .install(|| self.known.passes(network, rows, (self.device, self.side)))
             .map_err(brief)
@@ -121,7 +121,7 @@ impl Task<'_> {
     /// computes the step before.
     pub(super) fn tensor(&self, values: &[f32], images: usize) -> Result<Tensor, TchError> {
         let tensor = Tensor::f_from_slice(values)?.f_view(self.memory_shape(images))?;
-        moved_to(self.engine.device, tensor)?.f_permute([0, 3, 1, 2])
+        move_to(self.engine.device, tensor)?.f_permute([0, 3, 1, 2])
     }
 
     /// Images, rows, columns, channels.

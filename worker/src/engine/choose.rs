@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use ddrs_common::domain::Phase;
 use ddrs_common::spec::Sweep;
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use super::certify::{Task, Trouble};
 use super::input::Input;
-use super::{Engine, Network};
+use super::{Engine, LoadedNetwork};
 use crate::sigma::ascend;
 
 /// Inputs whose sigmas are chosen together. An input's sigma must not depend on its company, to the
@@ -30,13 +30,10 @@ const GPU_IMAGES: (usize, usize) = (32, 256);
 /// Inputs of a step on a GPU: jobs of fewer leave places of it empty.
 const GPU_GROUP: usize = 32;
 
-/// How the choice of sigma is told to stop from inside.
-const STOPPED: &str = "stopped";
-
 impl Engine {
     /// How many inputs of a network climb to their sigmas together, on one lane.
     #[must_use]
-    pub fn group_size(&self, network: &Network, sweep: &Sweep) -> usize {
+    pub fn group_size(&self, network: &LoadedNetwork, sweep: &Sweep) -> usize {
         let [_, height, width] = network.shape();
         group_size(
             self.device.is_cuda(),
@@ -81,7 +78,7 @@ impl Task<'_> {
         let images = self.images(&filled)?;
         let noise = |step: u64| {
             if self.stop.load(Ordering::Relaxed) {
-                return Err(TchError::Torch(STOPPED.to_owned()));
+                return Err(Trouble::Stopped);
             }
             let mut noise = Vec::with_capacity(images.numel() * spec.draws as usize);
             for input in &filled {
@@ -91,15 +88,12 @@ impl Task<'_> {
                     &mut noise,
                 );
             }
-            self.tensor(&noise, size * spec.draws as usize)
+            Ok(self.tensor(&noise, size * spec.draws as usize)?)
         };
         let scores = |batch: &Tensor| self.network.differentiable_scores(batch);
         let sigma0 = vec![self.variant.sigma0.get(); size];
-        match ascend(&images, &sigma0, spec, &scores, noise) {
-            Ok(sigmas) => Ok(inputs.iter().map(|input| sigmas[place(input)]).collect()),
-            Err(TchError::Torch(reason)) if reason == STOPPED => Err(Trouble::Stopped),
-            Err(error) => Err(error.into()),
-        }
+        let sigmas = ascend(&images, &sigma0, spec, &scores, noise)?;
+        Ok(inputs.iter().map(|input| sigmas[place(input)]).collect())
     }
 }
 

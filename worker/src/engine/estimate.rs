@@ -13,7 +13,7 @@ use super::certify::{Sample, Task};
 use super::input::Input;
 use super::progress::{means, probabilities};
 use super::request::Request;
-use super::{Engine, Network};
+use super::{Engine, LoadedNetwork};
 use crate::model::brief;
 use crate::sigma::estimate;
 
@@ -22,9 +22,9 @@ impl Engine {
     ///
     /// # Errors
     /// What torch reports, and scores that are not finite.
-    pub fn estimate(
+    pub fn estimate_radii(
         &self,
-        network: &Network,
+        network: &LoadedNetwork,
         variant: &Variant,
         sweep: &Sweep,
         sample: &Sample,
@@ -76,7 +76,7 @@ impl Engine {
     ///
     /// # Errors
     /// What torch reports.
-    pub fn batch(&self, network: &Network, sweep: &Sweep) -> Result<u64> {
+    pub fn images_per_pass(&self, network: &LoadedNetwork, sweep: &Sweep) -> Result<u64> {
         let [_, height, width] = network.shape();
         let rows = super::pass::rows(self.side, sweep.certify.chunk.get(), height * width);
         Ok(self.passes(network, rows)?.rows)

@@ -6,9 +6,9 @@ use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use tch::{Device, TchError, Tensor};
 
-use super::Network;
+use super::LoadedNetwork;
 use super::certify::Sample;
-use crate::device::moved_to;
+use crate::device::move_to;
 
 /// An input in the order of memory: row, column, channel.
 pub(super) struct Input {
@@ -29,7 +29,7 @@ impl Input {
     /// # Errors
     /// When the image is of another shape, or holds something that is no number: not every
     /// network's scores would show it.
-    pub(super) fn new(sample: &Sample, network: &Network) -> Result<Self, String> {
+    pub(super) fn new(sample: &Sample, network: &LoadedNetwork) -> Result<Self, String> {
         network.admits(&sample.image)?;
         let pixels = rows_first(&sample.image);
         let channels = network.normalisation();
@@ -60,7 +60,7 @@ impl Input {
         if let Some(image) = &*moved {
             return Ok(image.shallow_clone());
         }
-        let image = moved_to(
+        let image = move_to(
             device,
             Tensor::f_from_slice(&self.normalised)?.f_view(shape)?,
         )?;

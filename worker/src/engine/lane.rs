@@ -272,7 +272,7 @@ impl<'b> Floor<'b> {
     /// What each of some pieces of work cost of the time since `start`, of which every lane has as
     /// much.
     fn share(&self, start: Instant, pieces: u64) -> f64 {
-        start.elapsed().as_secs_f64() / (pieces.max(1) as f64 * self.task.engine.lanes() as f64)
+        start.elapsed().as_secs_f64() / (pieces.max(1) as f64 * self.task.engine.threads() as f64)
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {

@@ -1,7 +1,7 @@
 //! The engine: images in, certifications out.
 //!
 //! - [`Engine`]: the device and its lanes
-//! - [`Network`]: a loaded model, one copy of its handle a lane
+//! - [`LoadedNetwork`]: a loaded model, one copy of its handle a lane
 //! - [`Engine::certify`]: a sigma for each input, then CERTIFY
 //!
 //! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch
@@ -30,8 +30,8 @@ mod tally;
 mod times;
 
 pub use certify::{Sample, SampleResult, Tell};
-pub use network::Network;
-pub use times::{Split, Times};
+pub use network::LoadedNetwork;
+pub use times::{TimeSplit, Times};
 
 use std::sync::Mutex;
 
@@ -39,7 +39,6 @@ use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::Device;
 
-use crate::cli::DeviceArgs;
 use crate::device;
 
 /// Who makes noise and counts classes.
@@ -49,6 +48,15 @@ enum Side {
     Host,
     /// The device itself: one thread that tells it what to do ahead of its work.
     Device,
+}
+
+/// Settings of an [`Engine`].
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The device's name: `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// CPU threads that run forward passes; `None` means one per core. A GPU has one thread.
+    pub threads: Option<usize>,
 }
 
 /// The device and its lanes.
@@ -67,20 +75,20 @@ impl Engine {
     ///
     /// # Errors
     /// When the device cannot be had.
-    pub fn new(args: &DeviceArgs) -> Result<Self> {
-        let device = device::pick(&args.device)?;
-        device::keep_memory();
+    pub fn new(options: &EngineOptions) -> Result<Self> {
+        let device = device::pick(&options.device)?;
+        device::keep_freed_memory();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = if device.is_cuda() {
             1
         } else {
-            args.threads.unwrap_or_else(cores).max(1)
+            options.threads.unwrap_or_else(cores).max(1)
         };
         let lanes = ThreadPoolBuilder::new()
             .num_threads(lanes)
             .thread_name(|number| format!("lane-{number}"))
             .start_handler(|_| settle_lane())
-            .stack_size(device::STACK)
+            .stack_size(device::THREAD_STACK_BYTES)
             .build()
             .context("cannot start the lanes")?;
         Ok(Self {
@@ -106,13 +114,13 @@ impl Engine {
 
     /// How many lanes there are.
     #[must_use]
-    pub fn lanes(&self) -> usize {
+    pub fn threads(&self) -> usize {
         self.lanes.current_num_threads()
     }
 
     /// Where the lanes' time went since the engine began.
     #[must_use]
-    pub fn split(&self) -> Split {
+    pub fn time_split(&self) -> TimeSplit {
         self.times.split()
     }
 }

@@ -12,7 +12,7 @@ use super::Engine;
 use crate::model::{self, Classifier, ModelFile};
 
 /// A network and the shape of its images.
-pub struct Network {
+pub struct LoadedNetwork {
     /// A handle for each lane on the same weights, since a tensor's handle may move between threads
     /// but not be shared.
     copies: Vec<Mutex<Box<dyn Classifier>>>,
@@ -29,7 +29,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::load_file`], and when the file cannot be read.
-    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<Network> {
+    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<LoadedNetwork> {
         self.load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, shape)
     }
 
@@ -43,10 +43,10 @@ impl Engine {
         spec: &ModelSpec,
         file: &ModelFile,
         shape: [usize; 3],
-    ) -> Result<Network> {
+    ) -> Result<LoadedNetwork> {
         let first = model::load_file(spec, file, self.device)?;
         let first_kind = first.kind();
-        let others: Vec<_> = (1..self.lanes()).map(|_| first.share()).collect();
+        let others: Vec<_> = (1..self.threads()).map(|_| first.share()).collect();
         let copies = std::iter::once(first)
             .chain(others)
             .map(Mutex::new)
@@ -58,7 +58,7 @@ impl Engine {
             spec.source,
             spec.precision
         );
-        let network = Network {
+        let network = LoadedNetwork {
             copies,
             shape,
             classes: spec.classes,
@@ -73,7 +73,7 @@ impl Engine {
     }
 }
 
-impl Network {
+impl LoadedNetwork {
     /// How many classes it tells apart.
     #[must_use]
     pub fn classes(&self) -> u32 {

@@ -21,7 +21,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Network;
+use super::LoadedNetwork;
 use super::Side;
 use super::board::Packing;
 
@@ -48,7 +48,7 @@ impl Known {
     /// loaded.
     pub(super) fn passes(
         &self,
-        network: &Network,
+        network: &LoadedNetwork,
         rows: u64,
         (device, side): (Device, Side),
     ) -> Result<Passes, TchError> {
@@ -70,7 +70,7 @@ impl Known {
 
     /// Settles it, whatever the network is like.
     #[cfg(test)]
-    pub(super) fn force(&self, network: &Network, rows: u64, passes: Passes) {
+    pub(super) fn force(&self, network: &LoadedNetwork, rows: u64, passes: Passes) {
         self.map()
             .insert((network.identity().to_owned(), rows), passes);
     }
@@ -197,7 +197,7 @@ impl<'a> Trial<'a> {
 }
 
 /// The bits of a batch's scores.
-fn bits(network: &Network, batch: &Tensor) -> Result<Bits, TchError> {
+fn bits(network: &LoadedNetwork, batch: &Tensor) -> Result<Bits, TchError> {
     let scores = tch::no_grad(|| network.scores(batch))?;
     let scores: Vec<f32> = Vec::try_from(
         scores

@@ -13,7 +13,7 @@ mod trouble;
 
 /// All tests here share the CPU's lanes with each other, as several workers of one machine would.
 fn engine(lanes: usize) -> super::Engine {
-    super::Engine::new(&crate::cli::DeviceArgs {
+    super::Engine::new(&super::EngineOptions {
         device: "cpu".to_owned(),
         threads: Some(lanes),
     })

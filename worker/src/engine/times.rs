@@ -46,7 +46,7 @@ struct Rhythm {
 
 /// Seconds by kind of work, summed over the lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Split {
+pub struct TimeSplit {
     /// Drawing noise and adding it.
     pub noise: f64,
     /// Forward passes that are not part of a climb.
@@ -98,7 +98,7 @@ impl Times {
         }
     }
 
-    pub(super) fn split(&self) -> Split {
+    pub(super) fn split(&self) -> TimeSplit {
         let all = [
             &self.noise,
             &self.forward,
@@ -117,7 +117,7 @@ impl Times {
                 count + (device - known).max(0.0),
             );
         }
-        Split {
+        TimeSplit {
             noise,
             forward,
             count,
@@ -215,7 +215,7 @@ mod tests {
 
     /// Of a GPU that took so many seconds for its passes, where those that were timed account for
     /// so many.
-    fn split(device: u64, noise: u64, forward: u64) -> Split {
+    fn split(device: u64, noise: u64, forward: u64) -> TimeSplit {
         let times = Times::default();
         times.noise.add(Duration::from_secs(noise));
         times.forward.add(Duration::from_secs(forward));
@@ -228,11 +228,11 @@ mod tests {
     fn what_a_gpu_was_not_seen_to_work_counts_against_the_forward_passes() {
         assert_eq!(
             split(100, 4, 90),
-            Split {
+            TimeSplit {
                 noise: 4.0,
                 forward: 90.0,
                 count: 7.0,
-                ..Split::default()
+                ..TimeSplit::default()
             }
         );
     }
@@ -241,11 +241,11 @@ mod tests {
     fn passes_never_take_more_than_all_the_time() {
         assert_eq!(
             split(50, 10, 90),
-            Split {
+            TimeSplit {
                 noise: 5.0,
                 forward: 45.0,
                 count: 1.0,
-                ..Split::default()
+                ..TimeSplit::default()
             }
         );
     }

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::Assignment;
 use crate::cli::DeviceArgs;
-use crate::device::STACK;
-use crate::engine::{Engine, Network, Sample, SampleResult};
+use crate::device::THREAD_STACK_BYTES;
+use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult};
 use crate::model::ModelFile;
 
 /// Images that are read before a lane asks for them.
@@ -72,9 +72,9 @@ impl Compute {
         let args = args.clone();
         thread::Builder::new()
             .name("compute".to_owned())
-            .stack_size(STACK)
+            .stack_size(THREAD_STACK_BYTES)
             .spawn(move || {
-                let engine = Engine::new(&args);
+                let engine = Engine::new(&args.engine_options());
                 let device = engine
                     .as_ref()
                     .map(|engine| engine.device().to_owned())
@@ -141,7 +141,7 @@ impl Compute {
 struct Lab {
     engine: Engine,
     /// The network of the last job: jobs come variant by variant, so one is enough.
-    network: Option<(SweepId, usize, Network)>,
+    network: Option<(SweepId, usize, LoadedNetwork)>,
 }
 
 impl Lab {
@@ -223,7 +223,9 @@ impl Lab {
         let Some((_, _, network)) = &self.network else {
             return Ok(());
         };
-        self.engine.batch(network, &assignment.sweep).map(drop)
+        self.engine
+            .images_per_pass(network, &assignment.sweep)
+            .map(drop)
     }
 
     /// Makes a model of a sweep the one at hand.

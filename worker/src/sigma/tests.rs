@@ -54,7 +54,7 @@ fn replay(case: &Value, iterations: u32, kind: Kind) -> Vec<f64> {
     let images = Tensor::from_slice(&images)
         .view([inputs.len() as i64, -1])
         .to_kind(kind);
-    let noise = |step: u64| {
+    let noise = |step: u64| -> Result<Tensor, TchError> {
         let noise: Vec<f64> = inputs
             .iter()
             .flat_map(|input| doubles(&input["noise"][step as usize]))

@@ -13,7 +13,7 @@ use tch::{Device, TchError, Tensor};
 use super::augment::window;
 use super::fit::{AtKey, at, enough, fits};
 use super::seed::{Purpose, seed};
-use crate::device::{fetched, ready_for};
+use crate::device::{copy_to, pin_for};
 
 /// Images and labels, and which of them train.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Examples {
     /// What torch reports.
     pub fn batch(&self, places: &[usize], device: Device) -> Result<(Tensor, Tensor), TchError> {
         let (images, labels) = self.ready(places, None, device)?;
-        Ok((fetched(device, &images)?, fetched(device, &labels)?))
+        Ok((copy_to(device, &images)?, copy_to(device, &labels)?))
     }
 
     /// Images of shape (B, channels, height, width), each cut and mirrored at random as
@@ -162,8 +162,8 @@ impl Examples {
             width,
         ])?;
         Ok((
-            ready_for(device, images),
-            ready_for(device, Tensor::f_from_slice(&labels)?),
+            pin_for(device, images),
+            pin_for(device, Tensor::f_from_slice(&labels)?),
         ))
     }
 }

@@ -12,7 +12,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::examples::Examples;
 use super::seed::{Purpose, seed};
-use crate::device::fetched;
+use crate::device::copy_to;
 
 /// The batches of one training, in the order of its steps.
 pub(super) struct Feed<'a> {
@@ -59,8 +59,8 @@ impl<'a> Feed<'a> {
         let (images, labels) = batch.recv().context("a batch was not made ready")??;
         self.begun = next.map(|next| self.begin(epoch, step + 1, next));
         Ok((
-            fetched(self.device, &images)?,
-            fetched(self.device, &labels)?,
+            copy_to(self.device, &images)?,
+            copy_to(self.device, &labels)?,
         ))
     }
 

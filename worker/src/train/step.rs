@@ -11,7 +11,7 @@ use super::diverged::Diverged;
 use super::lanes::Lanes;
 use super::loss::{self, Batch};
 use super::network::{Mode, Network, flat};
-use crate::device::moved_to;
+use crate::device::move_to;
 use crate::sigma::ascend;
 use group::{Group, groups};
 
@@ -115,7 +115,7 @@ fn compute(spec: &Training, group: Group, epsilon: f64) -> Result<Computed> {
         .iter()
         .map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32))
         .collect();
-    let each = moved_to(images.device(), Tensor::f_from_slice(&each)?)?;
+    let each = move_to(images.device(), Tensor::f_from_slice(&each)?)?;
     let value = loss::loss(
         spec.loss,
         &|images| network.scores(images, Mode::Learning),

@@ -22,13 +22,13 @@ use ddrs_worker::cli::OutputFormat;
 use serde_json::Value;
 
 use crate::cli::CompareArgs;
-use ddrs_worker::engine::{Engine, Network, Sample};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
 use ddrs_worker::exit::Refused;
 
 /// The images of a specification, and its first model at its first sigma.
 struct Bench {
     engine: Engine,
-    network: Network,
+    network: LoadedNetwork,
     sweep: Sweep,
     images: Vec<(SampleIndex, Image)>,
 }
@@ -59,7 +59,7 @@ impl Bench {
             .first()
             .map(|(_, image)| image.shape)
             .ok_or_else(|| Refused(anyhow!("no images")))?;
-        let engine = Engine::new(&args.device).map_err(Refused)?;
+        let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
         let network = engine.load(&sweep.models[0], shape).map_err(Refused)?;
         Ok(Self {
             engine,
@@ -93,10 +93,10 @@ impl Bench {
     /// them. Looks for the size of a forward pass first, which is found once and belongs to no
     /// method.
     fn parts(&self) -> Result<Vec<Range<usize>>> {
-        self.engine.batch(&self.network, &self.sweep)?;
+        self.engine.images_per_pass(&self.network, &self.sweep)?;
         Ok(parts(
             self.images.len(),
-            self.engine.lanes() * self.engine.group_size(&self.network, &self.sweep),
+            self.engine.threads() * self.engine.group_size(&self.network, &self.sweep),
         ))
     }
 
@@ -139,9 +139,14 @@ impl Bench {
         let mut sums = vec![0.0; sigmas.len()];
         for (place, sample) in self.samples().enumerate() {
             let of_this: Vec<Sigma> = sigmas.iter().map(|of_all| of_all[place]).collect();
-            let radii =
-                self.engine
-                    .estimate(&self.network, &variant, &sweep, &sample, &of_this, draws)?;
+            let radii = self.engine.estimate_radii(
+                &self.network,
+                &variant,
+                &sweep,
+                &sample,
+                &of_this,
+                draws,
+            )?;
             sums.iter_mut()
                 .zip(radii)
                 .for_each(|(sum, radius)| *sum += radius);

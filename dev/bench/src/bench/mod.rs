@@ -30,7 +30,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         Some(BenchCompare::Stopping(args)) => return compare::stopping(args),
         None => {}
     }
-    let engine = Engine::new(&args.device).map_err(Refused)?;
+    let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
     let peers = Peers::find(&args.peer, engine.device(), args.seconds)?;
     let dir = std::env::temp_dir().join(format!("ddrs-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).context("a temporary folder")?;
@@ -78,7 +78,7 @@ impl Bench<'_> {
         let mut row = Row::new(
             model,
             precision,
-            engine.batch(&subject.network, &fixed)?,
+            engine.images_per_pass(&subject.network, &fixed)?,
             batch,
             engine,
         );
@@ -92,8 +92,8 @@ impl Bench<'_> {
             .collect();
         let passes = args.samples * (fixed.certify.n0.get() + fixed.certify.n.get());
         for turn in 1..=args.repeats {
-            let (before, seconds) = (engine.split(), subject.time(&fixed, args.samples)?);
-            row.certified(passes, args.samples, seconds, before, engine.split());
+            let (before, seconds) = (engine.time_split(), subject.time(&fixed, args.samples)?);
+            row.certified(passes, args.samples, seconds, before, engine.time_split());
             match &climb {
                 Ok(climb) => row.ascended(
                     subject

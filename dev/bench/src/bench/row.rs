@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::peer::Loop;
 use crate::cli::PeerLoop;
 use ddrs_worker::cli::OutputFormat;
-use ddrs_worker::engine::{Engine, Split};
+use ddrs_worker::engine::{Engine, TimeSplit};
 
 /// Rates of one model in one precision; medians of what the repeats came to.
 pub(super) struct Row {
@@ -23,7 +23,7 @@ pub(super) struct Row {
     /// Seconds of all lanes, from the start of a run to its last result, and what they were spent
     /// on, over all repeats.
     lane_seconds: f64,
-    spent: Split,
+    spent: TimeSplit,
 }
 
 impl Row {
@@ -40,13 +40,13 @@ impl Row {
             device: engine.device().to_owned(),
             batch,
             chunk,
-            lanes: engine.lanes(),
+            lanes: engine.threads(),
             rates: Vec::new(),
             sample_seconds: Vec::new(),
             gradients: Vec::new(),
             ascent_error: None,
             lane_seconds: 0.0,
-            spent: Split::default(),
+            spent: TimeSplit::default(),
         }
     }
 
@@ -56,8 +56,8 @@ impl Row {
         passes: u64,
         samples: u64,
         seconds: f64,
-        before: Split,
-        after: Split,
+        before: TimeSplit,
+        after: TimeSplit,
     ) {
         self.rates.push(passes as f64 / seconds);
         self.sample_seconds.push(seconds / samples as f64);

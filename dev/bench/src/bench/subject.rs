@@ -11,7 +11,7 @@ use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{self, Sweep};
 
-use ddrs_worker::engine::{Engine, Network, Sample};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
 use ddrs_worker::exit::Refused;
 use ddrs_worker::model;
 
@@ -30,7 +30,7 @@ pub(super) struct Subject<'a> {
     classes: u32,
     dir: PathBuf,
     /// The network.
-    pub(super) network: Network,
+    pub(super) network: LoadedNetwork,
 }
 
 /// A run that does nothing but climb to sigmas.
@@ -96,9 +96,9 @@ impl<'a> Subject<'a> {
     ) -> Result<Sweep> {
         let least = self.sweep("fixed", [LEAST, LEAST, chunk])?;
         // Fewer would not fill the passes of a GPU, and make it look slow.
-        let several = LEAST.max(4 * self.engine.batch(&self.network, &least)?);
+        let several = LEAST.max(4 * self.engine.images_per_pass(&self.network, &least)?);
         let (lanes, trial) = (
-            self.engine.lanes() as u64,
+            self.engine.threads() as u64,
             self.sweep("fixed", [LEAST, several, chunk])?,
         );
         self.time(&trial, lanes)?;
@@ -117,7 +117,7 @@ impl<'a> Subject<'a> {
     /// draws a sample.
     pub(super) fn climb(&self, seconds: f64) -> Result<Climb> {
         let sweep = self.sweep("data-dependent", [1, 2, GRADIENT_DRAWS])?;
-        let filled = (self.engine.lanes() * self.engine.group_size(&self.network, &sweep)) as u64;
+        let filled = (self.engine.threads() * self.engine.group_size(&self.network, &sweep)) as u64;
         self.time(&sweep, filled)?;
         let rounds = (seconds / self.time(&sweep, filled)?) as u64;
         Ok(Climb {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::device::cuda::{self, loaded};
+use crate::device::cuda::{self, loaded_library};
 use crate::device::gpus::{self, Gpu};
 
 /// Instructions that forward passes on a CPU profit from.
@@ -51,7 +51,7 @@ impl Machine {
     pub(super) fn look(no_cuda: Option<String>) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (cpuinfo, meminfo) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
-        let with_cuda = loaded(cuda::LIBRARY).is_some();
+        let with_cuda = loaded_library(cuda::LIBRARY).is_some();
         let named = [
             "libtorch_cpu.so",
             "libc10.so",
@@ -63,11 +63,12 @@ impl Machine {
         ];
         Self {
             worker: env!("CARGO_PKG_VERSION"),
-            libtorch: loaded("libtorch_cpu.so").and_then(|library| version_beside(&library)),
+            libtorch: loaded_library("libtorch_cpu.so")
+                .and_then(|library| version_beside(&library)),
             built_with: env!("DDRS_BUILT_WITH_LIBTORCH"),
             libraries: named
                 .iter()
-                .filter_map(|name| Some(loaded(name)?.display().to_string()))
+                .filter_map(|name| Some(loaded_library(name)?.display().to_string()))
                 .collect(),
             cudnn: (with_cuda && no_cuda.is_none()).then(tch::utils::version_cudnn),
             cpu: field(&cpuinfo, "model name")
@@ -78,7 +79,7 @@ impl Machine {
             memory_mib: field(&meminfo, "MemTotal")
                 .and_then(kibibytes)
                 .map(|size| size / 1024),
-            gpus: gpus::in_detail(),
+            gpus: gpus::with_details(),
             no_cuda,
         }
     }

@@ -208,7 +208,7 @@ fn the_seconds_of_samples_add_up_to_no_more_than_there_were_though_passes_overla
         (0..4).map(|index| fixture.sample(index)),
     );
     engine.passes(&network, 60).unwrap();
-    let (start, before) = (Instant::now(), engine.split());
+    let (start, before) = (Instant::now(), engine.time_split());
     engine
         .certify(
             &network,
@@ -221,7 +221,7 @@ fn the_seconds_of_samples_add_up_to_no_more_than_there_were_though_passes_overla
         .unwrap();
     let (took, spent) = (start.elapsed().as_secs_f64(), *spent.lock().unwrap());
     assert!(spent > 0.0 && spent <= took, "{spent} of {took} s");
-    let after = engine.split();
+    let after = engine.time_split();
     let parts = [
         after.noise - before.noise,
         after.forward - before.forward,

@@ -13,7 +13,7 @@ use rand_distr::StandardNormal;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
-use crate::engine::{Engine, Network, Sample, SampleResult};
+use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult};
 use crate::model::{self, random_weights};
 
 pub(super) struct Fixture {
@@ -120,7 +120,7 @@ impl Fixture {
     /// The same by a network that is at hand.
     pub(super) fn certify_by(
         &self,
-        network: &Network,
+        network: &LoadedNetwork,
         engine: &Engine,
         samples: Vec<Sample>,
     ) -> BTreeMap<u64, SampleResult> {
