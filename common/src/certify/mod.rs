@@ -252,16 +252,9 @@ impl Certifier {
     }
 }
 
-/// The class with the largest count; of equal ones that with the lowest number, as numpy's `argmax`
-/// has it.
+/// The class with the largest count; the lowest number among equals, as numpy's `argmax`.
 fn most_frequent(counts: &[u64]) -> Class {
-    let largest = counts.iter().copied().max().unwrap_or(0);
-    Class(
-        counts
-            .iter()
-            .position(|&count| count == largest)
-            .unwrap_or(0) as u32,
-    )
+    Class(stats::argmax(counts) as u32)
 }
 
 #[cfg(test)]

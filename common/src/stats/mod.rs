@@ -14,6 +14,7 @@
 //! rounding error counted against the result; how a candidate was found does not matter. The checks
 //! assume that `exp`, `ln` and `sqrt` are within two units in the last place.
 
+mod argmax;
 mod binomial_tail;
 mod clopper_pearson;
 mod normal;
@@ -23,6 +24,7 @@ mod sequence;
 #[cfg(test)]
 mod decimal;
 
+pub use argmax::argmax;
 pub use clopper_pearson::{can_certify, least_count, lower_bound};
 pub use normal::quantile_lower;
 pub use radius::{probability_at, radius};
