@@ -1,9 +1,9 @@
-//! This machine's name, as records, leases and collectors call it.
+//! The name of this machine in records, leases and collector locks.
 
-/// The host name; empty where the system does not say.
+/// Returns the host name, or an empty string if the system does not have it.
 #[must_use]
 pub fn name() -> String {
-    // Not the environment's HOSTNAME, which batch systems and containers leave unset or stale.
+    // Batch systems and containers leave HOSTNAME unset or stale, so the environment is not used.
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }
@@ -11,7 +11,7 @@ pub fn name() -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_name_is_one_word() {
+    fn a_host_name_is_one_word() {
         let name = super::name();
         assert!(
             !name.is_empty() && !name.contains(char::is_whitespace),

@@ -17,10 +17,12 @@
 //!   writes
 //! - [`bounded`], [`roots`]: how much of a file is read, and which files a program may open
 //! - [`queue`]: jobs, leases and results in Redis
+//! - [`cli`]: options, exit codes and stop signals of both programs
 
 pub mod architecture;
 pub mod bounded;
 pub mod certify;
+pub mod cli;
 pub mod data;
 pub mod domain;
 pub mod host;

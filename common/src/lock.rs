@@ -1,23 +1,25 @@
-//! Locks of files that one program at a time may write.
+//! Locks on files that only one program at a time may write.
 
 use std::fs::{File, TryLockError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a lock may be held by nobody. A process that is being started has, until its program
-/// begins, all that its parent has open; where the parent ends or closes a file meanwhile, that
-/// file stays locked for as long.
-const MOMENT: Duration = Duration::from_secs(1);
+/// The time that a lock may outlive its holder. A child process inherits the open files of its
+/// parent until its own program begins. If the parent exits or closes a file in between, that file
+/// stays locked until then.
+const STALE_LOCK_TIME: Duration = Duration::from_secs(1);
 
-/// Takes the lock of `file`, after at most a moment.
+/// Takes the lock of `file`, and waits up to one second for it.
 ///
 /// # Errors
-/// [`TryLockError::WouldBlock`] when another program keeps it; what the file system says.
+/// [`TryLockError::WouldBlock`] when another program holds the lock.
 pub fn lock(file: &File) -> Result<(), TryLockError> {
     let began = Instant::now();
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if began.elapsed() < MOMENT => sleep(MOMENT / 50),
+            Err(TryLockError::WouldBlock) if began.elapsed() < STALE_LOCK_TIME => {
+                sleep(STALE_LOCK_TIME / 50);
+            }
             tried => return tried,
         }
     }
@@ -26,26 +28,29 @@ pub fn lock(file: &File) -> Result<(), TryLockError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
     use std::sync::mpsc;
     use std::thread;
 
     use super::*;
 
+    fn open(path: &Path) -> File {
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap()
+    }
+
     #[test]
-    fn a_lock_that_is_given_back_in_a_moment_is_waited_for_and_another_is_not() {
+    fn a_lock_is_waited_for_if_it_is_released_within_a_second() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || {
-            File::options()
-                .create(true)
-                .append(true)
-                .open(folder.path().join("lock"))
-                .unwrap()
-        };
-        let holder = open();
+        let path = folder.path().join("lock");
+        let holder = open(&path);
         lock(&holder).unwrap();
-        assert!(matches!(lock(&open()), Err(TryLockError::WouldBlock)));
+        assert!(matches!(lock(&open(&path)), Err(TryLockError::WouldBlock)));
         let (waiting, waits) = mpsc::channel();
-        let second = open();
+        let second = open(&path);
         let waiter = thread::spawn(move || {
             waiting.send(()).unwrap();
             lock(&second).map(|()| second)

@@ -1,97 +1,115 @@
-//! What programs say on stderr: logs, progress and the last error, all as text or all as one JSON
-//! object a line.
+//! Output to stderr: logs, progress and the last error, all as text or all as JSON, one object per
+//! line.
 //!
-//! Nothing that is said steers a terminal or forges a line: see [`crate::terminal`].
+//! Control characters are replaced, so no message can change the terminal or forge a line: see
+//! [`crate::terminal`].
 
 use std::fmt;
 use std::io::{Write as _, stderr};
 use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use tracing::{Event, Subscriber, error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::terminal::{plain, visible};
+use crate::terminal::{escape_json, plain};
 
-/// How things are said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// For people.
+/// The format of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
     Text,
-    /// One object a line.
+    /// One object per line
     Json,
 }
 
-static STYLE: OnceLock<Style> = OnceLock::new();
-
-/// Begins to log to stderr, once in a program. `RUST_LOG` filters; without it, what an operator
-/// wants to know.
-pub fn begin(style: Style) {
-    let style = *STYLE.get_or_init(|| style);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
-    // Else a log on a full disk would end the program: the complaint goes to stderr as well, and
-    // panics.
-    let log = log.with_target(false).log_internal_errors(false);
-    match style {
-        Style::Text => log
-            .map_event_format(|inner| Harmless {
-                inner,
-                clean: plain,
-            })
-            .init(),
-        Style::Json => log
-            .json()
-            .map_event_format(|inner| Harmless {
-                inner,
-                clean: visible,
-            })
-            .init(),
+impl LogFormat {
+    /// Returns the value of `--log-format`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
     }
 }
 
-/// Whether everything is said as JSON.
-#[must_use]
-pub fn is_json() -> bool {
-    STYLE.get() == Some(&Style::Json)
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Starts to log to stderr; called once per process. `RUST_LOG` filters; without it, messages of
+/// level `info` and above are shown.
+pub fn begin(format: LogFormat) {
+    let format = *FORMAT.get_or_init(|| format);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(false)
+        .with_target(false)
+        // With a full disk, reporting the failed write would panic and end the program.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.map_event_format(Sanitized::text).init(),
+        LogFormat::Json => log.json().map_event_format(Sanitized::json).init(),
+    }
 }
 
-/// Says something to whoever watches: a bare line, or a line of the log where that is JSON.
+/// Returns true if logs are written as JSON.
+#[must_use]
+pub fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Writes a message to stderr: the bare text, or a log event if logs are JSON.
 pub fn say(text: &str) {
     if is_json() {
         info!("{text}")
     } else {
-        line(&plain(text))
+        write_line(&plain(text))
     }
 }
 
-/// Says why the program ends.
+/// Writes the error that ends the program.
 pub fn fail(reason: &str) {
     if is_json() {
         error!("{reason}")
     } else {
-        line(&format!("error: {}", plain(reason)))
+        write_line(&format!("error: {}", plain(reason)))
     }
 }
 
-/// A line on stderr, or nothing when it cannot be written, as on a full disk: words are not worth a
-/// run.
-fn line(text: &str) {
+/// Writes a line to stderr. A line that cannot be written, for example on a full disk, is dropped:
+/// a message is not worth the run.
+fn write_line(text: &str) {
     writeln!(stderr(), "{text}").ok();
 }
 
-/// Writes an event as `inner` does, then cleans the line.
-struct Harmless<F> {
+/// Formats an event with `inner`, then sanitizes the line.
+struct Sanitized<F> {
     inner: F,
-    clean: fn(&str) -> String,
+    sanitize: fn(&str) -> String,
 }
 
-impl<S, N, F> FormatEvent<S, N> for Harmless<F>
+impl<F> Sanitized<F> {
+    fn text(inner: F) -> Self {
+        Self {
+            inner,
+            sanitize: plain,
+        }
+    }
+
+    fn json(inner: F) -> Self {
+        Self {
+            inner,
+            sanitize: escape_json,
+        }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for Sanitized<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -106,7 +124,7 @@ where
         let mut line = String::new();
         self.inner
             .format_event(context, Writer::new(&mut line), event)?;
-        writeln!(out, "{}", (self.clean)(line.trim_end_matches('\n')))
+        writeln!(out, "{}", (self.sanitize)(line.trim_end_matches('\n')))
     }
 }
 
@@ -119,12 +137,13 @@ mod tests {
     use tracing::warn;
 
     use super::*;
+    use crate::terminal::is_unsafe;
 
-    /// What is logged, for a test to read.
+    /// A log that a test can read.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Kept {
+    impl io::Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -136,48 +155,35 @@ mod tests {
 
     const NAME: &str = "w\u{1b}[2J\u{9b}1m\u{202e}\nERROR forged";
 
-    fn logged(style: Style) -> String {
-        let kept = Kept::default();
-        let writer = kept.clone();
+    fn logged(format: LogFormat) -> String {
+        let buffer = LogBuffer::default();
+        let writer = buffer.clone();
         let log = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .with_ansi(false);
-        let logger: Box<dyn Subscriber + Send + Sync> = match style {
-            Style::Text => Box::new(
-                log.map_event_format(|inner| Harmless {
-                    inner,
-                    clean: plain,
-                })
-                .finish(),
-            ),
-            Style::Json => Box::new(
-                log.json()
-                    .map_event_format(|inner| Harmless {
-                        inner,
-                        clean: visible,
-                    })
-                    .finish(),
-            ),
+        let logger: Box<dyn Subscriber + Send + Sync> = match format {
+            LogFormat::Text => Box::new(log.map_event_format(Sanitized::text).finish()),
+            LogFormat::Json => Box::new(log.json().map_event_format(Sanitized::json).finish()),
         };
         tracing::subscriber::with_default(logger, || warn!(worker = NAME, shown = %NAME, "{NAME}"));
-        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
-    fn an_event_is_one_line_that_steers_nothing() {
-        for style in [Style::Text, Style::Json] {
-            let text = logged(style);
+    fn an_event_is_one_line_without_control_characters() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged(format);
             assert_eq!(text.lines().count(), 1, "{text:?}");
             assert!(
-                text.ends_with('\n') && !text.trim_end().chars().any(crate::terminal::steers),
+                text.ends_with('\n') && !text.trim_end().chars().any(is_unsafe),
                 "{text:?}"
             );
         }
     }
 
     #[test]
-    fn programs_read_what_was_logged_as_it_was() {
-        let event: serde_json::Value = serde_json::from_str(&logged(Style::Json)).unwrap();
+    fn a_program_that_parses_the_json_log_gets_the_original_text() {
+        let event: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json)).unwrap();
         assert_eq!(
             (&event["level"], &event["fields"]["message"]),
             (&"WARN".into(), &NAME.into())

@@ -1,14 +1,13 @@
-//! Printing to a stdout that may close: `report | head` ends quietly.
+//! Printing to stdout. A closed stdout, as in `report | head`, is not an error.
 
-use std::io::{Error, ErrorKind, Write, stdout};
+use std::io::{self, Error, ErrorKind, Write, stdout};
 
 /// Prints text.
 ///
 /// # Errors
-/// When stdout cannot be written, other than by having closed.
-pub fn print(text: &str) -> std::io::Result<()> {
-    let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+/// When stdout cannot be written, unless it is closed.
+pub fn print(text: &str) -> io::Result<()> {
+    match write(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::new(
             error.kind(),
@@ -18,10 +17,16 @@ pub fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Prints a value as JSON, on lines, without a character that would steer a terminal.
+fn write(text: &str) -> io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints a value as indented JSON, without characters that could control a terminal.
 ///
 /// # Errors
 /// As [`print`].
-pub fn print_json(value: &serde_json::Value) -> std::io::Result<()> {
-    print(&crate::terminal::visible(&format!("{value:#}\n")))
+pub fn print_json(value: &serde_json::Value) -> io::Result<()> {
+    print(&crate::terminal::escape_json(&format!("{value:#}\n")))
 }

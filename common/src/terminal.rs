@@ -1,33 +1,27 @@
-//! Text of others on its way to a terminal or a log: what would do something other than being seen
-//! becomes harmless.
+//! Sanitizes text from other machines before it is written to a terminal or a log.
 //!
-//! Names of files and workers, reasons of failures and specifications come from other people's
-//! machines. A control sequence in one of them could rewrite what an operator sees, and a line
-//! break could forge a line of a log.
+//! File names, worker names, error messages and specifications come from other people's machines.
+//! A control sequence in one of them could rewrite what an operator sees, and a line break could
+//! forge a line of a log.
 
-/// Text for a terminal: control characters, those that turn or hide text, and line breaks become
-/// U+FFFD.
+/// Sanitizes text for a terminal: replaces control characters, invisible characters, those that
+/// change the direction of text, and line breaks by U+FFFD.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars()
-        .map(|c| if steers(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_unsafe(c) { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// A JSON document whose strings would steer a terminal: such characters are written as `\u` and
-/// four hexadecimal digits, which changes nothing of what the document means. Line feeds, which no
-/// string of JSON holds, stay.
+/// Sanitizes a JSON document: writes the characters that [`plain`] replaces as `\u` and four
+/// hexadecimal digits, which keeps the meaning of the document. Line feeds stay, because no JSON
+/// string contains one.
 #[must_use]
-pub fn visible(json: &str) -> String {
+pub fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if c != '\n' && steers(c) {
-            let mut units = [0; 2];
-            out.extend(
-                c.encode_utf16(&mut units)
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}")),
-            );
+        if c != '\n' && is_unsafe(c) {
+            push_escaped(&mut out, c);
         } else {
             out.push(c);
         }
@@ -35,13 +29,25 @@ pub fn visible(json: &str) -> String {
     out
 }
 
-/// Whether a character does something other than being seen.
+fn push_escaped(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        out.push_str(&format!("\\u{unit:04x}"));
+    }
+}
+
+/// Returns true if a terminal could act on the character instead of showing it, or shows nothing.
 #[must_use]
-pub fn steers(c: char) -> bool {
-    let hidden = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}');
-    c.is_control() || hidden
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -50,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_steers_a_terminal() {
+    fn plain_text_has_no_character_that_controls_a_terminal() {
         assert_eq!(
             plain("a\u{1b}[2Jb\u{9b}c\r\nd\u{202e}e\tf"),
             "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}d\u{fffd}e\u{fffd}f"
@@ -59,14 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn a_document_means_the_same_once_its_characters_are_visible() {
+    fn an_escaped_document_has_the_same_meaning() {
         let value =
             serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é\n", "b": [1, null]});
         for text in [value.to_string(), format!("{value:#}\n")] {
-            let shown = visible(&text);
-            assert!(!shown.chars().any(|c| c != '\n' && steers(c)), "{shown:?}");
+            let escaped = escape_json(&text);
+            assert!(
+                !escaped.chars().any(|c| c != '\n' && is_unsafe(c)),
+                "{escaped:?}"
+            );
             assert_eq!(
-                serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+                serde_json::from_str::<serde_json::Value>(&escaped).unwrap(),
                 value
             );
         }

@@ -1,32 +1,42 @@
 //! The coordinator: plans sweeps, keeps their queue and turns records into tables. It never
-//! computes a score, so it needs no torch and starts on a login node in milliseconds.
+//! computes scores, so it needs no torch and starts on a login node in milliseconds.
 //!
 //! In reading order:
-//! - [`cli`]: the command line as written
-//! - [`prepare`]: a specification becomes a sweep that is known to be runnable
-//! - [`run_dir`]: the folder that a run leaves behind
-//! - [`collect`]: records move from Redis to the folder
-//! - [`run`]: everything in one command, with local workers and a private Redis
-//! - [`commands`]: the other commands, one file each
-//! - [`stop`]: being told to stop
-//! - [`dead`]: why a job was given up, with the names of its samples
-//! - [`memory`]: contradictions between certificates are resolved (Algorithm 2)
-//! - [`aggregate`]: samples become the values of a table
-//! - [`report`]: a table becomes text, JSON, CSV, Markdown, LaTeX, logs, a curve and a page
-//! - [`log_file`]: certification logs written by others
+//! - `program`, `cli`: the program and its command line
+//! - `prepare`: reads and checks a specification, its data and its models
+//! - `submit`: puts a sweep's jobs into Redis
+//! - `run_dir`: the run folder
+//! - `collect`: moves records from Redis to the run folder
+//! - `run`: the whole sweep in one command, with local workers and a private Redis
+//! - `worker_program`: finds the worker program
+//! - `commands`: the other commands, one file per command
+//! - `stop`: requests to stop
+//! - `dead`: why a job is dead, with the names of its samples
+//! - `memory`: resolves contradictions between certificates (Algorithm 2)
+//! - `aggregate`: turns samples into the values of a table
+//! - `report`: writes a table as text, JSON, CSV, Markdown, LaTeX, logs, SVG and HTML
+//! - [`log_file`]: certification logs of other programs
 
-pub mod aggregate;
-pub mod cli;
-pub mod collect;
-pub mod commands;
-pub mod dead;
-pub mod exit;
+// Items are private by their modules.
+#![allow(unreachable_pub)]
+
+mod aggregate;
+mod cli;
+mod collect;
+mod commands;
+mod dead;
 pub mod log_file;
-pub mod memory;
-pub mod prepare;
-pub mod progress;
-pub mod report;
-pub mod run;
-pub mod run_dir;
-pub mod stop;
-pub mod tables;
+mod memory;
+mod prepare;
+mod program;
+mod progress;
+mod report;
+mod run;
+mod run_dir;
+mod stop;
+mod submit;
+mod tables;
+mod worker_program;
+
+pub use aggregate::{Entry, Verdict};
+pub use program::main;

@@ -10,7 +10,7 @@ use ddrs_common::data::Dataset;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep, SweepMessage};
 
-use crate::exit::BlameInput;
+use ddrs_common::cli::BlameInput;
 
 /// A sweep that can be submitted.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Prepared {
 /// Reads and checks the specification at `path` and all that it names.
 ///
 /// # Errors
-/// [`crate::exit::BadInput`], naming the file and what is wrong with it.
+/// [`ddrs_common::cli::BadInput`], naming the file and what is wrong with it.
 pub fn prepare(path: &Path) -> Result<Prepared> {
     let text = spec::read(path)
         .with_context(|| format!("cannot read specification {}", path.display()))

@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::spec::SweepMessage;
-use ddrs_common::terminal::visible;
+use ddrs_common::terminal::escape_json;
 use ddrs_common::{bounded, replace};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{BadInput, BlameInput};
+use ddrs_common::cli::{BadInput, BlameInput};
 
 /// A run's folder.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ impl RunDir {
     /// What the file system says.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         // Names of machines are in it.
-        let text = visible(&serde_json::to_string_pretty(manifest)?) + "\n";
+        let text = escape_json(&serde_json::to_string_pretty(manifest)?) + "\n";
         let path = self.manifest_path();
         replace(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }

@@ -24,7 +24,7 @@ fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
             .env("DDRS_WORKER", program);
         let run = end(&mut run).expect(1);
         assert!(
-            run.stderr.contains(program) && run.stderr.contains("no executable file"),
+            run.stderr.contains(program) && run.stderr.contains("not an executable file"),
             "{}",
             run.stderr
         );

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma};
-use ddrs_coordinator::aggregate::{Entry, Verdict};
 use ddrs_coordinator::log_file::{Line, parse, read, write};
+use ddrs_coordinator::{Entry, Verdict};
 use proptest::prelude::*;
 
 use crate::damage::damaged;

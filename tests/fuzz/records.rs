@@ -7,7 +7,7 @@ use ddrs_common::domain::{
     VariantName,
 };
 use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
-use ddrs_common::terminal::steers;
+use ddrs_common::terminal::is_unsafe;
 use proptest::prelude::*;
 
 use crate::damage::damaged;
@@ -73,7 +73,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
 fn every_record_comes_back_from_its_line_which_steers_nothing() {
     fuzz(&record(), |record| {
         let line = to_line(&record);
-        prop_assert!(!line.chars().any(steers), "{line:?}");
+        prop_assert!(!line.chars().any(is_unsafe), "{line:?}");
         prop_assert_eq!(
             from_line(&line).map_err(|e| TestCaseError::fail(e.to_string()))?,
             record

@@ -7,7 +7,7 @@ use crate::domain::{
     Alpha, Certification, Class, InvalidValue, Outcome, Probability, Radius, Record, SampleIndex,
     Sigma, VariantName,
 };
-use crate::terminal::visible;
+use crate::terminal::escape_json;
 
 /// A record as it stands in the file. Certified and abstained samples carry the certificate, failed
 /// ones `error`.
@@ -151,7 +151,7 @@ impl TryFrom<RecordLine> for Record {
 #[must_use]
 pub fn to_line(record: &Record) -> String {
     // Plain fields and finite numbers always serialise.
-    visible(&serde_json::to_string(&RecordLine::from(record)).unwrap_or_default())
+    escape_json(&serde_json::to_string(&RecordLine::from(record)).unwrap_or_default())
 }
 
 /// Reads one line.

@@ -10,7 +10,7 @@ mod row;
 
 pub use entry::{Entry, Verdict};
 pub use index_set::IndexSet;
-pub use radii::{InvalidRadii, Radii};
+pub use radii::Radii;
 pub use row::{Row, Settings, row};
 
 /// Rows over common radii: all that any format of a report shows.

@@ -5,31 +5,31 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::queue::ServerSettings;
 
 use super::find;
-use crate::exit::Exit;
+use ddrs_common::cli::ExitCode;
 use ddrs_common::output::print;
 
 /// Puts the dead jobs of a sweep back into its queue.
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
+pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
     print(&format!(
         "{} dead jobs are back in the queue\n",
         queue.retry().await?
     ))?;
-    Ok(Exit::Complete)
+    Ok(ExitCode::Complete)
 }
 
 /// Stops handing out the jobs of a sweep; those in progress end as they would.
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<Exit> {
+pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
     queue.cancel().await?;
     print(&format!(
         "sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"
     ))?;
-    Ok(Exit::Complete)
+    Ok(ExitCode::Complete)
 }

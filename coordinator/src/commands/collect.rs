@@ -13,11 +13,11 @@ use tracing::warn;
 
 use super::find;
 use crate::collect::{Collector, LAST_WORDS, give_up, reserve};
-use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::stop::{Stop, apart};
+use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
+use ddrs_common::cli::ExitCode;
 use ddrs_common::output::print;
 
 /// How often `--follow` looks for new records.
@@ -36,10 +36,10 @@ pub async fn collect(
     out: &Path,
     follow: bool,
     server: &ServerSettings,
-) -> Result<Exit> {
-    let mut stop = Stop::listen().context("cannot listen for signals")?;
+) -> Result<ExitCode> {
+    let mut stop = StopRequests::listen().context("cannot listen for signals")?;
     let Some(found) = stop.unless(find(server, sweep)).await else {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitCode::Interrupted);
     };
     let (queue, message) = found?;
     let (checked, plan) = (message.sweep()?, message.plan()?);
@@ -51,7 +51,7 @@ pub async fn collect(
         timeout(LAST_WORDS, give_up(&queue, &dir.records()))
             .await
             .ok();
-        return Ok(Exit::Interrupted);
+        return Ok(ExitCode::Interrupted);
     };
     let mut collector = opened?;
     let mut progress = Progress::new(plan.slots(), collector.tally());
@@ -68,17 +68,17 @@ pub async fn collect(
                     "everything is collected, but redis was not told, and keeps others waiting: {error:#}"
                 );
             }
-            None => return Ok(Exit::Interrupted),
+            None => return Ok(ExitCode::Interrupted),
         }
     } else if stop.unless(collector.leave(&queue)).await.is_none() {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitCode::Interrupted);
     }
     let folder = dir.clone();
     let Some(written) = stop
-        .unless(apart(move || tables::write_reports(&folder)))
+        .unless(spawn_blocking(move || tables::write_reports(&folder)))
         .await
     else {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitCode::Interrupted);
     };
     written?;
     let tally = collector.tally();
@@ -90,9 +90,9 @@ pub async fn collect(
         dir.path().display()
     ))?;
     Ok(match ended {
-        None => Exit::Interrupted,
-        Some(true) if !complete => Exit::Incomplete,
-        Some(_) => Exit::Complete,
+        None => ExitCode::Interrupted,
+        Some(true) if !complete => ExitCode::Incomplete,
+        Some(_) => ExitCode::Complete,
     })
 }
 
@@ -135,7 +135,7 @@ async fn open(
     }
     let (folder, message, sweep, plan) =
         (dir.clone(), message.clone(), sweep.clone(), plan.clone());
-    let opened = apart(move || {
+    let opened = spawn_blocking(move || {
         folder
             .claim(&message)
             .and_then(|_| Collector::open(&folder.records(), &sweep, &plan))

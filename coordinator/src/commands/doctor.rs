@@ -11,13 +11,13 @@ use anyhow::{Context, Result};
 use ddrs_common::queue::{ClaimToken, PrivateServer, ServerSettings};
 use serde_json::json;
 
-use crate::cli::OutputFormat;
-use crate::exit::{BadInput, Exit};
 use crate::prepare::prepare;
-use crate::report::plain;
-use crate::run::{WORKER_VARIABLE, worker_program};
-use crate::stop::{Stop, apart};
+use crate::stop::{StopRequests, spawn_blocking};
+use crate::worker_program::{self, WORKER_VARIABLE};
+use ddrs_common::cli::OutputFormat;
+use ddrs_common::cli::{BadInput, ExitCode};
 use ddrs_common::output::{print, print_json};
+use ddrs_common::terminal::plain;
 
 /// What a check came to.
 struct Finding {
@@ -54,19 +54,19 @@ pub async fn doctor(
     spec: Option<&Path>,
     redis: Option<&ServerSettings>,
     format: OutputFormat,
-) -> Result<Exit> {
-    let mut stop = Stop::listen().context("cannot listen for signals")?;
+) -> Result<ExitCode> {
+    let mut stop = StopRequests::listen().context("cannot listen for signals")?;
     let examined = match redis {
         Some(settings) => stop.unless(server::examine(settings)).await,
         None => private_server(&mut stop).await,
     };
     let Some(mut findings) = examined else {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitCode::Interrupted);
     };
     findings.push(worker());
     if let Some(spec) = spec.map(Path::to_owned) {
-        let Some(found) = stop.unless(apart(move || Ok(sweep(&spec)))).await else {
-            return Ok(Exit::Interrupted);
+        let Some(found) = stop.unless(spawn_blocking(move || Ok(sweep(&spec)))).await else {
+            return Ok(ExitCode::Interrupted);
         };
         findings.push(found?);
     }
@@ -79,7 +79,7 @@ pub async fn doctor(
         .filter(|finding| finding.verdict == Verdict::Bad)
         .count();
     match bad {
-        0 => Ok(Exit::Complete),
+        0 => Ok(ExitCode::Complete),
         1 => Err(BadInput::new("1 check failed").into()),
         _ => Err(BadInput::new(format!("{bad} checks failed")).into()),
     }
@@ -88,7 +88,7 @@ pub async fn doctor(
 /// The server that `run` would start: started here, in a folder that is gone afterwards, also when
 /// told to stop, which gives none. The folder's name cannot be foreseen and it must be new, for in
 /// a common one somebody else could have put a link where Redis writes.
-async fn private_server(stop: &mut Stop) -> Option<Vec<Finding>> {
+async fn private_server(stop: &mut StopRequests) -> Option<Vec<Finding>> {
     let dir = std::env::temp_dir().join(format!("ddrs-doctor-{}", ClaimToken::random()));
     if let Err(error) = DirBuilder::new().mode(0o700).create(&dir) {
         let text = format!("cannot create {}: {error}", dir.display());
@@ -117,7 +117,7 @@ async fn private_server_in(dir: &Path) -> Vec<Finding> {
 }
 
 fn worker() -> Finding {
-    match worker_program() {
+    match worker_program::find() {
         Ok(path) => Finding::new("worker", Verdict::Good, path.display().to_string()),
         // Somebody wants that one.
         Err(error) if std::env::var_os(WORKER_VARIABLE).is_some() => {

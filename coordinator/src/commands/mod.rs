@@ -14,7 +14,7 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{QueueClient, ServerSettings, SweepQueue};
 use ddrs_common::spec::SweepMessage;
 
-use crate::exit::{BadInput, BlameInput};
+use ddrs_common::cli::{BadInput, BlameInput};
 
 /// A sweep that is in Redis: its queue and what was submitted.
 pub(crate) async fn find(

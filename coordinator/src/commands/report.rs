@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::aggregate::{Entry, Radii, Row, Table, row};
-use crate::exit::{BlameInput, Exit};
 use crate::log_file;
 use crate::report::{Format, render};
 use crate::run_dir::RunDir;
 use crate::tables;
+use ddrs_common::cli::{BlameInput, ExitCode};
 use ddrs_common::output::print;
 
 /// Prints one table of all sources.
 ///
 /// # Errors
 /// When a source is neither a run folder nor a certification log, or the radii make no sense.
-pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Result<Exit> {
+pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Result<ExitCode> {
     let radii = radii
         .map(str::parse::<Radii>)
         .transpose()
@@ -40,7 +40,7 @@ pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Resul
         },
         format,
     ))?;
-    Ok(Exit::Complete)
+    Ok(ExitCode::Complete)
 }
 
 /// The radii of the first run folder among the sources; for logs alone, 0 to 1.5 by 0.25 as

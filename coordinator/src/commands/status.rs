@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::message_of;
-use crate::cli::OutputFormat;
 use crate::dead::Names;
-use crate::exit::Exit;
 use crate::progress::{duration_text, rate_text};
-use crate::report::plain;
+use ddrs_common::cli::ExitCode;
+use ddrs_common::cli::OutputFormat;
 use ddrs_common::output::{print, print_json};
+use ddrs_common::terminal::plain;
 
 /// How often `--watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub async fn status(
     watch: bool,
     server: &ServerSettings,
     format: OutputFormat,
-) -> Result<Exit> {
+) -> Result<ExitCode> {
     let mut pace = Pace::default();
     loop {
         let client = QueueClient::connect(server).await?;
@@ -57,7 +57,7 @@ pub async fn status(
             (OutputFormat::Text, _) => print(&states.iter().map(State::text).collect::<String>())?,
         }
         if !watch || states.iter().all(State::ended) {
-            return Ok(Exit::Complete);
+            return Ok(ExitCode::Complete);
         }
         sleep(WATCH_EVERY).await;
     }

@@ -10,13 +10,13 @@ use ddrs_common::record_file::{self, to_line};
 use serde_json::{Value, json};
 
 use super::find;
-use crate::cli::OutputFormat;
 use crate::dead::Names;
-use crate::exit::{BadInput, BlameInput, Exit};
 use crate::progress::duration_text;
-use crate::report::plain;
 use crate::run_dir::{RunDir, now};
+use ddrs_common::cli::OutputFormat;
+use ddrs_common::cli::{BadInput, BlameInput, ExitCode};
 use ddrs_common::output::{print, print_json};
+use ddrs_common::terminal::plain;
 
 /// Which sample is asked about.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub async fn why(
     question: &Question,
     server: &ServerSettings,
     format: OutputFormat,
-) -> Result<Exit> {
+) -> Result<ExitCode> {
     let (queue, message) = find(server, &question.sweep).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
     let names: Vec<String> = sweep
@@ -79,7 +79,7 @@ pub async fn why(
         OutputFormat::Text => print(&told.text())?,
         OutputFormat::Json => print_json(&told.json())?,
     }
-    Ok(Exit::Complete)
+    Ok(ExitCode::Complete)
 }
 
 fn record(question: &Question) -> Result<Option<Record>> {

@@ -1,10 +1,10 @@
 //! Text of others in the formats of reports: what would be markup or a control sequence becomes
 //! harmless.
 
-pub use ddrs_common::terminal::plain;
+pub(super) use ddrs_common::terminal::escape_json;
 #[cfg(test)]
-pub(super) use ddrs_common::terminal::steers;
-pub(super) use ddrs_common::terminal::visible;
+pub(super) use ddrs_common::terminal::is_unsafe;
+pub(super) use ddrs_common::terminal::plain;
 
 /// Text between tags or in a quoted attribute of HTML or SVG.
 pub(super) fn markup(text: &str) -> String {

@@ -3,7 +3,7 @@
 use ddrs_common::domain::{Alpha, Sigma};
 use serde::Serialize;
 
-use super::escape::visible;
+use super::escape::escape_json;
 use crate::aggregate::{IndexSet, Row, Table};
 
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ pub(super) fn json(table: &Table) -> String {
     };
     // Plain fields and finite numbers always serialise.
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    visible(&text) + "\n"
+    escape_json(&text) + "\n"
 }
 
 fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {

@@ -4,7 +4,7 @@
 //! so that no rendering claims more than was certified; JSON and CSV keep every digit. Every format
 //! says which inputs, n0, n, alpha, seed and precision its numbers rest on. Names come from
 //! specifications and files of others, so each renderer neutralises what its format would take for
-//! markup ([`plain`] for terminals).
+//! markup (`plain` for terminals).
 //!
 //! - `grid`, `caption`: the words of a table, shared by all formats for reading
 //! - `text`, `markdown`, `latex`, `html`, `svg`: formats for reading
@@ -24,10 +24,8 @@ mod number;
 mod svg;
 mod text;
 
-pub use escape::plain;
 pub use files::{VariantLog, write_all};
 pub use html::html;
-pub use number::{cut, percent};
 pub use svg::svg;
 
 use crate::aggregate::Table;

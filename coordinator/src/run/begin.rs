@@ -9,11 +9,11 @@ use ddrs_common::queue::{PrivateServer, QueueClient, ServerSettings, SweepQueue}
 use super::workers::{WorkerSettings, default_count};
 use crate::cli::RunArgs;
 use crate::collect::Collector;
-use crate::commands;
-use crate::exit::BadInput;
 use crate::prepare::{Prepared, prepare};
 use crate::run_dir::RunDir;
-use crate::stop::apart;
+use crate::stop::spawn_blocking;
+use crate::submit::submit;
+use ddrs_common::cli::{BadInput, LogFormat};
 
 /// What a run works on, and what is done of it.
 pub(super) struct Opened {
@@ -39,15 +39,15 @@ pub(super) struct Begun {
 /// for a new folder, says.
 pub(super) async fn open(args: &RunArgs) -> Result<Opened> {
     let (spec, dir) = (args.spec.clone(), RunDir::new(args.out.clone()));
-    let prepared = apart(move || prepare(&spec)).await?;
+    let prepared = spawn_blocking(move || prepare(&spec)).await?;
     let client = match &args.redis {
         // No folder is made for a run that cannot begin.
         Some(url) if !dir.path().exists() => {
-            Some(QueueClient::connect(&args.login.settings(url)).await?)
+            Some(QueueClient::connect(&args.credentials.settings(url)).await?)
         }
         _ => None,
     };
-    apart(move || {
+    spawn_blocking(move || {
         dir.claim(&prepared.message)?;
         let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
         Ok(Opened {
@@ -69,7 +69,7 @@ pub(super) async fn begin(
     args: &RunArgs,
     opened: &Opened,
     private: &mut Option<PrivateServer>,
-    log_format: &'static str,
+    log_format: LogFormat,
 ) -> Result<Begun> {
     let Opened {
         prepared,
@@ -85,7 +85,7 @@ pub(super) async fn begin(
         .into());
     }
     let redis = if let Some(url) = &args.redis {
-        args.login.settings(url)
+        args.credentials.settings(url)
     } else {
         let server = private.insert(PrivateServer::start(&dir.redis()).await?);
         ServerSettings {
@@ -98,7 +98,7 @@ pub(super) async fn begin(
         None => QueueClient::connect(&redis).await?,
     };
     let queue = client.sweep(&prepared.message.id);
-    commands::submit::enqueue(&queue, prepared).await?;
+    submit(&queue, prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
         // Whoever held a lease in its file died with it.
         queue.lapse(None).await?;

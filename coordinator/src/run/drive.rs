@@ -14,8 +14,8 @@ use crate::collect::Collector;
 use crate::dead::Names;
 use crate::prepare::Prepared;
 use crate::progress::Progress;
-use crate::report::plain;
-use crate::stop::Stop;
+use crate::stop::StopRequests;
+use ddrs_common::terminal::plain;
 
 /// How often records are collected and workers looked after.
 const TICK: Duration = Duration::from_millis(100);
@@ -38,7 +38,11 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// When workers or Redis fail for good.
-pub(super) async fn drive(opened: &mut Opened, begun: Begun, stop: &mut Stop) -> Result<Ended> {
+pub(super) async fn drive(
+    opened: &mut Opened,
+    begun: Begun,
+    stop: &mut StopRequests,
+) -> Result<Ended> {
     let Opened {
         prepared,
         collector,

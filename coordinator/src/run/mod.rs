@@ -14,21 +14,20 @@ use tracing::{info, warn};
 
 use crate::cli::RunArgs;
 use crate::collect::Tally;
-use crate::exit::Exit;
 use crate::run_dir::RunDir;
-use crate::stop::{Stop, apart};
+use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
 use begin::{Opened, begin, open};
+use ddrs_common::cli::{ExitCode, LogFormat};
 use drive::{Ended, drive};
-pub use workers::{WORKER_VARIABLE, program as worker_program};
 
 /// Runs the sweep to its end, or to an interruption.
 ///
 /// # Errors
-/// [`crate::exit::BadInput`] when specification, data or models cannot be used; otherwise what
+/// [`ddrs_common::cli::BadInput`] when specification, data or models cannot be used; otherwise what
 /// failed. The folder stays as it is and the same command goes on.
-pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
-    let mut stop = Stop::listen().context("cannot listen for signals")?;
+pub async fn run(args: RunArgs, log_format: LogFormat) -> Result<ExitCode> {
+    let mut stop = StopRequests::listen().context("cannot listen for signals")?;
     let Some(opened) = stop.unless(open(&args)).await else {
         return Ok(interrupted(None));
     };
@@ -52,10 +51,10 @@ pub async fn run(args: RunArgs, log_format: &'static str) -> Result<Exit> {
     let tally = opened.collector.tally();
     match ended? {
         Ended::Finished if !told_again => Ok(stop
-            .unless(apart(move || conclude(&dir, tally, slots)))
+            .unless(spawn_blocking(move || conclude(&dir, tally, slots)))
             .await
             .transpose()?
-            .unwrap_or(Exit::Interrupted)),
+            .unwrap_or(ExitCode::Interrupted)),
         _ => Ok(interrupted(Some((tally, slots)))),
     }
 }
@@ -65,12 +64,12 @@ async fn work(
     args: &RunArgs,
     opened: &mut Opened,
     private: &mut Option<PrivateServer>,
-    stop: &mut Stop,
-    log_format: &'static str,
+    stop: &mut StopRequests,
+    log_format: LogFormat,
 ) -> Result<Ended> {
     match stop.unless(begin(args, opened, private, log_format)).await {
         Some(Ok(begun)) => drive(opened, begun, stop).await,
-        Some(Err(error)) if !stop.is_asked().await => Err(error),
+        Some(Err(error)) if !stop.is_pending().await => Err(error),
         Some(Err(_)) | None => Ok(Ended::Interrupted { silent: false }),
     }
 }
@@ -88,7 +87,7 @@ async fn end_server(server: PrivateServer, silent: bool) {
 }
 
 /// Says how far a run came that was told to stop.
-fn interrupted(done: Option<(Tally, u64)>) -> Exit {
+fn interrupted(done: Option<(Tally, u64)>) -> ExitCode {
     log::say(&match done {
         Some((tally, slots)) => {
             format!(
@@ -98,11 +97,11 @@ fn interrupted(done: Option<(Tally, u64)>) -> Exit {
         }
         None => "interrupted before anything was done; the same command starts it again".to_owned(),
     });
-    Exit::Interrupted
+    ExitCode::Interrupted
 }
 
 /// Writes the reports, prints the table, and says how complete it is.
-fn conclude(dir: &RunDir, tally: Tally, slots: u64) -> Result<Exit> {
+fn conclude(dir: &RunDir, tally: Tally, slots: u64) -> Result<ExitCode> {
     tables::write_reports(dir)
         .context("the records are complete, but the report could not be written")?;
     print(&std::fs::read_to_string(dir.report().join("table.txt"))?)?;
@@ -111,8 +110,8 @@ fn conclude(dir: &RunDir, tally: Tally, slots: u64) -> Result<Exit> {
     }
     let complete = tally.failed == 0 && tally.records == slots;
     Ok(if complete {
-        Exit::Complete
+        ExitCode::Complete
     } else {
-        Exit::Incomplete
+        ExitCode::Incomplete
     })
 }

@@ -5,8 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,8 @@ use ddrs_common::queue::ServerSettings;
 use tokio::process::{Child, Command};
 use tracing::warn;
 
-use crate::exit::BadInput;
+use crate::worker_program;
+use ddrs_common::cli::{BadInput, LogFormat};
 
 /// How often workers may die one after the other without a job.
 const DEATHS_IN_VAIN: u32 = 5;
@@ -42,8 +42,7 @@ pub(super) struct WorkerSettings {
     pub(super) roots: Vec<PathBuf>,
     /// Where its log goes.
     pub(super) logs: PathBuf,
-    /// `text` or `json`.
-    pub(super) log_format: &'static str,
+    pub(super) log_format: LogFormat,
 }
 
 /// A worker that was killed or failed.
@@ -87,7 +86,7 @@ impl Workers {
         let program = if count == 0 {
             PathBuf::new()
         } else {
-            program()?
+            worker_program::find()?
         };
         let mut workers = Self {
             program,
@@ -239,7 +238,7 @@ impl Workers {
         let mut command = Command::new(&self.program);
         command.args([
             "--log-format",
-            settings.log_format,
+            settings.log_format.name(),
             "run",
             "--exit-when-idle",
             "--stop-with-stdin",
@@ -338,50 +337,4 @@ fn gpus() -> Vec<String> {
             .collect(),
         _ => (0..all).map(|number| number.to_string()).collect(),
     }
-}
-
-/// Names the worker program.
-pub const WORKER_VARIABLE: &str = "DDRS_WORKER";
-
-/// The worker program: `DDRS_WORKER`, or the one beside this program, or the one on the path.
-///
-/// # Errors
-/// When there is none, or what `DDRS_WORKER` names is none.
-pub fn program() -> Result<PathBuf> {
-    const NAME: &str = "ddrs-worker";
-    let on_path = |name: &Path| -> Vec<PathBuf> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .map(|dir| dir.join(name))
-            .collect()
-    };
-    if let Some(named) = std::env::var_os(WORKER_VARIABLE).map(PathBuf::from) {
-        // A name alone is looked for on the path, as everywhere.
-        let places = if named.components().count() == 1 {
-            on_path(&named)
-        } else {
-            vec![named.clone()]
-        };
-        let found = places.into_iter().find(|path| is_program(path));
-        return found.with_context(|| {
-            format!(
-                "{WORKER_VARIABLE} is {}, which is no executable file",
-                named.display()
-            )
-        });
-    }
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|here| here.parent().map(|dir| dir.join(NAME)));
-    let found = beside
-        .into_iter()
-        .chain(on_path(Path::new(NAME)))
-        .find(|path| is_program(path));
-    found.with_context(|| {
-        format!("no {NAME} beside this program or on the path; name it with {WORKER_VARIABLE}")
-    })
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ddrs_common::terminal::steers;
+use ddrs_common::terminal::is_unsafe;
 use ddrs_tests::TestDir;
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const WORKER: &str = "w\u{1b}[31m\n<script>\u{202e}=1+1";
 /// Nothing in it moves a cursor, hides or turns text.
 #[track_caller]
 fn harmless(what: &str, text: &str) {
-    let bad = text.chars().find(|&c| c != '\n' && steers(c));
+    let bad = text.chars().find(|&c| c != '\n' && is_unsafe(c));
     assert!(bad.is_none(), "{what} has {bad:?}: {text:?}");
     assert!(
         !text.lines().any(|line| line.starts_with("ERROR forged")),

@@ -350,7 +350,7 @@ fn names_made_to_mislead_are_refused_and_shown_harmless() {
                 )),
                 "{error}"
             );
-            assert!(!error.chars().any(crate::terminal::steers), "{error:?}");
+            assert!(!error.chars().any(crate::terminal::is_unsafe), "{error:?}");
         }
     }
 }

@@ -1,0 +1,23 @@
+//! The parts of the command line that both programs share: options, formats, exit codes and stop
+//! signals.
+//!
+//! - [`LogFormat`], [`OutputFormat`], [`OutputArgs`]: how logs and results are written
+//! - [`RedisArgs`], [`RedisCredentialArgs`]: the address of Redis, TLS and credentials
+//! - [`DeviceArgs`]: the device and the threads of forward passes
+//! - [`ExitCode`], and the errors [`BadInput`] and [`Interrupted`] that select one
+//! - [`StopSignals`]: the signals that ask a program to stop
+//!
+//! The commands themselves are defined by each program.
+
+mod device;
+mod exit;
+mod format;
+mod redis;
+mod signals;
+
+pub use crate::log::LogFormat;
+pub use device::DeviceArgs;
+pub use exit::{BadInput, BlameInput, ExitCode, Interrupted};
+pub use format::{OutputArgs, OutputFormat};
+pub use redis::{RedisArgs, RedisCredentialArgs};
+pub use signals::{StopSignal, StopSignals};
