@@ -2,171 +2,126 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use ddrs_common::cli::{DeviceArgs, LogFormat, OutputArgs, RedisArgs};
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::LoginArgs;
+use ddrs_worker::device::DeviceChoice;
 
-use crate::engine::EngineOptions;
-
-/// Certifies samples: chooses sigma, draws noise, counts classes. One process a GPU.
+/// Certifies samples: chooses sigma, draws noise, counts classes. One process per GPU.
 #[derive(Debug, Parser)]
 #[command(name = "ddrs-worker", version, max_term_width = 100, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// How logs are written to stderr
+pub(crate) struct WorkerCli {
+    /// Format of the logs on stderr
     #[arg(long, global = true, value_enum, default_value = "text")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
 
-    /// What to do
+    /// The command
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: WorkerCommand,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 complete or told to stop, 1 failed, 2 bad usage or specification, 130 training\ninterrupted and resumable.";
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Text,
-    /// One object a line
-    Json,
-}
+const EXIT_CODES: &str = concat!(
+    "Exit codes: 0 complete or asked to stop, 1 failed, 2 bad usage or specification, ",
+    "130 training\ninterrupted and resumable."
+);
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum WorkerCommand {
     /// Pull jobs from Redis and certify them until told to stop
     ///
-    /// SIGTERM, SIGINT and SIGUSR1 hand the job in progress back, uncharged, and end the worker.
+    /// SIGTERM, SIGINT and SIGUSR1 end the worker. It hands its job back, which costs the job no
+    /// attempt.
     Run(RunArgs),
     /// Certify one sample without Redis; the record goes to stdout
     Certify(CertifyArgs),
     /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
     ///
-    /// Begins where an earlier call with the same --out left off. Exit code 130: interrupted and
-    /// resumable.
+    /// Resumes from the checkpoint of an earlier call with the same --out. Exit code 130:
+    /// interrupted and resumable.
     Train(TrainArgs),
-    /// Say what this machine offers: libtorch, devices, precisions, and why a GPU is not used
+    /// Show libtorch, the devices and precisions of this machine, and why a GPU is not used
     Doctor(DoctorArgs),
-}
-
-/// Where forward passes run.
-#[derive(Debug, Clone, Args)]
-pub struct DeviceArgs {
-    /// auto, cpu or cuda:N; for `run` also cuda:all, one process for each GPU
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// CPU threads for forward passes [default: all cores]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    pub threads: Option<usize>,
-}
-
-impl DeviceArgs {
-    /// Returns the settings of the engine that these arguments ask for.
-    #[must_use]
-    pub fn engine_options(&self) -> EngineOptions {
-        EngineOptions {
-            device: self.device.clone(),
-            threads: self.threads,
-        }
-    }
 }
 
 /// The arguments of `run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Where Redis is: redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH
-    #[arg(
-        long = "redis",
-        value_name = "URL",
-        env = "DDRS_REDIS",
-        hide_env_values = true
-    )]
-    pub redis: String,
-    /// Who one is to it.
+pub(crate) struct RunArgs {
     #[command(flatten)]
-    pub login: LoginArgs,
-    /// Where forward passes run.
+    pub(crate) redis: RedisArgs,
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Take jobs of this sweep only; may be given again
+    pub(crate) device: DeviceArgs,
+    /// Take jobs of this sweep only; may be repeated
     #[arg(long = "sweep", value_name = "SWEEP")]
-    pub sweeps: Vec<SweepId>,
-    /// Open data and models only under this folder or file; may be given again [default: the
-    /// current folder]
+    pub(crate) sweeps: Vec<SweepId>,
+    /// Open data and models only under this folder or file; may be repeated [default: the current
+    /// folder]
     #[arg(long = "root", value_name = "PATH")]
-    pub roots: Vec<PathBuf>,
-    /// What records call this worker, in at most 128 bytes [default: host, process and a random
+    pub(crate) roots: Vec<PathBuf>,
+    /// Name of this worker in records, at most 128 bytes [default: host, process and a random
     /// number]
     #[arg(long, value_parser = worker_name)]
-    pub name: Option<String>,
-    /// End when no sweep has a job left, instead of waiting for one
+    pub(crate) name: Option<String>,
+    /// Exit when no sweep has a job left, instead of waiting for one
     #[arg(long)]
-    pub exit_when_idle: bool,
-    /// End, handing the job back, when stdin closes: for a parent that may be killed
+    pub(crate) exit_when_idle: bool,
+    /// Hand the job back and exit when stdin closes, which happens when the parent dies
     #[arg(long, hide = true)]
-    pub stop_with_stdin: bool,
+    pub(crate) stop_with_stdin: bool,
+}
+
+impl RunArgs {
+    /// Returns true if `--device cuda:all` asks for one process per GPU.
+    pub(crate) fn uses_all_gpus(&self) -> bool {
+        matches!(self.device.device.parse(), Ok(DeviceChoice::AllCuda))
+    }
 }
 
 /// The arguments of `certify`.
 #[derive(Debug, Args)]
-pub struct CertifyArgs {
-    /// The sweep specification, TOML
-    pub spec: PathBuf,
-    /// The sample's index in the dataset
+pub(crate) struct CertifyArgs {
+    /// Sweep specification, TOML
+    pub(crate) spec: PathBuf,
+    /// Index of the sample in the dataset
     #[arg(long)]
-    pub index: u64,
-    /// The variant, MODEL/CHOICE/SIGMA [default: every variant, a record each]
+    pub(crate) index: u64,
+    /// Variant, MODEL/CHOICE/SIGMA [default: every variant, one record per variant]
     #[arg(long)]
-    pub variant: Option<String>,
-    /// Where forward passes run.
+    pub(crate) variant: Option<String>,
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub(crate) device: DeviceArgs,
 }
 
 /// The arguments of `train`.
 #[derive(Debug, Args)]
-pub struct TrainArgs {
-    /// The training specification, TOML
-    pub spec: PathBuf,
-    /// The safetensors file to write; the checkpoint and the log stand beside it
+pub(crate) struct TrainArgs {
+    /// Training specification, TOML
+    pub(crate) spec: PathBuf,
+    /// Safetensors file to write; the checkpoint and the log go to the same folder
     #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Where forward and backward passes run.
+    pub(crate) out: PathBuf,
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub(crate) device: DeviceArgs,
 }
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// The device that must be usable.
+pub(crate) struct DoctorArgs {
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Also send the same noise through fp32 on the CPU and every precision on the device, and
-    /// count the draws whose class differs: an architecture (random weights) or a specification
-    /// (its models, first image and first sigma); may be given again
+    pub(crate) device: DeviceArgs,
+    /// Also compare fp32 on the CPU with every precision on the device: classify the same noise
+    /// and count the draws whose class differs. MODEL is an architecture (random weights) or a
+    /// specification (its models, first image and first sigma); may be repeated
     #[arg(long, value_name = "MODEL")]
-    pub compare: Vec<String>,
-    /// Draws to a comparison
+    pub(crate) compare: Vec<String>,
+    /// Noise draws per comparison
     #[arg(long, default_value_t = 500)]
-    pub draws: u32,
-    /// How the output is written
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: OutputFormat,
+    pub(crate) draws: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
-/// What `--format` offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
-/// Every record carries it, and every request.
+/// Parses the name of a worker. Every record and every request contains it.
 fn worker_name(name: &str) -> Result<String, String> {
     if (1..=128).contains(&name.len()) {
         Ok(name.to_owned())
@@ -186,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_are_no_number_of_threads() {
+    fn zero_threads_are_refused() {
         let parse = |threads| {
             let train = [
                 "ddrs-worker",
@@ -197,7 +152,7 @@ mod tests {
                 "--threads",
                 threads,
             ];
-            Cli::try_parse_from(train).map_err(|error| error.to_string())
+            WorkerCli::try_parse_from(train).map_err(|error| error.to_string())
         };
         assert!(parse("1").is_ok());
         for threads in ["0", "many"] {

@@ -1,58 +1,61 @@
-//! The worker program: parses, dispatches, and maps what happened to an exit code.
+//! The worker program: parses the command line, runs the command and exits with its code.
+//!
+//! In reading order:
+//! - `cli`: the command line as written
+//! - `run`: claims jobs, certifies their samples, records them
+//! - `commands`: the other commands, one file per command
+
+mod cli;
+mod commands;
+mod run;
 
 use anyhow::Result;
 use clap::Parser;
-use ddrs_common::log::{self, Style};
+use ddrs_common::cli::ExitCode;
+use ddrs_common::log;
 use ddrs_common::queue::refuse_passwords;
-use ddrs_worker::cli::{Cli, Command, LogFormat};
-use ddrs_worker::device::DeviceChoice;
-use ddrs_worker::{commands, exit, run};
+use ddrs_worker::exit;
+
+use cli::{WorkerCli, WorkerCommand};
 
 fn main() {
     if let Err(error) = refuse_passwords(std::env::args_os().skip(1)) {
         eprintln!("error: {error}");
-        exit::now(2);
+        exit::now(ExitCode::BadInput);
     }
-    let cli = Cli::parse();
-    log::begin(if cli.log_format == LogFormat::Json {
-        Style::Json
-    } else {
-        Style::Text
-    });
-    let code = match dispatch(cli.command) {
-        Ok(()) => 0,
+    let cli = WorkerCli::parse();
+    log::begin(cli.log_format);
+    let exit = match dispatch(cli.command) {
+        Ok(()) => ExitCode::Complete,
         Err(error) => {
             log::fail(&format!("{error:#}"));
-            exit::code(&error)
+            ExitCode::of(&error)
         }
     };
-    // A forward pass may be in progress on a lane; nobody waits for it any more.
-    exit::now(code)
+    exit::now(exit)
 }
 
-fn dispatch(command: Command) -> Result<()> {
+fn dispatch(command: WorkerCommand) -> Result<()> {
     match command {
-        Command::Run(args) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let ended = runtime.block_on(async {
-                if args
-                    .device
-                    .device
-                    .parse()
-                    .is_ok_and(|wanted| matches!(wanted, DeviceChoice::AllCuda))
-                {
-                    return run::fleet::run(&args).await;
-                }
-                run::run(args).await
-            });
-            // A thread may be reading stdin for as long as the parent lives; nobody waits for it.
-            runtime.shutdown_background();
-            ended
-        }
-        Command::Certify(args) => commands::certify::certify(&args),
-        Command::Train(args) => commands::train::train(&args),
-        Command::Doctor(args) => commands::doctor::doctor(&args),
+        WorkerCommand::Run(args) => run(args),
+        WorkerCommand::Certify(args) => commands::certify::certify(&args),
+        WorkerCommand::Train(args) => commands::train::train(&args),
+        WorkerCommand::Doctor(args) => commands::doctor::doctor(&args),
     }
+}
+
+fn run(args: cli::RunArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        if args.uses_all_gpus() {
+            run::fleet::run(&args).await
+        } else {
+            run::run(args).await
+        }
+    });
+    // A thread may be reading stdin for as long as the parent process lives.
+    runtime.shutdown_background();
+    result
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ddrs_worker::cli::{DeviceArgs, OutputFormat};
+use ddrs_common::cli::{DeviceArgs, OutputFormat};
 
 /// Measures ddrs and makes what measurements need.
 #[derive(Debug, Parser)]

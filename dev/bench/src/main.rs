@@ -6,23 +6,24 @@ mod random_weights;
 
 use anyhow::Result;
 use clap::Parser;
-use ddrs_common::log::{self, Style};
+use ddrs_common::cli::{ExitCode, LogFormat};
+use ddrs_common::log;
 use ddrs_worker::exit;
 
 use cli::{DevCli, DevCommand};
 
 fn main() {
     let cli = DevCli::parse();
-    log::begin(Style::Text);
-    let code = match dispatch(&cli.command) {
-        Ok(()) => 0,
+    log::begin(LogFormat::Text);
+    let exit = match dispatch(&cli.command) {
+        Ok(()) => ExitCode::Complete,
         Err(error) => {
             log::fail(&format!("{error:#}"));
-            exit::code(&error)
+            ExitCode::of(&error)
         }
     };
     // Past the C library's `exit`, which would take libtorch apart under a forward pass.
-    exit::now(code)
+    exit::now(exit)
 }
 
 fn dispatch(command: &DevCommand) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use ddrs_common::architecture::Architecture;
-use ddrs_worker::exit::Refused;
+use ddrs_common::cli::BadInput;
 use ddrs_worker::model;
 
 use crate::cli::RandomWeightsArgs;
@@ -15,7 +15,7 @@ pub(crate) fn random_weights(args: &RandomWeightsArgs) -> Result<()> {
     let architecture: Architecture = args
         .architecture
         .parse()
-        .map_err(|error| Refused(anyhow!("{error}")))?;
+        .map_err(|error| BadInput(anyhow!("{error}")))?;
     model::random_weights(architecture, args.classes, args.seed, &args.out)?;
     if args.centred {
         model::centre(architecture, args.classes, &args.out)?;

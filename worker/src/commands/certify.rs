@@ -13,22 +13,22 @@ use ddrs_common::record_file::to_line;
 use ddrs_common::spec::{self, Sweep, Variant};
 
 use crate::cli::CertifyArgs;
-use crate::engine::{Engine, Sample};
-use crate::exit::Refused;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::engine::{Engine, EngineOptions, Sample};
 
 /// Certifies a sample under one variant, or under all, and prints a record each.
 ///
 /// # Errors
-/// [`Refused`] when the specification, data or model does not fit.
-pub fn certify(args: &CertifyArgs) -> Result<()> {
-    let (sweep, text) = read(&args.spec).map_err(Refused)?;
-    let variants = chosen(&sweep, args.variant.as_deref()).map_err(Refused)?;
-    let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
+/// [`BadInput`] when the specification, data or model does not fit.
+pub(crate) fn certify(args: &CertifyArgs) -> Result<()> {
+    let (sweep, text) = read(&args.spec).map_err(BadInput)?;
+    let variants = chosen(&sweep, args.variant.as_deref()).map_err(BadInput)?;
+    let dataset = Dataset::open(&sweep.dataset).map_err(|error| BadInput(error.into()))?;
     let index = SampleIndex(args.index);
     let plan = Plan::new(&sweep, dataset.len())
-        .map_err(|error| Refused(error.in_file(&text, &args.spec).into()))?;
+        .map_err(|error| BadInput(error.in_file(&text, &args.spec).into()))?;
     let not_taken = || {
-        Refused(anyhow!(
+        BadInput(anyhow!(
             "the sweep does not take index {index}; its first is {}",
             plan.index(0)
         ))
@@ -36,8 +36,8 @@ pub fn certify(args: &CertifyArgs) -> Result<()> {
     let position = plan.position(index).ok_or_else(not_taken)?;
     let label = dataset
         .label(index)
-        .map_err(|error| Refused(error.into()))?;
-    let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
+        .map_err(|error| BadInput(error.into()))?;
+    let engine = Engine::new(&EngineOptions::from(&args.device)).map_err(BadInput)?;
     for variant in variants {
         let (result, seconds) = one(&engine, &sweep, &dataset, &variant, (index, position))?;
         let record = Record {
@@ -100,7 +100,7 @@ fn one(
     };
     let network = engine
         .load(&sweep.models[variant.model], image.shape)
-        .map_err(Refused)?;
+        .map_err(BadInput)?;
     let told = Mutex::new(None);
     let tell = |_, result, seconds| {
         if let Ok(mut told) = told.lock() {

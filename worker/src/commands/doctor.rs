@@ -12,20 +12,22 @@ use tch::Device;
 
 use self::machine::Machine;
 use self::report::Report;
-use crate::cli::{DoctorArgs, OutputFormat};
-use crate::device::{self, cuda};
-use crate::exit::Refused;
+use ddrs_common::cli::OutputFormat;
+
+use crate::cli::DoctorArgs;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::device::{self, cuda};
 
 /// Prints what was found, and with `--compare` what the devices counted.
 ///
 /// # Errors
 /// When the device asked for cannot be used, no precision runs on it, or what was compared differs
-/// by more than rounding explains; after printing. [`Refused`] for bad usage.
-pub fn doctor(args: &DoctorArgs) -> Result<()> {
+/// by more than rounding explains; after printing. [`BadInput`] for bad usage.
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<()> {
     args.device
         .device
         .parse::<device::DeviceChoice>()
-        .map_err(Refused)?;
+        .map_err(BadInput)?;
     // Before anything else that has to do with torch: it remembers what it is told about CUDA
     // first.
     let cuda = cuda::devices();
@@ -53,7 +55,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
                 .extend(compare::compare(what, *device, args.draws)?);
         }
     }
-    match args.format {
+    match args.output.format {
         OutputFormat::Text => print(&report.text())?,
         OutputFormat::Json => print_json(&serde_json::to_value(&report)?)?,
     }

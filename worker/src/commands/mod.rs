@@ -1,5 +1,5 @@
 //! The commands other than `run`.
 
-pub mod certify;
-pub mod doctor;
-pub mod train;
+pub(crate) mod certify;
+pub(crate) mod doctor;
+pub(crate) mod train;

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 
 use crate::cli::TrainArgs;
-use crate::exit::{self, Refused};
 use crate::run::stop::told_to_stop;
-use crate::{device, train};
+use ddrs_common::cli::{BadInput, ExitCode};
+use ddrs_worker::exit;
+use ddrs_worker::{device, train};
 
 /// Trains, and stops between two steps when told to.
 ///
 /// # Errors
-/// Those of [`train::train`]; [`Refused`] when the device cannot be had.
-pub fn train(args: &TrainArgs) -> Result<()> {
-    let device = device::pick(&args.device.device).map_err(Refused)?;
+/// Those of [`train::train`]; [`BadInput`] when the device cannot be had.
+pub(crate) fn train(args: &TrainArgs) -> Result<()> {
+    let device = device::pick(&args.device.device).map_err(BadInput)?;
     device::keep_freed_memory();
     if let Some(threads) = args.device.threads {
         tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
@@ -53,7 +54,7 @@ fn listen(stop: Arc<AtomicBool>) -> Result<()> {
                 tracing::warn!(
                     "{signal} again: ending at once, without the steps since the last checkpoint"
                 );
-                exit::now(130);
+                exit::now(ExitCode::Interrupted);
             }
         })?;
     Ok(())

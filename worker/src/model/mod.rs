@@ -14,11 +14,11 @@ pub use file::ModelFile;
 pub use fused::{Paths, is_finite};
 pub use half_space::HalfSpace;
 pub use random::{centre, random_weights};
-pub(crate) use random::{noisy_images, noisy_pattern, usual_size};
+pub use random::{noisy_images, noisy_pattern, usual_size};
 pub use resnet::Resnet;
 pub use script::Script;
 pub use weights::Weights;
-pub(crate) use wide::wide;
+pub use wide::wide;
 
 use anyhow::{Context, Result, bail};
 use ddrs_common::architecture::Architecture;

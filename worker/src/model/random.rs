@@ -100,7 +100,7 @@ pub fn centre(architecture: Architecture, classes: u32, path: &Path) -> Result<M
 }
 
 /// How many classes and pixels a side the networks of an architecture usually have.
-pub(crate) fn usual_size(architecture: Architecture) -> (u32, usize) {
+pub fn usual_size(architecture: Architecture) -> (u32, usize) {
     match architecture {
         Architecture::CifarResnet { .. } => (10, 32),
         _ => (1000, 224),
@@ -108,7 +108,7 @@ pub(crate) fn usual_size(architecture: Architecture) -> (u32, usize) {
 }
 
 /// Draws around an image of a fixed pattern, at sigma 0.5.
-pub(crate) fn noisy_pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
+pub fn noisy_pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
     let (_, side) = usual_size(architecture);
     let pixels: Vec<f32> = (0..3 * side * side)
         .map(|place| (place * 7 % 256) as f32 / 255.0)
@@ -117,7 +117,7 @@ pub(crate) fn noisy_pattern(architecture: Architecture, draws: i64) -> Result<Te
 }
 
 /// The draws that would certify this image, as the CPU makes them, in channels-last order.
-pub(crate) fn noisy_images(
+pub fn noisy_images(
     pixels: &[f32],
     [channels, height, width]: [usize; 3],
     index: SampleIndex,

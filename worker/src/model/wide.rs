@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Whether convolutions of this kind are to be computed in single precision and rounded. Asks the
 /// processor and torch, once.
-pub(crate) fn wide(kind: Kind, device: Device) -> bool {
+pub fn wide(kind: Kind, device: Device) -> bool {
     static WIDE: OnceLock<bool> = OnceLock::new();
     kind == Kind::BFloat16
         && device == Device::Cpu

@@ -15,15 +15,15 @@ use ddrs_common::spec::{Sweep, SweepMessage, Variant, digest_to_hex};
 use super::roots::Roots;
 
 /// Everything about a sweep but its networks.
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// As it came from Redis.
-    pub message: SweepMessage,
+    pub(crate) message: SweepMessage,
     /// Checked.
-    pub sweep: Sweep,
+    pub(crate) sweep: Sweep,
     /// Its jobs.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// Its variants.
-    pub variants: Vec<Variant>,
+    pub(crate) variants: Vec<Variant>,
     dataset: Dataset,
     roots: Roots,
 }
@@ -33,7 +33,7 @@ impl Assignment {
     ///
     /// # Errors
     /// When a path lies outside the roots or cannot be read, or the data is not what was submitted.
-    pub fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
+    pub(crate) fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
         let sweep = message.sweep()?;
         // Files are judged again when they are opened; a folder that is listed only here.
         let check = |path: &Path| {
@@ -71,7 +71,7 @@ impl Assignment {
     ///
     /// # Errors
     /// When the plan has no such job, or gives it other samples: the queue belongs to another plan.
-    pub fn job(&self, claimed: &Claimed) -> Result<Job> {
+    pub(crate) fn job(&self, claimed: &Claimed) -> Result<Job> {
         let (sweep, id) = (&self.message.id, claimed.lease.job);
         let Some(job) = self.plan.job(id) else {
             bail!("sweep {sweep} has no job {id}")
@@ -89,7 +89,7 @@ impl Assignment {
 
     /// The dataset.
     #[must_use]
-    pub fn dataset(&self) -> &Dataset {
+    pub(crate) fn dataset(&self) -> &Dataset {
         &self.dataset
     }
 
@@ -97,7 +97,7 @@ impl Assignment {
     ///
     /// # Errors
     /// When none of the first few can be read.
-    pub fn example(&self) -> Result<Image, DataError> {
+    pub(crate) fn example(&self) -> Result<Image, DataError> {
         let last = self.plan.samples().min(16) - 1;
         (0..last)
             .find_map(|position| self.dataset.image(self.plan.index(position)).ok())
@@ -108,13 +108,13 @@ impl Assignment {
     ///
     /// # Errors
     /// When it cannot be read or has another shape; names the file.
-    pub fn image(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
+    pub(crate) fn image(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
         self.dataset.image_of_shape(index, shape)
     }
 
     /// Where files may be opened.
     #[must_use]
-    pub fn roots(&self) -> &Roots {
+    pub(crate) fn roots(&self) -> &Roots {
         &self.roots
     }
 }

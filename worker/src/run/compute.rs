@@ -14,30 +14,29 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::Assignment;
-use crate::cli::DeviceArgs;
-use crate::device::THREAD_STACK_BYTES;
-use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult};
-use crate::model::ModelFile;
+use ddrs_worker::device::THREAD_STACK_BYTES;
+use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult};
+use ddrs_worker::model::ModelFile;
 
 /// Images that are read before a lane asks for them.
 const READ_AHEAD: usize = 4;
 
 /// What a worker is to certify: some samples of a job.
-pub struct Order {
+pub(crate) struct Order {
     /// The sweep.
-    pub assignment: Arc<Assignment>,
+    pub(crate) assignment: Arc<Assignment>,
     /// The job.
-    pub job: Job,
+    pub(crate) job: Job,
     /// Which of its samples, counted from 0 within the job.
-    pub places: Vec<u64>,
+    pub(crate) places: Vec<u64>,
     /// What records call this worker.
-    pub worker: String,
+    pub(crate) worker: String,
     /// Which attempt at the job this is.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
 }
 
 /// What the compute thread has to tell.
-pub enum Event {
+pub(crate) enum Event {
     /// A sample is done, certified or failed.
     Sample {
         /// Its place in the job.
@@ -50,7 +49,7 @@ pub enum Event {
 }
 
 /// The other end of the compute thread.
-pub struct Compute {
+pub(crate) struct Compute {
     tasks: mpsc::Sender<Task>,
     stop: Arc<AtomicBool>,
     device: String,
@@ -66,15 +65,14 @@ impl Compute {
     ///
     /// # Errors
     /// When the device cannot be had; says why.
-    pub fn start(args: &DeviceArgs) -> Result<Self> {
+    pub(crate) fn start(options: EngineOptions) -> Result<Self> {
         let (tasks, inbox) = mpsc::channel();
         let (ready, answer) = mpsc::sync_channel(1);
-        let args = args.clone();
         thread::Builder::new()
             .name("compute".to_owned())
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || {
-                let engine = Engine::new(&args.engine_options());
+                let engine = Engine::new(&options);
                 let device = engine
                     .as_ref()
                     .map(|engine| engine.device().to_owned())
@@ -100,7 +98,7 @@ impl Compute {
 
     /// What records call the device.
     #[must_use]
-    pub fn device(&self) -> &str {
+    pub(crate) fn device(&self) -> &str {
         &self.device
     }
 
@@ -110,14 +108,14 @@ impl Compute {
     /// # Errors
     /// When a model is not the one submitted, cannot be loaded, or does not score images as
     /// specified.
-    pub async fn prepare(&self, assignment: &Arc<Assignment>) -> Result<()> {
+    pub(crate) async fn prepare(&self, assignment: &Arc<Assignment>) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         self.send(Task::Prepare(Arc::clone(assignment), reply))?;
         answer.await.context("the compute thread is gone")?
     }
 
     /// Begins an order; its events come as they happen.
-    pub fn certify(&mut self, order: Order) -> UnboundedReceiver<Event> {
+    pub(crate) fn certify(&mut self, order: Order) -> UnboundedReceiver<Event> {
         let (events, stream) = unbounded_channel();
         self.stop = Arc::default();
         // A dead thread closes the stream, which the receiver notices.
@@ -126,7 +124,7 @@ impl Compute {
     }
 
     /// Stops the order in progress, if any, at its next chunk.
-    pub fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 

@@ -16,31 +16,31 @@ use tracing::{error, info, warn};
 
 use super::stop::closed;
 use crate::cli::RunArgs;
-use crate::device::cuda;
-use crate::exit::Refused;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::device::cuda;
 
 /// A worker of the fleet, before it is started.
-pub struct Member {
+pub(crate) struct Member {
     /// What logs call it.
-    pub name: String,
+    pub(crate) name: String,
     /// Its command line.
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Starts a worker on every GPU, with the arguments of this one, and waits until all have ended.
 ///
 /// # Errors
-/// [`Refused`] when there is no GPU, with the reason, or when workers refused every sweep;
+/// [`BadInput`] when there is no GPU, with the reason, or when workers refused every sweep;
 /// otherwise when a worker died.
-pub async fn run(args: &RunArgs) -> Result<()> {
-    let devices = cuda::devices().map_err(|reason| Refused(reason.into()))?;
+pub(crate) async fn run(args: &RunArgs) -> Result<()> {
+    let devices = cuda::devices().map_err(|reason| BadInput(reason.into()))?;
     let program = std::env::current_exe().context("this program's own file")?;
     let given: Result<Vec<String>, _> = std::env::args_os()
         .skip(1)
         .map(std::ffi::OsString::into_string)
         .collect();
     let given = given.map_err(|argument| {
-        Refused(anyhow::anyhow!(
+        BadInput(anyhow::anyhow!(
             "argument {} is not UTF-8",
             argument.display()
         ))
@@ -99,9 +99,9 @@ fn nth(visible: Option<&str>, number: usize) -> String {
 /// the others go on. Ends when all have ended, well if all ended well.
 ///
 /// # Errors
-/// When one does not start, or failed; [`Refused`] when all that failed refused what they were
+/// When one does not start, or failed; [`BadInput`] when all that failed refused what they were
 /// asked.
-pub async fn supervise(members: Vec<Member>, stop_with_stdin: bool) -> Result<()> {
+pub(crate) async fn supervise(members: Vec<Member>, stop_with_stdin: bool) -> Result<()> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -184,7 +184,7 @@ impl Fleet {
     fn verdict(&self) -> Result<()> {
         match (self.failed, self.refused) {
             (0, _) => Ok(()),
-            (failed, refused) if failed == refused => Err(Refused(anyhow::anyhow!(
+            (failed, refused) if failed == refused => Err(BadInput(anyhow::anyhow!(
                 "{failed} workers refused what they were asked; their messages say why"
             ))
             .into()),

@@ -6,16 +6,16 @@
 
 mod assignment;
 mod compute;
-pub mod fleet;
+pub(crate) mod fleet;
 mod known;
 mod rests;
 mod roots;
 mod serve;
 pub(crate) mod stop;
 
-pub use assignment::Assignment;
-pub use compute::{Compute, Event, Order};
-pub use roots::Roots;
+pub(crate) use assignment::Assignment;
+pub(crate) use compute::Compute;
+pub(crate) use roots::Roots;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -31,7 +31,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::cli::RunArgs;
-use crate::exit::Refused;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::engine::EngineOptions;
 use known::{Known, Served};
 use rests::Rests;
 use serve::{JobEnd, hand_back};
@@ -102,11 +103,11 @@ enum Asked {
 /// Works until told to stop, or with `--exit-when-idle` until nothing is left.
 ///
 /// # Errors
-/// [`Refused`] when every sweep there is was refused; otherwise when Redis cannot be reached, the
+/// [`BadInput`] when every sweep there is was refused; otherwise when Redis cannot be reached, the
 /// device cannot be used, or job after job fails.
-pub async fn run(args: RunArgs) -> Result<()> {
+pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
-    let roots = roots::resolve(&args.roots).map_err(Refused)?;
+    let roots = roots::resolve(&args.roots).map_err(BadInput)?;
     let queue = tokio::select! {
         biased;
         reason = &mut stop => {
@@ -115,7 +116,7 @@ pub async fn run(args: RunArgs) -> Result<()> {
         }
         queue = connect(&args) => queue?.with_patience(PATIENCE),
     };
-    let compute = Compute::start(&args.device).map_err(Refused)?;
+    let compute = Compute::start(EngineOptions::from(&args.device)).map_err(BadInput)?;
     let name = args.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
     let mut worker = Worker {
@@ -149,7 +150,7 @@ async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
     };
     let deadline = Instant::now() + patience;
     loop {
-        match QueueClient::connect(&args.login.settings(&args.redis)).await {
+        match QueueClient::connect(&args.redis.settings()).await {
             Err(QueueError::Connect { .. }) if Instant::now() < deadline => sleep(IDLE).await,
             connected => return connected,
         }
@@ -181,7 +182,7 @@ impl Worker {
                     Duration::ZERO
                 }
                 Asked::Nothing if self.exit_when_idle => {
-                    self.sweeps.anything_served().map_err(Refused)?;
+                    self.sweeps.anything_served().map_err(BadInput)?;
                     info!("nothing left to do");
                     return Ok(());
                 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-pub use ddrs_common::roots::Roots;
+pub(crate) use ddrs_common::roots::Roots;
 
 /// Resolves the roots as given; none means the current folder.
 ///

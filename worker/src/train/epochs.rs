@@ -17,7 +17,7 @@ use super::lanes::Lanes;
 use super::network::Mode;
 use super::step::{self, Inputs, Setting};
 use super::{optimiser, provenance, trouble, weights_file};
-use crate::exit::{Interrupted, Refused};
+use ddrs_common::cli::{BadInput, Interrupted};
 
 /// A training in progress.
 pub(super) struct Trainer<'a> {
@@ -113,7 +113,7 @@ impl<'a> Trainer<'a> {
             .map_err(crate::model::brief);
         let shape = self.examples.shape();
         let scored = scored.with_context(|| format!("images of shape {shape:?} cannot be scored"));
-        scored.map(drop).map_err(|error| Refused(error).into())
+        scored.map(drop).map_err(|error| BadInput(error).into())
     }
 
     fn epoch(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {

@@ -48,9 +48,9 @@ use anyhow::Result;
 use ddrs_common::spec::{Precision, Training};
 use tch::{Device, Kind};
 
-use crate::exit::Refused;
 use checkpoint::{Position, State};
 use circumstances::Circumstances;
+use ddrs_common::cli::BadInput;
 use epochs::Trainer;
 use lanes::Lanes;
 use network::{Network, Numbers};
@@ -64,8 +64,8 @@ use seed::{Purpose, seed};
 /// threads.
 ///
 /// # Errors
-/// [`Refused`] when specification, data or an older checkpoint do not fit, or another process
-/// trains to `out`; [`crate::exit::Interrupted`] when `stop`, asked before every step, says so, the
+/// [`BadInput`] when specification, data or an older checkpoint do not fit, or another process
+/// trains to `out`; [`ddrs_common::cli::Interrupted`] when `stop`, asked before every step, says so, the
 /// state being saved; the epoch and step at which a number was not finite; what the file system
 /// says.
 pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {
@@ -75,10 +75,10 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -
         identity,
         examples,
         lock: _until_the_end,
-    } = opening::open(path, out).map_err(Refused)?;
+    } = opening::open(path, out).map_err(BadInput)?;
     let mut state = begin(&spec, examples.len(), device)?;
     let checkpoint = checkpoint::path_beside(out);
-    let began = checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(Refused)?;
+    let began = checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(BadInput)?;
     let Position { epoch, step, .. } = state.position;
     if epoch < spec.epochs.get() {
         if began {

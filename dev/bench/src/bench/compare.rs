@@ -13,17 +13,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
+use ddrs_common::cli::OutputFormat;
 use ddrs_common::data::{Dataset, Image};
 use ddrs_common::domain::{Certification, Choice, SampleIndex, Sigma};
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, Sweep, Variant};
-use ddrs_worker::cli::OutputFormat;
 use serde_json::Value;
 
 use crate::cli::CompareArgs;
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
-use ddrs_worker::exit::Refused;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample};
 
 /// The images of a specification, and its first model at its first sigma.
 struct Bench {
@@ -47,10 +47,10 @@ const TURNS: usize = 4;
 impl Bench {
     fn open(args: &CompareArgs) -> Result<Self> {
         let text = spec::read(&args.spec).with_context(|| args.spec.display().to_string());
-        let parsed = spec::parse_with_models(&text.map_err(Refused)?, &args.spec);
-        let (sweep, _) = parsed.map_err(|error| Refused(error.into()))?;
-        let dataset = Dataset::open(&sweep.dataset).map_err(|error| Refused(error.into()))?;
-        let plan = Plan::new(&sweep, dataset.len()).map_err(|error| Refused(error.into()))?;
+        let parsed = spec::parse_with_models(&text.map_err(BadInput)?, &args.spec);
+        let (sweep, _) = parsed.map_err(|error| BadInput(error.into()))?;
+        let dataset = Dataset::open(&sweep.dataset).map_err(|error| BadInput(error.into()))?;
+        let plan = Plan::new(&sweep, dataset.len()).map_err(|error| BadInput(error.into()))?;
         let indices = (0..plan.samples().min(args.samples)).map(|position| plan.index(position));
         let images = indices
             .map(|index| Ok((index, dataset.image(index)?)))
@@ -58,9 +58,9 @@ impl Bench {
         let shape = images
             .first()
             .map(|(_, image)| image.shape)
-            .ok_or_else(|| Refused(anyhow!("no images")))?;
-        let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
-        let network = engine.load(&sweep.models[0], shape).map_err(Refused)?;
+            .ok_or_else(|| BadInput(anyhow!("no images")))?;
+        let engine = Engine::new(&EngineOptions::from(&args.device)).map_err(BadInput)?;
+        let network = engine.load(&sweep.models[0], shape).map_err(BadInput)?;
         Ok(Self {
             engine,
             network,

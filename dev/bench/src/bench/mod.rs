@@ -9,12 +9,12 @@ mod subject;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ddrs_common::cli::OutputFormat;
 use ddrs_common::output::print;
-use ddrs_worker::cli::OutputFormat;
 
 use crate::cli::{BenchArgs, BenchCompare};
-use ddrs_worker::engine::Engine;
-use ddrs_worker::exit::Refused;
+use ddrs_common::cli::BadInput;
+use ddrs_worker::engine::{Engine, EngineOptions};
 use peer::{Loop, Peers};
 use row::Row;
 use subject::Subject;
@@ -30,7 +30,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         Some(BenchCompare::Stopping(args)) => return compare::stopping(args),
         None => {}
     }
-    let engine = Engine::new(&args.device.engine_options()).map_err(Refused)?;
+    let engine = Engine::new(&EngineOptions::from(&args.device)).map_err(BadInput)?;
     let peers = Peers::find(&args.peer, engine.device(), args.seconds)?;
     let dir = std::env::temp_dir().join(format!("ddrs-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).context("a temporary folder")?;

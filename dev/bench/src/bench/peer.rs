@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::cli::{PeerArgs, PeerLoop};
-use ddrs_worker::exit::Refused;
+use ddrs_common::cli::BadInput;
 
 /// The script, carried along so that a worker alone can measure.
 const SCRIPT: &str = include_str!("../../../../bench/peer.py");
@@ -45,7 +45,7 @@ impl Peers {
     /// `device` is what the engine calls its own; each measurement takes about so many seconds.
     ///
     /// # Errors
-    /// [`Refused`] where what was named is of no use.
+    /// [`BadInput`] where what was named is of no use.
     pub(super) fn find(args: &PeerArgs, device: &str, seconds: f64) -> Result<Option<Self>> {
         if args.no_peers {
             return Ok(None);
@@ -53,14 +53,14 @@ impl Peers {
         if let Some(script) = &args.peer_script {
             ensure!(
                 script.is_file(),
-                Refused(anyhow!("{} is no file", script.display()))
+                BadInput(anyhow!("{} is no file", script.display()))
             );
         }
         let python = match &args.peer_python {
             Some(python) => {
                 ensure!(
                     has_torch(python),
-                    Refused(anyhow!("{} cannot import torch", python.display()))
+                    BadInput(anyhow!("{} cannot import torch", python.display()))
                 );
                 python.clone()
             }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::peer::Loop;
 use crate::cli::PeerLoop;
-use ddrs_worker::cli::OutputFormat;
+use ddrs_common::cli::OutputFormat;
 use ddrs_worker::engine::{Engine, TimeSplit};
 
 /// Rates of one model in one precision; medians of what the repeats came to.

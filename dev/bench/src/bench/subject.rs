@@ -11,8 +11,8 @@ use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{self, Sweep};
 
+use ddrs_common::cli::BadInput;
 use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
-use ddrs_worker::exit::Refused;
 use ddrs_worker::model;
 
 /// Noise draws in a step of the ascent that is timed, as in the peer's.
@@ -44,7 +44,7 @@ impl<'a> Subject<'a> {
     /// Writes random weights into a folder and loads them.
     ///
     /// # Errors
-    /// [`Refused`], naming the model, where there is no such model or the device lacks the
+    /// [`BadInput`], naming the model, where there is no such model or the device lacks the
     /// precision.
     pub(super) fn new(
         engine: &'a Engine,
@@ -52,8 +52,9 @@ impl<'a> Subject<'a> {
         precision: &'a str,
         dir: &Path,
     ) -> Result<Self> {
-        let architecture: Architecture =
-            model.parse().map_err(|error| Refused(anyhow!("{error}")))?;
+        let architecture: Architecture = model
+            .parse()
+            .map_err(|error| BadInput(anyhow!("{error}")))?;
         let (classes, side) = match architecture {
             Architecture::CifarResnet { .. } => (10, 32),
             _ => (1000, 224),
@@ -67,7 +68,7 @@ impl<'a> Subject<'a> {
         )?;
         // The file is gone before anybody could look at it: the model is what has a name.
         let named = |error| {
-            Refused(anyhow!(
+            BadInput(anyhow!(
                 "{}",
                 format!("{error:#}").replace(&file.display().to_string(), model)
             ))
@@ -208,6 +209,6 @@ fn text(
 /// be looked at.
 fn parse(text: &str, model: &str, dir: &Path) -> Result<Sweep> {
     let named =
-        |error: spec::SpecError| Refused(anyhow!("{model}: {}: {}", error.key, error.message));
+        |error: spec::SpecError| BadInput(anyhow!("{model}: {}: {}", error.key, error.message));
     Ok(spec::parse(text, &dir.join("bench.toml")).map_err(named)?)
 }

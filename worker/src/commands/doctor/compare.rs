@@ -17,9 +17,9 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::trial::{PRECISIONS, TempDir};
-use crate::device;
-use crate::exit::Refused;
-use crate::model::{self, Classifier, Paths, is_finite};
+use ddrs_common::cli::BadInput;
+use ddrs_worker::device;
+use ddrs_worker::model::{self, Classifier, Paths, is_finite};
 
 /// Images of a forward pass on the CPU.
 const SLICE: i64 = 16;
@@ -137,12 +137,12 @@ impl fmt::Display for Comparison {
 /// Compares one model, or every model of a specification, in every precision.
 ///
 /// # Errors
-/// [`Refused`] when `what` is neither an architecture nor a specification that can be read;
+/// [`BadInput`] when `what` is neither an architecture nor a specification that can be read;
 /// otherwise what fails on the CPU.
 pub(super) fn compare(what: &str, device: Device, draws: u32) -> Result<Vec<Comparison>> {
     let cases = cases(what, i64::from(draws))
         .with_context(|| format!("--compare {what}"))
-        .map_err(Refused)?;
+        .map_err(BadInput)?;
     // Nothing here is a record, so sums may be made in any order.
     tch::set_num_threads(std::thread::available_parallelism().map_or(1, usize::from) as i32);
     let mut rows = Vec::new();

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::device::cuda::{self, loaded_library};
-use crate::device::gpus::{self, Gpu};
+use ddrs_worker::device::cuda::{self, loaded_library};
+use ddrs_worker::device::gpus::{self, Gpu};
 
 /// Instructions that forward passes on a CPU profit from.
 const FEATURES: [&str; 7] = [

@@ -6,8 +6,8 @@ use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::device;
-use crate::model;
+use ddrs_worker::device;
+use ddrs_worker::model;
 
 /// Every precision there is.
 pub(super) const PRECISIONS: [Precision; 4] = [

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use ddrs_common::cli::ExitCode;
+
 use super::*;
 
 fn shell(name: &str, script: &str) -> Member {
@@ -56,12 +58,12 @@ fn a_worker_that_dies_takes_no_other_with_it() {
 #[test]
 fn a_refusal_of_all_is_a_refusal_and_any_other_end_is_a_failure() {
     assert_eq!(
-        crate::exit::code(&supervised(&["exit 2", "exit 0"]).unwrap_err()),
-        2
+        ExitCode::of(&supervised(&["exit 2", "exit 0"]).unwrap_err()),
+        ExitCode::BadInput
     );
     assert_eq!(
-        crate::exit::code(&supervised(&["exit 2", "exit 1"]).unwrap_err()),
-        1
+        ExitCode::of(&supervised(&["exit 2", "exit 1"]).unwrap_err()),
+        ExitCode::Failed
     );
 }
 

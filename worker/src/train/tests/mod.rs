@@ -91,7 +91,10 @@ impl Folder {
     /// What ends a training that cannot come to its end, and its exit code.
     fn fails(&self) -> (String, u8) {
         let error = self.train().unwrap_err();
-        (format!("{error:#}"), crate::exit::code(&error))
+        (
+            format!("{error:#}"),
+            ddrs_common::cli::ExitCode::of(&error).code(),
+        )
     }
 
     /// One step of a new network, in so many groups, on these of the inputs that train: the state

@@ -16,7 +16,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
     ] {
         let out = folder.path(out);
         let error = train(&folder.path("train.toml"), &out, Device::Cpu, &|| false).unwrap_err();
-        assert_eq!(crate::exit::code(&error), 2);
+        assert_eq!(ddrs_common::cli::ExitCode::of(&error).code(), 2);
         assert!(format!("{error:#}").contains(says), "{error:#}");
     }
     fs::write(folder.path("model.log.jsonl"), "epoch 0: fine\n").unwrap();

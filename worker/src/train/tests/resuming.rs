@@ -62,7 +62,11 @@ fn stopped_after(folder: &Folder, steps: u64) {
     let asked = std::cell::Cell::new(0);
     let stop = || asked.replace(asked.get() + 1) == steps;
     let error = train(&spec, &out, Device::Cpu, &stop).unwrap_err();
-    assert_eq!(crate::exit::code(&error), 130, "{error:#}");
+    assert_eq!(
+        ddrs_common::cli::ExitCode::of(&error).code(),
+        130,
+        "{error:#}"
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ struct Method {
 /// draws, and the mean radius that the same fresh draws estimate at the sigmas of each.
 ///
 /// # Errors
-/// [`Refused`](ddrs_worker::exit::Refused) where the specification, data or model does not fit.
+/// [`BadInput`](ddrs_common::cli::BadInput) where the specification, data or model does not fit.
 pub(in super::super) fn sigma(args: &CompareArgs) -> Result<()> {
     let bench = Bench::open(args)?;
     let peers = Peers::find(&args.peer, bench.engine.device(), PEER_SECONDS)?;

@@ -19,7 +19,7 @@ struct Rule {
 /// decides as `fixed` does on a grid of 0.25.
 ///
 /// # Errors
-/// [`Refused`](ddrs_worker::exit::Refused) where the specification, data or model does not fit.
+/// [`BadInput`](ddrs_common::cli::BadInput) where the specification, data or model does not fit.
 pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
     let bench = Bench::open(args)?;
     let grid: Vec<Radius> = (0..=16)
