@@ -10,7 +10,7 @@
 use std::num::NonZeroU64;
 
 use ddrs_common::certify::{Certifier, Step, Verdict};
-use ddrs_common::domain::{Alpha, Outcome, Phase, Radius, Sigma};
+use ddrs_common::domain::{Alpha, Outcome, Phase, Radii, Radius, Sigma};
 use ddrs_common::spec::{CertifySpec, Stopping};
 use ddrs_common::stats;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -27,9 +27,7 @@ struct Sample {
 }
 
 fn main() {
-    let grid: Vec<Radius> = (0..=20)
-        .map(|i| Radius::new(0.25 * f64::from(i)).unwrap())
-        .collect();
+    let grid: Radii = "0:5:0.25".parse().unwrap();
     let rules = [
         Stopping::Fixed,
         Stopping::Radii(grid.clone()),
@@ -78,9 +76,9 @@ fn length(verdict: &Verdict) -> f64 {
 }
 
 /// How many radii of the grid a verdict certifies.
-fn decided(verdict: &Verdict, grid: &[Radius]) -> usize {
+fn decided(verdict: &Verdict, grid: &Radii) -> usize {
     match verdict.outcome {
-        Outcome::Certified { radius, .. } => grid.iter().filter(|&&at| at <= radius).count(),
+        Outcome::Certified { radius, .. } => grid.iter().filter(|&at| at <= radius).count(),
         Outcome::Abstained => 0,
     }
 }

@@ -5,6 +5,7 @@
 //! - [`domain`]: ids, units, outcomes and records
 //! - [`spec`]: a sweep specification as written, and as checked
 //! - [`plan`]: how a sweep is cut into jobs
+//! - [`sweep_message`]: a sweep as Redis and `manifest.json` hold it
 //! - [`architecture`]: the tensors each known network is made of
 //! - [`stats`]: the bounds that certificates rest on
 //! - [`certify`]: the certifier as a machine without IO
@@ -36,6 +37,7 @@ mod replace;
 pub mod roots;
 pub mod spec;
 pub mod stats;
+pub mod sweep_message;
 pub mod terminal;
 
 pub use lock::lock;

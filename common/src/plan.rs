@@ -8,14 +8,13 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::domain::{JobId, SampleIndex};
-use crate::spec::{self, DatasetSpec, SpecError, Sweep};
+use crate::domain::{JobId, SampleIndex, Selection};
+use crate::spec::{self, SpecError, Sweep};
 
 /// The jobs of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    offset: u64,
-    stride: u64,
+    selection: Selection,
     samples: u64,
     variants: u64,
     job_samples: u64,
@@ -58,7 +57,7 @@ impl PlanError {
         let message = self.to_string();
         // Every message begins with its key.
         let (key, problem) = message.split_once(": ").unwrap_or(("", &message));
-        spec::blame(text, file, key, problem)
+        spec::error_at(text, file, key, problem)
     }
 }
 
@@ -68,16 +67,16 @@ impl Plan {
     /// # Errors
     /// When nothing is selected, or there would be more than 2^32 - 1 jobs.
     pub fn new(sweep: &Sweep, len: u64) -> Result<Self, PlanError> {
-        let samples = selected(&sweep.dataset, len);
+        let selection = sweep.dataset.selection;
+        let samples = selection.count(len);
         if samples == 0 {
             return Err(PlanError::NoSamples {
-                offset: sweep.dataset.offset,
+                offset: selection.offset,
                 len,
             });
         }
         let plan = Self {
-            offset: sweep.dataset.offset,
-            stride: sweep.dataset.stride.get(),
+            selection,
             samples,
             variants: sweep.variants().len() as u64,
             job_samples: sweep.queue.job_samples.get(),
@@ -143,27 +142,20 @@ impl Plan {
     /// The dataset's index of a position.
     #[must_use]
     pub fn index(&self, position: u64) -> SampleIndex {
-        SampleIndex(self.offset + position * self.stride)
+        self.selection.index(position)
     }
 
     /// The position of an index, if it is selected.
     #[must_use]
     pub fn position(&self, index: SampleIndex) -> Option<u64> {
-        let past = index.0.checked_sub(self.offset)?;
-        (past % self.stride == 0 && past / self.stride < self.samples).then_some(past / self.stride)
+        self.selection
+            .position(index)
+            .filter(|&position| position < self.samples)
     }
 
     fn jobs_per_variant(&self) -> u64 {
         self.samples.div_ceil(self.job_samples)
     }
-}
-
-/// How many of `len` samples a dataset's specification selects.
-fn selected(dataset: &DatasetSpec, len: u64) -> u64 {
-    let all = len
-        .saturating_sub(dataset.offset)
-        .div_ceil(dataset.stride.get());
-    dataset.limit.map_or(all, |limit| all.min(limit.get()))
 }
 
 #[cfg(test)]

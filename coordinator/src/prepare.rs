@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use ddrs_common::architecture::check_model;
 use ddrs_common::data::Dataset;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep, SweepMessage};
+use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
+use ddrs_common::sweep_message::SweepMessage;
 
 use ddrs_common::cli::BlameInput;
 
@@ -93,7 +94,7 @@ fn check_classes(
         "model {} tells {} classes apart, but {data} has {labels}",
         model.name, model.classes
     );
-    Err(spec::blame(
+    Err(spec::error_at(
         text,
         file,
         &format!("model[{place}].classes"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::spec::SweepMessage;
+use ddrs_common::sweep_message::SweepMessage;
 use ddrs_common::terminal::escape_json;
 use ddrs_common::{bounded, replace};
 use serde::{Deserialize, Serialize};

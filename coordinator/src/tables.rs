@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::certify;
 use ddrs_common::data::Dataset;
-use ddrs_common::domain::{Choice, Outcome, Radius, Record, SampleIndex, VariantName};
+use ddrs_common::domain::{Choice, Outcome, Radii, Radius, Record, SampleIndex, VariantName};
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file;
 use ddrs_common::spec::{Stopping, Sweep, Variant, digest_to_hex};
 use ddrs_common::stats;
 use tracing::warn;
 
-use crate::aggregate::{Entry, Radii, Settings, Table, Verdict, row};
+use crate::aggregate::{Entry, Settings, Table, Verdict, row};
 use crate::log_file::Line;
 use crate::memory::{self, Point};
 use crate::report::{self, VariantLog};
@@ -225,21 +225,13 @@ fn resolve(group: &Group, dataset: &Dataset) -> Result<Vec<Entry>> {
     Ok(group.entries.iter().zip(resolved).map(with).collect())
 }
 
-/// The radii that a specification asks for.
-///
-/// # Errors
-/// When they are no radii; a checked specification has none such.
-pub fn radii(sweep: &Sweep) -> Result<Radii> {
-    Radii::new(sweep.report.radii.clone()).context("report.radii")
-}
-
 /// Writes `report/` and brings `manifest.json` up to date with the records.
 ///
 /// # Errors
 /// When the folder is no run folder or cannot be written.
 pub fn write_reports(dir: &RunDir) -> Result<()> {
     let samples = Samples::read(dir)?;
-    let table = samples.table(&radii(&samples.sweep)?)?;
+    let table = samples.table(&samples.sweep.report.radii)?;
     let manifest = samples.brought_up_to_date(&table);
     dir.write_manifest(&manifest)?;
     report::write_all(&dir.report(), &table, &facts(&manifest), &samples.logs())

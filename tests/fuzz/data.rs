@@ -1,11 +1,10 @@
 //! CIFAR binaries and datasets of tensors.
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::path::Path;
 
 use ddrs_common::data::{Dataset, write_tensors};
-use ddrs_common::domain::{Class, SampleIndex};
+use ddrs_common::domain::{Class, SampleIndex, Selection};
 use ddrs_common::spec::{DatasetFormat, DatasetSpec};
 use proptest::prelude::*;
 
@@ -17,9 +16,7 @@ pub(crate) fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
     DatasetSpec {
         format,
         path,
-        offset: 0,
-        stride: NonZeroU64::MIN,
-        limit: None,
+        selection: Selection::ALL,
         resize: None,
         crop: None,
         classes: None,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ddrs_common::spec::SweepMessage;
+use ddrs_common::sweep_message::SweepMessage;
 use proptest::prelude::*;
 
 use crate::damage::damaged_text;

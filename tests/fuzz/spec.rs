@@ -152,11 +152,11 @@ fn valid_specifications_mean_what_is_written() {
             let sweep = parse(&text, Path::new("dir/sweep.toml"))
                 .map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(
-                (sweep.seed, sweep.dataset.offset),
+                (sweep.seed, sweep.dataset.selection.offset),
                 (seed as u64, offset as u64)
             );
             prop_assert_eq!(
-                (sweep.dataset.stride.get(), sweep.certify.n.get()),
+                (sweep.dataset.selection.stride.get(), sweep.certify.n.get()),
                 (stride as u64, n as u64)
             );
             prop_assert_eq!(&sweep.dataset.path, &Path::new("dir").join(path));

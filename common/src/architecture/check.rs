@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{Architecture, Parameter, Shape, canonical_name};
-use crate::data::MAX_PIXELS;
+use crate::domain::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 use crate::roots::Roots;
 
 /// A model file that does not fit its specification.
@@ -128,9 +128,6 @@ pub fn metadata(path: &Path) -> Result<HashMap<String, String>, ModelError> {
     Ok(header.metadata().clone().unwrap_or_default())
 }
 
-/// The limit of the format's own library.
-const MAX_HEADER: u64 = 100_000_000;
-
 fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, Problem> {
     let format = |message: &dyn fmt::Display| Problem::Format(message.to_string());
     let mut file = roots.open(path)?;
@@ -141,7 +138,7 @@ fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, Problem> {
     let mut length = [0; 8];
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER.min(after_length) {
+    if length > MAX_SAFETENSORS_HEADER.min(after_length) {
         return Err(format(&format_args!(
             "a header of {length} bytes does not fit in a file of {file_len}"
         )));

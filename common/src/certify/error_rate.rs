@@ -11,7 +11,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::domain::{Alpha, Radius};
+use crate::domain::{Alpha, Radii, Radius};
 
 const RUNS: u64 = 40_000;
 const PIECE: u64 = 100;
@@ -144,10 +144,10 @@ impl Case {
 
     /// The rule with three radii, the middle one at the threshold; and the threshold.
     fn radii(self) -> (CertifySpec, f64) {
-        let any = Stopping::Radii(vec![Radius::ZERO]);
+        let any = Stopping::Radii(Radii::new(&[0.0]).unwrap());
         let threshold = self.threshold(any.alpha_at_n(Alpha::new(self.alpha).unwrap()));
-        let at = |p: f64| stats::radius(sigma(), Probability::new(p).unwrap());
-        let radii = vec![Radius::ZERO, at(threshold), at(0.5 + threshold / 2.0)];
+        let at = |p: f64| stats::radius(sigma(), Probability::new(p).unwrap()).get();
+        let radii = Radii::new(&[0.0, at(threshold), at(0.5 + threshold / 2.0)]).unwrap();
         (self.spec(Stopping::Radii(radii)), threshold)
     }
 }
@@ -334,9 +334,7 @@ fn probability(radius: f64) -> f64 {
 #[test]
 fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
     const SAMPLES: u32 = 2000;
-    let grid: Vec<Radius> = (0..=20)
-        .map(|i| Radius::new(0.25 * f64::from(i)).unwrap())
-        .collect();
+    let grid: Radii = "0:5:0.25".parse().unwrap();
     let case = Case {
         n: 100_000,
         chunk: 500,
@@ -351,7 +349,7 @@ fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
     let certified = |p_lower: Probability| {
         let radius = stats::radius(sigma(), p_lower);
         if p_lower.get() > 0.5 {
-            grid.iter().filter(|&&at| at <= radius).count()
+            grid.iter().filter(|&at| at <= radius).count()
         } else {
             0
         }

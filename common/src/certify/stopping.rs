@@ -1,6 +1,6 @@
 //! When the draws that bound may end, and what a count is worth under each rule.
 
-use crate::domain::{Alpha, Probability, Radius, Sigma};
+use crate::domain::{Alpha, Probability, Radii, Radius, Sigma};
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
 
@@ -51,7 +51,7 @@ pub(super) struct Goal {
 /// `goal` keeps what was looked up last, for the same sample.
 pub(super) fn decided(
     spec: &CertifySpec,
-    radii: &[Radius],
+    radii: &Radii,
     sigma: Sigma,
     count: u64,
     drawn: u64,
@@ -61,9 +61,9 @@ pub(super) fn decided(
         return false;
     };
     let reached = certified(sigma, p_lower);
-    let Some(&next) = radii
+    let Some(next) = radii
         .iter()
-        .find(|&&radius| reached.is_none_or(|reached| reached < radius))
+        .find(|&radius| reached.is_none_or(|reached| reached < radius))
     else {
         return true;
     };

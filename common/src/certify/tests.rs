@@ -6,7 +6,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::domain::{Alpha, Radius};
+use crate::domain::{Alpha, Radii};
 use crate::spec::Stopping;
 
 fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
@@ -207,12 +207,7 @@ fn at_most_alpha_of_all_certificates_claim_too_much() {
 
 fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
     let [n0, n, chunk] = [10, n, chunk].map(|n| NonZeroU64::new(n).unwrap());
-    let stopping = Stopping::Radii(
-        radii
-            .iter()
-            .map(|&radius| Radius::new(radius).unwrap())
-            .collect(),
-    );
+    let stopping = Stopping::Radii(Radii::new(radii).unwrap());
     CertifySpec {
         n0,
         n,

@@ -11,7 +11,8 @@ use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 use jpeg_decoder::{CodingProcess, PixelFormat};
 
-use super::{Fault, MAX_PIXELS};
+use super::Fault;
+use crate::domain::MAX_PIXELS;
 
 /// An image of 8-bit RGB pixels, row by row: `3 * width * height` bytes.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::SampleIndex;
+use crate::domain::{MAX_PIXELS, SampleIndex};
 
 /// Why data cannot be read. Only [`DataError::Sample`] leaves the rest of the dataset usable.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +81,7 @@ pub enum Fault {
     #[error("damaged or unsupported: {0}")]
     Damaged(String),
     /// Reading or resizing the image would take unreasonable memory.
-    #[error(
-        "{width} x {height} pixels are more than the {} allowed",
-        super::MAX_PIXELS
-    )]
+    #[error("{width} x {height} pixels are more than the {} allowed", MAX_PIXELS)]
     TooLarge {
         /// Pixels a row.
         width: u64,

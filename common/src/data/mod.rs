@@ -31,10 +31,6 @@ use folder::ImageFolder;
 use tensors::Tensors;
 use transform::{Transform, to_float};
 
-/// The most pixels that an image may have as it stands in its file, and after resizing: where
-/// Pillow starts to warn of decompression bombs.
-pub const MAX_PIXELS: u64 = 89_478_485;
-
 /// The most samples that a file may hold: more than any dataset, and as many labels as memory
 /// holds.
 pub const MAX_SAMPLES: u64 = 100_000_000;

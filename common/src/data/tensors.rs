@@ -9,8 +9,8 @@ use safetensors::{Dtype, SafeTensorError};
 use sha2::{Digest, Sha256};
 
 use super::files::SharedFile;
-use super::{DataError, Fault, Image, MAX_PIXELS, MAX_SAMPLES};
-use crate::domain::Class;
+use super::{DataError, Fault, Image, MAX_SAMPLES};
+use crate::domain::{Class, MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 use crate::roots::Roots;
 
 /// The file, open, and its labels.
@@ -130,9 +130,6 @@ impl Tensors {
     }
 }
 
-/// The limit of the format's own library.
-const MAX_HEADER: u64 = 100_000_000;
-
 /// The header, and where the data after it starts. What it says of offsets holds for this file.
 fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
     let path = file.path();
@@ -145,7 +142,7 @@ fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
         .iter()
         .rev()
         .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    if length > MAX_HEADER.min(file.len() - 8) {
+    if length > MAX_SAFETENSORS_HEADER.min(file.len() - 8) {
         return Err(refuse(format!(
             "its header claims {length} bytes, the file has {}",
             file.len()

@@ -58,4 +58,4 @@ pub use watch::Watch;
 pub use work::{Claim, Claimed, CompleteReply, FailReply, RecordReply, ReleaseReply, RenewReply};
 
 /// The version of keys and scripts. Programs that differ in it refuse each other's sweeps.
-pub use crate::spec::PROTOCOL;
+pub use crate::sweep_message::PROTOCOL;

@@ -10,7 +10,7 @@ use super::{
     CertifySpec, DataDependentSpec, DatasetSpec, ModelSource, ModelSpec, QueueSpec, ReportSpec,
     SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
-use crate::domain::{Choice, Radius, Sigma, SweepId};
+use crate::domain::{Choice, Selection, Sigma, SweepId};
 use crate::roots::Roots;
 
 /// SHA-256 of a file's bytes, read piece by piece.
@@ -122,12 +122,7 @@ fn stopping_line(stopping: &Stopping) -> String {
         Stopping::Fixed => String::new(),
         Stopping::Radii(radii) => line(
             "radii",
-            &radii
-                .iter()
-                .copied()
-                .map(Radius::get)
-                .map(float)
-                .collect::<Vec<_>>(),
+            &radii.values().into_iter().map(float).collect::<Vec<_>>(),
         ),
         Stopping::Loss(loss) => line("loss", &[float(*loss)]),
     }
@@ -137,9 +132,11 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
     let DatasetSpec {
         format,
         path: _,
-        offset,
-        stride,
-        limit,
+        selection: Selection {
+            offset,
+            stride,
+            limit,
+        },
         resize,
         crop,
         classes: _,

@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::{SpecError, Sweep, blame, parse};
+use super::{SpecError, Sweep, error_at, parse};
 use crate::architecture::{Architecture, metadata};
 
 /// Keys of `[[model]]` that the metadata of a safetensors file may hold, under the same names.
@@ -53,7 +53,7 @@ pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), Spe
         filled.insert_str(*place, lines);
     }
     // Lines are counted in the text that was written.
-    let in_text = |error: SpecError| blame(text, file, &error.key, error.message);
+    let in_text = |error: SpecError| error_at(text, file, &error.key, error.message);
     let sweep = parse(&filled, file).map_err(|error| {
         if filled == text {
             error

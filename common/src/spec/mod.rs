@@ -10,14 +10,12 @@ mod check;
 mod digest;
 mod document;
 mod fill;
-mod message;
 mod raw;
 mod sweep;
 mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use fill::parse_with_models;
-pub use message::{MessageError, PROTOCOL, SweepMessage};
 pub use sweep::{
     CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, ModelSource,
     ModelSpec, Precision, QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
@@ -90,7 +88,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
 /// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an
 /// error about `key`, a full dotted one, with its line.
 #[must_use]
-pub fn blame(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
+pub fn error_at(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
     let message = message.into();
     match document::Document::parse(text, file) {
         Ok(document) => document.error(key, message),

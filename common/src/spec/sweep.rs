@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::architecture::Architecture;
-use crate::domain::{Alpha, Choice, Radius, SampleIndex, Sigma, VariantName};
+use crate::domain::{Alpha, Choice, Radii, Selection, Sigma, VariantName};
 
 /// One immutable specification: a dataset, models, and how to smooth and certify them.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,26 +38,14 @@ pub struct DatasetSpec {
     pub format: DatasetFormat,
     /// A folder or a file, resolved against the specification's folder.
     pub path: PathBuf,
-    /// The first index taken.
-    pub offset: u64,
-    /// The distance between indices taken.
-    pub stride: NonZeroU64,
-    /// How many are taken at most; none: all.
-    pub limit: Option<NonZeroU64>,
+    /// The samples that are taken.
+    pub selection: Selection,
     /// Pixels of the shorter side after resizing.
     pub resize: Option<u32>,
     /// Pixels of the square cut from the centre.
     pub crop: Option<u32>,
     /// A file with the folder of each label, one a line, in label order.
     pub classes: Option<PathBuf>,
-}
-
-impl DatasetSpec {
-    /// The dataset's index of the one that is taken at `place`, counted from 0.
-    #[must_use]
-    pub fn index(&self, place: u64) -> SampleIndex {
-        SampleIndex(self.offset + place * self.stride.get())
-    }
 }
 
 /// Layouts of datasets.
@@ -178,8 +166,8 @@ pub struct CertifySpec {
 pub enum Stopping {
     /// After `n`, as published.
     Fixed,
-    /// As soon as it is known which of these radii are certified: at least one, ascending.
-    Radii(Vec<Radius>),
+    /// As soon as it is known which of these radii are certified.
+    Radii(Radii),
     /// After as few as the draws that guess the class suggest to lose at most this share, strictly
     /// between 0 and 1, of the radius that `n` would be expected to give.
     Loss(f64),
@@ -202,8 +190,8 @@ pub struct QueueSpec {
 /// What tables show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportSpec {
-    /// The radii at which accuracy is certified, ascending.
-    pub radii: Vec<f64>,
+    /// The radii at which accuracy is certified.
+    pub radii: Radii,
 }
 
 /// One model at one sigma with one way of choosing sigma: a row of the table.
@@ -247,7 +235,7 @@ impl fmt::Display for Stopping {
         match self {
             Self::Fixed => f.write_str("fixed"),
             Self::Radii(radii) => {
-                let radii: Vec<String> = radii.iter().map(ToString::to_string).collect();
+                let radii: Vec<String> = radii.iter().map(|radius| radius.to_string()).collect();
                 write!(f, "{{ radii = [{}] }}", radii.join(", "))
             }
             Self::Loss(loss) => write!(f, "{{ loss = {loss} }}"),

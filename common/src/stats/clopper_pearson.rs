@@ -53,11 +53,25 @@ pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
     Some(most)
 }
 
-/// Whether any count at all can certify: whether n draws that all agree bound the probability above
-/// 1/2, which is alpha^(1/n) > 1/2.
+/// Returns true if `n` draws that all agree bound the class's probability above 1/2: no count can
+/// certify otherwise.
+///
+/// The exact bound is then alpha^(1/n). Its comparison with 1/2 is made as alpha > 2^-n, which
+/// floating point decides without rounding.
 #[must_use]
 pub fn can_certify(n: u64, alpha: Alpha) -> bool {
-    lower_bound(n, n, alpha).get() > 0.5
+    // 2^-1100 is 0 in a double, below every alpha.
+    0.5_f64.powi(n.min(1100) as i32) < alpha.get()
+}
+
+/// The smallest number of draws that [`can_certify`].
+#[must_use]
+pub fn least_draws(alpha: Alpha) -> u64 {
+    let mut n = 1;
+    while !can_certify(n, alpha) {
+        n += 1;
+    }
+    n
 }
 
 /// Whether P(Bin(n, p) >= count) <= alpha even if every rounding went the wrong way.
@@ -191,6 +205,22 @@ mod tests {
         assert!(!can_certify(9, alpha) && can_certify(10, alpha));
         // alpha^(1/n) is exactly one half, which is not enough.
         assert!(!can_certify(3, Alpha::new(0.125).expect("a good alpha")));
+    }
+
+    #[test]
+    fn the_least_number_of_draws_is_the_first_whose_power_is_above_one_half() {
+        for (alpha, least) in [
+            (0.001, 10),
+            (0.05, 5),
+            (0.5, 2),
+            (0.51, 1),
+            (0.25, 3),
+            (0.999, 1),
+            (5e-324, 1075),
+        ] {
+            let alpha = Alpha::new(alpha).expect("a good alpha");
+            assert_eq!(least_draws(alpha), least, "{alpha}");
+        }
     }
 
     /// P(Bin(n, p) >= k) by summing exact binomial coefficients, for n up to 40.

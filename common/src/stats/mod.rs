@@ -25,7 +25,7 @@ mod sequence;
 mod decimal;
 
 pub use argmax::argmax;
-pub use clopper_pearson::{can_certify, least_count, lower_bound};
+pub use clopper_pearson::{can_certify, least_count, least_draws, lower_bound};
 pub use normal::quantile_lower;
 pub use radius::{probability_at, radius};
 pub use sequence::{out_of_reach, sequence_bound};

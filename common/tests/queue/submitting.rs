@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ddrs_common::domain::{Alpha, Choice, JobId, Sigma};
+use ddrs_common::domain::{Alpha, Choice, JobId, Radii, Selection, Sigma};
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{QueueError, Submission, Submitted, SweepQueue, SweepState};
 use ddrs_common::spec::{
@@ -366,9 +366,10 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
         dataset: DatasetSpec {
             format: DatasetFormat::Cifar10,
             path: "d".into(),
-            offset: 0,
-            stride: one,
-            limit: NonZeroU64::new(samples),
+            selection: Selection {
+                limit: NonZeroU64::new(samples),
+                ..Selection::ALL
+            },
             resize: None,
             crop: None,
             classes: None,
@@ -407,7 +408,9 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             lease: Duration::from_secs(60),
             max_attempts: 5,
         },
-        report: ReportSpec { radii: vec![] },
+        report: ReportSpec {
+            radii: Radii::new(&[0.0]).unwrap(),
+        },
     }
 }
 

@@ -5,13 +5,13 @@
 
 mod entry;
 mod index_set;
-mod radii;
 mod row;
 
 pub use entry::{Entry, Verdict};
 pub use index_set::IndexSet;
-pub use radii::Radii;
 pub use row::{Row, Settings, row};
+
+use ddrs_common::domain::Radii;
 
 /// Rows over common radii: all that any format of a report shows.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
 //! One row of a table: what its samples come to at every radius.
 
-use ddrs_common::domain::{Alpha, SampleIndex, Sigma};
+use ddrs_common::domain::{Alpha, Radii, SampleIndex, Sigma};
 
-use super::{Entry, IndexSet, Radii, Verdict};
+use super::{Entry, IndexSet, Verdict};
 
 /// What a row's numbers rest on. A published log knows little of it, and then a report says
 /// `unknown`.
@@ -104,11 +104,7 @@ pub fn row(
             .expected
             .map_or(0, |expected| expected.saturating_sub(samples)),
         settings,
-        certified: radii
-            .as_slice()
-            .iter()
-            .map(|&radius| at_least(radius))
-            .collect(),
+        certified: radii.iter().map(|radius| at_least(radius.get())).collect(),
         correct_radii,
         average_certified_radius,
         abstained,

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use ddrs_common::domain::SweepId;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{ServerSettings, SweepQueue};
-use ddrs_common::spec::{Sweep, SweepMessage};
+use ddrs_common::spec::Sweep;
+use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 

@@ -12,7 +12,7 @@ pub mod why;
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{QueueClient, ServerSettings, SweepQueue};
-use ddrs_common::spec::SweepMessage;
+use ddrs_common::sweep_message::SweepMessage;
 
 use ddrs_common::cli::{BadInput, BlameInput};
 

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::aggregate::{Entry, Radii, Row, Table, row};
+use crate::aggregate::{Entry, Row, Table, row};
 use crate::log_file;
 use crate::report::{Format, render};
 use crate::run_dir::RunDir;
 use crate::tables;
 use ddrs_common::cli::{BlameInput, ExitCode};
+use ddrs_common::domain::Radii;
 use ddrs_common::output::print;
 
 /// Prints one table of all sources.
@@ -47,14 +48,8 @@ pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Resul
 /// specifications default to.
 fn common_radii(sources: &[PathBuf]) -> Result<Radii> {
     if let Some(run) = sources.iter().find(|source| source.is_dir()) {
-        return tables::radii(
-            &RunDir::new(run)
-                .manifest()
-                .blame_input()?
-                .sweep
-                .sweep()
-                .blame_input()?,
-        );
+        let manifest = RunDir::new(run).manifest().blame_input()?;
+        return Ok(manifest.sweep.sweep().blame_input()?.report.radii);
     }
     "0:1.5:0.25".parse().context("the default radii")
 }

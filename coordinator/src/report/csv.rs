@@ -29,7 +29,6 @@ pub(super) fn csv(table: &Table) -> String {
     header.extend(
         table
             .radii
-            .as_slice()
             .iter()
             .map(|radius| format!("accuracy_at_{radius}")),
     );

@@ -20,7 +20,7 @@ impl Grid {
         };
         let headings = [
             words(&["variant", "sigma", "samples"]),
-            headings(table.radii.as_slice()),
+            headings(&table.radii.values()),
             words(&["ACR", "abstained", "wrong", "failed"]),
         ]
         .concat();

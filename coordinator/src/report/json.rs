@@ -1,6 +1,6 @@
 //! The contract with other programs: every number in full, unknown settings as `null`.
 
-use ddrs_common::domain::{Alpha, Sigma};
+use ddrs_common::domain::{Alpha, Radii, Sigma};
 use serde::Serialize;
 
 use super::escape::escape_json;
@@ -17,7 +17,7 @@ struct ReportRow<'a> {
     variant: &'a str,
     memory: bool,
     samples: u64,
-    radii: &'a [f64],
+    radii: Vec<f64>,
     certified: &'a [u64],
     certified_accuracy: Vec<f64>,
     average_certified_radius: f64,
@@ -50,7 +50,7 @@ pub(super) fn json(table: &Table) -> String {
     let rows = table
         .rows
         .iter()
-        .map(|row| report_row(row, table.radii.as_slice()))
+        .map(|row| report_row(row, &table.radii))
         .collect();
     let report = Report {
         title: &table.title,
@@ -61,13 +61,13 @@ pub(super) fn json(table: &Table) -> String {
     escape_json(&text) + "\n"
 }
 
-fn report_row<'a>(row: &'a Row, radii: &'a [f64]) -> ReportRow<'a> {
+fn report_row<'a>(row: &'a Row, radii: &Radii) -> ReportRow<'a> {
     let settings = &row.settings;
     ReportRow {
         variant: &row.variant,
         memory: row.memory,
         samples: row.samples,
-        radii,
+        radii: radii.values(),
         certified: &row.certified,
         certified_accuracy: row.certified_accuracy(),
         average_certified_radius: row.average_certified_radius,

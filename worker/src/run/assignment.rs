@@ -10,7 +10,8 @@ use ddrs_common::data::{DataError, Dataset, Image};
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::plan::{Job, Plan};
 use ddrs_common::queue::Claimed;
-use ddrs_common::spec::{Sweep, SweepMessage, Variant, digest_to_hex};
+use ddrs_common::spec::{Sweep, Variant, digest_to_hex};
+use ddrs_common::sweep_message::SweepMessage;
 
 use super::roots::Roots;
 

@@ -26,7 +26,7 @@ use anyhow::{Context, Result, bail};
 use ddrs_common::domain::SweepId;
 use ddrs_common::host;
 use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue, Watch};
-use ddrs_common::spec::SweepMessage;
+use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 

@@ -42,24 +42,20 @@ impl Examples {
     /// names it.
     pub fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
         let spec = &training.dataset;
-        let after = dataset
-            .len()
-            .saturating_sub(spec.offset)
-            .div_ceil(spec.stride.get());
-        let count = spec.limit.map_or(after, |limit| limit.get().min(after));
+        let count = spec.selection.count(dataset.len());
         enough(training, count)?;
         no_test_batch(training, dataset, count)?;
-        let labels =
-            (0..count).map(|place| label(dataset, spec.index(place), training.model.classes));
+        let labels = (0..count)
+            .map(|place| label(dataset, spec.selection.index(place), training.model.classes));
         let labels = labels.collect::<Result<Vec<_>>>()?;
-        let shape = dataset.image(spec.index(0))?.shape;
+        let shape = dataset.image(spec.selection.index(0))?.shape;
         fits(training, shape)?;
         let mut pixels = room(count, shape)?;
         pixels
             .par_chunks_mut(shape.iter().product())
             .enumerate()
             .try_for_each(|(place, pixels)| {
-                let index = spec.index(place as u64);
+                let index = spec.selection.index(place as u64);
                 let image = dataset.image(index)?;
                 if image.shape != shape {
                     let apart = format!(
@@ -176,7 +172,7 @@ fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<(
         return Ok(());
     }
     for place in 0..count {
-        let index = spec.index(place);
+        let index = spec.selection.index(place);
         let file = dataset.file(index)?;
         if file.ends_with("test_batch.bin") {
             let (found, first) = (file.display(), index.0);

@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path, out: &Path) -> Result<Opened> {
         } else {
             "dataset"
         };
-        spec::blame(&text, path, key, error.to_string())
+        spec::error_at(&text, path, key, error.to_string())
     })?;
     let specification = Sha256::digest(text.as_bytes()).into();
     let identity = Identity {
@@ -74,7 +74,7 @@ pub(super) fn open(path: &Path, out: &Path) -> Result<Opened> {
     };
     let examples =
         Examples::read(&spec, &dataset).map_err(|error| match error.downcast::<AtKey>() {
-            Ok(AtKey { key, message }) => spec::blame(&text, path, key, message).into(),
+            Ok(AtKey { key, message }) => spec::error_at(&text, path, key, message).into(),
             Err(error) => error,
         })?;
     let fewer = dataset

@@ -77,7 +77,7 @@ pub(super) fn step(
         let what = || {
             format!(
                 "sigma's derivative for training sample {} is not finite",
-                spec.dataset.index(place as u64)
+                spec.dataset.selection.index(place as u64)
             )
         };
         state.sigma[place] = sigma.ok_or_else(|| Diverged::before(what(), &state.position))?;

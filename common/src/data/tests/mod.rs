@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::thread;
 
 use image::{DynamicImage, RgbImage};
 
 use super::*;
+use crate::domain::Selection;
 
 /// The image that scripts/image_fixtures.py computes: slow waves in one corner, high frequencies in
 /// the other.
@@ -49,13 +49,10 @@ pub(super) fn save(root: &Path, name: &str, image: &RgbImage) {
 }
 
 pub(super) fn spec(format: DatasetFormat, path: &Path) -> DatasetSpec {
-    let stride = NonZeroU64::MIN;
     DatasetSpec {
         format,
         path: path.to_owned(),
-        offset: 0,
-        stride,
-        limit: None,
+        selection: Selection::ALL,
         resize: None,
         crop: None,
         classes: None,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::section::Section;
+use crate::domain::Selection;
 use crate::spec::raw::{RawDataset, RawFormat};
 use crate::spec::{DatasetFormat, DatasetSpec, SpecError};
 
@@ -49,12 +50,14 @@ pub(in crate::spec) fn dataset(
     Ok(DatasetSpec {
         format,
         path: at.path("path", &at.required("path", raw.path)?, folder)?,
-        offset: at.integer("offset", raw.offset, 0, i64::MAX)?,
-        stride: at.positive("stride", raw.stride, i64::MAX)?,
-        limit: raw
-            .limit
-            .map(|limit| at.positive("limit", limit, i64::MAX))
-            .transpose()?,
+        selection: Selection {
+            offset: at.integer("offset", raw.offset, 0, i64::MAX)?,
+            stride: at.positive("stride", raw.stride, i64::MAX)?,
+            limit: raw
+                .limit
+                .map(|limit| at.positive("limit", limit, i64::MAX))
+                .transpose()?,
+        },
         resize: resize.map(|pixels| pixels as u32),
         crop: crop.map(|pixels| pixels as u32),
         classes: raw

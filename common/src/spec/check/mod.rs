@@ -32,7 +32,7 @@ pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result
         smoothing: smoothing::smoothing(&root.table("smoothing"), raw.smoothing)?,
         certify: certify::certify(&root.table("certify"), raw.certify)?,
         queue: queue(&root.table("queue"), &raw.queue)?,
-        report: report(&root.table("report"), raw.report)?,
+        report: report(&root.table("report"), &raw.report)?,
     })
 }
 
@@ -44,7 +44,8 @@ fn queue(at: &Section, raw: &RawQueue) -> Result<QueueSpec, SpecError> {
     })
 }
 
-fn report(at: &Section, raw: RawReport) -> Result<ReportSpec, SpecError> {
-    certify::ascending(at, "radii", &raw.radii)?;
-    Ok(ReportSpec { radii: raw.radii })
+fn report(at: &Section, raw: &RawReport) -> Result<ReportSpec, SpecError> {
+    Ok(ReportSpec {
+        radii: at.radii("radii", &raw.radii)?,
+    })
 }

@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use crate::domain::InvalidValue;
+use crate::domain::{InvalidValue, Radii, short};
 use crate::spec::SpecError;
 use crate::spec::document::Document;
 use crate::spec::raw::Required;
@@ -86,15 +86,7 @@ impl<'a> Section<'a> {
         if value.is_finite() && holds {
             return Ok(value);
         }
-        // As Debug writes it, a number with hundreds of digits has an exponent instead.
-        let value = format!("{value:?}");
-        Err(self.error(
-            key,
-            format!(
-                "must be {demand}, not {}",
-                value.strip_suffix(".0").unwrap_or(&value)
-            ),
-        ))
+        Err(self.error(key, format!("must be {demand}, not {}", short(value))))
     }
 
     /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.
@@ -109,6 +101,10 @@ impl<'a> Section<'a> {
                 .map_or(message.as_str(), |(_, rest)| rest);
             self.error(key, message)
         })
+    }
+
+    pub(in crate::spec) fn radii(&self, key: &str, values: &[f64]) -> Result<Radii, SpecError> {
+        Radii::new(values).map_err(|error| self.error(&error.key(key), error.reason))
     }
 
     pub(in crate::spec) fn not_empty<T>(&self, key: &str, values: &[T]) -> Result<(), SpecError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{EXAMPLE, LEAST, count, read, sigma};
 use crate::architecture::Architecture;
-use crate::domain::{Alpha, Choice};
+use crate::domain::{Alpha, Choice, Selection};
 use crate::spec::*;
 
 fn example() -> Sweep {
@@ -14,9 +14,11 @@ fn example() -> Sweep {
         dataset: DatasetSpec {
             format: DatasetFormat::ImageFolder,
             path: "sweeps/data/cifar10/test".into(),
-            offset: 0,
-            stride: count(20),
-            limit: Some(count(500)),
+            selection: Selection {
+                offset: 0,
+                stride: count(20),
+                limit: Some(count(500)),
+            },
             resize: None,
             crop: None,
             classes: None,
@@ -56,7 +58,7 @@ fn example() -> Sweep {
             max_attempts: 5,
         },
         report: ReportSpec {
-            radii: vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
+            radii: "0:1.5:0.25".parse().unwrap(),
         },
     }
 }
@@ -73,8 +75,11 @@ fn what_is_left_out_has_the_defaults_of_the_contract() {
         dataset: DatasetSpec {
             format: DatasetFormat::Tensors,
             path: "sweeps/d.safetensors".into(),
-            stride: count(1),
-            limit: None,
+            selection: Selection {
+                offset: 0,
+                stride: count(1),
+                limit: None,
+            },
             ..example().dataset
         },
         models: vec![ModelSpec {

@@ -2,7 +2,7 @@
 
 use super::{EXAMPLE, LEAST, check, check_change, count, read, sigma};
 use crate::architecture::Architecture;
-use crate::spec::{ModelSource, blame};
+use crate::spec::{ModelSource, error_at};
 
 #[test]
 fn draws_that_just_suffice_are_accepted() {
@@ -153,17 +153,17 @@ fn a_half_space_is_computed_in_single_precision() {
 
 #[test]
 fn what_only_the_data_shows_is_blamed_on_the_line_of_its_key() {
-    let blame = |key| blame(EXAMPLE, "sweep.toml".as_ref(), key, "is wrong").to_string();
+    let located = |key| error_at(EXAMPLE, "sweep.toml".as_ref(), key, "is wrong").to_string();
     assert_eq!(
-        blame("dataset.offset"),
+        located("dataset.offset"),
         "sweep.toml:7: dataset.offset: is wrong"
     );
     assert_eq!(
-        blame("model[0].classes"),
+        located("model[0].classes"),
         "sweep.toml:17: model[0].classes: is wrong"
     );
     assert_eq!(
-        blame("dataset.crop"),
+        located("dataset.crop"),
         "sweep.toml:4: dataset.crop: is wrong"
     );
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::{EXAMPLE, LEAST, check, check_change, read, sigma};
-use crate::domain::{Alpha, Radius};
+use crate::domain::{Alpha, Radii};
 
 #[test]
 fn stopping_rules_and_methods_out_of_range_are_refused() {
@@ -71,7 +71,7 @@ fn a_rule_that_keeps_a_part_of_alpha_back_needs_more_draws() {
         &LEAST.replace("n = 1000", early),
         "14: certify.n: 10 draws can never certify at alpha 0.001; at least 11 are needed",
     );
-    let radii = Stopping::Radii(vec![Radius::ZERO]);
+    let radii = Stopping::Radii(Radii::new(&[0.0]).unwrap());
     assert_eq!(
         read(&LEAST.replace("n = 1000", &early.replace("10", "11")))
             .certify
@@ -99,7 +99,7 @@ fn a_stopping_rule_is_shown_as_it_is_written() {
 
 #[test]
 fn the_parts_of_alpha_never_make_more_than_the_whole() {
-    let radii = Stopping::Radii(vec![Radius::ZERO]);
+    let radii = Stopping::Radii(Radii::new(&[0.0]).unwrap());
     for alpha in [0.5, 0.05, 0.01, 0.001, 0.3, 1e-6, 1.0 / 3.0, 1e-300] {
         let alpha = Alpha::new(alpha).unwrap();
         let (before, at) = (

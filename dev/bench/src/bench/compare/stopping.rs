@@ -1,7 +1,7 @@
 //! Rules of stopping.
 
 use anyhow::Result;
-use ddrs_common::domain::{Certification, Choice, Outcome, Radius};
+use ddrs_common::domain::{Certification, Choice, Outcome, Radii, Radius};
 use ddrs_common::spec::{Stopping, Sweep};
 use serde_json::{Value, json};
 
@@ -22,9 +22,7 @@ struct Rule {
 /// [`BadInput`](ddrs_common::cli::BadInput) where the specification, data or model does not fit.
 pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
     let bench = Bench::open(args)?;
-    let grid: Vec<Radius> = (0..=16)
-        .map(|step| Radius::new(0.25 * f64::from(step)))
-        .collect::<Result<_, _>>()?;
+    let grid: Radii = "0:4:0.25".parse()?;
     let stopping = [
         ("fixed", Stopping::Fixed),
         ("radii", Stopping::Radii(grid.clone())),
@@ -53,7 +51,7 @@ pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
 }
 
 /// What a rule came to, beside the fixed one.
-fn row(Rule { name, run, .. }: &Rule, fixed: &Run, grid: &[Radius], n: u64) -> Value {
+fn row(Rule { name, run, .. }: &Rule, fixed: &Run, grid: &Radii, n: u64) -> Value {
     let drawn = |run: &Run| run.found.values().map(|found| found.n).sum::<u64>();
     let pairs = || {
         run.found
@@ -62,14 +60,14 @@ fn row(Rule { name, run, .. }: &Rule, fixed: &Run, grid: &[Radius], n: u64) -> V
     };
     let alike = |a, b| {
         grid.iter()
-            .filter(|&&radius| reaches(a, radius) == reaches(b, radius))
+            .filter(|&radius| reaches(a, radius) == reaches(b, radius))
             .count()
     };
     let equal = pairs().map(|(a, b)| alike(a, b)).sum::<usize>();
     let images = run.found.len() as f64;
     json!({"rule": name, "images": run.found.len(), "n": n, "seconds_per_image": run.seconds / images,
         "draws_per_image": drawn(run) as f64 / images, "share_of_draws": drawn(run) as f64 / drawn(fixed) as f64,
-        "equal_decisions": equal as f64 / (pairs().count() * grid.len()) as f64})
+        "equal_decisions": equal as f64 / (pairs().count() * grid.iter().len()) as f64})
 }
 
 /// Whether this radius is certified.

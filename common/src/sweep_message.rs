@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 use crate::domain::SweepId;
 use crate::plan::{Plan, PlanError};
+use crate::spec::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 
 /// The version of [`SweepMessage`], and of the keys and scripts that a sweep lives in.
 pub const PROTOCOL: u32 = 2;
@@ -109,7 +109,7 @@ impl SweepMessage {
     pub fn from_json(text: &str) -> Result<Self, MessageError> {
         // Other versions may have other fields, so the version is read on its own.
         let json = |error: serde_json::Error| MessageError::Json(error.to_string());
-        let Version { protocol } = serde_json::from_str(text).map_err(json)?;
+        let MessageVersion { protocol } = serde_json::from_str(text).map_err(json)?;
         if protocol != PROTOCOL {
             return Err(MessageError::Protocol { found: protocol });
         }
@@ -153,7 +153,7 @@ impl SweepMessage {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct MessageVersion {
     protocol: u32,
 }
 
