@@ -3,7 +3,11 @@
 CARGO ?= cargo
 FUZZ_CASES ?= 50000
 FUZZ_SEED ?= $(shell date +%s)
-BIN := $(or $(CARGO_TARGET_DIR),target)/release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/release
+TEST_LOG := $(TARGET)/test-output.txt
+
+SHELL := /bin/bash
 
 .PHONY: help setup build demo test fuzz lint bench bench-train chaos clean
 
@@ -26,8 +30,10 @@ build: setup
 demo: build
 	@scripts/demo.sh
 
+# Tests of real images and models are ignored where those are missing: see tests/golden/README.md.
 test: build
-	$(CARGO) test --release --locked --workspace
+	set -o pipefail; $(CARGO) test --release --locked --workspace 2>&1 | tee $(TEST_LOG)
+	@grep -o '[0-9]* ignored;' $(TEST_LOG) | awk '{ n += $$1 } END { print n + 0, "tests were ignored" }'
 
 fuzz: setup
 	DDRS_FUZZ_SEED=$(FUZZ_SEED) PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --release --locked -p ddrs-tests --test fuzz

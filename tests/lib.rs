@@ -76,19 +76,11 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
-/// The folder of data beside the checkout, if it is there; says so if not.
+/// The path of real images or models. Tests that use it are ignored where the folder is missing
+/// (`cfg(ddrs_shared)`, set by the build script).
 #[must_use]
-pub fn shared(what: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared")
-        .join(what);
-    let found = path.canonicalize().ok();
-    if found.is_none() {
-        eprintln!(
-            "skipped: {what} is not there (it lies in a folder `shared` beside the checkout)"
-        );
-    }
-    found
+pub fn shared(name: &str) -> PathBuf {
+    Path::new(env!("DDRS_SHARED")).join(name)
 }
 
 /// A half-space sweep over generated inputs: the values that tests vary.

@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
+#[path = "../common/build.rs"]
+mod shared_data;
+
 fn main() {
+    shared_data::main();
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let mut version = "unknown".to_owned();
     if let Ok(libtorch) = std::env::var("LIBTORCH") {

@@ -26,6 +26,9 @@ pub mod certify;
 pub mod cli;
 pub mod data;
 pub mod domain;
+#[cfg(test)]
+#[path = "../../tests/golden/read.rs"]
+mod golden;
 pub mod host;
 mod lock;
 pub mod log;

@@ -25,6 +25,9 @@ mod cli;
 mod collect;
 mod commands;
 mod dead;
+#[cfg(test)]
+#[path = "../../tests/golden/read.rs"]
+mod golden;
 pub mod log_file;
 mod memory;
 mod prepare;

@@ -95,10 +95,12 @@ fn an_image_of_another_size_fails_alone() {
 }
 
 #[test]
+#[cfg_attr(
+    not(ddrs_shared),
+    ignore = "needs real images and models: set DDRS_SHARED to their folder"
+)]
 fn photographs_run_through_resnet_50() {
-    let Some(archive) = shared("data/imagenet-samples/val.tar") else {
-        return;
-    };
+    let archive = shared("data/imagenet-samples/val.tar");
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));

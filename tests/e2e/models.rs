@@ -135,10 +135,12 @@ fn something_else_than_torchscript_is_named() {
 }
 
 #[test]
+#[cfg_attr(
+    not(ddrs_shared),
+    ignore = "needs real images and models: set DDRS_SHARED to their folder"
+)]
 fn torchscript_of_the_same_weights_gives_the_same_predictions() {
-    let Some(models) = shared("data/models") else {
-        return;
-    };
+    let models = shared("data/models");
     let dir = TestDir::new();
     let mut predictions = Vec::new();
     // The program normalises by itself; the tensors do not know how.

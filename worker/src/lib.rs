@@ -15,6 +15,9 @@
 pub mod device;
 pub mod engine;
 pub mod exit;
+#[cfg(test)]
+#[path = "../../tests/golden/read.rs"]
+mod golden;
 pub mod model;
 pub mod noise;
 mod options;

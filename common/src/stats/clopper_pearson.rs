@@ -115,26 +115,24 @@ mod tests {
         lower_bound(count, n, Alpha::new(alpha).expect("a good alpha")).get()
     }
 
+    /// Checks that a bound is not above the truth and less than 1e-12 below.
+    fn check(count: u64, n: u64, alpha: Alpha, truth: &str) {
+        let found = lower_bound(count, n, alpha).get();
+        let name = format!("{count} of {n} at {alpha}");
+        assert!(
+            decimal::compare(found, truth).is_le(),
+            "{name}: {found:e} is above {truth}"
+        );
+        assert!(
+            decimal::compare(found + 1e-12, truth).is_ge() || count == 0,
+            "{name}: {found:e} is far below {truth}"
+        );
+    }
+
     #[test]
     fn no_golden_bound_is_exceeded_or_missed_by_1e_12() {
-        for row in decimal::golden_rows().unwrap_or_default() {
-            let alpha: f64 = row["alpha"]
-                .as_str()
-                .expect("alpha")
-                .parse()
-                .expect("a number");
-            let (k, n) = (row["k"].as_u64().expect("k"), row["n"].as_u64().expect("n"));
-            let truth = row["p_lower"].as_str().expect("p_lower");
-            let found = bound(k, n, alpha);
-            assert!(
-                decimal::compare(found, truth).is_le(),
-                "{k} of {n} at {alpha}: {found:e} is above {truth}"
-            );
-            let enough = decimal::compare(found + 1e-12, truth).is_ge() || k == 0;
-            assert!(
-                enough,
-                "{k} of {n} at {alpha}: {found:e} is far below {truth}"
-            );
+        for row in decimal::golden_bounds() {
+            check(row.k, row.n, row.alpha(), &row.p_lower);
         }
     }
 
@@ -181,15 +179,7 @@ mod tests {
                 "0.69995521643956582599678014111994",
             ),
         ] {
-            let found = bound(k, n, alpha);
-            assert!(
-                decimal::compare(found, truth).is_le(),
-                "{k} of {n} at {alpha}: {found:e} is above {truth}"
-            );
-            assert!(
-                decimal::compare(found + 1e-12, truth).is_ge(),
-                "{k} of {n} at {alpha}: {found:e}, not {truth}"
-            );
+            check(k, n, Alpha::new(alpha).expect("a good alpha"), truth);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde::Deserialize;
+
+use crate::domain::Alpha;
 
 /// How a double compares with a number written in plain decimal digits. Exact: a double has a
 /// finite expansion, which 1,100 decimals always hold.
@@ -34,20 +36,31 @@ fn aligned(digits: &str) -> String {
     format!("{whole:0>400}.{fraction:0<1100}")
 }
 
-/// The rows of `golden/clopper_pearson.json` beside the repository, or a printed reason why there
-/// are none.
-pub(super) fn golden_rows() -> Option<Vec<Value>> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/golden/clopper_pearson.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: no {}", path.display());
-        return None;
-    };
-    let mut golden: Value = serde_json::from_str(&text).expect("the golden file is JSON");
-    match golden["rows"].take() {
-        Value::Array(rows) => Some(rows),
-        other => panic!("rows is {other}"),
+/// A row of `clopper_pearson.json`.
+#[derive(Debug, Deserialize)]
+pub(super) struct GoldenBound {
+    pub(super) k: u64,
+    pub(super) n: u64,
+    pub(super) alpha: String,
+    /// The exact bound.
+    pub(super) p_lower: String,
+    /// The standard normal quantile of the exact bound; `None` for a bound of 0.
+    pub(super) quantile: Option<String>,
+}
+
+impl GoldenBound {
+    /// The double nearest to the decimal alpha.
+    pub(super) fn alpha(&self) -> Alpha {
+        Alpha::new(self.alpha.parse().expect("a number")).expect("an alpha")
     }
+}
+
+/// The rows of `tests/golden/clopper_pearson.json`.
+pub(super) fn golden_bounds() -> Vec<GoldenBound> {
+    let rows = crate::golden::json("clopper_pearson.json")["rows"].take();
+    let rows: Vec<GoldenBound> = serde_json::from_value(rows).expect("rows of bounds");
+    assert!(rows.len() >= 100, "{} rows", rows.len());
+    rows
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Logs in every dialect that is known, and the published ones against their tables.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ddrs_common::domain::{Class, Radius, SampleIndex};
 use proptest::prelude::*;
 
 use super::*;
 use crate::aggregate::{Verdict, row};
+use crate::golden;
 
 fn lines(text: &str) -> Vec<Line> {
     parse(text, Path::new("a.tsv")).unwrap()
@@ -177,16 +178,12 @@ fn a_log_is_written_as_the_field_writes_it() {
 
 #[test]
 fn published_logs_give_their_tables() {
-    let golden: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
-    let Ok(tables) = std::fs::read_to_string(golden.join("tables.json")) else {
-        eprintln!("skipped: no {}", golden.display());
-        return;
-    };
-    let tables: Vec<serde_json::Value> = serde_json::from_str(&tables).unwrap();
-    assert!(!tables.is_empty());
+    let tables = golden::json("tables.json");
+    let tables = tables.as_array().unwrap();
+    assert_eq!(tables.len(), 5);
     for table in tables {
         let name = table["file"].as_str().unwrap();
-        let entries: Vec<Entry> = read(&golden.join("logs").join(name))
+        let entries: Vec<Entry> = read(&golden::path("logs").join(name))
             .unwrap()
             .iter()
             .map(|line| line.entry)

@@ -82,13 +82,7 @@ fn assert_alike(found: &[Outcome], expected: &[Outcome]) {
 
 #[test]
 fn golden_cases_come_out_exactly() {
-    let path =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/memory.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: no {}", path.display());
-        return;
-    };
-    let golden: Value = serde_json::from_str(&text).unwrap();
+    let golden = crate::golden::json("memory.json");
     let outcome = |class: &Value, radius: &Value| match class.as_u64() {
         Some(class) => certified(class as u32, radius.as_f64().unwrap()),
         None => Outcome::Abstained,

@@ -92,10 +92,12 @@ fn damaged_weights_never_end_a_worker_abruptly() {
 }
 
 #[test]
+#[cfg_attr(
+    not(ddrs_shared),
+    ignore = "needs real images and models: set DDRS_SHARED to their folder"
+)]
 fn damaged_programs_never_reach_libtorch() {
-    let Some(models) = shared("data/models") else {
-        return;
-    };
+    let models = shared("data/models");
     let dir = TestDir::new();
     fs::copy(
         models.join("cifar_resnet20_noise0.25.torchscript.pt"),

@@ -47,13 +47,8 @@ fn apart(found: &Tensor, exact: &Tensor) -> f64 {
     ((found.to_kind(Kind::Double) - &exact).abs().max() / exact.abs().max()).double_value(&[])
 }
 
-fn shared_models() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models");
-    if !path.exists() {
-        eprintln!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
+fn shared_models() -> PathBuf {
+    Path::new(env!("DDRS_SHARED")).join("data/models")
 }
 
 #[test]
@@ -111,10 +106,12 @@ fn scores_are_differentiable_in_the_images() {
 }
 
 #[test]
+#[cfg_attr(
+    not(ddrs_shared),
+    ignore = "needs real images and models: set DDRS_SHARED to their folder"
+)]
 fn torchscript_of_the_same_weights_gives_the_same_scores_and_derivatives() {
-    let Some(models) = shared_models() else {
-        return;
-    };
+    let models = shared_models();
     let native = models.join("cifar_resnet20_noise0.25.safetensors");
     let native = load(
         &spec(&native, Some("cifar-resnet20"), 10, Precision::Fp32),
@@ -141,10 +138,12 @@ fn torchscript_of_the_same_weights_gives_the_same_scores_and_derivatives() {
 }
 
 #[test]
+#[cfg_attr(
+    not(ddrs_shared),
+    ignore = "needs real images and models: set DDRS_SHARED to their folder"
+)]
 fn a_program_that_keeps_to_single_precision_is_not_passed_off_as_bf16() {
-    let Some(models) = shared_models() else {
-        return;
-    };
+    let models = shared_models();
     let path = models.join("cifar_resnet20_noise0.25.torchscript.pt");
     let network = load(&spec(&path, None, 10, Precision::Bf16), Device::Cpu).unwrap();
     let error = network.scores(&images(1, 32)).unwrap_err().to_string();

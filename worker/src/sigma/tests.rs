@@ -1,5 +1,4 @@
 #![allow(clippy::unwrap_used)]
-use std::path::Path;
 
 use ddrs_common::domain::Sigma;
 use ddrs_common::spec::SigmaMethod;
@@ -74,13 +73,7 @@ fn replay(case: &Value, iterations: u32, kind: Kind) -> Vec<f64> {
 
 #[test]
 fn golden_trajectories_are_followed() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/sigma_trajectory.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: no {}", path.display());
-        return;
-    };
-    let golden: Value = serde_json::from_str(&text).unwrap();
+    let golden = crate::golden::json("sigma_trajectory.json");
     for case in golden["cases"].as_array().unwrap() {
         let steps = case["iterations"].as_u64().unwrap() as u32;
         for iterations in 0..=steps {
