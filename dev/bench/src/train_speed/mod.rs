@@ -1,0 +1,165 @@
+//! `train-speed`: images per second of the Gaussian training step, in turn with the same step in
+//! PyTorch eager; or, with `--costs`, the time of the other training steps relative to it.
+//!
+//! Every other round runs in reverse order, so that a machine that becomes faster or slower favours
+//! no contestant. Each run warms up for one epoch and measures one of the same number of steps. The
+//! best round of each counts, since other programs only ever make a run slower.
+
+mod peer;
+mod table;
+mod training;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use ddrs_common::output::print;
+
+use crate::cli::TrainSpeedArgs;
+use crate::temporary::TemporaryFolder;
+use table::Speed;
+use training::Training;
+
+/// Images that are kept for validation.
+const VALIDATION: usize = 100;
+
+/// A training step whose speed is measured.
+enum Contestant {
+    /// `ddrs-worker train`.
+    Ours(Training),
+    /// PyTorch eager, in a memory layout.
+    Peer { layout: &'static str },
+}
+
+/// The arguments, and where everything is.
+struct Race<'a> {
+    args: &'a TrainSpeedArgs,
+    folder: TemporaryFolder,
+    worker: PathBuf,
+    /// Steps of an epoch.
+    steps: usize,
+}
+
+/// Measures and prints the speeds, one JSON line per run, and a table of the best.
+///
+/// # Errors
+/// When a program is missing or fails.
+pub(crate) fn train_speed(args: &TrainSpeedArgs) -> Result<()> {
+    let race = Race::prepare(args)?;
+    if args.costs {
+        let best = race.run(&costs(args))?;
+        return Ok(print(&table::costs(&best))?);
+    }
+    let best = race.run(&peers(args))?;
+    Ok(print(&table::ratios(&best))?)
+}
+
+/// One group is the same computation as the peer's. Several groups take the statistics of batch
+/// normalisation over fewer inputs and are listed apart.
+fn peers(args: &TrainSpeedArgs) -> [Contestant; 4] {
+    let several = format!("ddrs, groups of {} (other batch statistics)", args.group);
+    [
+        Contestant::Peer {
+            layout: "channels-last",
+        },
+        Contestant::Ours(Training::gaussian("ddrs, one group", args.batch)),
+        Contestant::Peer { layout: "plain" },
+        Contestant::Ours(Training::gaussian(&several, args.group)),
+    ]
+}
+
+fn costs(args: &TrainSpeedArgs) -> [Contestant; 4] {
+    let group = args.group;
+    [
+        Training::gaussian("gaussian", group),
+        Training::data_dependent(group),
+        Training::smoothadv(group),
+        Training::macer(group),
+    ]
+    .map(Contestant::Ours)
+}
+
+impl<'a> Race<'a> {
+    /// Finds the programs and draws the images.
+    fn prepare(args: &'a TrainSpeedArgs) -> Result<Self> {
+        let worker = built_program("ddrs-worker")?;
+        let folder = TemporaryFolder::create("train-speed")?;
+        draw_shapes(&folder.path().join("shapes"))?;
+        let images = count_files(&folder.path().join("shapes/train"))?;
+        let steps = images.saturating_sub(VALIDATION) / args.batch.get();
+        ensure!(steps > 0, "--batch {}: only {images} images", args.batch);
+        Ok(Self {
+            args,
+            folder,
+            worker,
+            steps,
+        })
+    }
+
+    /// Runs every contestant once per round, and returns the best speed of each.
+    fn run(&self, contestants: &[Contestant]) -> Result<Vec<Speed>> {
+        let mut best: Vec<Speed> = contestants.iter().map(Speed::none).collect();
+        for round in 0..self.args.rounds.get() {
+            for place in order(contestants.len(), round) {
+                let rate = self.measure(&contestants[place])?;
+                best[place].rate = best[place].rate.max(rate);
+            }
+        }
+        Ok(best)
+    }
+
+    fn measure(&self, contestant: &Contestant) -> Result<f64> {
+        match contestant {
+            Contestant::Ours(training) => self.measure_ours(training),
+            Contestant::Peer { layout } => self.measure_peer(layout),
+        }
+    }
+}
+
+/// Returns the places of a round: in order, or in reverse in every other round.
+fn order(places: usize, round: u32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..places).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// Finds a program that was built next to this one.
+fn built_program(name: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name(name);
+    ensure!(
+        program.is_file(),
+        "{} is not built; run `make build`",
+        program.display()
+    );
+    Ok(program)
+}
+
+fn draw_shapes(folder: &Path) -> Result<()> {
+    let program = built_program("examples/shapes")?;
+    let drawn = Command::new(program).arg(folder).stdout(Stdio::null()).status();
+    ensure!(drawn?.success(), "the shapes were not drawn");
+    Ok(())
+}
+
+fn count_files(folder: &Path) -> Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        count += if path.is_dir() { count_files(&path)? } else { 1 };
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn every_other_round_runs_in_reverse() {
+        assert_eq!(order(3, 0), [0, 1, 2]);
+        assert_eq!(order(3, 1), [2, 1, 0]);
+    }
+}

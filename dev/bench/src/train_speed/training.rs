@@ -1,0 +1,152 @@
+//! Our training step: the specification, and one run of `ddrs-worker train`.
+
+use std::fs;
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail};
+use ddrs_common::output::print;
+use serde_json::{Value, json};
+
+use super::{Race, VALIDATION};
+
+/// A training: its name in the table, and what differs from the other trainings.
+pub(super) struct Training {
+    pub(super) name: String,
+    group: NonZeroUsize,
+    loss: &'static str,
+    sigma: &'static str,
+    /// Passes forward and backward per step, of which the Gaussian step is one.
+    pub(super) passes: u32,
+}
+
+impl Training {
+    /// The Gaussian loss at a fixed sigma.
+    pub(super) fn gaussian(name: &str, group: NonZeroUsize) -> Self {
+        Self {
+            name: name.to_owned(),
+            group,
+            loss: "kind = \"gaussian\"",
+            sigma: "",
+            passes: 1,
+        }
+    }
+
+    /// The Gaussian loss with data-dependent sigmas.
+    pub(super) fn data_dependent(group: NonZeroUsize) -> Self {
+        Self {
+            sigma: "choice = \"data-dependent\"\ndraws = 2",
+            passes: 3,
+            ..Self::gaussian("data-dependent sigma, 2 draws, 1 iteration", group)
+        }
+    }
+
+    /// SmoothAdv.
+    pub(super) fn smoothadv(group: NonZeroUsize) -> Self {
+        Self {
+            loss: "kind = \"smoothadv\"\nsteps = 2\nepsilon = 0.25\nwarm-up = 0",
+            passes: 3,
+            ..Self::gaussian("smoothadv, 1 draw, 2 steps", group)
+        }
+    }
+
+    /// MACER.
+    pub(super) fn macer(group: NonZeroUsize) -> Self {
+        Self {
+            loss: "kind = \"macer\"\ndraws = 3",
+            passes: 3,
+            ..Self::gaussian("macer, 3 draws", group)
+        }
+    }
+
+    fn specification(&self, precision: &str, batch: NonZeroUsize) -> String {
+        let Self {
+            group, loss, sigma, ..
+        } = self;
+        format!(
+            r#"name = "bench"
+seed = 1
+[dataset]
+format = "image-folder"
+path = "shapes/train"
+[validation]
+samples = {VALIDATION}
+[model]
+architecture = "cifar-resnet20"
+classes = 10
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+precision = "{precision}"
+[loss]
+{loss}
+[sigma]
+initial = 0.25
+{sigma}
+[train]
+epochs = 2
+batch = {batch}
+group = {group}
+[optimiser]
+learning-rate = 0.1
+"#
+        )
+    }
+}
+
+impl Race<'_> {
+    /// Trains and prints the run; returns images per second.
+    pub(super) fn measure_ours(&self, training: &Training) -> Result<f64> {
+        let folder = self.folder.path().join("model");
+        fs::create_dir(&folder)?;
+        let (args, spec) = (self.args, self.folder.path().join("train.toml"));
+        fs::write(&spec, training.specification(args.precision.as_str(), args.batch))?;
+        let mut command = self.train_command();
+        command.arg(spec).arg("--out").arg(folder.join("model.safetensors"));
+        check_status(&command.output().context("ddrs-worker")?)?;
+        let log = fs::read_to_string(folder.join("model.log.jsonl"))?;
+        fs::remove_dir_all(&folder)?;
+        let rate = last_rate(&log)?;
+        self.print_run(&training.name, rate)?;
+        Ok(rate)
+    }
+
+    fn train_command(&self) -> Command {
+        let mut command = Command::new(&self.worker);
+        command.args(["train", "--device", &self.args.device]);
+        if let Some(threads) = self.args.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        command
+    }
+
+    fn print_run(&self, name: &str, rate: f64) -> Result<()> {
+        let args = self.args;
+        let run = json!({
+            "who": name,
+            "precision": args.precision.as_str(),
+            "batch": args.batch,
+            "device": args.device,
+            "images_per_second": (rate * 10.0).round() / 10.0,
+        });
+        Ok(print(&format!("{run}\n"))?)
+    }
+}
+
+/// Returns the speed of the last epoch; the first warms up.
+fn last_rate(log: &str) -> Result<f64> {
+    let line = log.lines().next_back().context("the log of training is empty")?;
+    let epoch: Value = serde_json::from_str(line)?;
+    epoch["images_per_second"]
+        .as_f64()
+        .context("the log of training has no images_per_second")
+}
+
+/// Fails with what a program wrote to stderr.
+pub(super) fn check_status(output: &Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    std::io::stderr().write_all(&output.stderr).ok();
+    bail!("a training failed with {}", output.status)
+}

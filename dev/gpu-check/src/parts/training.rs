@@ -1,0 +1,102 @@
+//! A training that is killed after sigmas have moved and then resumed gives the weights of a
+//! training that was not killed.
+//!
+//! A resnet18 has max pooling, whose backward pass need not be deterministic on a GPU.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::process;
+use crate::setup::Setup;
+use crate::step::{Step, StepFiles};
+use crate::training_data::Training;
+
+/// The third line of the log is written just before the checkpoint with moved sigmas, the fourth
+/// after it.
+const LINES_BEFORE_KILL: usize = 4;
+
+const QUICK: [Training; 1] = [Training {
+    architecture: "cifar-resnet20",
+    images: 300,
+    batch: 50,
+    epochs: 5,
+}];
+const FULL: [Training; 2] = [full("cifar-resnet20"), full("resnet18")];
+
+const fn full(architecture: &'static str) -> Training {
+    Training {
+        architecture,
+        images: 10_000,
+        batch: 256,
+        epochs: 5,
+    }
+}
+
+/// Returns one step per network.
+pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<Step<'a>> {
+    let trainings: &[Training] = if setup.args.quick { &QUICK } else { &FULL };
+    let step = |training: &'static Training| {
+        let name = format!("train-{}", training.architecture);
+        Step::new(name, 120, move |files| {
+            training.write(&files.folder)?;
+            train_with_kill(files, &|out: &str| command(setup, files, out))
+        })
+    };
+    trainings.iter().map(step).collect()
+}
+
+/// Returns the command that trains to `NAME.safetensors`.
+pub(crate) fn command(setup: &Setup, files: &StepFiles, name: &str) -> Command {
+    let mut command = setup.programs.worker();
+    command
+        .arg("train")
+        .arg(files.folder.join("train.toml"))
+        .arg("--out")
+        .arg(files.folder.join(format!("{name}.safetensors")))
+        .args(["--device", &setup.args.device]);
+    command
+}
+
+fn train_with_kill(files: &StepFiles, train: &dyn Fn(&str) -> Command) -> Result<()> {
+    files.run(train("whole"))?;
+    train_and_kill(files, train("killed"))?;
+    let killed = files.folder.join("killed.safetensors");
+    ensure!(!killed.exists(), "the training ended before it was killed");
+    files.run(train("killed"))?;
+    let same = fs::read(files.folder.join("whole.safetensors"))? == fs::read(killed)?;
+    ensure!(same, "the resumed training gave other weights");
+    Ok(())
+}
+
+fn train_and_kill(files: &StepFiles, mut command: Command) -> Result<()> {
+    let stderr = files.folder.join("killed.txt");
+    command
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&stderr)?);
+    let mut child = process::start(&mut command)?;
+    let waited = wait_for_lines(files, &mut child, &stderr);
+    process::kill(&mut child)?;
+    waited
+}
+
+fn wait_for_lines(files: &StepFiles, child: &mut Child, stderr: &Path) -> Result<()> {
+    let log = files.folder.join("killed.log.jsonl");
+    while epochs(&log) < LINES_BEFORE_KILL {
+        if child.try_wait()?.is_some() {
+            bail!("{}", fs::read_to_string(stderr)?);
+        }
+        ensure!(Instant::now() < files.deadline, "the time is up");
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn epochs(log: &Path) -> usize {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter(|line| line.contains("epoch")).count()
+}

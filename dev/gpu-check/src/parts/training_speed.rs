@@ -1,0 +1,92 @@
+//! Images per second of a training step, in turn with PyTorch's.
+
+use std::fs;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::training::command;
+use crate::session::Session;
+use crate::setup::Setup;
+use crate::step::{Step, StepFiles};
+use crate::summary::Importance;
+use crate::training_data::Training;
+
+/// The same step in PyTorch.
+const TRAIN_PEER: &str = include_str!("../../../../bench/train_peer.py");
+
+const QUICK: Training = Training {
+    architecture: "cifar-resnet20",
+    images: 300,
+    batch: 50,
+    epochs: 3,
+};
+const RESNET20: Training = Training {
+    architecture: "cifar-resnet20",
+    images: 20_100,
+    batch: 256,
+    epochs: 4,
+};
+const RESNET110: Training = Training {
+    architecture: "cifar-resnet110",
+    images: 10_100,
+    batch: 256,
+    epochs: 4,
+};
+
+/// Measures ours and PyTorch's twice, and then a larger network.
+pub(crate) fn measure(setup: &Setup, session: &mut Session) -> Result<()> {
+    if setup.args.quick {
+        measure_ours(setup, session, "speed-train-cifar-resnet20", QUICK)?;
+    } else {
+        measure_ours(setup, session, "speed-train-cifar-resnet20", RESNET20)?;
+        measure_peer(setup, session, "peer-train")?;
+        measure_ours(setup, session, "speed-train-cifar-resnet20-again", RESNET20)?;
+        measure_peer(setup, session, "peer-train-again")?;
+        measure_ours(setup, session, "speed-train-cifar-resnet110", RESNET110)?;
+    }
+    session.summarise("speed-train-", |line| line.ends_with("images/s"))
+}
+
+fn measure_ours(
+    setup: &Setup,
+    session: &mut Session,
+    name: &str,
+    training: Training,
+) -> Result<()> {
+    let step = Step::new(name, 60, |files| train(setup, files, training));
+    session.step(step, Importance::Required).map(drop)
+}
+
+/// Trains and prints the speed of each epoch. Epoch 0 includes all first calls; sigma moves from
+/// epoch 2 on.
+fn train(setup: &Setup, files: &StepFiles, training: Training) -> Result<()> {
+    training.write(&files.folder)?;
+    files.run(command(setup, files, "model"))?;
+    let log = fs::read_to_string(files.folder.join("model.log.jsonl"))?;
+    for line in log.lines() {
+        let epoch: Value = serde_json::from_str(line)?;
+        let (number, rate) = (&epoch["epoch"], &epoch["images_per_second"]);
+        let name = training.architecture;
+        files.print(&format!("{name} epoch {number}: {rate} images/s\n"))?;
+    }
+    Ok(())
+}
+
+fn measure_peer(setup: &Setup, session: &mut Session, name: &str) -> Result<()> {
+    let Some(python) = setup.programs.python_with_torch() else {
+        let reason = "no python3 with torch";
+        return session.summary.left_out(name, reason, Importance::Optional);
+    };
+    let device = setup.args.device.replace("cuda:0", "cuda");
+    let mut command = setup.programs.command(python);
+    command
+        .args(["-c", TRAIN_PEER, "--precision", "bf16"])
+        .args(["--batch", "256", "--steps", "70", "--device", &device]);
+    if session.step(Step::program(name, 60, command), Importance::Optional)? {
+        for line in session.printed_by(name).lines() {
+            session.summary.say(line)?;
+        }
+    }
+    Ok(())
+}

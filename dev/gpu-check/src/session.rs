@@ -1,0 +1,171 @@
+//! Runs steps within the time that is left.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::step::{Step, StepEnd};
+use crate::summary::{Importance, Summary};
+
+/// A step begins only if more time than this is left.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// Names of output files that an earlier check may have left, by how they begin.
+const OUTPUTS: [&str; 8] = [
+    "doctor.",
+    "loader.",
+    "compare-",
+    "again-",
+    "train-",
+    "bench-",
+    "speed-train-",
+    "peer-",
+];
+
+/// One run of the check: where its output goes, and how much time it has.
+pub(crate) struct Session {
+    /// The folder of all output.
+    pub(crate) out: PathBuf,
+    pub(crate) summary: Summary,
+    work: tempfile::TempDir,
+    rows: File,
+    started: Instant,
+    deadline: Instant,
+}
+
+impl Session {
+    /// Prepares the output folder.
+    pub(crate) fn begin(out: &Path, time: Duration) -> Result<Self> {
+        let named = || format!("--out {}", out.display());
+        fs::create_dir_all(out).with_context(named)?;
+        let out = out.canonicalize().with_context(named)?;
+        remove_outputs(&out).with_context(named)?;
+        let started = Instant::now();
+        Ok(Self {
+            summary: Summary::create(&out)?,
+            rows: File::create(out.join("bench.jsonl"))?,
+            work: tempfile::tempdir()?,
+            started,
+            deadline: started + time,
+            out,
+        })
+    }
+
+    /// Runs a step; returns true if it passed.
+    pub(crate) fn step(&mut self, step: Step, importance: Importance) -> Result<bool> {
+        if !self.can_begin(&step, importance)? {
+            return Ok(false);
+        }
+        let end = step.run(&self.out, self.work.path(), self.time_left())?;
+        self.summary.ended(&end, importance)?;
+        Ok(end.code == 0)
+    }
+
+    /// Runs required steps at the same time.
+    pub(crate) fn steps_together(&mut self, steps: Vec<Step>) -> Result<()> {
+        let mut begun = Vec::new();
+        for step in steps {
+            if self.can_begin(&step, Importance::Required)? {
+                begun.push(step);
+            }
+        }
+        for end in run_together(begun, &self.out, self.work.path(), self.time_left()) {
+            self.summary.ended(&end?, Importance::Required)?;
+        }
+        Ok(())
+    }
+
+    /// Returns what a step printed; empty if it did not begin.
+    pub(crate) fn printed_by(&self, name: &str) -> String {
+        let text = fs::read(self.out.join(format!("{name}.txt")));
+        String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
+    }
+
+    /// Adds the lines that the outputs of some steps contain to the summary: those of the files
+    /// whose name begins with `prefix`, where `wanted` returns true.
+    pub(crate) fn summarise(&mut self, prefix: &str, wanted: fn(&str) -> bool) -> Result<()> {
+        for name in self.outputs(prefix)? {
+            let text = self.printed_by(&name);
+            for line in text.lines().filter(|line| wanted(line)) {
+                self.summary.say(line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints the rows of JSON that a step printed, and keeps them in `bench.jsonl`.
+    pub(crate) fn keep_rows(&mut self, name: &str) -> Result<()> {
+        let text = self.printed_by(name);
+        for row in text.lines().filter(|line| line.starts_with('{')) {
+            println!("{row}");
+            writeln!(self.rows, "{row}")?;
+        }
+        Ok(())
+    }
+
+    /// Ends the summary; returns true if the check passed.
+    pub(crate) fn end(&mut self) -> Result<bool> {
+        let seconds = self.started.elapsed().as_secs();
+        self.summary.end(seconds, &self.out)
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn can_begin(&mut self, step: &Step, importance: Importance) -> Result<bool> {
+        let enough = self.time_left() > SHORTEST;
+        if !enough {
+            self.summary
+                .left_out(&step.name, "no time left", importance)?;
+        }
+        Ok(enough)
+    }
+
+    fn outputs(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.out)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if let Some(name) = name.strip_suffix(".txt")
+                && name.starts_with(prefix)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn run_together(
+    steps: Vec<Step>,
+    out: &Path,
+    work: &Path,
+    time_left: Duration,
+) -> Vec<Result<StepEnd>> {
+    thread::scope(|scope| {
+        let begun: Vec<_> = steps
+            .into_iter()
+            .map(|step| scope.spawn(move || step.run(out, work, time_left)))
+            .collect();
+        begun
+            .into_iter()
+            .map(|step| step.join().map_err(|_| anyhow!("a step panicked"))?)
+            .collect()
+    })
+}
+
+fn remove_outputs(out: &Path) -> Result<()> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".txt") && OUTPUTS.iter().any(|begin| name.starts_with(begin)) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}

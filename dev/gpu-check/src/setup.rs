@@ -1,0 +1,31 @@
+//! The command line together with the programs that it led to: what every part needs.
+
+use anyhow::Result;
+
+use crate::cli::CheckArgs;
+use crate::programs::Programs;
+
+/// The arguments and the programs.
+pub(crate) struct Setup<'a> {
+    pub(crate) args: &'a CheckArgs,
+    pub(crate) programs: Programs,
+}
+
+impl<'a> Setup<'a> {
+    /// Finds the programs.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub(crate) fn find(args: &'a CheckArgs) -> Result<Self> {
+        let programs = Programs::find(args)?;
+        Ok(Self { args, programs })
+    }
+
+    /// Returns the same setup for steps that run at the same time.
+    pub(crate) fn for_steps_together(&self) -> Self {
+        Self {
+            args: self.args,
+            programs: self.programs.for_steps_together(),
+        }
+    }
+}

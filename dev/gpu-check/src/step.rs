@@ -1,0 +1,159 @@
+//! One step: its work, its time limit and its output files.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::process::{TIME_UP, run_until};
+
+/// A program of a step ended with a code other than 0.
+#[derive(Debug, thiserror::Error)]
+#[error("exit code {0}")]
+pub(crate) struct ProgramFailed(i32);
+
+/// A step that has not begun.
+pub(crate) struct Step<'a> {
+    pub(crate) name: String,
+    pub(crate) limit: Duration,
+    work: Box<dyn FnOnce(&StepFiles) -> Result<()> + Send + 'a>,
+}
+
+/// The files of a step that runs, and the end of its time.
+pub(crate) struct StepFiles {
+    /// A folder for everything that the step leaves behind; removed at the end of the check.
+    pub(crate) folder: PathBuf,
+    pub(crate) deadline: Instant,
+    stdout: File,
+    stderr: File,
+}
+
+/// The end of a step.
+pub(crate) struct StepEnd {
+    pub(crate) name: String,
+    /// 0, or the exit code of the program that failed.
+    pub(crate) code: i32,
+    pub(crate) seconds: u64,
+    /// The last line that the step wrote to stderr.
+    pub(crate) last_line: String,
+}
+
+impl<'a> Step<'a> {
+    /// A step of any work.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        seconds: u64,
+        work: impl FnOnce(&StepFiles) -> Result<()> + Send + 'a,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            limit: Duration::from_secs(seconds),
+            work: Box::new(work),
+        }
+    }
+
+    /// A step that runs one program.
+    pub(crate) fn program(name: impl Into<String>, seconds: u64, command: Command) -> Self {
+        Self::new(name, seconds, move |files| files.run(command))
+    }
+
+    /// Runs the step. What it prints goes to `NAME.txt` in `out`, what it writes to stderr after
+    /// that.
+    pub(crate) fn run(self, out: &Path, work: &Path, time_left: Duration) -> Result<StepEnd> {
+        let begun = Instant::now();
+        let deadline = begun + self.limit.min(time_left);
+        let files = StepFiles::create(out, work, &self.name, deadline)?;
+        let code = match (self.work)(&files) {
+            Ok(()) => 0,
+            Err(error) => files.note(&error)?,
+        };
+        Ok(StepEnd {
+            name: self.name,
+            code,
+            seconds: begun.elapsed().as_secs(),
+            last_line: files.finish()?,
+        })
+    }
+}
+
+impl StepFiles {
+    fn create(out: &Path, work: &Path, name: &str, deadline: Instant) -> Result<Self> {
+        let folder = work.join(name);
+        fs::create_dir_all(&folder)?;
+        let stderr = folder.join("stderr");
+        Ok(Self {
+            folder,
+            deadline,
+            stdout: create(&out.join(format!("{name}.txt")))?,
+            stderr: create(&stderr)?,
+        })
+    }
+
+    /// Runs a program; its output is the step's.
+    ///
+    /// # Errors
+    /// [`ProgramFailed`] for an exit code other than 0.
+    pub(crate) fn run(&self, command: Command) -> Result<()> {
+        let stdout = self.stdout.try_clone()?;
+        self.run_into(command, stdout.into())
+    }
+
+    /// Runs a program and returns what it prints; its stderr is the step's.
+    pub(crate) fn printed(&self, command: Command) -> Result<String> {
+        let mut printed = create(&self.folder.join("printed"))?;
+        self.run_into(command, printed.try_clone()?.into())?;
+        let mut text = String::new();
+        printed.seek(SeekFrom::Start(0))?;
+        printed.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Prints to the step's output.
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
+        Ok((&self.stdout).write_all(text.as_bytes())?)
+    }
+
+    fn run_into(&self, mut command: Command, stdout: Stdio) -> Result<()> {
+        command
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(self.stderr.try_clone()?);
+        let program = command.get_program().to_string_lossy().into_owned();
+        match run_until(&mut command, self.deadline).with_context(|| program)? {
+            0 => Ok(()),
+            code => Err(ProgramFailed(code).into()),
+        }
+    }
+
+    /// Notes why the step failed, unless its program has said so, and returns the exit code.
+    fn note(&self, error: &anyhow::Error) -> Result<i32> {
+        if let Some(ProgramFailed(code)) = error.downcast_ref() {
+            return Ok(*code);
+        }
+        writeln!(&self.stderr, "{error:#}")?;
+        let time_is_up = Instant::now() >= self.deadline;
+        Ok(if time_is_up { TIME_UP } else { 1 })
+    }
+
+    /// Appends stderr to the output, and returns its last line.
+    fn finish(self) -> Result<String> {
+        let text = fs::read(self.folder.join("stderr"))?;
+        let text = String::from_utf8_lossy(&text);
+        if !text.is_empty() {
+            self.print(&format!("-- stderr\n{text}"))?;
+        }
+        Ok(text.lines().next_back().unwrap_or_default().to_owned())
+    }
+}
+
+/// Creates an empty file to read and append to: several programs write to it, one after another.
+fn create(path: &Path) -> Result<File> {
+    let named = || format!("cannot create {}", path.display());
+    File::create(path).with_context(named)?;
+    let mut options = File::options();
+    options.read(true).append(true);
+    options.open(path).with_context(named)
+}
