@@ -1,5 +1,6 @@
 //! The command line as written. Nothing is opened or decided here.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -21,6 +22,8 @@ pub(crate) enum DevCommand {
     Bench(BenchArgs),
     /// Write a network with random weights, to try a cluster before the model is there
     RandomWeights(RandomWeightsArgs),
+    /// Measure images per second of a training step, in turn with the same step in PyTorch
+    TrainSpeed(TrainSpeedArgs),
 }
 
 /// The arguments of `random-weights`.
@@ -40,6 +43,55 @@ pub(crate) struct RandomWeightsArgs {
     /// The safetensors file to write
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+/// The arguments of `train-speed`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainSpeedArgs {
+    /// A python with torch
+    #[arg(long, value_name = "PATH", env = "PYTHON", default_value = "python3")]
+    pub(crate) python: PathBuf,
+    /// Number of rounds; the best round of each step counts
+    #[arg(long, default_value = "3")]
+    pub(crate) rounds: NonZeroU32,
+    /// Images per step
+    #[arg(long, default_value = "100")]
+    pub(crate) batch: NonZeroUsize,
+    /// Images per group, which share the statistics of batch normalisation
+    #[arg(long, default_value = "50")]
+    pub(crate) group: NonZeroUsize,
+    /// Precision of forward and backward passes
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) precision: TrainPrecision,
+    /// cpu or cuda:0
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// CPU threads of each program [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Measure instead what the other training steps cost compared with the Gaussian one, without
+    /// PyTorch
+    #[arg(long)]
+    pub(crate) costs: bool,
+}
+
+/// A precision of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrainPrecision {
+    /// 16 bits, 8 of them for the exponent
+    Bf16,
+    /// 32 bits
+    Fp32,
+}
+
+impl TrainPrecision {
+    /// Returns the name in a specification.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp32 => "fp32",
+        }
+    }
 }
 
 /// The arguments of `bench`.

@@ -3,6 +3,8 @@
 mod bench;
 mod cli;
 mod random_weights;
+mod temporary;
+mod train_speed;
 
 use anyhow::Result;
 use clap::Parser;
@@ -30,5 +32,6 @@ fn dispatch(command: &DevCommand) -> Result<()> {
     match command {
         DevCommand::Bench(args) => bench::bench(args),
         DevCommand::RandomWeights(args) => random_weights::random_weights(args),
+        DevCommand::TrainSpeed(args) => train_speed::train_speed(args),
     }
 }

@@ -139,7 +139,10 @@ fn built_program(name: &str) -> Result<PathBuf> {
 
 fn draw_shapes(folder: &Path) -> Result<()> {
     let program = built_program("examples/shapes")?;
-    let drawn = Command::new(program).arg(folder).stdout(Stdio::null()).status();
+    let drawn = Command::new(program)
+        .arg(folder)
+        .stdout(Stdio::null())
+        .status();
     ensure!(drawn?.success(), "the shapes were not drawn");
     Ok(())
 }
@@ -148,7 +151,11 @@ fn count_files(folder: &Path) -> Result<usize> {
     let mut count = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        count += if path.is_dir() { count_files(&path)? } else { 1 };
+        count += if path.is_dir() {
+            count_files(&path)?
+        } else {
+            1
+        };
     }
     Ok(count)
 }

@@ -16,7 +16,10 @@ impl Race<'_> {
     /// Runs the script and prints its line; returns images per second.
     pub(super) fn measure_peer(&self, layout: &str) -> Result<f64> {
         let python = self.args.python.display();
-        let output = self.peer_command(layout).output().with_context(|| python.to_string())?;
+        let output = self
+            .peer_command(layout)
+            .output()
+            .with_context(|| python.to_string())?;
         check_status(&output)?;
         let printed = String::from_utf8_lossy(&output.stdout);
         print(&printed)?;

@@ -39,7 +39,10 @@ impl Speed {
 pub(super) fn ratios(best: &[Speed]) -> String {
     let peers = best.iter().filter(|speed| speed.is_peer);
     let fastest = peers.map(|speed| speed.rate).fold(0.0, f64::max);
-    let mut text = format!("\n{:<46} {:>10} {:>22}\n", "", "images/s", "of the faster peer");
+    let mut text = format!(
+        "\n{:<46} {:>10} {:>22}\n",
+        "", "images/s", "of the faster peer"
+    );
     for speed in in_table_order(best) {
         let Speed { name, rate, .. } = speed;
         writeln!(text, "{name:<46} {rate:>10.0} {:>21.2}x", rate / fastest).ok();
@@ -66,7 +69,12 @@ pub(super) fn costs(best: &[Speed]) -> String {
         name, rate, passes, ..
     } in best
     {
-        writeln!(text, "{name:<46} {rate:>10.0} {:>10.2} {passes:>10}", first / rate).ok();
+        writeln!(
+            text,
+            "{name:<46} {rate:>10.0} {:>10.2} {passes:>10}",
+            first / rate
+        )
+        .ok();
     }
     text
 }
@@ -93,8 +101,14 @@ mod tests {
             speed("groups", 300.0, false),
         ]);
         let rows: Vec<&str> = table.lines().skip(2).collect();
-        assert!(rows[0].starts_with("ours") && rows[0].ends_with("2.00x"), "{table}");
-        assert!(rows[1].starts_with("peer 1") && rows[1].ends_with("0.50x"), "{table}");
+        assert!(
+            rows[0].starts_with("ours") && rows[0].ends_with("2.00x"),
+            "{table}"
+        );
+        assert!(
+            rows[1].starts_with("peer 1") && rows[1].ends_with("0.50x"),
+            "{table}"
+        );
         assert!(rows[3].starts_with("groups"), "{table}");
     }
 

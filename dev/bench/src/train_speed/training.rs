@@ -100,9 +100,15 @@ impl Race<'_> {
         let folder = self.folder.path().join("model");
         fs::create_dir(&folder)?;
         let (args, spec) = (self.args, self.folder.path().join("train.toml"));
-        fs::write(&spec, training.specification(args.precision.as_str(), args.batch))?;
+        fs::write(
+            &spec,
+            training.specification(args.precision.as_str(), args.batch),
+        )?;
         let mut command = self.train_command();
-        command.arg(spec).arg("--out").arg(folder.join("model.safetensors"));
+        command
+            .arg(spec)
+            .arg("--out")
+            .arg(folder.join("model.safetensors"));
         check_status(&command.output().context("ddrs-worker")?)?;
         let log = fs::read_to_string(folder.join("model.log.jsonl"))?;
         fs::remove_dir_all(&folder)?;
@@ -135,7 +141,10 @@ impl Race<'_> {
 
 /// Returns the speed of the last epoch; the first warms up.
 fn last_rate(log: &str) -> Result<f64> {
-    let line = log.lines().next_back().context("the log of training is empty")?;
+    let line = log
+        .lines()
+        .next_back()
+        .context("the log of training is empty")?;
     let epoch: Value = serde_json::from_str(line)?;
     epoch["images_per_second"]
         .as_f64()
