@@ -292,7 +292,7 @@ impl Collector {
                     continue;
                 }
             };
-            if let Err(reason) = tables::check(&record, &self.sweep, &self.plan) {
+            if let Err(reason) = tables::check_record(&record, &self.sweep, &self.plan) {
                 warn!(variant = %record.variant, index = %record.index, "a result in redis is dropped: {reason:#}");
                 continue;
             }

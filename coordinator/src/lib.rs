@@ -6,6 +6,8 @@
 //! - `prepare`: reads and checks a specification, its data and its models
 //! - `submit`: puts a sweep's jobs into Redis
 //! - `run_dir`: the run folder
+//! - `manifest`: the facts about a run besides its records
+//! - `tables`: the tables of a run folder
 //! - `collect`: moves records from Redis to the run folder
 //! - `run`: the whole sweep in one command, with local workers and a private Redis
 //! - `worker_program`: finds the worker program
@@ -29,6 +31,7 @@ mod dead;
 #[path = "../../tests/golden/read.rs"]
 mod golden;
 pub mod log_file;
+mod manifest;
 mod memory;
 mod prepare;
 mod program;
@@ -41,5 +44,5 @@ mod submit;
 mod tables;
 mod worker_program;
 
-pub use aggregate::{Entry, Verdict};
+pub use aggregate::{Entry, SampleResult};
 pub use program::main;

@@ -55,11 +55,7 @@ async fn dispatch(command: CoordinatorCommand, log_format: LogFormat) -> Result<
             follow,
             redis,
         } => collect::collect(&sweep, &out, follow, &redis.settings()).await,
-        Command::Report {
-            sources,
-            format,
-            radii,
-        } => report::report(&sources, format, radii.as_deref()),
+        Command::Report(args) => report::report(&args),
         Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.settings()).await,
         Command::Cancel { sweep, redis } => admin::cancel(&sweep, &redis.settings()).await,
         Command::Why {

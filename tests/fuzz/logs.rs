@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma};
-use ddrs_coordinator::log_file::{Line, parse, read, write};
-use ddrs_coordinator::{Entry, Verdict};
+use ddrs_coordinator::log_file::{LogLine, parse, read, write};
+use ddrs_coordinator::{Entry, SampleResult};
 use proptest::prelude::*;
 
 use crate::damage::damaged;
 use crate::{file, fuzz};
 
-fn line() -> impl Strategy<Value = Line> {
-    let verdict = prop_oneof![
-        Just(Verdict::Abstained),
-        (any::<u32>(), 0.0..1e6_f64).prop_map(|(class, radius)| Verdict::Certified {
+fn line() -> impl Strategy<Value = LogLine> {
+    let result = prop_oneof![
+        Just(SampleResult::Abstained),
+        (any::<u32>(), 0.0..1e6_f64).prop_map(|(class, radius)| SampleResult::Certified {
             class: Class(class),
             radius: Radius::new(radius).unwrap()
         }),
@@ -22,22 +22,22 @@ fn line() -> impl Strategy<Value = Line> {
     (
         any::<u32>(),
         any::<u32>(),
-        verdict,
+        result,
         1e-6..1e6_f64,
         0.0..1e6_f64,
     )
-        .prop_map(|(index, label, verdict, sigma, seconds)| Line {
+        .prop_map(|(index, label, result, sigma, seconds)| LogLine {
             entry: Entry {
                 index: SampleIndex(index.into()),
                 label: Class(label),
-                verdict,
+                result,
+                sigma: Some(Sigma::new(sigma).unwrap()),
             },
-            sigma: Some(Sigma::new(sigma).unwrap()),
             seconds: Some(seconds),
         })
 }
 
-fn log() -> impl Strategy<Value = Vec<Line>> {
+fn log() -> impl Strategy<Value = Vec<LogLine>> {
     prop::collection::vec(line(), 0..6).prop_map(|mut lines| {
         lines.sort_by_key(|line| line.entry.index);
         lines.dedup_by_key(|line| line.entry.index);
@@ -52,7 +52,7 @@ fn a_log_comes_back_as_it_was_written() {
             .map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(read.len(), lines.len());
         for (read, line) in read.iter().zip(&lines) {
-            prop_assert_eq!((read.entry, read.sigma), (line.entry, line.sigma));
+            prop_assert_eq!(read.entry, line.entry);
             let apart = (read.seconds.unwrap() - line.seconds.unwrap()).abs();
             prop_assert!(apart < 1e-6, "{apart}");
         }

@@ -1,46 +1,55 @@
-//! One sample as a table counts it, wherever it came from.
+//! One sample as a table counts it, read from a record or from a certification log.
 
-use ddrs_common::domain::{Class, Outcome, Radius, Record, SampleIndex};
+use ddrs_common::domain::{Class, Outcome, Radius, Record, SampleIndex, Sigma};
 
-/// A sample's true class and what became of it.
+/// A sample's true class and the result of certifying it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
-    /// Which input.
+    /// The sample's index in the dataset.
     pub index: SampleIndex,
-    /// Its true class.
+    /// The true class.
     pub label: Class,
-    /// What was shown.
-    pub verdict: Verdict,
+    /// The result.
+    pub result: SampleResult,
+    /// The sigma of the noise; `None` for a failed sample and in a log without sigmas.
+    pub sigma: Option<Sigma>,
 }
 
-/// What was shown of a sample.
+/// The result of certifying one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum SampleResult {
     /// The smoothed classifier predicts `class` everywhere within `radius`.
     Certified {
-        /// The class predicted.
+        /// The predicted class.
         class: Class,
-        /// How far around the input.
+        /// The certified radius.
         radius: Radius,
     },
-    /// No class was shown to be a majority.
+    /// No class was shown to have a majority.
     Abstained,
-    /// The sample could not be certified at all: a corrupt image, scores that are no numbers.
+    /// The sample could not be certified, for example because its image is corrupt or its scores
+    /// are NaN.
     Failed,
 }
 
 impl Entry {
-    /// The radius certified for the true class, if any: the only thing that a table credits.
+    /// Returns the radius that is certified for the true class: only this counts in a table.
     #[must_use]
     pub fn correct_radius(&self) -> Option<f64> {
-        match self.verdict {
-            Verdict::Certified { class, radius } if class == self.label => Some(radius.get()),
+        match self.result {
+            SampleResult::Certified { class, radius } if class == self.label => Some(radius.get()),
             _ => None,
         }
     }
+
+    /// Returns true if the sample is certified for another class than the true one.
+    #[must_use]
+    pub fn is_certified_wrong(&self) -> bool {
+        matches!(self.result, SampleResult::Certified { class, .. } if class != self.label)
+    }
 }
 
-impl From<Outcome> for Verdict {
+impl From<Outcome> for SampleResult {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Certified { class, radius } => Self::Certified { class, radius },
@@ -51,14 +60,12 @@ impl From<Outcome> for Verdict {
 
 impl From<&Record> for Entry {
     fn from(record: &Record) -> Self {
-        let verdict = record
-            .result
-            .as_ref()
-            .map_or(Verdict::Failed, |c| c.outcome.into());
+        let certification = record.result.as_ref().ok();
         Self {
             index: record.index,
             label: record.label,
-            verdict,
+            result: certification.map_or(SampleResult::Failed, |c| c.outcome.into()),
+            sigma: certification.map(|c| c.sigma),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which inputs a row is about, in words short enough for a caption.
+//! The indices of a row's samples, in words short enough for a caption.
 
 use std::fmt;
 
@@ -7,81 +7,121 @@ use ddrs_common::domain::SampleIndex;
 /// The indices of a row's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexSet {
-    /// None.
+    /// No index.
     Empty,
-    /// `first`, then every `step`-th, `count` of them.
+    /// `count` indices, `step` apart, from `first` on.
     Regular {
-        /// The smallest.
+        /// The smallest index.
         first: u64,
         /// The distance between neighbours, at least 1.
         step: u64,
-        /// How many.
+        /// The number of indices.
         count: u64,
     },
-    /// `count` indices between `first` and `last` with gaps of several sizes.
+    /// `count` indices from `first` to `last` with gaps of several sizes.
     Irregular {
-        /// The smallest.
+        /// The smallest index.
         first: u64,
-        /// The largest.
+        /// The largest index.
         last: u64,
-        /// How many.
+        /// The number of indices.
         count: u64,
     },
 }
 
 impl IndexSet {
-    /// Describes indices that are ascending and distinct.
+    /// Describes ascending, distinct indices.
     #[must_use]
     pub fn of(ascending: &[SampleIndex]) -> Self {
         let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else {
             return Self::Empty;
         };
-        let (first, last, count) = (first.0, last.0, ascending.len() as u64);
-        let step = ascending
-            .get(1)
-            .map_or(1, |second| second.0.saturating_sub(first));
-        if ascending
-            .windows(2)
-            .all(|pair| pair[1].0.checked_sub(pair[0].0) == Some(step))
-        {
-            Self::Regular { first, step, count }
-        } else {
-            Self::Irregular { first, last, count }
+        let count = ascending.len() as u64;
+        match common_step(ascending) {
+            Some(step) => Self::Regular {
+                first: first.0,
+                step,
+                count,
+            },
+            None => Self::Irregular {
+                first: first.0,
+                last: last.0,
+                count,
+            },
         }
     }
+}
+
+impl IndexSet {
+    /// Returns the smallest index.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        match *self {
+            Self::Empty => None,
+            Self::Regular { first, .. } | Self::Irregular { first, .. } => Some(first),
+        }
+    }
+
+    /// Returns the largest index.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        match *self {
+            Self::Empty => None,
+            Self::Regular { first, step, count } => Some(first + (count - 1) * step),
+            Self::Irregular { last, .. } => Some(last),
+        }
+    }
+
+    /// Returns the distance between neighbours where all distances are equal.
+    #[must_use]
+    pub fn step(&self) -> Option<u64> {
+        match *self {
+            Self::Regular { step, .. } => Some(step),
+            Self::Empty | Self::Irregular { .. } => None,
+        }
+    }
+}
+
+/// Returns the distance between neighbours if all distances are equal; 1 for a single index.
+fn common_step(ascending: &[SampleIndex]) -> Option<u64> {
+    let distance = |pair: &[SampleIndex]| pair[1].0.checked_sub(pair[0].0);
+    let mut distances = ascending.windows(2).map(distance);
+    let step = distances.next().unwrap_or(Some(1))?;
+    distances
+        .all(|distance| distance == Some(step))
+        .then_some(step)
 }
 
 impl fmt::Display for IndexSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Empty => f.write_str("no indices"),
-            Self::Regular {
-                first, count: 1, ..
-            } => write!(f, "index {first} alone"),
-            Self::Regular {
-                first,
-                step: 1,
-                count,
-            } => {
-                write!(f, "indices {first} to {} ({count})", first + (count - 1))
-            }
-            Self::Regular { first, step, count } => {
-                let ending = match (step % 10, step % 100) {
-                    (1, tens) if tens != 11 => "st",
-                    (2, tens) if tens != 12 => "nd",
-                    (3, tens) if tens != 13 => "rd",
-                    _ => "th",
-                };
-                write!(
-                    f,
-                    "indices {first} to {}, every {step}{ending} ({count})",
-                    first + (count - 1) * step
-                )
-            }
+            Self::Regular { first, step, count } => write_regular(f, first, step, count),
             Self::Irregular { first, last, count } => {
                 write!(f, "{count} of the indices {first} to {last}")
             }
         }
+    }
+}
+
+fn write_regular(f: &mut fmt::Formatter<'_>, first: u64, step: u64, count: u64) -> fmt::Result {
+    if count == 1 {
+        return write!(f, "index {first} alone");
+    }
+    write!(f, "indices {first} to {}", first + (count - 1) * step)?;
+    if step != 1 {
+        write!(f, ", every {step}{}", ordinal_ending(step))?;
+    }
+    write!(f, " ({count})")
+}
+
+/// Returns the ending of the ordinal number, as in 1st, 2nd, 3rd, 4th, 11th.
+fn ordinal_ending(number: u64) -> &'static str {
+    match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
     }
 }
 
@@ -95,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_set_is_told_in_a_few_words() {
+    fn an_index_set_is_described_in_a_few_words() {
         check(&[], "no indices");
         check(&[7], "index 7 alone");
         check(&[3, 4, 5], "indices 3 to 5 (3)");

@@ -1,25 +1,29 @@
-//! From the results of samples to the numbers of a table: computed here once, rendered by `report`.
+//! The numbers of a table, computed from the results of samples. `report` renders them.
 //!
-//! Pure functions of their arguments. Records and certification logs both become [`Entry`]s; what
-//! is left out is Algorithm 2, in `memory`, which changes entries before they are counted.
+//! These are pure functions of their arguments. Records and certification logs both become
+//! [`Entry`]s. Algorithm 2 is not here: `memory` applies it to entries before they are counted.
+
+pub mod envelope;
 
 mod entry;
 mod index_set;
 mod row;
+mod sigma_quantiles;
 
-pub use entry::{Entry, Verdict};
+pub use entry::{Entry, SampleResult};
 pub use index_set::IndexSet;
-pub use row::{Row, Settings, row};
+pub use row::{RowSettings, TableRow};
+pub use sigma_quantiles::SigmaQuantiles;
 
 use ddrs_common::domain::Radii;
 
-/// Rows over common radii: all that any format of a report shows.
+/// Rows over common radii: everything that a format of a report shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What the table is of: the sweep's name, or the sources compared.
+    /// The sweep's name, or the names of the sources that are compared.
     pub title: String,
-    /// Where accuracy is certified.
+    /// The radii at which accuracy is certified.
     pub radii: Radii,
-    /// One a variant, and one more for a variant with memory.
-    pub rows: Vec<Row>,
+    /// One row per variant, and a second one for a variant with memory.
+    pub rows: Vec<TableRow>,
 }

@@ -1,64 +1,103 @@
-//! One row of a table: what its samples come to at every radius.
+//! One row of a table: the counts and averages of its samples.
 
-use ddrs_common::domain::{Alpha, Radii, SampleIndex, Sigma};
+use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma};
 
-use super::{Entry, IndexSet, Verdict};
+use super::{Entry, IndexSet, SampleResult, SigmaQuantiles};
 
-/// What a row's numbers rest on. A published log knows little of it, and then a report says
-/// `unknown`.
+/// The settings that a row's numbers depend on. A field is `None` where a published log does not
+/// tell; a report then says `unknown`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    /// Draws that guessed the class.
+pub struct RowSettings {
+    /// Draws of the selection phase, which guesses the class.
     pub n0: Option<u64>,
-    /// Draws that bounded its probability, at most.
+    /// Draws of the estimation phase, which bounds the probability of the class; at most this many.
     pub n: Option<u64>,
-    /// The rule by which they ended before `n`, as a specification writes it, where there was one.
+    /// The rule that may end the estimation phase before `n`, as a specification writes it.
     pub stopping: Option<String>,
     /// The probability with which a certificate may be wrong.
     pub alpha: Option<Alpha>,
-    /// All noise derives from it.
+    /// The seed of all noise.
     pub seed: Option<u64>,
-    /// The fixed sigma, or where the choice started.
+    /// The fixed sigma, or the initial one of a data-dependent choice.
     pub sigma0: Option<Sigma>,
-    /// The arithmetic that was certified, as a specification writes it.
+    /// How sigma was chosen.
+    pub choice: Option<Choice>,
+    /// The precision of the forward passes, as a specification writes it.
     pub precision: Option<String>,
-    /// How many samples the row has once it is complete.
+    /// The number of samples of the complete row.
     pub expected: Option<u64>,
 }
 
 /// One variant, or one variant with memory.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct TableRow {
     /// `MODEL/CHOICE/SIGMA`, or the name of a log.
     pub variant: String,
-    /// Whether Algorithm 2 (Alfarra et al. 2022) resolved contradictions among its certificates.
+    /// True if Algorithm 2 (Alfarra et al. 2022) resolved contradictions among the certificates.
     pub memory: bool,
-    /// Which inputs it is about.
+    /// The indices of the samples.
     pub indices: IndexSet,
-    /// What it rests on.
-    pub settings: Settings,
-    /// How many samples have a result: the denominator of every share, failed ones included.
+    /// The settings that the numbers depend on.
+    pub settings: RowSettings,
+    /// The samples that have a result, failed ones included: the denominator of every share.
     pub samples: u64,
-    /// How many are still to come.
+    /// The samples that have no result yet.
     pub missing: u64,
+    /// Quantiles of the chosen sigmas; `None` for a row with a fixed sigma and for a log without
+    /// sigmas.
+    pub chosen: Option<SigmaQuantiles>,
     /// For each radius, the samples that are predicted correctly with at least that radius.
     pub certified: Vec<u64>,
     /// The radii certified for the true class, ascending: the curve of certified accuracy in full.
     pub correct_radii: Vec<f64>,
     /// The sum of those radii over `samples`.
     pub average_certified_radius: f64,
-    /// Samples of which no class was shown to be a majority.
+    /// Samples of which no class was shown to have a majority.
     pub abstained: u64,
-    /// Samples certified for their true class, at whatever radius.
+    /// Samples certified for their true class, at any radius.
     pub correct: u64,
     /// Samples certified for another class.
     pub certified_wrong: u64,
-    /// Samples that could not be certified at all.
+    /// Samples that could not be certified.
     pub failed: u64,
 }
 
-impl Row {
-    /// The share of samples certified at each radius; abstained and failed ones are not.
+impl TableRow {
+    /// Counts `entries`, of distinct indices in any order, into a row.
+    ///
+    /// Certified accuracy at r is (samples whose prediction is the label with radius >= r) / (all
+    /// samples). The average certified radius (Zhai et al. 2020, section 5) is (the sum of correct
+    /// radii) / (all samples). Abstained and failed samples count as 0 in both.
+    #[must_use]
+    pub fn count(
+        variant: &str,
+        memory: bool,
+        entries: &[Entry],
+        radii: &Radii,
+        settings: RowSettings,
+    ) -> Self {
+        let entries = sorted_by_index(entries);
+        let samples = entries.len() as u64;
+        let correct_radii = correct_radii(&entries);
+        Self {
+            variant: variant.to_owned(),
+            memory,
+            indices: index_set(&entries),
+            samples,
+            missing: missing(settings.expected, samples),
+            chosen: chosen_sigmas(&entries, settings.choice),
+            settings,
+            certified: certified(radii, &correct_radii),
+            average_certified_radius: average_certified_radius(&entries),
+            abstained: count(&entries, |entry| entry.result == SampleResult::Abstained),
+            correct: correct_radii.len() as u64,
+            correct_radii,
+            certified_wrong: count(&entries, Entry::is_certified_wrong),
+            failed: count(&entries, |entry| entry.result == SampleResult::Failed),
+        }
+    }
+
+    /// Returns the share of samples certified at each radius.
     #[must_use]
     pub fn certified_accuracy(&self) -> Vec<f64> {
         self.certified
@@ -68,65 +107,74 @@ impl Row {
     }
 }
 
-/// Counts `entries`, of distinct indices in any order, into a row: certified accuracy at r is
-/// (samples whose prediction is the label with radius >= r) / (all samples), and the average
-/// certified radius (Zhai et al. 2020, section 5) the sum of correct radii / (all samples).
-/// Abstained and failed samples count as 0 in both.
-#[must_use]
-pub fn row(
-    variant: &str,
-    memory: bool,
-    entries: &[Entry],
-    radii: &Radii,
-    settings: Settings,
-) -> Row {
+fn sorted_by_index(entries: &[Entry]) -> Vec<Entry> {
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.index);
-    let indices: Vec<SampleIndex> = entries.iter().map(|entry| entry.index).collect();
-    let count =
-        |holds: fn(&Entry) -> bool| entries.iter().filter(|entry| holds(entry)).count() as u64;
-    let abstained = count(|entry| entry.verdict == Verdict::Abstained);
-    let failed = count(|entry| entry.verdict == Verdict::Failed);
+    entries
+}
 
-    let mut correct_radii: Vec<f64> = entries.iter().filter_map(Entry::correct_radius).collect();
-    let (samples, correct) = (entries.len() as u64, correct_radii.len() as u64);
-    // Summed in the order of indices, so that records give the same number in whatever order they
-    // arrived.
-    let average_certified_radius = sum(&correct_radii) / samples.max(1) as f64;
-    correct_radii.sort_by(f64::total_cmp);
-    let at_least = |radius: f64| correct - correct_radii.partition_point(|&r| r < radius) as u64;
-    Row {
-        variant: variant.to_owned(),
-        memory,
-        indices: IndexSet::of(&indices),
-        samples,
-        missing: settings
-            .expected
-            .map_or(0, |expected| expected.saturating_sub(samples)),
-        settings,
-        certified: radii.iter().map(|radius| at_least(radius.get())).collect(),
-        correct_radii,
-        average_certified_radius,
-        abstained,
-        correct,
-        certified_wrong: samples - abstained - failed - correct,
-        failed,
+fn index_set(ascending: &[Entry]) -> IndexSet {
+    let indices: Vec<SampleIndex> = ascending.iter().map(|entry| entry.index).collect();
+    IndexSet::of(&indices)
+}
+
+fn missing(expected: Option<u64>, samples: u64) -> u64 {
+    expected.map_or(0, |expected| expected.saturating_sub(samples))
+}
+
+fn chosen_sigmas(entries: &[Entry], choice: Option<Choice>) -> Option<SigmaQuantiles> {
+    match choice {
+        Some(Choice::DataDependent) => {
+            SigmaQuantiles::of(entries.iter().filter_map(|entry| entry.sigma))
+        }
+        Some(Choice::Fixed) | None => None,
     }
 }
 
-/// The sum with the rounding error of each addition carried along (Neumaier 1974).
-fn sum(numbers: &[f64]) -> f64 {
-    let (mut sum, mut lost) = (0.0_f64, 0.0);
-    for &number in numbers {
+fn count(entries: &[Entry], holds: fn(&Entry) -> bool) -> u64 {
+    entries.iter().filter(|entry| holds(entry)).count() as u64
+}
+
+fn correct_radii(entries: &[Entry]) -> Vec<f64> {
+    let mut radii: Vec<f64> = entries.iter().filter_map(Entry::correct_radius).collect();
+    radii.sort_by(f64::total_cmp);
+    radii
+}
+
+/// Counts, for each radius, the correct radii that reach it.
+fn certified(radii: &Radii, ascending: &[f64]) -> Vec<u64> {
+    let below = |radius: f64| ascending.partition_point(|&r| r < radius);
+    radii
+        .iter()
+        .map(|radius| (ascending.len() - below(radius.get())) as u64)
+        .collect()
+}
+
+/// Averages in the order of the entries, which are sorted by index: the same records give the same
+/// number in whatever order they arrived.
+fn average_certified_radius(entries: &[Entry]) -> f64 {
+    sum(entries.iter().filter_map(Entry::correct_radius)) / entries.len().max(1) as f64
+}
+
+/// Sums with the rounding error of each addition carried along (Neumaier 1974).
+fn sum(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut sum = 0.0_f64;
+    let mut lost = 0.0;
+    for number in numbers {
         let next = sum + number;
-        lost += if sum.abs() >= number.abs() {
-            (sum - next) + number
-        } else {
-            (number - next) + sum
-        };
+        lost += rounding_error(sum, number, next);
         sum = next;
     }
     sum + lost
+}
+
+/// Returns what rounding took from `one + other` when it gave `sum`.
+fn rounding_error(one: f64, other: f64, sum: f64) -> f64 {
+    if one.abs() >= other.abs() {
+        (one - sum) + other
+    } else {
+        (other - sum) + one
+    }
 }
 
 #[cfg(test)]
@@ -135,16 +183,17 @@ mod tests {
     use super::*;
     use ddrs_common::domain::{Class, Radius};
 
-    fn entry(index: u64, label: u32, verdict: Verdict) -> Entry {
+    fn entry(index: u64, label: u32, result: SampleResult) -> Entry {
         Entry {
             index: SampleIndex(index),
             label: Class(label),
-            verdict,
+            result,
+            sigma: None,
         }
     }
 
-    fn certified(class: u32, radius: f64) -> Verdict {
-        Verdict::Certified {
+    fn certified(class: u32, radius: f64) -> SampleResult {
+        SampleResult::Certified {
             class: Class(class),
             radius: Radius::new(radius).unwrap(),
         }
@@ -155,19 +204,19 @@ mod tests {
             entry(40, 1, certified(1, 0.5)),
             entry(0, 1, certified(1, 0.25)),
             entry(10, 1, certified(2, 9.0)),
-            entry(20, 1, Verdict::Abstained),
-            entry(30, 1, Verdict::Failed),
+            entry(20, 1, SampleResult::Abstained),
+            entry(30, 1, SampleResult::Failed),
         ]
     }
 
     #[test]
     fn abstained_failed_and_wrong_samples_count_against_the_row() {
-        let row = row(
+        let row = TableRow::count(
             "v",
             false,
             &five(),
             &"0:0.75:0.25".parse().unwrap(),
-            Settings::default(),
+            RowSettings::default(),
         );
         assert_eq!(row.certified, [2, 2, 1, 0]);
         assert_eq!(row.certified_accuracy(), [0.4, 0.4, 0.2, 0.0]);
@@ -199,32 +248,55 @@ mod tests {
         let mut entries: Vec<Entry> = (0..1000)
             .map(|i| entry(i, 0, certified(0, 0.1 + i as f64 * 1e-7)))
             .collect();
-        let ordered = row("v", false, &entries, &radii, Settings::default());
+        let ordered = TableRow::count("v", false, &entries, &radii, RowSettings::default());
         entries.reverse();
         assert_eq!(
-            row("v", false, &entries, &radii, Settings::default()),
+            TableRow::count("v", false, &entries, &radii, RowSettings::default()),
             ordered
         );
     }
 
     #[test]
     fn samples_without_a_result_are_missing_not_wrong() {
-        let settings = Settings {
+        let settings = RowSettings {
             expected: Some(7),
-            ..Settings::default()
+            ..RowSettings::default()
         };
-        let row = row("v", false, &five(), &"0:1:1".parse().unwrap(), settings);
+        let row = TableRow::count("v", false, &five(), &"0:1:1".parse().unwrap(), settings);
         assert_eq!((row.missing, row.samples), (2, 5));
     }
 
     #[test]
+    fn the_chosen_sigmas_of_a_data_dependent_row_are_summarised() {
+        let mut entries = five();
+        for (entry, sigma) in entries.iter_mut().zip([0.3, 0.2, 0.5, 0.4]) {
+            entry.sigma = Sigma::new(sigma).ok();
+        }
+        let chosen = |choice| {
+            let settings = RowSettings {
+                choice,
+                ..RowSettings::default()
+            };
+            let radii = "0:1:1".parse().unwrap();
+            TableRow::count("v", false, &entries, &radii, settings).chosen
+        };
+        // The failed sample, the fifth, has no sigma.
+        let quantiles = chosen(Some(Choice::DataDependent)).unwrap();
+        assert_eq!(
+            [quantiles.p10, quantiles.p50, quantiles.p90].map(Sigma::get),
+            [0.2, 0.3, 0.5]
+        );
+        assert_eq!((chosen(Some(Choice::Fixed)), chosen(None)), (None, None));
+    }
+
+    #[test]
     fn a_row_of_nothing_has_numbers_too() {
-        let row = row(
+        let row = TableRow::count(
             "v",
             true,
             &[],
             &"0:1:1".parse().unwrap(),
-            Settings::default(),
+            RowSettings::default(),
         );
         assert_eq!(
             (row.average_certified_radius, row.certified_accuracy()),
@@ -235,7 +307,7 @@ mod tests {
     #[test]
     fn summing_loses_no_small_term() {
         let numbers = [1e16, 1.0, 1.0, -1e16];
-        assert_eq!(sum(&numbers), 2.0);
+        assert_eq!(sum(numbers.into_iter()), 2.0);
         assert_ne!(numbers.iter().sum::<f64>(), 2.0);
     }
 }

@@ -1,78 +1,80 @@
-//! `report`: tables of run folders and certification logs, several side by side.
+//! `report`: one table of several run folders and certification logs, or their envelope.
+
+mod envelope;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-
-use crate::aggregate::{Entry, Row, Table, row};
-use crate::log_file;
-use crate::report::{Format, render};
-use crate::run_dir::RunDir;
-use crate::tables;
 use ddrs_common::cli::{BlameInput, ExitCode};
 use ddrs_common::domain::Radii;
 use ddrs_common::output::print;
 
-/// Prints one table of all sources.
+use crate::aggregate::{Entry, Table, TableRow};
+use crate::cli::ReportArgs;
+use crate::log_file;
+use crate::report::{envelope_markdown, render};
+use crate::run_dir::RunDir;
+use crate::tables::RunSamples;
+
+/// Prints one table of all sources, or their envelope.
 ///
 /// # Errors
-/// When a source is neither a run folder nor a certification log, or the radii make no sense.
-pub fn report(sources: &[PathBuf], format: Format, radii: Option<&str>) -> Result<ExitCode> {
-    let radii = radii
-        .map(str::parse::<Radii>)
-        .transpose()
-        .context("--radii")
-        .blame_input()?;
-    let common = radii.clone().map_or_else(|| common_radii(sources), Ok)?;
-    let mut rows = Vec::new();
-    for source in sources {
-        rows.extend(rows_of(source, &common)?);
-    }
-    let title = sources
-        .iter()
-        .map(|source| name(source))
-        .collect::<Vec<_>>()
-        .join(", ");
-    print(&render(
-        &Table {
-            title,
-            radii: common,
-            rows,
-        },
-        format,
-    ))?;
+/// When a source is neither a run folder nor a certification log, the radii are invalid, or the
+/// logs make no envelope.
+pub fn report(args: &ReportArgs) -> Result<ExitCode> {
+    let text = if args.envelope {
+        envelope_markdown(&envelope::read(&args.sources)?)
+    } else {
+        let radii = radii(args.radii.as_deref(), &args.sources)?;
+        render(&table(&args.sources, radii)?, args.format)
+    };
+    print(&text)?;
     Ok(ExitCode::Complete)
 }
 
-/// The radii of the first run folder among the sources; for logs alone, 0 to 1.5 by 0.25 as
-/// specifications default to.
-fn common_radii(sources: &[PathBuf]) -> Result<Radii> {
-    if let Some(run) = sources.iter().find(|source| source.is_dir()) {
-        let manifest = RunDir::new(run).manifest().blame_input()?;
-        return Ok(manifest.sweep.sweep().blame_input()?.report.radii);
+/// The radii that `--radii` asks for; without it those of the first run folder among the sources,
+/// and for logs alone those that a specification has by default.
+fn radii(option: Option<&str>, sources: &[PathBuf]) -> Result<Radii> {
+    if let Some(text) = option {
+        return Ok(text.parse().context("--radii").blame_input()?);
     }
-    "0:1.5:0.25".parse().context("the default radii")
+    match sources.iter().find(|source| source.is_dir()) {
+        Some(run) => radii_of_run(run),
+        None => "0:1.5:0.25".parse().context("the default radii"),
+    }
 }
 
-fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<Row>> {
+fn radii_of_run(run: &Path) -> Result<Radii> {
+    let manifest = RunDir::new(run).manifest().blame_input()?;
+    Ok(manifest.sweep.sweep().blame_input()?.report.radii)
+}
+
+fn table(sources: &[PathBuf], radii: Radii) -> Result<Table> {
+    let names: Vec<String> = sources.iter().map(|source| name(source)).collect();
+    let mut rows = Vec::new();
+    for source in sources {
+        rows.extend(rows_of(source, &radii)?);
+    }
+    Ok(Table {
+        title: names.join(", "),
+        radii,
+        rows,
+    })
+}
+
+fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<TableRow>> {
     if source.is_dir() {
-        return Ok(tables::Samples::read(&RunDir::new(source))
-            .blame_input()?
-            .table(radii)?
-            .rows);
+        let samples = RunSamples::read(&RunDir::new(source)).blame_input()?;
+        return Ok(samples.table(radii)?.rows);
     }
     let lines = log_file::read(source).blame_input()?;
     let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
-    Ok(vec![row(
-        &name(source),
-        false,
-        &entries,
-        radii,
-        log_file::settings(&lines),
-    )])
+    let settings = log_file::settings(&lines);
+    let row = TableRow::count(&name(source), false, &entries, radii, settings);
+    Ok(vec![row])
 }
 
-/// A log without its suffix, or a run folder, whose name may have a point in it.
+/// The name of a run folder, or of a log without its suffix. A folder's name may have a point.
 fn name(source: &Path) -> String {
     let name = if source.is_dir() {
         source.file_name()
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_goes_by_its_stem_and_a_folder_by_its_whole_name() {
+    fn a_log_is_named_by_its_stem_and_a_folder_by_its_whole_name() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("gaussian-0.25");
         std::fs::create_dir(&folder).unwrap();

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::find;
 use crate::dead::Names;
+use crate::manifest::now;
 use crate::progress::duration_text;
-use crate::run_dir::{RunDir, now};
+use crate::run_dir::RunDir;
 use ddrs_common::cli::OutputFormat;
 use ddrs_common::cli::{BadInput, BlameInput, ExitCode};
 use ddrs_common::output::{print, print_json};

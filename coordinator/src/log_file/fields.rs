@@ -1,10 +1,10 @@
-//! Single fields of a log.
+//! Parsers of single fields of a log.
 
 use ddrs_common::domain::{Class, Radius, Sigma};
 
-use crate::aggregate::Verdict;
+use crate::aggregate::SampleResult;
 
-/// A whole number.
+/// Parses a whole number.
 pub(super) fn whole<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.trim()
         .parse()
@@ -17,63 +17,62 @@ fn decimal(name: &str, text: &str) -> Result<f64, String> {
         .map_err(|_| format!("{name} {text:?} is not a number"))
 }
 
-/// What `predict`, `radius` and `sigma` say together: -1 is an abstention, with sigma `nan` a
-/// failed sample.
-pub(super) fn verdict(
+/// Parses `predict`, `radius` and `sigma`, which give the result together: class -1 is an
+/// abstention, and with sigma `nan` a failed sample.
+pub(super) fn result(
     predict: &str,
     radius: &str,
     sigma: Option<&str>,
-) -> Result<(Verdict, Option<Sigma>), String> {
+) -> Result<(SampleResult, Option<Sigma>), String> {
     let radius = Radius::new(decimal("radius", radius)?).map_err(|e| e.to_string())?;
     let sigma = sigma.map(|text| decimal("sigma", text)).transpose()?;
     if predict.trim() != "-1" {
-        let sigma = sigma
-            .map(Sigma::new)
-            .transpose()
-            .map_err(|e| e.to_string())?;
-        return Ok((
-            Verdict::Certified {
-                class: Class(whole("predict", predict)?),
-                radius,
-            },
-            sigma,
-        ));
+        let class = Class(whole("predict", predict)?);
+        return Ok((SampleResult::Certified { class, radius }, valid(sigma)?));
     }
     if radius != Radius::ZERO {
         return Err(format!("an abstention has radius {radius}"));
     }
     match sigma {
-        Some(sigma) if sigma.is_nan() => Ok((Verdict::Failed, None)),
-        sigma => Ok((
-            Verdict::Abstained,
-            sigma
-                .map(Sigma::new)
-                .transpose()
-                .map_err(|e| e.to_string())?,
-        )),
+        Some(sigma) if sigma.is_nan() => Ok((SampleResult::Failed, None)),
+        sigma => Ok((SampleResult::Abstained, valid(sigma)?)),
     }
 }
 
-/// Refuses a line whose `correct` contradicts its prediction: one of the two is not what was
-/// logged.
-pub(super) fn agrees(correct: &str, label: Class, verdict: Verdict) -> Result<(), String> {
-    let claimed = match correct.trim() {
-        "1" | "1.0" | "True" => true,
-        "0" | "0.0" | "False" => false,
-        other => return Err(format!("correct {other:?} is neither 0 nor 1")),
-    };
-    let is = matches!(verdict, Verdict::Certified { class, .. } if class == label);
-    if claimed == is {
-        Ok(())
-    } else {
-        Err(format!(
-            "correct is {claimed}, which its label and prediction contradict"
-        ))
+fn valid(sigma: Option<f64>) -> Result<Option<Sigma>, String> {
+    sigma
+        .map(Sigma::new)
+        .transpose()
+        .map_err(|error| error.to_string())
+}
+
+/// Rejects a line whose `correct` contradicts its label and prediction.
+pub(super) fn check_correct(
+    correct: &str,
+    label: Class,
+    result: SampleResult,
+) -> Result<(), String> {
+    let claimed = boolean("correct", correct)?;
+    let actual = matches!(result, SampleResult::Certified { class, .. } if class == label);
+    if claimed == actual {
+        return Ok(());
+    }
+    Err(format!(
+        "correct is {claimed}, which its label and prediction contradict"
+    ))
+}
+
+/// Parses 1 or 0, also as a decimal or as Python prints it.
+fn boolean(name: &str, text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "1" | "1.0" | "True" => Ok(true),
+        "0" | "0.0" | "False" => Ok(false),
+        other => Err(format!("{name} {other:?} is neither 0 nor 1")),
     }
 }
 
-/// Seconds from `15.4`, or from what Python prints of a time difference: `0:02:32.717239`, `1 day,
-/// 0:00:01`.
+/// Parses seconds, either as `15.4` or as Python prints a time difference: `0:02:32.717239`, `1
+/// day, 0:00:01`.
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     duration(text.trim())
         .filter(|seconds| seconds.is_finite())
@@ -81,28 +80,34 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn duration(text: &str) -> Option<f64> {
-    let (days, clock) = match text.split_once(", ") {
-        Some((days, clock)) => (
-            days.strip_suffix(" days")
-                .or_else(|| days.strip_suffix(" day"))?
-                .parse::<u32>()
-                .ok()?,
-            clock,
-        ),
-        None => (0, text),
+    let Some((days, clock)) = text.split_once(", ") else {
+        return clock_time(text);
     };
-    let clock = match clock.split(':').collect::<Vec<_>>()[..] {
+    Some(f64::from(whole_days(days)?) * 86_400.0 + clock_time(clock)?)
+}
+
+/// Parses `N days` or `1 day`.
+fn whole_days(text: &str) -> Option<u32> {
+    let number = text
+        .strip_suffix(" days")
+        .or_else(|| text.strip_suffix(" day"))?;
+    number.parse().ok()
+}
+
+/// Parses `SECONDS` or `HOURS:MINUTES:SECONDS`.
+fn clock_time(text: &str) -> Option<f64> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let seconds = match parts[..] {
         [seconds] => seconds.parse::<f64>().ok()?,
         [hours, minutes, seconds] => {
-            let (minutes, seconds) = (minutes.parse::<u8>().ok()?, seconds.parse::<f64>().ok()?);
-            if minutes >= 60 || seconds >= 60.0 {
-                return None;
-            }
-            f64::from(hours.parse::<u32>().ok()?) * 3600.0 + f64::from(minutes) * 60.0 + seconds
+            let hours = f64::from(hours.parse::<u32>().ok()?);
+            let minutes = f64::from(minutes.parse::<u8>().ok().filter(|&m| m < 60)?);
+            let seconds = seconds.parse::<f64>().ok().filter(|&s| s < 60.0)?;
+            hours * 3600.0 + minutes * 60.0 + seconds
         }
         _ => return None,
     };
-    (clock >= 0.0).then_some(f64::from(days) * 86_400.0 + clock)
+    (seconds >= 0.0).then_some(seconds)
 }
 
 #[cfg(test)]

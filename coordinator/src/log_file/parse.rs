@@ -1,51 +1,65 @@
-//! A log's text to its lines.
+//! Parses the text of a log.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use ddrs_common::domain::{Class, SampleIndex};
 
-use super::{Line, LogError, Seen, fields};
+use super::{LogError, LogLine, fields};
 use crate::aggregate::Entry;
 
-/// Reads the text of a log; `file` is for errors and is not opened.
+/// Parses the text of a log. `file` names it in errors and is not opened.
 ///
 /// # Errors
-/// When a column that is needed is missing, a line has more or fewer fields than the header, a
-/// field is not what it should be (a radius that is NaN or negative among them), or an index comes
-/// twice.
-pub fn parse(text: &str, file: &Path) -> Result<Vec<Line>, LogError> {
-    let error = |line, reason| LogError::Line {
+/// When a required column is missing, a line has more or fewer fields than the header, a field is
+/// invalid (for example a radius that is NaN or negative), or an index appears twice.
+pub fn parse(text: &str, file: &Path) -> Result<Vec<LogLine>, LogError> {
+    parse_lines(text).map_err(|error| LogError::Line {
         file: file.display().to_string(),
-        line,
-        reason,
-    };
-    let text = text
-        .strip_prefix('\u{feff}')
-        .unwrap_or(text)
-        .trim_end_matches(['\r', '\n']);
-    let mut rows = (1..).zip(
-        text.split('\n')
-            .map(|row| row.strip_suffix('\r').unwrap_or(row)),
-    );
-    let header = rows.next().map_or("", |(_, header)| header);
-    let columns = Columns::of(header).map_err(|reason| error(1, reason))?;
+        line: error.line,
+        reason: error.reason,
+    })
+}
 
-    let mut seen = Seen::new();
+/// The reason why a line was rejected.
+struct InvalidLine {
+    line: usize,
+    reason: String,
+}
+
+impl InvalidLine {
+    fn at(line: usize) -> impl Fn(String) -> Self {
+        move |reason| Self { line, reason }
+    }
+}
+
+fn parse_lines(text: &str) -> Result<Vec<LogLine>, InvalidLine> {
+    let mut rows = (1..).zip(rows(text));
+    let header = rows.next().map_or("", |(_, header)| header);
+    let columns = Columns::find(header).map_err(InvalidLine::at(1))?;
+    let mut first_lines = HashMap::new();
     let mut lines = Vec::new();
     for (number, row) in rows {
-        let line = columns.line(row).map_err(|reason| error(number, reason))?;
-        if let Some(first) = seen.insert(line.entry.index.0, number) {
-            return Err(error(
-                number,
-                format!("idx {} is on line {first} already", line.entry.index),
-            ));
+        let error = InvalidLine::at(number);
+        let line = columns.parse(row).map_err(&error)?;
+        let index = line.entry.index;
+        if let Some(first) = first_lines.insert(index, number) {
+            return Err(error(format!("idx {index} is on line {first} already")));
         }
         lines.push(line);
     }
     Ok(lines)
 }
 
-/// Where each column stands.
+/// The lines of a text without its byte order mark, empty lines at the end and Windows line ends.
+fn rows(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.trim_end_matches(['\r', '\n'])
+        .split('\n')
+        .map(|row| row.strip_suffix('\r').unwrap_or(row))
+}
+
+/// The position of each column.
 struct Columns {
     width: usize,
     idx: usize,
@@ -58,33 +72,21 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(header: &str) -> Result<Self, String> {
+    fn find(header: &str) -> Result<Self, String> {
         let names: Vec<&str> = header.split('\t').map(str::trim).collect();
-        let find = |name: &str| {
-            let mut places = (0..names.len()).filter(|&place| names[place] == name);
-            match (places.next(), places.next()) {
-                (_, Some(_)) => Err(format!("the header has the column {name:?} twice")),
-                (place, None) => Ok(place),
-            }
-        };
-        let need = |name: &str| {
-            find(name)?.ok_or_else(|| {
-                format!("no certification log: the header has no column {name:?} between tabs")
-            })
-        };
         Ok(Self {
             width: names.len(),
-            idx: need("idx")?,
-            label: need("label")?,
-            predict: need("predict")?,
-            radius: need("radius")?,
-            correct: find("correct")?,
-            sigma: find("sigma")?.or(find("best_sigma")?),
-            time: find("time")?,
+            idx: required(&names, "idx")?,
+            label: required(&names, "label")?,
+            predict: required(&names, "predict")?,
+            radius: required(&names, "radius")?,
+            correct: optional(&names, "correct")?,
+            sigma: optional(&names, "sigma")?.or(optional(&names, "best_sigma")?),
+            time: optional(&names, "time")?,
         })
     }
 
-    fn line(&self, row: &str) -> Result<Line, String> {
+    fn parse(&self, row: &str) -> Result<LogLine, String> {
         let cells: Vec<&str> = row.split('\t').collect();
         if cells.len() != self.width {
             return Err(format!(
@@ -93,25 +95,42 @@ impl Columns {
                 self.width
             ));
         }
+        let entry = self.entry(&cells)?;
+        if let Some(column) = self.correct {
+            fields::check_correct(cells[column], entry.label, entry.result)?;
+        }
+        let seconds = self.time.map(|column| fields::seconds(cells[column]));
+        Ok(LogLine {
+            entry,
+            seconds: seconds.transpose()?,
+        })
+    }
+
+    fn entry(&self, cells: &[&str]) -> Result<Entry, String> {
         let index = SampleIndex(fields::whole("idx", cells[self.idx])?);
         let label = Class(fields::whole("label", cells[self.label])?);
         let sigma = self.sigma.map(|column| cells[column]);
-        let (verdict, sigma) = fields::verdict(cells[self.predict], cells[self.radius], sigma)?;
-        if let Some(column) = self.correct {
-            fields::agrees(cells[column], label, verdict)?;
-        }
-        let seconds = self
-            .time
-            .map(|column| fields::seconds(cells[column]))
-            .transpose()?;
-        Ok(Line {
-            entry: Entry {
-                index,
-                label,
-                verdict,
-            },
+        let (result, sigma) = fields::result(cells[self.predict], cells[self.radius], sigma)?;
+        Ok(Entry {
+            index,
+            label,
+            result,
             sigma,
-            seconds,
         })
     }
+}
+
+fn required(names: &[&str], name: &str) -> Result<usize, String> {
+    optional(names, name)?.ok_or_else(|| {
+        format!("not a certification log: the header has no column {name:?} between tabs")
+    })
+}
+
+fn optional(names: &[&str], name: &str) -> Result<Option<usize>, String> {
+    let mut places = (0..names.len()).filter(|&place| names[place] == name);
+    let first = places.next();
+    if places.next().is_some() {
+        return Err(format!("the header has the column {name:?} twice"));
+    }
+    Ok(first)
 }

@@ -1,16 +1,16 @@
-//! Logs in every dialect that is known, and the published ones against their tables.
+//! Logs in every known dialect, and the published ones compared with their tables.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
-use ddrs_common::domain::{Class, Radius, SampleIndex};
+use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma};
 use proptest::prelude::*;
 
 use super::*;
-use crate::aggregate::{Verdict, row};
+use crate::aggregate::{SampleResult, SigmaQuantiles, TableRow};
 use crate::golden;
 
-fn lines(text: &str) -> Vec<Line> {
+fn lines(text: &str) -> Vec<LogLine> {
     parse(text, Path::new("a.tsv")).unwrap()
 }
 
@@ -21,24 +21,23 @@ fn refusal(text: &str) -> String {
 fn line(
     index: u64,
     label: u32,
-    verdict: Verdict,
+    result: SampleResult,
     sigma: Option<f64>,
     seconds: Option<f64>,
-) -> Line {
-    let sigma = sigma.map(|sigma| Sigma::new(sigma).unwrap());
-    Line {
+) -> LogLine {
+    LogLine {
         entry: Entry {
             index: SampleIndex(index),
             label: Class(label),
-            verdict,
+            result,
+            sigma: sigma.map(|sigma| Sigma::new(sigma).unwrap()),
         },
-        sigma,
         seconds,
     }
 }
 
-fn certified(class: u32, radius: f64) -> Verdict {
-    Verdict::Certified {
+fn certified(class: u32, radius: f64) -> SampleResult {
+    SampleResult::Certified {
         class: Class(class),
         radius: Radius::new(radius).unwrap(),
     }
@@ -49,7 +48,7 @@ fn the_first_dialect_has_seconds_and_no_sigma() {
     let text = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.378\t1\t15.4\n20\t7\t-1\t0.0\t0\t15.6\n";
     let expected = [
         line(0, 3, certified(3, 0.378), None, Some(15.4)),
-        line(20, 7, Verdict::Abstained, None, Some(15.6)),
+        line(20, 7, SampleResult::Abstained, None, Some(15.6)),
     ];
     assert_eq!(lines(text), expected);
 }
@@ -77,6 +76,27 @@ fn per_input_sigma_and_unknown_columns_are_read_by_name() {
 }
 
 #[test]
+fn a_log_with_a_sigma_per_sample_has_quantiles_of_the_chosen_ones() {
+    let head = "idx\tlabel\tpredict\tradius\tsigma\n";
+    let chosen = |rows: &str| {
+        let lines = lines(&format!("{head}{rows}"));
+        let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
+        let radii = "0:1:1".parse().unwrap();
+        TableRow::count("a", false, &entries, &radii, settings(&lines)).chosen
+    };
+    let sigma = |sigma| Sigma::new(sigma).unwrap();
+    let expected = SigmaQuantiles {
+        p10: sigma(0.2),
+        p50: sigma(0.2),
+        p90: sigma(0.5),
+    };
+    let two = "0\t1\t1\t0.1\t0.5\n1\t1\t-1\t0.0\t0.2\n2\t1\t-1\t0.0\tnan\n";
+    assert_eq!(chosen(two), Some(expected));
+    let shared = "0\t1\t1\t0.1\t0.5\n1\t1\t-1\t0.0\tnan\n";
+    assert_eq!((chosen(shared), chosen("")), (None, None));
+}
+
+#[test]
 fn a_sigma_that_all_samples_share_is_a_setting() {
     let head = "idx\tlabel\tpredict\tradius\tsigma\n";
     let sigma0 = |rows: &str| {
@@ -90,8 +110,7 @@ fn a_sigma_that_all_samples_share_is_a_setting() {
 }
 
 #[test]
-fn a_line_that_is_not_whole_is_named() {
-    let head = "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime";
+fn an_invalid_line_is_named_with_its_reason() {
     let cases = [
         (
             "0\t3\t3\t0.3",
@@ -128,20 +147,20 @@ fn a_line_that_is_not_whole_is_named() {
         ("0\t3\t3\t0\t1\t1\tsoon", "time \"soon\" is not a duration"),
     ];
     for (row, reason) in cases {
-        let message = refusal(&format!("{head}\n{row}\n7\t1\t1\t0\t1\t1\t1\n"));
+        let message = refusal(&format!("{HEADER}\n{row}\n7\t1\t1\t0\t1\t1\t1\n"));
         assert!(
             message.contains(reason) && message.starts_with("a.tsv, line 2: "),
             "{row:?}: {message}"
         );
     }
     let twice = refusal(&format!(
-        "{head}\n4\t1\t1\t0\t1\t1\t1\n5\t1\t1\t0\t1\t1\t1\n4\t1\t1\t0\t1\t1\t1\n"
+        "{HEADER}\n4\t1\t1\t0\t1\t1\t1\n5\t1\t1\t0\t1\t1\t1\n4\t1\t1\t0\t1\t1\t1\n"
     ));
     assert_eq!(twice, "a.tsv, line 4: idx 4 is on line 2 already");
 }
 
 #[test]
-fn what_is_no_log_is_refused_by_its_header() {
+fn a_file_that_is_not_a_log_is_refused_by_its_header() {
     for (text, column) in [
         ("", "idx"),
         ("hello\n", "idx"),
@@ -163,11 +182,11 @@ fn what_is_no_log_is_refused_by_its_header() {
 }
 
 #[test]
-fn a_log_is_written_as_the_field_writes_it() {
+fn a_log_is_written_in_the_published_format() {
     let text = write(&[
-        line(40, 3, Verdict::Failed, None, Some(0.5)),
+        line(40, 3, SampleResult::Failed, None, Some(0.5)),
         line(0, 3, certified(3, 0.1 + 0.2), Some(0.25), Some(3725.25)),
-        line(20, 3, Verdict::Abstained, Some(0.25), Some(1.0)),
+        line(20, 3, SampleResult::Abstained, Some(0.25), Some(1.0)),
     ]);
     let expected = "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n\
                     0\t3\t3\t0.30000000000000004\t1\t0.25\t1:02:05.250000\n\
@@ -188,12 +207,12 @@ fn published_logs_give_their_tables() {
             .iter()
             .map(|line| line.entry)
             .collect();
-        let row = row(
+        let row = TableRow::count(
             name,
             false,
             &entries,
             &"0:4:0.25".parse().unwrap(),
-            Settings::default(),
+            RowSettings::default(),
         );
         assert_eq!(
             serde_json::json!(row.certified),
@@ -216,40 +235,52 @@ fn published_logs_give_their_tables() {
     }
 }
 
-fn any_line() -> impl Strategy<Value = Line> {
-    let verdict = prop_oneof![
+fn any_line() -> impl Strategy<Value = LogLine> {
+    let result = prop_oneof![
         (0..1000_u32, 0.0..10.0_f64).prop_map(|(class, radius)| certified(class, radius)),
-        Just(Verdict::Abstained),
-        Just(Verdict::Failed),
+        Just(SampleResult::Abstained),
+        Just(SampleResult::Failed),
     ];
     (
         any::<u64>(),
         0..1000_u32,
-        verdict,
+        result,
         1e-9..4.0_f64,
         0..10_000_000_000_u64,
     )
-        .prop_map(|(index, label, verdict, sigma, micros)| {
-            let sigma = (verdict != Verdict::Failed).then_some(sigma);
-            line(index, label, verdict, sigma, Some(micros as f64 / 1e6))
+        .prop_map(|(index, label, result, sigma, micros)| {
+            let sigma = (result != SampleResult::Failed).then_some(sigma);
+            line(index, label, result, sigma, Some(micros as f64 / 1e6))
         })
 }
 
+const HEADER: &str = "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime";
+
 proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[0-9a-z\\t\\n\\r:.,\\-+ \u{0}\u{feff}é]{0,200}", row in "[0-9nae\\t.:\\-]{0,40}") {
+    fn no_text_makes_the_reader_panic(
+        text in "[0-9a-z\\t\\n\\r:.,\\-+ \u{0}\u{feff}é]{0,200}",
+        row in "[0-9nae\\t.:\\-]{0,40}",
+    ) {
         let _ = parse(&text, Path::new("a.tsv"));
-        let _ = parse(&format!("idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n{row}\n"), Path::new("a.tsv"));
+        let _ = parse(&format!("{HEADER}\n{row}\n"), Path::new("a.tsv"));
     }
 
     #[test]
-    fn what_is_written_reads_back(lines in prop::collection::btree_map(any::<u64>(), any_line(), 0..20)) {
-        let lines: Vec<Line> = lines.into_iter().map(|(index, mut line)| { line.entry.index = SampleIndex(index); line }).collect();
+    fn what_is_written_reads_back(
+        lines in prop::collection::btree_map(any::<u64>(), any_line(), 0..20),
+    ) {
+        let lines: Vec<LogLine> = lines.into_iter().map(at_index).collect();
         let read = parse(&write(&lines), Path::new("a.tsv")).unwrap();
         prop_assert_eq!(read.len(), lines.len());
         for (read, line) in read.iter().zip(&lines) {
-            prop_assert_eq!((read.entry, read.sigma), (line.entry, line.sigma));
+            prop_assert_eq!(read.entry, line.entry);
             prop_assert!((read.seconds.unwrap() - line.seconds.unwrap()).abs() < 1e-6);
         }
     }
+}
+
+fn at_index((index, mut line): (u64, LogLine)) -> LogLine {
+    line.entry.index = SampleIndex(index);
+    line
 }

@@ -1,82 +1,111 @@
-//! What stands under a table: how to read it and what it rests on.
+//! The text under a table: how to read it, and the settings that it depends on.
 
 use super::grid::name;
-use crate::aggregate::{Row, Table};
+use crate::aggregate::{Table, TableRow};
 
-/// How to read the numbers.
-pub(super) const READING: &str = "Certified accuracy in % at each L2 radius: samples predicted correctly with at \
-    least that radius, of all samples. ACR is the average certified radius. All are cut, not rounded up.";
+const READING: &str = "Certified accuracy in % at each L2 radius: samples predicted correctly \
+    with at least that radius, of all samples. ACR is the average certified radius. All are cut, \
+    not rounded up.";
 
-/// What the rows rest on, one sentence for all rows that share it, and a warning for each row that
-/// is not complete.
-pub(super) fn notes(table: &Table) -> Vec<String> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for row in &table.rows {
-        let basis = basis(row);
-        match groups.iter_mut().find(|(known, _)| *known == basis) {
-            Some((_, names)) => names.push(name(row)),
-            None => groups.push((basis, vec![name(row)])),
-        }
+const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas chosen per sample.";
+
+/// Explains how to read the numbers.
+pub(super) fn reading(table: &Table) -> String {
+    if has_chosen_sigmas(table) {
+        format!("{READING} {CHOSEN}")
+    } else {
+        READING.to_owned()
     }
-    let single = groups.len() == 1;
-    let settings = groups.into_iter().map(|(basis, names)| {
-        let rows = if single {
-            "all rows".to_owned()
+}
+
+/// Returns true if a row has chosen sigmas, and the table therefore a column for them.
+pub(super) fn has_chosen_sigmas(table: &Table) -> bool {
+    table.rows.iter().any(|row| row.chosen.is_some())
+}
+
+/// The settings that the rows depend on, one sentence for all rows that share them, and a warning
+/// for each incomplete row.
+pub(super) fn notes(table: &Table) -> Vec<String> {
+    let groups = grouped_by_settings(&table.rows);
+    let is_single = groups.len() == 1;
+    let settings = groups.iter().map(|(settings, names)| {
+        if is_single {
+            format!("all rows: {settings}")
         } else {
-            names.join(", ")
-        };
-        format!("{rows}: {basis}")
+            format!("{}: {settings}", names.join(", "))
+        }
     });
     settings
         .chain(table.rows.iter().filter_map(warning))
         .collect()
 }
 
-/// The settings of a row in words; what is not known is said to be so.
-fn basis(row: &Row) -> String {
-    let s = &row.settings;
-    let settings = [
-        ("n0", s.n0.map(|n0| n0.to_string())),
-        ("n", s.n.map(|n| draws(n, s.stopping.as_deref()))),
-        ("alpha", s.alpha.map(|alpha| alpha.to_string())),
-        ("seed", s.seed.map(|seed| seed.to_string())),
-        ("precision", s.precision.clone()),
-    ];
-    let known: Vec<String> = settings
-        .iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
-        .collect();
-    let unknown: Vec<&str> = settings
-        .iter()
-        .filter(|(_, value)| value.is_none())
-        .map(|(name, _)| *name)
-        .collect();
-    let unknown = (!unknown.is_empty()).then(|| format!("unknown: {}", unknown.join(", ")));
-    let parts = [
-        Some(row.indices.to_string()),
-        (!known.is_empty()).then(|| known.join(", ")),
-        unknown,
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+/// The settings in words, each with the names of its rows.
+fn grouped_by_settings(rows: &[TableRow]) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for row in rows {
+        let settings = settings(row);
+        match groups.iter_mut().find(|(known, _)| *known == settings) {
+            Some((_, names)) => names.push(name(row)),
+            None => groups.push((settings, vec![name(row)])),
+        }
+    }
+    groups
 }
 
-/// How many draws bound a probability, and the rule by which they may have been fewer.
+/// The settings of a row in words; unknown ones are listed as unknown.
+fn settings(row: &TableRow) -> String {
+    let settings = named_settings(row);
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for (name, value) in settings {
+        match value {
+            Some(value) => known.push(format!("{name} {value}")),
+            None => unknown.push(name),
+        }
+    }
+    let mut parts = vec![row.indices.to_string()];
+    if !known.is_empty() {
+        parts.push(known.join(", "));
+    }
+    if !unknown.is_empty() {
+        parts.push(format!("unknown: {}", unknown.join(", ")));
+    }
+    parts.join("; ")
+}
+
+fn named_settings(row: &TableRow) -> [(&'static str, Option<String>); 5] {
+    let settings = &row.settings;
+    let stopping = settings.stopping.as_deref();
+    [
+        ("n0", settings.n0.map(|n0| n0.to_string())),
+        ("n", settings.n.map(|n| draws(n, stopping))),
+        ("alpha", settings.alpha.map(|alpha| alpha.to_string())),
+        ("seed", settings.seed.map(|seed| seed.to_string())),
+        ("precision", settings.precision.clone()),
+    ]
+}
+
+/// The number of draws of the estimation phase, and the rule that may have ended it earlier.
 fn draws(n: u64, stopping: Option<&str>) -> String {
     stopping.map_or(n.to_string(), |rule| {
         format!("at most {n}, stopping {rule}")
     })
 }
 
-fn warning(row: &Row) -> Option<String> {
-    let expected = row.samples + row.missing;
-    let missing = (row.missing > 0).then(|| {
-        format!(
-            "{} of {expected} samples have no result yet and are not counted",
-            row.missing
-        )
-    });
-    let failed =
-        (row.failed > 0).then(|| format!("{} failed and count as not certified", row.failed));
-    let parts: Vec<String> = missing.into_iter().chain(failed).collect();
+fn warning(row: &TableRow) -> Option<String> {
+    let parts: Vec<String> = missing(row).into_iter().chain(failed(row)).collect();
     (!parts.is_empty()).then(|| format!("INCOMPLETE {}: {}", name(row), parts.join("; ")))
+}
+
+fn missing(row: &TableRow) -> Option<String> {
+    let missing = row.missing;
+    let expected = row.samples + missing;
+    (missing > 0)
+        .then(|| format!("{missing} of {expected} samples have no result yet and are not counted"))
+}
+
+fn failed(row: &TableRow) -> Option<String> {
+    let failed = row.failed;
+    (failed > 0).then(|| format!("{failed} failed and count as not certified"))
 }

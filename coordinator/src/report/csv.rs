@@ -1,9 +1,9 @@
-//! One line a row, every number in full, unknown settings empty.
+//! CSV: one line per row, every number in full, unknown settings empty.
 
 use std::fmt::Display;
 
 use super::escape::csv as escaped;
-use crate::aggregate::{Row, Table};
+use crate::aggregate::{Table, TableRow};
 
 const COLUMNS: [&str; 16] = [
     "variant",
@@ -24,25 +24,37 @@ const COLUMNS: [&str; 16] = [
     "precision",
 ];
 
+/// The columns after those of the certified accuracy: quantiles of the chosen sigmas.
+const CHOSEN_COLUMNS: [&str; 3] = ["sigma_p10", "sigma_p50", "sigma_p90"];
+
 pub(super) fn csv(table: &Table) -> String {
-    let mut header: Vec<String> = COLUMNS.iter().map(|&column| column.to_owned()).collect();
-    header.extend(
-        table
-            .radii
-            .iter()
-            .map(|radius| format!("accuracy_at_{radius}")),
-    );
-    let lines = std::iter::once(header).chain(table.rows.iter().map(fields));
+    let lines = std::iter::once(header(table)).chain(table.rows.iter().map(fields));
     lines.map(|fields| fields.join(",") + "\n").collect()
 }
 
-/// The fields of [`COLUMNS`], then the certified accuracy at each radius.
-fn fields(row: &Row) -> Vec<String> {
-    let s = &row.settings;
-    let mut fields = vec![
+fn header(table: &Table) -> Vec<String> {
+    let radii = table.radii.iter();
+    let accuracies = radii.map(|radius| format!("accuracy_at_{radius}"));
+    let mut header: Vec<String> = COLUMNS.map(str::to_owned).into();
+    header.extend(accuracies);
+    header.extend(CHOSEN_COLUMNS.map(str::to_owned));
+    header
+}
+
+/// The fields of [`COLUMNS`], the certified accuracy at each radius, those of [`CHOSEN_COLUMNS`].
+fn fields(row: &TableRow) -> Vec<String> {
+    let mut fields = counts(row);
+    fields.extend(settings(row));
+    fields.extend(row.certified_accuracy().iter().map(f64::to_string));
+    fields.extend(chosen(row));
+    fields
+}
+
+fn counts(row: &TableRow) -> Vec<String> {
+    vec![
         escaped(&row.variant),
         row.memory.to_string(),
-        or_empty(s.sigma0),
+        or_empty(row.settings.sigma0),
         row.samples.to_string(),
         row.average_certified_radius.to_string(),
         row.abstained.to_string(),
@@ -50,15 +62,28 @@ fn fields(row: &Row) -> Vec<String> {
         row.certified_wrong.to_string(),
         row.failed.to_string(),
         row.missing.to_string(),
+    ]
+}
+
+fn settings(row: &TableRow) -> [String; 6] {
+    let settings = &row.settings;
+    [
         escaped(&row.indices.to_string()),
-        or_empty(s.n0),
-        or_empty(s.n),
-        or_empty(s.alpha),
-        or_empty(s.seed),
-        escaped(s.precision.as_deref().unwrap_or_default()),
-    ];
-    fields.extend(row.certified_accuracy().iter().map(f64::to_string));
-    fields
+        or_empty(settings.n0),
+        or_empty(settings.n),
+        or_empty(settings.alpha),
+        or_empty(settings.seed),
+        escaped(settings.precision.as_deref().unwrap_or_default()),
+    ]
+}
+
+fn chosen(row: &TableRow) -> [String; 3] {
+    let chosen = row.chosen;
+    [
+        or_empty(chosen.map(|quantiles| quantiles.p10)),
+        or_empty(chosen.map(|quantiles| quantiles.p50)),
+        or_empty(chosen.map(|quantiles| quantiles.p90)),
+    ]
 }
 
 fn or_empty(value: Option<impl Display>) -> String {

@@ -1,80 +1,86 @@
-//! Text of others in the formats of reports: what would be markup or a control sequence becomes
-//! harmless.
+//! Escapes text from specifications and files of other people, so that no format reads it as
+//! markup or as a control sequence.
 
 pub(super) use ddrs_common::terminal::escape_json;
 #[cfg(test)]
 pub(super) use ddrs_common::terminal::is_unsafe;
 pub(super) use ddrs_common::terminal::plain;
 
-/// Text between tags or in a quoted attribute of HTML or SVG.
+/// Escapes text between tags, or in a quoted attribute, of HTML or SVG.
 pub(super) fn markup(text: &str) -> String {
-    let mut out = String::new();
-    for c in plain(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    escaped(text, |c| match c {
+        '\'' => Some("&#39;".to_owned()),
+        '"' => Some("&quot;".to_owned()),
+        _ => entity(c),
+    })
 }
 
-/// Text in a cell or a list item of Markdown. HTML is escaped too, for Markdown passes it through.
+/// Escapes text in a cell or a list item of Markdown, and HTML too, because Markdown passes it
+/// through.
 pub(super) fn markdown(text: &str) -> String {
-    let mut out = String::new();
-    for c in plain(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => {
-                out.extend(['\\', c])
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    escaped(text, |c| match c {
+        '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => Some(format!("\\{c}")),
+        _ => entity(c),
+    })
 }
 
-/// Text in a paragraph of LaTeX.
+/// Escapes text in a paragraph of LaTeX.
 pub(super) fn latex(text: &str) -> String {
-    let mut out = String::new();
-    for c in plain(text).chars() {
-        match c {
-            '\\' => out.push_str("\\textbackslash{}"),
-            '{' | '}' | '$' | '&' | '#' | '%' | '_' => out.extend(['\\', c]),
-            '^' => out.push_str("\\textasciicircum{}"),
-            '~' => out.push_str("\\textasciitilde{}"),
-            '<' => out.push_str("\\textless{}"),
-            '>' => out.push_str("\\textgreater{}"),
-            '|' => out.push_str("\\textbar{}"),
-            '"' => out.push_str("\\symbol{34}"),
-            '≥' => out.push_str("$\\geq$"),
-            '\u{fffd}' => out.push('?'),
-            // After a line break these would begin its argument, or be its star.
-            '[' | ']' | '*' => out.extend(['{', c, '}']),
-            c => out.push(c),
-        }
-    }
-    out
+    escaped(text, |c| match c {
+        '{' | '}' | '$' | '&' | '#' | '%' | '_' => Some(format!("\\{c}")),
+        // After a line break these would begin its argument, or be its star.
+        '[' | ']' | '*' => Some(format!("{{{c}}}")),
+        _ => latex_symbol(c).map(str::to_owned),
+    })
 }
 
-/// A field of CSV: quoted where it must be, and never a formula when a spreadsheet opens it.
-pub(super) fn csv(text: &str) -> String {
-    let text = plain(text);
-    // Some spreadsheets take the wide forms, too.
-    let formula = text
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    let text = if formula { format!("'{text}") } else { text };
-    if text.contains(['"', ',', '\'', ' ']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
+fn latex_symbol(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\\' => "\\textbackslash{}",
+        '^' => "\\textasciicircum{}",
+        '~' => "\\textasciitilde{}",
+        '<' => "\\textless{}",
+        '>' => "\\textgreater{}",
+        '|' => "\\textbar{}",
+        '"' => "\\symbol{34}",
+        '≥' => "$\\geq$",
+        '\u{fffd}' => "?",
+        _ => return None,
+    })
+}
+
+fn entity(c: char) -> Option<String> {
+    match c {
+        '&' => Some("&amp;".to_owned()),
+        '<' => Some("&lt;".to_owned()),
+        '>' => Some("&gt;".to_owned()),
+        _ => None,
     }
+}
+
+/// Replaces control sequences, then each character for which there is an escape.
+fn escaped(text: &str, escape: impl Fn(char) -> Option<String>) -> String {
+    let characters = plain(text);
+    characters
+        .chars()
+        .map(|c| escape(c).unwrap_or_else(|| c.to_string()))
+        .collect()
+}
+
+/// Characters that begin a formula. Some spreadsheets accept the wide forms too.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// Escapes a field of CSV: quotes it where that is necessary, and prevents a spreadsheet from
+/// reading it as a formula.
+pub(super) fn csv(text: &str) -> String {
+    let mut text = plain(text);
+    if text.trim_start().starts_with(FORMULA_STARTS) {
+        text.insert(0, '\'');
+    }
+    if !text.contains(['"', ',', '\'', ' ']) {
+        return text;
+    }
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -93,14 +99,17 @@ mod tests {
         );
         assert_eq!(
             latex("\\input{/etc/passwd}%$x_1^2~"),
-            "\\textbackslash{}input\\{/etc/passwd\\}\\%\\$x\\_1\\textasciicircum{}2\\textasciitilde{}"
+            concat!(
+                "\\textbackslash{}input\\{/etc/passwd\\}\\%\\$x\\_1",
+                "\\textasciicircum{}2\\textasciitilde{}"
+            )
         );
         assert_eq!(latex("\u{1b}"), "?");
         assert_eq!(latex("[1cm]*"), "{[}1cm{]}{*}");
     }
 
     #[test]
-    fn a_field_of_csv_is_one_field_and_no_formula() {
+    fn a_field_of_csv_is_one_field_and_never_a_formula() {
         assert_eq!(csv("r20/fixed/0.25"), "r20/fixed/0.25");
         assert_eq!(csv("a,\"b\"\nc"), "\"a,\"\"b\"\"\u{fffd}c\"");
         for formula in ["=1+1", "+1", "-1", "@x", " =1", "＝1"] {

@@ -1,4 +1,4 @@
-//! The folder `report/`: every file appears whole or stays as it was.
+//! The folder `report/`. Every file is replaced as a whole or stays as it was.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,25 +10,34 @@ use ddrs_common::replace;
 
 use super::{Format, html, render, svg};
 use crate::aggregate::Table;
-use crate::log_file;
+use crate::log_file::{self, LogLine};
 
 /// The samples of one row, for its certification log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VariantLog {
     /// The row's variant.
     pub variant: VariantName,
-    /// Whether it is the row with memory.
+    /// True for the row with memory.
     pub memory: bool,
-    /// One a sample.
-    pub lines: Vec<log_file::Line>,
+    /// One line per sample.
+    pub lines: Vec<LogLine>,
 }
 
+const TABLES: [(&str, Format); 5] = [
+    ("table.txt", Format::Text),
+    ("table.json", Format::Json),
+    ("table.csv", Format::Csv),
+    ("table.md", Format::Markdown),
+    ("table.tex", Format::Latex),
+];
+
 /// Writes `table.{txt,json,csv,md,tex}`, `curve.svg`, `index.html` and the logs into `folder`,
-/// which is created where it is missing. A log is called `VARIANT.tsv`, with memory
-/// `VARIANT.memory.tsv`. `facts` are for the page.
+/// which is created if it is missing. A log is named `VARIANT.tsv`, or `VARIANT.memory.tsv` with
+/// memory. `facts` are for the page.
 ///
 /// # Errors
-/// When a file cannot be written; it is named, and neither it nor those after it are touched.
+/// When a file cannot be written. The error names the file; it and the files after it are
+/// unchanged.
 pub fn write_all(
     folder: &Path,
     table: &Table,
@@ -37,39 +46,38 @@ pub fn write_all(
 ) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
         .with_context(|| format!("{}: cannot create the folder", folder.display()))?;
-    let names = file_names(logs);
-    for (name, log) in names.iter().zip(logs) {
+    let log_names = file_names(logs);
+    for (name, log) in log_names.iter().zip(logs) {
         place(folder, name, &log_file::write(&log.lines))?;
     }
-    for (name, format) in [
-        ("table.txt", Format::Text),
-        ("table.json", Format::Json),
-        ("table.csv", Format::Csv),
-        ("table.md", Format::Markdown),
-        ("table.tex", Format::Latex),
-    ] {
+    for (name, format) in TABLES {
         place(folder, name, &render(table, format))?;
     }
     place(folder, "curve.svg", &svg(table))?;
-    // Last, for it links to the others.
-    place(folder, "index.html", &html(table, facts, &names))
+    // The page is last because it links to the other files.
+    place(folder, "index.html", &html(table, facts, &log_names))
 }
 
-/// A name for each log. Variants that differ only in characters that no file name has are told
-/// apart by a number.
+/// Returns a file name for each log. Numbers tell variants apart whose names differ only in
+/// characters that a file name cannot have.
 fn file_names(logs: &[VariantLog]) -> Vec<String> {
     let mut taken = HashSet::new();
-    let name = |log: &VariantLog| {
-        let stem = log.variant.file_stem();
-        let ending = if log.memory { "memory.tsv" } else { "tsv" };
-        let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{ending}"));
-        let mut names = std::iter::once(format!("{stem}.{ending}")).chain(numbered);
-        // The numbers outlast the logs.
-        names
-            .find(|name| taken.insert(name.clone()))
-            .unwrap_or_default()
-    };
-    logs.iter().map(name).collect()
+    logs.iter()
+        .map(|log| {
+            let free = candidate_names(log).find(|name| taken.insert(name.clone()));
+            // There are more candidates than logs.
+            free.unwrap_or_default()
+        })
+        .collect()
+}
+
+/// `STEM.tsv`, `STEM-2.tsv`, `STEM-3.tsv` and so on.
+fn candidate_names(log: &VariantLog) -> impl Iterator<Item = String> {
+    let stem = log.variant.file_stem();
+    let ending = if log.memory { "memory.tsv" } else { "tsv" };
+    let first = format!("{stem}.{ending}");
+    let numbered = (2_u32..).map(move |number| format!("{stem}-{number}.{ending}"));
+    std::iter::once(first).chain(numbered)
 }
 
 /// Puts a file in place in one step.

@@ -1,6 +1,7 @@
-//! A page that stands alone: the table, the curve, what it rests on. No scripts, nothing fetched.
+//! A self-contained page with the table, the curve and the settings. It has no scripts and loads
+//! nothing.
 
-use super::caption::{READING, notes};
+use super::caption::{notes, reading};
 use super::escape::markup;
 use super::grid::Grid;
 use super::svg::svg;
@@ -20,41 +21,56 @@ dd{margin:0;overflow-wrap:anywhere}
 .note{font-size:.9rem}
 ";
 
-/// The page. `facts` are names and values from the run's manifest, `logs` the files beside it to
-/// link to.
+/// Allows the page its own style and nothing else.
+const SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Renders the page. `facts` are names and values from the run's manifest; `logs` are the names of
+/// the files in the same folder that the page links to.
 #[must_use]
 pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> String {
-    let grid = Grid::of(table);
-    let cells = |tag: &str, cells: &[String]| {
-        let cells = each(cells, |cell| format!("<{tag}>{}</{tag}>", markup(cell)));
-        format!("<tr>{cells}</tr>\n")
-    };
-    let rows = each(&grid.rows, |row| cells("td", row));
-    let reading = [READING.to_owned()];
-    let notes = each(reading.iter().chain(&notes(table)), |note| {
-        format!("<p class=\"note\">{}</p>\n", markup(note))
-    });
-    let facts = each(facts, |(name, value)| {
-        format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value))
-    });
-    let logs = each(logs, |file| {
-        format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file))
-    });
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<h1>{title}</h1>\n<div class=\"wide\">\n<table>\n<thead>\n{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n\
-         </div>\n{notes}{curve}{facts}{logs}</body>\n</html>\n",
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{SECURITY_POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n<h1>{title}</h1>\n<div class=\"wide\">\n{table}</div>\n\
+         {notes}{curve}{facts}{logs}</body>\n</html>\n",
         title = markup(&table.title),
-        head = cells("th", &grid.headings),
+        table = html_table(&Grid::of(table)),
+        notes = paragraphs(table),
         curve = svg(table),
-        facts = section("The run", "dl", &facts),
-        logs = section("Certification logs", "ul", &logs),
+        facts = section("The run", "dl", &each(facts, fact)),
+        logs = section("Certification logs", "ul", &each(logs, link)),
     )
 }
 
-/// What `element` makes of each item, one after the other.
+fn html_table(grid: &Grid) -> String {
+    let head = html_row("th", &grid.headings);
+    let rows = each(&grid.rows, |row| html_row("td", row));
+    format!("<table>\n<thead>\n{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+}
+
+fn html_row(tag: &str, cells: &[String]) -> String {
+    let cells = each(cells, |cell| format!("<{tag}>{}</{tag}>", markup(cell)));
+    format!("<tr>{cells}</tr>\n")
+}
+
+fn paragraphs(table: &Table) -> String {
+    let notes = std::iter::once(reading(table)).chain(notes(table));
+    each(notes, |note| {
+        format!("<p class=\"note\">{}</p>\n", markup(&note))
+    })
+}
+
+fn fact((name, value): &(String, String)) -> String {
+    format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value))
+}
+
+fn link(file: &String) -> String {
+    format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file))
+}
+
+/// Concatenates the elements that `element` makes of the items.
 fn each<T>(items: impl IntoIterator<Item = T>, element: impl Fn(T) -> String) -> String {
     items.into_iter().map(element).collect()
 }

@@ -1,19 +1,19 @@
-//! The contract with other programs: every number in full, unknown settings as `null`.
+//! JSON, the interface for other programs: every number in full, unknown settings as `null`.
 
 use ddrs_common::domain::{Alpha, Radii, Sigma};
 use serde::Serialize;
 
 use super::escape::escape_json;
-use crate::aggregate::{IndexSet, Row, Table};
+use crate::aggregate::{IndexSet, Table, TableRow};
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct JsonReport<'a> {
     title: &'a str,
-    rows: Vec<ReportRow<'a>>,
+    rows: Vec<JsonRow<'a>>,
 }
 
 #[derive(Serialize)]
-struct ReportRow<'a> {
+struct JsonRow<'a> {
     variant: &'a str,
     memory: bool,
     samples: u64,
@@ -26,7 +26,7 @@ struct ReportRow<'a> {
     certified_wrong: u64,
     failed: u64,
     missing: u64,
-    indices: Indices,
+    indices: JsonIndices,
     n0: Option<u64>,
     n: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,11 +35,14 @@ struct ReportRow<'a> {
     seed: Option<u64>,
     sigma0: Option<f64>,
     precision: Option<&'a str>,
+    sigma_p10: Option<f64>,
+    sigma_p50: Option<f64>,
+    sigma_p90: Option<f64>,
 }
 
 /// `step` is `null` where the distances between neighbours differ.
 #[derive(Serialize)]
-struct Indices {
+struct JsonIndices {
     first: Option<u64>,
     last: Option<u64>,
     step: Option<u64>,
@@ -47,23 +50,19 @@ struct Indices {
 }
 
 pub(super) fn json(table: &Table) -> String {
-    let rows = table
-        .rows
-        .iter()
-        .map(|row| report_row(row, &table.radii))
-        .collect();
-    let report = Report {
+    let rows = table.rows.iter().map(|row| json_row(row, &table.radii));
+    let report = JsonReport {
         title: &table.title,
-        rows,
+        rows: rows.collect(),
     };
     // Plain fields and finite numbers always serialise.
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
     escape_json(&text) + "\n"
 }
 
-fn report_row<'a>(row: &'a Row, radii: &Radii) -> ReportRow<'a> {
+fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
     let settings = &row.settings;
-    ReportRow {
+    JsonRow {
         variant: &row.variant,
         memory: row.memory,
         samples: row.samples,
@@ -76,7 +75,7 @@ fn report_row<'a>(row: &'a Row, radii: &Radii) -> ReportRow<'a> {
         certified_wrong: row.certified_wrong,
         failed: row.failed,
         missing: row.missing,
-        indices: indices(row.indices),
+        indices: json_indices(row.indices),
         n0: settings.n0,
         n: settings.n,
         stopping: settings.stopping.as_deref(),
@@ -84,21 +83,17 @@ fn report_row<'a>(row: &'a Row, radii: &Radii) -> ReportRow<'a> {
         seed: settings.seed,
         sigma0: settings.sigma0.map(Sigma::get),
         precision: settings.precision.as_deref(),
+        sigma_p10: row.chosen.map(|quantiles| quantiles.p10.get()),
+        sigma_p50: row.chosen.map(|quantiles| quantiles.p50.get()),
+        sigma_p90: row.chosen.map(|quantiles| quantiles.p90.get()),
     }
 }
 
-fn indices(set: IndexSet) -> Indices {
-    let (first, last, step) = match set {
-        IndexSet::Empty => (None, None, None),
-        IndexSet::Regular { first, step, count } => {
-            (Some(first), Some(first + (count - 1) * step), Some(step))
-        }
-        IndexSet::Irregular { first, last, .. } => (Some(first), Some(last), None),
-    };
-    Indices {
-        first,
-        last,
-        step,
+fn json_indices(set: IndexSet) -> JsonIndices {
+    JsonIndices {
+        first: set.first(),
+        last: set.last(),
+        step: set.step(),
         description: set.to_string(),
     }
 }

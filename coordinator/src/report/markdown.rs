@@ -1,27 +1,31 @@
-//! A table as GitHub renders it.
+//! A Markdown table as GitHub renders it.
 
-use super::caption::{READING, notes};
+use super::caption::{notes, reading};
 use super::escape::markdown as escaped;
 use super::grid::Grid;
 use crate::aggregate::Table;
 
 pub(super) fn markdown(table: &Table) -> String {
     let grid = Grid::of(table);
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
     let mut out = format!("**{}**\n\n", escaped(&table.title));
-    out.push_str(&line(&grid.headings));
-    out.push_str("| :--- |");
-    out.push_str(&" ---: |".repeat(grid.headings.len() - 1));
-    out.push('\n');
+    out += &line(&grid.headings);
+    out += &alignment(grid.headings.len());
     for row in &grid.rows {
-        out.push_str(&line(row));
+        out += &line(row);
     }
     out.push('\n');
-    for note in std::iter::once(READING.to_owned()).chain(notes(table)) {
-        out.extend(["- ", &escaped(&note), "\n"]);
+    for note in std::iter::once(reading(table)).chain(notes(table)) {
+        out += &format!("- {}\n", escaped(&note));
     }
     out
+}
+
+fn line(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// The line under the headings: the first column is text, the others are numbers.
+fn alignment(columns: usize) -> String {
+    format!("| :--- |{}\n", " ---: |".repeat(columns - 1))
 }

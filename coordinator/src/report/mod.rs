@@ -1,18 +1,20 @@
-//! A [`Table`] in every format that people ask for, and the files of a report.
+//! Renders a [`Table`] in every format, and writes the files of a report.
 //!
-//! Nothing is computed here but what an eye needs: percentages and radii are cut, never rounded up,
-//! so that no rendering claims more than was certified; JSON and CSV keep every digit. Every format
-//! says which inputs, n0, n, alpha, seed and precision its numbers rest on. Names come from
-//! specifications and files of others, so each renderer neutralises what its format would take for
+//! This module computes nothing except what a reader needs: percentages and radii are cut, never
+//! rounded up, so that no format claims more than was certified. JSON and CSV keep every digit.
+//! Every format names the inputs, n0, n, alpha, seed and precision behind its numbers. Names come
+//! from specifications and files of other people, so each format escapes what it would read as
 //! markup (`plain` for terminals).
 //!
-//! - `grid`, `caption`: the words of a table, shared by all formats for reading
+//! - `grid`, `caption`: the cells and notes of a table, shared by all formats for reading
 //! - `text`, `markdown`, `latex`, `html`, `svg`: formats for reading
 //! - `json`, `csv`: formats for programs
-//! - `files`: the folder `report/`, each file whole or absent
+//! - `envelope`: the best over the sigmas and the gains, in Markdown
+//! - `files`: the folder `report/`, each file complete or absent
 
 mod caption;
 mod csv;
+mod envelope;
 mod escape;
 mod files;
 mod grid;
@@ -24,6 +26,7 @@ mod number;
 mod svg;
 mod text;
 
+pub use envelope::envelope_markdown;
 pub use files::{VariantLog, write_all};
 pub use html::html;
 pub use svg::svg;
@@ -35,17 +38,17 @@ use crate::aggregate::Table;
 pub enum Format {
     /// Aligned columns for a terminal.
     Text,
-    /// The contract with other programs.
+    /// The interface for other programs.
     Json,
-    /// One line a row, for spreadsheets and data frames.
+    /// One line per row, for spreadsheets and data frames.
     Csv,
-    /// A table as GitHub renders it.
+    /// A Markdown table as GitHub renders it.
     Markdown,
-    /// A table for a paper, with booktabs.
+    /// A LaTeX table for a paper, with booktabs.
     Latex,
 }
 
-/// The table in a format, ending in a line feed.
+/// Renders the table in a format; the text ends with a line feed.
 #[must_use]
 pub fn render(table: &Table, format: Format) -> String {
     match format {

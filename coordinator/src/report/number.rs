@@ -1,36 +1,33 @@
-//! Numbers for reading: cut after some digits, never rounded up.
+//! Numbers for reading, cut after some digits and never rounded up.
 
-/// A share in per cent with one decimal, cut: 1996 of 2000 are 99.8, 1999 of 2000 are 99.9, and
-/// only all are 100.0.
+/// Returns a share in percent, cut to one decimal: 1999 of 2000 are 99.9, and only all are 100.0.
 #[must_use]
 pub fn percent(count: u64, of: u64) -> String {
     let tenths = u128::from(count) * 1000 / u128::from(of.max(1));
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// The shortest decimal that names `number`, cut to `digits` after the point: 1.996 is 1.99.
+/// Cuts the shortest decimal that names `number` after `digits` decimals: 1.996 becomes 1.99.
 #[must_use]
 pub fn cut(number: f64, digits: usize) -> String {
     let decimal = number.to_string();
     let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let kept: String = fraction
-        .chars()
-        .chain(std::iter::repeat('0'))
-        .take(digits)
-        .collect();
+    let padded = fraction.chars().chain(std::iter::repeat('0'));
+    let kept: String = padded.take(digits).collect();
     format!("{whole}.{kept}")
 }
 
-/// Radii for headings: as many decimals as tell them exactly, from two to six.
+/// Returns the radii for headings, with two to six decimals: as many as the longest of them has.
 pub(super) fn headings(radii: &[f64]) -> Vec<String> {
-    let decimals = |radius: &f64| {
-        radius
-            .to_string()
-            .split_once('.')
-            .map_or(0, |(_, fraction)| fraction.len())
-    };
-    let digits = radii.iter().map(decimals).max().unwrap_or(0).clamp(2, 6);
+    let longest = radii.iter().map(|&radius| decimals(radius)).max();
+    let digits = longest.unwrap_or(0).clamp(2, 6);
     radii.iter().map(|&radius| cut(radius, digits)).collect()
+}
+
+fn decimals(number: f64) -> usize {
+    let decimal = number.to_string();
+    let fraction = decimal.split_once('.').map(|(_, fraction)| fraction);
+    fraction.map_or(0, str::len)
 }
 
 #[cfg(test)]
@@ -53,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_cut_to_tenths_of_a_per_cent() {
+    fn a_share_is_cut_to_tenths_of_a_percent() {
         for (count, of, expected) in [
             (2, 3, "66.6"),
             (1999, 2000, "99.9"),
@@ -66,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_tell_radii_exactly_where_six_decimals_do() {
+    fn headings_are_exact_where_six_decimals_suffice() {
         assert_eq!(headings(&[0.0, 0.5, 1.0]), ["0.00", "0.50", "1.00"]);
         assert_eq!(headings(&[0.0, 0.125]), ["0.000", "0.125"]);
         assert_eq!(headings(&[0.0, 2.0 / 3.0]), ["0.000000", "0.666666"]);

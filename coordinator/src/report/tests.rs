@@ -1,22 +1,23 @@
-//! One table in every format, as people wrote it and as an attacker would.
+//! One table in every format, with ordinary and with hostile names.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 
-use ddrs_common::domain::{Alpha, Class, Radius, SampleIndex, Sigma, VariantName};
+use ddrs_common::domain::{Alpha, Choice, Class, Radius, SampleIndex, Sigma, VariantName};
 
 use super::*;
-use crate::aggregate::{Entry, Settings, Verdict, row};
-use crate::log_file;
+use crate::aggregate::{Entry, RowSettings, SampleResult, TableRow};
+use crate::log_file::LogLine;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> RowSettings {
+    RowSettings {
         n0: Some(100),
         n: Some(10_000),
         stopping: None,
         alpha: Some(Alpha::new(0.001).unwrap()),
         seed: Some(7),
         sigma0: Some(Sigma::new(0.25).unwrap()),
+        choice: Some(Choice::Fixed),
         precision: Some("fp32".into()),
         expected: Some(3),
     }
@@ -24,24 +25,30 @@ fn settings() -> Settings {
 
 /// Two certified samples, one for the wrong class, and an abstention.
 fn entries() -> Vec<Entry> {
-    let certified = |class, radius| Verdict::Certified {
+    let certified = |class, radius| SampleResult::Certified {
         class: Class(class),
         radius: Radius::new(radius).unwrap(),
     };
-    [certified(1, 1.996), certified(2, 0.5), Verdict::Abstained]
+    let results = [
+        (certified(1, 1.996), 0.25),
+        (certified(2, 0.5), 0.125),
+        (SampleResult::Abstained, 0.5),
+    ];
+    results
         .into_iter()
         .zip(0..)
-        .map(|(verdict, place)| Entry {
+        .map(|((result, sigma), place)| Entry {
             index: SampleIndex(place * 20),
             label: Class(1),
-            verdict,
+            result,
+            sigma: Some(Sigma::new(sigma).unwrap()),
         })
         .collect()
 }
 
 fn table_of(variant: &str) -> Table {
     let radii = "0:2:0.5".parse().unwrap();
-    let row = |memory| row(variant, memory, &entries(), &radii, settings());
+    let row = |memory| TableRow::count(variant, memory, &entries(), &radii, settings());
     Table {
         title: "cifar10-resnet20".into(),
         rows: vec![row(false), row(true)],
@@ -57,20 +64,63 @@ fn table() -> Table {
 fn text_is_aligned_and_never_rounds_up() {
     let text = render(&table(), Format::Text);
     let lines: Vec<&str> = text.lines().collect();
-    let headings = " variant                   sigma   samples   0.00   0.50   1.00   1.50   2.00     ACR   abstained   wrong   failed";
-    let numbers = " r20/fixed/0.25             0.25         3   33.3   33.3   33.3   33.3    0.0   0.665           1       1        0";
+    let headings = concat!(
+        " variant                   sigma   samples   0.00   0.50   1.00   1.50   2.00",
+        "     ACR   abstained   wrong   failed"
+    );
+    let numbers = concat!(
+        " r20/fixed/0.25             0.25         3   33.3   33.3   33.3   33.3    0.0",
+        "   0.665           1       1        0"
+    );
     assert_eq!(
         [lines[0], lines[2].trim_end(), lines[4].trim_end()],
         ["cifar10-resnet20", headings, numbers]
     );
     assert!(lines[5].starts_with(" r20/fixed/0.25 + memory"), "{text}");
     assert!(text.ends_with(
-        "all rows: indices 0 to 40, every 20th (3); n0 100, n 10000, alpha 0.001, seed 7, precision fp32\n"
+        "all rows: indices 0 to 40, every 20th (3); \
+         n0 100, n 10000, alpha 0.001, seed 7, precision fp32\n"
     ));
 }
 
 #[test]
-fn a_stopping_rule_is_told_where_there_is_one() {
+fn the_sigmas_chosen_are_shown_in_every_format() {
+    let mut table = table();
+    let data_dependent = RowSettings {
+        choice: Some(Choice::DataDependent),
+        ..settings()
+    };
+    let variant = "r20/data-dependent/0.25";
+    table.rows[1] = TableRow::count(variant, false, &entries(), &table.radii, data_dependent);
+    let text = render(&table, Format::Text);
+    let lines: Vec<&str> = text.lines().collect();
+    let starts = [
+        " variant                   sigma           chosen   samples   0.00",
+        " r20/fixed/0.25             0.25                -         3   33.3",
+        " r20/data-dependent/0.25    0.25   0.12 0.25 0.50         3   33.3",
+    ];
+    for (line, start) in [lines[2], lines[4], lines[5]].into_iter().zip(starts) {
+        assert!(line.starts_with(start), "{text}");
+    }
+    assert!(text.contains("quantiles of the sigmas chosen per sample"));
+    let markdown = render(&table, Format::Markdown);
+    assert!(
+        markdown.contains("| 0.25 | 0.12 0.25 0.50 | 3 |"),
+        "{markdown}"
+    );
+    let latex = render(&table, Format::Latex);
+    assert!(latex.contains("& 0.25 & 0.12 0.25 0.50 & 3 &"), "{latex}");
+    assert!(html(&table, &[], &[]).contains("<td>0.12 0.25 0.50</td>"));
+    let csv = render(&table, Format::Csv);
+    assert!(csv.ends_with(",0,0.125,0.25,0.5\n"), "{csv}");
+    let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    let row = &json["rows"][1];
+    let quantiles = ["sigma_p10", "sigma_p50", "sigma_p90"].map(|name| row[name].as_f64());
+    assert_eq!(quantiles, [Some(0.125), Some(0.25), Some(0.5)]);
+}
+
+#[test]
+fn a_stopping_rule_is_shown_where_there_is_one() {
     let mut table = table();
     for row in &mut table.rows {
         row.settings.stopping = Some("{ radii = [0, 0.5] }".into());
@@ -89,7 +139,7 @@ fn a_stopping_rule_is_told_where_there_is_one() {
 }
 
 #[test]
-fn every_format_says_what_its_numbers_rest_on() {
+fn every_format_shows_the_settings_of_its_numbers() {
     let table = table();
     let rendered = [
         Format::Text,
@@ -117,13 +167,14 @@ fn every_format_says_what_its_numbers_rest_on() {
 }
 
 #[test]
-fn what_a_log_does_not_know_is_said_to_be_unknown() {
+fn settings_that_a_log_does_not_tell_are_shown_as_unknown() {
     let mut table = table();
-    table.rows[1].settings = Settings::default();
+    table.rows[1].settings = RowSettings::default();
     let text = render(&table, Format::Text);
     assert!(
         text.contains(
-            "r20/fixed/0.25 + memory: indices 0 to 40, every 20th (3); unknown: n0, n, alpha, seed, precision"
+            "r20/fixed/0.25 + memory: indices 0 to 40, every 20th (3); \
+             unknown: n0, n, alpha, seed, precision"
         ),
         "{text}"
     );
@@ -135,27 +186,55 @@ fn what_a_log_does_not_know_is_said_to_be_unknown() {
 }
 
 #[test]
-fn json_has_the_fields_of_the_contract_in_full() {
+fn json_has_every_documented_field_in_full() {
     let json: serde_json::Value = serde_json::from_str(&render(&table(), Format::Json)).unwrap();
     let row = &json["rows"][0];
+    let third = 1.0 / 3.0;
     let expected = serde_json::json!({
-        "variant": "r20/fixed/0.25", "memory": false, "samples": 3, "radii": [0.0, 0.5, 1.0, 1.5, 2.0],
-        "certified": [1, 1, 1, 1, 0], "certified_accuracy": [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0],
-        "average_certified_radius": 1.996 / 3.0, "abstained": 1, "correct": 1, "certified_wrong": 1, "failed": 0,
-        "missing": 0, "n0": 100, "n": 10_000, "alpha": 0.001, "seed": 7, "sigma0": 0.25, "precision": "fp32",
-        "indices": {"first": 0, "last": 40, "step": 20, "description": "indices 0 to 40, every 20th (3)"},
+        "variant": "r20/fixed/0.25",
+        "memory": false,
+        "samples": 3,
+        "radii": [0.0, 0.5, 1.0, 1.5, 2.0],
+        "certified": [1, 1, 1, 1, 0],
+        "certified_accuracy": [third, third, third, third, 0.0],
+        "average_certified_radius": 1.996 / 3.0,
+        "abstained": 1,
+        "correct": 1,
+        "certified_wrong": 1,
+        "failed": 0,
+        "missing": 0,
+        "n0": 100,
+        "n": 10_000,
+        "alpha": 0.001,
+        "seed": 7,
+        "sigma0": 0.25,
+        "precision": "fp32",
+        "indices": {
+            "first": 0,
+            "last": 40,
+            "step": 20,
+            "description": "indices 0 to 40, every 20th (3)",
+        },
+        "sigma_p10": null,
+        "sigma_p50": null,
+        "sigma_p90": null,
     });
     assert_eq!(row, &expected);
     assert_eq!(json["rows"][1]["memory"], true);
 }
 
 #[test]
-fn csv_has_one_line_a_row() {
+fn csv_has_one_line_per_row() {
     let csv = render(&table(), Format::Csv);
-    let expected = "variant,memory,sigma0,samples,average_certified_radius,abstained,correct,certified_wrong,failed,missing,\
-                    indices,n0,n,alpha,seed,precision,accuracy_at_0,accuracy_at_0.5,accuracy_at_1,accuracy_at_1.5,accuracy_at_2\n\
-                    r20/fixed/0.25,false,0.25,3,0.6653333333333333,1,1,1,0,0,\"indices 0 to 40, every 20th (3)\",100,10000,\
-                    0.001,7,fp32,0.3333333333333333,0.3333333333333333,0.3333333333333333,0.3333333333333333,0\n";
+    let expected = concat!(
+        "variant,memory,sigma0,samples,average_certified_radius,abstained,correct,",
+        "certified_wrong,failed,missing,indices,n0,n,alpha,seed,precision,",
+        "accuracy_at_0,accuracy_at_0.5,accuracy_at_1,accuracy_at_1.5,accuracy_at_2,",
+        "sigma_p10,sigma_p50,sigma_p90\n",
+        "r20/fixed/0.25,false,0.25,3,0.6653333333333333,1,1,1,0,0,",
+        "\"indices 0 to 40, every 20th (3)\",100,10000,0.001,7,fp32,",
+        "0.3333333333333333,0.3333333333333333,0.3333333333333333,0.3333333333333333,0,,,\n"
+    );
     assert!(csv.starts_with(expected), "{csv}");
     assert_eq!(csv.lines().count(), 3);
 }
@@ -163,8 +242,12 @@ fn csv_has_one_line_a_row() {
 #[test]
 fn an_incomplete_row_says_so_in_every_format_for_reading() {
     let mut table = table();
-    (table.rows[0].missing, table.rows[0].failed) = (4, 1);
-    let warning = "INCOMPLETE r20/fixed/0.25: 4 of 7 samples have no result yet and are not counted; 1 failed and count";
+    table.rows[0].missing = 4;
+    table.rows[0].failed = 1;
+    let warning = concat!(
+        "INCOMPLETE r20/fixed/0.25: 4 of 7 samples have no result yet and are not counted; ",
+        "1 failed and count"
+    );
     for text in [
         render(&table, Format::Text),
         render(&table, Format::Markdown),
@@ -239,7 +322,7 @@ fn the_curve_steps_down_right_after_each_radius() {
 
 #[test]
 fn a_curve_of_many_samples_stays_small() {
-    let certified = |i: u64| Verdict::Certified {
+    let certified = |i: u64| SampleResult::Certified {
         class: Class(1),
         radius: Radius::new(i as f64 * 1e-5).unwrap(),
     };
@@ -247,18 +330,31 @@ fn a_curve_of_many_samples_stays_small() {
         .map(|i| Entry {
             index: SampleIndex(i),
             label: Class(1),
-            verdict: certified(i),
+            result: certified(i),
+            sigma: None,
         })
         .collect();
     let mut table = table();
-    table.rows = vec![row("many", false, &entries, &table.radii, settings())];
+    table.rows = vec![TableRow::count(
+        "many",
+        false,
+        &entries,
+        &table.radii,
+        settings(),
+    )];
     assert!(svg(&table).len() < 150_000, "{}", svg(&table).len());
 }
 
 #[test]
 fn an_empty_table_renders_everywhere() {
     let mut table = table();
-    table.rows = vec![row("none", false, &[], &table.radii, Settings::default())];
+    table.rows = vec![TableRow::count(
+        "none",
+        false,
+        &[],
+        &table.radii,
+        RowSettings::default(),
+    )];
     for text in [
         svg(&table),
         html(&table, &[], &[]),
@@ -273,7 +369,7 @@ fn an_empty_table_renders_everywhere() {
 }
 
 #[test]
-fn a_report_is_a_folder_of_whole_files() {
+fn a_report_is_a_folder_of_complete_files() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("run/report");
     let log = |variant: &str, memory| VariantLog {
@@ -281,9 +377,8 @@ fn a_report_is_a_folder_of_whole_files() {
         memory,
         lines: entries()
             .into_iter()
-            .map(|entry| log_file::Line {
+            .map(|entry| LogLine {
                 entry,
-                sigma: None,
                 seconds: None,
             })
             .collect(),
@@ -317,9 +412,9 @@ fn a_report_is_a_folder_of_whole_files() {
         assert_eq!(names, expected);
     }
     let log = fs::read_to_string(report.join("r20_fixed_0.25.tsv")).unwrap();
-    assert!(
-        log.starts_with("idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n0\t1\t1\t1.996\t1\t")
-    );
+    assert!(log.starts_with(
+        "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n0\t1\t1\t1.996\t1\t0.25\t"
+    ));
     assert_eq!(log.lines().count(), entries().len() + 1);
     let page = fs::read_to_string(report.join("index.html")).unwrap();
     assert!(
@@ -329,7 +424,7 @@ fn a_report_is_a_folder_of_whole_files() {
 }
 
 #[test]
-fn a_file_that_cannot_be_replaced_is_named_and_leaves_no_rubbish() {
+fn a_file_that_cannot_be_replaced_is_named_and_leaves_no_temporary_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("table.txt")).unwrap();
     let error = write_all(folder.path(), &table(), &[], &[])

@@ -60,7 +60,7 @@ fn a_folder_that_is_no_run_is_bad_usage() {
     }
     let told = end(dir.coordinator().args(["report", "empty"])).stderr;
     assert!(
-        told.contains("empty is no run folder: cannot read empty/manifest.json"),
+        told.contains("empty is not a run folder: cannot read empty/manifest.json"),
         "{told}"
     );
 }

@@ -1,4 +1,4 @@
-//! The axis of radii: from 0 to a round number, with a handful of round ticks.
+//! The axis of radii: from 0 to a round number, with a few round ticks.
 
 /// Equal steps from 0.
 #[derive(Debug, PartialEq)]
@@ -7,46 +7,61 @@ pub(super) struct Axis {
     steps: u32,
 }
 
+/// The largest number of steps.
+const MAX_STEPS: f64 = 8.0;
+
 impl Axis {
-    /// At most eight steps of 1, 2, 2.5 or 5 times a power of ten that reach `largest`.
+    /// Makes the axis of at most eight steps of 1, 2, 2.5 or 5 times a power of ten that reaches
+    /// `largest`.
     pub(super) fn up_to(largest: f64) -> Self {
-        // Where nothing is certified the axis is there all the same, and what no pixel image can
-        // have stays finite.
-        let largest = if largest > 0.0 {
-            largest.clamp(1e-6, 1e6)
-        } else {
-            1.0
-        };
-        let power = 10_f64.powi((largest / 8.0).log10().floor() as i32);
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0]
-            .map(|round| round * power)
-            .into_iter()
-            .find(|step| step * 8.0 >= largest);
-        let step = step.unwrap_or(10.0 * power);
+        let largest = drawable(largest);
+        let step = round_step(largest / MAX_STEPS);
         Self {
             step,
             steps: (largest / step).ceil().max(1.0) as u32,
         }
     }
 
-    /// How far along the axis a radius lies, from 0 to 1.
+    /// Returns the position of a radius along the axis, from 0 to 1.
     pub(super) fn share(&self, radius: f64) -> f64 {
         (radius / (self.step * f64::from(self.steps))).min(1.0)
     }
 
-    /// Each tick's label and place.
+    /// Returns the label and position of each tick.
     pub(super) fn ticks(&self) -> impl Iterator<Item = (String, f64)> {
-        let digits = (1.0 - self.step.log10().floor()).max(0.0) as usize;
-        (0..=self.steps).map(move |i| {
-            let label = format!("{:.digits$}", f64::from(i) * self.step);
-            let label = if label.contains('.') {
-                label.trim_end_matches('0').trim_end_matches('.')
-            } else {
-                &label
-            };
-            (label.to_owned(), f64::from(i) / f64::from(self.steps))
+        (0..=self.steps).map(|tick| {
+            let share = f64::from(tick) / f64::from(self.steps);
+            (self.label(tick), share)
         })
     }
+
+    fn label(&self, tick: u32) -> String {
+        let digits = (1.0 - self.step.log10().floor()).max(0.0) as usize;
+        let label = format!("{:.digits$}", f64::from(tick) * self.step);
+        if !label.contains('.') {
+            return label;
+        }
+        label.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+/// Limits the largest radius, so that the axis exists where nothing is certified and stays finite.
+fn drawable(largest: f64) -> f64 {
+    if largest > 0.0 {
+        largest.clamp(1e-6, 1e6)
+    } else {
+        1.0
+    }
+}
+
+/// Returns the smallest round step that is at least `smallest`.
+fn round_step(smallest: f64) -> f64 {
+    let power = 10_f64.powi(smallest.log10().floor() as i32);
+    [1.0, 2.0, 2.5, 5.0]
+        .map(|round| round * power)
+        .into_iter()
+        .find(|&step| step >= smallest)
+        .unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
@@ -75,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_radius_has_its_place_on_the_axis() {
+    fn every_radius_has_a_place_on_the_axis() {
         for largest in [1e-300, 1e-3, 0.7, 3.9, 1234.5, 1e300] {
             let share = Axis::up_to(largest).share(largest);
             assert!((0.0..=1.0).contains(&share), "{largest}: {share}");

@@ -1,19 +1,34 @@
 #![allow(clippy::unwrap_used)]
 
-use ddrs_common::domain::{Alpha, Certification, Class, Sigma};
+use ddrs_common::domain::{Alpha, Class, SampleIndex, Sigma, VariantName};
 
 use super::*;
 
 fn sweep(rule: &str) -> Sweep {
     let text = format!(
-        "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
-         [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 100\nn = 10250\nalpha = 0.001\nchunk = 500\nstopping = {rule}\n"
+        "name = 's'
+        seed = 1
+        [dataset]
+        format = 'cifar10'
+        path = 'd'
+        [[model]]
+        name = 'm'
+        path = 'm.pt'
+        classes = 10
+        [smoothing]
+        sigma = [0.5]
+        [certify]
+        n0 = 100
+        n = 10250
+        alpha = 0.001
+        chunk = 500
+        stopping = {rule}
+        "
     );
     ddrs_common::spec::parse(&text, "s.toml".as_ref()).unwrap()
 }
 
-/// The record that a count gives, if the rule could end there, else one whose radius does not
-/// matter.
+/// A record with these counts. Where the rule cannot end there, its radius is of no importance.
 fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
     let sigma = Sigma::new(0.5).unwrap();
     let p_lower = certify::bound(&sweep.certify, count, n)
@@ -22,7 +37,6 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
         class: Class(3),
         radius: stats::radius(sigma, p_lower),
     };
-    let (n0, alpha) = (100, sweep.certify.alpha);
     Record {
         variant: VariantName::new("m/fixed/0.5"),
         index: SampleIndex(0),
@@ -31,11 +45,11 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
             outcome,
             sigma,
             sigma0: sigma,
-            n0,
+            n0: 100,
             n,
             count,
             p_lower,
-            alpha,
+            alpha: sweep.certify.alpha,
         }),
         seed: 1,
         seconds: 1.0,
@@ -46,7 +60,7 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
 }
 
 fn accepted(sweep: &Sweep, record: &Record) -> bool {
-    check(record, sweep, &Plan::new(sweep, 10).unwrap()).is_ok()
+    check_record(record, sweep, &Plan::new(sweep, 10).unwrap()).is_ok()
 }
 
 #[test]
@@ -68,7 +82,7 @@ fn a_record_may_end_where_the_stopping_rule_may_end() {
 }
 
 #[test]
-fn a_radius_that_the_rule_does_not_give_is_refused() {
+fn a_radius_that_does_not_follow_from_the_rule_is_refused() {
     for rule in ["'fixed'", "{ radii = [0, 0.5] }", "{ loss = 0.01 }"] {
         let sweep = sweep(rule);
         let mut record = record(&sweep, 9_900, 10_250);
@@ -82,7 +96,7 @@ fn a_radius_that_the_rule_does_not_give_is_refused() {
         *radius = Radius::new(radius.get().next_up()).unwrap();
         assert!(!accepted(&sweep, &record), "{rule}");
     }
-    // What Clopper-Pearson gives after a part of the draws would be too much for one who looked.
+    // The Clopper-Pearson bound of a part of the draws is too large under a stopping rule.
     let sweep = sweep("{ radii = [0, 0.5] }");
     let mut record = record(&sweep, 990, 1_000);
     let Ok(certification) = &mut record.result else {

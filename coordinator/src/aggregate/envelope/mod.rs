@@ -1,0 +1,248 @@
+//! The envelope over sigmas: for each loss and each pair of choices (in training, in certifying)
+//! the best certified accuracy over the sigmas, and the gain of data-dependent over fixed sigmas.
+//!
+//! Each log is counted into a [`TableRow`]; an envelope only selects among these counts. The best
+//! sigma, and the strongest loss, are found on the same images as the accuracies. The intervals do
+//! not cover that selection, nor the variation between trainings with other seeds.
+
+mod gain;
+mod log_name;
+
+use ddrs_common::domain::{Choice, InvalidRadii, Radii, SampleIndex, Sigma};
+
+pub use gain::Gain;
+pub use log_name::{ChoicePair, LogName};
+
+use super::{Entry, RowSettings, TableRow};
+
+/// The radii of an envelope's table.
+const RADII: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+
+/// The position in [`RADII`] of [`GAIN_RADIUS`].
+const GAIN_COLUMN: usize = 2;
+
+/// The radius at which gains are measured.
+pub const GAIN_RADIUS: f64 = RADII[GAIN_COLUMN];
+
+const BOTH_FIXED: ChoicePair = ChoicePair {
+    training: Choice::Fixed,
+    certifying: Choice::Fixed,
+};
+
+/// One network certified in one way: the content of one log.
+#[derive(Debug, Clone)]
+pub struct CertifiedNetwork {
+    name: LogName,
+    file: String,
+    indices: Vec<SampleIndex>,
+    row: TableRow,
+    /// For each image, in the order of `indices`: certified at [`GAIN_RADIUS`].
+    certified: Vec<bool>,
+}
+
+/// The best over the sigmas, and the gains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// The radii of `rows`.
+    pub radii: Radii,
+    /// The initial sigmas that the logs have, in the order in which they first appear.
+    pub sigmas: Vec<Sigma>,
+    /// One row per loss and pair of choices, in the order in which they first appear.
+    pub rows: Vec<EnvelopeRow>,
+    /// The gains: per loss and sigma, then over the losses.
+    pub gains: Vec<GainRow>,
+}
+
+/// The best certified accuracy of one loss and one pair of choices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvelopeRow {
+    /// The loss of the training.
+    pub loss: String,
+    /// The choices of sigma.
+    pub choices: ChoicePair,
+    /// The number of images.
+    pub samples: u64,
+    /// For each radius, the images certified by the sigma that certifies most of them.
+    pub certified: Vec<u64>,
+}
+
+/// The gains of data-dependent sigmas over fixed ones. A gain is `None` where one side was not
+/// certified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GainRow {
+    /// The loss; `None` for the strongest loss on each side.
+    pub loss: Option<String>,
+    /// The initial sigma; `None` for the best one on each side.
+    pub sigma: Option<Sigma>,
+    /// Data-dependent in training only.
+    pub in_training: Option<Gain>,
+    /// Data-dependent in certifying only.
+    pub in_certifying: Option<Gain>,
+    /// Data-dependent in both.
+    pub in_both: Option<Gain>,
+}
+
+/// Logs that make no envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Two logs have the same loss, choices and sigma.
+    #[error("{0} and {1} are logs of the same network, choice and sigma; give one of them")]
+    Twice(String, String),
+    /// Two logs are of different images.
+    #[error("{0} and {1} have different images; an envelope compares logs of the same images")]
+    OtherImages(String, String),
+    /// The radii are not valid.
+    #[error(transparent)]
+    Radii(#[from] InvalidRadii),
+}
+
+impl CertifiedNetwork {
+    /// Counts the entries of a log. `file` is its name for errors.
+    ///
+    /// # Errors
+    /// Never for the built-in radii.
+    pub fn new(name: LogName, file: String, mut entries: Vec<Entry>) -> Result<Self, InvalidRadii> {
+        entries.sort_by_key(|entry| entry.index);
+        let radii = Radii::new(&RADII)?;
+        let row = TableRow::count(&file, false, &entries, &radii, RowSettings::default());
+        Ok(Self {
+            name,
+            file,
+            indices: entries.iter().map(|entry| entry.index).collect(),
+            row,
+            certified: entries.iter().map(is_certified_at_gain_radius).collect(),
+        })
+    }
+
+    /// Returns true if this is of the loss and of the sigma, where they are given.
+    fn is_of(&self, loss: Option<&str>, sigma: Option<Sigma>) -> bool {
+        loss.is_none_or(|loss| loss == self.name.loss)
+            && sigma.is_none_or(|sigma| sigma == self.name.sigma)
+    }
+}
+
+fn is_certified_at_gain_radius(entry: &Entry) -> bool {
+    entry.correct_radius().is_some_and(|r| r >= GAIN_RADIUS)
+}
+
+impl Envelope {
+    /// Selects the best of the networks over their sigmas; among equals the first.
+    ///
+    /// # Errors
+    /// When two logs are of one network, choice and sigma, or of different images.
+    pub fn new(networks: &[CertifiedNetwork]) -> Result<Self, EnvelopeError> {
+        check_comparable(networks)?;
+        let sigmas = distinct(networks.iter().map(|network| network.name.sigma));
+        Ok(Self {
+            radii: Radii::new(&RADII)?,
+            rows: envelope_rows(networks),
+            gains: gain_rows(networks, &sigmas),
+            sigmas,
+        })
+    }
+}
+
+fn check_comparable(networks: &[CertifiedNetwork]) -> Result<(), EnvelopeError> {
+    for (place, network) in networks.iter().enumerate() {
+        let files = |other: &CertifiedNetwork| (other.file.clone(), network.file.clone());
+        let earlier = &networks[..place];
+        if let Some(other) = earlier.iter().find(|other| other.name == network.name) {
+            let (other, file) = files(other);
+            return Err(EnvelopeError::Twice(other, file));
+        }
+        if let Some(other) = earlier.iter().find(|e| e.indices != network.indices) {
+            let (other, file) = files(other);
+            return Err(EnvelopeError::OtherImages(other, file));
+        }
+    }
+    Ok(())
+}
+
+fn envelope_rows(networks: &[CertifiedNetwork]) -> Vec<EnvelopeRow> {
+    let keys = networks
+        .iter()
+        .map(|n| (n.name.loss.as_str(), n.name.choices));
+    distinct(keys)
+        .into_iter()
+        .map(|(loss, choices)| envelope_row(networks, loss, choices))
+        .collect()
+}
+
+fn envelope_row(networks: &[CertifiedNetwork], loss: &str, choices: ChoicePair) -> EnvelopeRow {
+    let rows: Vec<&TableRow> = networks
+        .iter()
+        .filter(|network| network.name.loss == loss && network.name.choices == choices)
+        .map(|network| &network.row)
+        .collect();
+    let most = |column: usize| rows.iter().map(|row| row.certified[column]).max();
+    EnvelopeRow {
+        loss: loss.to_owned(),
+        choices,
+        samples: rows.first().map_or(0, |row| row.samples),
+        certified: (0..RADII.len()).filter_map(most).collect(),
+    }
+}
+
+/// Returns the gains per loss and sigma, per loss at the best sigma where there are several, and of
+/// the strongest losses where there are several.
+fn gain_rows(networks: &[CertifiedNetwork], sigmas: &[Sigma]) -> Vec<GainRow> {
+    let losses = distinct(networks.iter().map(|network| network.name.loss.as_str()));
+    let only_sigma = match *sigmas {
+        [sigma] => Some(sigma),
+        _ => None,
+    };
+    let mut rows = Vec::new();
+    for &loss in &losses {
+        let per_sigma = sigmas.iter().map(|&sigma| Some(sigma));
+        let best_sigma = only_sigma.is_none().then_some(None);
+        let selections = per_sigma.chain(best_sigma);
+        rows.extend(selections.map(|sigma| gain_row(networks, Some(loss), sigma)));
+    }
+    if losses.len() > 1 {
+        rows.push(gain_row(networks, None, only_sigma));
+    }
+    rows
+}
+
+fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sigma>) -> GainRow {
+    let selected = || networks.iter().filter(|network| network.is_of(loss, sigma));
+    let gain = |training, certifying| {
+        let choices = ChoicePair {
+            training,
+            certifying,
+        };
+        let best = most_certified(selected(), choices)?;
+        let baseline = most_certified(selected(), BOTH_FIXED)?;
+        Some(Gain::paired(&best.certified, &baseline.certified))
+    };
+    GainRow {
+        loss: loss.map(str::to_owned),
+        sigma,
+        in_training: gain(Choice::DataDependent, Choice::Fixed),
+        in_certifying: gain(Choice::Fixed, Choice::DataDependent),
+        in_both: gain(Choice::DataDependent, Choice::DataDependent),
+    }
+}
+
+/// Returns the network of a pair of choices that certifies most images at [`GAIN_RADIUS`].
+fn most_certified<'a>(
+    networks: impl DoubleEndedIterator<Item = &'a CertifiedNetwork>,
+    choices: ChoicePair,
+) -> Option<&'a CertifiedNetwork> {
+    networks
+        .filter(|network| network.name.choices == choices)
+        // `max_by_key` returns the last of equals, so this finds the first.
+        .rev()
+        .max_by_key(|network| network.row.certified[GAIN_COLUMN])
+}
+
+/// Returns each value once, in the order in which they first appear.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}

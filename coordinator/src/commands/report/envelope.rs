@@ -1,0 +1,44 @@
+//! `report --envelope`: reads the logs of an envelope.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use ddrs_common::cli::{BadInput, BlameInput};
+
+use crate::aggregate::Entry;
+use crate::aggregate::envelope::{CertifiedNetwork, Envelope, LogName};
+use crate::log_file;
+
+/// Reads the logs and selects their envelope.
+///
+/// # Errors
+/// [`BadInput`] when a log cannot be read, has a name of another form or other images than the
+/// rest, or is given twice.
+pub(super) fn read(logs: &[PathBuf]) -> Result<Envelope> {
+    let networks = logs
+        .iter()
+        .map(|log| network(log))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Envelope::new(&networks).blame_input()?)
+}
+
+fn network(log: &Path) -> Result<CertifiedNetwork> {
+    let file = log.display().to_string();
+    let Some(name) = LogName::parse(&stem(log)) else {
+        return Err(BadInput::new(format!(
+            "{file}: its name does not have the form LOSS-CHOICE-SIGMA_CHOICE_SIGMA.tsv; \
+             --envelope reads the loss, the choices and the sigma from it"
+        ))
+        .into());
+    };
+    let lines = log_file::read(log).blame_input()?;
+    let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
+    Ok(CertifiedNetwork::new(name, file, entries)?)
+}
+
+/// The name of a log's file without `.tsv` or `.memory.tsv`.
+fn stem(log: &Path) -> String {
+    let name = log.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(".tsv").unwrap_or(&name);
+    stem.strip_suffix(".memory").unwrap_or(stem).to_owned()
+}

@@ -1,0 +1,120 @@
+//! An envelope as two Markdown tables, each followed by notes.
+
+use ddrs_common::domain::Sigma;
+
+use super::escape::markdown as escaped;
+use super::number::{headings, percent};
+use crate::aggregate::envelope::{Envelope, EnvelopeRow, GAIN_RADIUS, Gain, GainRow};
+
+/// Renders the best accuracies over the sigmas, then the gains, in Markdown.
+#[must_use]
+pub fn envelope_markdown(envelope: &Envelope) -> String {
+    [
+        accuracy_table(envelope),
+        String::new(),
+        sigmas_note(&envelope.sigmas),
+        String::new(),
+        gain_table(envelope),
+        String::new(),
+        gain_notes(envelope),
+    ]
+    .join("\n")
+}
+
+fn accuracy_table(envelope: &Envelope) -> String {
+    let mut header = vec![
+        "loss".to_owned(),
+        "sigma of training".to_owned(),
+        "sigma of certifying".to_owned(),
+    ];
+    header.extend(headings(&envelope.radii.values()));
+    let mut lines = vec![line(&header), alignment(3, envelope.radii.values().len())];
+    lines.extend(envelope.rows.iter().map(accuracy_line));
+    lines.join("\n")
+}
+
+fn accuracy_line(row: &EnvelopeRow) -> String {
+    let mut cells = vec![
+        escaped(&row.loss),
+        row.choices.training.as_str().to_owned(),
+        row.choices.certifying.as_str().to_owned(),
+    ];
+    let accuracies = row
+        .certified
+        .iter()
+        .map(|&count| percent(count, row.samples));
+    cells.extend(accuracies);
+    line(&cells)
+}
+
+fn sigmas_note(sigmas: &[Sigma]) -> String {
+    match sigmas {
+        [only] => format!(
+            "All logs have the initial sigma {only}: with one sigma this is not yet an envelope."
+        ),
+        _ => {
+            let sigmas: Vec<String> = sigmas.iter().map(Sigma::to_string).collect();
+            format!("Best over the initial sigmas {}.", sigmas.join(", "))
+        }
+    }
+}
+
+fn gain_table(envelope: &Envelope) -> String {
+    let gain = format!("data-dependent over fixed at radius {GAIN_RADIUS}, in points");
+    let header = [
+        gain.as_str(),
+        "sigma",
+        "in training only",
+        "in certifying only",
+        "in both",
+    ];
+    let mut lines = vec![line(&header), alignment(1, 4)];
+    lines.extend(envelope.gains.iter().map(gain_line));
+    lines.join("\n")
+}
+
+fn gain_line(row: &GainRow) -> String {
+    let loss = row.loss.as_deref().map(escaped);
+    let sigma = row.sigma.map(|sigma| sigma.to_string());
+    line(&[
+        loss.unwrap_or_else(|| "the strongest of each".to_owned()),
+        sigma.unwrap_or_else(|| "best".to_owned()),
+        gain(row.in_training),
+        gain(row.in_certifying),
+        gain(row.in_both),
+    ])
+}
+
+/// A gain in percentage points with its interval.
+fn gain(gain: Option<Gain>) -> String {
+    gain.map_or_else(
+        || "not certified".to_owned(),
+        |gain| format!("{:+.1} ± {:.1}", 100.0 * gain.mean, 100.0 * gain.half_width),
+    )
+}
+
+fn gain_notes(envelope: &Envelope) -> String {
+    let mut notes = String::from(
+        "±: 95 % confidence interval over the images, for these trained networks. Training with \
+         another seed changes the gains too; the interval does not cover that.\n",
+    );
+    if envelope.sigmas.len() > 1 {
+        notes += "\"best\" takes, on each side, the sigma with the highest accuracy on these \
+                  same images. The interval does not cover that selection.\n";
+    }
+    if envelope.gains.iter().any(|row| row.loss.is_none()) {
+        notes += "\"the strongest of each\" takes, on each side, the loss with the highest \
+                  accuracy in the same way.\n";
+    }
+    notes
+}
+
+fn line(cells: &[impl AsRef<str>]) -> String {
+    let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+    format!("| {} |", cells.join(" | "))
+}
+
+/// The line under the headings: columns of text, then columns of numbers.
+fn alignment(texts: usize, numbers: usize) -> String {
+    format!("|{}{}", " :--- |".repeat(texts), " ---: |".repeat(numbers))
+}

@@ -1,0 +1,58 @@
+//! The colours and dashes of the curves.
+
+use std::fmt;
+
+use crate::aggregate::TableRow;
+
+/// Colours that people with any colour vision can tell apart, on light and on dark (Okabe and Ito
+/// 2008).
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
+
+/// The style of a row's curve: rows of one variant share their colour, and the one with memory is
+/// dashed.
+pub(super) struct LineStyle {
+    colour: &'static str,
+    dash: &'static str,
+}
+
+impl LineStyle {
+    pub(super) fn of(rows: &[TableRow], place: usize) -> Self {
+        let nth = variant_number(rows, place);
+        let dash = match (rows[place].memory, nth / COLOURS.len() % 2) {
+            (false, 0) => "none",
+            (true, 0) => "6 3",
+            (false, _) => "2 3",
+            (true, _) => "8 3 2 3",
+        };
+        Self {
+            colour: COLOURS[nth % COLOURS.len()],
+            dash,
+        }
+    }
+}
+
+/// Returns the number of other variants that appear before this row's variant does.
+fn variant_number(rows: &[TableRow], place: usize) -> usize {
+    let mut variants: Vec<&str> = Vec::new();
+    for row in rows {
+        if row.variant == rows[place].variant {
+            break;
+        }
+        if !variants.contains(&row.variant.as_str()) {
+            variants.push(&row.variant);
+        }
+    }
+    variants.len()
+}
+
+impl fmt::Display for LineStyle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "stroke=\"{}\" stroke-dasharray=\"{}\"",
+            self.colour, self.dash
+        )
+    }
+}

@@ -1,0 +1,51 @@
+//! Checks that a record belongs to a sweep and follows from its own counts.
+
+use anyhow::{Result, bail, ensure};
+use ddrs_common::certify;
+use ddrs_common::domain::{Certification, Outcome, Probability, Radius, Record};
+use ddrs_common::plan::Plan;
+use ddrs_common::spec::Sweep;
+use ddrs_common::stats;
+
+/// Checks that a record is of this sweep, and that its radius follows from its counts and the
+/// sweep's stopping rule.
+///
+/// # Errors
+/// When the record is not of this sweep, or its radius is another one.
+pub(crate) fn check_record(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
+    ensure!(
+        plan.position(record.index).is_some() && record.seed == sweep.seed,
+        "not a sample of this sweep"
+    );
+    match &record.result {
+        Ok(certification) => check_radius(certification, sweep),
+        Err(_) => Ok(()),
+    }
+}
+
+fn check_radius(certification: &Certification, sweep: &Sweep) -> Result<()> {
+    let Some(p_lower) = lower_bound(certification, sweep) else {
+        bail!("its n, n0 or alpha differ from the sweep's")
+    };
+    let expected = stats::radius(certification.sigma, p_lower);
+    let found = match certification.outcome {
+        Outcome::Certified { radius, .. } => radius,
+        Outcome::Abstained => Radius::ZERO,
+    };
+    ensure!(
+        expected == found,
+        "its radius is {found}, but its counts and sigma give {expected}"
+    );
+    Ok(())
+}
+
+/// The lower bound of the class's probability; `None` where the sweep cannot have ended with these
+/// counts.
+fn lower_bound(certification: &Certification, sweep: &Sweep) -> Option<Probability> {
+    let spec = &sweep.certify;
+    let is_of_sweep = certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
+    certify::bound(spec, certification.count, certification.n).filter(|_| is_of_sweep)
+}
+
+#[cfg(test)]
+mod tests;
