@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ddrs_common::queue::{PrivateServer, QueueClient, ServerSettings, SweepQueue};
 
-use super::workers::{WorkerSettings, default_count};
+use super::launcher::{WorkerSettings, default_count};
 use crate::cli::RunArgs;
 use crate::collect::Collector;
 use crate::prepare::{Prepared, prepare};
@@ -110,7 +110,7 @@ pub(super) async fn begin(
     }
     let settings = WorkerSettings {
         redis,
-        sweep: prepared.message.id.to_string(),
+        sweep: prepared.message.id.clone(),
         device: args.device.clone(),
         roots: roots(prepared),
         logs: dir.logs(),

@@ -128,14 +128,14 @@ async fn watch(
             warn!("{news}");
         }
         if collector.collect_if_room(queue).await? > 0 {
-            workers.succeeded();
+            workers.note_records();
         }
         progress.show(collector.tally());
-        for death in workers.tend().inspect_err(|_| progress.end())? {
+        for death in workers.check().inspect_err(|_| progress.end())? {
             let held = queue.lapse(Some(&death.worker)).await?;
             queue.reap(1000).await?;
             workers
-                .replace(&death, held > 0)
+                .restart(&death, held > 0)
                 .inspect_err(|_| progress.end())?;
         }
         if reaped.elapsed() >= Duration::from_secs(1) {
@@ -147,8 +147,8 @@ async fn watch(
             progress.end();
             return finished(prepared, collector, queue, &state).await;
         }
-        if !workers.running() && state.pending > 0 {
-            workers.revive()?;
+        if !workers.any_active() && state.pending > 0 {
+            workers.restart_idle()?;
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod begin;
 mod drive;
+mod launcher;
 mod workers;
 
 use anyhow::{Context, Result};

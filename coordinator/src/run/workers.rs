@@ -1,27 +1,20 @@
-//! Local workers: started, watched, started again when they die, and told to stop.
-//!
-//! Each worker's stdin is a pipe that this process holds open and never writes to. However this
-//! process ends, the pipe closes, and the worker hands its job back and ends too.
+//! Supervises the local workers of a run: starts them, restarts those that die, and stops them.
 
-use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use ddrs_common::host;
-use ddrs_common::queue::ServerSettings;
-use tokio::process::{Child, Command};
+use anyhow::{Result, bail};
+use ddrs_common::cli::{BadInput, ExitCode, WorkerProcess};
 use tracing::warn;
 
-use crate::worker_program;
-use ddrs_common::cli::{BadInput, LogFormat};
+use super::launcher::{Launcher, WorkerSettings, worker_name};
 
-/// How often workers may die one after the other without a job.
-const DEATHS_IN_VAIN: u32 = 5;
-/// How long after each of these the next one is started: what they die of may pass.
-const PAUSES: [Duration; DEATHS_IN_VAIN as usize] = [
+/// The number of consecutive exits without work at which the run fails.
+const MAX_IDLE_EXITS: u32 = 5;
+/// The delay before a restart, by the number of consecutive deaths without a job. The cause of the
+/// deaths may be temporary.
+const RESTART_DELAYS: [Duration; MAX_IDLE_EXITS as usize] = [
     Duration::ZERO,
     Duration::ZERO,
     Duration::from_secs(1),
@@ -29,312 +22,218 @@ const PAUSES: [Duration; DEATHS_IN_VAIN as usize] = [
     Duration::from_secs(6),
 ];
 
-/// What every worker of a run is told.
-#[derive(Debug, Clone)]
-pub(super) struct WorkerSettings {
-    /// Where Redis is.
-    pub(super) redis: ServerSettings,
-    /// The sweep to work on.
-    pub(super) sweep: String,
-    /// `auto`, `cpu` or `cuda:N`.
-    pub(super) device: String,
-    /// Folders and files that it may open.
-    pub(super) roots: Vec<PathBuf>,
-    /// Where its log goes.
-    pub(super) logs: PathBuf,
-    pub(super) log_format: LogFormat,
-}
-
 /// A worker that was killed or failed.
-pub(super) struct Death {
+pub(super) struct WorkerDeath {
     number: u32,
     status: ExitStatus,
-    /// What its leases call it.
+    /// Its name in leases.
     pub(super) worker: String,
 }
 
 /// The local workers of a run.
 pub(super) struct Workers {
-    program: PathBuf,
-    settings: WorkerSettings,
-    count: u32,
-    children: Vec<Slot>,
-    deaths_in_vain: u32,
-    ends_in_vain: u32,
-    /// Whether there were records: then the sweep is one that workers can open.
-    worked: bool,
+    launcher: Launcher,
+    slots: Vec<WorkerSlot>,
+    /// Consecutive deaths of workers that held no job.
+    deaths_without_job: u32,
+    /// Consecutive times that all workers exited while jobs were waiting.
+    exits_without_work: u32,
+    /// True once a record arrived: then workers can open the sweep.
+    has_worked: bool,
 }
 
 /// The place of one worker.
-enum Slot {
+enum WorkerSlot {
     Empty,
-    /// To be started at this time.
-    Due(Instant),
-    Running(Child),
+    RestartAt(Instant),
+    Running(WorkerProcess),
 }
 
 impl Workers {
     /// Starts `count` workers.
     ///
     /// # Errors
-    /// When the worker program is not there or does not start.
+    /// When there is no worker program, or it does not start.
     pub(super) fn start(settings: WorkerSettings, count: u32) -> Result<Self> {
-        fs::create_dir_all(&settings.logs)
-            .with_context(|| format!("cannot create {}", settings.logs.display()))?;
-        let children = Vec::new();
-        // None is needed where other machines' workers do the work.
-        let program = if count == 0 {
-            PathBuf::new()
-        } else {
-            worker_program::find()?
-        };
-        let mut workers = Self {
-            program,
-            settings,
-            count,
-            children,
-            deaths_in_vain: 0,
-            ends_in_vain: 0,
-            worked: false,
-        };
-        for number in 0..count {
-            let child = workers.spawn(number)?;
-            workers.children.push(Slot::Running(child));
-        }
-        Ok(workers)
+        let launcher = Launcher::new(settings, count)?;
+        let slots = (0..count)
+            .map(|number| Ok(WorkerSlot::Running(launcher.start(number)?)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            launcher,
+            slots,
+            deaths_without_job: 0,
+            exits_without_work: 0,
+            has_worked: false,
+        })
     }
 
-    /// Notices workers that have ended. Those that were killed or failed are named, and wait for
-    /// [`Self::replace`]. Starts those that are due.
+    /// Starts the workers whose restart is due, and returns those that died since the last call.
+    /// Call [`Self::restart`] for each of them.
     ///
     /// # Errors
-    /// When a worker refuses the sweep, which none has done any work on; the message ends with the
-    /// worker's last words.
-    pub(super) fn tend(&mut self) -> Result<Vec<Death>> {
+    /// When a worker refuses the sweep and no worker has worked on it yet. The message ends with
+    /// the last line of the worker's log.
+    pub(super) fn check(&mut self) -> Result<Vec<WorkerDeath>> {
         let mut deaths = Vec::new();
-        for number in 0..self.count {
-            let slot = number as usize;
-            if matches!(self.children[slot], Slot::Due(when) if when <= Instant::now()) {
-                self.children[slot] = Slot::Running(self.spawn(number)?);
-            }
-            let Some(status) = self.ended(slot)? else {
-                continue;
-            };
-            self.children[slot] = Slot::Empty;
-            match status.code() {
-                Some(0) => {}
-                Some(2) if !self.worked => {
-                    bail!(BadInput::new(format!(
-                        "worker {number} refused the sweep: {}",
-                        self.last_words(number)
-                    )))
-                }
-                _ => deaths.push(Death {
-                    number,
-                    status,
-                    worker: name(number),
-                }),
+        for number in 0..self.slots.len() as u32 {
+            self.start_if_due(number)?;
+            if let Some(status) = self.take_exit_status(number)? {
+                deaths.extend(self.death(number, status)?);
             }
         }
         Ok(deaths)
     }
 
-    /// Starts another worker in place of one that died. `with_job`: whether it held a job, which is
-    /// charged for it; deaths without one come to nothing but more of them.
+    fn start_if_due(&mut self, number: u32) -> Result<()> {
+        let slot = &self.slots[number as usize];
+        if matches!(slot, WorkerSlot::RestartAt(when) if *when <= Instant::now()) {
+            self.start_worker(number)?;
+        }
+        Ok(())
+    }
+
+    fn start_worker(&mut self, number: u32) -> Result<()> {
+        self.slots[number as usize] = WorkerSlot::Running(self.launcher.start(number)?);
+        Ok(())
+    }
+
+    /// Returns the exit status of a worker that has ended, and empties its slot.
+    fn take_exit_status(&mut self, number: u32) -> io::Result<Option<ExitStatus>> {
+        let slot = &mut self.slots[number as usize];
+        let WorkerSlot::Running(process) = slot else {
+            return Ok(None);
+        };
+        let status = process.try_wait()?;
+        if status.is_some() {
+            *slot = WorkerSlot::Empty;
+        }
+        Ok(status)
+    }
+
+    fn death(&self, number: u32, status: ExitStatus) -> Result<Option<WorkerDeath>> {
+        if status.success() {
+            return Ok(None);
+        }
+        if status.code() == Some(ExitCode::BadInput.code().into()) && !self.has_worked {
+            let line = self.launcher.last_log_line(number);
+            bail!(BadInput::new(format!(
+                "worker {number} refused the sweep: {line}"
+            )));
+        }
+        Ok(Some(WorkerDeath {
+            number,
+            status,
+            worker: worker_name(number),
+        }))
+    }
+
+    /// Schedules the restart of a worker that died. `held_job` says that it held a job. The death
+    /// then costs the job an attempt; deaths without a job cost nothing, so their number is
+    /// limited here.
     ///
     /// # Errors
-    /// When workers die one after the other without a job; the message ends with the last one's
-    /// last words.
-    pub(super) fn replace(&mut self, death: &Death, with_job: bool) -> Result<()> {
-        let Death { number, status, .. } = *death;
-        self.deaths_in_vain = if with_job { 0 } else { self.deaths_in_vain + 1 };
-        if self.deaths_in_vain >= DEATHS_IN_VAIN {
-            let words = self.last_words(number);
+    /// When workers died too many times in a row without a job. The message ends with the last line
+    /// of the last worker's log.
+    pub(super) fn restart(&mut self, death: &WorkerDeath, held_job: bool) -> Result<()> {
+        let WorkerDeath { number, status, .. } = *death;
+        self.count_death(held_job);
+        if self.deaths_without_job >= MAX_IDLE_EXITS {
             bail!(
-                "workers ended {DEATHS_IN_VAIN} times in a row; the last ({status}) said: {words}"
+                "workers ended {MAX_IDLE_EXITS} times in a row; the last ({status}) said: {}",
+                self.launcher.last_log_line(number)
             );
         }
         warn!(worker = number, %status, "a worker ended; starting another");
-        // What none has worked on will not do by waiting.
-        let pause = if self.worked {
-            PAUSES[self.deaths_in_vain as usize]
-        } else {
-            Duration::ZERO
-        };
-        self.children[number as usize] = Slot::Due(Instant::now() + pause);
+        let when = Instant::now() + self.restart_delay();
+        self.slots[number as usize] = WorkerSlot::RestartAt(when);
         Ok(())
     }
 
-    /// Records came: whatever workers died of before, some can work.
-    pub(super) fn succeeded(&mut self) {
-        (self.deaths_in_vain, self.ends_in_vain, self.worked) = (0, 0, true);
+    fn count_death(&mut self, held_job: bool) {
+        self.deaths_without_job = if held_job {
+            0
+        } else {
+            self.deaths_without_job + 1
+        };
     }
 
-    /// Whether any worker still runs, or is about to.
+    fn restart_delay(&self) -> Duration {
+        if self.has_worked {
+            RESTART_DELAYS[self.deaths_without_job as usize]
+        } else {
+            // If no worker could work on the sweep so far, waiting will not help.
+            Duration::ZERO
+        }
+    }
+
+    /// Notes that records arrived: whatever the cause of earlier deaths, some workers can work.
+    pub(super) fn note_records(&mut self) {
+        self.deaths_without_job = 0;
+        self.exits_without_work = 0;
+        self.has_worked = true;
+    }
+
+    /// Returns true if a worker runs or will be restarted.
     #[must_use]
-    pub(super) fn running(&self) -> bool {
-        self.children
-            .iter()
-            .any(|slot| !matches!(slot, Slot::Empty))
+    pub(super) fn any_active(&self) -> bool {
+        let is_empty = |slot: &WorkerSlot| matches!(slot, WorkerSlot::Empty);
+        !self.slots.iter().all(is_empty)
     }
 
-    /// Starts the workers again that ended because there was nothing to do, e.g. before a lapsed
-    /// job came back.
+    /// Starts the workers again that exited because there was nothing to do, for example before
+    /// the job of an expired lease came back.
     ///
     /// # Errors
-    /// When one does not start, or all end again and again as if there were nothing to do, without
-    /// a record.
-    pub(super) fn revive(&mut self) -> Result<()> {
-        if self.count == 0 {
-            // Other machines' workers do the work.
+    /// When a worker does not start, or all workers keep exiting without a record while jobs wait.
+    pub(super) fn restart_idle(&mut self) -> Result<()> {
+        if self.slots.is_empty() {
+            // Only workers on other machines are used.
             return Ok(());
         }
-        self.ends_in_vain += 1;
-        if self.ends_in_vain > DEATHS_IN_VAIN {
-            let (program, words) = (self.program.display(), self.last_words(0));
-            bail!(
-                "workers ended {DEATHS_IN_VAIN} times in a row without an error and without working, while jobs wait; is \
-                 {program} a ddrs-worker? The last said: {words}"
-            );
-        }
+        self.count_idle_exit()?;
         warn!("the workers ended while jobs wait; starting them again");
-        for number in 0..self.count {
-            if matches!(self.children[number as usize], Slot::Empty) {
-                self.children[number as usize] = Slot::Running(self.spawn(number)?);
+        for number in 0..self.slots.len() as u32 {
+            if matches!(self.slots[number as usize], WorkerSlot::Empty) {
+                self.start_worker(number)?;
             }
         }
         Ok(())
     }
 
-    /// Tells all to hand their jobs back and end; kills those that have not after `patience`.
+    fn count_idle_exit(&mut self) -> Result<()> {
+        self.exits_without_work += 1;
+        if self.exits_without_work > MAX_IDLE_EXITS {
+            bail!(
+                "workers ended {MAX_IDLE_EXITS} times in a row without an error and without \
+                 working, while jobs wait; is {} a ddrs-worker? The last said: {}",
+                self.launcher.program().display(),
+                self.launcher.last_log_line(0)
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks all workers to hand their jobs back and exit; kills those that have not after
+    /// `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
-        let mut children: Vec<Child> = std::mem::take(&mut self.children)
-            .into_iter()
-            .filter_map(Slot::child)
+        let mut processes: Vec<WorkerProcess> = self
+            .slots
+            .drain(..)
+            .filter_map(WorkerSlot::into_process)
             .collect();
-        for child in &mut children {
-            drop(child.stdin.take());
+        processes.iter_mut().for_each(WorkerProcess::close_stdin);
+        for process in &mut processes {
+            process.wait_or_kill(patience).await;
         }
-        for child in &mut children {
-            if tokio::time::timeout(patience, child.wait()).await.is_err() {
-                child.start_kill().ok();
-                child.wait().await.ok();
-            }
-        }
-    }
-
-    fn ended(&mut self, slot: usize) -> io::Result<Option<ExitStatus>> {
-        match &mut self.children[slot] {
-            Slot::Running(child) => child.try_wait(),
-            Slot::Empty | Slot::Due(_) => Ok(None),
-        }
-    }
-
-    fn spawn(&self, number: u32) -> Result<Child> {
-        let log_path = self.log(number);
-        let log = File::options().create(true).append(true).open(&log_path);
-        let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
-        let settings = &self.settings;
-        let mut command = Command::new(&self.program);
-        command.args([
-            "--log-format",
-            settings.log_format.name(),
-            "run",
-            "--exit-when-idle",
-            "--stop-with-stdin",
-        ]);
-        // Not in the arguments, which every user of the machine can read. What this process was
-        // told by its own environment of another Redis must not reach a worker either.
-        for name in ServerSettings::VARIABLES {
-            command.env_remove(name);
-        }
-        command.envs(settings.redis.environment());
-        command.args(["--sweep", &settings.sweep, "--device", &settings.device]);
-        if let Some(gpu) = self.gpu(number) {
-            command.env("CUDA_VISIBLE_DEVICES", gpu);
-        }
-        command.args([
-            "--threads",
-            &self.threads().to_string(),
-            "--name",
-            &name(number),
-        ]);
-        for root in &settings.roots {
-            command.arg("--root").arg(root);
-        }
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log);
-        command
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))
-    }
-
-    /// The one GPU that a worker on `auto` sees: they share the GPUs out among themselves.
-    fn gpu(&self, number: u32) -> Option<String> {
-        let gpus = gpus();
-        (self.settings.device == "auto" && !gpus.is_empty())
-            .then(|| gpus[number as usize % gpus.len()].clone())
-    }
-
-    /// Cores are shared out evenly.
-    fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cores / self.count.max(1) as usize).max(1)
-    }
-
-    fn log(&self, number: u32) -> PathBuf {
-        self.settings.logs.join(format!("worker-{number}.log"))
-    }
-
-    /// The last line of a worker's log: why it ended, if it could say so.
-    fn last_words(&self, number: u32) -> String {
-        let path = self.log(number);
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(
-            || format!("nothing (see {})", path.display()),
-            str::to_owned,
-        )
     }
 }
 
-impl Slot {
-    fn child(self) -> Option<Child> {
+impl WorkerSlot {
+    fn into_process(self) -> Option<WorkerProcess> {
         match self {
-            Self::Running(child) => Some(child),
-            Self::Empty | Self::Due(_) => None,
+            Self::Running(process) => Some(process),
+            Self::Empty | Self::RestartAt(_) => None,
         }
-    }
-}
-
-/// What records call a local worker: its machine, its run and its number.
-fn name(number: u32) -> String {
-    format!("{}-{}-{number}", host::name(), std::process::id())
-}
-
-/// How many workers a run starts when it is not told: one a GPU, else one.
-#[must_use]
-pub(super) fn default_count(device: &str) -> u32 {
-    if device == "auto" {
-        gpus().len().max(1) as u32
-    } else {
-        1
-    }
-}
-
-/// The GPUs of this machine, as the NVIDIA driver counts them, or as `CUDA_VISIBLE_DEVICES` names
-/// them.
-fn gpus() -> Vec<String> {
-    let all = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
-    match std::env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(visible) if all > 0 => visible
-            .split(',')
-            .map(str::trim)
-            .filter(|id| !id.is_empty() && *id != "-1")
-            .map(str::to_owned)
-            .collect(),
-        _ => (0..all).map(|number| number.to_string()).collect(),
     }
 }
