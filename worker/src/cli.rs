@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ddrs_common::cli::{DeviceArgs, LogFormat, OutputArgs, RedisArgs};
-use ddrs_common::domain::SweepId;
+use ddrs_common::cli::{DeviceArgs, LogFormat, OutputArgs, RedisArgs, WorkerArgs};
 use ddrs_worker::device::DeviceChoice;
 
 /// Certifies samples: chooses sigma, draws noise, counts classes. One process per GPU.
@@ -32,7 +31,7 @@ pub(crate) enum WorkerCommand {
     ///
     /// SIGTERM, SIGINT and SIGUSR1 end the worker. It hands its job back, which costs the job no
     /// attempt.
-    Run(RunArgs),
+    Run(WorkerRunArgs),
     /// Certify one sample without Redis; the record goes to stdout
     Certify(CertifyArgs),
     /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
@@ -46,34 +45,18 @@ pub(crate) enum WorkerCommand {
 
 /// The arguments of `run`.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct WorkerRunArgs {
     #[command(flatten)]
     pub(crate) redis: RedisArgs,
     #[command(flatten)]
-    pub(crate) device: DeviceArgs,
-    /// Take jobs of this sweep only; may be repeated
-    #[arg(long = "sweep", value_name = "SWEEP")]
-    pub(crate) sweeps: Vec<SweepId>,
-    /// Open data and models only under this folder or file; may be repeated [default: the current
-    /// folder]
-    #[arg(long = "root", value_name = "PATH")]
-    pub(crate) roots: Vec<PathBuf>,
-    /// Name of this worker in records, at most 128 bytes [default: host, process and a random
-    /// number]
-    #[arg(long, value_parser = worker_name)]
-    pub(crate) name: Option<String>,
-    /// Exit when no sweep has a job left, instead of waiting for one
-    #[arg(long)]
-    pub(crate) exit_when_idle: bool,
-    /// Hand the job back and exit when stdin closes, which happens when the parent dies
-    #[arg(long, hide = true)]
-    pub(crate) stop_with_stdin: bool,
+    pub(crate) worker: WorkerArgs,
 }
 
-impl RunArgs {
+impl WorkerRunArgs {
     /// Returns true if `--device cuda:all` asks for one process per GPU.
     pub(crate) fn uses_all_gpus(&self) -> bool {
-        matches!(self.device.device.parse(), Ok(DeviceChoice::AllCuda))
+        let choice = self.worker.device.device.parse();
+        matches!(choice, Ok(DeviceChoice::AllCuda))
     }
 }
 
@@ -121,24 +104,9 @@ pub(crate) struct DoctorArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Parses the name of a worker. Every record and every request contains it.
-fn worker_name(name: &str) -> Result<String, String> {
-    if (1..=128).contains(&name.len()) {
-        Ok(name.to_owned())
-    } else {
-        Err("a name has 1 to 128 bytes".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_worker_has_a_name_of_sensible_length() {
-        assert_eq!(worker_name("gpu-7").as_deref(), Ok("gpu-7"));
-        assert!(worker_name("").is_err() && worker_name(&"x".repeat(129)).is_err());
-    }
 
     #[test]
     fn zero_threads_are_refused() {

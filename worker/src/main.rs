@@ -11,12 +11,12 @@ mod run;
 
 use anyhow::Result;
 use clap::Parser;
-use ddrs_common::cli::ExitCode;
+use ddrs_common::cli::{ExitCode, LogFormat};
 use ddrs_common::log;
 use ddrs_common::queue::refuse_passwords;
 use ddrs_worker::exit;
 
-use cli::{WorkerCli, WorkerCommand};
+use cli::{WorkerCli, WorkerCommand, WorkerRunArgs};
 
 fn main() {
     if let Err(error) = refuse_passwords(std::env::args_os().skip(1)) {
@@ -25,7 +25,7 @@ fn main() {
     }
     let cli = WorkerCli::parse();
     log::begin(cli.log_format);
-    let exit = match dispatch(cli.command) {
+    let exit = match dispatch(cli.command, cli.log_format) {
         Ok(()) => ExitCode::Complete,
         Err(error) => {
             log::fail(&format!("{error:#}"));
@@ -35,22 +35,22 @@ fn main() {
     exit::now(exit)
 }
 
-fn dispatch(command: WorkerCommand) -> Result<()> {
+fn dispatch(command: WorkerCommand, log_format: LogFormat) -> Result<()> {
     match command {
-        WorkerCommand::Run(args) => run(args),
+        WorkerCommand::Run(args) => run(args, log_format),
         WorkerCommand::Certify(args) => commands::certify::certify(&args),
         WorkerCommand::Train(args) => commands::train::train(&args),
         WorkerCommand::Doctor(args) => commands::doctor::doctor(&args),
     }
 }
 
-fn run(args: cli::RunArgs) -> Result<()> {
+fn run(args: WorkerRunArgs, log_format: LogFormat) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
         if args.uses_all_gpus() {
-            run::fleet::run(&args).await
+            run::fleet::run(&args, log_format).await
         } else {
             run::run(args).await
         }

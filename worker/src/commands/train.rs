@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 
 use crate::cli::TrainArgs;
-use crate::run::stop::told_to_stop;
+use crate::run::stop::stop_requested;
 use ddrs_common::cli::{BadInput, ExitCode};
 use ddrs_worker::exit;
 use ddrs_worker::{device, train};
@@ -36,7 +36,7 @@ fn listen(stop: Arc<AtomicBool>) -> Result<()> {
         .build()?;
     let told = {
         let _inside = runtime.enter();
-        told_to_stop(false).context("cannot listen for signals")?
+        stop_requested(false).context("cannot listen for signals")?
     };
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -45,7 +45,7 @@ fn listen(stop: Arc<AtomicBool>) -> Result<()> {
             // First of all, so that no later signal is missed.
             let again = {
                 let _inside = runtime.enter();
-                told_to_stop(false)
+                stop_requested(false)
             };
             tracing::info!("{signal}: stopping after this step; once more to end at once");
             stop.store(true, Ordering::Relaxed);

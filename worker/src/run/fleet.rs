@@ -1,195 +1,190 @@
-//! `--device cuda:all`: one worker process for each GPU, started, watched and told to stop
-//! together.
+//! `--device cuda:all`: one worker process per GPU. Starts, watches and stops them together.
 //!
-//! Each worker's stdin is a pipe that this process holds open and never writes to: however this
-//! process ends, the pipe closes, and the worker hands its job back and ends too. Signals are
-//! passed on as they come.
+//! Signals that ask to stop are forwarded to every process.
 
-use std::process::{ExitStatus, Stdio};
+use std::io;
+use std::process::ExitStatus;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use ddrs_common::cli::{
+    BadInput, ExitCode, LogFormat, StopSignal, StopSignals, WorkerArgs, WorkerEnvironment,
+    WorkerProcess, visible_gpus,
+};
+use ddrs_worker::device::cuda;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use super::stop::closed;
-use crate::cli::RunArgs;
-use ddrs_common::cli::BadInput;
-use ddrs_worker::device::cuda;
+use super::stop::stdin_closed;
+use crate::cli::WorkerRunArgs;
 
-/// A worker of the fleet, before it is started.
-pub(crate) struct Member {
-    /// What logs call it.
-    pub(crate) name: String,
-    /// Its command line.
-    pub(crate) command: Command,
+/// A process of the fleet, before it is started.
+struct FleetMember {
+    /// Its name in logs.
+    name: String,
+    command: Command,
 }
 
 /// Starts a worker on every GPU, with the arguments of this one, and waits until all have ended.
 ///
 /// # Errors
-/// [`BadInput`] when there is no GPU, with the reason, or when workers refused every sweep;
+/// [`BadInput`] when there is no usable GPU, or when every worker that failed refused its input;
 /// otherwise when a worker died.
-pub(crate) async fn run(args: &RunArgs) -> Result<()> {
-    let devices = cuda::devices().map_err(|reason| BadInput(reason.into()))?;
-    let program = std::env::current_exe().context("this program's own file")?;
-    let given: Result<Vec<String>, _> = std::env::args_os()
-        .skip(1)
-        .map(std::ffi::OsString::into_string)
-        .collect();
-    let given = given.map_err(|argument| {
-        BadInput(anyhow::anyhow!(
-            "argument {} is not UTF-8",
-            argument.display()
-        ))
-    })?;
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    let members = (0..devices).map(|number| {
-        let mut command = Command::new(&program);
-        command.args(arguments(&given, number));
-        // A process sees its own GPU alone, so that nothing of it comes to lie on another.
-        command.env("CUDA_VISIBLE_DEVICES", nth(visible.as_deref(), number));
-        Member {
+pub(crate) async fn run(args: &WorkerRunArgs, log_format: LogFormat) -> Result<()> {
+    let gpus = cuda::devices().map_err(|reason| BadInput(reason.into()))?;
+    info!(gpus, "one worker per GPU");
+    let members = members(args, log_format, gpus)?;
+    supervise(members, args.worker.stop_with_stdin).await
+}
+
+fn members(args: &WorkerRunArgs, log_format: LogFormat, gpus: usize) -> Result<Vec<FleetMember>> {
+    let program = std::env::current_exe().context("cannot find the file of this program")?;
+    let redis = args.redis.settings();
+    let visible = visible_gpus(gpus);
+    let members = (0..gpus).map(|number| {
+        let gpu = gpu_name(&visible, number);
+        let environment = WorkerEnvironment {
+            program: &program,
+            log_format,
+            redis: &redis,
+            // A process sees only its own GPU, so that it cannot use memory of another.
+            gpu: Some(&gpu),
+        };
+        FleetMember {
             name: format!("worker of cuda:{number}"),
-            command,
+            command: environment.command(&member_arguments(&args.worker, number)),
         }
     });
-    info!(gpus = devices, "one worker for each GPU");
-    supervise(members.collect(), args.stop_with_stdin).await
+    Ok(members.collect())
 }
 
-/// The arguments of the worker of one GPU: those given, with the GPU as its first device, and a
-/// name of its own.
-fn arguments(given: &[String], number: usize) -> Vec<String> {
-    let mut arguments = Vec::new();
-    let mut given = given.iter();
-    while let Some(argument) = given.next() {
-        match argument
-            .split_once('=')
-            .map_or((argument.as_str(), None), |(key, value)| {
-                (key, Some(value.to_owned()))
-            }) {
-            ("--device", value) => {
-                if value.is_none() {
-                    given.next();
-                }
-                arguments.push("--device=cuda:0".to_owned());
-            }
-            ("--name", value) => {
-                let name = value.or_else(|| given.next().cloned()).unwrap_or_default();
-                arguments.push(format!("--name={name}-{number}"));
-            }
-            ("--stop-with-stdin", _) => {}
-            _ => arguments.push(argument.clone()),
-        }
-    }
-    arguments.push("--stop-with-stdin".to_owned());
-    arguments
+fn gpu_name(visible: &[String], number: usize) -> String {
+    visible
+        .get(number)
+        .map_or_else(|| number.to_string(), Clone::clone)
 }
 
-/// What `CUDA_VISIBLE_DEVICES` says of one of those that are visible now.
-fn nth(visible: Option<&str>, number: usize) -> String {
-    let named = visible.and_then(|names| names.split(',').nth(number));
-    named.map_or_else(|| number.to_string(), |name| name.trim().to_owned())
+/// Returns the arguments of the worker on one GPU: those given, with that GPU as its only device
+/// and a separate name.
+fn member_arguments(given: &WorkerArgs, number: usize) -> WorkerArgs {
+    let mut args = given.clone();
+    "cuda:0".clone_into(&mut args.device.device);
+    args.name = args.name.map(|name| format!("{name}-{number}"));
+    args.stop_with_stdin = true;
+    args
 }
 
-/// Starts processes, passes SIGTERM, SIGINT and SIGUSR1 on to them, and reports each that fails;
-/// the others go on. Ends when all have ended, well if all ended well.
+/// Starts processes, forwards stop signals to them, and reports each one that fails; the others
+/// continue. Ends when all have ended.
 ///
 /// # Errors
-/// When one does not start, or failed; [`BadInput`] when all that failed refused what they were
-/// asked.
-pub(crate) async fn supervise(members: Vec<Member>, stop_with_stdin: bool) -> Result<()> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let mut user = signal(SignalKind::user_defined1())?;
-    let mut gone = std::pin::pin!(closed());
-    let mut fleet = Fleet::default();
-    for member in members {
-        fleet.start(member)?;
-    }
+/// When a process does not start or fails; [`BadInput`] when every process that failed refused its
+/// input.
+async fn supervise(members: Vec<FleetMember>, stop_with_stdin: bool) -> Result<()> {
+    let mut signals = StopSignals::listen()?;
+    let mut stdin_closed = std::pin::pin!(stdin_closed());
+    let mut fleet = Fleet::start(members)?;
     loop {
-        let told = tokio::select! {
+        tokio::select! {
             ended = fleet.waiting.join_next() => match ended {
-                None => break,
-                Some(ended) => {
-                    let (name, pid, status) = ended.context("a watch over a worker ended early")?;
-                    fleet.ended(&name, pid, status.with_context(|| format!("{name} was lost"))?);
-                    continue;
-                }
+                None => return fleet.result(),
+                Some(ended) => fleet.note_exit(ended.context("a wait for a worker failed")?)?,
             },
-            _ = terminate.recv() => Signal::TERM,
-            _ = interrupt.recv() => Signal::INT,
-            _ = user.recv() => Signal::USR1,
-            () = &mut gone, if stop_with_stdin && !fleet.stopping => Signal::TERM,
-        };
-        fleet.tell(told);
+            signal = signals.next() => fleet.signal(signal),
+            () = &mut stdin_closed, if stop_with_stdin && !fleet.stopping => {
+                fleet.signal(StopSignal::Terminate);
+            }
+        }
     }
-    fleet.verdict()
 }
 
-/// What is known of the processes.
+/// The processes, and the number of those that failed.
 #[derive(Default)]
 struct Fleet {
-    waiting: JoinSet<(String, Pid, std::io::Result<ExitStatus>)>,
+    waiting: JoinSet<FleetExit>,
     running: Vec<Pid>,
     stopping: bool,
     failed: usize,
     refused: usize,
 }
 
+/// The end of a process.
+struct FleetExit {
+    name: String,
+    pid: Pid,
+    status: io::Result<ExitStatus>,
+}
+
 impl Fleet {
-    fn start(&mut self, Member { name, mut command }: Member) -> Result<()> {
-        let started = command.stdin(Stdio::piped()).kill_on_drop(true).spawn();
-        let mut child: Child = started.with_context(|| format!("{name} does not start"))?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    fn start(members: Vec<FleetMember>) -> Result<Self> {
+        let mut fleet = Self::default();
+        for member in members {
+            fleet.start_member(member)?;
+        }
+        Ok(fleet)
+    }
+
+    fn start_member(&mut self, FleetMember { name, mut command }: FleetMember) -> Result<()> {
+        command.kill_on_drop(true);
+        let mut process =
+            WorkerProcess::start(command).with_context(|| format!("{name} does not start"))?;
+        let pid = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let pid = pid.with_context(|| format!("{name} ended before it was watched"))?;
         info!(%pid, "{name} started");
         self.running.push(pid);
         self.waiting.spawn(async move {
-            // Waiting closes a stdin that is still the child's; this one stays open until the child
-            // is gone.
-            let stdin = child.stdin.take();
-            let status = child.wait().await;
-            drop(stdin);
-            (name, pid, status)
+            let status = process.wait().await;
+            FleetExit { name, pid, status }
         });
         Ok(())
     }
 
-    fn ended(&mut self, name: &str, pid: Pid, status: ExitStatus) {
+    fn note_exit(&mut self, FleetExit { name, pid, status }: FleetExit) -> Result<()> {
+        let status = status.with_context(|| format!("cannot wait for {name}"))?;
         self.running.retain(|&running| running != pid);
         if status.success() {
-            return info!(%pid, "{name} ended");
+            info!(%pid, "{name} ended");
+        } else {
+            self.count_failure(status);
+            error!(%pid, left = self.running.len(), "{name} died: {status}");
         }
-        self.failed += 1;
-        self.refused += usize::from(status.code() == Some(2));
-        error!(%pid, left = self.running.len(), "{name} died: {status}");
+        Ok(())
     }
 
-    fn tell(&mut self, told: Signal) {
+    fn count_failure(&mut self, status: ExitStatus) {
+        self.failed += 1;
+        let refused = status.code() == Some(ExitCode::BadInput.code().into());
+        self.refused += usize::from(refused);
+    }
+
+    fn signal(&mut self, signal: StopSignal) {
         self.stopping = true;
         for &pid in &self.running {
-            // It may have ended a moment ago; then there is nobody to tell.
-            if let Err(reason) = kill_process(pid, told) {
-                warn!(%pid, "a worker was not told to stop: {reason}");
+            // It may have just ended.
+            if let Err(reason) = kill_process(pid, signal_number(signal)) {
+                warn!(%pid, "cannot send {} to a worker: {reason}", signal.name());
             }
         }
     }
 
-    fn verdict(&self) -> Result<()> {
+    fn result(&self) -> Result<()> {
         match (self.failed, self.refused) {
             (0, _) => Ok(()),
-            (failed, refused) if failed == refused => Err(BadInput(anyhow::anyhow!(
-                "{failed} workers refused what they were asked; their messages say why"
+            (failed, refused) if failed == refused => Err(BadInput(anyhow!(
+                "{failed} workers refused their input; their messages say why"
             ))
             .into()),
             (failed, _) => bail!("{failed} workers died; their messages say why"),
         }
+    }
+}
+
+fn signal_number(signal: StopSignal) -> Signal {
+    match signal {
+        StopSignal::Terminate => Signal::TERM,
+        StopSignal::Interrupt => Signal::INT,
+        StopSignal::User1 => Signal::USR1,
     }
 }
 

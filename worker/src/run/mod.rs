@@ -30,7 +30,7 @@ use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
-use crate::cli::RunArgs;
+use crate::cli::WorkerRunArgs;
 use ddrs_common::cli::BadInput;
 use ddrs_worker::engine::EngineOptions;
 use known::{Known, Served};
@@ -105,9 +105,9 @@ enum Asked {
 /// # Errors
 /// [`BadInput`] when every sweep there is was refused; otherwise when Redis cannot be reached, the
 /// device cannot be used, or job after job fails.
-pub(crate) async fn run(args: RunArgs) -> Result<()> {
-    let mut stop: Stop = Box::pin(stop::told_to_stop(args.stop_with_stdin)?);
-    let roots = roots::resolve(&args.roots).map_err(BadInput)?;
+pub(crate) async fn run(args: WorkerRunArgs) -> Result<()> {
+    let mut stop: Stop = Box::pin(stop::stop_requested(args.worker.stop_with_stdin)?);
+    let roots = roots::resolve(&args.worker.roots).map_err(BadInput)?;
     let queue = tokio::select! {
         biased;
         reason = &mut stop => {
@@ -116,8 +116,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         }
         queue = connect(&args) => queue?.with_patience(PATIENCE),
     };
-    let compute = Compute::start(EngineOptions::from(&args.device)).map_err(BadInput)?;
-    let name = args.name.unwrap_or_else(default_name);
+    let compute = Compute::start(EngineOptions::from(&args.worker.device)).map_err(BadInput)?;
+    let name = args.worker.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
     let mut worker = Worker {
         watch: Watch::new(&queue),
@@ -125,8 +125,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         compute,
         name,
         roots,
-        only: args.sweeps,
-        exit_when_idle: args.exit_when_idle,
+        only: args.worker.sweeps,
+        exit_when_idle: args.worker.exit_when_idle,
         sweeps: Known::default(),
         turn: 0,
         failures: 0,
@@ -142,8 +142,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 
 /// Connects. The parent of a worker that it watches has just spoken to this Redis, so one that is
 /// not there is about to come back; to anybody else the address may be wrong, and is told at once.
-async fn connect(args: &RunArgs) -> Result<QueueClient, QueueError> {
-    let patience = if args.stop_with_stdin {
+async fn connect(args: &WorkerRunArgs) -> Result<QueueClient, QueueError> {
+    let patience = if args.worker.stop_with_stdin {
         START_PATIENCE
     } else {
         Duration::ZERO

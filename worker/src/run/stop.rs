@@ -1,33 +1,27 @@
-//! Being told to stop: by a signal, or by a parent whose end of stdin has closed.
+//! Requests to stop: by a signal, or by a parent process that closed stdin.
 
 use std::io;
 
+use ddrs_common::cli::StopSignals;
 use tokio::io::{AsyncReadExt, stdin};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from now on; the future ends when this process should. SIGUSR1 is what Slurm sends
-/// before a time limit.
+/// Listens from now on. The future ends with the reason when this process should stop.
 ///
 /// # Errors
-/// When the system does not let it listen.
-pub(crate) fn told_to_stop(with_stdin: bool) -> io::Result<impl Future<Output = &'static str>> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let mut user: Signal = signal(SignalKind::user_defined1())?;
+/// When the system does not allow it to listen.
+pub(crate) fn stop_requested(with_stdin: bool) -> io::Result<impl Future<Output = &'static str>> {
+    let mut signals = StopSignals::listen()?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = user.recv() => "SIGUSR1",
-            () = closed(), if with_stdin => "the coordinator is gone",
+            signal = signals.next() => signal.name(),
+            () = stdin_closed(), if with_stdin => "the parent process is gone",
         }
     })
 }
 
-/// Ends when stdin does.
-pub(super) async fn closed() {
-    let (mut stdin, mut ignored) = (stdin(), [0; 64]);
+/// Waits until stdin closes.
+pub(super) async fn stdin_closed() {
+    let mut stdin = stdin();
+    let mut ignored = [0; 64];
     while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
