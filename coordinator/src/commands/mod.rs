@@ -1,22 +1,21 @@
-//! The commands other than `run`, one file each. Every one takes parsed arguments and says how it
-//! ended.
+//! The commands other than `run`, one file per command. Each takes parsed arguments and returns the
+//! exit code.
 
-pub mod admin;
-pub mod collect;
-pub mod doctor;
-pub mod report;
-pub mod status;
-pub mod submit;
-pub mod why;
+pub(crate) mod admin;
+pub(crate) mod collect;
+pub(crate) mod doctor;
+pub(crate) mod report;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod why;
 
 use anyhow::Result;
+use ddrs_common::cli::{BadInput, BlameInput};
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{QueueClient, ServerSettings, SweepQueue};
 use ddrs_common::sweep_message::SweepMessage;
 
-use ddrs_common::cli::{BadInput, BlameInput};
-
-/// A sweep that is in Redis: its queue and what was submitted.
+/// Connects to a sweep that is in Redis; returns its queue and the submitted specification.
 pub(crate) async fn find(
     server: &ServerSettings,
     id: &SweepId,
@@ -26,14 +25,13 @@ pub(crate) async fn find(
     Ok((queue, message))
 }
 
-/// What was submitted.
+/// Returns the submitted specification of a sweep.
 async fn message_of(queue: &SweepQueue) -> Result<SweepMessage> {
-    let Some(text) = queue.spec().await? else {
-        return Err(BadInput::new(format!(
-            "redis has no sweep {}; `status` lists those it has",
+    let text = queue.spec().await?.ok_or_else(|| {
+        BadInput::new(format!(
+            "redis has no sweep {}; `status` lists the sweeps it has",
             queue.id()
         ))
-        .into());
-    };
+    })?;
     Ok(SweepMessage::from_json(&text).blame_input()?)
 }

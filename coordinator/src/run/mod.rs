@@ -1,6 +1,6 @@
-//! `run`: everything in one command. Submits, starts local workers, shows progress, collects
-//! records as they arrive, writes the reports and prints the table. Run again after a crash or an
-//! interruption, it goes on where it stopped.
+//! `run`: the whole sweep in one command. Submits the sweep, starts local workers, shows progress,
+//! collects records as they arrive, writes the reports and prints the table. After a crash or an
+//! interruption, the same command resumes the sweep.
 
 mod begin;
 mod drive;
@@ -8,6 +8,7 @@ mod launcher;
 mod workers;
 
 use anyhow::{Context, Result};
+use ddrs_common::cli::{ExitCode, LogFormat};
 use ddrs_common::log;
 use ddrs_common::output::print;
 use ddrs_common::queue::PrivateServer;
@@ -19,64 +20,78 @@ use crate::run_dir::RunDir;
 use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
 use begin::{Opened, begin, open};
-use ddrs_common::cli::{ExitCode, LogFormat};
 use drive::{Ended, drive};
 
-/// Runs the sweep to its end, or to an interruption.
+/// Runs the sweep until it ends or is interrupted.
 ///
 /// # Errors
-/// [`ddrs_common::cli::BadInput`] when specification, data or models cannot be used; otherwise what
-/// failed. The folder stays as it is and the same command goes on.
-pub async fn run(args: RunArgs, log_format: LogFormat) -> Result<ExitCode> {
+/// [`ddrs_common::cli::BadInput`] when specification, data or models cannot be used; otherwise the
+/// failure. The run folder stays as it is, and the same command resumes.
+pub(crate) async fn run(args: RunArgs, log_format: LogFormat) -> Result<ExitCode> {
     let mut stop = StopRequests::listen().context("cannot listen for signals")?;
     let Some(opened) = stop.unless(open(&args)).await else {
-        return Ok(interrupted(None));
+        log::say("interrupted before anything was done; run the same command to start again");
+        return Ok(ExitCode::Interrupted);
     };
     let mut opened = opened?;
-    let (dir, slots) = (opened.dir.clone(), opened.prepared.plan.slots());
-    let mut private = None;
-    let ended = if opened.collector.tally().records == slots {
-        info!("all {slots} records are there already");
-        // A coordinator that was killed between its last record and its end has left it running.
-        private = PrivateServer::find(&dir.redis())?;
-        Ok(Ended::Finished)
-    } else {
-        work(&args, &mut opened, &mut private, &mut stop, log_format).await
-    };
-    let silent = matches!(ended, Ok(Ended::Interrupted { silent: true }));
-    // Told again: it is dropped, which kills it.
-    let told_again = match private {
-        Some(server) => stop.unless(end_server(server, silent)).await.is_none(),
-        None => false,
-    };
-    let tally = opened.collector.tally();
+    let (ended, server_stopped) = work_and_stop(&args, &mut opened, &mut stop, log_format).await?;
     match ended? {
-        Ended::Finished if !told_again => Ok(stop
-            .unless(spawn_blocking(move || conclude(&dir, tally, slots)))
-            .await
-            .transpose()?
-            .unwrap_or(ExitCode::Interrupted)),
-        _ => Ok(interrupted(Some((tally, slots)))),
+        Ended::Finished if server_stopped => conclude(&opened, &mut stop).await,
+        _ => Ok(interrupted(&opened)),
     }
 }
 
-/// From the first request to Redis to the last.
+/// Works on the sweep, then stops the private server. Returns the end of the work, and false if a
+/// further request to stop arrived before the server had stopped.
+async fn work_and_stop(
+    args: &RunArgs,
+    opened: &mut Opened,
+    stop: &mut StopRequests,
+    log_format: LogFormat,
+) -> Result<(Result<Ended>, bool)> {
+    let mut server = None;
+    let ended = if is_complete(opened) {
+        info!("all {} records exist already", slots(opened));
+        // A coordinator that was killed after the last record has left its server running.
+        server = PrivateServer::find(&opened.dir.redis())?;
+        Ok(Ended::Finished)
+    } else {
+        work(args, opened, &mut server, stop, log_format).await
+    };
+    let silent = matches!(ended, Ok(Ended::Interrupted { silent: true }));
+    let stopped = match server {
+        // If a further request arrives, dropping the server kills it.
+        Some(server) => stop.unless(stop_server(server, silent)).await.is_some(),
+        None => true,
+    };
+    Ok((ended, stopped))
+}
+
+fn is_complete(opened: &Opened) -> bool {
+    opened.collector.tally().records == slots(opened)
+}
+
+fn slots(opened: &Opened) -> u64 {
+    opened.prepared.plan.slots()
+}
+
+/// Works on the sweep, from the first request to Redis to the last.
 async fn work(
     args: &RunArgs,
     opened: &mut Opened,
-    private: &mut Option<PrivateServer>,
+    server: &mut Option<PrivateServer>,
     stop: &mut StopRequests,
     log_format: LogFormat,
 ) -> Result<Ended> {
-    match stop.unless(begin(args, opened, private, log_format)).await {
+    match stop.unless(begin(args, opened, server, log_format)).await {
         Some(Ok(begun)) => drive(opened, begun, stop).await,
         Some(Err(error)) if !stop.is_pending().await => Err(error),
         Some(Err(_)) | None => Ok(Ended::Interrupted { silent: false }),
     }
 }
 
-/// Stops a server. One that does not stop is no reason for a run to fail.
-async fn end_server(server: PrivateServer, silent: bool) {
+/// Stops a server. If it does not stop, the run does not fail.
+async fn stop_server(server: PrivateServer, silent: bool) {
     let stopped = if silent {
         server.stop_silent().await
     } else {
@@ -87,32 +102,41 @@ async fn end_server(server: PrivateServer, silent: bool) {
     }
 }
 
-/// Says how far a run came that was told to stop.
-fn interrupted(done: Option<(Tally, u64)>) -> ExitCode {
-    log::say(&match done {
-        Some((tally, slots)) => {
-            format!(
-                "interrupted with {} of {slots} samples done; the same command goes on from there",
-                tally.records
-            )
-        }
-        None => "interrupted before anything was done; the same command starts it again".to_owned(),
-    });
+/// Reports how much of an interrupted run is done.
+fn interrupted(opened: &Opened) -> ExitCode {
+    log::say(&format!(
+        "interrupted with {} of {} samples done; the same command resumes",
+        opened.collector.tally().records,
+        slots(opened)
+    ));
     ExitCode::Interrupted
 }
 
-/// Writes the reports, prints the table, and says how complete it is.
-fn conclude(dir: &RunDir, tally: Tally, slots: u64) -> Result<ExitCode> {
+/// Writes the reports, prints the table, and returns how complete it is.
+async fn conclude(opened: &Opened, stop: &mut StopRequests) -> Result<ExitCode> {
+    let dir = opened.dir.clone();
+    let reported = stop.unless(spawn_blocking(move || report(&dir))).await;
+    let Some(reported) = reported else {
+        return Ok(ExitCode::Interrupted);
+    };
+    reported?;
+    Ok(exit_code(opened.collector.tally(), slots(opened)))
+}
+
+fn report(dir: &RunDir) -> Result<()> {
     tables::write_reports(dir)
         .context("the records are complete, but the report could not be written")?;
     print(&std::fs::read_to_string(dir.report().join("table.txt"))?)?;
+    Ok(())
+}
+
+fn exit_code(tally: Tally, slots: u64) -> ExitCode {
     if tally.failed > 0 {
         warn!("{} samples failed; records.jsonl says why", tally.failed);
     }
-    let complete = tally.failed == 0 && tally.records == slots;
-    Ok(if complete {
+    if tally.failed == 0 && tally.records == slots {
         ExitCode::Complete
     } else {
         ExitCode::Incomplete
-    })
+    }
 }

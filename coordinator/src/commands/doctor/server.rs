@@ -1,172 +1,183 @@
-//! What a Redis is, how it is set, and whether it does what a queue needs. Nothing is asked twice:
-//! a server that cannot answer now is one of the things to find out.
+//! Checks a Redis: its version and settings, and that it does what a queue needs. No request is
+//! retried, because a server that cannot answer now is a finding.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ddrs_common::queue::{LastSnapshot, QueueClient, QueueError, ServerInfo, ServerSettings};
 
-use super::{Finding, Verdict};
+use super::Finding;
 
-/// Seconds between two clocks that need no mention.
+/// Seconds by which two clocks may differ without a warning.
 const CLOCK_TOLERANCE: f64 = 5.0;
 
-/// Every finding about a server.
-pub(super) async fn examine(settings: &ServerSettings) -> Vec<Finding> {
-    let bad = |error: QueueError| vec![Finding::new("redis", Verdict::Bad, error.to_string())];
+/// Returns every finding about a server.
+pub(super) async fn check(settings: &ServerSettings) -> Vec<Finding> {
     let client = match QueueClient::reach(settings).await {
         Ok(client) => client.with_patience(Duration::ZERO),
-        Err(error) => return bad(error),
+        Err(error) => return vec![Finding::bad("redis", error)],
     };
-    let mut findings = match client.servers().await {
-        Ok(servers) => servers
-            .iter()
-            .flat_map(|(address, info)| judge(address, info))
-            .collect(),
-        Err(error) => bad(error),
-    };
-    findings.extend(slots(&client).await);
-    findings.push(requests(&client).await);
-    findings.push(clock(&client).await);
+    let mut findings = check_servers(&client).await;
+    findings.extend(check_slots(&client).await);
+    findings.push(check_requests(&client).await);
+    findings.push(check_clock(&client).await);
     findings
 }
 
-/// Whether every sweep has a node, if this is a cluster: one may serve some keys and refuse others.
-async fn slots(client: &QueueClient) -> Option<Finding> {
-    Some(match client.unserved_slots().await {
-        Ok(None) => return None,
-        Ok(Some(0)) => Finding::new(
-            "slots",
-            Verdict::Good,
-            "every hash slot of the cluster has a node",
-        ),
-        Ok(Some(unserved)) => {
-            let text = format!(
-                "{unserved} of the cluster's 16384 hash slots have no node, so that some sweeps cannot be submitted or \
-                 worked on; `redis-cli --cluster check HOST:PORT` shows them, `redis-cli --cluster fix` mends them"
-            );
-            Finding::new("slots", Verdict::Bad, text)
-        }
-        Err(error) => Finding::new("slots", Verdict::Bad, error.to_string()),
-    })
+async fn check_servers(client: &QueueClient) -> Vec<Finding> {
+    match client.servers().await {
+        Ok(servers) => servers
+            .iter()
+            .flat_map(|(address, info)| check_info(address, info))
+            .collect(),
+        Err(error) => vec![Finding::bad("redis", error)],
+    }
 }
 
-/// Whether all that a queue needs is done for this user: a small sweep of no consequence is
-/// submitted, worked on and deleted.
-async fn requests(client: &QueueClient) -> Finding {
+/// Checks that every hash slot of a cluster has a node. A cluster without some nodes serves some
+/// keys and refuses others.
+async fn check_slots(client: &QueueClient) -> Option<Finding> {
+    match client.unserved_slots().await {
+        Ok(None) => None,
+        Ok(Some(0)) => Some(Finding::good(
+            "slots",
+            "every hash slot of the cluster has a node",
+        )),
+        Ok(Some(unserved)) => Some(Finding::bad("slots", unserved_text(unserved))),
+        Err(error) => Some(Finding::bad("slots", error)),
+    }
+}
+
+fn unserved_text(unserved: u64) -> String {
+    format!(
+        "{unserved} of the cluster's 16384 hash slots have no node, so some sweeps cannot be \
+         submitted or worked on; `redis-cli --cluster check HOST:PORT` shows them, \
+         `redis-cli --cluster fix` repairs them"
+    )
+}
+
+/// Checks that this user may do everything that a queue needs: submits a small test sweep, works on
+/// it and deletes it.
+async fn check_requests(client: &QueueClient) -> Finding {
     match client.rehearse().await {
-        Ok(()) => Finding::new(
+        Ok(()) => Finding::good(
             "permissions",
-            Verdict::Good,
             "a sweep can be submitted, worked on and deleted",
         ),
-        Err(error) if error.is_forbidden() => {
-            Finding::new("permissions", Verdict::Bad, error.to_string())
-        }
-        Err(error) => Finding::new(
+        Err(error) => failed_request(&error),
+    }
+}
+
+fn failed_request(error: &QueueError) -> Finding {
+    if error.is_forbidden() {
+        Finding::bad("permissions", error)
+    } else {
+        Finding::bad(
             "requests",
-            Verdict::Bad,
             format!("a sweep cannot be worked on now: {error}"),
-        ),
+        )
     }
 }
 
-/// Leases go by the server's clock alone; it is only what `status` and `why` show that would be
-/// off.
-async fn clock(client: &QueueClient) -> Finding {
-    let here = SystemTime::now()
+/// Compares the server's clock with this machine's. Leases use only the server's clock; a
+/// difference affects only the times that `status` and `why` show.
+async fn check_clock(client: &QueueClient) -> Finding {
+    let server = match client.time().await {
+        Ok(time) => time,
+        Err(error) => return Finding::bad("clock", error),
+    };
+    let difference = server - seconds_since_epoch();
+    if difference.abs() < CLOCK_TOLERANCE {
+        return Finding::good("clock", "agrees with this machine's clock");
+    }
+    let text = format!(
+        "differs by {difference:+.0} s from this machine's clock; leases are safe, but the times \
+         shown are wrong: check NTP"
+    );
+    Finding::warning("clock", text)
+}
+
+fn seconds_since_epoch() -> f64 {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |past| past.as_secs_f64());
-    match client.time().await {
-        Err(error) => Finding::new("clock", Verdict::Bad, error.to_string()),
-        Ok(there) if (there - here).abs() < CLOCK_TOLERANCE => {
-            Finding::new("clock", Verdict::Good, "agrees with this machine's")
-        }
-        Ok(there) => {
-            let apart = there - here;
-            let text = format!(
-                "{apart:+.0} s from this machine's; leases are safe, times shown are off: check NTP"
-            );
-            Finding::new("clock", Verdict::Warning, text)
-        }
+        .map_or(0.0, |past| past.as_secs_f64())
+}
+
+/// Checks the settings of one server.
+fn check_info(address: &str, info: &ServerInfo) -> Vec<Finding> {
+    vec![
+        check_version(address, info),
+        check_persistence(info),
+        check_snapshots(info),
+        check_memory(info),
+    ]
+}
+
+fn check_version(address: &str, info: &ServerInfo) -> Finding {
+    if let Err(reason) = info.check() {
+        return Finding::bad("redis", format!("{address}: {reason}"));
     }
-}
-
-/// What a server's settings mean for a queue.
-fn judge(address: &str, info: &ServerInfo) -> Vec<Finding> {
     let kind = if info.valkey { "valkey" } else { "redis" };
-    let suitable = match info.check() {
-        Ok(()) => Finding::new(
-            "redis",
-            Verdict::Good,
-            format!(
-                "{kind} {}{} at {address}",
-                info.version,
-                if info.cluster { ", of a cluster," } else { "" }
-            ),
-        ),
-        Err(reason) => Finding::new("redis", Verdict::Bad, format!("{address}: {reason}")),
-    };
-    vec![suitable, persistence(info), snapshots(info), memory(info)]
+    let cluster = if info.cluster { ", of a cluster," } else { "" };
+    let text = format!("{kind} {}{cluster} at {address}", info.version);
+    Finding::good("redis", text)
 }
 
-fn persistence(info: &ServerInfo) -> Finding {
-    let (verdict, text) = match (info.aof_enabled, info.settings.as_ref().map(|settings| settings.appendfsync.as_str()))
-    {
-        (false, _) => (
-            Verdict::Warning,
-            "there is no append-only file: a restart loses the queue; set `appendonly yes`".to_owned(),
-        ),
-        (true, Some("no")) => (
-            Verdict::Warning,
-            "the append-only file is never synced: a power cut loses minutes; set `appendfsync everysec`".to_owned(),
-        ),
-        (true, Some(when)) => (Verdict::Good, format!("append-only file, synced {when}")),
-        (true, None) => (Verdict::Good, "append-only file; not permitted to read how often it is synced".to_owned()),
-    };
-    Finding::new("persistence", verdict, text)
-}
-
-/// Snapshots add nothing to an append-only file, and one that fails makes a server refuse to write.
-fn snapshots(info: &ServerInfo) -> Finding {
-    let advice = "set `save \"\"`, and rely on `appendonly yes`";
-    let (verdict, text) = match &info.settings {
-        _ if info.last_snapshot == LastSnapshot::Failed => (
-            Verdict::Warning,
-            format!(
-                "the last one failed, which may stop all writes: look into its log, or {advice}"
-            ),
-        ),
-        Some(settings) if !settings.save.is_empty() && settings.stops_writes => (
-            Verdict::Warning,
-            format!(
-                "on (`save {}`): one that fails stops all writes; {advice}",
-                settings.save
-            ),
-        ),
-        Some(settings) if settings.save.is_empty() => (Verdict::Good, "off".to_owned()),
-        Some(_) => (
-            Verdict::Good,
-            "on; one that fails does not stop writes".to_owned(),
-        ),
-        None => (
-            Verdict::Good,
-            "not permitted to read whether they are on".to_owned(),
-        ),
-    };
-    Finding::new("snapshots", verdict, text)
-}
-
-fn memory(info: &ServerInfo) -> Finding {
-    let limit = info.maxmemory.map_or("no limit".to_owned(), |bytes| {
-        format!("at most {} MiB", bytes >> 20)
-    });
-    let policy = &info.maxmemory_policy;
-    if info.evicts() {
-        return Finding::new(
-            "memory",
-            Verdict::Bad,
-            format!("{limit}, and {policy} removes jobs at a limit"),
+fn check_persistence(info: &ServerInfo) -> Finding {
+    if !info.aof_enabled {
+        return Finding::warning(
+            "persistence",
+            "no append-only file: a restart loses the queue; set `appendonly yes`",
         );
     }
-    Finding::new("memory", Verdict::Good, format!("{limit}, {policy}"))
+    match info.settings.as_ref().map(|set| set.appendfsync.as_str()) {
+        Some("no") => Finding::warning(
+            "persistence",
+            "the append-only file is never synced: a power failure loses minutes; \
+             set `appendfsync everysec`",
+        ),
+        Some(when) => Finding::good("persistence", format!("append-only file, synced {when}")),
+        None => Finding::good(
+            "persistence",
+            "append-only file; not permitted to read how often it is synced",
+        ),
+    }
+}
+
+/// Checks snapshots. They add nothing to an append-only file, and a failed one can make the server
+/// refuse writes.
+fn check_snapshots(info: &ServerInfo) -> Finding {
+    if info.last_snapshot == LastSnapshot::Failed {
+        let text = format!(
+            "the last one failed, which may stop all writes: look into the server's log, or \
+             {NO_SNAPSHOTS}"
+        );
+        return Finding::warning("snapshots", text);
+    }
+    match &info.settings {
+        Some(set) if set.save.is_empty() => Finding::good("snapshots", "off"),
+        Some(set) if set.stops_writes => {
+            let save = &set.save;
+            let text =
+                format!("on (`save {save}`): one that fails stops all writes; {NO_SNAPSHOTS}");
+            Finding::warning("snapshots", text)
+        }
+        Some(_) => Finding::good("snapshots", "on; one that fails does not stop writes"),
+        None => Finding::good("snapshots", "not permitted to read whether they are on"),
+    }
+}
+
+const NO_SNAPSHOTS: &str = "set `save \"\"`, and rely on `appendonly yes`";
+
+fn check_memory(info: &ServerInfo) -> Finding {
+    let limit = match info.maxmemory {
+        Some(bytes) => format!("at most {} MiB", bytes >> 20),
+        None => "no limit".to_owned(),
+    };
+    let policy = &info.maxmemory_policy;
+    if info.evicts() {
+        let text = format!("{limit}, and {policy} removes jobs when the limit is reached");
+        Finding::bad("memory", text)
+    } else {
+        Finding::good("memory", format!("{limit}, {policy}"))
+    }
 }
