@@ -3,14 +3,15 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ddrs_common::cli::{DeviceArgs, OutputFormat};
 
-/// Measures ddrs and makes what measurements need.
+/// Measures ddrs, and makes random networks for measurements
 #[derive(Debug, Parser)]
 #[command(name = "ddrs-dev", version, max_term_width = 100)]
 pub(crate) struct DevCli {
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub(crate) command: DevCommand,
 }
@@ -19,7 +20,7 @@ pub(crate) struct DevCli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DevCommand {
     /// Measure passes per second and the split of a run's time
-    Bench(BenchArgs),
+    Bench(Box<BenchArgs>),
     /// Write a network with random weights, to try a cluster before the model is there
     RandomWeights(RandomWeightsArgs),
     /// Measure images per second of a training step, in turn with the same step in PyTorch
@@ -98,31 +99,31 @@ impl TrainPrecision {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
-    /// Something to compare on a specification's own images, instead of random networks
+    /// A comparison on the images of a specification, instead of random networks
     #[command(subcommand)]
     pub(crate) compare: Option<BenchCompare>,
-    /// Networks with random weights, a row each: cifar-resnet20, cifar-resnet110, resnet50, …
+    /// Networks with random weights, one row each: cifar-resnet20, cifar-resnet110, resnet50, …
     #[arg(long, value_delimiter = ',', default_value = "cifar-resnet20")]
     pub(crate) model: Vec<String>,
-    /// fp32, tf32, bf16 or fp16, a row each
+    /// fp32, tf32, bf16 or fp16, one row each
     #[arg(long, value_delimiter = ',', default_value = "fp32")]
     pub(crate) precision: Vec<String>,
-    /// Draws to a chunk, a row each; on a GPU a forward pass takes as many
-    #[arg(long, value_delimiter = ',', default_value = "500", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Draws per chunk, one row each; on a GPU also the images of a forward pass
+    #[arg(long, value_delimiter = ',', default_value = "500", value_parser = at_least_one())]
     pub(crate) batch: Vec<u64>,
-    /// Draws to a sample [default: as many as the seconds allow]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Draws per sample [default: as many as the seconds allow]
+    #[arg(long, value_parser = at_least_one())]
     pub(crate) n: Option<u64>,
     /// Samples to certify
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 4, value_parser = at_least_one())]
     pub(crate) samples: u64,
-    /// How long each measurement is to take, about
+    /// Approximate time of each measurement
     #[arg(long, default_value_t = 8.0, value_parser = seconds)]
     pub(crate) seconds: f64,
-    /// How often each row is measured, in turn with its peers; medians are printed
+    /// Measurements of each row, in turn with its peers; medians are printed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeats: u32,
-    /// Which of the loops to time
+    /// The loops to time
     #[arg(
         long,
         value_enum,
@@ -131,51 +132,51 @@ pub(crate) struct BenchArgs {
         default_value = "plain,tuned,sigma"
     )]
     pub(crate) peers: Vec<PeerLoop>,
-    /// What users run instead.
+    /// The PyTorch loops.
     #[command(flatten)]
     pub(crate) peer: PeerArgs,
-    /// Where forward passes run.
+    /// The device of forward passes.
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// How the output is written
+    /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: OutputFormat,
 }
 
-/// The PyTorch loops beside which is measured.
+/// The PyTorch loops to compare with.
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {
     /// A python that imports torch, to time the PyTorch loops that users run instead [default:
     /// python3, if it does]
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_python: Option<PathBuf>,
-    /// A script of those loops instead of the worker's own; is called with --mode, --model,
-    /// --device, --batch, --passes and --repeats, and prints a line of JSON with
+    /// A script of those loops instead of this program's; it is called with --mode, --model,
+    /// --device, --batch, --passes and --repeats, and prints one line of JSON with
     /// `passes_per_second`
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_script: Option<PathBuf>,
-    /// Images to a batch of theirs; of several the fastest counts [default: on the CPU as ours, at
+    /// Images per batch of the loops; the fastest of several counts [default: on the CPU ours, at
     /// most 64 photographs; on a GPU ours, twice and four times as many]
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = at_least_one())]
     pub(crate) peer_batch: Vec<u64>,
-    /// Measure without them, even if python3 imports torch
+    /// Measure without the loops, even if python3 imports torch
     #[arg(long, conflicts_with_all = ["peer_python", "peer_script", "peer_batch"])]
     pub(crate) no_peers: bool,
 }
 
-/// A loop that users run instead.
+/// A loop that users run otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PeerLoop {
     /// As published, in fp32
     Plain,
-    /// The best that is known: bf16, channels-last, folded, compiled on a GPU
+    /// The fastest known: bf16, channels-last, folded, compiled on a GPU
     Tuned,
     /// The published ascent to sigma, in fp32
     Sigma,
 }
 
 impl PeerLoop {
-    /// What the scripts call it.
+    /// Returns the name in the scripts.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -186,39 +187,43 @@ impl PeerLoop {
     }
 }
 
-/// What `bench` compares on real images.
+/// A comparison on real images.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCompare {
-    /// Ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at what
-    /// each chose
+    /// Compare ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at
+    /// the chosen sigma
     Sigma(CompareArgs),
-    /// Rules of stopping: seconds, draws, and how often each decides a radius as `fixed` does
+    /// Compare stopping rules: seconds, draws, and the share of decisions that `fixed` makes too
     Stopping(CompareArgs),
 }
 
-/// The arguments of what `bench` compares.
+/// The arguments of a comparison.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// A sweep specification: its first model and sigma, its images from the first on
+    /// A sweep specification: its first model and sigma, and its first images
     pub(crate) spec: PathBuf,
-    /// Images
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Number of images
+    #[arg(long, default_value_t = 500, value_parser = at_least_one())]
     pub(crate) samples: u64,
-    /// Fresh draws of noise for each image and sigma that estimate a radius
+    /// Fresh noise draws per image and sigma, which estimate the radius
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) fresh: u32,
-    /// What users run instead, to choose sigma.
+    /// The PyTorch loop that chooses sigma.
     #[command(flatten)]
     pub(crate) peer: PeerArgs,
-    /// Where forward passes run.
+    /// The device of forward passes.
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// How the output is written
+    /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: OutputFormat,
 }
 
-/// A time that something can take.
+fn at_least_one() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..)
+}
+
+/// Parses the time of a measurement.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if seconds > 0.0 && seconds <= 3600.0 {

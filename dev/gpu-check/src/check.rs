@@ -7,11 +7,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::cli::Part;
+use crate::cli::CheckPart;
 use crate::parts::{again, compare, peers, speed, training, training_speed};
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::step::Step;
+use crate::step::CheckStep;
 use crate::summary::Importance;
 
 /// The variables that tell how CUDA and torch are set up.
@@ -31,13 +31,13 @@ pub(crate) fn check(setup: &Setup, session: &mut Session) -> Result<bool> {
         return Ok(false);
     }
     check_correctness(setup, session)?;
-    if setup.args.has(Part::Speed) {
+    if setup.args.has(CheckPart::Speed) {
         speed::measure(setup, session)?;
     }
-    if setup.args.has(Part::TrainingSpeed) {
+    if setup.args.has(CheckPart::TrainingSpeed) {
         training_speed::measure(setup, session)?;
     }
-    if setup.args.has(Part::Peers) {
+    if setup.args.has(CheckPart::Peers) {
         peers::measure(setup, session)?;
     }
     session.end()
@@ -47,13 +47,13 @@ pub(crate) fn check(setup: &Setup, session: &mut Session) -> Result<bool> {
 fn check_correctness(setup: &Setup, session: &mut Session) -> Result<()> {
     let setup = setup.for_steps_together();
     let mut steps = Vec::new();
-    if setup.args.has(Part::Compare) {
+    if setup.args.has(CheckPart::Compare) {
         steps.extend(compare::steps(&setup));
     }
-    if setup.args.has(Part::Again) {
+    if setup.args.has(CheckPart::Again) {
         steps.extend(again::steps(&setup));
     }
-    if setup.args.has(Part::Training) {
+    if setup.args.has(CheckPart::Training) {
         steps.extend(training::steps(&setup));
     }
     session.steps_together(steps)?;
@@ -61,9 +61,8 @@ fn check_correctness(setup: &Setup, session: &mut Session) -> Result<()> {
 }
 
 fn describe_machine(setup: &Setup, session: &mut Session) -> Result<()> {
-    let time = printed_by("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
-    let system = printed_by("uname", &["-srm"]);
-    let (time, system) = (time.trim(), system.trim());
+    let time = line_of("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
+    let system = line_of("uname", &["-srm"]);
     let device = &setup.args.device;
     let worker = setup.programs.worker_path().display();
     let libraries = library_names(setup);
@@ -102,14 +101,17 @@ fn settings(setup: &Setup) -> String {
         .filter(|line| SETTINGS.iter().any(|name| line.starts_with(name)))
         .collect();
     lines.sort_unstable();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n") + "\n"
 }
 
 /// Tries the device; returns true if it is usable.
 fn try_device(setup: &Setup, session: &mut Session) -> Result<bool> {
     let mut command = setup.programs.worker();
     command.args(["doctor", "--device", &setup.args.device]);
-    let usable = session.step(Step::program("doctor", 120, command), Importance::Required)?;
+    let usable = session.step(
+        CheckStep::program("doctor", 120, command),
+        Importance::Required,
+    )?;
     print!("{}", session.printed_by("doctor"));
     if !usable {
         // No later step could tell more. The missing libraries are what has to be mended.
@@ -142,6 +144,10 @@ fn loader_report(setup: &Setup) -> String {
 fn is_about_torch(line: &str) -> bool {
     let names = ["torch", "cudart", "cupti", "gomp", "cudnn"];
     line.starts_with('/') || names.iter().any(|name| line.contains(name))
+}
+
+fn line_of(program: &str, args: &[&str]) -> String {
+    printed_by(program, args).trim().to_owned()
 }
 
 fn printed_by(program: &str, args: &[&str]) -> String {

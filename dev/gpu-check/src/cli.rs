@@ -16,7 +16,7 @@ use clap::{Parser, ValueEnum};
 /// allows. A step that the time does not reach is listed as left out, and ends neither the steps
 /// after it nor the summary.
 ///
-/// Exit code 1: a step failed, or a step of correctness or of our own speed was left out. A PyTorch
+/// Exit code 1: a step failed, or a step of correctness or of our speed was left out. A PyTorch
 /// loop that fails or is left out costs only its ratio. Exit code 2: bad usage.
 #[derive(Debug, Parser)]
 #[command(name = "ddrs-gpu-check", version, max_term_width = 100)]
@@ -42,7 +42,7 @@ pub(crate) struct CheckArgs {
     pub(crate) peer: Option<PathBuf>,
     /// The parts to run, separated by spaces [default: all]
     #[arg(long, value_enum, value_name = "PARTS", value_delimiter = ' ')]
-    only: Vec<Part>,
+    only: Vec<CheckPart>,
     /// One small network and short measurements: tries this program rather than the device
     #[arg(long)]
     pub(crate) quick: bool,
@@ -53,7 +53,7 @@ pub(crate) struct CheckArgs {
 
 /// A part of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
+pub(crate) enum CheckPart {
     /// The same noise through the CPU and the device
     Compare,
     /// The same sample certified by two processes
@@ -70,7 +70,7 @@ pub(crate) enum Part {
 
 impl CheckArgs {
     /// Returns true if a part is to run.
-    pub(crate) fn has(&self, part: Part) -> bool {
+    pub(crate) fn has(&self, part: CheckPart) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 
@@ -115,8 +115,14 @@ mod tests {
     #[test]
     fn parts_are_separated_by_spaces_and_all_run_by_default() {
         let some = parse(&["--only", "again training-speed"]);
-        assert!(some.is_ok_and(|args| args.has(Part::TrainingSpeed) && !args.has(Part::Training)));
-        assert!(parse(&[]).is_ok_and(|args| args.has(Part::Peers) && args.has(Part::Compare)));
+        assert!(
+            some.is_ok_and(
+                |args| args.has(CheckPart::TrainingSpeed) && !args.has(CheckPart::Training)
+            )
+        );
+        assert!(
+            parse(&[]).is_ok_and(|args| args.has(CheckPart::Peers) && args.has(CheckPart::Compare))
+        );
         assert!(parse(&["--only", "everything"]).is_err());
     }
 

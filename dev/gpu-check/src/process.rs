@@ -15,8 +15,7 @@ const KILLED: i32 = 137;
 /// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Starts a program in a process group of its own, so that the processes that it starts end with
-/// it.
+/// Starts a program in a new process group, so that the processes that it starts end with it.
 pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
     command.process_group(0).spawn()
 }

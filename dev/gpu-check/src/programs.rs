@@ -24,7 +24,7 @@ pub(crate) struct Programs {
     dev: PathBuf,
     python: Option<Python>,
     environment: Vec<(&'static str, OsString)>,
-    /// Folders of libraries that this program found, empty if there are none.
+    /// Folders of libraries that this program found.
     pub(crate) libraries: Vec<PathBuf>,
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::step::{Step, StepEnd};
+use crate::step::{CheckStep, StepEnd};
 use crate::summary::{Importance, Summary};
 
 /// A step begins only if more time than this is left.
@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Runs a step; returns true if it passed.
-    pub(crate) fn step(&mut self, step: Step, importance: Importance) -> Result<bool> {
+    pub(crate) fn step(&mut self, step: CheckStep, importance: Importance) -> Result<bool> {
         if !self.can_begin(&step, importance)? {
             return Ok(false);
         }
@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Runs required steps at the same time.
-    pub(crate) fn steps_together(&mut self, steps: Vec<Step>) -> Result<()> {
+    pub(crate) fn steps_together(&mut self, steps: Vec<CheckStep>) -> Result<()> {
         let mut begun = Vec::new();
         for step in steps {
             if self.can_begin(&step, Importance::Required)? {
@@ -117,7 +117,7 @@ impl Session {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn can_begin(&mut self, step: &Step, importance: Importance) -> Result<bool> {
+    fn can_begin(&mut self, step: &CheckStep, importance: Importance) -> Result<bool> {
         let enough = self.time_left() > SHORTEST;
         if !enough {
             self.summary
@@ -142,7 +142,7 @@ impl Session {
 }
 
 fn run_together(
-    steps: Vec<Step>,
+    steps: Vec<CheckStep>,
     out: &Path,
     work: &Path,
     time_left: Duration,

@@ -15,11 +15,13 @@ use crate::process::{TIME_UP, run_until};
 #[error("exit code {0}")]
 pub(crate) struct ProgramFailed(i32);
 
+type Work<'a> = Box<dyn FnOnce(&StepFiles) -> Result<()> + Send + 'a>;
+
 /// A step that has not begun.
-pub(crate) struct Step<'a> {
+pub(crate) struct CheckStep<'a> {
     pub(crate) name: String,
     pub(crate) limit: Duration,
-    work: Box<dyn FnOnce(&StepFiles) -> Result<()> + Send + 'a>,
+    work: Work<'a>,
 }
 
 /// The files of a step that runs, and the end of its time.
@@ -41,7 +43,7 @@ pub(crate) struct StepEnd {
     pub(crate) last_line: String,
 }
 
-impl<'a> Step<'a> {
+impl<'a> CheckStep<'a> {
     /// A step of any work.
     pub(crate) fn new(
         name: impl Into<String>,

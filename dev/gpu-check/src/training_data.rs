@@ -13,14 +13,14 @@ const IMAGE_BYTES: usize = 3 * 32 * 32;
 
 /// A training: data-dependent sigmas from epoch 2 on, in bf16.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Training {
+pub(crate) struct TrainingCase {
     pub(crate) architecture: &'static str,
     pub(crate) images: usize,
     pub(crate) batch: usize,
     pub(crate) epochs: usize,
 }
 
-impl Training {
+impl TrainingCase {
     /// Writes `train.toml` and its random images into a folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder.join("train"))?;

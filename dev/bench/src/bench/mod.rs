@@ -1,119 +1,155 @@
 //! `bench`: passes per second, gradient draws per second and the split of a run's time, on networks
-//! with random weights, each in turn with the PyTorch loops that users run instead.
+//! with random weights, each in turn with the PyTorch loops that users run otherwise.
 
 mod compare;
+mod network;
 mod peer;
 mod row;
-mod subject;
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use ddrs_common::cli::OutputFormat;
+use anyhow::Result;
+use ddrs_common::cli::{BadInput, DeviceArgs, OutputFormat};
 use ddrs_common::output::print;
+use ddrs_common::spec::Sweep;
+use ddrs_worker::engine::{Engine, EngineOptions};
 
 use crate::cli::{BenchArgs, BenchCompare};
-use ddrs_common::cli::BadInput;
-use ddrs_worker::engine::{Engine, EngineOptions};
-use peer::{Loop, Peers};
-use row::Row;
-use subject::Subject;
+use crate::temporary::TemporaryFolder;
+use network::{AscentRun, BenchNetwork};
+use peer::{PeerTimes, Peers};
+use row::{CertifiedRun, SpeedRow};
 
-/// Measures a row for every model, precision and batch, and prints each as it is done.
+/// Measures one row per model, precision and batch, and prints each when it is done.
 ///
 /// # Errors
-/// When a device, model or precision cannot be had. A peer that fails takes nothing from the row
-/// but its ratio.
+/// When a device, model or precision is not available. A peer that fails costs only its ratio.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     match &args.compare {
-        Some(BenchCompare::Sigma(args)) => return compare::sigma(args),
-        Some(BenchCompare::Stopping(args)) => return compare::stopping(args),
-        None => {}
+        Some(BenchCompare::Sigma(args)) => compare::compare_sigma(args),
+        Some(BenchCompare::Stopping(args)) => compare::compare_stopping(args),
+        None => SpeedBench::open(args)?.run(),
     }
-    let engine = Engine::new(&EngineOptions::from(&args.device)).map_err(BadInput)?;
-    let peers = Peers::find(&args.peer, engine.device(), args.seconds)?;
-    let dir = std::env::temp_dir().join(format!("ddrs-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).context("a temporary folder")?;
-    let bench = Bench {
-        args,
-        engine,
-        peers,
-        dir: &dir,
-    };
-    let precisions = |model: &String| {
-        args.precision
-            .iter()
-            .try_for_each(|precision| bench.rows(model, precision))
-    };
-    let measured = args.model.iter().try_for_each(precisions);
-    std::fs::remove_dir_all(&dir).ok();
-    measured
 }
 
-/// What all rows share.
-struct Bench<'a> {
+fn open_engine(device: &DeviceArgs) -> Result<Engine, BadInput> {
+    Engine::new(&EngineOptions::from(device)).map_err(BadInput)
+}
+
+/// The values that all rows share.
+struct SpeedBench<'a> {
     args: &'a BenchArgs,
     engine: Engine,
     peers: Option<Peers>,
-    dir: &'a Path,
+    folder: TemporaryFolder,
 }
 
-impl Bench<'_> {
-    /// A row for each batch.
-    fn rows(&self, model: &str, precision: &str) -> Result<()> {
-        let subject = Subject::new(&self.engine, model, precision, self.dir)?;
-        self.args
-            .batch
-            .iter()
-            .try_for_each(|&batch| self.row(&subject, [model, precision], batch))
+/// The runs of one row.
+struct RowRuns<'a> {
+    network: &'a BenchNetwork<'a>,
+    /// The sweep of the run at a fixed sigma.
+    fixed: Sweep,
+    /// The run that only chooses sigmas, or the reason why it is missing.
+    ascent: Result<AscentRun, String>,
+}
+
+impl<'a> SpeedBench<'a> {
+    fn open(args: &'a BenchArgs) -> Result<Self> {
+        let engine = open_engine(&args.device)?;
+        let peers = Peers::find(&args.peer, engine.device(), args.seconds)?;
+        Ok(Self {
+            args,
+            engine,
+            peers,
+            folder: TemporaryFolder::create("bench")?,
+        })
     }
 
-    /// Measures a row, in turn with the peers where there is a python for them, and prints it.
-    fn row(&self, subject: &Subject, [model, precision]: [&str; 2], batch: u64) -> Result<()> {
-        let (args, engine) = (self.args, &self.engine);
-        let fixed = subject.fixed(batch, args.n, args.samples, args.seconds)?;
-        let climb = subject
-            .climb(args.seconds)
-            .map_err(|error| format!("{error:#}"));
-        let mut row = Row::new(
-            model,
-            precision,
-            engine.images_per_pass(&subject.network, &fixed)?,
-            batch,
-            engine,
-        );
-        let [_, side, _] = subject.network.shape();
-        let modes = self
-            .peers
-            .iter()
-            .flat_map(|peers| args.peers.iter().map(move |&mode| (peers, mode)));
-        let mut loops: Vec<Loop> = modes
-            .map(|(peers, mode)| peers.of(mode, model, batch, side))
-            .collect();
-        let passes = args.samples * (fixed.certify.n0.get() + fixed.certify.n.get());
-        for turn in 1..=args.repeats {
-            let (before, seconds) = (engine.time_split(), subject.time(&fixed, args.samples)?);
-            row.certified(passes, args.samples, seconds, before, engine.time_split());
-            match &climb {
-                Ok(climb) => row.ascended(
-                    subject
-                        .draws_per_second(climb)
-                        .map_err(|error| format!("{error:#}")),
-                ),
-                Err(error) => row.ascended(Err(error.clone())),
-            }
-            // Peers may take minutes to compile, or for ever.
-            if turn == 1 && !loops.is_empty() && args.format == OutputFormat::Text {
-                print(&format!(
-                    "turn 1 of {}: {}",
-                    args.repeats,
-                    row.render(args.format, &[])
-                ))?;
-            }
-            for peer in &mut loops {
-                peer.turn(row.beside(peer.mode));
+    fn run(&self) -> Result<()> {
+        for model in &self.args.model {
+            for precision in &self.args.precision {
+                self.measure_network(model, precision)?;
             }
         }
-        Ok(print(&row.render(args.format, &loops))?)
+        Ok(())
+    }
+
+    fn measure_network(&self, model: &str, precision: &str) -> Result<()> {
+        let folder = self.folder.path();
+        let network = BenchNetwork::new(&self.engine, model, precision, folder)?;
+        for &batch in &self.args.batch {
+            self.measure_row(&network, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Measures a row, in turn with the peers where a python has torch, and prints it.
+    fn measure_row(&self, network: &BenchNetwork, batch: u64) -> Result<()> {
+        let runs = self.prepare(network, batch)?;
+        let mut row = SpeedRow::new(network, batch, network.images_per_pass(&runs.fixed)?);
+        let mut peers = self.peers_of(network, batch);
+        for turn in 1..=self.args.repeats {
+            self.measure_ours(&runs, &mut row)?;
+            if turn == 1 && !peers.is_empty() {
+                self.print_first_turn(&row)?;
+            }
+            for peer in &mut peers {
+                peer.take_turn(row.last_rate(peer.mode));
+            }
+        }
+        Ok(print(&row.render(self.args.format, &peers))?)
+    }
+
+    fn prepare<'n>(&self, network: &'n BenchNetwork, batch: u64) -> Result<RowRuns<'n>> {
+        let args = self.args;
+        let fixed = network.fixed_run(args, batch)?;
+        let ascent = network.ascent_run(args.seconds);
+        Ok(RowRuns {
+            network,
+            fixed,
+            ascent: ascent.map_err(|error| format!("{error:#}")),
+        })
+    }
+
+    fn peers_of(&self, network: &BenchNetwork, batch: u64) -> Vec<PeerTimes<'_>> {
+        let Some(peers) = &self.peers else {
+            return Vec::new();
+        };
+        let modes = self.args.peers.iter();
+        modes
+            .map(|&mode| peers.times(mode, network.model, batch, network.side()))
+            .collect()
+    }
+
+    fn measure_ours(&self, runs: &RowRuns, row: &mut SpeedRow) -> Result<()> {
+        let samples = self.args.samples;
+        let before = self.engine.time_split();
+        let seconds = runs.network.time(&runs.fixed, samples)?;
+        let certify = &runs.fixed.certify;
+        row.add_certified(&CertifiedRun {
+            passes: samples * (certify.n0.get() + certify.n.get()),
+            samples,
+            seconds,
+            before,
+            after: self.engine.time_split(),
+        });
+        row.add_ascent(runs.draws_per_second());
+        Ok(())
+    }
+
+    /// Prints a row before its peers run, which may take minutes to compile or never end.
+    fn print_first_turn(&self, row: &SpeedRow) -> Result<()> {
+        let args = self.args;
+        if args.format == OutputFormat::Text {
+            let text = row.render(args.format, &[]);
+            print(&format!("turn 1 of {}: {text}", args.repeats))?;
+        }
+        Ok(())
+    }
+}
+
+impl RowRuns<'_> {
+    fn draws_per_second(&self) -> Result<f64, String> {
+        let ascent = self.ascent.as_ref().map_err(String::clone)?;
+        let rate = self.network.draws_per_second(ascent);
+        rate.map_err(|error| format!("{error:#}"))
     }
 }

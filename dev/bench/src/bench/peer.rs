@@ -1,20 +1,20 @@
-//! The PyTorch loops that users run instead, timed by the project's own script or one that is
+//! The PyTorch loops that users run otherwise, timed by `bench/peer.py` or by a script that is
 //! named.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
+use ddrs_common::cli::BadInput;
 use serde_json::Value;
 
 use crate::cli::{PeerArgs, PeerLoop};
-use ddrs_common::cli::BadInput;
 
-/// The script, carried along so that a worker alone can measure.
+/// The script, included so that this program alone can measure.
 const SCRIPT: &str = include_str!("../../../../bench/peer.py");
 
-/// Images of a batch on the CPU that are larger than those of CIFAR-10: 500 of them would not fit
-/// into memory.
+/// Images per batch on the CPU, if they are larger than those of CIFAR-10: 500 of them would not
+/// fit into memory.
 const PHOTOGRAPHS: u64 = 64;
 
 /// A python with torch, and what it runs.
@@ -26,65 +26,61 @@ pub(super) struct Peers {
     seconds: f64,
 }
 
-/// One loop over one network, measured in turns.
-pub(super) struct Loop<'a> {
+/// The measurements of one loop over one network.
+pub(super) struct PeerTimes<'a> {
     peers: &'a Peers,
-    /// Which loop it is.
     pub(super) mode: PeerLoop,
     model: String,
-    /// What the first turn is to try; after it, what was fastest.
+    /// The batches that the first turn tries; after it, the fastest alone.
     pub(super) batches: Vec<u64>,
     /// Passes per second of each turn; for `sigma`, gradient draws.
     pub(super) rates: Vec<f64>,
-    /// Why there are no more.
+    /// The reason why there are no more turns.
     pub(super) error: Option<String>,
 }
 
+/// The fastest batch of a turn.
+struct Fastest {
+    batch: u64,
+    rate: f64,
+}
+
 impl Peers {
-    /// The python that was named, which must have torch, or the one on the path if it happens to.
-    /// `device` is what the engine calls its own; each measurement takes about so many seconds.
+    /// Finds the python that was named, which must have torch, or the one on the path if it has
+    /// torch. `device` is the engine's name of its device; each measurement takes about `seconds`.
     ///
     /// # Errors
-    /// [`BadInput`] where what was named is of no use.
+    /// [`BadInput`] if the python or script that was named cannot be used.
     pub(super) fn find(args: &PeerArgs, device: &str, seconds: f64) -> Result<Option<Self>> {
         if args.no_peers {
             return Ok(None);
         }
-        if let Some(script) = &args.peer_script {
-            ensure!(
-                script.is_file(),
-                BadInput(anyhow!("{} is no file", script.display()))
-            );
-        }
-        let python = match &args.peer_python {
-            Some(python) => {
-                ensure!(
-                    has_torch(python),
-                    BadInput(anyhow!("{} cannot import torch", python.display()))
-                );
-                python.clone()
-            }
-            None if has_torch(Path::new("python3")) => PathBuf::from("python3"),
-            None => return Ok(None),
-        };
-        let (script, batches) = (args.peer_script.clone(), args.peer_batch.clone());
-        Ok(Some(Self {
+        check_script(args)?;
+        let python = find_python(args)?;
+        Ok(python.map(|python| Self {
             python,
-            script,
-            device: number(device),
-            batches,
+            script: args.peer_script.clone(),
+            device: device_number(device),
+            batches: args.peer_batch.clone(),
             seconds,
         }))
     }
 
-    /// A loop beside a row that makes passes of `batch` images with sides of `side` pixels.
-    pub(super) fn of(&self, mode: PeerLoop, model: &str, batch: u64, side: usize) -> Loop<'_> {
+    /// Begins the measurements of a loop next to a row that makes passes of `batch` images with
+    /// sides of `side` pixels.
+    pub(super) fn times(
+        &self,
+        mode: PeerLoop,
+        model: &str,
+        batch: u64,
+        side: usize,
+    ) -> PeerTimes<'_> {
         let batches = if self.batches.is_empty() {
             batches(&self.device, batch, side)
         } else {
             self.batches.clone()
         };
-        Loop {
+        PeerTimes {
             peers: self,
             mode,
             model: model.to_owned(),
@@ -94,101 +90,121 @@ impl Peers {
         }
     }
 
-    /// What a loop comes to that makes about `passes` passes, or lasts for the seconds if it is the
-    /// project's own.
+    /// Runs the loop once and returns its rate. A script that was named makes about `passes`
+    /// passes, the project's own runs for the time that was given.
     ///
     /// # Errors
-    /// When the script fails or prints something else; with the words that it wrote to stderr.
+    /// When the script fails or prints something else, with the reason that it wrote to stderr.
     fn rate(&self, mode: PeerLoop, model: &str, batch: u64, passes: u64) -> Result<f64> {
-        let mode = mode.name();
-        let mut python = Command::new(&self.python);
-        match &self.script {
-            None => python.args(["-c", SCRIPT, "--seconds", &self.seconds.to_string()]),
-            Some(script) => python.arg(script).args([
-                "--repeats",
-                "1",
-                "--passes",
-                &passes.max(batch).to_string(),
-            ]),
-        };
-        python.args([
-            "--mode",
-            mode,
-            "--model",
-            model,
-            "--device",
-            &self.device,
-            "--batch",
-            &batch.to_string(),
-        ]);
+        let mut python = self.python_command(passes.max(batch));
+        python.args(["--mode", mode.name(), "--model", model]);
+        python.args(["--device", &self.device, "--batch", &batch.to_string()]);
         let output = python
             .output()
             .with_context(|| format!("{} cannot be started", self.python.display()))?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            words(&String::from_utf8_lossy(&output.stderr))
-        );
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let row = printed
-            .lines()
-            .rev()
-            .find_map(|line| serde_json::from_str::<Value>(line).ok());
-        row.and_then(|row| row["passes_per_second"].as_f64())
-            .context("the script printed no passes_per_second")
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}", reason(&stderr));
+        passes_per_second(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    fn python_command(&self, passes: u64) -> Command {
+        let mut python = Command::new(&self.python);
+        match &self.script {
+            None => python.args(["-c", SCRIPT, "--seconds", &self.seconds.to_string()]),
+            Some(script) => {
+                python
+                    .arg(script)
+                    .args(["--repeats", "1", "--passes", &passes.to_string()])
+            }
+        };
+        python
     }
 }
 
-impl Loop<'_> {
-    /// Measures once, beside ours of so many passes per second. The first turn tries every batch;
-    /// the fastest counts, and is what further turns take. A loop that has failed with all of them
-    /// is not tried again.
-    pub(super) fn turn(&mut self, ours: f64) {
+impl PeerTimes<'_> {
+    /// Measures once, in turn with our `rate`. The first turn tries every batch; further turns take
+    /// the fastest. A loop that failed with all of them is not tried again.
+    pub(super) fn take_turn(&mut self, rate: f64) {
         if self.error.is_some() {
             return;
         }
-        // A script that counts passes is told how many: about as many as fit into the seconds.
+        match self.fastest(self.expected_passes(rate)) {
+            Ok(fastest) => {
+                self.batches = vec![fastest.batch];
+                self.rates.push(fastest.rate);
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// Returns the passes that about fill the time, for a script that counts passes.
+    fn expected_passes(&self, ours: f64) -> u64 {
         let guess = self.rates.last().copied().unwrap_or(ours / 4.0);
-        let passes = (guess * self.peers.seconds) as u64;
-        let (mut best, mut failed) = (None, None);
+        (guess * self.peers.seconds) as u64
+    }
+
+    /// Tries every batch; returns the first error if all failed.
+    fn fastest(&self, passes: u64) -> Result<Fastest, String> {
+        let mut fastest: Option<Fastest> = None;
+        let mut failed = None;
         for &batch in &self.batches {
             match self.peers.rate(self.mode, &self.model, batch, passes) {
-                Ok(rate) if best.is_none_or(|(_, most)| rate > most) => best = Some((batch, rate)),
+                Ok(rate) if fastest.as_ref().is_none_or(|known| rate > known.rate) => {
+                    fastest = Some(Fastest { batch, rate });
+                }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(
-                        "the {} loop of {} with {batch} images: {error:#}",
-                        self.mode.name(),
-                        self.model
-                    );
-                    failed.get_or_insert(format!("{error:#}"));
+                    failed.get_or_insert(self.warn(batch, &error));
                 }
             }
         }
-        match best {
-            Some((batch, rate)) => {
-                self.batches = vec![batch];
-                self.rates.push(rate);
-            }
-            None => self.error = failed,
-        }
+        fastest.ok_or_else(|| failed.unwrap_or_default())
+    }
+
+    fn warn(&self, batch: u64, error: &anyhow::Error) -> String {
+        let mode = self.mode.name();
+        let model = &self.model;
+        tracing::warn!("the {mode} loop of {model} with {batch} images failed: {error:#}");
+        format!("{error:#}")
     }
 }
 
-/// The device as `--device` names it, without what kind of GPU it is.
-fn number(device: &str) -> String {
+fn check_script(args: &PeerArgs) -> Result<(), BadInput> {
+    match &args.peer_script {
+        Some(script) if !script.is_file() => {
+            let script = script.display();
+            Err(BadInput::new(format!("{script} is not a file")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find_python(args: &PeerArgs) -> Result<Option<PathBuf>, BadInput> {
+    let Some(python) = &args.peer_python else {
+        let usual = PathBuf::from("python3");
+        return Ok(Some(usual).filter(|python| has_torch(python)));
+    };
+    if !has_torch(python) {
+        let python = python.display();
+        return Err(BadInput::new(format!("{python} cannot import torch")));
+    }
+    Ok(Some(python.clone()))
+}
+
+/// Returns the device as `--device` names it, without the kind of GPU.
+fn device_number(device: &str) -> String {
     device.split(' ').next().unwrap_or(device).to_owned()
 }
 
-/// Whether a python can be started and imports torch.
+/// Returns true if a python can be started and imports torch.
 fn has_torch(python: &Path) -> bool {
     let imported = Command::new(python).args(["-c", "import torch"]).output();
     imported.is_ok_and(|output| output.status.success())
 }
 
-/// The batches to try. What a CPU computes at once stays in its caches or does not, so larger ones
-/// gain nothing there; a GPU that we fill with one batch a loop of larger kernels may fill with
-/// another.
+/// Returns the batches to try. On a CPU larger batches gain nothing, because what it computes at
+/// once stays in its caches or does not. On a GPU that we fill with one batch, a loop of larger
+/// kernels may need another.
 fn batches(device: &str, ours: u64, side: usize) -> Vec<u64> {
     match device {
         "cpu" if side > 32 => vec![ours.min(PHOTOGRAPHS)],
@@ -197,24 +213,26 @@ fn batches(device: &str, ours: u64, side: usize) -> Vec<u64> {
     }
 }
 
-/// Of what a script wrote before it failed, the line that says why.
-fn words(stderr: &str) -> String {
-    let lines = || {
-        stderr
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-    };
-    let names_error = |line: &&str| {
-        line.split(':')
-            .next()
-            .is_some_and(|name| name.ends_with("Error"))
-    };
-    let line = lines()
-        .rfind(names_error)
-        .or_else(|| lines().next_back())
-        .unwrap_or("no reason given");
+/// Reads the last line of JSON that a script printed.
+fn passes_per_second(printed: &str) -> Result<f64> {
+    let mut lines = printed.lines().rev();
+    let row = lines.find_map(|line| serde_json::from_str::<Value>(line).ok());
+    row.and_then(|row| row["passes_per_second"].as_f64())
+        .context("the script printed no passes_per_second")
+}
+
+/// Returns the line that gives the reason, of those that a script wrote before it failed.
+fn reason(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).collect();
+    let named = lines.iter().rfind(|line| names_error(line));
+    let last = lines.iter().rfind(|line| !line.is_empty());
+    let line = named.or(last).unwrap_or(&"no reason given");
     line.chars().take(300).collect()
+}
+
+fn names_error(line: &str) -> bool {
+    let name = line.split(':').next();
+    name.is_some_and(|name| name.ends_with("Error"))
 }
 
 #[cfg(test)]

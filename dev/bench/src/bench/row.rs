@@ -1,87 +1,96 @@
-//! One row of `bench`: what was measured, and how it is written.
+//! One row of `bench`: the measurements, and their text or JSON.
 
+use std::fmt::Write as _;
+
+use ddrs_common::cli::OutputFormat;
+use ddrs_worker::engine::TimeSplit;
 use serde_json::{Value, json};
 
-use super::peer::Loop;
+use super::network::BenchNetwork;
+use super::peer::PeerTimes;
 use crate::cli::PeerLoop;
-use ddrs_common::cli::OutputFormat;
-use ddrs_worker::engine::{Engine, TimeSplit};
 
-/// Rates of one model in one precision; medians of what the repeats came to.
-pub(super) struct Row {
+/// The rates of one model in one precision. Medians over the repeats are printed.
+pub(super) struct SpeedRow {
     model: String,
     precision: String,
     device: String,
+    /// Images per forward pass.
     batch: u64,
     chunk: u64,
-    lanes: usize,
+    threads: usize,
+    /// Passes per second.
     rates: Vec<f64>,
     sample_seconds: Vec<f64>,
+    /// Gradient draws per second.
     gradients: Vec<f64>,
-    /// Why there are no gradient draws.
+    /// The reason why there are no gradient draws.
     ascent_error: Option<String>,
-    /// Seconds of all lanes, from the start of a run to its last result, and what they were spent
-    /// on, over all repeats.
-    lane_seconds: f64,
+    /// Seconds of all threads from the start of a run to its last result, over all repeats.
+    thread_seconds: f64,
+    /// The use of those seconds.
     spent: TimeSplit,
 }
 
-impl Row {
-    pub(super) fn new(
-        model: &str,
-        precision: &str,
-        batch: u64,
-        chunk: u64,
-        engine: &Engine,
-    ) -> Self {
+/// One run at a fixed sigma.
+pub(super) struct CertifiedRun {
+    pub(super) passes: u64,
+    pub(super) samples: u64,
+    pub(super) seconds: f64,
+    /// The engine's times before the run.
+    pub(super) before: TimeSplit,
+    /// The engine's times after it.
+    pub(super) after: TimeSplit,
+}
+
+impl SpeedRow {
+    /// Creates a row without measurements.
+    pub(super) fn new(network: &BenchNetwork, chunk: u64, images_per_pass: u64) -> Self {
         Self {
-            model: model.to_owned(),
-            precision: precision.to_owned(),
-            device: engine.device().to_owned(),
-            batch,
+            model: network.model.to_owned(),
+            precision: network.precision.to_owned(),
+            device: network.engine.device().to_owned(),
+            batch: images_per_pass,
             chunk,
-            lanes: engine.threads(),
+            threads: network.engine.threads(),
             rates: Vec::new(),
             sample_seconds: Vec::new(),
             gradients: Vec::new(),
             ascent_error: None,
-            lane_seconds: 0.0,
+            thread_seconds: 0.0,
             spent: TimeSplit::default(),
         }
     }
 
-    /// Takes a run at a fixed sigma.
-    pub(super) fn certified(
-        &mut self,
-        passes: u64,
-        samples: u64,
-        seconds: f64,
-        before: TimeSplit,
-        after: TimeSplit,
-    ) {
-        self.rates.push(passes as f64 / seconds);
-        self.sample_seconds.push(seconds / samples as f64);
-        self.lane_seconds += seconds * self.lanes as f64;
+    /// Adds a run at a fixed sigma.
+    pub(super) fn add_certified(&mut self, run: &CertifiedRun) {
+        self.rates.push(run.passes as f64 / run.seconds);
+        self.sample_seconds.push(run.seconds / run.samples as f64);
+        self.thread_seconds += run.seconds * self.threads as f64;
+        self.add_spent(&run.before, &run.after);
+    }
+
+    fn add_spent(&mut self, before: &TimeSplit, after: &TimeSplit) {
         self.spent.noise += after.noise - before.noise;
         self.spent.forward += after.forward - before.forward;
         self.spent.count += after.count - before.count;
         self.spent.wait += after.wait - before.wait;
     }
 
-    /// Takes the gradient draws per second of a run, or why there are none.
-    pub(super) fn ascended(&mut self, rate: Result<f64, String>) {
+    /// Adds the gradient draws per second of a run, or the reason why they are missing.
+    pub(super) fn add_ascent(&mut self, rate: Result<f64, String>) {
         match rate {
             Ok(rate) => self.gradients.push(rate),
             Err(error) => self.ascent_error = Some(error),
         }
     }
 
-    /// Ours that is to be set beside a peer's: of the repeat last measured.
-    pub(super) fn beside(&self, mode: PeerLoop) -> f64 {
-        self.ours(mode).last().copied().unwrap_or_default()
+    /// Returns our rate in the last repeat, in the unit of a peer's loop.
+    pub(super) fn last_rate(&self, mode: PeerLoop) -> f64 {
+        self.rates_like(mode).last().copied().unwrap_or_default()
     }
 
-    fn ours(&self, mode: PeerLoop) -> &[f64] {
+    fn rates_like(&self, mode: PeerLoop) -> &[f64] {
         if mode == PeerLoop::Sigma {
             &self.gradients
         } else {
@@ -89,83 +98,127 @@ impl Row {
         }
     }
 
-    pub(super) fn render(&self, format: OutputFormat, peers: &[Loop]) -> String {
-        let row = self.json(peers);
-        if format == OutputFormat::Json {
-            return format!("{row}\n");
+    /// Renders the row with its peers, as text or as one line of JSON.
+    pub(super) fn render(&self, format: OutputFormat, peers: &[PeerTimes]) -> String {
+        match format {
+            OutputFormat::Json => format!("{}\n", self.json(peers)),
+            OutputFormat::Text => self.text(peers),
         }
-        let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        let percent = |key: &str| 100.0 * number(key);
-        let mut text = format!(
-            "{} {} on {}, passes of {} images, {} lanes: {:.0} passes/s, {:.2} s a sample, {:.0} gradient draws/s\n\
-             of the lanes' time: forward {:.1}%, noise {:.1}%, counting {:.1}%, waiting {:.1}%; all but forward \
-             {:.1}%\n",
-            self.model,
-            self.precision,
-            self.device,
-            self.batch,
-            self.lanes,
-            number("passes_per_second"),
-            number("seconds_per_sample"),
-            number("gradient_draws_per_second"),
-            percent("forward_share"),
-            percent("noise_share"),
-            percent("count_share"),
-            percent("wait_share"),
-            percent("not_forward_share"),
-        );
+    }
+
+    fn text(&self, peers: &[PeerTimes]) -> String {
+        let row = self.json(peers);
+        let mut text = self.speed_line(&row) + &share_line(&row);
         if let Some(error) = &self.ascent_error {
-            text += &format!("the ascent failed: {error}\n");
+            writeln!(text, "the ascent failed: {error}").ok();
         }
         for peer in peers {
-            let (mode, ratio) = (
-                peer.mode.name(),
-                number(&format!("ratio_to_{}", peer.mode.name())),
-            );
-            if let Some(rate) = median(&peer.rates) {
-                let batch = peer.batches.first().copied().unwrap_or_default();
-                text += &format!(
-                    "the {mode} PyTorch loop in turn with it: {rate:.0} a second with {batch} images, ratio {ratio:.2}\n"
-                );
-            }
-            if let Some(error) = &peer.error {
-                text += &format!("the {mode} PyTorch loop failed: {error}\n");
-            }
+            text += &peer_lines(&row, peer);
         }
         text
     }
 
-    fn json(&self, peers: &[Loop]) -> Value {
-        let share = |seconds: f64| seconds / self.lane_seconds;
-        let mut row = json!({
-            "model": self.model, "precision": self.precision, "device": self.device, "batch": self.batch, "chunk": self.chunk,
-            "lanes": self.lanes, "repeats": self.rates.len(), "passes_per_second": median(&self.rates),
-            "seconds_per_sample": median(&self.sample_seconds),
-            "gradient_draws_per_second": median(&self.gradients),
-            "forward_share": share(self.spent.forward), "noise_share": share(self.spent.noise),
-            "count_share": share(self.spent.count), "wait_share": share(self.spent.wait),
-            "not_forward_share": 1.0 - share(self.spent.forward),
-        });
+    fn speed_line(&self, row: &Value) -> String {
+        let Self {
+            model,
+            precision,
+            device,
+            batch,
+            threads,
+            ..
+        } = self;
+        let rate = number(row, "passes_per_second");
+        let sample = number(row, "seconds_per_sample");
+        let gradients = number(row, "gradient_draws_per_second");
+        format!(
+            "{model} {precision} on {device}, passes of {batch} images, {threads} threads: \
+             {rate:.0} passes/s, {sample:.2} s per sample, {gradients:.0} gradient draws/s\n"
+        )
+    }
+
+    fn json(&self, peers: &[PeerTimes]) -> Value {
+        let mut row = self.own_json();
         if let Some(error) = &self.ascent_error {
             row["ascent_error"] = error.as_str().into();
         }
         for peer in peers {
-            let mode = peer.mode.name();
-            if let Some(rate) = median(&peer.rates) {
-                row[format!("peer_{mode}_per_second")] = rate.into();
-                row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
-                row[format!("ratio_to_{mode}")] =
-                    median(self.ours(peer.mode)).map(|ours| ours / rate).into();
-            }
-            if let Some(error) = &peer.error {
-                row[format!("peer_{mode}_error")] = error.as_str().into();
-            }
+            self.add_peer(&mut row, peer);
         }
         row
     }
+
+    fn own_json(&self) -> Value {
+        let share = |seconds: f64| seconds / self.thread_seconds;
+        json!({
+            "model": self.model,
+            "precision": self.precision,
+            "device": self.device,
+            "batch": self.batch,
+            "chunk": self.chunk,
+            "lanes": self.threads,
+            "repeats": self.rates.len(),
+            "passes_per_second": median(&self.rates),
+            "seconds_per_sample": median(&self.sample_seconds),
+            "gradient_draws_per_second": median(&self.gradients),
+            "forward_share": share(self.spent.forward),
+            "noise_share": share(self.spent.noise),
+            "count_share": share(self.spent.count),
+            "wait_share": share(self.spent.wait),
+            "not_forward_share": 1.0 - share(self.spent.forward),
+        })
+    }
+
+    fn add_peer(&self, row: &mut Value, peer: &PeerTimes) {
+        let mode = peer.mode.name();
+        if let Some(rate) = median(&peer.rates) {
+            let ours = median(self.rates_like(peer.mode));
+            row[format!("peer_{mode}_per_second")] = rate.into();
+            row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
+            row[format!("ratio_to_{mode}")] = ours.map(|ours| ours / rate).into();
+        }
+        if let Some(error) = &peer.error {
+            row[format!("peer_{mode}_error")] = error.as_str().into();
+        }
+    }
 }
 
-/// The middle of some values; of an even number of them, the mean of the two in the middle.
+fn number(row: &Value, key: &str) -> f64 {
+    row[key].as_f64().unwrap_or(f64::NAN)
+}
+
+fn share_line(row: &Value) -> String {
+    let percent = |key: &str| 100.0 * number(row, key);
+    format!(
+        "of the threads' time: forward {:.1}%, noise {:.1}%, counting {:.1}%, waiting {:.1}%; \
+         all but forward {:.1}%\n",
+        percent("forward_share"),
+        percent("noise_share"),
+        percent("count_share"),
+        percent("wait_share"),
+        percent("not_forward_share"),
+    )
+}
+
+fn peer_lines(row: &Value, peer: &PeerTimes) -> String {
+    let mode = peer.mode.name();
+    let mut text = String::new();
+    if let Some(rate) = median(&peer.rates) {
+        let ratio = number(row, &format!("ratio_to_{mode}"));
+        let batch = peer.batches.first().copied().unwrap_or_default();
+        writeln!(
+            text,
+            "the {mode} PyTorch loop in turn with it: {rate:.0} per second with {batch} images, \
+             ratio {ratio:.2}"
+        )
+        .ok();
+    }
+    if let Some(error) = &peer.error {
+        writeln!(text, "the {mode} PyTorch loop failed: {error}").ok();
+    }
+    text
+}
+
+/// Returns the middle of some values, which is the mean of two if their number is even.
 pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -19,7 +19,7 @@ use ddrs_common::output::print;
 use crate::cli::TrainSpeedArgs;
 use crate::temporary::TemporaryFolder;
 use table::Speed;
-use training::Training;
+use training::OurTraining;
 
 /// Images that are kept for validation.
 const VALIDATION: usize = 100;
@@ -27,7 +27,7 @@ const VALIDATION: usize = 100;
 /// A training step whose speed is measured.
 enum Contestant {
     /// `ddrs-worker train`.
-    Ours(Training),
+    Ours(OurTraining),
     /// PyTorch eager, in a memory layout.
     Peer { layout: &'static str },
 }
@@ -63,19 +63,19 @@ fn peers(args: &TrainSpeedArgs) -> [Contestant; 4] {
         Contestant::Peer {
             layout: "channels-last",
         },
-        Contestant::Ours(Training::gaussian("ddrs, one group", args.batch)),
+        Contestant::Ours(OurTraining::gaussian("ddrs, one group", args.batch)),
         Contestant::Peer { layout: "plain" },
-        Contestant::Ours(Training::gaussian(&several, args.group)),
+        Contestant::Ours(OurTraining::gaussian(&several, args.group)),
     ]
 }
 
 fn costs(args: &TrainSpeedArgs) -> [Contestant; 4] {
     let group = args.group;
     [
-        Training::gaussian("gaussian", group),
-        Training::data_dependent(group),
-        Training::smoothadv(group),
-        Training::macer(group),
+        OurTraining::gaussian("gaussian", group),
+        OurTraining::data_dependent(group),
+        OurTraining::smoothadv(group),
+        OurTraining::macer(group),
     ]
     .map(Contestant::Ours)
 }

@@ -10,9 +10,10 @@ use ddrs_common::output::print;
 use serde_json::{Value, json};
 
 use super::{Race, VALIDATION};
+use crate::cli::TrainPrecision;
 
 /// A training: its name in the table, and what differs from the other trainings.
-pub(super) struct Training {
+pub(super) struct OurTraining {
     pub(super) name: String,
     group: NonZeroUsize,
     loss: &'static str,
@@ -21,7 +22,7 @@ pub(super) struct Training {
     pub(super) passes: u32,
 }
 
-impl Training {
+impl OurTraining {
     /// The Gaussian loss at a fixed sigma.
     pub(super) fn gaussian(name: &str, group: NonZeroUsize) -> Self {
         Self {
@@ -60,7 +61,8 @@ impl Training {
         }
     }
 
-    fn specification(&self, precision: &str, batch: NonZeroUsize) -> String {
+    fn specification(&self, precision: TrainPrecision, batch: NonZeroUsize) -> String {
+        let precision = precision.as_str();
         let Self {
             group, loss, sigma, ..
         } = self;
@@ -96,19 +98,11 @@ learning-rate = 0.1
 
 impl Race<'_> {
     /// Trains and prints the run; returns images per second.
-    pub(super) fn measure_ours(&self, training: &Training) -> Result<f64> {
+    pub(super) fn measure_ours(&self, training: &OurTraining) -> Result<f64> {
         let folder = self.folder.path().join("model");
         fs::create_dir(&folder)?;
-        let (args, spec) = (self.args, self.folder.path().join("train.toml"));
-        fs::write(
-            &spec,
-            training.specification(args.precision.as_str(), args.batch),
-        )?;
-        let mut command = self.train_command();
-        command
-            .arg(spec)
-            .arg("--out")
-            .arg(folder.join("model.safetensors"));
+        let mut command = self.train_command(training)?;
+        command.arg("--out").arg(folder.join("model.safetensors"));
         check_status(&command.output().context("ddrs-worker")?)?;
         let log = fs::read_to_string(folder.join("model.log.jsonl"))?;
         fs::remove_dir_all(&folder)?;
@@ -117,13 +111,20 @@ impl Race<'_> {
         Ok(rate)
     }
 
-    fn train_command(&self) -> Command {
+    /// Writes the specification and returns the command without `--out`.
+    fn train_command(&self, training: &OurTraining) -> Result<Command> {
+        let args = self.args;
+        let spec = self.folder.path().join("train.toml");
+        fs::write(&spec, training.specification(args.precision, args.batch))?;
         let mut command = Command::new(&self.worker);
-        command.args(["train", "--device", &self.args.device]);
-        if let Some(threads) = self.args.threads {
+        command
+            .arg("train")
+            .arg(spec)
+            .args(["--device", &args.device]);
+        if let Some(threads) = args.threads {
             command.args(["--threads", &threads.to_string()]);
         }
-        command
+        Ok(command)
     }
 
     fn print_run(&self, name: &str, rate: f64) -> Result<()> {

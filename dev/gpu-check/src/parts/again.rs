@@ -12,7 +12,7 @@ use ddrs_common::domain::Class;
 use serde_json::Value;
 
 use crate::setup::Setup;
-use crate::step::{Step, StepFiles};
+use crate::step::{CheckStep, StepFiles};
 
 /// Channels, height and width of the images.
 const SHAPE: [usize; 3] = [3, 32, 32];
@@ -48,15 +48,16 @@ pub(crate) fn precisions(setup: &Setup) -> &'static [&'static str] {
 }
 
 /// Returns one step per precision.
-pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<Step<'a>> {
+pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<CheckStep<'a>> {
+    let precisions = precisions(setup).iter();
+    precisions.map(|precision| step(setup, precision)).collect()
+}
+
+fn step<'a>(setup: &'a Setup, precision: &'static str) -> CheckStep<'a> {
     let size = if setup.args.quick { QUICK } else { FULL };
-    let step = |precision: &&'static str| {
-        let precision = *precision;
-        Step::new(format!("again-{precision}"), 120, move |files| {
-            certify_twice(setup, files, &specification(precision, size))
-        })
-    };
-    precisions(setup).iter().map(step).collect()
+    CheckStep::new(format!("again-{precision}"), 120, move |files| {
+        certify_twice(setup, files, &specification(precision, size))
+    })
 }
 
 fn certify_twice(setup: &Setup, files: &StepFiles, specification: &str) -> Result<()> {

@@ -3,39 +3,46 @@
 use std::ffi::OsStr;
 
 use crate::setup::Setup;
-use crate::step::Step;
+use crate::step::CheckStep;
+
+/// A network with random weights, or a sweep, and the draws to compare.
+struct ComparedModel<'a> {
+    name: &'a str,
+    model: &'a OsStr,
+    draws: u32,
+}
 
 /// Networks with random weights, and the draws of each.
-const NETWORKS: [(&str, u32); 3] = [
+const FULL: [(&str, u32); 3] = [
     ("cifar-resnet20", 1000),
     ("cifar-resnet110", 1000),
     ("resnet50", 128),
 ];
+const QUICK: [(&str, u32); 1] = [("cifar-resnet20", 64)];
 
 /// Returns one step per network, and one for the sweep that was named.
-pub(crate) fn steps(setup: &Setup) -> Vec<Step<'static>> {
-    let networks: &[_] = if setup.args.quick {
-        &[("cifar-resnet20", 64)]
-    } else {
-        &NETWORKS
-    };
-    let network = |&(model, draws): &(&str, u32)| {
-        let name = format!("compare-{model}");
-        step(setup, name, model.as_ref(), draws)
-    };
-    let sweep = setup.args.spec.iter().map(|spec| {
-        let name = "compare-spec".to_owned();
-        step(setup, name, spec.as_ref(), 1000)
+pub(crate) fn steps(setup: &Setup) -> Vec<CheckStep<'static>> {
+    let networks: &[_] = if setup.args.quick { &QUICK } else { &FULL };
+    let networks = networks.iter().map(|&(name, draws)| ComparedModel {
+        name,
+        model: name.as_ref(),
+        draws,
     });
-    networks.iter().map(network).chain(sweep).collect()
+    let sweep = setup.args.spec.iter().map(|spec| ComparedModel {
+        name: "spec",
+        model: spec.as_ref(),
+        draws: 1000,
+    });
+    let all = networks.chain(sweep);
+    all.map(|comparison| step(setup, &comparison)).collect()
 }
 
-fn step(setup: &Setup, name: String, model: &OsStr, draws: u32) -> Step<'static> {
+fn step(setup: &Setup, comparison: &ComparedModel) -> CheckStep<'static> {
     let mut command = setup.programs.worker();
     command
         .args(["doctor", "--device", &setup.args.device])
         .arg("--compare")
-        .arg(model)
-        .args(["--draws", &draws.to_string()]);
-    Step::program(name, 120, command)
+        .arg(comparison.model)
+        .args(["--draws", &comparison.draws.to_string()]);
+    CheckStep::program(format!("compare-{}", comparison.name), 120, command)
 }

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::step::Step;
+use crate::step::CheckStep;
 use crate::summary::Importance;
 
 /// One of our rows and the loop next to it.
@@ -66,7 +66,7 @@ pub(crate) fn measure(setup: &Setup, session: &mut Session) -> Result<()> {
     for row in rows {
         let name = format!("peer-{}-{}-{}", row.model, row.precision, row.peer_loop);
         let command = command(setup, row, python);
-        let step = Step::program(&name, row.limit, command);
+        let step = CheckStep::program(&name, row.limit, command);
         if session.step(step, Importance::Optional)? {
             keep_row(session, &name, row)?;
         }

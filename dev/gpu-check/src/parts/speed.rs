@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::again::precisions;
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::step::Step;
+use crate::step::CheckStep;
 use crate::summary::Importance;
 
 /// The rows of one step.
@@ -74,6 +74,6 @@ fn step(setup: &Setup, session: &mut Session, rows: &Rows) -> Result<()> {
         .args(["--batch", rows.batches, "--samples", "2"])
         .args(["--seconds", seconds, "--repeats", repeats])
         .args(["--no-peers", "--format", "json"]);
-    session.step(Step::program(&name, 90, command), Importance::Required)?;
+    session.step(CheckStep::program(&name, 90, command), Importance::Required)?;
     session.keep_rows(&name)
 }

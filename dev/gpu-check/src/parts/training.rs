@@ -13,23 +13,23 @@ use anyhow::{Result, bail, ensure};
 
 use crate::process;
 use crate::setup::Setup;
-use crate::step::{Step, StepFiles};
-use crate::training_data::Training;
+use crate::step::{CheckStep, StepFiles};
+use crate::training_data::TrainingCase;
 
 /// The third line of the log is written just before the checkpoint with moved sigmas, the fourth
 /// after it.
 const LINES_BEFORE_KILL: usize = 4;
 
-const QUICK: [Training; 1] = [Training {
+const QUICK: [TrainingCase; 1] = [TrainingCase {
     architecture: "cifar-resnet20",
     images: 300,
     batch: 50,
     epochs: 5,
 }];
-const FULL: [Training; 2] = [full("cifar-resnet20"), full("resnet18")];
+const FULL: [TrainingCase; 2] = [full("cifar-resnet20"), full("resnet18")];
 
-const fn full(architecture: &'static str) -> Training {
-    Training {
+const fn full(architecture: &'static str) -> TrainingCase {
+    TrainingCase {
         architecture,
         images: 10_000,
         batch: 256,
@@ -38,16 +38,17 @@ const fn full(architecture: &'static str) -> Training {
 }
 
 /// Returns one step per network.
-pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<Step<'a>> {
-    let trainings: &[Training] = if setup.args.quick { &QUICK } else { &FULL };
-    let step = |training: &'static Training| {
-        let name = format!("train-{}", training.architecture);
-        Step::new(name, 120, move |files| {
-            training.write(&files.folder)?;
-            train_with_kill(files, &|out: &str| command(setup, files, out))
-        })
-    };
-    trainings.iter().map(step).collect()
+pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<CheckStep<'a>> {
+    let cases: &[TrainingCase] = if setup.args.quick { &QUICK } else { &FULL };
+    cases.iter().map(|case| step(setup, case)).collect()
+}
+
+fn step<'a>(setup: &'a Setup, case: &'static TrainingCase) -> CheckStep<'a> {
+    let name = format!("train-{}", case.architecture);
+    CheckStep::new(name, 120, move |files| {
+        case.write(&files.folder)?;
+        train_with_kill(files, &|out: &str| command(setup, files, out))
+    })
 }
 
 /// Returns the command that trains to `NAME.safetensors`.

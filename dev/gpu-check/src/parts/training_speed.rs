@@ -8,26 +8,26 @@ use serde_json::Value;
 use super::training::command;
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::step::{Step, StepFiles};
+use crate::step::{CheckStep, StepFiles};
 use crate::summary::Importance;
-use crate::training_data::Training;
+use crate::training_data::TrainingCase;
 
 /// The same step in PyTorch.
 const TRAIN_PEER: &str = include_str!("../../../../bench/train_peer.py");
 
-const QUICK: Training = Training {
+const QUICK: TrainingCase = TrainingCase {
     architecture: "cifar-resnet20",
     images: 300,
     batch: 50,
     epochs: 3,
 };
-const RESNET20: Training = Training {
+const RESNET20: TrainingCase = TrainingCase {
     architecture: "cifar-resnet20",
     images: 20_100,
     batch: 256,
     epochs: 4,
 };
-const RESNET110: Training = Training {
+const RESNET110: TrainingCase = TrainingCase {
     architecture: "cifar-resnet110",
     images: 10_100,
     batch: 256,
@@ -52,25 +52,29 @@ fn measure_ours(
     setup: &Setup,
     session: &mut Session,
     name: &str,
-    training: Training,
+    training: TrainingCase,
 ) -> Result<()> {
-    let step = Step::new(name, 60, |files| train(setup, files, training));
+    let step = CheckStep::new(name, 60, |files| train(setup, files, training));
     session.step(step, Importance::Required).map(drop)
 }
 
 /// Trains and prints the speed of each epoch. Epoch 0 includes all first calls; sigma moves from
 /// epoch 2 on.
-fn train(setup: &Setup, files: &StepFiles, training: Training) -> Result<()> {
+fn train(setup: &Setup, files: &StepFiles, training: TrainingCase) -> Result<()> {
     training.write(&files.folder)?;
     files.run(command(setup, files, "model"))?;
     let log = fs::read_to_string(files.folder.join("model.log.jsonl"))?;
     for line in log.lines() {
         let epoch: Value = serde_json::from_str(line)?;
-        let (number, rate) = (&epoch["epoch"], &epoch["images_per_second"]);
-        let name = training.architecture;
-        files.print(&format!("{name} epoch {number}: {rate} images/s\n"))?;
+        files.print(&epoch_line(training.architecture, &epoch))?;
     }
     Ok(())
+}
+
+fn epoch_line(name: &str, epoch: &Value) -> String {
+    let number = &epoch["epoch"];
+    let rate = &epoch["images_per_second"];
+    format!("{name} epoch {number}: {rate} images/s\n")
 }
 
 fn measure_peer(setup: &Setup, session: &mut Session, name: &str) -> Result<()> {
@@ -83,7 +87,7 @@ fn measure_peer(setup: &Setup, session: &mut Session, name: &str) -> Result<()> 
     command
         .args(["-c", TRAIN_PEER, "--precision", "bf16"])
         .args(["--batch", "256", "--steps", "70", "--device", &device]);
-    if session.step(Step::program(name, 60, command), Importance::Optional)? {
+    if session.step(CheckStep::program(name, 60, command), Importance::Optional)? {
         for line in session.printed_by(name).lines() {
             session.summary.say(line)?;
         }

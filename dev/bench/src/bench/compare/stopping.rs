@@ -1,76 +1,95 @@
-//! Rules of stopping.
+//! Stopping rules.
 
 use anyhow::Result;
 use ddrs_common::domain::{Certification, Choice, Outcome, Radii, Radius};
 use ddrs_common::spec::{Stopping, Sweep};
 use serde_json::{Value, json};
 
-use super::{Bench, Run, show};
+use super::{ImageBench, MethodRun, print_rows};
 use crate::cli::CompareArgs;
 
-/// A rule, and what came of it.
-struct Rule {
+/// A stopping rule, and its run.
+struct RuleRun {
     name: &'static str,
     sweep: Sweep,
-    run: Run,
+    run: MethodRun,
 }
 
-/// Compares the rules of stopping: seconds, draws, and the share of (image, radius) that each
-/// decides as `fixed` does on a grid of 0.25.
+/// Compares the stopping rules: seconds, draws, and the share of (image, radius) that each decides
+/// as `fixed` does on a grid of 0.25.
 ///
 /// # Errors
-/// [`BadInput`](ddrs_common::cli::BadInput) where the specification, data or model does not fit.
-pub(in super::super) fn stopping(args: &CompareArgs) -> Result<()> {
-    let bench = Bench::open(args)?;
+/// [`BadInput`](ddrs_common::cli::BadInput) if the specification, data or model does not fit.
+pub(in super::super) fn compare_stopping(args: &CompareArgs) -> Result<()> {
+    let bench = ImageBench::open(args)?;
     let grid: Radii = "0:4:0.25".parse()?;
-    let stopping = [
-        ("fixed", Stopping::Fixed),
-        ("radii", Stopping::Radii(grid.clone())),
-        ("loss 0.01", Stopping::Loss(0.01)),
-    ];
-    let mut rules = stopping.map(|(name, rule)| {
-        let mut sweep = bench.sweep.clone();
-        sweep.certify.stopping = rule;
-        Rule {
-            name,
-            sweep,
-            run: Run::default(),
-        }
-    });
+    let mut rules = rules(&bench.sweep, &grid);
     for part in bench.parts()? {
-        for Rule { sweep, run, .. } in &mut rules {
-            bench.run(sweep, Choice::Fixed, &part, run)?;
+        for rule in &mut rules {
+            bench.run(&rule.sweep, Choice::Fixed, &part, &mut rule.run)?;
         }
     }
-    let n = bench.sweep.certify.n.get();
-    let rows: Vec<Value> = rules
-        .iter()
-        .map(|rule| row(rule, &rules[0].run, &grid, n))
-        .collect();
-    show(&rows, args.format)
+    let fixed = &rules[0].run;
+    let rows: Vec<Value> = rules.iter().map(|rule| rule.row(fixed, &grid)).collect();
+    print_rows(&rows, args.format)
 }
 
-/// What a rule came to, beside the fixed one.
-fn row(Rule { name, run, .. }: &Rule, fixed: &Run, grid: &Radii, n: u64) -> Value {
-    let drawn = |run: &Run| run.found.values().map(|found| found.n).sum::<u64>();
-    let pairs = || {
-        run.found
-            .iter()
-            .filter_map(|(place, found)| Some((found, fixed.found.get(place)?)))
-    };
-    let alike = |a, b| {
-        grid.iter()
-            .filter(|&radius| reaches(a, radius) == reaches(b, radius))
-            .count()
-    };
-    let equal = pairs().map(|(a, b)| alike(a, b)).sum::<usize>();
-    let images = run.found.len() as f64;
-    json!({"rule": name, "images": run.found.len(), "n": n, "seconds_per_image": run.seconds / images,
-        "draws_per_image": drawn(run) as f64 / images, "share_of_draws": drawn(run) as f64 / drawn(fixed) as f64,
-        "equal_decisions": equal as f64 / (pairs().count() * grid.iter().len()) as f64})
+fn rules(sweep: &Sweep, grid: &Radii) -> [RuleRun; 3] {
+    [
+        RuleRun::new("fixed", sweep, Stopping::Fixed),
+        RuleRun::new("radii", sweep, Stopping::Radii(grid.clone())),
+        RuleRun::new("loss 0.01", sweep, Stopping::Loss(0.01)),
+    ]
 }
 
-/// Whether this radius is certified.
+impl RuleRun {
+    fn new(name: &'static str, sweep: &Sweep, stopping: Stopping) -> Self {
+        let mut sweep = sweep.clone();
+        sweep.certify.stopping = stopping;
+        Self {
+            name,
+            sweep,
+            run: MethodRun::default(),
+        }
+    }
+
+    /// Returns the row of a rule, compared with the fixed one.
+    fn row(&self, fixed: &MethodRun, grid: &Radii) -> Value {
+        let images = self.run.found.len();
+        let drawn = self.run.drawn() as f64;
+        json!({
+            "rule": self.name,
+            "images": images,
+            "n": self.sweep.certify.n.get(),
+            "seconds_per_image": self.run.seconds / images as f64,
+            "draws_per_image": drawn / images as f64,
+            "share_of_draws": drawn / fixed.drawn() as f64,
+            "equal_decisions": equal_decisions(&self.run, fixed, grid),
+        })
+    }
+}
+
+impl MethodRun {
+    fn drawn(&self) -> u64 {
+        self.found.values().map(|found| found.n).sum()
+    }
+}
+
+/// Returns the share of (image, radius) that two runs decide alike, among the images of both.
+fn equal_decisions(run: &MethodRun, fixed: &MethodRun, grid: &Radii) -> f64 {
+    let mut equal = 0;
+    let mut all = 0;
+    for (place, found) in &run.found {
+        if let Some(other) = fixed.found.get(place) {
+            let decides = |&radius: &Radius| reaches(found, radius) == reaches(other, radius);
+            equal += grid.iter().filter(decides).count();
+            all += grid.iter().len();
+        }
+    }
+    equal as f64 / all as f64
+}
+
+/// Returns true if this radius is certified.
 fn reaches(found: &Certification, at: Radius) -> bool {
     matches!(found.outcome, Outcome::Certified { radius, .. } if radius >= at)
 }

@@ -3,13 +3,13 @@ use std::fs;
 
 use super::*;
 
-/// A script for the shell in place of one for a python. It notes what it is called with, and
-/// answers a `$batch`.
-struct Fake {
+/// A shell script in place of a python script. It logs its arguments, and finds the batch in
+/// `$batch`.
+struct FakeScript {
     dir: PathBuf,
 }
 
-impl Fake {
+impl FakeScript {
     fn new(name: &str, answer: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ddrs-peer-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -22,10 +22,9 @@ impl Fake {
     }
 
     fn peers(&self, device: &str) -> Peers {
-        let (python, script) = (PathBuf::from("/bin/sh"), Some(self.dir.join("script")));
         Peers {
-            python,
-            script,
+            python: PathBuf::from("/bin/sh"),
+            script: Some(self.dir.join("script")),
             device: device.to_owned(),
             batches: Vec::new(),
             seconds: 2.0,
@@ -41,7 +40,7 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeScript {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.dir).ok();
     }
@@ -50,14 +49,15 @@ impl Drop for Fake {
 #[test]
 fn on_a_gpu_the_fastest_of_several_batches_counts_and_is_kept() {
     // 200 images are the fastest; 400 do not fit.
-    let fake = Fake::new(
+    let fake = FakeScript::new(
         "fastest",
-        "[ $batch = 400 ] && { echo 'OutOfMemoryError: no' >&2; exit 1; }\necho '{\"passes_per_second\": '$batch'}'",
+        "[ $batch = 400 ] && { echo 'OutOfMemoryError: no' >&2; exit 1; }\n\
+         echo '{\"passes_per_second\": '$batch'}'",
     );
-    let peers = fake.peers(&number("cuda:1 Some GPU"));
-    let mut peer = peers.of(PeerLoop::Plain, "resnet50", 100, 224);
-    peer.turn(1000.0);
-    peer.turn(1000.0);
+    let peers = fake.peers(&device_number("cuda:1 Some GPU"));
+    let mut peer = peers.times(PeerLoop::Plain, "resnet50", 100, 224);
+    peer.take_turn(1000.0);
+    peer.take_turn(1000.0);
     assert_eq!(
         (peer.rates.as_slice(), peer.batches.as_slice(), &peer.error),
         (&[200.0, 200.0][..], &[200][..], &None)
@@ -70,7 +70,7 @@ fn on_a_gpu_the_fastest_of_several_batches_counts_and_is_kept() {
             .all(|words| words.contains("--mode plain --model resnet50 --device cuda:1 --batch")),
         "{asked:?}"
     );
-    // As many passes as are expected in two seconds: of a quarter of our rate, and then of its own.
+    // The passes of two seconds, at a quarter of our rate and then at its rate.
     assert!(
         asked[0].contains("--repeats 1 --passes 500 ") && asked[3].contains("--passes 400 "),
         "{asked:?}"
@@ -79,14 +79,14 @@ fn on_a_gpu_the_fastest_of_several_batches_counts_and_is_kept() {
 
 #[test]
 fn a_loop_that_fails_says_why_and_is_not_tried_again() {
-    let fake = Fake::new(
+    let fake = FakeScript::new(
         "fails",
         "printf 'Traceback\\nRuntimeError: no compiler\\n\\nSet THIS for more\\n' >&2; exit 1",
     );
     let peers = fake.peers("cpu");
-    let mut peer = peers.of(PeerLoop::Tuned, "cifar-resnet20", 500, 32);
-    peer.turn(1000.0);
-    peer.turn(1000.0);
+    let mut peer = peers.times(PeerLoop::Tuned, "cifar-resnet20", 500, 32);
+    peer.take_turn(1000.0);
+    peer.take_turn(1000.0);
     assert_eq!(
         (peer.error.as_deref(), peer.rates.len()),
         (Some("RuntimeError: no compiler"), 0)
@@ -109,7 +109,7 @@ fn a_python_that_was_named_must_have_torch_and_a_script_must_be_there() {
     );
     assert_eq!(
         refused(&args("/bin/true", Some("/nowhere.py"))),
-        "/nowhere.py is no file"
+        "/nowhere.py is not a file"
     );
     assert!(
         Peers::find(
@@ -128,7 +128,7 @@ fn a_python_that_was_named_must_have_torch_and_a_script_must_be_there() {
 #[test]
 fn peers_run_on_the_device_of_the_same_number() {
     assert_eq!(
-        ["cpu", "cuda:0", "cuda:1 Some GPU"].map(number),
+        ["cpu", "cuda:0", "cuda:1 Some GPU"].map(device_number),
         ["cpu", "cuda:0", "cuda:1"]
     );
 }

@@ -1,0 +1,285 @@
+//! A network with random weights, and runs of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow, bail};
+use ddrs_common::architecture::Architecture;
+use ddrs_common::cli::BadInput;
+use ddrs_common::data::Image;
+use ddrs_common::domain::SampleIndex;
+use ddrs_common::spec::{self, Sweep};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult};
+use ddrs_worker::model;
+
+use crate::cli::BenchArgs;
+
+/// Noise draws per step of the ascent that is timed, as in the peer's.
+const GRADIENT_DRAWS: u64 = 8;
+/// Steps of that ascent.
+const STEPS: u64 = 10;
+/// The smallest number of draws per sample that is timed.
+const FEWEST_DRAWS: u64 = 100;
+
+/// One network in one precision on an engine.
+pub(super) struct BenchNetwork<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) model: &'a str,
+    pub(super) precision: &'a str,
+    classes: u32,
+    folder: PathBuf,
+    network: LoadedNetwork,
+}
+
+/// A run that only chooses sigmas.
+pub(super) struct AscentRun {
+    sweep: Sweep,
+    /// The number of samples, which fills every group on every thread.
+    samples: u64,
+}
+
+/// The numbers of draws of a run.
+#[derive(Clone, Copy)]
+struct DrawCounts {
+    n0: u64,
+    n: u64,
+    chunk: u64,
+}
+
+impl<'a> BenchNetwork<'a> {
+    /// Writes random weights into a folder and loads them.
+    ///
+    /// # Errors
+    /// [`BadInput`], with the model's name, if there is no such model or the device lacks the
+    /// precision.
+    pub(super) fn new(
+        engine: &'a Engine,
+        model: &'a str,
+        precision: &'a str,
+        folder: &Path,
+    ) -> Result<Self> {
+        let architecture: Architecture = model.parse().map_err(BadInput::new)?;
+        let (classes, side) = usual_size(architecture);
+        let file = folder.join("model.safetensors");
+        model::random_weights(architecture, classes, 0, &file)?;
+        let text = specification(model, precision, classes, "fixed", FEWEST);
+        let spec = parse(&text, model, folder)?;
+        let network = engine
+            .load(&spec.models[0], [3, side, side])
+            .map_err(|error| name_model(&error, &file, model))?;
+        Ok(Self {
+            engine,
+            model,
+            precision,
+            classes,
+            folder: folder.to_owned(),
+            network,
+        })
+    }
+
+    /// Returns the height and width of its images.
+    pub(super) fn side(&self) -> usize {
+        self.network.shape()[1]
+    }
+
+    /// Returns the number of images per forward pass.
+    pub(super) fn images_per_pass(&self, sweep: &Sweep) -> Result<u64> {
+        self.engine.images_per_pass(&self.network, sweep)
+    }
+
+    /// Returns a sweep that certifies at a fixed sigma, with the draws per sample that were asked
+    /// for, or as many as the time allows. Everything has been used once after it.
+    pub(super) fn fixed_run(&self, args: &BenchArgs, chunk: u64) -> Result<Sweep> {
+        let rate = self.trial_rate(chunk)?;
+        let affordable = (rate * args.seconds / args.samples as f64) as u64;
+        let n = args.n.unwrap_or_else(|| whole_chunks(affordable, chunk));
+        self.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })
+    }
+
+    /// Returns draws per second, after one run to warm up.
+    fn trial_rate(&self, chunk: u64) -> Result<f64> {
+        let fewest = self.sweep("fixed", DrawCounts { chunk, ..FEWEST })?;
+        // Fewer draws would not fill the passes of a GPU, and make it look slow.
+        let n = FEWEST_DRAWS.max(4 * self.images_per_pass(&fewest)?);
+        let samples = self.engine.threads() as u64;
+        let trial = self.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })?;
+        self.time(&trial, samples)?;
+        let seconds = self.time(&trial, samples)?;
+        Ok((samples * (FEWEST_DRAWS + n)) as f64 / seconds)
+    }
+
+    /// Returns a run that ascends to sigmas for about this time, with the fewest draws after it
+    /// that certifying allows: three per sample.
+    pub(super) fn ascent_run(&self, seconds: f64) -> Result<AscentRun> {
+        let counts = DrawCounts {
+            n0: 1,
+            n: 2,
+            chunk: GRADIENT_DRAWS,
+        };
+        let sweep = self.sweep("data-dependent", counts)?;
+        let group = self.engine.group_size(&self.network, &sweep);
+        let filled = (self.engine.threads() * group) as u64;
+        self.time(&sweep, filled)?;
+        let rounds = (seconds / self.time(&sweep, filled)?) as u64;
+        Ok(AscentRun {
+            sweep,
+            samples: filled * rounds.max(1),
+        })
+    }
+
+    /// Returns gradient draws per second of a whole run.
+    pub(super) fn draws_per_second(&self, ascent: &AscentRun) -> Result<f64> {
+        let seconds = self.time(&ascent.sweep, ascent.samples)?;
+        Ok((ascent.samples * STEPS * GRADIENT_DRAWS) as f64 / seconds)
+    }
+
+    /// Returns the seconds that it takes to certify some samples.
+    ///
+    /// # Errors
+    /// When a sample fails, because fewer passes were made than are counted.
+    pub(super) fn time(&self, sweep: &Sweep, samples: u64) -> Result<f64> {
+        let start = Instant::now();
+        let failed = self.certify(sweep, samples)?;
+        let seconds = start.elapsed().as_secs_f64();
+        match failed {
+            None => Ok(seconds),
+            Some(error) => bail!(
+                "{} in {}: a sample failed: {error}",
+                self.model,
+                self.precision
+            ),
+        }
+    }
+
+    /// Certifies samples; returns the error of one that failed.
+    fn certify(&self, sweep: &Sweep, samples: u64) -> Result<Option<String>> {
+        let shape = self.network.shape();
+        let mut samples = (0..samples).map(|index| sample(shape, index));
+        let failed: Mutex<Option<String>> = Mutex::default();
+        let tell = |_, result, _| keep_first_error(&failed, result);
+        let variant = &sweep.variants()[0];
+        let never = AtomicBool::new(false);
+        self.engine
+            .certify(&self.network, variant, sweep, &mut samples, &never, &tell)?;
+        let failed = failed.into_inner();
+        failed.map_err(|_| anyhow!("a worker thread panicked"))
+    }
+
+    fn sweep(&self, choice: &str, counts: DrawCounts) -> Result<Sweep> {
+        let text = specification(self.model, self.precision, self.classes, choice, counts);
+        parse(&text, self.model, &self.folder)
+    }
+}
+
+const FEWEST: DrawCounts = DrawCounts {
+    n0: FEWEST_DRAWS,
+    n: FEWEST_DRAWS,
+    chunk: FEWEST_DRAWS,
+};
+
+/// Keeps the error of the first sample that failed.
+fn keep_first_error(failed: &Mutex<Option<String>>, result: SampleResult) {
+    if let (Err(error), Ok(mut failed)) = (result, failed.lock()) {
+        failed.get_or_insert(error);
+    }
+}
+
+/// Returns the classes, and the height and width, that networks of an architecture usually have.
+fn usual_size(architecture: Architecture) -> (u32, usize) {
+    match architecture {
+        Architecture::CifarResnet { .. } => (10, 32),
+        _ => (1000, 224),
+    }
+}
+
+/// Rounds a number of draws down to whole chunks, the usual case, but not below the fewest.
+fn whole_chunks(draws: u64, chunk: u64) -> u64 {
+    let draws = draws.max(FEWEST_DRAWS);
+    if draws > chunk {
+        draws - draws % chunk
+    } else {
+        draws
+    }
+}
+
+/// Returns a sample whose image is a fixed pattern.
+fn sample(shape: [usize; 3], index: u64) -> Sample {
+    let values = 0..shape.iter().product::<usize>() as u64;
+    let pixels = values
+        .map(|place| ((place * 7 + index * 13) % 256) as f32 / 255.0)
+        .collect();
+    Sample {
+        index: SampleIndex(index),
+        position: index,
+        image: Image { shape, pixels },
+    }
+}
+
+/// Names the model instead of its file, which is gone before a user could look at it.
+fn name_model(error: &anyhow::Error, file: &Path, model: &str) -> BadInput {
+    let text = format!("{error:#}");
+    BadInput::new(text.replace(&file.display().to_string(), model))
+}
+
+fn specification(
+    model: &str,
+    precision: &str,
+    classes: u32,
+    choice: &str,
+    counts: DrawCounts,
+) -> String {
+    let DrawCounts { n0, n, chunk } = counts;
+    // Two draws certify nothing at a small alpha.
+    let alpha = if n < FEWEST_DRAWS { 0.4 } else { 0.001 };
+    format!(
+        r#"name = "bench"
+seed = 1
+[dataset]
+format = "tensors"
+path = "none"
+[[model]]
+name = "bench"
+path = "model.safetensors"
+architecture = "{model}"
+classes = {classes}
+precision = "{precision}"
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+[smoothing]
+sigma = [0.25]
+choice = ["{choice}"]
+[smoothing.data-dependent]
+iterations = {STEPS}
+draws = {GRADIENT_DRAWS}
+[certify]
+n0 = {n0}
+n = {n}
+alpha = {alpha}
+chunk = {chunk}
+"#
+    )
+}
+
+/// Parses a specification of this program. An error names the key and no line, because the user
+/// has no file to look at.
+fn parse(text: &str, model: &str, folder: &Path) -> Result<Sweep> {
+    let parsed = spec::parse(text, &folder.join("bench.toml"));
+    parsed.map_err(|error| {
+        let message = format!("{model}: {}: {}", error.key, error.message);
+        BadInput::new(message).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_chunks;
+
+    #[test]
+    fn draws_are_whole_chunks_unless_there_is_less_than_one() {
+        assert_eq!(whole_chunks(1234, 500), 1000);
+        assert_eq!(whole_chunks(400, 500), 400);
+        assert_eq!(whole_chunks(3, 500), 100);
+    }
+}
