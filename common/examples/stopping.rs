@@ -9,7 +9,7 @@
 
 use std::num::NonZeroU64;
 
-use ddrs_common::certify::{Certifier, Step, Verdict};
+use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
 use ddrs_common::domain::{Alpha, Outcome, Phase, Radii, Radius, Sigma};
 use ddrs_common::spec::{CertifySpec, Stopping};
 use ddrs_common::stats;
@@ -41,14 +41,15 @@ fn main() {
     for argument in std::env::args().skip(1) {
         let (path, sigma) = argument.rsplit_once('=').expect("LOG=SIGMA");
         let samples = read(path, sigma.parse().expect("a sigma"));
-        let results: Vec<Vec<Verdict>> =
+        let results: Vec<Vec<Certificate>> =
             rules.iter().map(|rule| simulate(&samples, rule)).collect();
-        for (rule, verdicts) in rules.iter().zip(&results) {
+        for (rule, certificates) in rules.iter().zip(&results) {
             let name = path.rsplit('/').next().unwrap_or(path);
-            let (drawn, radius): (u64, f64) = verdicts.iter().fold((0, 0.0), |sum, verdict| {
-                (sum.0 + verdict.n, sum.1 + length(verdict))
-            });
-            let equal = verdicts
+            let (drawn, radius): (u64, f64) =
+                certificates.iter().fold((0, 0.0), |sum, certificate| {
+                    (sum.0 + certificate.n, sum.1 + length(certificate))
+                });
+            let equal = certificates
                 .iter()
                 .zip(&results[0])
                 .filter(|(a, b)| decided(a, &grid) == decided(b, &grid));
@@ -68,16 +69,16 @@ fn main() {
     }
 }
 
-fn length(verdict: &Verdict) -> f64 {
-    match verdict.outcome {
+fn length(certificate: &Certificate) -> f64 {
+    match certificate.outcome {
         Outcome::Certified { radius, .. } => radius.get(),
         Outcome::Abstained => 0.0,
     }
 }
 
-/// How many radii of the grid a verdict certifies.
-fn decided(verdict: &Verdict, grid: &Radii) -> usize {
-    match verdict.outcome {
+/// How many radii of the grid a certificate certifies.
+fn decided(certificate: &Certificate, grid: &Radii) -> usize {
+    match certificate.outcome {
         Outcome::Certified { radius, .. } => grid.iter().filter(|&at| at <= radius).count(),
         Outcome::Abstained => 0,
     }
@@ -130,7 +131,7 @@ fn probability(sigma: Sigma, radius: f64) -> f64 {
 }
 
 /// The same draws for every rule: sample by sample and phase by phase, drawn one by one.
-fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Verdict> {
+fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Certificate> {
     let [n0, n, chunk] = [100, N, CHUNK].map(|count| NonZeroU64::new(count).unwrap());
     let spec = CertifySpec {
         n0,
@@ -146,7 +147,7 @@ fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Verdict> {
         let (mut select, mut estimate) = (phase_noise(0), phase_noise(1));
         loop {
             match certifier.next() {
-                Step::Draw { phase, n, .. } => {
+                CertifierStep::Draw { phase, n, .. } => {
                     let noise = if phase == Phase::Select {
                         &mut select
                     } else {
@@ -163,7 +164,7 @@ fn simulate(samples: &[Sample], rule: &Stopping) -> Vec<Verdict> {
                     let rest = n - count - others;
                     certifier.observe(&[count, others, rest]).unwrap();
                 }
-                Step::Done(verdict) => return verdict,
+                CertifierStep::Done(certificate) => return certificate,
             }
         }
     };

@@ -1,14 +1,14 @@
-//! Files that somebody names, read without trust in how long they are.
+//! Reads files of unknown length, up to a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads at most `most` bytes. A pipe, such as a shell's `<(…)`, is read as well; one that never
-/// ends is given up.
+/// Reads a file of at most `most` bytes. A pipe, such as a shell's `<(…)`, is read as well, up to
+/// the limit.
 ///
 /// # Errors
-/// What the file system says, and [`io::ErrorKind::FileTooLarge`].
+/// When the file cannot be read, or is longer: [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
@@ -21,7 +21,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same for text.
+/// Reads a text file of at most `most` bytes.
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
@@ -29,7 +29,7 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|error| {
         io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("it is no text: {}", error.utf8_error()),
+            format!("it is not UTF-8: {}", error.utf8_error()),
         )
     })
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_never_ends_is_given_up_and_what_just_fits_is_read() {
+    fn a_file_without_end_is_refused_and_one_that_just_fits_is_read() {
         let error = read(Path::new("/dev/zero"), 1000).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,9 +1,8 @@
-//! How a sweep is cut into jobs: arithmetic alone, so that the queue stores job numbers and nothing
-//! else.
+//! Cuts a sweep into jobs by arithmetic alone, so that the queue stores nothing but job numbers.
 //!
-//! Samples are counted by their *position* in the sweep's selection; variants lie one after the
-//! other. A *slot* is one sample of one variant, `variant * samples + position`, and is its bit in
-//! the queue's bitmap of done samples.
+//! A sample's *position* is its place in the sweep's selection. Each variant has all samples; the
+//! variants follow each other. A *slot* is one sample of one variant, numbered
+//! `variant * samples + position`, which is its bit in the queue's bitmap of done samples.
 
 use std::ops::Range;
 use std::path::Path;
@@ -20,10 +19,10 @@ pub struct Plan {
     job_samples: u64,
 }
 
-/// Consecutive samples of one variant: what a worker leases.
+/// Consecutive samples of one variant, which one worker leases together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its number.
+    /// The job's number.
     pub id: JobId,
     /// The variant's place in [`Sweep::variants`].
     pub variant: usize,
@@ -31,27 +30,30 @@ pub struct Job {
     pub positions: Range<u64>,
 }
 
-/// A sweep that cannot be planned.
+/// The reason why a sweep cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The selection is empty.
     #[error("dataset.offset: {offset} is past the last of {len} samples")]
     NoSamples {
-        /// The first index asked for.
+        /// The first index requested.
         offset: u64,
-        /// How many the dataset has.
+        /// The number of samples of the dataset.
         len: u64,
     },
-    /// More jobs than a job number can count.
-    #[error("queue.job-samples: must be larger, for the sweep has {jobs} jobs, more than {limit}", limit = u32::MAX)]
+    /// There are more jobs than a job number can count.
+    #[error(
+        "queue.job-samples: must be larger: the sweep has {jobs} jobs, more than {limit}",
+        limit = u32::MAX
+    )]
     TooManyJobs {
-        /// How many it would have.
+        /// The number of jobs.
         jobs: u64,
     },
 }
 
 impl PlanError {
-    /// The same as an error of the specification, with the line of its key.
+    /// Returns the same error as one of the specification, with the line of its key.
     #[must_use]
     pub fn in_file(&self, text: &str, file: &Path) -> SpecError {
         let message = self.to_string();
@@ -68,60 +70,53 @@ impl Plan {
     /// When nothing is selected, or there would be more than 2^32 - 1 jobs.
     pub fn new(sweep: &Sweep, len: u64) -> Result<Self, PlanError> {
         let selection = sweep.dataset.selection;
-        let samples = selection.count(len);
-        if samples == 0 {
-            return Err(PlanError::NoSamples {
-                offset: selection.offset,
-                len,
-            });
-        }
         let plan = Self {
             selection,
-            samples,
+            samples: selection.count(len),
             variants: sweep.variants().len() as u64,
             job_samples: sweep.queue.job_samples.get(),
         };
+        if plan.samples == 0 {
+            let offset = selection.offset;
+            return Err(PlanError::NoSamples { offset, len });
+        }
         let jobs = plan.variants.saturating_mul(plan.jobs_per_variant());
         if jobs > u64::from(u32::MAX) {
-            Err(PlanError::TooManyJobs { jobs })
-        } else {
-            Ok(plan)
+            return Err(PlanError::TooManyJobs { jobs });
         }
+        Ok(plan)
     }
 
-    /// How many samples each variant has.
+    /// The number of samples of each variant.
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// How many slots there are: samples times variants.
+    /// The number of slots: samples times variants.
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.samples * self.variants
     }
 
-    /// How many jobs there are.
+    /// The number of jobs.
     #[must_use]
     pub fn jobs(&self) -> u32 {
         (self.variants * self.jobs_per_variant()) as u32
     }
 
-    /// The job with this number, if there is one.
+    /// The job with this number; `None` if the number is too large.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<Job> {
         if id.0 >= self.jobs() {
             return None;
         }
-        let (variant, nth) = (
-            u64::from(id.0) / self.jobs_per_variant(),
-            u64::from(id.0) % self.jobs_per_variant(),
-        );
-        let start = nth * self.job_samples;
+        let place = u64::from(id.0) % self.jobs_per_variant();
+        let start = place * self.job_samples;
         let end = start.saturating_add(self.job_samples).min(self.samples);
         Some(Job {
             id,
-            variant: variant as usize,
+            variant: (u64::from(id.0) / self.jobs_per_variant()) as usize,
             positions: start..end,
         })
     }
@@ -129,23 +124,24 @@ impl Plan {
     /// The job that certifies a slot.
     #[must_use]
     pub fn job_of(&self, slot: u64) -> JobId {
-        let (variant, position) = (slot / self.samples, slot % self.samples);
+        let variant = slot / self.samples;
+        let position = slot % self.samples;
         JobId((variant * self.jobs_per_variant() + position / self.job_samples) as u32)
     }
 
-    /// The bit of one sample of one variant.
+    /// The slot of one sample of one variant.
     #[must_use]
     pub fn slot(&self, variant: usize, position: u64) -> u64 {
         variant as u64 * self.samples + position
     }
 
-    /// The dataset's index of a position.
+    /// The dataset's index of the sample at a position.
     #[must_use]
     pub fn index(&self, position: u64) -> SampleIndex {
         self.selection.index(position)
     }
 
-    /// The position of an index, if it is selected.
+    /// The position of an index; `None` if it is not selected.
     #[must_use]
     pub fn position(&self, index: SampleIndex) -> Option<u64> {
         self.selection
@@ -164,9 +160,13 @@ mod tests {
 
     fn plan(len: u64, offset: u64, stride: u64, limit: u64, job_samples: u64) -> Plan {
         let text = format!(
-            "name = 'p'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\noffset = {offset}\nstride = {stride}\nlimit = {limit}\n\
-             [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n[smoothing]\nsigma = [0.25, 0.5]\nchoice = ['fixed']\n\
-             [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n[queue]\njob-samples = {job_samples}\n"
+            "name = 'p'\nseed = 1\n\
+             [dataset]\nformat = 'cifar10'\npath = 'd'\n\
+             offset = {offset}\nstride = {stride}\nlimit = {limit}\n\
+             [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+             [smoothing]\nsigma = [0.25, 0.5]\nchoice = ['fixed']\n\
+             [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n\
+             [queue]\njob-samples = {job_samples}\n"
         );
         let sweep = crate::spec::parse(&text, "p.toml".as_ref()).expect("a good specification");
         Plan::new(&sweep, len).expect("a plan")
@@ -210,8 +210,11 @@ mod tests {
     fn an_empty_selection_is_refused() {
         let sweep = plan(10, 0, 1, 1, 1);
         assert_eq!(sweep.samples(), 1);
-        let text = "name = 'p'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\noffset = 10\n[[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
-                    [smoothing]\nsigma = [0.25]\nchoice = ['fixed']\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n";
+        let text = "name = 'p'\nseed = 1\n\
+                    [dataset]\nformat = 'cifar10'\npath = 'd'\noffset = 10\n\
+                    [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+                    [smoothing]\nsigma = [0.25]\nchoice = ['fixed']\n\
+                    [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n";
         let sweep = crate::spec::parse(text, "p.toml".as_ref()).expect("a good specification");
         let error = Plan::new(&sweep, 10).expect_err("nothing is selected");
         assert_eq!(
@@ -236,7 +239,8 @@ mod tests {
             .to_string();
         assert_eq!(
             located,
-            "p.toml:3: queue.job-samples: must be larger, for the sweep has 8589934592 jobs, more than 4294967295"
+            "p.toml:3: queue.job-samples: must be larger: the sweep has 8589934592 jobs, \
+             more than 4294967295"
         );
     }
 }

@@ -1,30 +1,37 @@
-//! Files that are replaced in one step.
+//! Replaces files in one step.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes a file so that a reader, or a crash, sees the old bytes or the new ones and nothing
-/// between. Two programs may do so at once.
+/// Writes a file in one step: a reader sees the old bytes or the new ones, also after a crash. Two
+/// programs may do so at once.
 ///
 /// # Errors
-/// What the file system says; then the old file stands as it was.
+/// When the file cannot be written; the old file then stays as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(path)?;
+    write_synced(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// A hidden name in the same folder, which no other process uses.
+fn temporary(path: &Path) -> io::Result<PathBuf> {
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::other("not the name of a file"))?;
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(temporary);
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+    Ok(path.with_file_name(temporary))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 #[cfg(test)]

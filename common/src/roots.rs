@@ -1,8 +1,8 @@
-//! The files that a program may open. The specification in Redis names files; whoever can write to
-//! Redis must not be able to read the rest of a machine through its worker.
+//! Limits the files that a program may open. The specification in Redis names files, and a client
+//! that can write to Redis must not be able to read the rest of a machine through its worker.
 //!
-//! A path is judged by what it led to, not by what it says: a file is opened first, and then the
-//! kernel is asked where the open file lies. A link that is changed between a look and the opening
+//! A path is checked by the file that it leads to, not by its text: the file is opened first, and
+//! then the kernel tells where the open file lies. Changing a link between a check and the opening
 //! therefore gains nothing.
 
 use std::fs::{self, File};
@@ -11,13 +11,12 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Folders or files, links resolved, under which everything that is opened must lie; or no such
-/// limit.
+/// Folders or files, links resolved, under which every opened file must lie; or no such limit.
 #[derive(Debug, Clone)]
 pub struct Roots(Option<Arc<[PathBuf]>>);
 
 impl Roots {
-    /// No limit: for files that the user of this very program has named.
+    /// No limit, for files that the user of this program has named.
     #[must_use]
     pub fn anywhere() -> Self {
         Self(None)
@@ -38,88 +37,89 @@ impl Roots {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// When it does not exist, is no regular file (a pipe would be waited for, a device never
-    /// ends), or lies outside.
+    /// When it does not exist, lies outside, or is not a regular file: a pipe may block, a device
+    /// may never end.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        regular(&fs::metadata(path)?)?;
+        check_regular(&fs::metadata(path)?)?;
         let file = File::open(path)?;
-        // Once more, since the path may lead elsewhere now.
-        regular(&file.metadata()?)?;
+        // Checked again, since the path may lead to another file now.
+        check_regular(&file.metadata()?)?;
         if self.0.is_some() {
-            self.admit(&fs::read_link(format!(
-                "/proc/self/fd/{}",
-                file.as_raw_fd()
-            ))?)?;
+            self.check_resolved(&opened_path(&file)?)?;
         }
         Ok(file)
     }
 
-    /// Reads a whole file of at most `most` bytes. No more memory is taken, whatever the file's
-    /// length claims.
+    /// Reads a whole file of at most `most` bytes. It never takes more memory, whatever length the
+    /// file claims.
     ///
     /// # Errors
     /// As [`Self::open`], and [`io::ErrorKind::FileTooLarge`].
     pub fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let file = self.open(path)?;
-        let too_large = |length: u64| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("its {length} bytes are more than the {most} allowed"),
-            )
-        };
         let length = file.metadata()?.len();
-        if length > most {
-            return Err(too_large(length));
-        }
+        check_length(length, most)?;
         let mut bytes = Vec::with_capacity(length as usize);
-        // It may grow while it is read.
+        // The file may grow while it is read.
         file.take(most + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > most {
-            Err(too_large(bytes.len() as u64))
-        } else {
-            Ok(bytes)
-        }
+        check_length(bytes.len() as u64, most)?;
+        Ok(bytes)
     }
 
-    /// Checks where a path leads now, links resolved. What is opened later is checked again then.
+    /// Checks where a path leads now, links resolved. Opening a file checks again.
     ///
     /// # Errors
     /// When it does not exist or lies outside.
     pub fn check(&self, path: &Path) -> io::Result<()> {
         if self.0.is_some() {
-            self.admit(&fs::canonicalize(path)?)
+            self.check_resolved(&fs::canonicalize(path)?)
         } else {
             Ok(())
         }
     }
 
-    fn admit(&self, resolved: &Path) -> io::Result<()> {
-        let Some(roots) = &self.0 else { return Ok(()) };
-        if roots.iter().any(|root| resolved.starts_with(root)) {
-            return Ok(());
+    fn check_resolved(&self, resolved: &Path) -> io::Result<()> {
+        match &self.0 {
+            Some(roots) if !roots.iter().any(|root| resolved.starts_with(root)) => {
+                Err(outside(resolved, roots))
+            }
+            _ => Ok(()),
         }
-        let roots: Vec<String> = roots
-            .iter()
-            .map(|root| root.display().to_string())
-            .collect();
-        let reason = format!(
-            "{} is outside what this worker may open ({}); start it with --root",
-            resolved.display(),
-            roots.join(", ")
-        );
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
     }
 }
 
-fn regular(metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ))
+/// The path of an open file, as the kernel knows it.
+fn opened_path(file: &File) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fn outside(resolved: &Path, roots: &[PathBuf]) -> io::Error {
+    let roots: Vec<String> = roots
+        .iter()
+        .map(|root| root.display().to_string())
+        .collect();
+    let reason = format!(
+        "{} is outside what this worker may open ({}); start it with --root",
+        resolved.display(),
+        roots.join(", ")
+    );
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+fn check_length(length: u64, most: u64) -> io::Result<()> {
+    if length <= most {
+        return Ok(());
     }
+    let reason = format!("its {length} bytes are more than the {most} allowed");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, reason))
+}
+
+fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let reason = "not a regular file";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
 
 #[cfg(test)]
@@ -130,10 +130,11 @@ mod tests {
 
     use super::*;
 
-    /// Two folders beside each other, with a file each, and roots that allow the first.
+    /// Two folders in one, each with a file, and roots that allow the first.
     fn folders() -> (tempfile::TempDir, PathBuf, PathBuf, Roots) {
         let dir = tempfile::tempdir().unwrap();
-        let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
+        let inside = dir.path().join("in");
+        let outside = dir.path().join("out");
         for (folder, text) in [(&inside, "in"), (&outside, "secret")] {
             fs::create_dir(folder).unwrap();
             fs::write(folder.join("file"), text).unwrap();

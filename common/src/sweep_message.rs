@@ -1,6 +1,7 @@
-//! A sweep as it travels: what Redis and `manifest.json` hold.
+//! A sweep as Redis and `manifest.json` store it.
 //!
-//! The specification travels as written, so that every program parses it with the same code.
+//! The message contains the specification as written, so that every program parses it with the same
+//! code.
 
 use std::path::Path;
 
@@ -10,21 +11,21 @@ use crate::domain::SweepId;
 use crate::plan::{Plan, PlanError};
 use crate::spec::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 
-/// The version of [`SweepMessage`], and of the keys and scripts that a sweep lives in.
+/// The version of [`SweepMessage`], and of the keys and scripts of a sweep in Redis.
 pub const PROTOCOL: u32 = 2;
 
-/// A sweep with all that it takes to work on it.
+/// A sweep with everything that a program needs to work on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepMessage {
     /// [`PROTOCOL`] of the program that wrote it.
     pub protocol: u32,
-    /// The digest of what can change a record.
+    /// The digest of everything that can change a record.
     pub id: SweepId,
-    /// The absolute path of the specification; its relative paths start from the folder.
+    /// The absolute path of the specification. Its relative paths start from the folder.
     pub spec_file: String,
     /// The specification, TOML as written.
     pub spec: String,
-    /// How many samples the dataset has, selected or not.
+    /// The number of samples in the dataset, selected or not.
     pub dataset_len: u64,
     /// SHA-256 of the data, hexadecimal.
     pub data_digest: String,
@@ -32,16 +33,16 @@ pub struct SweepMessage {
     pub model_digests: Vec<String>,
 }
 
-/// A message that cannot be written, or not be believed.
+/// The reason why a message cannot be written, or is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// The specification's path has no meaning elsewhere.
+    /// The specification's path has no meaning on other machines.
     #[error("{0}: not an absolute path in UTF-8")]
     SpecFile(String),
-    /// No JSON, or fields missing.
+    /// The text is not JSON, or fields are missing.
     #[error("not a sweep message: {0}")]
     Json(String),
-    /// Written by another version.
+    /// Another version wrote it.
     #[error(
         "the sweep speaks protocol {found}, this program {PROTOCOL}; use programs of one version"
     )]
@@ -49,15 +50,15 @@ pub enum MessageError {
         /// The message's version.
         found: u32,
     },
-    /// A digest that is none, or too few or many of them.
+    /// A digest is malformed, or there are too few or too many.
     #[error("not a sweep message: {0}")]
     Digest(String),
     /// The contents are those of another sweep.
     #[error("sweep {stated} does not hold what its id says: its contents have id {computed}")]
     Id {
-        /// The id it claims.
+        /// The id in the message.
         stated: SweepId,
-        /// The id of what it holds.
+        /// The id of the contents.
         computed: SweepId,
     },
     /// The specification in it is wrong.
@@ -69,10 +70,10 @@ pub enum MessageError {
 }
 
 impl SweepMessage {
-    /// Composes the message of a sweep, its id included.
+    /// Composes the message of a sweep and computes its id.
     ///
     /// # Errors
-    /// When `spec_file` is relative or no UTF-8, the specification is wrong, or digests and models
+    /// When `spec_file` is relative or not UTF-8, the specification is wrong, or digests and models
     /// differ in number.
     pub fn new(
         spec_file: &Path,
@@ -95,55 +96,54 @@ impl SweepMessage {
         })
     }
 
-    /// One line of JSON.
+    /// Returns the message as one line of JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and integers always serialise.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a message and makes sure that it holds what its id says.
+    /// Reads a message and checks that its contents have its id.
     ///
     /// # Errors
-    /// When it is another version's, incomplete, or its id does not recompute from its contents.
+    /// When another version wrote it, it is incomplete, or its contents have another id.
     pub fn from_json(text: &str) -> Result<Self, MessageError> {
-        // Other versions may have other fields, so the version is read on its own.
-        let json = |error: serde_json::Error| MessageError::Json(error.to_string());
-        let MessageVersion { protocol } = serde_json::from_str(text).map_err(json)?;
+        // Other versions may have other fields, so the version is read first.
+        let MessageVersion { protocol } = from_json(text)?;
         if protocol != PROTOCOL {
             return Err(MessageError::Protocol { found: protocol });
         }
-        let message: Self = serde_json::from_str(text).map_err(json)?;
-        let digest = |text: &String| {
-            digest_from_hex(text)
-                .ok_or_else(|| MessageError::Digest(format!("{text:?} is no SHA-256 digest")))
-        };
-        let models = message
-            .model_digests
-            .iter()
-            .map(digest)
-            .collect::<Result<Vec<_>, _>>()?;
-        let computed = identify(&message.sweep()?, &digest(&message.data_digest)?, &models)?;
+        let message: Self = from_json(text)?;
+        let computed = message.computed_id()?;
         if computed == message.id {
-            Ok(message)
-        } else {
-            Err(MessageError::Id {
-                stated: message.id,
-                computed,
-            })
+            return Ok(message);
         }
+        Err(MessageError::Id {
+            stated: message.id,
+            computed,
+        })
     }
 
-    /// The sweep.
+    /// Computes the id of the contents.
+    fn computed_id(&self) -> Result<SweepId, MessageError> {
+        let models: Vec<[u8; 32]> = self
+            .model_digests
+            .iter()
+            .map(|text| digest(text))
+            .collect::<Result<_, _>>()?;
+        identify(&self.sweep()?, &digest(&self.data_digest)?, &models)
+    }
+
+    /// Parses the sweep.
     ///
     /// # Errors
-    /// When the specification is wrong: by another program's rules only, after [`Self::new`] or
-    /// [`Self::from_json`].
+    /// When the specification is wrong. After [`Self::new`] or [`Self::from_json`] that is only
+    /// possible if another program's rules accepted it.
     pub fn sweep(&self) -> Result<Sweep, SpecError> {
         parse(&self.spec, Path::new(&self.spec_file))
     }
 
-    /// The sweep's jobs.
+    /// Plans the sweep's jobs.
     ///
     /// # Errors
     /// When the specification is wrong or selects nothing.
@@ -155,6 +155,15 @@ impl SweepMessage {
 #[derive(Deserialize)]
 struct MessageVersion {
     protocol: u32,
+}
+
+fn from_json<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, MessageError> {
+    serde_json::from_str(text).map_err(|error| MessageError::Json(error.to_string()))
+}
+
+fn digest(text: &str) -> Result<[u8; 32], MessageError> {
+    digest_from_hex(text)
+        .ok_or_else(|| MessageError::Digest(format!("{text:?} is not a SHA-256 digest")))
 }
 
 fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<SweepId, MessageError> {
@@ -173,8 +182,10 @@ fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<Sweep
 mod tests {
     use super::*;
 
-    const SPEC: &str = "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n[[model]]\nname = 'm'\n\
-                        path = 'm.pt'\nclasses = 10\n[smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
+    const SPEC: &str = "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
+                        [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+                        [smoothing]\nsigma = [0.5]\n\
+                        [certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
 
     fn message() -> SweepMessage {
         SweepMessage::new(Path::new("/sweeps/s.toml"), SPEC, 7, &[1; 32], &[[2; 32]]).unwrap()
@@ -256,7 +267,7 @@ mod tests {
                 .to_string()
                 .contains("missing field `id`")
         );
-        assert!(refusal(|m| m.data_digest = "AB".repeat(32)).contains("is no SHA-256 digest"));
+        assert!(refusal(|m| m.data_digest = "AB".repeat(32)).contains("is not a SHA-256 digest"));
         assert_eq!(
             refusal(|m| m.model_digests.clear()),
             "not a sweep message: 1 models have 0 digests"

@@ -67,7 +67,7 @@ fn cumulative(n: u64, p: f64) -> Vec<f64> {
 }
 
 #[derive(Clone, Copy)]
-struct Case {
+struct RateCase {
     n: u64,
     chunk: u64,
     alpha: f64,
@@ -77,43 +77,43 @@ struct Case {
     below: f64,
 }
 
-const CASES: [Case; 6] = [
-    Case {
+const CASES: [RateCase; 6] = [
+    RateCase {
         n: 1000,
         chunk: 100,
         alpha: 0.05,
         count: 520,
         below: 1e-9,
     },
-    Case {
+    RateCase {
         n: 1000,
         chunk: 100,
         alpha: 0.05,
         count: 900,
         below: 1e-9,
     },
-    Case {
+    RateCase {
         n: 1000,
         chunk: 100,
         alpha: 0.05,
         count: 900,
         below: 0.002,
     },
-    Case {
+    RateCase {
         n: 730,
         chunk: 100,
         alpha: 0.05,
         count: 715,
         below: 1e-9,
     },
-    Case {
+    RateCase {
         n: 2000,
         chunk: 200,
         alpha: 0.01,
         count: 1700,
         below: 1e-9,
     },
-    Case {
+    RateCase {
         n: 90,
         chunk: 200,
         alpha: 0.05,
@@ -122,7 +122,7 @@ const CASES: [Case; 6] = [
     },
 ];
 
-impl Case {
+impl RateCase {
     fn spec(self, stopping: Stopping) -> CertifySpec {
         let positive = |n| NonZeroU64::new(n).unwrap();
         let alpha = Alpha::new(self.alpha).unwrap();
@@ -147,7 +147,10 @@ impl Case {
         let any = Stopping::Radii(Radii::new(&[0.0]).unwrap());
         let threshold = self.threshold(any.alpha_at_n(Alpha::new(self.alpha).unwrap()));
         let at = |p: f64| stats::radius(sigma(), Probability::new(p).unwrap()).get();
-        let radii = Radii::new(&[0.0, at(threshold), at(0.5 + threshold / 2.0)]).unwrap();
+        let mut radii = vec![0.0, at(threshold), at(0.5 + threshold / 2.0)];
+        // A threshold of at most one half has the radius 0.
+        radii.dedup();
+        let radii = Radii::new(&radii).unwrap();
         (self.spec(Stopping::Radii(radii)), threshold)
     }
 }
@@ -163,14 +166,14 @@ fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
     let mut truth = noise.p;
     loop {
         match certifier.next() {
-            Step::Draw { phase, n, .. } => {
+            CertifierStep::Draw { phase, n, .. } => {
                 let count = noise.count(n);
                 if phase == Phase::Select && count < n - count {
                     truth = 1.0 - noise.p;
                 }
                 certifier.observe(&[count, n - count]).unwrap();
             }
-            Step::Done(verdict) => return verdict.p_lower.get() > truth,
+            CertifierStep::Done(certificate) => return certificate.p_lower.get() > truth,
         }
     }
 }
@@ -243,7 +246,7 @@ fn a_pilot_leaves_the_error_rate_as_it_is() {
 /// How many of [`RUNS`] samples of probability `p` a rule would certify at a threshold just above
 /// it: `bound` of the count and the draws so far at the end of some chunk, or `last` at the end.
 fn found_wrong(
-    case: Case,
+    case: RateCase,
     threshold: f64,
     bound: impl Fn(u64, u64) -> Probability,
     last: impl Fn(u64, u64) -> Probability,
@@ -283,7 +286,7 @@ fn looking_again_and_again_with_a_bound_for_one_look_is_found_out() {
 
 #[test]
 fn spending_all_of_alpha_twice_is_found_out() {
-    let case = Case {
+    let case = RateCase {
         n: 10_000,
         chunk: 10,
         alpha: 0.05,
@@ -307,7 +310,7 @@ fn the_sequence_alone_holds_at_all_looks_together() {
         (0.9, 2000, 20, 0.05),
         (0.99, 2000, 20, 0.01),
     ] {
-        let case = Case {
+        let case = RateCase {
             n,
             chunk,
             alpha,
@@ -335,7 +338,7 @@ fn probability(radius: f64) -> f64 {
 fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
     const SAMPLES: u32 = 2000;
     let grid: Radii = "0:5:0.25".parse().unwrap();
-    let case = Case {
+    let case = RateCase {
         n: 100_000,
         chunk: 500,
         alpha: 0.001,
@@ -364,20 +367,21 @@ fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
         let mut certifier = Certifier::new(&early, sigma());
         certifier.observe(&[20, 0]).unwrap();
         let mut all = 0;
-        let verdict = loop {
+        let certificate = loop {
             match certifier.next() {
-                Step::Draw { n, .. } => {
+                CertifierStep::Draw { n, .. } => {
                     let count = noise.count(n);
                     all += count;
                     certifier.observe(&[count, n - count]).unwrap();
                 }
-                Step::Done(verdict) => break verdict,
+                CertifierStep::Done(certificate) => break certificate,
             }
         };
-        all += noise.count(case.n - verdict.n);
-        drawn += verdict.n;
-        equal +=
-            u32::from(certified(verdict.p_lower) == certified(bound(&fixed, all, case.n).unwrap()));
+        all += noise.count(case.n - certificate.n);
+        drawn += certificate.n;
+        equal += u32::from(
+            certified(certificate.p_lower) == certified(bound(&fixed, all, case.n).unwrap()),
+        );
     }
     let (share, equal) = (
         drawn as f64 / f64::from(SAMPLES) / case.n as f64,

@@ -1,22 +1,21 @@
-//! The certifier as a machine without IO: it says what to draw, is told the counts and ends in a
-//! verdict.
+//! The certifier: a state machine without IO. It asks for draws, takes their counts, and ends with a
+//! certificate or an abstention.
 //!
 //! CERTIFY of Cohen et al. 2019 (section 3.2.2; `Smooth.certify` of their code), step by step:
-//! 1. *select*: draw n0 times and guess the class that comes up most;
+//! 1. *select*: draw n0 times and guess the class that is drawn most often;
 //! 2. *estimate*: draw n fresh times and count that class alone;
 //! 3. *bound* its probability from below at confidence 1 - alpha;
 //! 4. *abstain* unless the bound is above one half;
 //! 5. otherwise its *radius* is sigma times the quantile of the bound.
 //!
-//! The guess may be wrong without harm: it costs an abstention or a small radius, never soundness,
-//! because the draws that bound it are not those that chose it. Whoever drives the machine supplies
-//! the draws: a network, or in tests a binomial. Choosing sigma comes before it and is not part of
-//! it.
+//! A wrong guess costs an abstention or a small radius, never soundness, because the draws that
+//! bound the class are not those that chose it. The caller supplies the draws: from a network, or in
+//! tests from a binomial distribution. Choosing sigma comes before and is not done here.
 //!
-//! How many draws step 2 takes is up to the specification's stopping rule: `n` at once, or chunk
-//! after chunk until its radii are decided (`stopping`), or as many as step 1 suggests (`pilot`).
-//! What is decided depends on counts at the end of chunks and on the specification alone, so not on
-//! how draws are gathered into forward passes.
+//! The specification's stopping rule sets the number of draws of step 2: `n` at once, chunk after
+//! chunk until the certified radii are decided (`stopping`), or the number that step 1 suggests
+//! (`pilot`). The decision depends only on the counts at the end of chunks and on the specification,
+//! so it does not depend on how draws are grouped into forward passes.
 
 mod pilot;
 mod stopping;
@@ -26,9 +25,9 @@ pub use stopping::bound;
 use crate::domain::{Class, Outcome, Phase, Probability, Sigma};
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
-use stopping::{Goal, decided};
+use stopping::{Counts, Goal};
 
-/// One input on its way to a verdict.
+/// The certification of one input, from the first draw to the certificate.
 ///
 /// With probability at least 1 - alpha over the draws, either it abstains or the smoothed
 /// classifier at `sigma` predicts the class of its outcome everywhere within the radius (Cohen et
@@ -37,219 +36,224 @@ use stopping::{Goal, decided};
 pub struct Certifier {
     spec: CertifySpec,
     sigma: Sigma,
-    state: State,
+    state: CertifierState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
+enum CertifierState {
     Select,
     Estimate(Estimate),
-    Done(Verdict),
+    Done(Certificate),
 }
 
+/// The estimation phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Estimate {
     guess: Class,
-    /// Draws that it takes at most.
+    /// The largest number of draws.
     end: u64,
-    /// Draws counted, whole chunks or all.
-    drawn: u64,
-    /// How many of them gave the guess.
-    count: u64,
+    /// The draws so far: whole chunks, or all of them.
+    counts: Counts,
     goal: Option<Goal>,
 }
 
-/// What the machine needs next.
+/// The next step of a certifier.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub enum CertifierStep {
     /// Classify the input under `n` draws of noise of this phase, and
     /// [`observe`](Certifier::observe) the counts.
     ///
-    /// The draws fill whole chunks from `chunk` on, the last of them perhaps in part.
+    /// The draws fill whole chunks, starting at `chunk`; the last chunk may be filled in part.
     Draw {
-        /// What the draws are for.
+        /// The purpose of the draws.
         phase: Phase,
-        /// The number of the first chunk of noise to draw, counted from 0 in each phase: those
-        /// before it have been counted already, and no draw may be counted twice.
+        /// The number of the first chunk of noise to draw, counted from 0 in each phase. Earlier
+        /// chunks are already counted, and no draw may be counted twice.
         chunk: u64,
-        /// How many.
+        /// The number of draws.
         n: u64,
     },
-    /// Nothing: this is the result.
-    Done(Verdict),
+    /// The certification is complete, with this result.
+    Done(Certificate),
 }
 
 /// A certificate or an abstention, with the counts that it follows from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verdict {
-    /// What was shown.
+pub struct Certificate {
+    /// The certified class and radius, or an abstention.
     pub outcome: Outcome,
-    /// Draws that guessed the class.
+    /// The number of draws that guessed the class.
     pub n0: u64,
-    /// Draws that bounded its probability: as many as were made, which a stopping rule may make
-    /// fewer than `n` of the specification.
+    /// The number of draws that bounded its probability. A stopping rule may end with fewer than
+    /// `n` of the specification.
     pub n: u64,
-    /// How many of the `n` gave the guessed class, abstained or not.
+    /// The number of the `n` draws that gave the guessed class, abstained or not.
     pub count: u64,
-    /// Lower bound on the guessed class's probability, at confidence 1 - alpha.
+    /// The lower bound on the guessed class's probability, at confidence 1 - alpha.
     pub p_lower: Probability,
 }
 
-/// Counts that cannot be the answer to what was asked.
+/// Counts that do not answer the certifier's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CertifyError {
-    /// The counts do not add up to the draws asked for.
-    #[error("{total} draws were counted in the {phase} phase, where {asked} were asked for", phase = .phase.as_str())]
+    /// The counts do not add up to the number of draws requested.
+    #[error(
+        "{total} draws were counted in the {phase} phase, where {asked} were asked for",
+        phase = .phase.as_str()
+    )]
     WrongTotal {
-        /// What the draws were for.
+        /// The purpose of the draws.
         phase: Phase,
-        /// How many were asked for.
+        /// The number requested.
         asked: u64,
-        /// How many were counted.
+        /// The number counted.
         total: u128,
     },
-    /// There are counts of fewer classes than when the class was guessed.
+    /// There are counts of fewer classes than in the selection phase.
     #[error("class {class} was guessed, but {classes} classes were counted in the estimate phase")]
     NoSuchClass {
         /// The class guessed.
         class: u32,
-        /// How many were counted.
+        /// The number of classes counted.
         classes: usize,
     },
-    /// The verdict is already there.
-    #[error("draws were counted after the verdict")]
+    /// The certificate is already complete.
+    #[error("draws were counted after the certificate was complete")]
     Finished,
 }
 
 impl Certifier {
-    /// Starts with one input to be smoothed at `sigma`.
+    /// Starts the certification of one input, smoothed at `sigma`.
     #[must_use]
     pub fn new(spec: &CertifySpec, sigma: Sigma) -> Self {
         Self {
             spec: spec.clone(),
             sigma,
-            state: State::Select,
+            state: CertifierState::Select,
         }
     }
 
-    /// What it needs now; asking changes nothing.
+    /// Returns the next step. Calling it again without new counts returns the same step.
     #[must_use]
-    pub fn next(&self) -> Step {
-        match self.state {
-            State::Select => Step::Draw {
+    pub fn next(&self) -> CertifierStep {
+        match &self.state {
+            CertifierState::Select => CertifierStep::Draw {
                 phase: Phase::Select,
                 chunk: 0,
                 n: self.spec.n0.get(),
             },
-            State::Estimate(Estimate { end, drawn, .. }) => {
-                let (chunk, left) = (self.spec.chunk.get(), end - drawn);
-                let n = if let Stopping::Radii(_) = self.spec.stopping {
-                    left.min(chunk)
-                } else {
-                    left
-                };
-                Step::Draw {
-                    phase: Phase::Estimate,
-                    chunk: drawn / chunk,
-                    n,
-                }
-            }
-            State::Done(verdict) => Step::Done(verdict),
+            CertifierState::Estimate(estimate) => self.next_draws(estimate),
+            CertifierState::Done(certificate) => CertifierStep::Done(*certificate),
         }
     }
 
-    /// Takes the counts of the draws that [`next`](Self::next) asked for, by class.
+    fn next_draws(&self, estimate: &Estimate) -> CertifierStep {
+        let chunk = self.spec.chunk.get();
+        let drawn = estimate.counts.drawn;
+        let left = estimate.end - drawn;
+        CertifierStep::Draw {
+            phase: Phase::Estimate,
+            chunk: drawn / chunk,
+            n: match self.spec.stopping {
+                Stopping::Radii(_) => left.min(chunk),
+                Stopping::Fixed | Stopping::Loss(_) => left,
+            },
+        }
+    }
+
+    /// Takes the counts, by class, of the draws that [`next`](Self::next) requested.
     ///
     /// # Errors
-    /// When they do not add up to what was asked or nothing was asked. The machine then stays where
-    /// it was.
+    /// When they do not add up to the number requested, or no draws were requested. The certifier
+    /// then stays in its state.
     pub fn observe(&mut self, counts: &[u64]) -> Result<(), CertifyError> {
-        let Step::Draw {
-            phase, n: asked, ..
-        } = self.next()
-        else {
+        let CertifierStep::Draw { phase, n, .. } = self.next() else {
             return Err(CertifyError::Finished);
         };
-        let total = counts.iter().map(|&count| u128::from(count)).sum();
-        if total != u128::from(asked) {
-            return Err(CertifyError::WrongTotal {
-                phase,
-                asked,
-                total,
-            });
-        }
+        check_total(phase, n, counts)?;
         self.state = match self.state {
-            State::Select => State::Estimate(self.begin(most_frequent(counts), counts)),
-            State::Estimate(mut estimate) => {
-                let guess = estimate.guess.0;
-                let missing = CertifyError::NoSuchClass {
-                    class: guess,
-                    classes: counts.len(),
-                };
-                estimate.count += *counts.get(guess as usize).ok_or(missing)?;
-                estimate.drawn += asked;
-                self.go_on(estimate)
-            }
-            State::Done(_) => return Err(CertifyError::Finished),
+            CertifierState::Select => CertifierState::Estimate(self.start_estimate(counts)),
+            CertifierState::Estimate(estimate) => self.add(estimate, n, counts)?,
+            CertifierState::Done(_) => return Err(CertifyError::Finished),
         };
         Ok(())
     }
 
-    fn begin(&self, guess: Class, counts: &[u64]) -> Estimate {
+    /// Guesses the class from the counts of the selection phase.
+    fn start_estimate(&self, counts: &[u64]) -> Estimate {
+        let guess = most_frequent(counts);
+        let selected = counts.get(guess.0 as usize).copied().unwrap_or(0);
         let end = match self.spec.stopping {
             Stopping::Fixed | Stopping::Radii(_) => self.spec.n.get(),
-            Stopping::Loss(loss) => pilot::draws(
-                &self.spec,
-                loss,
-                counts.get(guess.0 as usize).copied().unwrap_or(0),
-            ),
+            Stopping::Loss(loss) => pilot::draws(&self.spec, loss, selected),
         };
         Estimate {
             guess,
             end,
-            drawn: 0,
-            count: 0,
+            counts: Counts::default(),
             goal: None,
         }
     }
 
-    fn go_on(&self, mut estimate: Estimate) -> State {
-        let Estimate {
-            guess,
-            end,
-            drawn,
-            count,
-            ref mut goal,
-        } = estimate;
-        let decided = match &self.spec.stopping {
-            Stopping::Radii(radii) => decided(&self.spec, radii, self.sigma, count, drawn, goal),
-            Stopping::Fixed | Stopping::Loss(_) => false,
-        };
-        match bound(&self.spec, count, drawn) {
-            Some(p_lower) if drawn == end || decided => {
-                State::Done(self.judge(guess, count, drawn, p_lower))
+    /// Adds `n` draws to the estimation phase, and ends it if the stopping rule allows.
+    fn add(
+        &self,
+        mut estimate: Estimate,
+        n: u64,
+        counts: &[u64],
+    ) -> Result<CertifierState, CertifyError> {
+        let class = estimate.guess.0;
+        let classes = counts.len();
+        let missing = CertifyError::NoSuchClass { class, classes };
+        estimate.counts.count += *counts.get(class as usize).ok_or(missing)?;
+        estimate.counts.drawn += n;
+        let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
+        Ok(match estimate.counts.bound(&self.spec) {
+            Some(p_lower) if ends => CertifierState::Done(self.certificate(&estimate, p_lower)),
+            _ => CertifierState::Estimate(estimate),
+        })
+    }
+
+    fn is_decided(&self, estimate: &mut Estimate) -> bool {
+        match &self.spec.stopping {
+            Stopping::Radii(radii) => {
+                let target = stopping::Target::new(&self.spec, self.sigma, radii);
+                target.is_decided(estimate.counts, &mut estimate.goal)
             }
-            _ => State::Estimate(estimate),
+            Stopping::Fixed | Stopping::Loss(_) => false,
         }
     }
 
-    fn judge(&self, guess: Class, count: u64, n: u64, p_lower: Probability) -> Verdict {
-        let outcome = if p_lower.get() > 0.5 {
-            Outcome::Certified {
-                class: guess,
-                radius: stats::radius(self.sigma, p_lower),
-            }
-        } else {
-            Outcome::Abstained
-        };
-        Verdict {
-            outcome,
+    fn certificate(&self, estimate: &Estimate, p_lower: Probability) -> Certificate {
+        Certificate {
+            outcome: self.outcome(estimate.guess, p_lower),
             n0: self.spec.n0.get(),
-            n,
-            count,
+            n: estimate.counts.drawn,
+            count: estimate.counts.count,
             p_lower,
         }
     }
+
+    fn outcome(&self, class: Class, p_lower: Probability) -> Outcome {
+        if p_lower.get() > 0.5 {
+            let radius = stats::radius(self.sigma, p_lower);
+            Outcome::Certified { class, radius }
+        } else {
+            Outcome::Abstained
+        }
+    }
+}
+
+fn check_total(phase: Phase, asked: u64, counts: &[u64]) -> Result<(), CertifyError> {
+    let total = counts.iter().map(|&count| u128::from(count)).sum();
+    if total == u128::from(asked) {
+        return Ok(());
+    }
+    Err(CertifyError::WrongTotal {
+        phase,
+        asked,
+        total,
+    })
 }
 
 /// The class with the largest count; the lowest number among equals, as numpy's `argmax`.

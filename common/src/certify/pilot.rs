@@ -1,14 +1,14 @@
-//! How many draws are worth their while, from the draws that guessed the class.
+//! Chooses the number of draws that bound a probability, from the draws that guessed the class.
 
 use std::f64::consts::FRAC_PI_2;
 
 use crate::spec::CertifySpec;
 use crate::stats;
 
-/// Probabilities that stand for the posterior. Two to a standard deviation: so close together, the
-/// mean over a smooth density's values is that over the density to many digits.
+/// The number of probabilities that stand for the posterior: two per standard deviation. At this
+/// distance, the mean over a smooth density's values equals the integral to many digits.
 const NODES: u32 = 25;
-/// Standard deviations of the posterior to each side that count.
+/// The range of the posterior that counts, in standard deviations to each side.
 const SPREAD: f64 = 6.0;
 
 /// The smallest multiple of the chunk, at most `n`, whose expected radius is at least 1 - `loss` of
@@ -16,40 +16,64 @@ const SPREAD: f64 = 6.0;
 /// P. Li & B. Sheng, "Input-specific robustness certification for randomized smoothing" (2022),
 /// with an expectation where they have an interval.
 ///
-/// Expected twice, and both must lose no more: over the class's probability p given those draws,
-/// with Jeffreys' prior, and at p = count / n0. The second matters where all draws agree: for
-/// networks p is then often nearer to 1 than the prior makes it, where a given loss takes the most
-/// draws. The count is that which p makes most likely, to a whole number. Radii are multiples of
-/// sigma, so it does not enter.
+/// There are two expectations, and neither may lose more than `loss`: over the class's probability p
+/// given those draws, with Jeffreys' prior, and at p = count / n0. The second matters where all draws
+/// agree: for networks p is then often nearer to 1 than the prior makes it, and near 1 a given loss
+/// takes the most draws. The count of n draws is taken as the one that p makes most likely, to a
+/// whole number. Radii are multiples of sigma, so sigma does not enter.
 pub(super) fn draws(spec: &CertifySpec, loss: f64, count: u64) -> u64 {
-    let (n, chunk) = (spec.n.get(), spec.chunk.get());
-    let posterior = posterior(count, spec.n0.get());
-    let expected = |n: u64| -> f64 {
-        posterior
-            .iter()
-            .map(|&(p, weight)| weight * quantile(spec, p, n))
-            .sum()
-    };
-    let likely = |m: u64| quantile(spec, count as f64 / spec.n0.get() as f64, m);
-    let (least_expected, least_likely) = ((1.0 - loss) * expected(n), (1.0 - loss) * likely(n));
-    let enough = |m: u64| likely(m) >= least_likely && expected(m) >= least_expected;
-    let (mut least, mut most) = (1, n.div_ceil(chunk));
-    while least < most {
-        let middle = least + (most - least) / 2;
-        if enough(middle * chunk) {
-            most = middle;
-        } else {
-            least = middle + 1;
+    let pilot = Pilot::new(spec, count);
+    let chunk = spec.chunk.get();
+    let n = spec.n.get();
+    let goal = pilot.radii(n).map(|radius| (1.0 - loss) * radius);
+    let chunks = stats::first(n.div_ceil(chunk), |chunks| {
+        pilot.reaches(chunks * chunk, goal)
+    });
+    n.min(chunks * chunk)
+}
+
+/// The draws of the selection phase, and what they say of the guess's probability.
+struct Pilot<'a> {
+    spec: &'a CertifySpec,
+    /// The share of draws that gave the guess.
+    share: f64,
+    posterior: Vec<(f64, f64)>,
+}
+
+impl<'a> Pilot<'a> {
+    fn new(spec: &'a CertifySpec, count: u64) -> Self {
+        let n0 = spec.n0.get();
+        Self {
+            spec,
+            share: count as f64 / n0 as f64,
+            posterior: posterior(count, n0),
         }
     }
-    n.min(most * chunk)
+
+    /// The radii per sigma that `n` draws are expected to certify: at the share, and over the
+    /// posterior.
+    fn radii(&self, n: u64) -> [f64; 2] {
+        [quantile(self.spec, self.share, n), self.expected(n)]
+    }
+
+    fn expected(&self, n: u64) -> f64 {
+        self.posterior
+            .iter()
+            .map(|&(p, weight)| weight * quantile(self.spec, p, n))
+            .sum()
+    }
+
+    /// Returns true if `n` draws reach both goals. The posterior is left out if the first is missed.
+    fn reaches(&self, n: u64, [at_share, expected]: [f64; 2]) -> bool {
+        quantile(self.spec, self.share, n) >= at_share && self.expected(n) >= expected
+    }
 }
 
 /// The quantile that `n` draws certify where a share p of them, to the nearest whole number, gives
 /// the guess.
 fn quantile(spec: &CertifySpec, p: f64, n: u64) -> f64 {
     let count = ((p * n as f64).round() as u64).min(n);
-    // What is not a majority has no radius.
+    // A class without a majority has no radius.
     if 2 * count <= n {
         0.0
     } else {
@@ -61,33 +85,55 @@ fn quantile(spec: &CertifySpec, p: f64, n: u64) -> f64 {
 /// with p = sin^2 t, where it is proportional to sin^(2 count) t cos^(2 (n0 - count)) t, smooth up
 /// to both ends.
 fn posterior(count: u64, n0: u64) -> Vec<(f64, f64)> {
-    let (k, rest, draws) = (count as f64, (n0 - count) as f64, n0 as f64);
-    let mode = (k / draws).sqrt().asin();
-    let reach = SPREAD * 0.5 / draws.sqrt();
-    let (from, to) = ((mode - reach).max(0.0), (mode + reach).min(FRAC_PI_2));
-    let ln = |share: f64, power: f64| {
-        if power == 0.0 {
-            0.0
-        } else {
-            power * share.ln()
-        }
-    };
-    let at_mode = ln(k / draws, k) + ln(rest / draws, rest);
-    let node = |i: u32| {
-        let angle = from + (to - from) * f64::from(i) / f64::from(NODES - 1);
-        let p = angle.sin().powi(2);
-        let end = if i == 0 || i == NODES - 1 { 0.5 } else { 1.0 };
-        (
-            p,
-            end * (ln(p, k) + ln(angle.cos().powi(2), rest) - at_mode).exp(),
-        )
-    };
-    let nodes: Vec<(f64, f64)> = (0..NODES).map(node).collect();
+    let density = Density::new(count, n0);
+    let mut nodes: Vec<(f64, f64)> = (0..NODES).map(|i| density.node(i)).collect();
     let sum: f64 = nodes.iter().map(|&(_, weight)| weight).sum();
+    for (_, weight) in &mut nodes {
+        *weight /= sum;
+    }
     nodes
-        .into_iter()
-        .map(|(p, weight)| (p, weight / sum))
-        .collect()
+}
+
+/// The posterior's density in the angle, divided by its value at the mode.
+struct Density {
+    /// The draws that gave the guess.
+    k: f64,
+    /// The other draws.
+    rest: f64,
+    ln_at_mode: f64,
+    /// The range of angles that counts.
+    from: f64,
+    to: f64,
+}
+
+impl Density {
+    fn new(count: u64, n0: u64) -> Self {
+        let (k, rest, draws) = (count as f64, (n0 - count) as f64, n0 as f64);
+        let mode = (k / draws).sqrt().asin();
+        let reach = SPREAD * 0.5 / draws.sqrt();
+        Self {
+            k,
+            rest,
+            ln_at_mode: ln_power(k / draws, k) + ln_power(rest / draws, rest),
+            from: (mode - reach).max(0.0),
+            to: (mode + reach).min(FRAC_PI_2),
+        }
+    }
+
+    /// The probability and the weight of node `i`, by the trapezoidal rule.
+    fn node(&self, i: u32) -> (f64, f64) {
+        let angle = self.from + (self.to - self.from) * f64::from(i) / f64::from(NODES - 1);
+        let p = angle.sin().powi(2);
+        let q = angle.cos().powi(2);
+        let end = if i == 0 || i == NODES - 1 { 0.5 } else { 1.0 };
+        let ln = ln_power(p, self.k) + ln_power(q, self.rest) - self.ln_at_mode;
+        (p, end * ln.exp())
+    }
+}
+
+/// ln(base^power), and 0 for the power 0 of any base.
+fn ln_power(base: f64, power: f64) -> f64 {
+    if power == 0.0 { 0.0 } else { power * base.ln() }
 }
 
 #[cfg(test)]

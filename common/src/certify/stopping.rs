@@ -1,15 +1,15 @@
-//! When the draws that bound may end, and what a count is worth under each rule.
+//! Decides when the draws that bound a probability end, and computes the bound under each rule.
 
 use crate::domain::{Alpha, Probability, Radii, Radius, Sigma};
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
 
-/// How often a sample whose next radius `n` draws would certify may be given up before: 1 in
-/// 10,000. It costs agreement with the fixed rule, never soundness.
+/// The probability of giving up a sample whose next radius `n` draws would certify: 1 in 10,000. It
+/// costs agreement with the fixed rule, never soundness.
 const GIVE_UP: f64 = 1e-4;
 
 /// The lower bound, at confidence 1 - alpha, that `count` of `n` draws give under the
-/// specification's stopping rule. None for an `n` at which no rule of the specification ends.
+/// specification's stopping rule; `None` for an `n` at which the rule never ends.
 ///
 /// For `radii` two bounds share alpha: a confidence sequence has a fifth and holds at the end of
 /// all chunks together, Clopper-Pearson has four fifths and holds after all `n`. Either fails with
@@ -19,87 +19,131 @@ const GIVE_UP: f64 = 1e-4;
 /// Clopper-Pearson has all of alpha.
 #[must_use]
 pub fn bound(spec: &CertifySpec, count: u64, n: u64) -> Option<Probability> {
-    let whole = n == spec.n.get();
-    let may_end = whole
-        || spec.stopping != Stopping::Fixed && n < spec.n.get() && n % spec.chunk == 0 && n > 0;
-    if !may_end || count > n {
+    if !may_end(spec, n) || count > n {
         return None;
     }
     let Some(before_n) = spec.stopping.alpha_before_n(spec.alpha) else {
         return Some(stats::lower_bound(count, n, spec.alpha));
     };
     let sequence = stats::sequence_bound(count, n, before_n);
-    if !whole {
+    if n < spec.n.get() {
         return Some(sequence);
     }
     let fixed = stats::lower_bound(count, n, spec.stopping.alpha_at_n(spec.alpha));
     Some(if fixed > sequence { fixed } else { sequence })
 }
 
-/// A radius that was looked up, and how often the guess must come in `n` draws to certify it. None
-/// where even `n` that agree would not.
+/// Returns true if the draws may end after `n`.
+fn may_end(spec: &CertifySpec, n: u64) -> bool {
+    let at_end_of_chunk = n > 0 && n < spec.n.get() && n % spec.chunk == 0;
+    n == spec.n.get() || (spec.stopping != Stopping::Fixed && at_end_of_chunk)
+}
+
+/// Draws of the estimation phase.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Counts {
+    /// The number of draws.
+    pub(super) drawn: u64,
+    /// The number of them that gave the guess.
+    pub(super) count: u64,
+}
+
+impl Counts {
+    /// The lower bound that these draws give, see [`bound`].
+    pub(super) fn bound(self, spec: &CertifySpec) -> Option<Probability> {
+        bound(spec, self.count, self.drawn)
+    }
+}
+
+/// A radius, and the number of `n` draws that must give the guess to certify it; `None` if even `n`
+/// draws that agree would not. It is kept between chunks, because computing it takes time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Goal {
     radius: Radius,
     needed: Option<u64>,
 }
 
-/// Whether it is known which of `radii` are certified: the bound at hand certifies some of them,
-/// and the next is out of reach. A function of `count` and `drawn` alone, so it does not matter how
-/// often it was asked before.
-///
-/// `goal` keeps what was looked up last, for the same sample.
-pub(super) fn decided(
-    spec: &CertifySpec,
-    radii: &Radii,
+/// The radii to decide for one sample.
+pub(super) struct Target<'a> {
+    spec: &'a CertifySpec,
     sigma: Sigma,
-    count: u64,
-    drawn: u64,
-    goal: &mut Option<Goal>,
-) -> bool {
-    let Some(p_lower) = bound(spec, count, drawn) else {
-        return false;
-    };
-    let reached = certified(sigma, p_lower);
-    let Some(next) = radii
-        .iter()
-        .find(|&radius| reached.is_none_or(|reached| reached < radius))
-    else {
-        return true;
-    };
-    let Goal { needed, .. } = match *goal {
-        Some(known) if known.radius == next => known,
-        _ => *goal.insert(Goal {
-            radius: next,
-            needed: needed(spec, sigma, next),
-        }),
-    };
-    let give_up = Alpha::new(GIVE_UP).expect("the constant is between 0 and 1");
-    needed.is_none_or(|needed| stats::out_of_reach(count, drawn, needed, spec.n.get(), give_up))
+    radii: &'a Radii,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(spec: &'a CertifySpec, sigma: Sigma, radii: &'a Radii) -> Self {
+        Self { spec, sigma, radii }
+    }
+
+    /// Returns true if it is known which radii are certified: the present bound certifies some of
+    /// them, and the next one is out of reach. The result depends on the counts alone, so it does
+    /// not matter how often the question was asked before.
+    ///
+    /// `goal` caches the last goal of the same sample.
+    pub(super) fn is_decided(&self, counts: Counts, goal: &mut Option<Goal>) -> bool {
+        let Some(p_lower) = counts.bound(self.spec) else {
+            return false;
+        };
+        match self.next_radius(p_lower) {
+            Some(next) => self.is_out_of_reach(counts, self.goal(next, goal)),
+            None => true,
+        }
+    }
+
+    /// The smallest radius that the bound does not certify.
+    fn next_radius(&self, p_lower: Probability) -> Option<Radius> {
+        let certified = certified(self.sigma, p_lower);
+        self.radii
+            .iter()
+            .find(|&radius| certified.is_none_or(|certified| certified < radius))
+    }
+
+    /// The goal for `radius`: the cached one, or a new one that is then cached.
+    fn goal(&self, radius: Radius, cached: &mut Option<Goal>) -> Goal {
+        match *cached {
+            Some(goal) if goal.radius == radius => goal,
+            _ => *cached.insert(Goal {
+                radius,
+                needed: self.needed(radius),
+            }),
+        }
+    }
+
+    fn is_out_of_reach(&self, counts: Counts, goal: Goal) -> bool {
+        let give_up = Alpha::new(GIVE_UP).expect("the constant is between 0 and 1");
+        let n = self.spec.n.get();
+        goal.needed.is_none_or(|needed| {
+            stats::out_of_reach(counts.count, counts.drawn, needed, n, give_up)
+        })
+    }
+
+    /// The least count of `n` draws whose bound certifies `radius`.
+    fn needed(&self, radius: Radius) -> Option<u64> {
+        let n = self.spec.n.get();
+        if !self.certifies(n, radius) {
+            return None;
+        }
+        let p = stats::probability_at(self.sigma, radius);
+        let alpha = self.spec.stopping.alpha_at_n(self.spec.alpha);
+        // The estimate is at most a few counts off; checking the neighbours corrects it.
+        let mut count = stats::least_count(n, p, alpha).unwrap_or(n);
+        while count > 1 && self.certifies(count - 1, radius) {
+            count -= 1;
+        }
+        while !self.certifies(count, radius) {
+            count += 1;
+        }
+        Some(count)
+    }
+
+    /// Returns true if `count` of all `n` draws certify `radius`.
+    fn certifies(&self, count: u64, radius: Radius) -> bool {
+        let bound = bound(self.spec, count, self.spec.n.get());
+        bound.and_then(|p_lower| certified(self.sigma, p_lower)) >= Some(radius)
+    }
 }
 
 /// The radius that a bound certifies. An abstention certifies none, not even 0.
 fn certified(sigma: Sigma, p_lower: Probability) -> Option<Radius> {
     (p_lower.get() > 0.5).then(|| stats::radius(sigma, p_lower))
-}
-
-/// The least count of `n` draws whose bound certifies `radius`.
-fn needed(spec: &CertifySpec, sigma: Sigma, radius: Radius) -> Option<u64> {
-    let n = spec.n.get();
-    let enough = |count: u64| {
-        bound(spec, count, n).and_then(|p_lower| certified(sigma, p_lower)) >= Some(radius)
-    };
-    if !enough(n) {
-        return None;
-    }
-    let p = stats::probability_at(sigma, radius);
-    // The guess is at most a few counts off; what it is off by is found by asking.
-    let mut count = stats::least_count(n, p, spec.stopping.alpha_at_n(spec.alpha)).unwrap_or(n);
-    while count > 1 && enough(count - 1) {
-        count -= 1;
-    }
-    while !enough(count) {
-        count += 1;
-    }
-    Some(count)
 }

@@ -23,13 +23,13 @@ fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
     Certifier::new(&spec, Sigma::new(0.5).unwrap())
 }
 
-/// Answers both phases and returns the verdict.
-fn verdict(mut certifier: Certifier, select: &[u64], estimate: &[u64]) -> Verdict {
+/// Answers both phases and returns the certificate.
+fn certificate(mut certifier: Certifier, select: &[u64], estimate: &[u64]) -> Certificate {
     certifier.observe(select).unwrap();
     certifier.observe(estimate).unwrap();
     match certifier.next() {
-        Step::Done(verdict) => verdict,
-        step @ Step::Draw { .. } => panic!("{step:?}"),
+        CertifierStep::Done(certificate) => certificate,
+        step @ CertifierStep::Draw { .. } => panic!("{step:?}"),
     }
 }
 
@@ -38,7 +38,7 @@ fn it_selects_then_estimates_then_is_done() {
     let mut certifier = certifier(10, 1000, 0.001);
     assert_eq!(
         certifier.next(),
-        Step::Draw {
+        CertifierStep::Draw {
             phase: Phase::Select,
             chunk: 0,
             n: 10
@@ -47,14 +47,14 @@ fn it_selects_then_estimates_then_is_done() {
     certifier.observe(&[1, 7, 2]).unwrap();
     assert_eq!(
         certifier.next(),
-        Step::Draw {
+        CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: 0,
             n: 1000
         }
     );
     certifier.observe(&[90, 900, 10]).unwrap();
-    let Step::Done(verdict) = certifier.next() else {
+    let CertifierStep::Done(certificate) = certifier.next() else {
         panic!("{:?}", certifier.next())
     };
     let p_lower = stats::lower_bound(900, 1000, Alpha::new(0.001).unwrap());
@@ -64,8 +64,8 @@ fn it_selects_then_estimates_then_is_done() {
         radius,
     };
     assert_eq!(
-        verdict,
-        Verdict {
+        certificate,
+        Certificate {
             outcome,
             n0: 10,
             n: 1000,
@@ -81,15 +81,18 @@ fn it_selects_then_estimates_then_is_done() {
 
 #[test]
 fn the_guess_is_never_changed_by_the_draws_that_bound_it() {
-    let verdict = verdict(certifier(10, 100, 0.001), &[4, 6], &[95, 5]);
-    assert_eq!((verdict.outcome, verdict.count), (Outcome::Abstained, 5));
-    assert!(verdict.p_lower.get() > 0.0 && verdict.p_lower.get() < 0.05);
+    let certificate = certificate(certifier(10, 100, 0.001), &[4, 6], &[95, 5]);
+    assert_eq!(
+        (certificate.outcome, certificate.count),
+        (Outcome::Abstained, 5)
+    );
+    assert!(certificate.p_lower.get() > 0.0 && certificate.p_lower.get() < 0.05);
 }
 
 #[test]
 fn a_tied_guess_takes_the_lowest_class() {
     assert_eq!(
-        verdict(certifier(10, 100, 0.001), &[0, 4, 4, 2], &[1, 99, 0, 0]).count,
+        certificate(certifier(10, 100, 0.001), &[0, 4, 4, 2], &[1, 99, 0, 0]).count,
         99
     );
 }
@@ -101,7 +104,7 @@ fn a_majority_too_small_to_be_sure_of_abstains() {
         .find(|&k| stats::lower_bound(k, 1000, alpha).get() > 0.5)
         .unwrap();
     let outcome =
-        |count| verdict(certifier(10, 1000, 0.001), &[10, 0], &[count, 1000 - count]).outcome;
+        |count| certificate(certifier(10, 1000, 0.001), &[10, 0], &[count, 1000 - count]).outcome;
     assert_eq!(outcome(enough - 1), Outcome::Abstained);
     assert!(matches!(
         outcome(enough),
@@ -124,7 +127,7 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     assert!(certifier.observe(&[]).is_err());
     assert_eq!(
         certifier.next(),
-        Step::Draw {
+        CertifierStep::Draw {
             phase: Phase::Select,
             chunk: 0,
             n: 10
@@ -141,7 +144,7 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     );
     assert_eq!(
         certifier.next(),
-        Step::Draw {
+        CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: 0,
             n: 100
@@ -162,7 +165,7 @@ fn a_perfect_classifier_gets_the_largest_radius_that_the_draws_allow() {
         (100_000, 1.9057282816949759),
     ] {
         let Outcome::Certified { radius, .. } =
-            verdict(certifier(100, n, 0.001), &[100, 0], &[n, 0]).outcome
+            certificate(certifier(100, n, 0.001), &[100, 0], &[n, 0]).outcome
         else {
             panic!("{n} draws that agree abstained")
         };
@@ -179,13 +182,13 @@ fn overclaims(p: f64, n: u64, alpha: f64, seed: u64) -> u64 {
     let mut draw = |n: u64| (0..n).filter(|_| noise.random_bool(p)).count() as u64;
     let repetition = |_: &u64| {
         let (selected, estimated) = (draw(20), draw(n));
-        let verdict = verdict(
+        let certificate = certificate(
             certifier(20, n, alpha),
             &[selected, 20 - selected],
             &[estimated, n - estimated],
         );
         let truth = if selected >= 10 { p } else { 1.0 - p };
-        verdict.p_lower.get() > truth
+        certificate.p_lower.get() > truth
     };
     (0..2000).filter(repetition).count() as u64
 }
@@ -219,16 +222,16 @@ fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
 }
 
 /// A sample whose every chunk has the guess in this share of its draws.
-fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Verdict {
+fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Certificate {
     let mut certifier = Certifier::new(spec, Sigma::new(sigma).unwrap());
     loop {
         match certifier.next() {
-            Step::Draw {
+            CertifierStep::Draw {
                 phase: Phase::Select,
                 n,
                 ..
             } => certifier.observe(&[n, 0]).unwrap(),
-            Step::Draw {
+            CertifierStep::Draw {
                 phase: Phase::Estimate | Phase::Sigma,
                 n,
                 ..
@@ -236,7 +239,7 @@ fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Verdict {
                 let count = (share * n as f64).round() as u64;
                 certifier.observe(&[count, n - count]).unwrap();
             }
-            Step::Done(verdict) => return verdict,
+            CertifierStep::Done(certificate) => return certificate,
         }
     }
 }
@@ -251,7 +254,7 @@ fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
     for (chunk, n) in [(0, 500), (1, 500), (2, 250)] {
         assert_eq!(
             certifier.next(),
-            Step::Draw {
+            CertifierStep::Draw {
                 phase: Phase::Estimate,
                 chunk,
                 n
@@ -266,7 +269,7 @@ fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
     assert!(
         matches!(
             certifier.next(),
-            Step::Done(Verdict {
+            CertifierStep::Done(Certificate {
                 n: 1250,
                 count: 667,
                 ..
@@ -280,15 +283,23 @@ fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
 #[test]
 fn what_is_certified_at_the_end_of_a_chunk_is_recorded_with_the_bound_of_the_sequence() {
     let spec = deciding(&[0.0, 0.25, 0.5], 100_000, 500, 0.001);
-    let verdict = steady(&spec, 0.5, 0.99);
-    assert!(verdict.n < 2_000, "{verdict:?}");
-    let sequence = stats::sequence_bound(verdict.count, verdict.n, Alpha::new(0.0002).unwrap());
-    assert!((verdict.p_lower.get() - sequence.get()).abs() < 1e-12 && verdict.p_lower <= sequence);
-    let Outcome::Certified { radius, .. } = verdict.outcome else {
-        panic!("{verdict:?}")
+    let certificate = steady(&spec, 0.5, 0.99);
+    assert!(certificate.n < 2_000, "{certificate:?}");
+    let sequence = stats::sequence_bound(
+        certificate.count,
+        certificate.n,
+        Alpha::new(0.0002).unwrap(),
+    );
+    assert!(
+        (certificate.p_lower.get() - sequence.get()).abs() < 1e-12
+            && certificate.p_lower <= sequence
+    );
+    let Outcome::Certified { radius, .. } = certificate.outcome else {
+        panic!("{certificate:?}")
     };
     assert!(
-        radius.get() >= 0.5 && radius == stats::radius(Sigma::new(0.5).unwrap(), verdict.p_lower)
+        radius.get() >= 0.5
+            && radius == stats::radius(Sigma::new(0.5).unwrap(), certificate.p_lower)
     );
 }
 
@@ -298,13 +309,13 @@ fn radii_out_of_reach_are_given_up() {
     let spec = deciding(&grid, 100_000, 500, 0.001);
     // Far below one half, between two radii, and above the largest that so many draws can certify.
     for (share, certified) in [(0.2, None), (0.9, Some(0.5)), (1.0, Some(1.75))] {
-        let verdict = steady(&spec, 0.5, share);
-        assert!(verdict.n < 70_000, "{share}: {verdict:?}");
-        let reached = match verdict.outcome {
+        let certificate = steady(&spec, 0.5, share);
+        assert!(certificate.n < 70_000, "{share}: {certificate:?}");
+        let reached = match certificate.outcome {
             Outcome::Certified { radius, .. } => grid.iter().copied().rfind(|&r| r <= radius.get()),
             Outcome::Abstained => None,
         };
-        assert_eq!(reached, certified, "{share}: {verdict:?}");
+        assert_eq!(reached, certified, "{share}: {certificate:?}");
     }
 }
 
@@ -318,7 +329,7 @@ fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
     let asked = |selected: u64| {
         let mut certifier = Certifier::new(&spec, Sigma::new(0.5).unwrap());
         certifier.observe(&[selected, 10 - selected]).unwrap();
-        let Step::Draw {
+        let CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: 0,
             n,
@@ -327,11 +338,11 @@ fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
             panic!()
         };
         certifier.observe(&[n, 0]).unwrap();
-        let Step::Done(verdict) = certifier.next() else {
+        let CertifierStep::Done(certificate) = certifier.next() else {
             panic!()
         };
         assert_eq!(
-            (verdict.n, verdict.p_lower),
+            (certificate.n, certificate.p_lower),
             (n, stats::lower_bound(n, n, spec.alpha))
         );
         n

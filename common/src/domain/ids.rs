@@ -1,5 +1,5 @@
-//! Names of things. Each is its own type, so that a job number never ends up where a sample's index
-//! belongs.
+//! Ids and names. Each is a separate type, so that a job number cannot be passed as the index of a
+//! sample.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidValue;
 
-/// A sweep: sixteen lowercase hexadecimal digits, a digest of all that can change one of its
-/// records.
+/// The id of a sweep: sixteen lowercase hexadecimal digits, a digest of everything that can change
+/// one of its records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SweepId(String);
 
 impl SweepId {
-    /// The first sixteen hexadecimal digits of a digest.
+    /// Takes the first sixteen hexadecimal digits of a digest.
     #[must_use]
     pub fn from_digest(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest;
@@ -25,7 +25,7 @@ impl SweepId {
         ))
     }
 
-    /// The digits.
+    /// The sixteen digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,11 +36,7 @@ impl FromStr for SweepId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let digits = text.len() == 16
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if digits {
+        if text.len() == 16 && is_lowercase_hex(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidValue(format!(
@@ -48,6 +44,12 @@ impl FromStr for SweepId {
             )))
         }
     }
+}
+
+/// Returns true if all of the text is lowercase hexadecimal digits.
+pub(crate) fn is_lowercase_hex(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 impl TryFrom<String> for SweepId {
@@ -80,7 +82,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// An input of the dataset, by its index there (not by its place in the sweep).
+/// The index of a sample in the dataset, which is not its position in the sweep's selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SampleIndex(pub u64);
 
@@ -90,34 +92,29 @@ impl fmt::Display for SampleIndex {
     }
 }
 
-/// `MODEL/CHOICE/SIGMA`, e.g. `cohen-0.25/data-dependent/0.5`.
+/// The name of a variant: `MODEL/CHOICE/SIGMA`, e.g. `cohen-0.25/data-dependent/0.5`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VariantName(String);
 
 impl VariantName {
-    /// Takes a name as it is; [`crate::spec`] builds the checked ones, files may bring others.
+    /// Takes any name. [`crate::spec`] builds checked names; files may contain others.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// The name.
+    /// The whole name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as a file name: what is not a letter, a digit, `.`, `-` or `_` becomes `_`.
+    /// The name as a file name: every character other than a letter, a digit, `.`, `-` or `_` becomes
+    /// `_`.
     #[must_use]
     pub fn file_stem(&self) -> String {
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        self.0.chars().map(plain).collect()
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        self.0.replace(|c| !is_plain(c), "_")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The words of the program: ids, units, outcomes, records. No IO and no formats.
+//! The types that every part of the program uses: ids, units, outcomes, records. No IO, no formats.
 
 mod ids;
 mod limits;
@@ -7,6 +7,7 @@ mod record;
 mod selection;
 mod units;
 
+pub(crate) use ids::is_lowercase_hex;
 pub use ids::{JobId, SampleIndex, SweepId, VariantName};
 pub use limits::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 pub use radii::{InvalidRadii, Radii};
@@ -15,7 +16,7 @@ pub use selection::Selection;
 pub(crate) use units::short;
 pub use units::{Alpha, Probability, Radius, Sigma};
 
-/// A value that cannot be what it claims to be, with the reason.
+/// The reason why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(pub(crate) String);

@@ -1,17 +1,17 @@
-//! What one sample of one variant came to.
+//! The result of one sample of one variant.
 
 use super::{Alpha, Probability, Radius, SampleIndex, Sigma, VariantName};
 
-/// A class by its number.
+/// The number of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Class(pub u32);
 
-/// How a variant comes by the sigma of an input.
+/// The way in which a variant chooses the sigma of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Choice {
     /// One sigma for all inputs (Cohen et al. 2019).
     Fixed,
-    /// Algorithm 1 of Alfarra et al. 2022, from the variant's sigma on.
+    /// A sigma per input, by Algorithm 1 of Alfarra et al. 2022, starting at the variant's sigma.
     DataDependent,
 }
 
@@ -26,19 +26,19 @@ impl Choice {
     }
 }
 
-/// What noise is drawn for. Draws of one phase are never used in another.
+/// The purpose of noise. Draws of one phase are never used in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Choosing sigma.
     Sigma,
-    /// Guessing the class.
+    /// Selection: guessing the class.
     Select,
-    /// Bounding the probability of the guess.
+    /// Estimation: bounding the probability of the guess.
     Estimate,
 }
 
 impl Phase {
-    /// The word that enters the seed.
+    /// The word that is part of the seed.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,36 +49,36 @@ impl Phase {
     }
 }
 
-/// What the smoothed classifier says of an input.
+/// The result of the smoothed classifier for an input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
-    /// It predicts `class` everywhere within `radius`, with probability at least 1 - alpha over the
-    /// draws.
+    /// It predicts `class` everywhere within `radius` of the input, with probability at least
+    /// 1 - alpha over the draws.
     Certified {
-        /// The class predicted.
+        /// The predicted class.
         class: Class,
-        /// How far around the input.
+        /// The L2 distance.
         radius: Radius,
     },
     /// The draws do not show that any class is a majority.
     Abstained,
 }
 
-/// A certificate, or an abstention, with all that it rests on: the radius recomputes from
-/// `count`, `n`, `alpha` and `sigma`.
+/// A certificate, or an abstention, with the values that it follows from: the radius can be computed
+/// again from `count`, `n`, `alpha` and `sigma`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certification {
-    /// What was shown.
+    /// The certified class and radius, or an abstention.
     pub outcome: Outcome,
-    /// The sigma at which the network was sampled.
+    /// The sigma of the noise.
     pub sigma: Sigma,
-    /// The variant's sigma, where the choice started.
+    /// The variant's sigma, at which the choice started.
     pub sigma0: Sigma,
-    /// Draws that guessed the class.
+    /// The number of draws that guessed the class.
     pub n0: u64,
-    /// Draws that bounded its probability.
+    /// The number of draws that bounded its probability.
     pub n: u64,
-    /// How many of the `n` gave the guessed class, abstained or not.
+    /// The number of the `n` draws that gave the guessed class, abstained or not.
     pub count: u64,
     /// Lower bound on the probability of the guessed class, at confidence 1 - alpha.
     pub p_lower: Probability,
@@ -89,22 +89,22 @@ pub struct Certification {
 /// The result for one sample of one variant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Which row of the table it belongs to.
+    /// The variant, a row of the table.
     pub variant: VariantName,
-    /// Which input.
+    /// The sample's index in the dataset.
     pub index: SampleIndex,
-    /// The input's true class, if it could be read.
+    /// The input's true class; 0 if it could not be read.
     pub label: Class,
-    /// The certification, or why there is none.
+    /// The certification, or the reason for a failure.
     pub result: Result<Certification, String>,
     /// The sweep's seed.
     pub seed: u64,
-    /// Wall time spent on the sample.
+    /// The wall time spent on the sample.
     pub seconds: f64,
-    /// Who did it.
+    /// The name of the worker.
     pub worker: String,
-    /// Which attempt at its job this was, from 1.
+    /// The attempt at its job, from 1.
     pub attempt: u32,
-    /// On what device.
+    /// The device.
     pub device: String,
 }

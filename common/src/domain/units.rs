@@ -1,10 +1,10 @@
-//! Numbers with a meaning: none can be built out of range, and none stands in for another.
+//! Numbers with a unit. No value can be built out of range, or passed in place of another unit.
 
 use std::fmt;
 
 use super::InvalidValue;
 
-/// A finite number that satisfies what `name` demands of it.
+/// Checks that a number is finite and `holds`.
 fn checked(name: &str, value: f64, holds: bool, demand: &str) -> Result<f64, InvalidValue> {
     if value.is_finite() && holds {
         Ok(value)
@@ -40,7 +40,7 @@ macro_rules! unit {
                 checked($word, $value, $holds, $demand).map(Self)
             }
 
-            /// The plain number.
+            /// The number itself.
             #[must_use]
             pub fn get(self) -> f64 {
                 self.0
@@ -73,7 +73,7 @@ unit!(
 );
 
 impl Radius {
-    /// What an abstention is worth.
+    /// The radius of an abstention.
     pub const ZERO: Self = Self(0.0);
 }
 

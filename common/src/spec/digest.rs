@@ -1,4 +1,4 @@
-//! What a sweep is known by: a digest of everything that can change one of its records.
+//! Computes the id of a sweep: a digest of everything that can change one of its records.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ use super::{
     CertifySpec, DataDependentSpec, DatasetSpec, ModelSource, ModelSpec, QueueSpec, ReportSpec,
     SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
-use crate::domain::{Choice, Selection, Sigma, SweepId};
+use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
 use crate::roots::Roots;
 
 /// SHA-256 of a file's bytes, read piece by piece.
 ///
 /// # Errors
-/// When the file cannot be read, or is no regular one.
+/// When the file cannot be read, or is not a regular file.
 pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = Roots::anywhere().open(path)?;
     let mut hasher = Sha256::new();
@@ -31,7 +31,7 @@ pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Sixty-four lowercase hexadecimal digits.
+/// Writes a digest as sixty-four lowercase hexadecimal digits.
 #[must_use]
 pub fn digest_to_hex(digest: &[u8; 32]) -> String {
     let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
@@ -41,11 +41,10 @@ pub fn digest_to_hex(digest: &[u8; 32]) -> String {
         .collect()
 }
 
-/// The inverse of [`digest_to_hex`]; none for any other text.
+/// Reads what [`digest_to_hex`] writes; `None` for any other text.
 #[must_use]
 pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
-    let lowercase = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != 64 || !text.bytes().all(lowercase) {
+    if text.len() != 64 || !is_lowercase_hex(text) {
         return None;
     }
     let mut digest = [0; 32];
@@ -57,8 +56,8 @@ pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// The id of a sweep over data and models with these digests, models in the sweep's order.
 ///
-/// Everything that can change a record enters it. `[queue]`, `[report]` and `certify.memory` do
-/// not, nor do paths, for which the digests stand (that of the data covers the order of classes).
+/// Everything that can change a record is part of it. `[queue]`, `[report]` and `certify.memory` are
+/// not, nor are paths: the digests stand for them (that of the data covers the order of classes).
 #[must_use]
 pub fn sweep_id(sweep: &Sweep, data_digest: &[u8; 32], model_digests: &[[u8; 32]]) -> SweepId {
     let mut text = canonical(sweep);
@@ -69,9 +68,9 @@ pub fn sweep_id(sweep: &Sweep, data_digest: &[u8; 32], model_digests: &[[u8; 32]
     SweepId::from_digest(&Sha256::digest(text).into())
 }
 
-/// The sweep as lines of a key and its values, version first. Names hold no white space, so no two
-/// sweeps share a text. The structs are taken apart field by field, so that a new field does not
-/// compile before it is placed here.
+/// Writes the sweep as lines of a key and its values, version first. Names contain no white space,
+/// so no two sweeps share a text. Each struct is destructured field by field, so that a new field
+/// does not compile before it is placed here.
 fn canonical(sweep: &Sweep) -> String {
     let Sweep {
         name,
@@ -89,6 +88,15 @@ fn canonical(sweep: &Sweep) -> String {
         max_attempts: _,
     } = queue;
     let ReportSpec { radii: _ } = report;
+    let mut text = "ddrs sweep 1\n".to_owned();
+    text += &line("name", std::slice::from_ref(name));
+    text += &line("seed", &[seed.to_string()]);
+    text += &dataset_lines(dataset);
+    text.extend(models.iter().map(model_lines));
+    text + &smoothing_lines(smoothing) + &certify_lines(certify)
+}
+
+fn certify_lines(certify: &CertifySpec) -> String {
     let CertifySpec {
         n0,
         n,
@@ -97,33 +105,16 @@ fn canonical(sweep: &Sweep) -> String {
         memory: _,
         stopping,
     } = certify;
-    let mut text = "ddrs sweep 1\n".to_owned();
-    text += &line("name", std::slice::from_ref(name));
-    text += &line("seed", &[seed.to_string()]);
-    text += &dataset_lines(dataset);
-    text.extend(models.iter().map(model_lines));
-    text += &smoothing_lines(smoothing);
-    text += &line(
-        "certify",
-        &[
-            n0.to_string(),
-            n.to_string(),
-            float(alpha.get()),
-            chunk.to_string(),
-        ],
-    );
-    text += &stopping_line(stopping);
-    text
+    let alpha = float(alpha.get());
+    let numbers = [n0.to_string(), n.to_string(), alpha, chunk.to_string()];
+    line("certify", &numbers) + &stopping_line(stopping)
 }
 
-/// None for the rule that sweeps had before there were others: they keep their ids.
+/// Empty for the first stopping rule, so that sweeps from before there were others keep their ids.
 fn stopping_line(stopping: &Stopping) -> String {
     match stopping {
         Stopping::Fixed => String::new(),
-        Stopping::Radii(radii) => line(
-            "radii",
-            &radii.values().into_iter().map(float).collect::<Vec<_>>(),
-        ),
+        Stopping::Radii(radii) => line("radii", &floats(radii.values())),
         Stopping::Loss(loss) => line("loss", &[float(*loss)]),
     }
 }
@@ -132,23 +123,24 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
     let DatasetSpec {
         format,
         path: _,
-        selection: Selection {
-            offset,
-            stride,
-            limit,
-        },
+        selection,
         resize,
         crop,
         classes: _,
     } = dataset;
-    let limit = limit.map_or("none".to_owned(), |limit| limit.to_string());
-    let pixels = |value: Option<u32>| value.map_or("none".to_owned(), |pixels| pixels.to_string());
+    let Selection {
+        offset,
+        stride,
+        limit,
+    } = selection;
+    let selection = [offset.to_string(), stride.to_string(), or_none(*limit)];
     line("format", &[format.as_str().to_owned()])
-        + &line(
-            "selection",
-            &[offset.to_string(), stride.to_string(), limit],
-        )
-        + &line("pixels", &[pixels(*resize), pixels(*crop)])
+        + &line("selection", &selection)
+        + &line("pixels", &[or_none(*resize), or_none(*crop)])
+}
+
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or("none".to_owned(), |value| value.to_string())
 }
 
 fn model_lines(model: &ModelSpec) -> String {
@@ -165,27 +157,16 @@ fn model_lines(model: &ModelSpec) -> String {
         ModelSource::Safetensors(architecture) => format!("safetensors:{architecture}"),
         ModelSource::TorchScript => "torchscript".to_owned(),
     };
-    let channels = |values: &Option<Vec<f64>>| {
-        values
-            .iter()
-            .flatten()
-            .copied()
-            .map(float)
-            .collect::<Vec<_>>()
-    };
+    let precision = precision.as_str().to_owned();
     line(
         "model",
-        &[
-            name.clone(),
-            source,
-            classes.to_string(),
-            precision.as_str().to_owned(),
-        ],
-    ) + &line("mean", &channels(mean))
-        + &line("std", &channels(std))
+        &[name.clone(), source, classes.to_string(), precision],
+    ) + &line("mean", &floats(mean.iter().flatten().copied()))
+        + &line("std", &floats(std.iter().flatten().copied()))
 }
 
-/// The parameters of a choice that no variant makes change no record.
+/// The parameters of data-dependent smoothing are left out if no variant uses it: they change no
+/// record.
 fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
     let SmoothingSpec {
         sigma,
@@ -196,36 +177,37 @@ fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
         .iter()
         .map(|choice| choice.as_str().to_owned())
         .collect();
-    let mut text = line(
-        "sigma",
-        &sigma
-            .iter()
-            .copied()
-            .map(Sigma::get)
-            .map(float)
-            .collect::<Vec<_>>(),
-    );
-    text += &line("choice", &words);
+    let sigmas = floats(sigma.iter().copied().map(Sigma::get));
+    let text = line("sigma", &sigmas) + &line("choice", &words);
     if choice.contains(&Choice::DataDependent) {
-        let DataDependentSpec {
-            method,
-            iterations,
-            draws,
-            learning_rate,
-            clamp,
-            range: (lower, upper),
-        } = data_dependent;
-        let numbers = [*learning_rate, *clamp, lower.get(), upper.get()].map(float);
-        text += &line(
-            "data-dependent",
-            &[&[iterations.to_string(), draws.to_string()], &numbers[..]].concat(),
-        );
-        // None for the method that sweeps had before there was another: they keep their ids.
-        if let SigmaMethod::Search { rounds, candidates } = method {
-            text += &line("search", &[rounds.to_string(), candidates.to_string()]);
+        text + &data_dependent_lines(data_dependent)
+    } else {
+        text
+    }
+}
+
+fn data_dependent_lines(spec: &DataDependentSpec) -> String {
+    let DataDependentSpec {
+        method,
+        iterations,
+        draws,
+        learning_rate,
+        clamp,
+        range: (lower, upper),
+    } = spec;
+    let mut values = vec![iterations.to_string(), draws.to_string()];
+    values.extend(floats([*learning_rate, *clamp, lower.get(), upper.get()]));
+    line("data-dependent", &values) + &method_line(method)
+}
+
+/// Empty for the first method, so that sweeps from before there was another keep their ids.
+fn method_line(method: &SigmaMethod) -> String {
+    match method {
+        SigmaMethod::Gradient => String::new(),
+        SigmaMethod::Search { rounds, candidates } => {
+            line("search", &[rounds.to_string(), candidates.to_string()])
         }
     }
-    text
 }
 
 fn line(key: &str, values: &[String]) -> String {
@@ -235,6 +217,10 @@ fn line(key: &str, values: &[String]) -> String {
         let _ = write!(line, " {value}");
     }
     line + "\n"
+}
+
+fn floats(values: impl IntoIterator<Item = f64>) -> Vec<String> {
+    values.into_iter().map(float).collect()
 }
 
 /// The shortest digits that read back as the same number, always with an exponent.

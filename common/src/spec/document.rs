@@ -1,5 +1,4 @@
-//! The text as a tree that knows where everything stands, so that an error can say its line and its
-//! key.
+//! Parses TOML into a tree that knows the place of every key, so that an error can name line and key.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,7 +16,7 @@ pub(super) struct Document<'t> {
     root: DeTable<'t>,
 }
 
-/// A key or an element of an array, and where it stands in the text.
+/// A key or an element of an array, and its place in the text.
 struct Place {
     path: String,
     /// The key, or the element.
@@ -26,7 +25,7 @@ struct Place {
 }
 
 impl<'t> Document<'t> {
-    /// Reads the syntax.
+    /// Parses the syntax.
     pub(super) fn parse(text: &'t str, file: &Path) -> Result<Self, SpecError> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let document = Self {
@@ -45,60 +44,55 @@ impl<'t> Document<'t> {
         &self.root
     }
 
-    /// Reads keys and types.
+    /// Checks keys and types, and converts the tree.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
         let root = Spanned::new(0..self.text.len(), self.root.clone());
         T::deserialize(Deserializer::from(root)).map_err(|error| self.type_error(&error))
     }
 
-    /// An error about `key`, a full dotted one. Where it is missing, the line is that of the table
-    /// it is missing from.
+    /// An error about `key`, the whole dotted key. If the key is missing, the line is that of the
+    /// table in which it is missing.
     pub(super) fn error(&self, key: &str, message: impl Into<String>) -> SpecError {
-        let places = self.places();
-        let mut found = key;
-        let line = loop {
-            if let Some(place) = places.iter().find(|place| place.path == found) {
-                break self.line(place.name.start);
-            }
-            match found.rfind(['.', '[']) {
-                Some(end) => found = &found[..end],
-                None => break 1,
-            }
-        };
+        self.error_in_line(self.line_of_key(key), key.to_owned(), message.into())
+    }
+
+    fn error_in_line(&self, line: usize, key: String, message: String) -> SpecError {
         SpecError {
             file: self.file.clone(),
             line,
-            key: key.to_owned(),
-            message: message.into(),
+            key,
+            message,
         }
     }
 
-    /// Refuses arrays where `tables` belong: serde would take their elements for keys in order.
-    pub(super) fn tables(&self, tables: &[&str]) -> Result<(), SpecError> {
-        let is_table = |value: &Spanned<DeValue>| value.get_ref().is_table();
-        for (key, value) in &self.root {
-            let key = key.get_ref().as_ref();
-            match key {
-                key if tables.contains(&key) && !is_table(value) => {
-                    return Err(self.error(key, format!("must be one table, [{key}]")));
-                }
-                "model"
-                    if !tables.contains(&"model")
-                        && !value
-                            .get_ref()
-                            .as_array()
-                            .is_some_and(|array| array.iter().all(is_table)) =>
-                {
-                    return Err(self.error(key, "must be an array of tables, [[model]]"));
-                }
-                _ => {}
+    /// The line of a key, or of the innermost table around it that exists.
+    fn line_of_key(&self, key: &str) -> usize {
+        let places = self.places();
+        let mut found = key;
+        loop {
+            if let Some(place) = places.iter().find(|place| place.path == found) {
+                return self.line(place.name.start);
+            }
+            match found.rfind(['.', '[']) {
+                Some(end) => found = &found[..end],
+                None => return 1,
             }
         }
-        match self
-            .root
-            .get("smoothing")
-            .and_then(|smoothing| smoothing.get_ref().get("data-dependent"))
-        {
+    }
+
+    /// Refuses arrays in place of `tables`: serde would take their elements for keys in order.
+    pub(super) fn tables(&self, tables: &[&str]) -> Result<(), SpecError> {
+        for (key, value) in &self.root {
+            let key = key.get_ref().as_ref();
+            if tables.contains(&key) {
+                if !is_table(value) {
+                    return Err(self.error(key, format!("must be one table, [{key}]")));
+                }
+            } else if key == "model" && !is_array_of_tables(value) {
+                return Err(self.error(key, "must be an array of tables, [[model]]"));
+            }
+        }
+        match self.data_dependent() {
             Some(value) if !is_table(value) => {
                 Err(self.error("smoothing.data-dependent", "must be one table"))
             }
@@ -106,7 +100,13 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// The error's span is exactly that of a key (an unknown one) or of a value (of a wrong type).
+    fn data_dependent(&self) -> Option<&Spanned<DeValue<'t>>> {
+        let smoothing = self.root.get("smoothing")?;
+        smoothing.get_ref().get("data-dependent")
+    }
+
+    /// Converts an error of types. Its span is exactly that of an unknown key or of a value of the
+    /// wrong type.
     fn type_error(&self, error: &Error) -> SpecError {
         let span = error.span().unwrap_or_default();
         let places = self.places();
@@ -114,72 +114,76 @@ impl<'t> Document<'t> {
             .iter()
             .find(|place| place.name == span || place.value == span);
         let key = place.map(|place| place.path.clone()).unwrap_or_default();
-        SpecError {
-            file: self.file.clone(),
-            line: self.line(span.start),
-            key,
-            message: plain_words(error.message()),
-        }
+        self.error_in_line(self.line(span.start), key, plain_words(error.message()))
     }
 
-    /// What stands where the syntax breaks is no key of the tree, so this names the last key that
-    /// began on that line or whose value the break lies in.
+    /// Converts an error of syntax. The text at fault is not a key of the tree, so the error names
+    /// the last key that began on that line or whose value contains the fault.
     fn syntax_error(&self, error: &Error) -> SpecError {
         let span = error.span().unwrap_or_default();
-        let (at, line) = (span.start, self.line(span.start));
-        let mut places = self.places();
-        places.retain(|place| place.name.start <= at);
-        places.sort_by_key(|place| place.name.start);
-        let near = |place: &&Place| at <= place.value.end || self.line(place.name.start) == line;
-        let key = match places.iter().rfind(near) {
+        let line = self.line(span.start);
+        let mut before = self.places();
+        before.retain(|place| place.name.start <= span.start);
+        before.sort_by_key(|place| place.name.start);
+        let near = before
+            .iter()
+            .rfind(|place| span.start <= place.value.end || self.line(place.name.start) == line);
+        let key = match near {
             Some(place) => place.path.clone(),
-            None => self.repeated_key(&places, span),
+            None => self.repeated_key(&before, span),
         };
-        SpecError {
-            file: self.file.clone(),
-            line,
-            key,
-            message: on_one_line(error.message()),
-        }
+        self.error_in_line(line, key, on_one_line(error.message()))
     }
 
-    /// The full name of a key that the tree lacks because it is there already: a neighbour of the
-    /// key before it, or a header. Empty where the span covers no key.
+    /// The whole dotted name of a key that is not in the tree because it occurs twice. A header is
+    /// complete; another key is in the table of the key before it. Empty if the span is not a key.
     fn repeated_key(&self, before: &[Place], span: Range<usize>) -> String {
-        let before_it = self.text.get(..span.start).unwrap_or_default();
-        let is_header = before_it
-            .rsplit('\n')
-            .next()
-            .is_some_and(|line| line.trim_start().starts_with('['));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-        let name = self.text.get(span).unwrap_or_default();
-        if name.is_empty() || !name.chars().all(plain) {
+        let name = self.text.get(span.clone()).unwrap_or_default();
+        if !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        {
             return String::new();
         }
         let neighbour = before
             .iter()
-            .rfind(|place| !is_header && !place.path.ends_with(']'));
+            .rfind(|place| !place.path.ends_with(']'))
+            .filter(|_| !self.is_header(span.start));
         match neighbour.and_then(|place| place.path.rsplit_once('.')) {
-            Some((table, _)) => format!("{table}.{name}"),
-            None => name.to_owned(),
+            Some((table, _)) if !name.is_empty() => format!("{table}.{name}"),
+            _ => name.to_owned(),
         }
     }
 
-    fn line(&self, offset: usize) -> usize {
-        1 + self
-            .text
-            .bytes()
-            .take(offset)
-            .filter(|&byte| byte == b'\n')
-            .count()
+    /// Returns true if the line up to `offset` begins a table header.
+    fn is_header(&self, offset: usize) -> bool {
+        let before = self.text.get(..offset).unwrap_or_default();
+        before
+            .rsplit('\n')
+            .next()
+            .is_some_and(|line| line.trim_start().starts_with('['))
     }
 
-    /// Every key and element, outer before inner.
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.bytes().take(offset);
+        1 + before.filter(|&byte| byte == b'\n').count()
+    }
+
+    /// Every key and element, outer ones before inner ones.
     fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         table_places(&self.root, "", &mut places);
         places
     }
+}
+
+fn is_table(value: &Spanned<DeValue>) -> bool {
+    value.get_ref().is_table()
+}
+
+fn is_array_of_tables(value: &Spanned<DeValue>) -> bool {
+    let array = value.get_ref().as_array();
+    array.is_some_and(|array| array.iter().all(is_table))
 }
 
 fn table_places(table: &DeTable, path: &str, places: &mut Vec<Place>) {
@@ -204,39 +208,34 @@ fn value_places(value: &DeValue, path: &str, places: &mut Vec<Place>) {
         DeValue::Table(table) => table_places(table, path, places),
         DeValue::Array(array) => {
             for (index, element) in array.iter().enumerate() {
-                let path = format!("{path}[{index}]");
-                places.push(Place {
-                    path: path.clone(),
-                    name: element.span(),
-                    value: element.span(),
-                });
-                value_places(element.get_ref(), &path, places);
+                element_places(element, format!("{path}[{index}]"), places);
             }
         }
         _ => {}
     }
 }
 
-/// Rust's names of types mean nothing to whoever writes TOML.
+fn element_places(element: &Spanned<DeValue>, path: String, places: &mut Vec<Place>) {
+    places.push(Place {
+        path: path.clone(),
+        name: element.span(),
+        value: element.span(),
+    });
+    value_places(element.get_ref(), &path, places);
+}
+
+/// Replaces the names of Rust's types, which mean nothing to an author of TOML.
 fn plain_words(message: &str) -> String {
-    let large = message.starts_with("invalid value: integer");
-    let integer = if large {
+    let integer = if message.starts_with("invalid value: integer") {
         "expected one up to 9223372036854775807"
     } else {
         "expected an integer"
     };
-    let words = [
-        ("expected i64", integer),
-        ("expected f64", "expected a number"),
-        (": map,", ": table,"),
-    ];
-    on_one_line(
-        &words
-            .iter()
-            .fold(message.to_owned(), |message, (rust, plain)| {
-                message.replace(rust, plain)
-            }),
-    )
+    let message = message
+        .replace("expected i64", integer)
+        .replace("expected f64", "expected a number")
+        .replace(": map,", ": table,");
+    on_one_line(&message)
 }
 
 fn on_one_line(message: &str) -> String {

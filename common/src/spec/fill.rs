@@ -1,11 +1,14 @@
-//! What a model's file says of itself stands in for keys that a specification leaves out, and is
-//! held against those it does not: a network that is certified under another normalisation than it
-//! was trained with is still a network, and nothing else would notice.
+//! Completes a specification by the metadata of its model files.
 //!
-//! The text is completed, not the parsed sweep: whoever gets it later, in Redis or in a manifest,
-//! needs no file to know what was meant.
+//! A key that the specification leaves out is taken from the file; one that it gives must agree with
+//! the file. A network that is certified under another normalisation than it was trained with is
+//! still a network, and no other check would find the mistake.
+//!
+//! The text is completed, not the parsed sweep: a program that reads it later, from Redis or from a
+//! manifest, needs no model file to know what was meant.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -13,136 +16,179 @@ use super::document::Document;
 use super::{SpecError, Sweep, error_at, parse};
 use crate::architecture::{Architecture, metadata};
 
-/// Keys of `[[model]]` that the metadata of a safetensors file may hold, under the same names.
+/// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
-/// As [`parse`], after reading the headers of the models' safetensors files. Also returns the text
-/// with the keys that came from there, which is the same text where none did.
+/// Parses a specification after reading the headers of its safetensors files. Also returns the text
+/// with the keys that were taken from there; it is the same text if there were none.
 ///
 /// # Errors
-/// The first thing that is wrong, with its line in `text` and its key; so also where a file says
-/// something else.
+/// The first mistake, with its line in `text` and its key; also when a file contradicts a key.
 pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), SpecError> {
-    let document = Document::parse(text, file)?;
-    let models = document
-        .root()
-        .get("model")
-        .and_then(|models| models.get_ref().as_array());
-    let mut additions = Vec::new();
-    for (number, model) in models.into_iter().flatten().enumerate() {
-        let Some(table) = model.get_ref().as_table() else {
-            continue;
-        };
-        let Some((place, missing)) = missing_keys(&document, table, number, file)? else {
-            continue;
-        };
-        let inline = text
-            .get(model.span())
-            .is_some_and(|text| text.starts_with('{'));
-        let end = if inline { ", " } else { "\n" };
-        let lines: Vec<String> = missing
-            .into_iter()
-            .map(|(key, value)| format!("{key} = {value}{end}"))
-            .collect();
-        additions.push((place, lines.concat()));
+    let filled = fill(text, file)?;
+    match parse(&filled, file) {
+        Ok(sweep) => Ok((sweep, filled)),
+        Err(error) if filled == text => Err(error),
+        // Lines are counted in the text as written.
+        Err(error) => Err(error_at(text, file, &error.key, error.message)),
     }
-    // From the last to the first, so that what is put in moves no place that is still needed.
-    let mut filled = text.to_owned();
-    additions.sort_by_key(|(place, _)| *place);
-    for (place, lines) in additions.iter().rev() {
-        filled.insert_str(*place, lines);
-    }
-    // Lines are counted in the text that was written.
-    let in_text = |error: SpecError| error_at(text, file, &error.key, error.message);
-    let sweep = parse(&filled, file).map_err(|error| {
-        if filled == text {
-            error
-        } else {
-            in_text(error)
-        }
-    })?;
-    Ok((sweep, filled))
 }
 
-/// What the file of model `number` tells and the specification does not, as TOML, and where to put
-/// it: before `path`.
-type Missing = (usize, Vec<(&'static str, String)>);
+/// Inserts the keys that only the models' files give.
+fn fill(text: &str, file: &Path) -> Result<String, SpecError> {
+    let document = Document::parse(text, file)?;
+    let mut additions = Vec::new();
+    for model in models(&document, file) {
+        additions.extend(addition(&model, text)?);
+    }
+    additions.sort_by_key(|addition| addition.place);
+    let mut filled = text.to_owned();
+    // From the last to the first, so that no insertion moves a place that is still needed.
+    for Addition { place, lines } in additions.iter().rev() {
+        filled.insert_str(*place, lines);
+    }
+    Ok(filled)
+}
 
-fn missing_keys(
-    document: &Document,
-    table: &DeTable,
+/// A `[[model]]` whose `path` names a safetensors file.
+struct ModelTable<'d> {
+    document: &'d Document<'d>,
+    table: &'d DeTable<'d>,
     number: usize,
-    spec: &Path,
-) -> Result<Option<Missing>, SpecError> {
-    let Some((key, value)) = table.get_key_value("path") else {
-        return Ok(None);
-    };
-    let Some(path) = value
-        .get_ref()
-        .as_str()
-        .filter(|path| path.ends_with(".safetensors"))
-    else {
-        return Ok(None);
-    };
-    let path = spec.parent().unwrap_or(Path::new("")).join(path);
-    let error =
-        |key: &str, message: String| document.error(&format!("model[{number}].{key}"), message);
-    let told = match metadata(&path) {
-        Ok(told) => told,
-        Err(problem) if !table.contains_key("architecture") || !table.contains_key("classes") => {
-            return Err(error(
-                "path",
-                format!("the file must tell what the specification does not: {problem}"),
-            ));
-        }
-        // Whoever loads the file will say so.
-        Err(_) => return Ok(None),
-    };
-    let mut missing = Vec::new();
-    for name in KEYS {
-        let Some(said) = told.get(name) else { continue };
-        let value = Told::read(name, said);
-        match (table.get(name), value) {
-            (None, Some(Told::Nothing)) => {}
-            (None, Some(value)) => missing.push((name, value.to_toml())),
-            (None, None) => {
-                return Err(error(
-                    name,
-                    format!("{} says {said:?}, which is none", path.display()),
-                ));
-            }
-            (Some(given), Some(value)) if !value.agrees(given.get_ref()) => {
-                let (given, told) = (written(given.get_ref()), value.to_toml());
-                let message = format!(
-                    "the specification says {given}, {} itself {told}",
-                    path.display()
-                );
-                return Err(error(name, message));
-            }
-            (Some(_), _) => {}
+    /// The place of the table in the text.
+    start: usize,
+    /// The place of its key `path`.
+    path_key: usize,
+    path: PathBuf,
+}
+
+fn models<'d>(document: &'d Document<'d>, spec: &Path) -> Vec<ModelTable<'d>> {
+    let models = document.root().get("model");
+    let models = models.and_then(|models| models.get_ref().as_array());
+    let folder = spec.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    for (number, model) in models.into_iter().flatten().enumerate() {
+        let table = model.get_ref().as_table();
+        if let Some((table, (key, path))) = table.and_then(|table| Some((table, file_of(table)?))) {
+            found.push(ModelTable {
+                document,
+                table,
+                number,
+                start: model.span().start,
+                path_key: key,
+                path: folder.join(path),
+            });
         }
     }
-    Ok(Some((key.span().start, missing)))
+    found
+}
+
+/// The place of the key `path` and its value, if that is a safetensors file.
+fn file_of<'d>(table: &'d DeTable) -> Option<(usize, &'d str)> {
+    let (key, value) = table.get_key_value("path")?;
+    let path = value.get_ref().as_str()?;
+    path.ends_with(".safetensors")
+        .then_some((key.span().start, path))
+}
+
+/// Text to insert at a place.
+struct Addition {
+    place: usize,
+    lines: String,
+}
+
+/// The keys that the file of a model gives and its table does not; `None` if the file cannot be read
+/// but the table has what it needs.
+fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecError> {
+    let Some(facts) = model.metadata()? else {
+        return Ok(None);
+    };
+    let inline = text
+        .get(model.start..)
+        .is_some_and(|text| text.starts_with('{'));
+    let end = if inline { ", " } else { "\n" };
+    let mut lines = String::new();
+    for key in KEYS {
+        if let Some(value) = model.missing_value(key, &facts)? {
+            lines += &format!("{key} = {value}{end}");
+        }
+    }
+    Ok(Some(Addition {
+        place: model.path_key,
+        lines,
+    }))
+}
+
+impl ModelTable<'_> {
+    /// The metadata of the file. A file that cannot be read is an error only if the table needs it;
+    /// loading the model reports it otherwise.
+    fn metadata(&self) -> Result<Option<HashMap<String, String>>, SpecError> {
+        match metadata(&self.path) {
+            Ok(facts) => Ok(Some(facts)),
+            Err(problem) if !self.has("architecture") || !self.has("classes") => {
+                let message = format!("the file must give what the specification omits: {problem}");
+                Err(self.error("path", message))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    fn error(&self, key: &str, message: String) -> SpecError {
+        let key = format!("model[{}].{key}", self.number);
+        self.document.error(&key, message)
+    }
+
+    /// The TOML value of a key that only the file gives.
+    ///
+    /// # Errors
+    /// When table and file differ, or the file's value has no meaning and the table has none.
+    fn missing_value(
+        &self,
+        key: &str,
+        facts: &HashMap<String, String>,
+    ) -> Result<Option<String>, SpecError> {
+        let Some(text) = facts.get(key) else {
+            return Ok(None);
+        };
+        let file = self.path.display();
+        match (self.table.get(key), ModelFact::read(key, text)) {
+            (None, Some(ModelFact::NoNormalisation)) => Ok(None),
+            (None, Some(fact)) => Ok(Some(fact.to_toml())),
+            (None, None) => {
+                let message = format!("{file} says {text:?}, which is not a valid value");
+                Err(self.error(key, message))
+            }
+            (Some(given), Some(fact)) if !fact.agrees(given.get_ref()) => {
+                let given = to_toml(given.get_ref());
+                let message = format!("the specification says {given}, {file} {}", fact.to_toml());
+                Err(self.error(key, message))
+            }
+            (Some(_), _) => Ok(None),
+        }
+    }
 }
 
 /// A value from a file's metadata.
-enum Told {
+enum ModelFact {
     Architecture(Architecture),
     Classes(u32),
     Channels(Vec<f64>),
-    /// That there is no normalisation.
-    Nothing,
+    NoNormalisation,
 }
 
-impl Told {
-    /// None for what has no meaning under the key: metadata are anyone's.
-    fn read(key: &str, said: &str) -> Option<Self> {
+impl ModelFact {
+    /// Reads a value; `None` if it has no meaning under the key, as any program may write metadata.
+    fn read(key: &str, text: &str) -> Option<Self> {
         match key {
-            // Elsewhere these names are written with `_`.
-            "architecture" => said.replace('_', "-").parse().ok().map(Self::Architecture),
-            "classes" => said.parse().ok().map(Self::Classes),
-            _ => match serde_json::from_str::<Vec<f64>>(said).ok()? {
-                values if values.is_empty() => Some(Self::Nothing),
+            // Other programs write these names with `_`.
+            "architecture" => text.replace('_', "-").parse().ok().map(Self::Architecture),
+            "classes" => text.parse().ok().map(Self::Classes),
+            _ => match serde_json::from_str::<Vec<f64>>(text).ok()? {
+                values if values.is_empty() => Some(Self::NoNormalisation),
                 values => Some(Self::Channels(values)),
             },
         }
@@ -153,31 +199,36 @@ impl Told {
             Self::Architecture(architecture) => format!("\"{architecture}\""),
             Self::Classes(classes) => classes.to_string(),
             Self::Channels(values) => format!("{values:?}"),
-            Self::Nothing => "none".to_owned(),
+            Self::NoNormalisation => "none".to_owned(),
         }
     }
 
-    /// Whether a specification's value is the same; numbers to six digits, since some write them in
-    /// single precision. A value of a wrong type is left to those who check types.
+    /// Returns true if a specification's value is the same. Numbers are compared to six digits, since
+    /// some programs write them in single precision. A value of a wrong type agrees: the check of
+    /// types reports it.
     fn agrees(&self, given: &DeValue) -> bool {
         match (self, given) {
-            (Self::Architecture(told), DeValue::String(given)) => {
-                given.parse().is_ok_and(|given| *told == given)
+            (Self::Architecture(fact), DeValue::String(given)) => {
+                given.parse().is_ok_and(|given| *fact == given)
             }
-            (Self::Classes(told), DeValue::Integer(_)) => {
-                number(given).is_none_or(|given| given == f64::from(*told))
+            (Self::Classes(fact), DeValue::Integer(_)) => {
+                number(given).is_none_or(|given| given == f64::from(*fact))
             }
-            (Self::Channels(told), DeValue::Array(given)) => {
-                let close = |(told, given): (&f64, &toml::Spanned<DeValue>)| {
-                    number(given.get_ref())
-                        .is_none_or(|given| (given - told).abs() <= 1e-6 * told.abs())
-                };
-                told.len() == given.len() && told.iter().zip(given.iter()).all(close)
+            (Self::Channels(facts), DeValue::Array(given)) => {
+                facts.len() == given.len()
+                    && facts
+                        .iter()
+                        .zip(given.iter())
+                        .all(|(fact, given)| is_close(*fact, given.get_ref()))
             }
-            (Self::Nothing, DeValue::Array(given)) => given.is_empty(),
+            (Self::NoNormalisation, DeValue::Array(given)) => given.is_empty(),
             _ => true,
         }
     }
+}
+
+fn is_close(fact: f64, given: &DeValue) -> bool {
+    number(given).is_none_or(|given| (given - fact).abs() <= 1e-6 * fact.abs())
 }
 
 fn number(value: &DeValue) -> Option<f64> {
@@ -190,12 +241,12 @@ fn number(value: &DeValue) -> Option<f64> {
     }
 }
 
-fn written(value: &DeValue) -> String {
+fn to_toml(value: &DeValue) -> String {
     match value {
         DeValue::Array(values) => {
             let values: Vec<String> = values
                 .iter()
-                .map(|value| written(value.get_ref()))
+                .map(|value| to_toml(value.get_ref()))
                 .collect();
             format!("[{}]", values.join(", "))
         }

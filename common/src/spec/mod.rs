@@ -1,10 +1,9 @@
-//! A sweep specification: TOML as written, and the checked [`Sweep`]; its identity, and how it
-//! travels.
+//! Sweep and training specifications: TOML as written, the checked types, and the id of a sweep.
 //!
-//! [`parse`] is the only way in: text becomes a located document, then plain `Raw` structs, then
-//! the checked [`Sweep`]. Nothing here opens the dataset or the models, save [`file_digest`] and
-//! [`parse_with_models`], which completes a text by what the models' files say of themselves before
-//! it is parsed.
+//! [`parse`] is the only constructor of a [`Sweep`]: text becomes a located document, then plain
+//! `Raw` structs, then the checked sweep. Nothing here opens the dataset or the models, except
+//! [`file_digest`] and [`parse_with_models`], which completes a text by the metadata of the models'
+//! files before it is parsed.
 
 mod check;
 mod digest;
@@ -27,21 +26,21 @@ pub use training::{
 
 use std::path::Path;
 
-/// The longest text that is read as a specification.
+/// The longest specification, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
-/// What is wrong with a specification, and where: `sweep.toml:12: certify.alpha: must be ...`.
+/// A mistake in a specification, and its place: `sweep.toml:12: certify.alpha: must be ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {}{message}", prefix(.key))]
 pub struct SpecError {
     /// The file, as the caller named it.
     pub file: String,
-    /// The line, from 1: that of the key, or of its table where the key is missing.
+    /// The line, from 1: that of the key, or of its table if the key is missing.
     pub line: usize,
-    /// The whole dotted key, such as `model[0].classes`; empty where the text is no TOML and no key
-    /// is near.
+    /// The whole dotted key, such as `model[0].classes`. It is empty if the text is not TOML and no
+    /// key is near.
     pub key: String,
-    /// What is wrong.
+    /// The rule that is broken.
     pub message: String,
 }
 
@@ -56,7 +55,7 @@ fn prefix(key: &str) -> String {
 /// Reads the text of a specification, for a sweep or for training.
 ///
 /// # Errors
-/// What the file system says, and when it is longer than any specification.
+/// When the file cannot be read, or is longer than any specification.
 pub fn read(path: &Path) -> std::io::Result<String> {
     crate::bounded::read_text(path, MAX_TEXT as u64)
 }
@@ -65,28 +64,30 @@ pub fn read(path: &Path) -> std::io::Result<String> {
 /// file is opened.
 ///
 /// # Errors
-/// The first thing that is wrong, with its line and key.
+/// The first mistake, with its line and key.
 pub fn parse(text: &str, file: &Path) -> Result<Sweep, SpecError> {
-    if text.len() > MAX_TEXT {
-        let message = format!(
-            "a specification has at most {MAX_TEXT} bytes, not {}",
-            text.len()
-        );
-        return Err(SpecError {
-            file: file.display().to_string(),
-            line: 1,
-            key: String::new(),
-            message,
-        });
-    }
+    check_length(text, file)?;
     let document = document::Document::parse(text, file)?;
     document.tables(raw::TABLES)?;
     let raw = document.read()?;
     check::sweep(&document, raw, file.parent().unwrap_or(Path::new("")))
 }
 
-/// What only the data or a model shows to be wrong with a specification that [`parse`] accepts: an
-/// error about `key`, a full dotted one, with its line.
+fn check_length(text: &str, file: &Path) -> Result<(), SpecError> {
+    let found = text.len();
+    if found <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(SpecError {
+        file: file.display().to_string(),
+        line: 1,
+        key: String::new(),
+        message: format!("a specification has at most {MAX_TEXT} bytes, not {found}"),
+    })
+}
+
+/// An error about `key`, the whole dotted key, with its line: for a mistake that only the data or a
+/// model reveals in a specification that [`parse`] accepts.
 #[must_use]
 pub fn error_at(text: &str, file: &Path, key: &str, message: impl Into<String>) -> SpecError {
     let message = message.into();

@@ -1,7 +1,7 @@
-//! The specification as written: its keys, their types and their defaults. Ranges are
-//! [`super::check`]'s.
+//! The specification as written: its keys, their types and their defaults. [`super::check`] checks
+//! the ranges.
 //!
-//! Every integer is an `i64`, TOML's own, so that a negative one is refused in the words of its
+//! Every integer is an `i64`, as in TOML, so that a negative one is refused with the message of its
 //! key.
 
 mod stopping;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// The keys that are tables.
 pub(super) const TABLES: &[&str] = &["dataset", "smoothing", "certify", "queue", "report"];
 
-/// A key that has no default. Its absence is found by [`super::check`], which knows the key's full
+/// A key without a default. [`super::check`] reports a missing one, because it knows the key's whole
 /// name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
@@ -167,8 +167,8 @@ impl Default for RawSmoothing {
     }
 }
 
-/// The values of the code that goes with the paper (Alfarra et al. 2022); those of keys that depend
-/// on the method are [`super::check`]'s.
+/// The values of the code that was published with the paper (Alfarra et al. 2022). Defaults that
+/// depend on the method are in [`super::check`].
 impl Default for RawDataDependent {
     fn default() -> Self {
         Self {

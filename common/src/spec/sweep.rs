@@ -1,4 +1,4 @@
-//! A sweep as the program uses it: every number in range, every name known, every path resolved.
+//! A checked sweep: every number in range, every name known, every path resolved.
 //!
 //! Only [`super::parse`] builds one.
 
@@ -10,31 +10,31 @@ use std::time::Duration;
 use crate::architecture::Architecture;
 use crate::domain::{Alpha, Choice, Radii, Selection, Sigma, VariantName};
 
-/// One immutable specification: a dataset, models, and how to smooth and certify them.
+/// An immutable specification: a dataset, models, and the parameters of smoothing and certifying.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
-    /// What people call it.
+    /// The name that people use.
     pub name: String,
-    /// All noise derives from it.
+    /// The seed of all noise.
     pub seed: u64,
     /// The inputs.
     pub dataset: DatasetSpec,
-    /// The networks, at least one, with distinct names.
+    /// At least one network, with distinct names.
     pub models: Vec<ModelSpec>,
-    /// Noise levels and how they are chosen.
+    /// The noise levels and the ways of choosing them.
     pub smoothing: SmoothingSpec,
     /// The certificate's parameters.
     pub certify: CertifySpec,
-    /// How work is handed out. Changes no record.
+    /// The size of jobs and the limits of their leases. Changes no record.
     pub queue: QueueSpec,
-    /// What tables show. Changes no record.
+    /// The contents of tables. Changes no record.
     pub report: ReportSpec,
 }
 
-/// Where the inputs are and which of them are taken.
+/// The inputs of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatasetSpec {
-    /// How the files are laid out.
+    /// The layout of the files.
     pub format: DatasetFormat,
     /// A folder or a file, resolved against the specification's folder.
     pub path: PathBuf,
@@ -44,31 +44,31 @@ pub struct DatasetSpec {
     pub resize: Option<u32>,
     /// Pixels of the square cut from the centre.
     pub crop: Option<u32>,
-    /// A file with the folder of each label, one a line, in label order.
+    /// A file with the name of each label's folder, one per line, in label order.
     pub classes: Option<PathBuf>,
 }
 
-/// Layouts of datasets.
+/// The layout of a dataset's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatasetFormat {
-    /// A folder a class; indices count classes sorted by name, then files sorted by name.
+    /// One folder per class. Indices count classes sorted by name, then files sorted by name.
     ImageFolder,
-    /// The binary files of CIFAR-10: a label byte, then 3 x 32 x 32 bytes, again and again.
+    /// The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes.
     Cifar10,
     /// safetensors with `images` (N, C, H, W) as f32 in \[0, 1\] and `labels` (N) as i64.
     Tensors,
 }
 
-/// A network and what its scores mean.
+/// A network and the meaning of its scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
     /// The first part of its variants' names.
     pub name: String,
     /// The weights, resolved against the specification's folder.
     pub path: PathBuf,
-    /// How the file becomes a network.
+    /// The contents of the file.
     pub source: ModelSource,
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub classes: u32,
     /// Subtracted from each channel after the noise is added.
     pub mean: Option<Vec<f64>>,
@@ -78,32 +78,32 @@ pub struct ModelSpec {
     pub precision: Precision,
 }
 
-/// What a model file holds.
+/// The contents of a model file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelSource {
-    /// Weights by name, for a network built here.
+    /// Weights by name, for a network that ddrs builds.
     Safetensors(Architecture),
-    /// A whole program, `.pt`.
+    /// A program, `.pt`.
     TorchScript,
 }
 
 /// The arithmetic of a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// IEEE single.
+    /// IEEE single precision.
     Fp32,
-    /// Single with products rounded to ten bits of mantissa, on hardware that has it.
+    /// Single precision with products rounded to ten bits of mantissa, on hardware that supports it.
     Tf32,
     /// bfloat16.
     Bf16,
-    /// IEEE half.
+    /// IEEE half precision.
     Fp16,
 }
 
 /// Noise levels and the ways of choosing them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SmoothingSpec {
-    /// Fixed values, or where the choice starts. At least one, distinct.
+    /// Fixed values, or starting values of the choice. At least one, distinct.
     pub sigma: Vec<Sigma>,
     /// At least one, distinct.
     pub choice: Vec<Choice>,
@@ -111,105 +111,106 @@ pub struct SmoothingSpec {
     pub data_dependent: DataDependentSpec,
 }
 
-/// Parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those
+/// The parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those
 /// of the paper's code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataDependentSpec {
-    /// How the maximum is looked for.
+    /// The method of maximising the estimated radius.
     pub method: SigmaMethod,
-    /// Steps of gradient ascent; the default where it is not the method.
+    /// The number of steps of gradient ascent; the default value under another method.
     pub iterations: u32,
-    /// Noise draws in a step of the ascent, or for each candidate of a search.
+    /// The number of noise draws per step of the ascent, or per candidate of a search.
     pub draws: u32,
-    /// How far sigma moves along the derivative; the default where the method is not the ascent.
+    /// The step size along the derivative; the default value under another method.
     pub learning_rate: f64,
-    /// The two largest probabilities are kept in \[clamp, 1 - clamp\].
+    /// The two largest probabilities are clamped to \[clamp, 1 - clamp\].
     pub clamp: f64,
-    /// Sigma never leaves it: lower and upper end.
+    /// The lower and upper end of the range in which sigma stays.
     pub range: (Sigma, Sigma),
 }
 
-/// How the sigma with the largest estimated radius is looked for.
+/// The method of searching for the sigma with the largest estimated radius.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigmaMethod {
     /// Algorithm 1: gradient ascent from the variant's sigma.
     Gradient,
-    /// The best of several candidates, round after round closer together. No derivatives: forward
-    /// passes alone, at most `rounds * candidates * draws` of them.
+    /// The best of several candidates, closer together in each round. It needs no derivatives, only
+    /// forward passes, at most `rounds * candidates * draws` of them.
     Search {
-        /// How often the candidates close in.
+        /// The number of rounds.
         rounds: u32,
-        /// Sigmas compared in a round, 3 or more, on the same noise.
+        /// The number of sigmas compared in a round, 3 or more, on the same noise.
         candidates: u32,
     },
 }
 
-/// Parameters of CERTIFY (Cohen et al. 2019).
+/// The parameters of CERTIFY (Cohen et al. 2019).
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertifySpec {
-    /// Draws that guess the class.
+    /// The number of draws that guess the class.
     pub n0: NonZeroU64,
-    /// Draws that bound its probability, at most.
+    /// The largest number of draws that bound its probability.
     pub n: NonZeroU64,
     /// The probability with which a certificate may be wrong.
     pub alpha: Alpha,
-    /// Draws to a seeded chunk and forward pass.
+    /// The number of draws per seeded chunk.
     pub chunk: NonZeroU64,
-    /// Whether reports resolve contradictions among data-dependent certificates (Algorithm 2).
+    /// True if reports resolve contradictions among data-dependent certificates (Algorithm 2).
     pub memory: bool,
-    /// When the draws that bound end.
+    /// The rule that ends the draws that bound.
     pub stopping: Stopping,
 }
 
-/// When the draws that bound a probability end. Every rule leaves a certificate the same alpha.
+/// The rule that ends the draws that bound a probability. Under every rule a certificate has the same
+/// alpha.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stopping {
     /// After `n`, as published.
     Fixed,
     /// As soon as it is known which of these radii are certified.
     Radii(Radii),
-    /// After as few as the draws that guess the class suggest to lose at most this share, strictly
-    /// between 0 and 1, of the radius that `n` would be expected to give.
+    /// After a number that the draws of the selection phase suggest: the smallest that is expected to
+    /// lose at most this share, strictly between 0 and 1, of the radius that `n` would give.
     Loss(f64),
 }
 
-/// The most samples that a job may have: what a script goes through in one call.
+/// The largest number of samples per job: a script handles them in one call.
 pub const MAX_JOB_SAMPLES: u32 = 10_000;
 
-/// How work is handed out.
+/// The size of jobs and the limits of their leases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSpec {
-    /// Samples to a job, at most [`MAX_JOB_SAMPLES`].
+    /// The number of samples per job, at most [`MAX_JOB_SAMPLES`].
     pub job_samples: NonZeroU64,
-    /// How long a worker may stay silent before its job goes to another.
+    /// The time after which a silent worker loses its job to another.
     pub lease: Duration,
-    /// How often a job may fail or lose its worker before it is given up.
+    /// The number of times that a job may fail or lose its worker before it is dead.
     pub max_attempts: u32,
 }
 
-/// What tables show.
+/// The contents of tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportSpec {
     /// The radii at which accuracy is certified.
     pub radii: Radii,
 }
 
-/// One model at one sigma with one way of choosing sigma: a row of the table.
+/// A model at one sigma with one way of choosing sigma: a row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// `MODEL/CHOICE/SIGMA`.
     pub name: VariantName,
-    /// Its model's place in [`Sweep::models`].
+    /// The model's place in [`Sweep::models`].
     pub model: usize,
-    /// How sigma is chosen.
+    /// The way of choosing sigma.
     pub choice: Choice,
-    /// The fixed value, or where the choice starts.
+    /// The fixed value, or the starting value of the choice.
     pub sigma0: Sigma,
 }
 
 impl Stopping {
-    /// What of alpha the bound after all `n` draws may use: four fifths, where looking before may
-    /// use one.
+    /// The part of alpha that the bound after all `n` draws may use: four fifths if looking before `n`
+    /// may use one fifth.
     #[must_use]
     pub fn alpha_at_n(&self, alpha: Alpha) -> Alpha {
         match self {
@@ -218,8 +219,8 @@ impl Stopping {
         }
     }
 
-    /// What of alpha looking at the counts before `n` may use, all looks together. None where
-    /// nobody looks.
+    /// The part of alpha that looking at the counts before `n` may use, all looks together; `None` if
+    /// the rule does not look.
     #[must_use]
     pub fn alpha_before_n(&self, alpha: Alpha) -> Option<Alpha> {
         match self {
@@ -229,7 +230,7 @@ impl Stopping {
     }
 }
 
-/// As a specification writes it, without the quotes of a word.
+/// The rule as a specification writes it, without the quotes of a word.
 impl fmt::Display for Stopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -243,7 +244,7 @@ impl fmt::Display for Stopping {
     }
 }
 
-/// Rounded down twice, so that the parts never make more than the whole.
+/// A share of alpha, rounded down twice, so that the sum of the parts never exceeds the whole.
 fn part(alpha: Alpha, share: f64) -> Alpha {
     let part = (alpha.get() * share)
         .next_down()
@@ -280,8 +281,9 @@ impl Precision {
 impl Sweep {
     /// The variants in table order: model, then choice, then sigma.
     ///
-    /// No two have one name, or one [`VariantName::file_stem`]: model names hold only characters
-    /// that a stem keeps, and neither choices nor sigmas hold the `_` that stands for `/` there.
+    /// No two have the same name or the same [`VariantName::file_stem`]: model names contain only
+    /// characters that a stem keeps, and choices and sigmas do not contain the `_` that replaces `/`
+    /// there.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();

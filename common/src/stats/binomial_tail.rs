@@ -1,6 +1,6 @@
-//! P(Bin(n, p) >= k) with a bound on its own error.
+//! P(Bin(n, p) >= k) with a bound on its error.
 //!
-//! ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9. Loader's saddle-point
+//! The direct form ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9. Loader's saddle-point
 //! form (C. Loader, "Fast and accurate computation of binomial probabilities", 2000; R's `dbinom`)
 //! has no such cancellation, and the rest of the tail is a series of positive terms.
 
@@ -9,12 +9,12 @@ use std::f64::consts::PI;
 use super::UNIT_ROUNDOFF;
 use crate::domain::Alpha;
 
-/// ln P(Bin(n, p) >= k), as [`BinomialTail::at`] found it.
+/// ln P(Bin(n, p) >= k), computed by [`BinomialTail::at`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BinomialTail {
     /// The logarithm of the tail.
     pub(super) ln: f64,
-    /// How far `ln` may be from the truth.
+    /// A bound on the error of `ln`.
     pub(super) error: f64,
     /// The tail divided by its first term, P(Bin(n, p) = k).
     pub(super) ratio: f64,
@@ -23,61 +23,85 @@ pub(super) struct BinomialTail {
 impl BinomialTail {
     /// Evaluates the tail for 1 <= k <= n < 2^53 and 0 < p < 1.
     ///
-    /// `error` adds up first-order bounds, in units of 2^-53: a deviance is off by at most 42 of
-    /// its slope's distance
-    /// |k - np| and 10 of itself, a Stirling error by 40, the logarithms and sums by a few of the density's parts, and
-    /// `ratio` by 5 for each of its terms. Each is counted with room to spare.
+    /// `error` adds up first-order bounds, in units of 2^-53. A deviance is off by at most 42 of
+    /// its slope's distance |k - np| and 10 of itself, a Stirling error by 40, the logarithms and
+    /// sums by a few of the density's parts, and `ratio` by 5 for each of its terms. Each is counted
+    /// with room to spare.
     pub(super) fn at(k: u64, n: u64, p: f64) -> Self {
-        let (count, rest, trials) = (k as f64, (n - k) as f64, n as f64);
-        let (ratio, terms) = tail_ratio(count, trials, p);
-        let (ln_density, parts) = if k == n {
-            let ln = trials * p.ln();
-            (ln, ln.abs())
-        } else {
-            let stirling = stirling_error(n) - stirling_error(k) - stirling_error(n - k);
-            let deviance = deviance(count, trials * p) + deviance(rest, trials * (1.0 - p));
-            let spread = 0.5 * (trials / (2.0 * PI * count * rest)).ln();
-            (
-                stirling - deviance + spread,
-                deviance + spread.abs() + (count - trials * p).abs(),
-            )
-        };
-        let error = UNIT_ROUNDOFF * (128.0 * (parts + 4.0) + 8.0 * terms);
+        let density = LnDensity::at(k, n, p);
+        let tail = tail_ratio(k as f64, n as f64, p);
         Self {
-            ln: ln_density + ratio.ln(),
-            error,
-            ratio,
+            ln: density.ln + tail.ratio.ln(),
+            error: UNIT_ROUNDOFF * (128.0 * (density.parts + 4.0) + 8.0 * tail.terms),
+            ratio: tail.ratio,
         }
     }
 }
 
-/// P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q), and how
-/// many terms it took.
+/// ln P(Bin(n, p) = k).
+struct LnDensity {
+    ln: f64,
+    /// The sum of the sizes of its parts, to which its rounding error is proportional.
+    parts: f64,
+}
+
+impl LnDensity {
+    /// Evaluates Loader's saddle-point form.
+    fn at(k: u64, n: u64, p: f64) -> Self {
+        let (count, rest, trials) = (k as f64, (n - k) as f64, n as f64);
+        if k == n {
+            let ln = trials * p.ln();
+            return Self {
+                ln,
+                parts: ln.abs(),
+            };
+        }
+        let stirling = stirling_error(n) - stirling_error(k) - stirling_error(n - k);
+        let deviance = deviance(count, trials * p) + deviance(rest, trials * (1.0 - p));
+        let spread = 0.5 * (trials / (2.0 * PI * count * rest)).ln();
+        Self {
+            ln: stirling - deviance + spread,
+            parts: deviance + spread.abs() + (count - trials * p).abs(),
+        }
+    }
+}
+
+/// The quotient of a tail and its first term.
+struct TailRatio {
+    ratio: f64,
+    /// The number of terms summed.
+    terms: f64,
+}
+
+/// Sums P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q).
 ///
-/// The ratios fall, so once they are below one a geometric series bounds what is left out; it is
-/// added.
-fn tail_ratio(k: f64, n: f64, p: f64) -> (f64, f64) {
+/// The ratios r_j fall, so once they are below one a geometric series bounds the terms that are left
+/// out; the bound is added.
+fn tail_ratio(k: f64, n: f64, p: f64) -> TailRatio {
     let odds = p / (1.0 - p);
     let (mut sum, mut term, mut j) = (1.0, 1.0, k);
     loop {
         let r = (n - j) / (j + 1.0) * odds;
         term *= r;
         if r < 1.0 && term / (1.0 - r) <= sum * UNIT_ROUNDOFF {
-            return (sum + term / (1.0 - r), j - k + 1.0);
+            return TailRatio {
+                ratio: sum + term / (1.0 - r),
+                terms: j - k + 1.0,
+            };
         }
         sum += term;
         j += 1.0;
     }
 }
 
-/// A number not above ln alpha. That the double `alpha` may be above the decimal it was written as
-/// is counted too.
+/// A number not above ln alpha. It allows for a double `alpha` above the decimal that it was written
+/// as.
 pub(super) fn ln_from_below(alpha: Alpha) -> f64 {
     let ln = alpha.get().ln();
     ln - f64::EPSILON * (2.0 + 2.0 * ln.abs())
 }
 
-/// ln(n! / (sqrt(2 pi n) (n/e)^n)) for n >= 1: Stirling's series, and below 16 its recurrence.
+/// ln(n! / (sqrt(2 pi n) (n/e)^n)) for n >= 1, by Stirling's series, and below 16 by its recurrence.
 pub(super) fn stirling_error(n: u64) -> f64 {
     let x = n as f64;
     if n < 16 {
@@ -88,8 +112,8 @@ pub(super) fn stirling_error(n: u64) -> f64 {
     (1.0 / 12.0 - s * (1.0 / 360.0 - s * series)) / x
 }
 
-/// x ln(x/m) + m - x for x, m > 0 (Loader's `bd0`), without cancellation where x is near m: there
-/// it is (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
+/// x ln(x/m) + m - x for x, m > 0 (Loader's `bd0`). Where x is near m it is summed without
+/// cancellation, as (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
 pub(super) fn deviance(x: f64, m: f64) -> f64 {
     if (x - m).abs() >= 0.1 * (x + m) {
         return x * (x / m).ln() + m - x;

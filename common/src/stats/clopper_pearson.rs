@@ -1,6 +1,7 @@
-//! How probable a class is at least, given how often it was drawn.
+//! The lower bound on a class's probability, from the number of draws that gave it.
 
 use super::binomial_tail::{BinomialTail, ln_from_below};
+use super::bisect::first;
 use crate::domain::{Alpha, Probability};
 
 /// The one-sided Clopper-Pearson lower confidence bound: a p with P(Bin(n, p) >= count) <= alpha.
@@ -30,27 +31,14 @@ pub fn lower_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
     probability(p)
 }
 
-/// About the least count whose [`lower_bound`] reaches `p`: that with P(Bin(n, p) >= count) <=
-/// alpha, where n draws that all agree have it. None where they have not. Rounding may make it one
-/// too many or too few.
+/// The least count with P(Bin(n, p) >= count) <= alpha, whose [`lower_bound`] reaches `p`; `None` if
+/// even n draws that all agree do not. Rounding may make it one too many or too few.
 #[must_use]
 pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
     let p = p.get();
     let enough =
         |count: u64| p <= 0.0 || p < 1.0 && BinomialTail::at(count, n, p).ln <= alpha.get().ln();
-    if n == 0 || !enough(n) {
-        return None;
-    }
-    let (mut least, mut most) = (1, n);
-    while least < most {
-        let middle = least + (most - least) / 2;
-        if enough(middle) {
-            most = middle;
-        } else {
-            least = middle + 1;
-        }
-    }
-    Some(most)
+    (n > 0 && enough(n)).then(|| first(n, enough))
 }
 
 /// Returns true if `n` draws that all agree bound the class's probability above 1/2: no count can
@@ -74,14 +62,14 @@ pub fn least_draws(alpha: Alpha) -> u64 {
     n
 }
 
-/// Whether P(Bin(n, p) >= count) <= alpha even if every rounding went the wrong way.
+/// Returns true if P(Bin(n, p) >= count) <= alpha even if every rounding went the wrong way.
 fn holds(count: u64, n: u64, p: f64, alpha: Alpha) -> bool {
     let tail = BinomialTail::at(count, n, p);
     tail.ln + tail.error <= ln_from_below(alpha)
 }
 
-/// Newton's method for ln P(Bin(n, p) >= count) + error = ln alpha in ln p. The left side is
-/// concave with slope count / ratio, so that every step ends below the solution but for rounding,
+/// Solves ln P(Bin(n, p) >= count) + error = ln alpha by Newton's method in ln p. The left side is
+/// concave with slope count / ratio, so every step ends below the solution, apart from rounding,
 /// wherever it started.
 fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
     let target = ln_from_below(alpha);
@@ -228,15 +216,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_tail_at_a_small_bound_is_alpha(n in 1_u64..=40, part in 0.0..1.0_f64, exponent in -12.0..-0.001_f64) {
-            let (k, alpha) = (1 + ((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
+        fn the_tail_at_a_small_bound_is_alpha(
+            n in 1_u64..=40, part in 0.0..1.0_f64, exponent in -12.0..-0.001_f64,
+        ) {
+            let k = 1 + ((n - 1) as f64 * part) as u64;
+            let alpha = 10.0_f64.powf(exponent);
             let tail = counted_tail(k, n, bound(k, n, alpha)) / alpha;
-            prop_assert!((1.0 - 1e-10..=1.0 + 1e-14 * n as f64).contains(&tail), "{k} of {n}: {tail}");
+            let allowed = 1.0 - 1e-10..=1.0 + 1e-14 * n as f64;
+            prop_assert!(allowed.contains(&tail), "{k} of {n}: {tail}");
         }
 
         #[test]
-        fn the_tail_at_a_large_bound_is_alpha(n in 1_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.3_f64) {
-            let (k, alpha) = (1 + ((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
+        fn the_tail_at_a_large_bound_is_alpha(
+            n in 1_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.3_f64,
+        ) {
+            let k = 1 + ((n - 1) as f64 * part) as u64;
+            let alpha = 10.0_f64.powf(exponent);
             // The library's incomplete beta function is the less exact of the two: off by 1e-7
             // where this was seen.
             let tail = beta_reg(k as f64, (n - k) as f64 + 1.0, bound(k, n, alpha)) / alpha;
@@ -247,7 +242,8 @@ mod tests {
         fn more_of_the_same_class_or_more_risk_bound_higher(
             n in 2_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.05_f64,
         ) {
-            let (k, alpha) = (((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
+            let k = ((n - 1) as f64 * part) as u64;
+            let alpha = 10.0_f64.powf(exponent);
             prop_assert!(bound(k, n, alpha) < bound(k + 1, n, alpha));
             prop_assert!(bound(k + 1, n, alpha) < bound(k + 1, n, alpha * 1.1));
             prop_assert!(bound(k + 1, n, alpha) < (k + 1) as f64 / n as f64 || alpha > 0.3);

@@ -6,10 +6,11 @@ use serde::Deserialize;
 
 use crate::domain::Alpha;
 
-/// How a double compares with a number written in plain decimal digits. Exact: a double has a
-/// finite expansion, which 1,100 decimals always hold.
+/// Compares a double with a number written in plain decimal digits. The comparison is exact: a
+/// double has a finite expansion, which 1,100 decimals always hold.
 pub(super) fn compare(double: f64, decimal: &str) -> Ordering {
-    let (negative, digits) = (decimal.starts_with('-'), decimal.trim_start_matches('-'));
+    let negative = decimal.starts_with('-');
+    let digits = decimal.trim_start_matches('-');
     assert!(
         digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'),
         "{decimal} is not plain"
@@ -64,7 +65,7 @@ pub(super) fn golden_bounds() -> Vec<GoldenBound> {
 }
 
 #[test]
-fn a_double_is_told_from_the_decimal_it_was_read_from() {
+fn a_double_differs_from_the_decimal_it_was_read_from() {
     assert_eq!(compare(0.5, "0.5"), Ordering::Equal);
     assert_eq!(compare(0.001, "0.001"), Ordering::Greater);
     assert_eq!(compare(0.1_f64.next_down(), "0.1"), Ordering::Less);

@@ -1,21 +1,22 @@
-//! The bounds that certificates rest on: each rounds so that a certificate claims less than it
+//! The bounds that certificates rest on. Each is rounded so that a certificate claims less than it
 //! could, never more.
 //!
 //! In reading order:
-//! - [`lower_bound`]: how probable a class is at least, given how often it was drawn (Clopper &
-//!   Pearson 1934)
+//! - [`lower_bound`]: a lower bound on a class's probability, from its count (Clopper & Pearson
+//!   1934)
 //! - [`sequence_bound`]: the same at all numbers of draws at once, for stopping early, and
 //!   [`out_of_reach`] for giving up
 //! - [`quantile_lower`]: the standard normal quantile of that probability
-//! - [`radius`]: what the two give together (Cohen et al. 2019, Theorem 1)
+//! - [`radius`]: the certified radius that follows (Cohen et al. 2019, Theorem 1)
 //!
-//! Behind them `binomial_tail` evaluates the tail that defines the bound, with its own error
-//! (Loader 2000). What decides is always a check against the defining inequality, with every
-//! rounding error counted against the result; how a candidate was found does not matter. The checks
-//! assume that `exp`, `ln` and `sqrt` are within two units in the last place.
+//! `binomial_tail` evaluates the tail that defines the bound, with its own error (Loader 2000). A
+//! check against the defining inequality always decides, with every rounding error counted against
+//! the result; how a candidate was found does not matter. The checks assume that `exp`, `ln` and
+//! `sqrt` are within two units in the last place.
 
 mod argmax;
 mod binomial_tail;
+mod bisect;
 mod clopper_pearson;
 mod normal;
 mod radius;
@@ -25,6 +26,7 @@ mod sequence;
 mod decimal;
 
 pub use argmax::argmax;
+pub(crate) use bisect::first;
 pub use clopper_pearson::{can_certify, least_count, least_draws, lower_bound};
 pub use normal::quantile_lower;
 pub use radius::{probability_at, radius};

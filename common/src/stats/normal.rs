@@ -1,4 +1,4 @@
-//! The standard normal quantile, from below.
+//! The standard normal quantile, rounded down.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -7,10 +7,10 @@ use statrs::function::erf::erfc_inv;
 use super::UNIT_ROUNDOFF;
 use crate::domain::Probability;
 
-/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Never above the true quantile
-/// there, and less than 1e-13 of it below.
+/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Above 1/2 it is never above the
+/// true quantile, and less than 1e-13 of it below.
 ///
-/// p = 1, whose quantile is infinite, is taken for the double before it.
+/// p = 1, whose quantile is infinite, is replaced by the double before it.
 #[must_use]
 pub fn quantile_lower(p: Probability) -> f64 {
     let p = p.get().min(1.0_f64.next_down());
@@ -27,11 +27,11 @@ pub fn quantile_lower(p: Probability) -> f64 {
     z
 }
 
-/// Where [`is_below`] changes from the centre to the tail.
+/// The z from which [`is_below`] uses the tail instead of the centre.
 const TAIL: f64 = 2.0;
 
-/// Whether Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p < 1. Both p
-/// - 1/2 and 1 - p are exact.
+/// Returns true if Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p < 1,
+/// where both p - 1/2 and 1 - p are exact.
 fn is_below(z: f64, p: f64) -> bool {
     if z < TAIL {
         centre(z) * (1.0 + 64.0 * UNIT_ROUNDOFF) <= p - 0.5
@@ -40,8 +40,8 @@ fn is_below(z: f64, p: f64) -> bool {
     }
 }
 
-/// Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...): positive terms alone, a
-/// relative error of less than 64 roundings up to [`TAIL`] (Abramowitz & Stegun 26.2.11).
+/// Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...) (Abramowitz & Stegun 26.2.11).
+/// All terms are positive; the relative error is less than 64 roundings up to [`TAIL`].
 fn centre(z: f64) -> f64 {
     let (mut sum, mut term) = (0.0, z);
     for odd in (3..).step_by(2) {
@@ -55,8 +55,8 @@ fn centre(z: f64) -> f64 {
 }
 
 /// 1 - Phi(z) = phi(z) / (z + 1/(z + 2/(z + 3/(z + ...)))), 128 levels deep (Abramowitz & Stegun
-/// 26.2.14): enough for full precision from [`TAIL`] on, and evaluated from the inside every step
-/// damps the errors before it.
+/// 26.2.14). This is enough for full precision from [`TAIL`] on. It is evaluated from the inside, so
+/// that every step damps the errors before it.
 fn tail(z: f64) -> f64 {
     density(z)
         / (1..=128)

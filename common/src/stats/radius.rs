@@ -1,4 +1,4 @@
-//! From a probability to a distance.
+//! The certified radius of a probability, and the inverse.
 
 use std::f64::consts::SQRT_2;
 
@@ -7,11 +7,12 @@ use statrs::function::erf::erfc;
 use super::quantile_lower;
 use crate::domain::{Probability, Radius, Sigma};
 
-/// sigma q(p_lower), q the standard normal quantile, rounded toward zero: a smoothed classifier
-/// whose top class has at least probability `p_lower` under N(0, sigma^2 I) predicts that class
-/// everywhere within this L2 distance (Cohen et al. 2019, Theorem 1 with p_B = 1 - p_A).
+/// The radius sigma q(p_lower), where q is the standard normal quantile, rounded toward zero. A
+/// smoothed classifier whose top class has at least probability `p_lower` under N(0, sigma^2 I)
+/// predicts that class everywhere within this L2 distance (Cohen et al. 2019, Theorem 1 with
+/// p_B = 1 - p_A).
 ///
-/// Zero where `p_lower` is at most 1/2.
+/// The radius is zero if `p_lower` is at most 1/2.
 #[must_use]
 pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     let quantile = quantile_lower(p_lower);
@@ -22,14 +23,13 @@ pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
 }
 
-/// About the probability whose [`radius`] this is, Phi(radius / sigma), rounded in no particular
-/// direction: for deciding what to draw, not what to claim.
+/// The probability Phi(radius / sigma), whose [`radius`] this is. It is rounded in no particular
+/// direction, so it may decide which draws to make, never what a certificate claims.
 #[must_use]
 pub fn probability_at(sigma: Sigma, radius: Radius) -> Probability {
-    // The quotient of a finite number, 0 or more, and one above 0 is a number; at worst it is
-    // infinite.
+    // A finite number, 0 or more, divided by a number above 0 is not NaN; it may be infinite.
     let p = 0.5 * erfc(-radius.get() / sigma.get() / SQRT_2);
-    Probability::new(p.clamp(0.5, 1.0)).expect("a number, put between 1/2 and 1")
+    Probability::new(p.clamp(0.5, 1.0)).expect("clamped to 1/2 to 1")
 }
 
 #[cfg(test)]
@@ -72,17 +72,21 @@ mod tests {
     proptest! {
         #[test]
         fn a_probability_and_its_radius_are_inverse(p in 0.5..0.9999_f64, s in 0.01..4.0_f64) {
-            let back = probability_at(Sigma::new(s).expect("a sigma"), Radius::new(of(s, p)).expect("a radius")).get();
+            let radius = Radius::new(of(s, p)).expect("a radius");
+            let back = probability_at(Sigma::new(s).expect("a sigma"), radius).get();
             prop_assert!((back - p).abs() < 1e-9, "{p} {back}");
         }
 
         #[test]
-        fn the_radius_does_not_fall_with_either(p in 0.5..1.0_f64, q in 0.5..1.0_f64, s in 0.01..4.0_f64, t in 0.01..4.0_f64) {
+        fn the_radius_does_not_fall_with_either(
+            p in 0.5..1.0_f64, q in 0.5..1.0_f64, s in 0.01..4.0_f64, t in 0.01..4.0_f64,
+        ) {
             let (low, high) = ((s.min(t), p.min(q)), (s.max(t), p.max(q)));
             prop_assert!(of(low.0, low.1) <= of(high.0, low.1));
             prop_assert!(of(low.0, low.1) <= of(low.0, high.1));
             // The same product without rounding down.
-            prop_assert!(of(s, p) <= s * quantile_lower(Probability::new(p).expect("a probability")));
+            let quantile = quantile_lower(Probability::new(p).expect("a probability"));
+            prop_assert!(of(s, p) <= s * quantile);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ddrs_common::certify::{Certifier, Step};
+use ddrs_common::certify::{Certifier, CertifierStep};
 use ddrs_common::domain::{Certification, SampleIndex, Sigma};
 use ddrs_common::spec::{DataDependentSpec, SigmaMethod};
 use tch::TchError;
@@ -129,7 +129,7 @@ impl Task<'_> {
                 }
             }
             Stage::Certify(certifier, sigma) => match certifier.next() {
-                Step::Draw {
+                CertifierStep::Draw {
                     phase,
                     chunk: first,
                     n,
@@ -140,7 +140,7 @@ impl Task<'_> {
                     n,
                     chunk: self.sweep.certify.chunk.get(),
                 },
-                Step::Done(verdict) => {
+                CertifierStep::Done(verdict) => {
                     let certification = Certification {
                         outcome: verdict.outcome,
                         sigma: *sigma,

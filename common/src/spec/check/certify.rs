@@ -1,4 +1,6 @@
-//! `[certify]`.
+//! Checks `[certify]`.
+
+use std::num::NonZeroU64;
 
 use super::section::Section;
 use crate::domain::Alpha;
@@ -7,7 +9,7 @@ use crate::spec::{CertifySpec, SpecError, Stopping};
 use crate::stats::{can_certify, least_draws};
 
 const MAX_DRAWS: i64 = 1_000_000_000;
-/// Below it a part of alpha would not be a normal double any more.
+/// Below this value a part of alpha would not be a normal double.
 const LEAST_ALPHA: f64 = 1e-300;
 
 pub(super) fn certify(at: &Section, raw: RawCertify) -> Result<CertifySpec, SpecError> {
@@ -15,31 +17,41 @@ pub(super) fn certify(at: &Section, raw: RawCertify) -> Result<CertifySpec, Spec
     let n = at.positive("n", at.required("n", raw.n)?, MAX_DRAWS)?;
     let alpha = at.unit("alpha", Alpha::new(at.required("alpha", raw.alpha)?))?;
     let stopping = stopping(at, raw.stopping)?;
-    if stopping != Stopping::Fixed && alpha.get() < LEAST_ALPHA {
-        return Err(at.error(
-            "alpha",
-            format!("must be at least {LEAST_ALPHA:e} under this stopping rule, not {alpha}"),
-        ));
-    }
-    let spent = stopping.alpha_at_n(alpha);
-    if !can_certify(n.get(), spent) {
-        return Err(at.error(
-            "n",
-            format!(
-                "{n} draws can never certify at alpha {alpha}; at least {} are needed",
-                least_draws(spent)
-            ),
-        ));
-    }
-    let chunk = at.positive("chunk", raw.chunk, 100_000)?;
+    check_alpha(at, alpha, &stopping)?;
+    check_draws(at, n, alpha, &stopping)?;
     Ok(CertifySpec {
         n0,
         n,
         alpha,
-        chunk,
+        chunk: at.positive("chunk", raw.chunk, 100_000)?,
         memory: raw.memory,
         stopping,
     })
+}
+
+fn check_alpha(at: &Section, alpha: Alpha, stopping: &Stopping) -> Result<(), SpecError> {
+    if *stopping == Stopping::Fixed || alpha.get() >= LEAST_ALPHA {
+        return Ok(());
+    }
+    let message = format!("must be at least {LEAST_ALPHA:e} under this stopping rule, not {alpha}");
+    Err(at.error("alpha", message))
+}
+
+/// Refuses numbers of draws that cannot certify, whatever the counts are.
+fn check_draws(
+    at: &Section,
+    n: NonZeroU64,
+    alpha: Alpha,
+    stopping: &Stopping,
+) -> Result<(), SpecError> {
+    let spent = stopping.alpha_at_n(alpha);
+    if can_certify(n.get(), spent) {
+        return Ok(());
+    }
+    let least = least_draws(spent);
+    let message =
+        format!("{n} draws can never certify at alpha {alpha}; at least {least} are needed");
+    Err(at.error("n", message))
 }
 
 fn stopping(at: &Section, raw: RawStopping) -> Result<Stopping, SpecError> {
@@ -53,15 +65,7 @@ fn stopping(at: &Section, raw: RawStopping) -> Result<Stopping, SpecError> {
         RawStopping::Rule {
             radii: None,
             loss: Some(loss),
-        } => {
-            let demand = "strictly between 0 and 1";
-            Ok(Stopping::Loss(within.number(
-                "loss",
-                loss,
-                loss > 0.0 && loss < 1.0,
-                demand,
-            )?))
-        }
+        } => Ok(Stopping::Loss(within.share("loss", loss)?)),
         RawStopping::Rule { .. } => Err(at.error("stopping", "must have one key, radii or loss")),
     }
 }

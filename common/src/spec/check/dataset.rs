@@ -1,4 +1,4 @@
-//! `[dataset]`.
+//! Checks `[dataset]`.
 
 use std::path::Path;
 
@@ -12,57 +12,64 @@ pub(in crate::spec) fn dataset(
     raw: RawDataset,
     folder: &Path,
 ) -> Result<DatasetSpec, SpecError> {
-    let format = match at.required("format", raw.format)? {
+    let format = match at.required("format", raw.format.clone())? {
         RawFormat::ImageFolder => DatasetFormat::ImageFolder,
         RawFormat::Cifar10 => DatasetFormat::Cifar10,
         RawFormat::Tensors => DatasetFormat::Tensors,
     };
-    let pixels = |key, value: Option<i64>| {
-        value
-            .map(|value| at.integer(key, value, 1, 16_384))
-            .transpose()
-    };
-    let (resize, crop) = (pixels("resize", raw.resize)?, pixels("crop", raw.crop)?);
-    if let (Some(resize), Some(crop)) = (resize, crop)
-        && crop > resize
-    {
-        return Err(at.error(
-            "crop",
-            format!("{crop} pixels do not fit in the {resize} of dataset.resize"),
-        ));
-    }
-    if format != DatasetFormat::ImageFolder {
-        let given = [
-            ("resize", resize.is_some()),
-            ("crop", crop.is_some()),
-            ("classes", raw.classes.is_some()),
-        ];
-        if let Some((key, _)) = given.into_iter().find(|&(_, given)| given) {
-            return Err(at.error(
-                key,
-                format!(
-                    "has no meaning for format {}, only for image-folder",
-                    format.as_str()
-                ),
-            ));
-        }
-    }
+    let resize = pixels(at, "resize", raw.resize)?;
+    let crop = pixels(at, "crop", raw.crop)?;
+    check_crop(at, resize, crop)?;
+    check_keys(at, format, &raw)?;
+    let selection = selection(at, &raw)?;
+    let classes = raw.classes;
     Ok(DatasetSpec {
         format,
         path: at.path("path", &at.required("path", raw.path)?, folder)?,
-        selection: Selection {
-            offset: at.integer("offset", raw.offset, 0, i64::MAX)?,
-            stride: at.positive("stride", raw.stride, i64::MAX)?,
-            limit: raw
-                .limit
-                .map(|limit| at.positive("limit", limit, i64::MAX))
-                .transpose()?,
-        },
-        resize: resize.map(|pixels| pixels as u32),
-        crop: crop.map(|pixels| pixels as u32),
-        classes: raw
-            .classes
+        selection,
+        resize,
+        crop,
+        classes: classes
             .map(|path| at.path("classes", &path, folder))
             .transpose()?,
+    })
+}
+
+fn pixels(at: &Section, key: &str, value: Option<i64>) -> Result<Option<u32>, SpecError> {
+    let checked = value.map(|value| at.integer(key, value, 1, 16_384));
+    Ok(checked.transpose()?.map(|pixels| pixels as u32))
+}
+
+fn check_crop(at: &Section, resize: Option<u32>, crop: Option<u32>) -> Result<(), SpecError> {
+    match (resize, crop) {
+        (Some(resize), Some(crop)) if crop > resize => {
+            let message = format!("{crop} pixels do not fit in the {resize} of dataset.resize");
+            Err(at.error("crop", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses keys that only image folders have.
+fn check_keys(at: &Section, format: DatasetFormat, raw: &RawDataset) -> Result<(), SpecError> {
+    if format == DatasetFormat::ImageFolder {
+        return Ok(());
+    }
+    let given = [
+        ("resize", raw.resize.is_some()),
+        ("crop", raw.crop.is_some()),
+        ("classes", raw.classes.is_some()),
+    ];
+    let format = format.as_str();
+    let reason = format!("has no meaning for format {format}, only for image-folder");
+    at.refuse(&given, &reason)
+}
+
+fn selection(at: &Section, raw: &RawDataset) -> Result<Selection, SpecError> {
+    let limit = raw.limit.map(|limit| at.positive("limit", limit, i64::MAX));
+    Ok(Selection {
+        offset: at.integer("offset", raw.offset, 0, i64::MAX)?,
+        stride: at.positive("stride", raw.stride, i64::MAX)?,
+        limit: limit.transpose()?,
     })
 }

@@ -1,5 +1,5 @@
-//! From what is written to what is meant: every number in range, every name known, every path
-//! resolved.
+//! Checks a specification as written and converts it: every number in range, every name known, every
+//! path resolved.
 
 mod certify;
 mod dataset;
@@ -14,7 +14,7 @@ use super::document::Document;
 use super::raw::{RawQueue, RawReport, RawSweep};
 use super::{MAX_JOB_SAMPLES, QueueSpec, ReportSpec, SpecError, Sweep};
 pub(super) use dataset::dataset;
-pub(super) use model::{normalisation, precision};
+pub(super) use model::{classes, normalisation, precision};
 pub(super) use section::{Section, check_name};
 pub(super) use smoothing::data_dependent;
 

@@ -1,10 +1,10 @@
-//! `[[model]]`.
+//! Checks `[[model]]`.
 
 use std::path::Path;
 
 use super::section::{Section, check_name};
 use crate::architecture::Architecture;
-use crate::spec::raw::{RawModel, RawPrecision};
+use crate::spec::raw::{RawModel, RawPrecision, Required};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 
 /// Far more than a table has rows for, and few enough to compare each with each.
@@ -19,24 +19,28 @@ pub(super) fn models(
         return Err(root.error("model", "at least one [[model]] is required"));
     }
     if raw.len() > MOST_MODELS {
-        return Err(root.error("model", format!("at most {MOST_MODELS}, not {}", raw.len())));
+        let message = format!("at most {MOST_MODELS}, not {}", raw.len());
+        return Err(root.error("model", message));
     }
-    let mut models: Vec<ModelSpec> = Vec::with_capacity(raw.len());
+    let mut models = Vec::with_capacity(raw.len());
     for (i, raw) in raw.into_iter().enumerate() {
         let at = root.table(&format!("model[{i}]"));
-        let checked = model(&at, raw, folder)?;
-        if let Some(j) = models
-            .iter()
-            .position(|earlier| earlier.name == checked.name)
-        {
-            return Err(at.error(
-                "name",
-                format!("{:?} is already the name of model[{j}]", checked.name),
-            ));
-        }
-        models.push(checked);
+        let model = model(&at, raw, folder)?;
+        check_unique(&at, &model, &models)?;
+        models.push(model);
     }
     Ok(models)
+}
+
+fn check_unique(at: &Section, model: &ModelSpec, earlier: &[ModelSpec]) -> Result<(), SpecError> {
+    let name = &model.name;
+    match earlier.iter().position(|earlier| earlier.name == *name) {
+        Some(j) => {
+            let message = format!("{name:?} is already the name of model[{j}]");
+            Err(at.error("name", message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecError> {
@@ -44,28 +48,30 @@ fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecEr
     check_name(at, "name", &name)?;
     let path = at.path("path", &at.required("path", raw.path)?, folder)?;
     let source = source(at, &path, raw.architecture.as_deref())?;
-    let classes = at.integer(
-        "classes",
-        at.required("classes", raw.classes)?,
-        2,
-        1_000_000,
-    )? as u32;
+    let classes = classes(at, raw.classes)?;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
-    let precision = precision(raw.precision);
-    if source == ModelSource::Safetensors(Architecture::HalfSpace) {
-        half_space(at, classes, raw.mean.is_some(), precision)?;
-    }
-    Ok(ModelSpec {
+    let model = ModelSpec {
         name,
         path,
         source,
         classes,
         mean: raw.mean,
         std: raw.std,
-        precision,
-    })
+        precision: precision(raw.precision),
+    };
+    if source == ModelSource::Safetensors(Architecture::HalfSpace) {
+        check_half_space(at, &model)?;
+    }
+    Ok(model)
 }
 
+/// Checks the number of classes of a model.
+pub(in crate::spec) fn classes(at: &Section, raw: Required<i64>) -> Result<u32, SpecError> {
+    let classes = at.required("classes", raw)?;
+    Ok(at.integer("classes", classes, 2, 1_000_000)? as u32)
+}
+
+/// Converts the word for a precision.
 pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
     match raw {
         RawPrecision::Fp32 => Precision::Fp32,
@@ -75,105 +81,81 @@ pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
     }
 }
 
-/// The file's extension says what it holds; only weights need a network to go into.
+/// Determines the kind of model by the file's extension. Only weights need an architecture.
 fn source(at: &Section, path: &Path, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => {
-            let name = architecture.ok_or_else(|| {
-                at.error(
-                    "architecture",
-                    "is required for a .safetensors file, and missing",
-                )
-            })?;
-            let known = name
-                .parse()
-                .map_err(|e| at.error("architecture", format!("{e}")))?;
-            Ok(ModelSource::Safetensors(known))
-        }
+        Some("safetensors") => safetensors(at, architecture),
         Some("pt" | "pth") if architecture.is_some() => Err(at.error(
             "architecture",
-            "a TorchScript file brings its own; only .safetensors takes one",
+            "a TorchScript file contains its architecture; only .safetensors takes one",
         )),
         Some("pt" | "pth") => Ok(ModelSource::TorchScript),
-        _ => Err(at.error(
-            "path",
-            format!(
-                "{} is neither .safetensors nor TorchScript (.pt or .pth)",
-                path.display()
-            ),
-        )),
+        _ => {
+            let path = path.display();
+            let message = format!("{path} is neither .safetensors nor TorchScript (.pt or .pth)");
+            Err(at.error("path", message))
+        }
     }
 }
 
+fn safetensors(at: &Section, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
+    let missing = "is required for a .safetensors file, and missing";
+    let name = architecture.ok_or_else(|| at.error("architecture", missing))?;
+    let known = name.parse::<Architecture>();
+    let known = known.map_err(|error| at.error("architecture", error.to_string()))?;
+    Ok(ModelSource::Safetensors(known))
+}
+
+/// Checks the means and standard deviations of the channels.
 pub(in crate::spec) fn normalisation(
     at: &Section,
     mean: Option<&[f64]>,
     std: Option<&[f64]>,
 ) -> Result<(), SpecError> {
-    let (mean, std) = match (mean, std) {
-        (None, None) => return Ok(()),
-        (Some(mean), Some(std)) => (mean, std),
-        (Some(_), None) => return Err(at.error("std", "is required beside mean, and missing")),
-        (None, Some(_)) => return Err(at.error("mean", "is required beside std, and missing")),
-    };
-    if !(1..=4).contains(&mean.len()) {
-        return Err(at.error(
-            "mean",
-            format!(
-                "must have one value for each of 1 to 4 channels, not {}",
-                mean.len()
-            ),
-        ));
+    match (mean, std) {
+        (None, None) => Ok(()),
+        (Some(mean), Some(std)) => channels(at, mean, std),
+        (Some(_), None) => Err(at.error("std", "is required together with mean, and missing")),
+        (None, Some(_)) => Err(at.error("mean", "is required together with std, and missing")),
     }
-    if std.len() != mean.len() {
-        return Err(at.error(
-            "std",
-            format!(
-                "must have {} values, as mean has, not {}",
-                mean.len(),
-                std.len()
-            ),
-        ));
+}
+
+fn channels(at: &Section, mean: &[f64], std: &[f64]) -> Result<(), SpecError> {
+    let channels = mean.len();
+    if !(1..=4).contains(&channels) {
+        let message = format!("must have one value for each of 1 to 4 channels, not {channels}");
+        return Err(at.error("mean", message));
+    }
+    if std.len() != channels {
+        let found = std.len();
+        let message = format!("must have {channels} values, as mean has, not {found}");
+        return Err(at.error("std", message));
     }
     for (i, (&mean, &std)) in mean.iter().zip(std).enumerate() {
         at.number(&format!("mean[{i}]"), mean, true, "a finite number")?;
-        // Pixels are from 0 to 1: beyond these no image would be left, or no number that is finite
-        // in every precision.
-        at.number(
-            &format!("std[{i}]"),
-            std,
-            (1e-6..=1e6).contains(&std),
-            "from 1e-6 to 1e6",
-        )?;
+        // Pixels are from 0 to 1: outside this range no image would remain, or no number that is
+        // finite in every precision.
+        let holds = (1e-6..=1e6).contains(&std);
+        at.number(&format!("std[{i}]"), std, holds, "from 1e-6 to 1e6")?;
     }
     Ok(())
 }
 
-/// The half-space lies in the space of images as they are, and is computed as exactly as they are,
-/// or its radius would not be the one known.
-fn half_space(
-    at: &Section,
-    classes: u32,
-    normalised: bool,
-    precision: Precision,
-) -> Result<(), SpecError> {
+/// Checks a half-space. Its known radius is in the space of images as they are, so it is neither
+/// normalised nor computed less exactly than they are.
+fn check_half_space(at: &Section, model: &ModelSpec) -> Result<(), SpecError> {
+    let classes = model.classes;
     if classes != 2 {
-        return Err(at.error(
-            "classes",
-            format!("must be 2 for a half-space, not {classes}"),
-        ));
+        let message = format!("must be 2 for a half-space, not {classes}");
+        return Err(at.error("classes", message));
     }
-    if normalised {
+    if model.mean.is_some() {
         return Err(at.error("mean", "has no meaning for a half-space"));
     }
-    if precision != Precision::Fp32 {
-        return Err(at.error(
-            "precision",
-            format!(
-                "must be \"fp32\" for a half-space, not {:?}",
-                precision.as_str()
-            ),
-        ));
+    if model.precision != Precision::Fp32 {
+        let precision = model.precision.as_str();
+        let message = format!("must be \"fp32\" for a half-space, not {precision:?}");
+        return Err(at.error("precision", message));
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! A table of the document, and the checks that many keys share. Keys are named relative to the
-//! table.
+//! A table of the document, and the checks that many keys share. Keys are relative to the table.
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -45,7 +44,7 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.error(key, "is required and missing"))
     }
 
-    /// A whole number from `least` (0 or more) to `most`.
+    /// Checks a whole number from `least` (0 or more) to `most`.
     pub(in crate::spec) fn integer(
         &self,
         key: &str,
@@ -56,26 +55,38 @@ impl<'a> Section<'a> {
         if (least..=most).contains(&value) {
             return Ok(value as u64);
         }
-        let demand = if most == i64::MAX {
+        let range = if most == i64::MAX {
             format!("{least} or more")
         } else {
             format!("from {least} to {most}")
         };
-        Err(self.error(key, format!("must be {demand}, not {value}")))
+        Err(self.error(key, format!("must be {range}, not {value}")))
     }
 
-    /// A whole number from 1 to `most`.
+    /// Checks a whole number from 1 to `most`.
     pub(in crate::spec) fn positive(
         &self,
         key: &str,
         value: i64,
         most: i64,
     ) -> Result<NonZeroU64, SpecError> {
-        // `integer` lets no 0 through, so nothing is clamped here.
+        // `integer` refuses 0, so nothing is clamped here.
         self.integer(key, value, 1, most)
             .map(|value| NonZeroU64::MIN.saturating_add(value - 1))
     }
 
+    /// Checks a finite number above 0.
+    pub(in crate::spec) fn above_zero(&self, key: &str, value: f64) -> Result<f64, SpecError> {
+        self.number(key, value, value > 0.0, "a finite number above 0")
+    }
+
+    /// Checks a number strictly between 0 and 1.
+    pub(in crate::spec) fn share(&self, key: &str, value: f64) -> Result<f64, SpecError> {
+        let holds = value > 0.0 && value < 1.0;
+        self.number(key, value, holds, "strictly between 0 and 1")
+    }
+
+    /// Checks that a number is finite and `holds`.
     pub(in crate::spec) fn number(
         &self,
         key: &str,
@@ -89,20 +100,19 @@ impl<'a> Section<'a> {
         Err(self.error(key, format!("must be {demand}, not {}", short(value))))
     }
 
-    /// A unit of the domain. Its error begins with the unit's name, for which the key stands here.
+    /// Checks a unit of the domain. The key replaces the unit's name, with which its error begins.
     pub(in crate::spec) fn unit<T>(
         &self,
         key: &str,
         unit: Result<T, InvalidValue>,
     ) -> Result<T, SpecError> {
         unit.map_err(|InvalidValue(message)| {
-            let message = message
-                .split_once(' ')
-                .map_or(message.as_str(), |(_, rest)| rest);
-            self.error(key, message)
+            let (_, rest) = message.split_once(' ').unwrap_or(("", &message));
+            self.error(key, rest)
         })
     }
 
+    /// Checks a list of radii.
     pub(in crate::spec) fn radii(&self, key: &str, values: &[f64]) -> Result<Radii, SpecError> {
         Radii::new(values).map_err(|error| self.error(&error.key(key), error.reason))
     }
@@ -115,7 +125,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Refuses the second of two equal elements, named by their place after `key`.
+    /// Refuses the second of two equal elements, named by its place after `key`.
     pub(in crate::spec) fn distinct<T: PartialEq>(
         &self,
         key: &str,
@@ -132,6 +142,19 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
+    /// Refuses the first key that is `given`.
+    pub(in crate::spec) fn refuse(
+        &self,
+        given: &[(&str, bool)],
+        reason: &str,
+    ) -> Result<(), SpecError> {
+        match given.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(self.error(key, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an empty path, and joins others to `folder`.
     pub(in crate::spec) fn path(
         &self,
         key: &str,
@@ -146,12 +169,12 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Names of sweeps and models stand in file names, Redis keys and tables.
+/// Checks the name of a sweep or model, which is part of file names, Redis keys and tables.
 pub(in crate::spec) fn check_name(at: &Section, key: &str, name: &str) -> Result<(), SpecError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']) {
         return Ok(());
     }
-    let demand = "1 to 64 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`";
-    Err(at.error(key, format!("must be {demand}, not {name:?}")))
+    let rule = "1 to 64 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`";
+    Err(at.error(key, format!("must be {rule}, not {name:?}")))
 }

@@ -14,8 +14,7 @@ const TRAINED: [(&str, &str); 4] = [
     ("std", "[0.25,0.2,1.0]"),
 ];
 
-/// A folder with a model whose metadata are these, and a specification that says no more of it than
-/// `own`.
+/// A folder with a model that has given metadata, for specifications of it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -33,8 +32,9 @@ impl Folder {
 
     fn parse(&self, own: &str) -> Result<(Sweep, String), String> {
         let text = format!(
-            "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n[[model]]\nname = 'm'\n\
-             path = 'm.safetensors'\n{own}[smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
+            "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
+             [[model]]\nname = 'm'\npath = 'm.safetensors'\n{own}\
+             [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
         );
         let dir = self.0.path().display().to_string();
         parse_with_models(&text, &self.0.path().join("s.toml"))
@@ -56,7 +56,7 @@ fn a_trained_model_needs_no_more_than_its_path() {
         (10, Some(vec![0.5, 0.4, 0.25]))
     );
     assert_eq!(model.std, Some(vec![0.25, 0.2, 1.0]));
-    // Whoever gets the completed text needs no file, and means the same.
+    // The completed text needs no file, and means the same.
     fs::remove_file(&model.path).unwrap();
     assert_eq!(
         parse(&text, &folder.0.path().join("s.toml")).unwrap(),
@@ -67,9 +67,10 @@ fn a_trained_model_needs_no_more_than_its_path() {
 #[test]
 fn a_table_on_one_line_is_completed_too() {
     let folder = Folder::new(&TRAINED);
-    let text = "model = [{ name = 'm', path = 'm.safetensors' }, { path = 'm.safetensors', name = 'o', classes = 10 }]\n\
-                name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n[smoothing]\nsigma = [0.5]\n[certify]\n\
-                n0 = 10\nn = 100\nalpha = 0.01\n";
+    let text = "model = [{ name = 'm', path = 'm.safetensors' }, \
+                { path = 'm.safetensors', name = 'o', classes = 10 }]\n\
+                name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
+                [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
     let (sweep, _) = parse_with_models(text, &folder.0.path().join("s.toml")).unwrap();
     assert_eq!(sweep.models[0].mean, sweep.models[1].mean);
     assert_eq!(
@@ -84,7 +85,8 @@ fn a_table_on_one_line_is_completed_too() {
 
 #[test]
 fn a_specification_that_says_the_same_stays_as_it_is() {
-    let own = "architecture = 'cifar-resnet20'\nclasses = 10\nmean = [0.5, 0.40000001, 0.25]\nstd = [0.25, 0.2, 1]\n";
+    let own = "architecture = 'cifar-resnet20'\nclasses = 10\n\
+               mean = [0.5, 0.40000001, 0.25]\nstd = [0.25, 0.2, 1]\n";
     let (sweep, text) = Folder::new(&TRAINED).parse(own).unwrap();
     assert!(text.contains(own) && text.matches("mean").count() == 1);
     assert_eq!(sweep.models[0].mean, Some(vec![0.5, 0.400_000_01, 0.25]));
@@ -95,19 +97,21 @@ fn a_specification_that_says_something_else_is_refused_with_both() {
     for (own, says) in [
         (
             "architecture = 'resnet18'\n",
-            "architecture: the specification says \"resnet18\", DIR/m.safetensors itself \"cifar-resnet20\"",
+            "architecture: the specification says \"resnet18\", \
+             DIR/m.safetensors \"cifar-resnet20\"",
         ),
         (
             "classes = 100\n",
-            "classes: the specification says 100, DIR/m.safetensors itself 10",
+            "classes: the specification says 100, DIR/m.safetensors 10",
         ),
         (
             "mean = [0.5, 0.4, 0.3]\n",
-            "mean: the specification says [0.5, 0.4, 0.3], DIR/m.safetensors itself [0.5, 0.4, 0.25]",
+            "mean: the specification says [0.5, 0.4, 0.3], \
+             DIR/m.safetensors [0.5, 0.4, 0.25]",
         ),
         (
             "std = [0.25, 0.2]\n",
-            "std: the specification says [0.25, 0.2], DIR/m.safetensors itself [0.25, 0.2, 1.0]",
+            "std: the specification says [0.25, 0.2], DIR/m.safetensors [0.25, 0.2, 1.0]",
         ),
     ] {
         assert_eq!(
@@ -121,13 +125,13 @@ fn a_specification_that_says_something_else_is_refused_with_both() {
         .unwrap_err();
     assert_eq!(
         error,
-        "DIR/s.toml:9: model[0].mean: the specification says [0.5], DIR/m.safetensors itself none"
+        "DIR/s.toml:9: model[0].mean: the specification says [0.5], DIR/m.safetensors none"
     );
     assert_eq!(Folder::new(&bare).parse("").unwrap().0.models[0].mean, None);
 }
 
 #[test]
-fn what_nobody_says_is_missing_and_lines_are_those_of_the_text_as_written() {
+fn a_key_given_nowhere_is_missing_and_lines_are_those_of_the_text_as_written() {
     let without = Folder::new(&TRAINED[1..]).parse("").unwrap_err();
     assert_eq!(
         without,
@@ -143,17 +147,19 @@ fn what_nobody_says_is_missing_and_lines_are_those_of_the_text_as_written() {
     let foreign = Folder::new(&[("architecture", "vgg"), TRAINED[1]]);
     assert_eq!(
         foreign.parse("").unwrap_err(),
-        "DIR/s.toml:6: model[0].architecture: DIR/m.safetensors says \"vgg\", which is none"
+        "DIR/s.toml:6: model[0].architecture: DIR/m.safetensors says \"vgg\", \
+         which is not a valid value"
     );
     let folder = Folder::new(&TRAINED);
     fs::remove_file(folder.0.path().join("m.safetensors")).unwrap();
     let error = folder.parse("").unwrap_err();
-    let says = "DIR/s.toml:8: model[0].path: the file must tell what the specification does not: DIR/m.safetensors: ";
+    let says = "DIR/s.toml:8: model[0].path: the file must give what the specification omits: \
+                DIR/m.safetensors: ";
     assert!(error.starts_with(says), "{error}");
     assert!(
         folder
             .parse("architecture = 'cifar-resnet20'\nclasses = 10\n")
             .is_ok(),
-        "others look for the file"
+        "another check looks for the file"
     );
 }

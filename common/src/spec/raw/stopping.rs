@@ -1,4 +1,4 @@
-//! `certify.stopping`: the word `"fixed"`, or a table of one key.
+//! Reads `certify.stopping`: the word `"fixed"`, or a table of one key.
 
 use std::fmt;
 
@@ -38,14 +38,15 @@ impl<'de> Visitor<'de> for WordOrTable {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawStopping, A::Error> {
-        let Rule { radii, loss } = Rule::deserialize(MapAccessDeserializer::new(map))?;
+        let StoppingRule { radii, loss } =
+            StoppingRule::deserialize(MapAccessDeserializer::new(map))?;
         Ok(RawStopping::Rule { radii, loss })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+struct StoppingRule {
     radii: Option<Vec<f64>>,
     loss: Option<f64>,
 }

@@ -107,7 +107,7 @@ fn a_model_out_of_range_is_refused() {
         (
             "r20.safetensors",
             "r20.pt",
-            "16: model[0].architecture: a TorchScript file brings its own; only .safetensors takes one",
+            "16: model[0].architecture: a TorchScript file contains its architecture; only .safetensors takes one",
         ),
         (
             "r20.safetensors",
@@ -132,12 +132,12 @@ fn a_model_out_of_range_is_refused() {
         (
             "mean = [0.4914, 0.4822, 0.4465]",
             "",
-            "13: model[0].mean: is required beside std, and missing",
+            "13: model[0].mean: is required together with std, and missing",
         ),
         (
             "std = [0.2023, 0.1994, 0.2010]",
             "",
-            "13: model[0].std: is required beside mean, and missing",
+            "13: model[0].std: is required together with mean, and missing",
         ),
         (
             "mean = [0.4914, 0.4822, 0.4465]",

@@ -1,7 +1,7 @@
 //! A training specification: TOML as written, and the checked [`Training`].
 //!
-//! It stands beside a sweep's: the same words for datasets, networks and the choice of sigma, and
-//! the same errors.
+//! It uses the same keys as a sweep for datasets, networks and the choice of sigma, and the same
+//! errors.
 
 mod check;
 mod optimiser;
@@ -19,41 +19,41 @@ use super::{DataDependentSpec, DatasetSpec, Precision, SpecError};
 use crate::architecture::Architecture;
 use crate::domain::Sigma;
 
-/// How to train one network.
+/// The specification of training one network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
-    /// What people call it.
+    /// The name that people use.
     pub name: String,
-    /// Weights, order, augmentation and noise derive from it.
+    /// The seed of weights, order, augmentation and noise.
     pub seed: u64,
     /// The training set.
     pub dataset: DatasetSpec,
-    /// How many of its samples are kept back to choose the checkpoint by.
+    /// The number of its samples that are held out to choose the checkpoint.
     pub validation: u64,
     /// The network.
     pub model: TrainedModel,
-    /// What is minimised.
+    /// The function to minimise.
     pub loss: Loss,
     /// The noise.
     pub sigma: TrainingSigma,
     /// Passes over the training set.
     pub epochs: NonZeroU64,
-    /// Inputs to a step.
+    /// The number of inputs per step.
     pub batch: NonZeroU64,
-    /// Inputs over which batch normalisation takes its statistics; divides `batch`.
+    /// The number of inputs over which batch normalisation takes its statistics; it divides `batch`.
     pub group: NonZeroU64,
     /// Stochastic gradient descent.
     pub optimiser: Optimiser,
-    /// What is done to an input before the noise.
+    /// The random changes to an input before the noise.
     pub augmentation: Augmentation,
 }
 
-/// The network to train; the file that comes of it carries all of this.
+/// The network to train. The model file that training writes contains these facts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedModel {
-    /// Which network: one made of convolutions.
+    /// The network, one made of convolutions.
     pub architecture: Architecture,
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub classes: u32,
     /// Subtracted from each channel after the noise is added.
     pub mean: Option<Vec<f64>>,
@@ -64,7 +64,7 @@ pub struct TrainedModel {
     pub precision: Precision,
 }
 
-/// What is minimised.
+/// The function to minimise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loss {
     /// Cross-entropy under Gaussian noise (Cohen et al. 2019).
@@ -72,23 +72,23 @@ pub enum Loss {
     /// Cross-entropy under noise around an input that an attack on the smoothed classifier has
     /// moved (Salman et al. 2019, SmoothAdv-PGD).
     SmoothAdv {
-        /// Noise draws, the same for the attack and the loss: the paper's m.
+        /// The number of noise draws, the same for the attack and the loss: the paper's m.
         draws: u32,
-        /// Steps of the attack: the paper's T.
+        /// The number of steps of the attack: the paper's T.
         steps: u32,
-        /// How far the attack may move an input, in L2 over pixels in \[0, 1\].
+        /// The largest L2 distance of the attack, over pixels in \[0, 1\].
         epsilon: f64,
-        /// Epochs over which epsilon grows to its value.
+        /// The number of epochs over which epsilon grows to its value.
         warm_up: u64,
     },
     /// Cross-entropy of the smoothed probabilities and a hinge on the soft radius (Zhai et al.
     /// 2020).
     Macer {
-        /// Noise draws: the paper's k.
+        /// The number of noise draws: the paper's k.
         draws: u32,
         /// The inverse temperature of the softmax in the radius.
         beta: f64,
-        /// Where the hinge ends: a radius of sigma/2 · gamma costs nothing.
+        /// The end of the hinge: a radius of sigma/2 · gamma costs nothing.
         gamma: f64,
         /// The weight of the hinge.
         lambda: f64,
@@ -98,33 +98,33 @@ pub enum Loss {
 /// The noise of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSigma {
-    /// Every input's sigma at first.
+    /// The sigma of every input at first.
     pub initial: Sigma,
-    /// What becomes of it.
+    /// The way in which it changes.
     pub choice: TrainingChoice,
 }
 
-/// Whether inputs have sigmas of their own.
+/// The way in which the sigma of an input changes during training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TrainingChoice {
-    /// The initial one for every input, always.
+    /// It keeps its initial value.
     Fixed,
-    /// Each input carries its own from epoch to epoch, and takes some steps of ascent each time it
-    /// is seen (Alfarra et al. 2022, Algorithm 1).
+    /// Each input keeps a separate sigma between epochs, which takes some steps of ascent each time
+    /// the input is used (Alfarra et al. 2022, Algorithm 1).
     DataDependent {
         /// The first epoch, from 0, in which sigmas move.
         from_epoch: u64,
-        /// The ascent; `iterations` to a step of training.
+        /// The ascent, with `iterations` steps per step of training.
         ascent: DataDependentSpec,
     },
 }
 
-/// What is done to an input before the noise.
+/// The random changes to an input before the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augmentation {
-    /// Zeros put on each side before a window of the old size is cut at random; 0: none.
+    /// The number of zeros added on each side before a window of the old size is cut at random.
     pub crop_padding: u32,
-    /// Whether half of the inputs are mirrored.
+    /// True if half of the inputs are mirrored.
     pub flip: bool,
 }
 
@@ -139,7 +139,7 @@ impl Loss {
         }
     }
 
-    /// Noise draws to an input.
+    /// The number of noise draws per input.
     #[must_use]
     pub fn draws(self) -> u32 {
         match self {
@@ -154,7 +154,7 @@ impl Training {
     /// of `file`; no file is opened.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line and key.
+    /// The first mistake, with its line and key.
     pub fn parse(text: &str, file: &Path) -> Result<Self, SpecError> {
         let document = Document::parse(text, file)?;
         document.tables(raw::TABLES)?;

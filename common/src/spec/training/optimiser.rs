@@ -1,44 +1,44 @@
-//! How weights move.
+//! The update of the weights.
 
 use std::num::NonZeroU64;
 
 /// Stochastic gradient descent with momentum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Optimiser {
-    /// The largest.
+    /// The largest learning rate of the schedule.
     pub learning_rate: f64,
-    /// How much of the last step enters the next.
+    /// The share of the last step that is part of the next.
     pub momentum: f64,
-    /// How strongly weights are pulled to 0.
+    /// The factor of the weights that is added to their gradient.
     pub weight_decay: f64,
-    /// How the learning rate moves.
+    /// The schedule of the learning rate.
     pub schedule: Schedule,
 }
 
-/// How the learning rate moves.
+/// The change of the learning rate over the epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
-    /// Not at all.
+    /// It does not change.
     Constant,
-    /// Times `factor` after each `every` epochs.
+    /// It is multiplied by `factor` after each `every` epochs.
     Step {
-        /// Epochs.
+        /// The number of epochs.
         every: NonZeroU64,
         /// Below 1.
         factor: f64,
     },
-    /// Times `factor` at each of these epochs.
+    /// It is multiplied by `factor` at each of these epochs.
     Milestones {
         /// Epochs, ascending.
         epochs: Vec<u64>,
         /// Below 1.
         factor: f64,
     },
-    /// Half a cosine from the learning rate to 0 (Loshchilov and Hutter 2017, without restarts).
+    /// It follows half a cosine from the learning rate to 0 (Loshchilov and Hutter 2017, without restarts).
     Cosine,
-    /// Up in a line over the first `rise` of all steps, then down in a line to 0 (Smith 2018).
+    /// It rises in a line over the first `rise` of all steps, then falls in a line to 0 (Smith 2018).
     OneCycle {
-        /// A part of all steps, between 0 and 1.
+        /// A share of all steps, between 0 and 1.
         rise: f64,
     },
 }

@@ -47,7 +47,7 @@ pub(super) struct RawTrainedModel {
     pub(super) precision: RawPrecision,
 }
 
-/// The keys of all losses; each takes its own and refuses the others'.
+/// The keys of all losses. Each loss refuses the keys of the others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawLoss {
@@ -69,8 +69,8 @@ pub(super) enum RawLossKind {
     Macer,
 }
 
-/// The ascent's keys are those of `[smoothing.data-dependent]` in a sweep; `iterations` differs in
-/// its default.
+/// The keys of the ascent are those of `[smoothing.data-dependent]` in a sweep. `iterations` has
+/// another default.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSigma {
@@ -158,7 +158,7 @@ impl Default for RawOptimiser {
     }
 }
 
-/// As He et al. 2016 train on CIFAR-10.
+/// The augmentation of He et al. 2016 on CIFAR-10.
 impl Default for RawAugmentation {
     fn default() -> Self {
         Self {

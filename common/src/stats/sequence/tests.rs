@@ -103,9 +103,9 @@ fn no_draw_bounds_nothing() {
     assert_eq!(bound(0, 100, 0.001), 0.0);
 }
 
-/// drawn, needed, n, beta and how many counts, from 0 on, are out of reach: all counts tried in
-/// exact fractions, where the mixture is a product of k - 1/2 over a factorial and the likelihood a
-/// quotient of binomial coefficients.
+/// drawn, needed, n, beta and the number of counts, from 0 on, that are out of reach. All counts were
+/// tried in exact fractions, where the mixture is a product of k - 1/2 over a factorial and the
+/// likelihood a quotient of binomial coefficients.
 const TRUE_REACH: &[(u64, u64, u64, f64, u64)] = &[
     (1, 1, 1, 0.5, 1),
     (10, 90, 100, 0.001, 5),
@@ -162,7 +162,8 @@ proptest! {
     fn the_bound_is_where_the_mixture_reaches_one_over_alpha(
         n in 1_u64..=200_000, part in 0.0..=1.0_f64, exponent in -8.0..-0.05_f64,
     ) {
-        let (k, alpha) = (1 + ((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
+        let k = 1 + ((n - 1) as f64 * part) as u64;
+        let alpha = 10.0_f64.powf(exponent);
         let p = bound(k, n, alpha);
         prop_assert!(p > 0.0 && p < k as f64 / n as f64);
         let (count, rest) = (k as f64, (n - k) as f64);
@@ -176,13 +177,16 @@ proptest! {
     fn more_of_the_same_class_or_more_risk_bound_higher(
         n in 2_u64..=200_000, part in 0.0..1.0_f64, exponent in -8.0..-0.05_f64,
     ) {
-        let (k, alpha) = (((n - 1) as f64 * part) as u64, 10.0_f64.powf(exponent));
+        let k = ((n - 1) as f64 * part) as u64;
+        let alpha = 10.0_f64.powf(exponent);
         prop_assert!(bound(k, n, alpha) < bound(k + 1, n, alpha));
         prop_assert!(bound(k + 1, n, alpha) < bound(k + 1, n, alpha * 1.1));
     }
 
     #[test]
-    fn looking_at_every_number_of_draws_costs_something(n in 1_u64..=100_000, part in 0.5..=1.0_f64) {
+    fn looking_at_every_number_of_draws_costs_something(
+        n in 1_u64..=100_000, part in 0.5..=1.0_f64,
+    ) {
         let k = 1 + ((n - 1) as f64 * part) as u64;
         let alpha = Alpha::new(0.001).unwrap();
         prop_assert!(sequence_bound(k, n, alpha) < super::super::lower_bound(k, n, alpha));

@@ -1,4 +1,4 @@
-//! `[optimiser]`.
+//! Checks `[optimiser]`.
 
 use super::refuse_others;
 use crate::spec::SpecError;
@@ -6,33 +6,46 @@ use crate::spec::check::Section;
 use crate::spec::training::raw::{RawOptimiser, RawSchedule};
 use crate::spec::training::{Optimiser, Schedule};
 
-/// Checks `[optimiser]`, whose schedule has to fit the epochs.
+/// Checks `[optimiser]`. Its schedule must fit the number of epochs.
 pub(super) fn optimiser(
     at: &Section,
     raw: RawOptimiser,
     epochs: u64,
 ) -> Result<Optimiser, SpecError> {
     let rate = at.required("learning-rate", raw.learning_rate.clone())?;
-    let (momentum, decay) = (raw.momentum, raw.weight_decay);
+    let momentum = raw.momentum;
+    let decay = raw.weight_decay;
+    let is_share = (0.0..1.0).contains(&momentum);
+    let not_negative = "a finite number, 0 or more";
     Ok(Optimiser {
-        learning_rate: at.number("learning-rate", rate, rate > 0.0, "a finite number above 0")?,
-        momentum: at.number(
-            "momentum",
-            momentum,
-            (0.0..1.0).contains(&momentum),
-            "from 0 to below 1",
-        )?,
-        weight_decay: at.number(
-            "weight-decay",
-            decay,
-            decay >= 0.0,
-            "a finite number, 0 or more",
-        )?,
+        learning_rate: at.above_zero("learning-rate", rate)?,
+        momentum: at.number("momentum", momentum, is_share, "from 0 to below 1")?,
+        weight_decay: at.number("weight-decay", decay, decay >= 0.0, not_negative)?,
         schedule: schedule(at, raw, epochs)?,
     })
 }
 
 fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, SpecError> {
+    refuse_keys_of_others(at, &raw)?;
+    match raw.schedule {
+        RawSchedule::Constant => Ok(Schedule::Constant),
+        RawSchedule::Step => Ok(Schedule::Step {
+            every: at.positive("every", required(at, "every", raw.every)?, i64::MAX)?,
+            factor: factor(at, raw.factor)?,
+        }),
+        RawSchedule::Milestones => Ok(Schedule::Milestones {
+            epochs: milestones(at, &required(at, "milestones", raw.milestones)?, epochs)?,
+            factor: factor(at, raw.factor)?,
+        }),
+        RawSchedule::Cosine => Ok(Schedule::Cosine),
+        RawSchedule::OneCycle => Ok(Schedule::OneCycle {
+            rise: at.share("rise", raw.rise.unwrap_or(0.3))?,
+        }),
+    }
+}
+
+/// Refuses the keys of other schedules.
+fn refuse_keys_of_others(at: &Section, raw: &RawOptimiser) -> Result<(), SpecError> {
     let (own, name): (&[&str], _) = match raw.schedule {
         RawSchedule::Constant => (&[], "constant"),
         RawSchedule::Step => (&["every", "factor"], "step"),
@@ -46,40 +59,18 @@ fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, Sp
         ("factor", raw.factor.is_some()),
         ("rise", raw.rise.is_some()),
     ];
-    refuse_others(at, &given, own, &format!("schedule {name}"))?;
-    let part = |key, value: f64| {
-        at.number(
-            key,
-            value,
-            value > 0.0 && value < 1.0,
-            "strictly between 0 and 1",
-        )
-    };
-    let factor = || part("factor", raw.factor.unwrap_or(0.1));
-    Ok(match raw.schedule {
-        RawSchedule::Constant => Schedule::Constant,
-        RawSchedule::Step => {
-            let every = raw
-                .every
-                .ok_or_else(|| at.error("every", "is required and missing"))?;
-            Schedule::Step {
-                every: at.positive("every", every, i64::MAX)?,
-                factor: factor()?,
-            }
-        }
-        RawSchedule::Milestones => Schedule::Milestones {
-            epochs: milestones(at, raw.milestones, epochs)?,
-            factor: factor()?,
-        },
-        RawSchedule::Cosine => Schedule::Cosine,
-        RawSchedule::OneCycle => Schedule::OneCycle {
-            rise: part("rise", raw.rise.unwrap_or(0.3))?,
-        },
-    })
+    refuse_others(at, &given, own, &format!("schedule {name}"))
 }
 
-fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u64>, SpecError> {
-    let raw = raw.ok_or_else(|| at.error("milestones", "is required and missing"))?;
+fn required<T>(at: &Section, key: &str, value: Option<T>) -> Result<T, SpecError> {
+    value.ok_or_else(|| at.error(key, "is required and missing"))
+}
+
+fn factor(at: &Section, value: Option<f64>) -> Result<f64, SpecError> {
+    at.share("factor", value.unwrap_or(0.1))
+}
+
+fn milestones(at: &Section, raw: &[i64], epochs: u64) -> Result<Vec<u64>, SpecError> {
     if epochs == 1 && !raw.is_empty() {
         return Err(at.error("milestones", "have no meaning for train.epochs = 1"));
     }
@@ -88,10 +79,8 @@ fn milestones(at: &Section, raw: Option<Vec<i64>>, epochs: u64) -> Result<Vec<u6
         let key = format!("milestones[{i}]");
         let epoch = at.integer(&key, epoch, 1, epochs as i64 - 1)?;
         if let Some(&before) = checked.last().filter(|&&before| before >= epoch) {
-            return Err(at.error(
-                &key,
-                format!("milestones must ascend, and {epoch} comes after {before}"),
-            ));
+            let message = format!("milestones must ascend, and {epoch} comes after {before}");
+            return Err(at.error(&key, message));
         }
         checked.push(epoch);
     }

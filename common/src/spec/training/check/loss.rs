@@ -1,0 +1,65 @@
+//! Checks `[loss]`.
+
+use super::{given_number, refuse_others};
+use crate::spec::SpecError;
+use crate::spec::check::Section;
+use crate::spec::training::Loss;
+use crate::spec::training::raw::{RawLoss, RawLossKind};
+
+/// Checks `[loss]`. Each loss has its own keys and refuses those of the others.
+pub(super) fn loss(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+    let kind = at.required("kind", raw.kind.clone())?;
+    let (own, name): (&[&str], _) = match kind {
+        RawLossKind::Gaussian => (&[], "gaussian"),
+        RawLossKind::SmoothAdv => (&["draws", "steps", "epsilon", "warm-up"], "smoothadv"),
+        RawLossKind::Macer => (&["draws", "beta", "gamma", "lambda"], "macer"),
+    };
+    refuse_others(at, &given(raw), own, &format!("loss {name}"))?;
+    match kind {
+        RawLossKind::Gaussian => Ok(Loss::Gaussian),
+        RawLossKind::SmoothAdv => smoothadv(at, raw),
+        RawLossKind::Macer => macer(at, raw),
+    }
+}
+
+fn given(raw: &RawLoss) -> [(&'static str, bool); 7] {
+    [
+        ("draws", raw.draws.is_some()),
+        ("steps", raw.steps.is_some()),
+        ("epsilon", raw.epsilon.is_some()),
+        ("warm-up", raw.warm_up.is_some()),
+        ("beta", raw.beta.is_some()),
+        ("gamma", raw.gamma.is_some()),
+        ("lambda", raw.lambda.is_some()),
+    ]
+}
+
+fn smoothadv(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+    Ok(Loss::SmoothAdv {
+        draws: draws(at, raw, 1)?,
+        steps: at.integer("steps", raw.steps.unwrap_or(10), 1, 1000)? as u32,
+        epsilon: epsilon(at, given_number(at, "epsilon", raw.epsilon)?)?,
+        warm_up: at.integer("warm-up", raw.warm_up.unwrap_or(10), 0, 1_000_000)?,
+    })
+}
+
+fn macer(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+    Ok(Loss::Macer {
+        draws: draws(at, raw, 16)?,
+        beta: at.above_zero("beta", raw.beta.unwrap_or(16.0))?,
+        gamma: at.above_zero("gamma", raw.gamma.unwrap_or(8.0))?,
+        lambda: at.above_zero("lambda", raw.lambda.unwrap_or(12.0))?,
+    })
+}
+
+fn draws(at: &Section, raw: &RawLoss, default: i64) -> Result<u32, SpecError> {
+    let draws = raw.draws.unwrap_or(default);
+    Ok(at.integer("draws", draws, 1, 10_000)? as u32)
+}
+
+/// Checks the L2 distance of an attack. No two images are further apart than the limit, and far
+/// beyond it the lengths of attacks are infinite in single precision.
+fn epsilon(at: &Section, value: f64) -> Result<f64, SpecError> {
+    let holds = value > 0.0 && value <= 1e6;
+    at.number("epsilon", value, holds, "above 0 and at most 1e6")
+}
