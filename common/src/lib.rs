@@ -43,5 +43,5 @@ pub mod stats;
 pub mod sweep_message;
 pub mod terminal;
 
-pub use lock::lock;
+pub use lock::{lock, lock_where_supported};
 pub use replace::replace;

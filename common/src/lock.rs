@@ -1,6 +1,8 @@
 //! Locks on files that only one program at a time may write.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,10 +27,25 @@ pub fn lock(file: &File) -> Result<(), TryLockError> {
     }
 }
 
+/// Takes the lock of `file`, which belongs to `path`. On a file system without locks, which some
+/// clusters have, logs a warning with `advice` and succeeds.
+///
+/// # Errors
+/// [`TryLockError::WouldBlock`] when another program holds the lock.
+pub fn lock_where_supported(file: &File, path: &Path, advice: &str) -> Result<(), TryLockError> {
+    match lock(file) {
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            let path = path.display();
+            tracing::warn!("{path}: the file system does not support locks; {advice}");
+            Ok(())
+        }
+        locked => locked,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::path::Path;
     use std::sync::mpsc;
     use std::thread;
 

@@ -9,12 +9,14 @@
 //! - [`train`]: training networks
 //! - [`device`]: the CPU, or a GPU
 //! - [`exit`]: the end of a process that uses libtorch
+//! - [`failure`]: the errors of libtorch
 //!
 //! The program adds the command line, the commands and the loop that claims jobs: see `main.rs`.
 
 pub mod device;
 pub mod engine;
 pub mod exit;
+pub mod failure;
 #[cfg(test)]
 #[path = "../../tests/golden/read.rs"]
 mod golden;

@@ -81,15 +81,15 @@ pub fn ascend<E: From<TchError>>(
 /// The estimated radius R of [`ascend`] for sigma of shape (B) and psi of shape (B, classes), in
 /// double precision. [`search::radius`] is the form for plain numbers.
 pub fn estimated_radius(sigma: &Tensor, psi: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
-    sigma.f_mul(&quantile_gap(psi, clamp)?)?.f_mul_scalar(0.5)
+    let (top, _) = psi.f_topk(2, -1, true, true)?;
+    sigma.f_mul(&quantile_gap(&top, clamp)?)?.f_mul_scalar(0.5)
 }
 
-/// The difference q(p_1) - q(p_2) of each row of `probabilities`, of shape (B, classes).
+/// Returns the difference q(p_1) - q(p_2) for each row of `top`, of shape (B, 2).
 ///
-/// p_1 and p_2 are the two largest entries of the row, clamped to \[clamp, 1 - clamp\]; q is the
-/// standard normal quantile. Differentiable.
-pub(crate) fn quantile_gap(probabilities: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
-    let (top, _) = probabilities.f_topk(2, -1, true, true)?;
+/// A row has the two largest probabilities of an input, p_1 and p_2. They are clamped to \[clamp, 1
+/// - clamp\]; q is the standard normal quantile. The result is differentiable.
+pub(crate) fn quantile_gap(top: &Tensor, clamp: f64) -> Result<Tensor, TchError> {
     let quantiles = top.f_clamp(clamp, 1.0 - clamp)?.f_special_ndtri()?;
     quantiles.f_select(1, 0)?.f_sub(&quantiles.f_select(1, 1)?)
 }

@@ -4,28 +4,32 @@
 //! linear layer `fc` from [`ResnetLayout::features`] to the classes. Whoever builds it walks this
 //! and needs no other list of names.
 
+use std::convert::Infallible;
+use std::iter::once;
+
 use super::Architecture;
 
-/// A whole residual network.
+/// A whole residual network. `C` is a convolution: its description, or a form that a program
+/// computes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResnetLayout {
+pub struct ResnetLayout<C = ConvNorm> {
     /// The first convolution, then ReLU.
-    pub stem: ConvNorm,
+    pub stem: C,
     /// What follows the stem, if anything does.
     pub max_pool: Option<MaxPool>,
     /// The blocks, first to last.
-    pub blocks: Vec<ResidualBlock>,
+    pub blocks: Vec<ResidualBlock<C>>,
     /// Inputs of the linear layer `fc`.
     pub features: u32,
 }
 
 /// `relu(path(x) + shortcut(x))`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResidualBlock {
+pub struct ResidualBlock<C = ConvNorm> {
     /// One after the other, ReLU between them and none after the last.
-    pub path: Vec<ConvNorm>,
+    pub path: Vec<C>,
     /// The projection where the shape changes; none: the identity.
-    pub shortcut: Option<ConvNorm>,
+    pub shortcut: Option<C>,
 }
 
 /// A square convolution without bias and the batch normalisation after it (epsilon
@@ -79,6 +83,56 @@ enum Kind {
     /// 1x1, 3x3, 1x1, the last four times as wide; the stride is that of the 3x3, as in
     /// torchvision.
     Bottleneck,
+}
+
+impl<C> ResnetLayout<C> {
+    /// All convolutions in the order of the layers; the projection of a block follows its path.
+    pub fn convolutions(&self) -> impl Iterator<Item = &C> {
+        let blocks = self.blocks.iter();
+        once(&self.stem).chain(blocks.flat_map(|block| block.path.iter().chain(&block.shortcut)))
+    }
+
+    /// Returns the same layout with each convolution replaced by the result of `convert`.
+    #[must_use]
+    pub fn map<D>(&self, mut convert: impl FnMut(&C) -> D) -> ResnetLayout<D> {
+        let Ok(layout) = self.try_map(|conv| Ok::<D, Infallible>(convert(conv)));
+        layout
+    }
+
+    /// Returns the same layout with each convolution replaced by the result of `convert`.
+    ///
+    /// # Errors
+    /// When `convert` fails.
+    pub fn try_map<D, E>(
+        &self,
+        mut convert: impl FnMut(&C) -> Result<D, E>,
+    ) -> Result<ResnetLayout<D>, E> {
+        let blocks = self.blocks.iter();
+        Ok(ResnetLayout {
+            stem: convert(&self.stem)?,
+            max_pool: self.max_pool,
+            blocks: blocks
+                .map(|block| block.try_map(&mut convert))
+                .collect::<Result<_, E>>()?,
+            features: self.features,
+        })
+    }
+}
+
+impl<C> ResidualBlock<C> {
+    fn try_map<D, E>(
+        &self,
+        mut convert: impl FnMut(&C) -> Result<D, E>,
+    ) -> Result<ResidualBlock<D>, E> {
+        Ok(ResidualBlock {
+            path: self
+                .path
+                .iter()
+                .map(&mut convert)
+                .collect::<Result<_, E>>()?,
+            shortcut: self.shortcut.as_ref().map(convert).transpose()?,
+        })
+    }
 }
 
 impl ResnetLayout {

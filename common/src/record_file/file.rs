@@ -171,20 +171,12 @@ fn create_or_open(path: &Path) -> io::Result<File> {
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
-    match crate::lock(file) {
+    // Without locks, records are still refused when two writers disagree.
+    match crate::lock_where_supported(file, path, "let one coordinator collect at a time") {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(RecordFileError::Locked {
             path: path.to_owned(),
         }),
-        // Some cluster file systems have no locks; records are still refused when two writers
-        // disagree.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            tracing::warn!(
-                "{}: its file system has no locks; let one coordinator collect at a time",
-                path.display()
-            );
-            Ok(())
-        }
         Err(TryLockError::Error(cause)) => Err(failed(path, "lock it")(cause)),
     }
 }

@@ -1,58 +1,61 @@
-//! Whether a TorchScript file is whole, before libtorch sees it.
+//! Checks that a TorchScript file is complete and undamaged, before libtorch parses it.
 //!
-//! The file is a ZIP archive. libtorch is built without the checks of its checksums, so a flipped
-//! bit would become another weight or another program without a word; and its parsers were not
-//! written for files from strangers. Here every member is read against its checksum, and none may
-//! unpack to more than it reasonably holds.
+//! The file is a ZIP archive. libtorch is built without checksum verification, so a flipped bit
+//! would silently become another weight or another program. Its parsers were not written for
+//! untrusted files. This module reads every member against its checksum and limits the size that
+//! members unpack to.
 
 use std::io::{Cursor, Read, copy, sink};
 
 use anyhow::{Context, Result, ensure};
+use zip::read::ZipFile;
 use zip::{CompressionMethod, ZipArchive};
 
-/// What the compressed members, which are source text and positions in it, may unpack to together.
+/// The largest size that all compressed members, which are source text and positions in it, may
+/// unpack to.
 const MAX_UNPACKED: u64 = 256 << 20;
 
-/// Reads every member to its end. Takes no memory for what they unpack to.
+/// Reads every member to its end. The unpacked content is not kept in memory.
 ///
 /// # Errors
-/// When the file is no archive or cut short, a member does not have its checksum, or members unpack
-/// to too much.
+/// When the file is not an archive, is cut short or unpacks to too much, or a member does not match
+/// its checksum.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
     check_within(bytes, MAX_UNPACKED)
 }
 
-/// The same with a limit of its own.
-pub(super) fn check_within(bytes: &[u8], most_unpacked: u64) -> Result<()> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).context("not a whole archive")?;
-    let mut left = most_unpacked;
+/// Does the same as [`check`] with the given limit.
+pub(super) fn check_within(bytes: &[u8], max_unpacked: u64) -> Result<()> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).context("not a complete archive")?;
+    let mut left = max_unpacked;
     for number in 0..archive.len() {
         let member = archive
             .by_index(number)
             .with_context(|| format!("member {number} is damaged"))?;
-        let name = member.name().to_owned();
-        // Stored members are as long as they are; their bytes are in the file.
-        let most = if member.compression() == CompressionMethod::Stored {
-            bytes.len() as u64
+        if member.compression() == CompressionMethod::Stored {
+            // A stored member is part of the file, so the file's length limits it.
+            read_member(member, bytes.len() as u64)?;
         } else {
-            left
-        };
-        ensure!(
-            member.size() <= most,
-            "its member {name:?} would unpack to {} bytes",
-            member.size()
-        );
-        if member.compression() != CompressionMethod::Stored {
-            left -= member.size();
+            left -= read_member(member, left)?;
         }
-        let size = member.size();
-        let read = copy(&mut member.take(most + 1), &mut sink());
-        let read = read.with_context(|| format!("its member {name:?} is damaged"))?;
-        ensure!(
-            read == size,
-            "its member {name:?} holds {read} bytes, not {size}"
-        );
     }
     ensure!(!archive.is_empty(), "an archive without members");
     Ok(())
+}
+
+/// Reads a member to its end and returns its size, which is at most `limit`.
+fn read_member(member: ZipFile<'_>, limit: u64) -> Result<u64> {
+    let name = member.name().to_owned();
+    let size = member.size();
+    ensure!(
+        size <= limit,
+        "its member {name:?} would unpack to {size} bytes"
+    );
+    let read = copy(&mut member.take(limit + 1), &mut sink())
+        .with_context(|| format!("its member {name:?} is damaged"))?;
+    ensure!(
+        read == size,
+        "its member {name:?} holds {read} bytes, not {size}"
+    );
+    Ok(size)
 }

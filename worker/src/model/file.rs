@@ -1,5 +1,5 @@
-//! A model file, read once: the bytes that were checked are the bytes that are loaded, whatever
-//! happens to the file.
+//! A model file, read once. The bytes that were checked are the bytes that are loaded, even if the
+//! file changes meanwhile.
 
 use std::path::{Path, PathBuf};
 
@@ -9,22 +9,22 @@ use ddrs_common::roots::Roots;
 use ddrs_common::spec::{ModelSource, ModelSpec, digest_to_hex};
 use sha2::{Digest, Sha256};
 
-/// The longest model file that is read.
+/// The size of the largest model file that is read.
 const MAX_MODEL: u64 = 8 << 30;
 
-/// The bytes of a model file, and its name.
+/// The path and the content of a model file.
 pub struct ModelFile {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
 impl ModelFile {
-    /// Reads the model of a specification. Of a safetensors file the header is held against the
-    /// architecture first, so no more is read than the network's weights.
+    /// Reads the model of a specification. The header of a safetensors file is checked against the
+    /// architecture first, so the size of the network's weights limits how much is read.
     ///
     /// # Errors
-    /// When the file lies outside the roots, cannot be read, or holds another network; names the
-    /// file.
+    /// When the file is outside the roots, cannot be read, or contains another network. The error
+    /// names the file.
     pub fn read(spec: &ModelSpec, roots: &Roots) -> Result<Self> {
         if let ModelSource::Safetensors(architecture) = spec.source {
             check_model_under(roots, &spec.path, architecture, spec.classes)?;
@@ -38,19 +38,19 @@ impl ModelFile {
         })
     }
 
-    /// The file's name.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its content.
+    /// The content of the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// SHA-256 of its content, hexadecimal.
+    /// Returns the SHA-256 of the content in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
         digest_to_hex(&Sha256::digest(&self.bytes).into())

@@ -3,22 +3,23 @@
 use anyhow::{Context, Result, ensure};
 use tch::{Kind, TchError, Tensor};
 
-use super::{Arithmetic, Classifier, Normalisation, Weights};
+use super::{Arithmetic, Classifier, Normalisation, WeightMap};
 
-/// Scores 0 and w·x + b: class 1 where w·x + b > 0, else class 0, which is the first of equals.
+/// A network with the scores 0 and w·x + b. It returns class 1 where w·x + b > 0, else class 0,
+/// which is the first of equal scores.
 #[derive(Debug)]
-pub struct HalfSpace {
+pub(super) struct HalfSpace {
     weight: Tensor,
     bias: Tensor,
 }
 
 impl HalfSpace {
-    /// Reads `weight` (d) and `bias` (1) from a file's bytes.
+    /// Reads `weight` (d) and `bias` (1) from the bytes of a file.
     ///
     /// # Errors
-    /// When the file has no such tensors, or the specification asks for what would change the
-    /// model's radius or exact arithmetic: a normalisation, or a precision other than fp32.
-    pub fn load(
+    /// When a tensor is missing, or the specification asks for something that would change the
+    /// model's radius or its exact arithmetic: a normalisation, or a precision other than fp32.
+    pub(super) fn load(
         bytes: &[u8],
         arithmetic: Arithmetic,
         normalisation: &Normalisation,
@@ -31,11 +32,11 @@ impl HalfSpace {
             normalisation.0.is_none(),
             "a half-space takes no mean and std: they would change its radius"
         );
-        let weights = Weights::read(bytes)?;
-        let get = |name| -> Result<Tensor> { Ok(arithmetic.take(&weights.get(name)?)?) };
+        let weights = WeightMap::read(bytes)?;
+        let tensor = |name| anyhow::Ok(arithmetic.convert(&weights.get(name)?)?);
         Ok(Self {
-            weight: get("weight").context("half-space")?,
-            bias: get("bias").context("half-space")?,
+            weight: tensor("weight").context("half-space")?,
+            bias: tensor("bias").context("half-space")?,
         })
     }
 }

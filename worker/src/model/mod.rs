@@ -1,208 +1,122 @@
-//! Networks: what maps a batch of images to class scores.
+//! Networks that map a batch of images to class scores.
+//!
+//! In reading order:
+//! - this file: the interface of a network, and loading one from a model file
+//! - `file`, `weight_map`, `archive`: reading model files
+//! - `arithmetic`, `normalisation`, `tensors`: what all networks share
+//! - `forward`: the order of a residual network's layers
+//! - `resnet`, `fused`, `bf16_emulation`: residual networks, fast on GPUs and CPUs
+//! - `script`, `half_space`: TorchScript programs, and the linear model with a known radius
+//! - `initial`, `random`, `synthetic`: networks with random weights, and images to run them on
 
 mod archive;
+mod arithmetic;
+mod bf16_emulation;
 mod file;
+mod forward;
 mod fused;
 mod half_space;
+mod initial;
+mod normalisation;
 mod random;
 mod resnet;
 mod script;
-mod weights;
-mod wide;
+mod synthetic;
+mod tensors;
+mod weight_map;
 
+pub use bf16_emulation::emulates_bf16;
+pub(crate) use bf16_emulation::operand;
 pub use file::ModelFile;
-pub use fused::{Paths, is_finite};
-pub use half_space::HalfSpace;
+pub(crate) use forward::{ResnetPass, Shortcut, forward};
+pub use fused::FusionCounts;
+pub use initial::InitialValue;
 pub use random::{centre, random_weights};
-pub use random::{noisy_images, noisy_pattern, usual_size};
-pub use resnet::Resnet;
-pub use script::Script;
-pub use weights::Weights;
-pub use wide::wide;
+pub use synthetic::{noisy_images, noisy_pattern, usual_size};
+pub(crate) use tensors::channels_last;
+pub use tensors::is_finite;
 
-use anyhow::{Context, Result, bail};
+pub use crate::failure::brief;
+
+use anyhow::{Context, Result};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::roots::Roots;
-use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
+use ddrs_common::spec::{ModelSource, ModelSpec};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// A network. Weights are frozen; scores are differentiable in the images.
+use arithmetic::Arithmetic;
+use half_space::HalfSpace;
+use normalisation::Normalisation;
+use resnet::Resnet;
+use script::ScriptNetwork;
+use weight_map::WeightMap;
+
+/// A network with frozen weights. Its scores are differentiable in the images.
 pub trait Classifier: Send {
-    /// Scores of shape (B, classes) for images of shape (B, channels, height, width) in single
-    /// precision.
+    /// Returns scores of shape (B, classes) for single-precision images of shape (B, channels,
+    /// height, width).
     ///
     /// # Errors
-    /// What torch reports.
+    /// When torch fails, for instance because the images have the wrong shape.
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
-    /// The same for images that are normalised and of the network's kind already; perhaps not
-    /// differentiable.
+    /// Returns scores for images that are already normalised and of the network's kind. These
+    /// scores need not be differentiable.
     ///
     /// # Errors
-    /// What torch reports.
+    /// As for [`Classifier::scores`].
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
-    /// The kind of number that it computes with.
+    /// The kind of number that the network computes with.
     fn kind(&self) -> Kind;
 
-    /// Which of its layers run fused with what follows them.
-    fn paths(&self) -> Paths {
-        Paths::default()
+    /// Counts the layers that run fused with the operations after them.
+    fn fusion_counts(&self) -> FusionCounts {
+        FusionCounts::default()
     }
 
-    /// The same network over the same weights, for another thread: nothing is copied.
+    /// Returns the same network for another thread. The weights are not copied.
     fn share(&self) -> Box<dyn Classifier>;
 }
 
-/// Reads a model file, wherever it lies, and loads its network: see [`load_file`].
+/// Reads a model file from any folder and loads its network: see [`load_file`].
 ///
 /// # Errors
-/// When the file cannot be read or is not what the specification says, or the device does not have
+/// When the file cannot be read or does not match the specification, or the device does not support
 /// the precision.
 pub fn load(spec: &ModelSpec, device: Device) -> Result<Box<dyn Classifier>> {
     load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, device)
 }
 
-/// Loads the network of a model file, without a gradient on any weight.
+/// Loads the network of a model file. No weight takes part in gradients.
 ///
 /// # Errors
-/// When the file is not what the specification says, or the device does not have the precision;
-/// names the file.
+/// When the file does not match the specification, or the device does not support the precision.
+/// The error names the file.
 pub fn load_file(
     spec: &ModelSpec,
     file: &ModelFile,
     device: Device,
 ) -> Result<Box<dyn Classifier>> {
-    let open = || -> Result<Box<dyn Classifier>> {
-        let arithmetic = Arithmetic::new(spec.precision, device)?;
-        let normalisation = Normalisation::new(spec, device);
-        Ok(match spec.source {
-            ModelSource::TorchScript => {
-                Box::new(Script::load(file.bytes(), arithmetic, normalisation)?)
-            }
-            ModelSource::Safetensors(Architecture::HalfSpace) => {
-                Box::new(HalfSpace::load(file.bytes(), arithmetic, &normalisation)?)
-            }
-            ModelSource::Safetensors(architecture) => {
-                let weights = Weights::read(file.bytes())?;
-                Box::new(Resnet::build(
-                    architecture,
-                    &weights,
-                    arithmetic,
-                    normalisation,
-                )?)
-            }
-        })
-    };
-    open().with_context(|| file.path().display().to_string())
+    build(spec, file.bytes(), device).with_context(|| file.path().display().to_string())
 }
 
-/// What torch says of an error, without the C++ stack that follows.
-pub fn brief(error: TchError) -> anyhow::Error {
-    let text = match error {
-        TchError::Torch(text) => text,
-        other => other.to_string(),
-    };
-    anyhow::anyhow!(
-        "torch: {}",
-        text.lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("no reason given")
-            .trim()
-    )
-}
-
-/// Where and in what kind of number a network computes.
-#[derive(Debug, Clone, Copy)]
-pub struct Arithmetic {
-    device: Device,
-    kind: Kind,
-    /// Whether convolutions on a GPU may round to tf32, as torch lets them unless it is told not
-    /// to.
-    tf32: bool,
-    /// Whether convolutions are computed in single precision, between numbers of `kind`: see
-    /// [`wide`].
-    wide: bool,
-}
-
-impl Arithmetic {
-    fn new(precision: Precision, device: Device) -> Result<Self> {
-        let kind = match precision {
-            Precision::Fp32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-            Precision::Fp16 => Kind::Half,
-            Precision::Tf32 if device.is_cuda() => Kind::Float,
-            Precision::Tf32 => {
-                bail!("precision tf32 is a mode of NVIDIA GPUs; this device is the cpu")
-            }
-        };
-        if device.is_cuda() {
-            overridden(precision, |name| std::env::var(name).ok())?;
+fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Classifier>> {
+    let arithmetic = Arithmetic::new(spec.precision, device)?;
+    let normalisation = Normalisation::new(spec, device);
+    Ok(match spec.source {
+        ModelSource::TorchScript => {
+            Box::new(ScriptNetwork::load(bytes, arithmetic, normalisation)?)
         }
-        Ok(Self {
-            device,
-            kind,
-            tf32: precision == Precision::Tf32,
-            wide: wide(kind, device),
-        })
-    }
-
-    /// A weight as the network computes with it.
-    fn take(self, tensor: &Tensor) -> Result<Tensor, TchError> {
-        tensor.f_to_kind(self.kind)?.f_to(self.device)
-    }
-}
-
-/// Refuses a precision that the environment would turn into another one behind torch's back.
-fn overridden(precision: Precision, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
-    let (name, expected) = match precision {
-        Precision::Fp32 => ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "0"),
-        Precision::Tf32 => ("NVIDIA_TF32_OVERRIDE", "1"),
-        Precision::Bf16 | Precision::Fp16 => return Ok(()),
-    };
-    match variable(name) {
-        Some(value) if value != expected => {
-            bail!(
-                "{name} is {value:?} in the worker's environment: precision {} would be another; unset it",
-                precision.as_str()
-            )
+        ModelSource::Safetensors(Architecture::HalfSpace) => {
+            Box::new(HalfSpace::load(bytes, arithmetic, &normalisation)?)
         }
-        _ => Ok(()),
-    }
-}
-
-/// `(x - mean) / std`, channel by channel, in single precision, after the noise.
-#[derive(Debug)]
-pub struct Normalisation(Option<(Tensor, Tensor)>);
-
-impl Normalisation {
-    fn new(spec: &ModelSpec, device: Device) -> Self {
-        let channels = |values: &Vec<f64>| {
-            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            Tensor::from_slice(&values).view([1, -1, 1, 1]).to(device)
-        };
-        Self(
-            spec.mean
-                .as_ref()
-                .zip(spec.std.as_ref())
-                .map(|(mean, std)| (channels(mean), channels(std))),
-        )
-    }
-
-    fn share(&self) -> Self {
-        Self(
-            self.0
-                .as_ref()
-                .map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone())),
-        )
-    }
-
-    fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        match &self.0 {
-            Some((mean, std)) => images.f_sub(mean)?.f_div(std),
-            None => Ok(images.shallow_clone()),
+        ModelSource::Safetensors(architecture) => {
+            let weights = WeightMap::read(bytes)?;
+            let network = Resnet::build(architecture, &weights, arithmetic, normalisation)?;
+            Box::new(network)
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn half_precisions_compute_about_the_same() {
 }
 
 #[test]
-fn tf32_is_refused_where_there_is_none() {
+fn tf32_is_refused_on_the_cpu() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.safetensors");
     random_weights("cifar-resnet20".parse().unwrap(), 10, 0, &path).unwrap();
@@ -200,7 +200,7 @@ fn tf32_is_refused_where_there_is_none() {
 #[test]
 fn an_environment_that_would_change_a_precision_on_a_gpu_is_refused() {
     let refused = |precision, name: &str, value: &str| {
-        overridden(precision, |asked| (asked == name).then(|| value.to_owned()))
+        arithmetic::refuse_override(precision, |asked| (asked == name).then(|| value.to_owned()))
             .err()
             .map(|error| error.to_string())
     };
@@ -208,12 +208,12 @@ fn an_environment_that_would_change_a_precision_on_a_gpu_is_refused() {
     assert!(
         refused(Precision::Fp32, cublas, "1")
             .unwrap()
-            .contains("precision fp32 would be another")
+            .contains("which changes precision fp32")
     );
     assert!(
         refused(Precision::Tf32, "NVIDIA_TF32_OVERRIDE", "0")
             .unwrap()
-            .contains("NVIDIA_TF32_OVERRIDE is \"0\"")
+            .contains("NVIDIA_TF32_OVERRIDE to \"0\"")
     );
     for (precision, name, value) in [
         (Precision::Fp32, cublas, "0"),
@@ -277,7 +277,8 @@ fn half_space(dir: &Path, change: impl FnOnce(&mut ModelSpec)) -> Result<Box<dyn
     ];
     Tensor::write_safetensors(&tensors, &path).unwrap();
     let mut spec = spec(&path, Some("half-space"), 2, Precision::Fp32);
-    (spec.mean, spec.std) = (None, None);
+    spec.mean = None;
+    spec.std = None;
     change(&mut spec);
     load(&spec, Device::Cpu)
 }

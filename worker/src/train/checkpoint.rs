@@ -1,117 +1,99 @@
-//! Where training stands, in a file: weights, velocities, every input's sigma, the best weights so
-//! far, and how far the epoch has come.
+//! The state of a training in a file: weights, velocities, the sigma of every input, the best
+//! weights so far, and the position in the epoch.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::spec::digest_to_hex;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::circumstances::Circumstances;
-use super::journal::Distribution;
-use super::network::Network;
+use super::environment::Environment;
+use super::epoch_log::SigmaDistribution;
+use super::network::TrainableNetwork;
 use super::optimiser::Sgd;
-use super::weights_file;
+use super::weights_file::{self, Metadata};
 
-/// Where a checkpoint's metadata hold the digest of everything else in it.
+/// The metadata key with the digest of everything else in the file.
 const DIGEST: &str = "digest";
 
-/// How far training has come. Random state is a function of this and the seed.
+/// The metadata key with the environments of the steps so far.
+const ENVIRONMENTS: &str = "circumstances";
+
+/// The position of a training. The random state is a function of this and the seed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Position {
+pub(super) struct Position {
     /// The epoch, from 0.
-    pub epoch: u64,
-    /// Steps of it that are done.
-    pub step: u64,
+    pub(super) epoch: u64,
+    /// The number of its steps that are done.
+    pub(super) step: u64,
     /// Sums over those steps.
-    pub sums: Sums,
-    /// The checkpoint to keep.
-    pub best: Option<Best>,
+    pub(super) sums: EpochSums,
+    /// The epoch whose weights are the best so far.
+    pub(super) best: Option<BestEpoch>,
 }
 
 /// Sums over the steps of an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sums {
-    /// Of the loss, times inputs.
-    pub loss: f64,
-    /// Inputs classified rightly under noise.
-    pub correct: u64,
-    /// Inputs.
-    pub inputs: u64,
-    /// Seconds of computing.
-    pub seconds: f64,
+pub(super) struct EpochSums {
+    /// The loss of each input.
+    pub(super) loss: f64,
+    /// The number of inputs classified correctly under noise.
+    pub(super) correct: u64,
+    /// The number of inputs.
+    pub(super) inputs: u64,
+    /// The time spent computing.
+    pub(super) seconds: f64,
 }
 
 /// Of the epochs whose weights may be written, the one with the highest accuracy under noise on the
-/// validation samples, the later of equals.
+/// validation samples; of equals, the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub(super) struct BestEpoch {
     /// From 0.
-    pub epoch: u64,
-    /// A part of the validation samples.
-    pub accuracy: f64,
-    /// How the training inputs' sigmas were distributed at its end.
-    pub sigma: Distribution,
+    pub(super) epoch: u64,
+    /// From 0 to 1.
+    pub(super) accuracy: f64,
+    /// The sigmas of the training inputs at its end.
+    pub(super) sigma: SigmaDistribution,
 }
 
-/// All that changes while a network is trained.
+/// Everything that changes during training.
 #[derive(Debug)]
-pub struct State {
-    /// Weights and running statistics.
-    pub network: Network,
-    /// Velocities.
-    pub optimiser: Sgd,
-    /// Sigma of every example, (N), in double precision.
-    pub sigma: Vec<f64>,
+pub(super) struct TrainingState {
+    pub(super) network: TrainableNetwork,
+    pub(super) optimiser: Sgd,
+    /// The sigma of every example, in double precision.
+    pub(super) sigma: Vec<f64>,
     /// The tensors of the best epoch.
-    pub best: HashMap<String, Tensor>,
-    /// How far.
-    pub position: Position,
-    /// Where the steps up to there were computed, in that order.
-    pub circumstances: Vec<Circumstances>,
+    pub(super) best: HashMap<String, Tensor>,
+    pub(super) position: Position,
+    /// The environments of the steps so far, in order.
+    pub(super) environments: Vec<Environment>,
 }
 
-/// What a checkpoint belongs to: digests of the specification and the data.
+/// The digests of the specification and the data to which a checkpoint belongs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Identity {
+pub(super) struct Identity {
     /// Of the specification's text.
-    pub specification: String,
+    pub(super) specification: String,
     /// Of the training set.
-    pub data: String,
+    pub(super) data: String,
 }
 
-/// `NAME.checkpoint.safetensors` beside `NAME.safetensors`.
-#[must_use]
-pub fn path_beside(out: &Path) -> PathBuf {
+/// The path of the checkpoint of `NAME.safetensors`.
+pub(super) fn path_for(out: &Path) -> PathBuf {
     out.with_extension("checkpoint.safetensors")
 }
 
-/// Writes the state, all or nothing.
+/// Writes the state. If that fails, the old file stays.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
-    let mut tensors = vec![("sigma".to_owned(), Tensor::f_from_slice(&state.sigma)?)];
-    tensors.extend(
-        state
-            .network
-            .tensors()
-            .map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone())),
-    );
-    let velocities = state.optimiser.velocities(&state.network)?;
-    tensors.extend(
-        velocities
-            .into_iter()
-            .map(|(name, tensor)| (format!("velocity/{name}"), tensor)),
-    );
-    tensors.extend(
-        state
-            .best
-            .iter()
-            .map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone())),
-    );
+pub(super) fn save(path: &Path, state: &TrainingState, identity: &Identity) -> Result<()> {
+    let tensors = tensors(state)?;
     let mut metadata = HashMap::from([
         ("identity".to_owned(), serde_json::to_string(identity)?),
         (
@@ -119,81 +101,121 @@ pub fn save(path: &Path, state: &State, identity: &Identity) -> Result<()> {
             serde_json::to_string(&state.position)?,
         ),
         (
-            "circumstances".to_owned(),
-            serde_json::to_string(&state.circumstances)?,
+            ENVIRONMENTS.to_owned(),
+            serde_json::to_string(&state.environments)?,
         ),
     ]);
-    let digest = weights_file::digest(
-        tensors.iter().map(|(name, tensor)| (name, tensor)),
-        &metadata,
-    )?;
+    let named = tensors.iter().map(|(name, tensor)| (name, tensor));
+    let digest = weights_file::digest(named, &metadata)?;
     metadata.insert(DIGEST.to_owned(), digest_to_hex(&digest));
     weights_file::write(path, &tensors, metadata)
 }
 
-/// Takes up the state of a file, if there is one. Says whether there was.
+/// Collects all tensors of the state, with a prefix for each part.
+fn tensors(state: &TrainingState) -> Result<Vec<(String, Tensor)>> {
+    let sigma = Tensor::f_from_slice(&state.sigma)?;
+    let model = state
+        .network
+        .tensors()
+        .map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone()));
+    let velocities = state.optimiser.velocities(&state.network)?;
+    let velocities = velocities
+        .into_iter()
+        .map(|(name, tensor)| (format!("velocity/{name}"), tensor));
+    let best = state.best.iter();
+    let best = best.map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone()));
+    Ok(std::iter::once(("sigma".to_owned(), sigma))
+        .chain(model)
+        .chain(velocities)
+        .chain(best)
+        .collect())
+}
+
+/// Loads the state from a file, if it exists. Returns true if it did.
 ///
 /// # Errors
-/// When the file belongs to another training, or cannot be read; says what to do.
-pub fn take_up(path: &Path, state: &mut State, identity: &Identity) -> Result<bool> {
-    let advice = "delete it to start over, or write to another --out";
+/// When the file belongs to another training or cannot be read. The error says what to do.
+pub(super) fn resume(path: &Path, state: &mut TrainingState, identity: &Identity) -> Result<bool> {
+    const ADVICE: &str = "delete it to start over, or write to another --out";
     if !path.exists() {
         return Ok(false);
     }
-    match read(path, state, identity)
-        .with_context(|| format!("cannot go on from {}: {advice}", path.display()))?
-    {
+    let mismatch = load(path, state, identity)
+        .with_context(|| format!("cannot resume from {}: {ADVICE}", path.display()))?;
+    match mismatch {
         None => Ok(true),
-        Some(other) => bail!("{} is of {other}: {advice}", path.display()),
+        Some(Mismatch::Specification) => {
+            bail!("{} is of another specification: {ADVICE}", path.display())
+        }
+        Some(Mismatch::Data) => bail!("{} is of other data: {ADVICE}", path.display()),
     }
 }
 
-/// What else the file belongs to, if it does; `state` is as it was then.
-fn read(path: &Path, state: &mut State, identity: &Identity) -> Result<Option<&'static str>> {
+/// The part of a checkpoint's identity that differs.
+enum Mismatch {
+    Specification,
+    Data,
+}
+
+/// Loads the file into `state`. If the file belongs to another training, returns the difference.
+fn load(path: &Path, state: &mut TrainingState, identity: &Identity) -> Result<Option<Mismatch>> {
     let (tensors, mut metadata) = weights_file::read(path)?;
-    // A bit that turned over in a weight would be trained on and never be seen.
-    let written = metadata
-        .remove(DIGEST)
-        .with_context(|| format!("there is no {DIGEST} in it"))?;
-    ensure!(
-        digest_to_hex(&weights_file::digest(&tensors, &metadata)?) == written,
-        "it is not as it was written"
-    );
-    let read = |key: &str| {
-        metadata
-            .get(key)
-            .with_context(|| format!("there is no {key} in it"))
-    };
-    let found: Identity = serde_json::from_str(read("identity")?)?;
-    if found != *identity {
-        return Ok(Some(if found.data == identity.data {
-            "another specification"
-        } else {
-            "other data"
-        }));
+    check_digest(&tensors, &mut metadata)?;
+    let found: Identity = value(&metadata, "identity")?;
+    if found.data != identity.data {
+        return Ok(Some(Mismatch::Data));
     }
-    let part = |prefix: &str| -> HashMap<String, Tensor> {
-        let inside = |(name, tensor): (&String, &Tensor)| {
-            Some((
-                name.strip_prefix(prefix)?.to_owned(),
-                tensor.shallow_clone(),
-            ))
-        };
-        tensors.iter().filter_map(inside).collect()
-    };
-    state.position = serde_json::from_str(read("position")?)?;
-    state.circumstances = serde_json::from_str(read("circumstances")?)?;
-    state.network.load(&part("model/"))?;
-    state.optimiser.load(&state.network, &part("velocity/"))?;
-    state.best = part("best/");
-    let sigma = tensors.get("sigma").context("there is no sigma in it")?;
-    let sigma = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
+    if found.specification != identity.specification {
+        return Ok(Some(Mismatch::Specification));
+    }
+    state.position = value(&metadata, "position")?;
+    state.environments = value(&metadata, ENVIRONMENTS)?;
+    state.network.load(&part(&tensors, "model/"))?;
+    let velocities = part(&tensors, "velocity/");
+    state.optimiser.load(&state.network, &velocities)?;
+    state.best = part(&tensors, "best/");
+    load_sigma(&tensors, state)?;
+    Ok(None)
+}
+
+/// Checks that nothing in the file changed since it was written. A flipped bit in a weight would
+/// otherwise never be noticed.
+fn check_digest(tensors: &HashMap<String, Tensor>, metadata: &mut Metadata) -> Result<()> {
+    let written = metadata.remove(DIGEST);
+    let written = written.with_context(|| format!("it has no {DIGEST}"))?;
+    ensure!(
+        digest_to_hex(&weights_file::digest(tensors, metadata)?) == written,
+        "checksum mismatch: the file is damaged or was edited"
+    );
+    Ok(())
+}
+
+fn value<T: DeserializeOwned>(metadata: &Metadata, key: &str) -> Result<T> {
+    let text = metadata.get(key);
+    let text = text.with_context(|| format!("it has no {key}"))?;
+    Ok(serde_json::from_str(text)?)
+}
+
+/// Returns the tensors whose names begin with `prefix`, by the rest of the name.
+fn part(tensors: &HashMap<String, Tensor>, prefix: &str) -> HashMap<String, Tensor> {
+    tensors
+        .iter()
+        .filter_map(|(name, tensor)| {
+            let name = name.strip_prefix(prefix)?;
+            Some((name.to_owned(), tensor.shallow_clone()))
+        })
+        .collect()
+}
+
+fn load_sigma(tensors: &HashMap<String, Tensor>, state: &mut TrainingState) -> Result<()> {
+    let sigma = tensors.get("sigma").context("it has no sigma")?;
+    let sigma: Vec<f64> = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
     ensure!(
         sigma.len() == state.sigma.len(),
-        "{} sigmas for {} examples",
+        "it has {} sigmas for {} examples",
         sigma.len(),
         state.sigma.len()
     );
     state.sigma = sigma;
-    Ok(None)
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The loop: epochs of steps, and what is written after each.
+//! The loop over epochs and steps, and the files that are written after each epoch.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,189 +8,261 @@ use anyhow::{Context, Result};
 use ddrs_common::spec::Training;
 use tch::Device;
 
-use super::checkpoint::{self, Identity, Position, State, Sums};
-use super::diverged::{self, Diverged};
+use super::checkpoint::{self, EpochSums, Identity, Position, TrainingState};
+use super::epoch_log::{self, EpochEntry};
 use super::examples::Examples;
-use super::feed::Feed;
-use super::journal::{self, Line};
-use super::lanes::Lanes;
+use super::group_threads::GroupThreads;
 use super::network::Mode;
-use super::step::{self, Inputs, Setting};
-use super::{optimiser, provenance, trouble, weights_file};
+use super::non_finite::{self, NonFinite};
+use super::prefetch::BatchPrefetcher;
+use super::step::{self, StepContext, StepInputs, StepResult};
+use super::{error_report, optimiser, provenance, weights_file};
 use ddrs_common::cli::{BadInput, Interrupted};
+
+/// The files that a training writes, and what they belong to.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) model: PathBuf,
+    pub(super) checkpoint: PathBuf,
+    log: PathBuf,
+    pub(super) identity: Identity,
+}
+
+impl Output {
+    pub(super) fn new(model: &Path, identity: Identity) -> Self {
+        Self {
+            model: model.to_owned(),
+            checkpoint: checkpoint::path_for(model),
+            log: epoch_log::path_for(model),
+            identity,
+        }
+    }
+}
 
 /// A training in progress.
 pub(super) struct Trainer<'a> {
     pub(super) spec: &'a Training,
     pub(super) examples: Arc<Examples>,
-    feed: Feed<'a>,
-    pub(super) lanes: Lanes,
-    pub(super) state: State,
+    batches: BatchPrefetcher<'a>,
+    pub(super) threads: GroupThreads,
+    pub(super) state: TrainingState,
     pub(super) device: Device,
-    identity: Identity,
-    out: &'a Path,
-    checkpoint: PathBuf,
-    pub(super) said: Instant,
+    output: Output,
+    pub(super) last_report: Instant,
+}
+
+/// The steps of one epoch.
+struct EpochPlan {
+    /// The training places in the order in which the epoch uses them.
+    order: Vec<usize>,
+    batch: usize,
+    steps: u64,
+    started: Instant,
+    /// Seconds that earlier runs spent on the epoch.
+    seconds_before: f64,
+}
+
+impl EpochPlan {
+    fn places(&self, step: u64) -> &[usize] {
+        let first = step as usize * self.batch;
+        &self.order[first..first + self.batch]
+    }
+
+    fn places_after(&self, step: u64) -> Option<&[usize]> {
+        (step + 1 < self.steps).then(|| self.places(step + 1))
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
 }
 
 impl<'a> Trainer<'a> {
-    /// Goes on from `state`; writes beside `out`.
+    /// Creates a trainer that continues from `state`.
     pub(super) fn new(
         spec: &'a Training,
         examples: Examples,
-        lanes: Lanes,
-        state: State,
-        identity: Identity,
+        threads: GroupThreads,
+        state: TrainingState,
         device: Device,
-        out: &'a Path,
+        output: Output,
     ) -> Self {
-        let checkpoint = checkpoint::path_beside(out);
         let examples = Arc::new(examples);
-        let feed = Feed::new(spec, Arc::clone(&examples), device);
         Self {
             spec,
+            batches: BatchPrefetcher::new(spec, Arc::clone(&examples), device),
             examples,
-            feed,
-            lanes,
+            threads,
             state,
             device,
-            identity,
-            out,
-            checkpoint,
-            said: Instant::now(),
+            output,
+            last_report: Instant::now(),
         }
     }
 
-    /// The epochs that are left.
+    /// Runs the remaining epochs.
     ///
     /// # Errors
     /// Those of [`super::train`].
     pub(super) fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
-        self.admit()?;
+        self.check_images()?;
         while self.state.position.epoch < self.spec.epochs.get() {
-            let ended = self.epoch(stop);
-            ended.map_err(|error| trouble::told(error, &self.state.position, &self.checkpoint))?;
+            self.epoch(stop).map_err(|error| {
+                error_report::with_advice(error, &self.state.position, &self.output.checkpoint)
+            })?;
         }
         Ok(())
     }
 
-    /// Writes the best weights, with `text`, the specification as it was written.
+    /// Writes the best weights and `text`, the specification as the user wrote it.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub(super) fn write(&self, text: &str) -> Result<()> {
-        let mut best: Vec<_> = self
-            .state
-            .best
-            .iter()
-            .map(|(name, it)| (name.clone(), it.shallow_clone()))
-            .collect();
-        best.sort_by(|a, b| a.0.cmp(&b.0));
-        let metadata = provenance::metadata(self.spec, text, &self.identity, &self.state)?;
-        weights_file::write(self.out, &best, metadata)?;
-        let chosen = self
-            .state
-            .position
-            .best
-            .context("the checkpoint knows no best epoch")?;
+        let metadata = provenance::metadata(self.spec, text, &self.output.identity, &self.state)?;
+        weights_file::write(&self.output.model, &self.best_tensors(), metadata)?;
+        let best = self.state.position.best;
+        let best = best.context("the checkpoint has no best epoch")?;
         tracing::info!(
             "{}: epoch {}, accuracy under noise on {} validation samples {:.1}%",
-            self.out.display(),
-            chosen.epoch,
+            self.output.model.display(),
+            best.epoch,
             self.spec.validation,
-            100.0 * chosen.accuracy
+            100.0 * best.accuracy
         );
         Ok(())
     }
 
-    /// Whether the network takes the images at all; here rather than in the first step, where it
-    /// would look like one.
-    fn admit(&self) -> Result<()> {
-        let (images, _) = self
-            .examples
-            .batch(&self.examples.validation[..1], self.device)?;
-        let scored = tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen))
-            .map_err(crate::model::brief);
+    /// The tensors of the best epoch, sorted by name.
+    fn best_tensors(&self) -> Vec<(String, tch::Tensor)> {
+        let best = self.state.best.iter();
+        let mut best: Vec<_> = best
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect();
+        best.sort_by(|a, b| a.0.cmp(&b.0));
+        best
+    }
+
+    /// Checks that the network accepts the images. Without this check, the first step would fail
+    /// and look like a failure of training.
+    fn check_images(&self) -> Result<()> {
+        let first = &self.examples.validation[..1];
+        let (images, _) = self.examples.batch(first, self.device)?;
         let shape = self.examples.shape();
-        let scored = scored.with_context(|| format!("images of shape {shape:?} cannot be scored"));
-        scored.map(drop).map_err(|error| BadInput(error).into())
+        tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen))
+            .map_err(crate::model::brief)
+            .with_context(|| format!("images of shape {shape:?} cannot be scored"))
+            .map(drop)
+            .map_err(|error| BadInput(error).into())
     }
 
     fn epoch(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
-        let epoch = self.state.position.epoch;
-        let order = self.examples.order(self.spec.seed, epoch);
-        let batch = self.spec.batch.get() as usize;
-        let steps = (order.len() / batch) as u64;
-        let began = Instant::now();
-        let before = self.state.position.sums.seconds;
-        while self.state.position.step < steps {
+        let plan = self.plan_epoch();
+        while self.state.position.step < plan.steps {
             if stop() {
-                diverged::check(&self.state)?;
-                checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
-                return Err(Interrupted("the same command goes on where it stopped").into());
+                return self.interrupt();
             }
-            let step = self.state.position.step;
-            let places = |step: u64| &order[step as usize * batch..(step as usize + 1) * batch];
-            let next = (step + 1 < steps).then(|| places(step + 1));
-            let (images, labels) = self.feed.batch((epoch, step), places(step), next)?;
-            let rate = self.rate(step, steps);
-            let setting = Setting {
-                spec: self.spec,
-                lanes: &self.lanes,
-            };
-            let inputs = Inputs {
-                places: places(step),
-                images,
-                labels,
-            };
-            let value = step::step(&setting, &mut self.state, &inputs, rate)?;
-            if !value.loss.is_finite() {
-                return Err(Diverged::before(
-                    format!("the loss is {}", value.loss),
-                    &self.state.position,
-                )
-                .into());
-            }
-            let sums = &mut self.state.position.sums;
-            sums.loss += value.loss * batch as f64;
-            sums.correct += value.correct as u64;
-            sums.inputs += batch as u64;
-            sums.seconds = before + began.elapsed().as_secs_f64();
-            self.state.position.step += 1;
-            self.say(steps);
+            let result = self.step(&plan)?;
+            self.add_to_sums(&result, &plan);
+            self.report_progress(plan.steps);
         }
-        self.end_of_epoch(steps)
+        self.end_epoch(plan.steps)
     }
 
-    fn rate(&self, step: u64, steps: u64) -> f64 {
+    fn plan_epoch(&self) -> EpochPlan {
+        let order = self
+            .examples
+            .order(self.spec.seed, self.state.position.epoch);
+        let batch = self.spec.batch.get() as usize;
+        EpochPlan {
+            steps: (order.len() / batch) as u64,
+            order,
+            batch,
+            started: Instant::now(),
+            seconds_before: self.state.position.sums.seconds,
+        }
+    }
+
+    fn interrupt(&self) -> Result<()> {
+        non_finite::check(&self.state)?;
+        self.save()?;
+        Err(Interrupted("run the same command again to resume").into())
+    }
+
+    fn save(&self) -> Result<()> {
+        checkpoint::save(&self.output.checkpoint, &self.state, &self.output.identity)
+    }
+
+    /// Computes one step.
+    ///
+    /// # Errors
+    /// [`NonFinite`] when the loss is not finite.
+    fn step(&mut self, plan: &EpochPlan) -> Result<StepResult> {
+        let Position { epoch, step, .. } = self.state.position;
+        let places = plan.places(step);
+        let next = plan.places_after(step);
+        let (images, labels) = self.batches.batch((epoch, step), places, next)?;
+        let rate = self.learning_rate(step, plan.steps);
+        let context = StepContext {
+            spec: self.spec,
+            threads: &self.threads,
+        };
+        let inputs = StepInputs {
+            places,
+            images,
+            labels,
+        };
+        let result = step::step(&context, &mut self.state, &inputs, rate)?;
+        if result.loss.is_finite() {
+            return Ok(result);
+        }
+        let what = format!("the loss is {}", result.loss);
+        Err(NonFinite::before_update(what, &self.state.position).into())
+    }
+
+    fn add_to_sums(&mut self, result: &StepResult, plan: &EpochPlan) {
+        let sums = &mut self.state.position.sums;
+        sums.loss += result.loss * plan.batch as f64;
+        sums.correct += result.correct as u64;
+        sums.inputs += plan.batch as u64;
+        sums.seconds = plan.seconds();
+        self.state.position.step += 1;
+    }
+
+    fn learning_rate(&self, step: u64, steps: u64) -> f64 {
         let epoch = (self.state.position.epoch, self.spec.epochs.get());
         optimiser::learning_rate(&self.spec.optimiser, epoch, (step, steps))
     }
 
-    fn end_of_epoch(&mut self, steps: u64) -> Result<()> {
-        // The loss was finite before the last step; what that made of the weights nothing has
-        // looked at yet.
-        diverged::check(&self.state)?;
-        let accuracy = self.validate()?;
-        let Position { epoch, sums, .. } = self.state.position.clone();
-        let line = Line {
-            epoch,
+    fn end_epoch(&mut self, steps: u64) -> Result<()> {
+        // The loss was finite before the last update of the weights. The weights after it have not
+        // been checked.
+        non_finite::check(&self.state)?;
+        let entry = self.epoch_entry(self.validate()?, steps);
+        self.keep_if_best(entry.validation_accuracy, entry.sigma)?;
+        let position = &mut self.state.position;
+        position.epoch += 1;
+        position.step = 0;
+        position.sums = EpochSums::default();
+        // The log is written first. If the checkpoint is then missing, the epoch is computed again
+        // and its entry replaced. In the other order an entry could be missing for good.
+        epoch_log::append(&self.output.log, &entry)?;
+        self.save()?;
+        self.report_epoch(&entry);
+        Ok(())
+    }
+
+    fn epoch_entry(&self, validation_accuracy: f64, steps: u64) -> EpochEntry {
+        let Position { epoch, sums, .. } = &self.state.position;
+        EpochEntry {
+            epoch: *epoch,
             loss: sums.loss / sums.inputs as f64,
             accuracy: sums.correct as f64 / sums.inputs as f64,
-            validation_accuracy: accuracy,
-            learning_rate: self.rate(steps - 1, steps),
+            validation_accuracy,
+            learning_rate: self.learning_rate(steps - 1, steps),
             images_per_second: sums.inputs as f64 / sums.seconds,
             seconds: sums.seconds,
-            sigma: self.sigmas(),
-        };
-        self.keep_the_better(accuracy, line.sigma)?;
-        let position = &mut self.state.position;
-        (position.epoch, position.step, position.sums) = (epoch + 1, 0, Sums::default());
-        // The log first: a line without its checkpoint is written again, a checkpoint without its
-        // line would not be.
-        journal::append(&journal::path_beside(self.out), &line)?;
-        checkpoint::save(&self.checkpoint, &self.state, &self.identity)?;
-        self.say_epoch(&line);
-        Ok(())
+            sigma: self.sigma_distribution(),
+        }
     }
 }

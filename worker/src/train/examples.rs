@@ -3,30 +3,37 @@
 use anyhow::Result;
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
-use ddrs_common::spec::{Augmentation, DatasetFormat, Training};
+use ddrs_common::spec::{Augmentation, DatasetFormat, DatasetSpec, Training};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Device, TchError, Tensor};
 
-use super::augment::window;
-use super::fit::{AtKey, at, enough, fits};
+use super::check_against_data::{KeyError, check_sample_count, check_shape, key_error};
+use super::crop::Crop;
 use super::seed::{Purpose, seed};
 use crate::device::{copy_to, pin_for};
 
-/// Images and labels, and which of them train.
+/// Images and labels, divided into training and validation.
 #[derive(Debug)]
-pub struct Examples {
-    /// All pixels, image after image.
+pub(super) struct Examples {
+    /// The pixels of all images, one image after another.
     pixels: Vec<f32>,
     labels: Vec<i64>,
     /// Channels, height, width.
     shape: [usize; 3],
-    /// Places that train, ascending.
-    pub training: Vec<usize>,
-    /// Places that choose the checkpoint, ascending.
-    pub validation: Vec<usize>,
+    /// Places of training images, ascending.
+    pub(super) training: Vec<usize>,
+    /// Places of the images that choose the best epoch, ascending.
+    pub(super) validation: Vec<usize>,
+}
+
+/// The crops and flips of one batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RandomCrops {
+    pub(super) augmentation: Augmentation,
+    pub(super) seed: u64,
 }
 
 #[expect(
@@ -34,41 +41,23 @@ pub struct Examples {
     reason = "an empty training set is refused"
 )]
 impl Examples {
-    /// Decodes what the specification takes of its dataset, on all cores, and keeps some back for
-    /// validation.
+    /// Decodes the samples that the specification selects, on all cores, and divides them into
+    /// training and validation.
     ///
     /// # Errors
-    /// [`super::fit::AtKey`] when a key does not fit the data; when an image cannot be read, which
-    /// names it.
-    pub fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
+    /// [`KeyError`] when a key does not fit the data. When an image cannot be read, the error names
+    /// it.
+    pub(super) fn read(training: &Training, dataset: &Dataset) -> Result<Self> {
         let spec = &training.dataset;
         let count = spec.selection.count(dataset.len());
-        enough(training, count)?;
-        no_test_batch(training, dataset, count)?;
+        check_sample_count(training, count)?;
+        refuse_test_batch(spec, dataset, count)?;
         let labels = (0..count)
-            .map(|place| label(dataset, spec.selection.index(place), training.model.classes));
-        let labels = labels.collect::<Result<Vec<_>>>()?;
+            .map(|place| label(dataset, spec.selection.index(place), training.model.classes))
+            .collect::<Result<Vec<_>>>()?;
         let shape = dataset.image(spec.selection.index(0))?.shape;
-        fits(training, shape)?;
-        let mut pixels = room(count, shape)?;
-        pixels
-            .par_chunks_mut(shape.iter().product())
-            .enumerate()
-            .try_for_each(|(place, pixels)| {
-                let index = spec.selection.index(place as u64);
-                let image = dataset.image(index)?;
-                if image.shape != shape {
-                    let apart = format!(
-                        "sample {index} has shape {:?}, the first {shape:?}",
-                        image.shape
-                    );
-                    return Err(
-                        at("dataset", format!("{apart}: set dataset.resize and crop")).into(),
-                    );
-                }
-                pixels.copy_from_slice(&image.pixels);
-                anyhow::Ok(())
-            })?;
+        check_shape(training, shape)?;
+        let pixels = read_pixels(spec, dataset, count, shape)?;
         let (training, validation) = split(count as usize, training);
         Ok(Self {
             pixels,
@@ -80,94 +69,80 @@ impl Examples {
     }
 
     /// Channels, height and width of every image.
-    #[must_use]
-    pub fn shape(&self) -> [usize; 3] {
+    pub(super) fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// How many images there are, those for validation included.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    /// The number of images for training and validation together.
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The order in which an epoch sees the training places.
-    #[must_use]
-    pub fn order(&self, training: u64, epoch: u64) -> Vec<usize> {
+    /// Returns the training places in the order in which an epoch uses them.
+    pub(super) fn order(&self, training: u64, epoch: u64) -> Vec<usize> {
         let mut order = self.training.clone();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(
-            training,
-            Purpose::Order,
-            epoch,
-            0,
-        )));
+        order.shuffle(&mut generator(training, Purpose::Order, epoch));
         order
     }
 
-    /// Images of shape (B, channels, height, width) and labels of shape (B), on a device.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn batch(&self, places: &[usize], device: Device) -> Result<(Tensor, Tensor), TchError> {
-        let (images, labels) = self.ready(places, None, device)?;
+    /// Returns images of shape (B, channels, height, width) and labels of shape (B) on a device.
+    pub(super) fn batch(
+        &self,
+        places: &[usize],
+        device: Device,
+    ) -> Result<(Tensor, Tensor), TchError> {
+        let (images, labels) = self.prepare(places, None, device)?;
         Ok((copy_to(device, &images)?, copy_to(device, &labels)?))
     }
 
-    /// Images of shape (B, channels, height, width), each cut and mirrored at random as
-    /// `augmentation` says, and labels of shape (B), where a device can fetch them from.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn ready(
+    /// Returns images of shape (B, channels, height, width), each cropped and flipped at random,
+    /// and labels of shape (B), in memory that a device can fetch them from.
+    pub(super) fn prepare(
         &self,
         places: &[usize],
-        augmentation: Option<(Augmentation, u64)>,
+        crops: Option<RandomCrops>,
         device: Device,
     ) -> Result<(Tensor, Tensor), TchError> {
+        let pixels = self.copy_pixels(places, crops);
+        let [channels, height, width] = self.shape.map(|side| side as i64);
+        let shape = [places.len() as i64, channels, height, width];
+        let images = Tensor::f_from_slice(&pixels)?.f_view(shape)?;
+        let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
+        let labels = Tensor::f_from_slice(&labels)?;
+        Ok((pin_for(device, images), pin_for(device, labels)))
+    }
+
+    fn copy_pixels(&self, places: &[usize], crops: Option<RandomCrops>) -> Vec<f32> {
         let size: usize = self.shape.iter().product();
+        let crops = crops.map(|crops| crops.draw(places.len()));
         let mut pixels = vec![0.0; places.len() * size];
-        let padding = augmentation.map_or(0, |(spec, _)| spec.crop_padding as usize);
-        let windows = augmentation.map(|(spec, seed)| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut draw = || {
-                let mut shift = || rng.random_range(0..=2 * padding);
-                let (down, right) = (shift(), shift());
-                (down, right, spec.flip && rng.random::<bool>())
-            };
-            places.iter().map(|_| draw()).collect::<Vec<_>>()
-        });
         pixels
             .par_chunks_exact_mut(size)
             .zip(places)
             .enumerate()
             .for_each(|(row, (to, &place))| {
                 let from = &self.pixels[place * size..(place + 1) * size];
-                match windows.as_ref().map(|windows| windows[row]) {
+                match &crops {
                     None => to.copy_from_slice(from),
-                    Some((down, right, mirrored)) => {
-                        window(from, to, self.shape, padding, (down, right), mirrored)
-                    }
+                    Some(crops) => crops[row].copy(from, to, self.shape),
                 }
             });
-        let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
-        let [channels, height, width] = self.shape.map(|side| side as i64);
-        let images = Tensor::f_from_slice(&pixels)?.f_view([
-            places.len() as i64,
-            channels,
-            height,
-            width,
-        ])?;
-        Ok((
-            pin_for(device, images),
-            pin_for(device, Tensor::f_from_slice(&labels)?),
-        ))
+        pixels
     }
 }
 
-/// CIFAR-10 as published has its test images in the same folder: a network that trained on them
-/// certifies nothing of note.
-fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<()> {
-    let spec = &training.dataset;
+impl RandomCrops {
+    fn draw(self, count: usize) -> Vec<Crop> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        (0..count)
+            .map(|_| Crop::draw(self.augmentation, &mut rng))
+            .collect()
+    }
+}
+
+/// Refuses CIFAR-10's test images, which the published archive has in the same folder. The
+/// certificates of a network that trained on them mean nothing.
+fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Result<()> {
     if spec.format != DatasetFormat::Cifar10 {
         return Ok(());
     }
@@ -175,34 +150,79 @@ fn no_test_batch(training: &Training, dataset: &Dataset, count: u64) -> Result<(
         let index = spec.selection.index(place);
         let file = dataset.file(index)?;
         if file.ends_with("test_batch.bin") {
-            let (found, first) = (file.display(), index.0);
             let message = format!(
-                "from sample {first} on it has {found}, CIFAR-10's test images: move that out of the folder, or set dataset.limit"
+                "from sample {} on it has {}, CIFAR-10's test images: move that out of the \
+                 folder, or set dataset.limit",
+                index.0,
+                file.display()
             );
-            return Err(at("dataset.path", message).into());
+            return Err(key_error("dataset.path", message).into());
         }
     }
     Ok(())
 }
 
-/// Zeros for all pixels. Where the system promises memory that it does not have, it ends the
-/// program when that is used.
-fn room(count: u64, shape: [usize; 3]) -> Result<Vec<f32>, AtKey> {
-    let pixels = shape.iter().try_fold(
-        usize::try_from(count).unwrap_or(usize::MAX),
-        |all, &side| all.checked_mul(side),
-    );
-    let mut room = Vec::new();
-    if pixels.is_none_or(|pixels| room.try_reserve_exact(pixels).is_err()) {
-        let gigabytes =
-            shape.iter().map(|&side| side as f64).product::<f64>() * count as f64 * 4e-9;
+/// Decodes all images on all cores.
+fn read_pixels(
+    spec: &DatasetSpec,
+    dataset: &Dataset,
+    count: u64,
+    shape: [usize; 3],
+) -> Result<Vec<f32>> {
+    let mut pixels = allocate_pixels(count, shape)?;
+    pixels
+        .par_chunks_mut(shape.iter().product())
+        .enumerate()
+        .try_for_each(|(place, pixels)| {
+            read_image(dataset, spec.selection.index(place as u64), shape, pixels)
+        })?;
+    Ok(pixels)
+}
+
+fn read_image(
+    dataset: &Dataset,
+    index: SampleIndex,
+    shape: [usize; 3],
+    pixels: &mut [f32],
+) -> Result<()> {
+    let image = dataset.image(index)?;
+    if image.shape != shape {
         let message = format!(
-            "{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is"
+            "sample {index} has shape {:?}, the first {shape:?}: set dataset.resize and crop",
+            image.shape
         );
-        return Err(at("dataset", message));
+        return Err(key_error("dataset", message).into());
     }
-    room.resize(pixels.unwrap_or_default(), 0.0);
-    Ok(room)
+    pixels.copy_from_slice(&image.pixels);
+    Ok(())
+}
+
+/// Allocates zeros for all pixels. An operating system that promises more memory than it has ends
+/// the program later, when the memory is used.
+fn allocate_pixels(count: u64, shape: [usize; 3]) -> Result<Vec<f32>, KeyError> {
+    let count_in_memory = usize::try_from(count).unwrap_or(usize::MAX);
+    let size = shape
+        .iter()
+        .try_fold(count_in_memory, |size, &side| size.checked_mul(side));
+    let mut pixels = Vec::new();
+    match size {
+        Some(size) if pixels.try_reserve_exact(size).is_ok() => {
+            pixels.resize(size, 0.0);
+            Ok(pixels)
+        }
+        _ => Err(too_large(count, shape)),
+    }
+}
+
+fn too_large(count: u64, shape: [usize; 3]) -> KeyError {
+    let pixels = shape.iter().map(|&side| side as f64).product::<f64>() * count as f64;
+    let gigabytes = pixels * 4e-9;
+    key_error(
+        "dataset",
+        format!(
+            "{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is"
+        ),
+    )
 }
 
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
@@ -213,26 +233,23 @@ fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
     let of = dataset.classes().map_or(String::new(), |classes| {
         format!("; the dataset has {classes} classes")
     });
-    Err(at(
-        "model.classes",
-        format!("{classes}, but sample {index} has label {}{of}", label.0),
-    )
-    .into())
+    let message = format!("{classes}, but sample {index} has label {}{of}", label.0);
+    Err(key_error("model.classes", message).into())
 }
 
-/// Draws the places kept back; both lists ascend.
+/// Draws the places for validation. Returns those for training and those for validation, both
+/// ascending.
 fn split(count: usize, training: &Training) -> (Vec<usize>, Vec<usize>) {
     let mut places: Vec<usize> = (0..count).collect();
-    places.shuffle(&mut ChaCha8Rng::seed_from_u64(seed(
-        training.seed,
-        Purpose::Validation,
-        0,
-        0,
-    )));
+    places.shuffle(&mut generator(training.seed, Purpose::Validation, 0));
     let mut validation = places.split_off(count - training.validation as usize);
     places.sort_unstable();
     validation.sort_unstable();
     (places, validation)
+}
+
+fn generator(training: u64, purpose: Purpose, epoch: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed(training, purpose, epoch, 0))
 }
 
 #[cfg(test)]
@@ -242,9 +259,9 @@ mod tests {
 
     #[test]
     fn images_that_no_memory_can_hold_are_refused_with_what_they_take() {
-        assert_eq!(room(2, [3, 4, 4]).unwrap(), vec![0.0; 96]);
+        assert_eq!(allocate_pixels(2, [3, 4, 4]).unwrap(), vec![0.0; 96]);
         for count in [1 << 60, 1 << 44, 1 << 33] {
-            let error = room(count, [3, 1 << 10, 1 << 10]).unwrap_err();
+            let error = allocate_pixels(count, [3, 1 << 10, 1 << 10]).unwrap_err();
             assert!(
                 error.key == "dataset"
                     && error.message.contains(" GB of memory, more than there is"),

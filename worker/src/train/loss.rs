@@ -1,8 +1,9 @@
-//! What training minimises: the losses of Cohen et al. (2019), Salman et al. (2019) and Zhai et al.
-//! (2020), each with one sigma for each input.
+//! The functions that training minimises: the losses of Cohen et al. (2019), Salman et al. (2019)
+//! and Zhai et al. (2020), each with a separate sigma for each input.
 //!
-//! Pure functions of tensors: a network is what maps images to scores, noise is given. So the tests
-//! can compare each gradient with finite differences in double precision.
+//! They are pure functions of tensors: the network is a function from images to scores, and the
+//! noise is an argument. The tests can therefore compare each gradient with finite differences in
+//! double precision.
 
 mod attack;
 mod macer;
@@ -12,44 +13,50 @@ mod tests;
 use ddrs_common::spec::Loss;
 use tch::{Kind, Reduction, TchError, Tensor};
 
-/// What maps images of shape (B, …) to scores of shape (B, classes).
-pub type Scores<'a> = dyn Fn(&Tensor) -> Result<Tensor, TchError> + 'a;
+/// A function from images of shape (B, …) to scores of shape (B, classes).
+pub(super) type ScoreFn<'a> = dyn Fn(&Tensor) -> Result<Tensor, TchError> + 'a;
 
 /// The inputs of a step.
 #[derive(Debug)]
-pub struct Batch<'a> {
+pub(super) struct TrainingBatch<'a> {
     /// (B, channels, height, width), in \[0, 1\].
-    pub images: &'a Tensor,
+    pub(super) images: &'a Tensor,
     /// (B), the true classes.
-    pub labels: &'a Tensor,
+    pub(super) labels: &'a Tensor,
     /// (B), the standard deviation of each input's noise.
-    pub sigma: &'a Tensor,
+    pub(super) sigma: &'a Tensor,
 }
 
-/// A step's loss.
+impl TrainingBatch<'_> {
+    fn len(&self) -> i64 {
+        self.images.size()[0]
+    }
+}
+
+/// The loss of a step.
 #[derive(Debug)]
-pub struct Value {
+pub(super) struct LossValue {
     /// The mean over the inputs, differentiable in the network's weights.
-    pub loss: Tensor,
-    /// How many inputs the noisy (for several draws: the smoothed) classifier gets right: one
-    /// integer, perhaps not yet computed.
-    pub correct: Tensor,
+    pub(super) loss: Tensor,
+    /// The number of inputs that the noisy classifier classifies correctly, or with several draws
+    /// the smoothed classifier: one integer, which a GPU may not have computed yet.
+    pub(super) correct: Tensor,
 }
 
-/// The loss over a batch. `learning` maps images to scores differentiably in the weights, `frozen`
-/// in the images alone; `noise` has shape (B · draws, channels, height, width) and unit deviation,
-/// the draws of an input side by side; `epsilon` is how far an attack may go in this epoch, in L2.
+/// Computes the loss over a batch.
 ///
-/// # Errors
-/// What torch reports.
-pub fn loss(
+/// `learning` maps images to scores that are differentiable in the weights, `frozen` to scores that
+/// are differentiable in the images alone. `noise` has shape (B · draws, channels, height, width)
+/// and unit deviation, with the draws of an input next to each other. `epsilon` is the largest L2
+/// distance of an attack in this epoch.
+pub(super) fn loss(
     loss: Loss,
-    learning: &Scores,
-    frozen: &Scores,
-    batch: &Batch,
+    learning: &ScoreFn,
+    frozen: &ScoreFn,
+    batch: &TrainingBatch,
     noise: &Tensor,
     epsilon: f64,
-) -> Result<Value, TchError> {
+) -> Result<LossValue, TchError> {
     let draws = i64::from(loss.draws());
     match loss {
         Loss::Gaussian => cross_entropy(learning, batch.images, batch, noise, draws),
@@ -63,48 +70,45 @@ pub fn loss(
             lambda,
             ..
         } => {
+            let weights = macer::MacerWeights {
+                beta,
+                gamma,
+                lambda,
+            };
             let scores = learning(&noisy(batch.images, batch.sigma, noise, draws)?)?;
-            macer::loss(
-                &scores,
-                batch,
-                draws,
-                macer::Weights {
-                    beta,
-                    gamma,
-                    lambda,
-                },
-            )
+            macer::loss(&scores, batch, draws, weights)
         }
     }
 }
 
-/// Mean cross-entropy of each draw with the input's label (Cohen et al. 2019, section 3.3).
+/// Returns the mean cross-entropy of each draw with the input's label (Cohen et al. 2019, section
+/// 3.3).
 fn cross_entropy(
-    learning: &Scores,
+    learning: &ScoreFn,
     images: &Tensor,
-    batch: &Batch,
+    batch: &TrainingBatch,
     noise: &Tensor,
     draws: i64,
-) -> Result<Value, TchError> {
+) -> Result<LossValue, TchError> {
     let scores = learning(&noisy(images, batch.sigma, noise, draws)?)?;
     let labels = repeated(batch.labels, draws)?;
     let loss = scores.f_cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
-    let probabilities = smoothed(&scores.f_detach()?, batch.images.size()[0], draws)?;
-    Ok(Value {
+    let probabilities = smoothed(&scores.f_detach()?, batch.len(), draws)?;
+    Ok(LossValue {
         loss,
-        correct: correct(&probabilities, batch.labels)?,
+        correct: count_correct(&probabilities, batch.labels)?,
     })
 }
 
-/// x + sigma·eps: every input `draws` times, side by side.
+/// Returns x + sigma·eps for `draws` draws of every input, next to each other.
 fn noisy(images: &Tensor, sigma: &Tensor, noise: &Tensor, draws: i64) -> Result<Tensor, TchError> {
-    let mut each = vec![1; images.dim()];
-    each[0] = -1;
-    let sigma = repeated(sigma, draws)?.f_view(&each[..])?;
+    let mut shape = vec![1; images.dim()];
+    shape[0] = -1;
+    let sigma = repeated(sigma, draws)?.f_view(&shape[..])?;
     repeated(images, draws)?.f_add(&noise.f_mul(&sigma)?)
 }
 
-/// Each entry `draws` times, side by side.
+/// Repeats each entry `draws` times, next to each other.
 fn repeated(tensor: &Tensor, draws: i64) -> Result<Tensor, TchError> {
     if draws == 1 {
         Ok(tensor.shallow_clone())
@@ -113,7 +117,8 @@ fn repeated(tensor: &Tensor, draws: i64) -> Result<Tensor, TchError> {
     }
 }
 
-/// The soft smoothed classifier: softmax, averaged over an input's draws. (B, classes).
+/// Returns the probabilities of the soft smoothed classifier, of shape (B, classes): the mean of
+/// the softmax over an input's draws.
 fn smoothed(scores: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError> {
     let kind = scores.kind();
     scores
@@ -122,23 +127,29 @@ fn smoothed(scores: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError
         .f_mean_dim(1, false, kind)
 }
 
-/// -log of the mean over an input's draws of softmax(scores)_y, (B). In logarithms throughout: a
-/// network that has seen nothing yet gives a label a probability that is 0 in single precision,
-/// whose logarithm has no gradient.
-fn surprise(scores: &Tensor, labels: &Tensor, inputs: i64, draws: i64) -> Result<Tensor, TchError> {
+/// Returns -log of the mean over an input's draws of softmax(scores)_y, of shape (B).
+///
+/// The computation stays in logarithms. An untrained network may give a label a probability that is
+/// 0 in single precision, and the logarithm of 0 has no gradient.
+fn negative_log_likelihood(
+    scores: &Tensor,
+    labels: &Tensor,
+    inputs: i64,
+    draws: i64,
+) -> Result<Tensor, TchError> {
     let labels = repeated(labels, draws)?.f_unsqueeze(1)?;
-    let of_label = scores
+    let log_probabilities = scores
         .f_log_softmax(-1, scores.kind())?
         .f_gather(1, &labels, false)?
         .f_view([inputs, draws])?;
-    of_label
+    log_probabilities
         .f_logsumexp([1].as_slice(), false)?
         .f_neg()?
         .f_add_scalar((draws as f64).ln())
 }
 
-/// How many rows are largest at their label.
-fn correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+/// Counts the rows whose largest entry is at their label.
+fn count_correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
     probabilities
         .f_argmax(-1, false)?
         .f_eq_tensor(labels)?

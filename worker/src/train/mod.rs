@@ -1,139 +1,140 @@
-//! Training: one loop, three losses, two ways of choosing sigma.
+//! Training: one loop, three losses, and a fixed or data-dependent sigma.
 //!
 //! In reading order:
-//! - `train`: from a specification to a file (this file)
-//! - `opening`: what is looked at before anything is computed
-//! - `epochs`, `progress`: the loop, and what is said of it
-//! - `step`: what happens to one batch
-//! - [`lanes`]: groups of it side by side
-//! - [`loss`]: what is minimised
-//! - `choice`: which epoch's weights are written
-//! - [`network`], [`optimiser`]: what learns, and how
-//! - [`examples`], `augment`, [`fit`]: the training set in memory; crops and flips; whether keys
-//!   fit it
-//! - `feed`: the next batch, made ready while one is computed
-//! - [`seed`]: randomness as a function of epoch and step
-//! - [`checkpoint`], [`journal`], [`weights_file`]: what is written
-//! - [`circumstances`]: where it was computed
-//! - `diverged`, `trouble`: numbers that are none; what people are told when training ends before
-//!   its time
+//! - this file: from a specification to a model file
+//! - `preflight`, `check_against_data`: checks before any computation
+//! - `epochs`, `progress`: the loop, and its log messages
+//! - `step`, `group_threads`: one batch, and the threads that compute its groups
+//! - `loss`: the functions that training minimises
+//! - `network`, `optimiser`: the weights, and how a step changes them
+//! - `examples`, `crop`, `prefetch`: the training set in memory, augmentation, and the next batch
+//! - `best_epoch`: the epoch whose weights are written
+//! - `seed`: randomness as a function of epoch and step
+//! - `checkpoint`, `epoch_log`, `weights_file`, `provenance`: the files that are written
+//! - `environment`: the devices and thread counts that computed the steps
+//! - `non_finite`, `error_report`: NaN and infinite values, and advice in error messages
 
-mod augment;
-pub mod checkpoint;
-mod choice;
-pub mod circumstances;
-mod diverged;
+mod best_epoch;
+mod check_against_data;
+mod checkpoint;
+mod crop;
+mod environment;
+mod epoch_log;
 mod epochs;
-pub mod examples;
-mod feed;
-pub mod fit;
-pub mod journal;
-pub mod lanes;
-pub mod loss;
-pub mod network;
-mod opening;
-pub mod optimiser;
+mod error_report;
+mod examples;
+mod group_threads;
+mod loss;
+mod network;
+mod non_finite;
+mod optimiser;
+mod prefetch;
+mod preflight;
 mod progress;
 mod provenance;
-pub mod seed;
+mod seed;
 mod step;
 #[cfg(test)]
 mod tests;
-mod trouble;
-pub mod weights_file;
+mod weights_file;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Result;
 use ddrs_common::spec::{Precision, Training};
 use tch::{Device, Kind};
 
-use checkpoint::{Position, State};
-use circumstances::Circumstances;
+use checkpoint::{Position, TrainingState};
 use ddrs_common::cli::BadInput;
-use epochs::Trainer;
-use lanes::Lanes;
-use network::{Network, Numbers};
-use opening::Opened;
+use environment::Environment;
+use epochs::{Output, Trainer};
+use group_threads::GroupThreads;
+use network::{Numerics, TrainableNetwork};
 use optimiser::Sgd;
+use preflight::Preflight;
 use seed::{Purpose, seed};
 
-/// Trains the network of a specification and writes it to `out`; its checkpoint and its log stand
-/// beside it. Begins where an earlier call, however it ended, left off, and comes to the same
-/// weights on the same device; on a CPU with `train.group` = `train.batch` also only with as many
-/// threads.
+/// Trains the network of a specification and writes it to `out`. The checkpoint and the log are
+/// written to the same folder.
+///
+/// Training resumes from the checkpoint of an earlier run, however that run ended, and gives the
+/// same weights on the same device. On a CPU with `train.group` = `train.batch` this also needs the
+/// same number of threads.
 ///
 /// # Errors
-/// [`BadInput`] when specification, data or an older checkpoint do not fit, or another process
-/// trains to `out`; [`ddrs_common::cli::Interrupted`] when `stop`, asked before every step, says so, the
-/// state being saved; the epoch and step at which a number was not finite; what the file system
-/// says.
+/// - [`BadInput`] when the specification, the data or an older checkpoint do not fit, or another
+///   process trains to `out`
+/// - [`ddrs_common::cli::Interrupted`] when `stop`, which is called before every step, returns true; the
+///   state is saved
+/// - when a number is not finite; the error gives the epoch and the step
+/// - when a file cannot be read or written
 pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {
-    let Opened {
+    let Preflight {
         spec,
         text,
         identity,
         examples,
-        lock: _until_the_end,
-    } = opening::open(path, out).map_err(BadInput)?;
-    let mut state = begin(&spec, examples.len(), device)?;
-    let checkpoint = checkpoint::path_beside(out);
-    let began = checkpoint::take_up(&checkpoint, &mut state, &identity).map_err(BadInput)?;
-    let Position { epoch, step, .. } = state.position;
-    if epoch < spec.epochs.get() {
-        if began {
-            tracing::info!(
-                "going on at epoch {epoch}, step {step} of {}",
-                checkpoint.display()
-            );
-        }
-        circumstances::note(
-            &mut state.circumstances,
-            Circumstances::here(&spec, device),
-            &checkpoint,
-        );
-    } else {
-        let (out, checkpoint) = (out.display(), checkpoint.display());
-        tracing::info!(
-            "finished before: {out} is written again; to train anew, delete {checkpoint}"
-        );
+        lock: _held_until_the_end,
+    } = preflight::check(path, out).map_err(BadInput)?;
+    let output = Output::new(out, identity);
+    let mut state = initial_state(&spec, examples.len(), device)?;
+    let resumed = checkpoint::resume(&output.checkpoint, &mut state, &output.identity);
+    let resumed = resumed.map_err(BadInput)?;
+    report_start(&spec, &state, resumed, &output);
+    if !is_finished(&spec, &state) {
+        let environment = Environment::current(&spec, device);
+        environment::record(&mut state.environments, environment, &output.checkpoint);
     }
-    let lanes = Lanes::new(spec.batch.get() / spec.group.get(), device)?;
-    let mut trainer = Trainer::new(&spec, examples, lanes, state, identity, device, out);
+    let threads = GroupThreads::new(spec.batch.get() / spec.group.get(), device)?;
+    let mut trainer = Trainer::new(&spec, examples, threads, state, device, output);
     trainer.run(stop)?;
     trainer.write(&text)
 }
 
-fn begin(spec: &Training, examples: usize, device: Device) -> Result<State> {
-    let passes = if spec.model.precision == Precision::Bf16 {
-        Kind::BFloat16
-    } else {
-        Kind::Float
-    };
-    let numbers = Numbers {
+fn is_finished(spec: &Training, state: &TrainingState) -> bool {
+    state.position.epoch >= spec.epochs.get()
+}
+
+fn report_start(spec: &Training, state: &TrainingState, resumed: bool, output: &Output) {
+    let checkpoint = output.checkpoint.display();
+    if is_finished(spec, state) {
+        let out = output.model.display();
+        tracing::info!(
+            "training had finished; writing {out} again; to train anew, delete {checkpoint}"
+        );
+    } else if resumed {
+        let Position { epoch, step, .. } = state.position;
+        tracing::info!("resuming {checkpoint} at epoch {epoch}, step {step}");
+    }
+}
+
+fn initial_state(spec: &Training, examples: usize, device: Device) -> Result<TrainingState> {
+    let network = initial_network(spec, device)?;
+    Ok(TrainingState {
+        optimiser: Sgd::new(&network)?,
+        network,
+        sigma: vec![spec.sigma.initial.get(); examples],
+        best: HashMap::new(),
+        position: Position::default(),
+        environments: Vec::new(),
+    })
+}
+
+fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> {
+    let model = &spec.model;
+    let numerics = Numerics {
         device,
         weights: Kind::Float,
-        passes,
+        passes: match model.precision {
+            Precision::Bf16 => Kind::BFloat16,
+            _ => Kind::Float,
+        },
     };
-    let weights = seed(spec.seed, Purpose::Weights, 0, 0);
-    let mut network = Network::random(
-        spec.model.architecture,
-        spec.model.classes,
-        weights,
-        numbers,
-    )?;
-    if let (Some(mean), Some(std)) = (&spec.model.mean, &spec.model.std) {
-        network = network.normalised(mean, std)?;
+    let seed = seed(spec.seed, Purpose::Weights, 0, 0);
+    let network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
+    match (&model.mean, &model.std) {
+        (Some(mean), Some(std)) => Ok(network.normalised(mean, std)?),
+        _ => Ok(network),
     }
-    let optimiser = Sgd::new(&network)?;
-    let sigma = vec![spec.sigma.initial.get(); examples];
-    let (best, position) = (std::collections::HashMap::new(), Position::default());
-    Ok(State {
-        network,
-        optimiser,
-        sigma,
-        best,
-        position,
-        circumstances: Vec::new(),
-    })
 }

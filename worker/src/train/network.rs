@@ -1,202 +1,179 @@
-//! A residual network that learns: batch normalisation apart from the convolutions,
-//! single-precision weights, and passes in the precision that the specification asks for.
+//! A residual network that can be trained: batch normalisation is separate from the convolutions,
+//! weights are in single precision, and passes run in the precision of the specification.
 
 mod initial;
 mod values;
 
-pub use values::{copy, flat};
+pub(super) use values::{copy, copy_into, flatten};
 
 use std::collections::HashMap;
 
-use ddrs_common::architecture::{ConvNorm, MaxPool, ResidualBlock, ResnetLayout};
+use ddrs_common::architecture::{ConvNorm, ResnetLayout};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// What torch's `BatchNorm2d` moves its running statistics by.
+use crate::model::{ResnetPass, Shortcut, channels_last, forward, operand};
+
+/// The momentum of batch normalisation's running statistics, as in torch's `BatchNorm2d`.
 const NORM_MOMENTUM: f64 = 0.1;
 
-/// How a pass treats the network.
+/// The way in which a pass treats the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Weights take part in gradients; batch normalisation uses the batch's statistics and moves
-    /// its own.
+pub(super) enum Mode {
+    /// Weights take part in gradients. Batch normalisation uses the statistics of the batch and
+    /// updates its running statistics.
     Learning,
-    /// Nothing of the network changes or takes part in gradients: running statistics, weights as
-    /// constants.
+    /// The network does not change, and its weights are constants. Batch normalisation uses its
+    /// running statistics.
     Frozen,
 }
 
-/// A network and its state.
+/// A network with its weights and running statistics.
 #[derive(Debug)]
-pub struct Network {
+pub(super) struct TrainableNetwork {
     layout: ResnetLayout,
     /// By canonical name: views of `learned` and `statistics`.
     tensors: HashMap<String, Tensor>,
-    /// In the order of [`Architecture::parameters`].
+    /// In the order of [`ddrs_common::architecture::Architecture::parameters`].
     names: Vec<String>,
-    /// All that learns, one weight after another: an optimiser moves it in a few calls, however
-    /// many layers there are.
+    /// All weights in one tensor, so that an optimiser updates them in a few calls, however many
+    /// layers there are.
     learned: Tensor,
-    /// All running statistics, likewise.
+    /// All running statistics in one tensor.
     statistics: Tensor,
-    normalisation: Option<(Tensor, Tensor)>,
-    /// Of passes; weights are kept in single precision, or double in a double-precision network.
+    normalisation: Option<[Tensor; 2]>,
+    /// The kind of number of passes. Weights are in single precision, or double precision in a
+    /// double-precision network.
     kind: Kind,
-    /// Whether convolutions are computed in single precision, between numbers of `kind`: see
-    /// [`crate::model::wide`].
-    wide: bool,
+    /// Whether convolutions are computed in fp32 between tensors of `kind`: see
+    /// [`crate::model::emulates_bf16`].
+    emulates_bf16: bool,
 }
 
-/// Where and in what kind of number.
+/// The device of a network, and its kinds of number.
 #[derive(Debug, Clone, Copy)]
-pub struct Numbers {
-    /// Where all tensors are.
-    pub device: Device,
-    /// What weights and statistics are kept in.
-    pub weights: Kind,
-    /// What passes compute in.
-    pub passes: Kind,
+pub(super) struct Numerics {
+    /// The device of all tensors.
+    pub(super) device: Device,
+    /// The kind of weights and running statistics.
+    pub(super) weights: Kind,
+    /// The kind that passes compute in.
+    pub(super) passes: Kind,
 }
 
-impl Network {
-    /// Subtracts `mean` from each channel of what it is given, and divides by `std`.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn normalised(mut self, mean: &[f64], std: &[f64]) -> Result<Self, TchError> {
-        let of = &self.tensors["fc.weight"];
-        let channels = |values: &[f64]| {
-            Tensor::f_from_slice(values)?
-                .f_view([1, -1, 1, 1])?
-                .f_to_kind(of.kind())?
-                .f_to(of.device())
-        };
-        self.normalisation = Some((channels(mean)?, channels(std)?));
+impl TrainableNetwork {
+    /// Makes the network normalise its input: it subtracts `mean` from each channel and divides by
+    /// `std`.
+    pub(super) fn normalised(mut self, mean: &[f64], std: &[f64]) -> Result<Self, TchError> {
+        let like = &self.tensors["fc.weight"];
+        self.normalisation = Some([per_channel(mean, like)?, per_channel(std, like)?]);
         Ok(self)
     }
 
-    /// Scores of shape (B, classes), in single precision or better, for images of shape (B,
+    /// Returns scores of shape (B, classes), in the weights' kind, for images of shape (B,
     /// channels, height, width).
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    pub(super) fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         let images = match &self.normalisation {
-            Some((mean, std)) => images.f_sub(mean)?.f_div(std)?,
+            Some([mean, std]) => images.f_sub(mean)?.f_div(std)?,
             None => images.shallow_clone(),
         };
         let images = channels_last(&images.f_to_kind(self.kind)?)?;
-        let mut x = self
-            .conv_norm(&self.layout.stem, &images, mode)?
-            .f_relu_()?;
-        if let Some(MaxPool {
-            kernel,
-            stride,
-            padding,
-        }) = self.layout.max_pool
-        {
-            let square = |size: u32| [i64::from(size); 2];
-            x = x.f_max_pool2d(
-                square(kernel),
-                square(stride),
-                square(padding),
-                [1, 1],
-                false,
-            )?;
-        }
-        for block in &self.layout.blocks {
-            x = self.block(block, &x, mode)?;
-        }
-        let features = x.f_mean_dim([2, 3].as_slice(), false, None)?;
-        let (weight, bias) = (
-            self.weight("fc.weight", mode)?,
-            self.weight("fc.bias", mode)?,
-        );
-        features
-            .f_linear(&weight, Some(&bias))?
+        let network = self;
+        forward(&TrainingPass { network, mode }, &images)?
             .f_to_kind(self.tensors["fc.weight"].kind())
     }
+}
 
-    fn block(&self, block: &ResidualBlock, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let (last, first) = block
-            .path
-            .split_last()
-            .ok_or_else(|| TchError::Shape("a block without layers".into()))?;
-        let mut y = x.shallow_clone();
-        for conv in first {
-            y = self.conv_norm(conv, &y, mode)?.f_relu_()?;
-        }
-        let mut y = self.conv_norm(last, &y, mode)?;
-        let mut y = match &block.shortcut {
-            Some(shortcut) => y.f_add_(&self.conv_norm(shortcut, x, mode)?)?,
-            None => y.f_add_(x)?,
-        };
-        y.f_relu_()
+/// Returns one value per channel, of shape (1, channels, 1, 1), on the device of `like`.
+fn per_channel(values: &[f64], like: &Tensor) -> Result<Tensor, TchError> {
+    Tensor::f_from_slice(values)?
+        .f_view([1, -1, 1, 1])?
+        .f_to_kind(like.kind())?
+        .f_to(like.device())
+}
+
+/// One pass: convolution and batch normalisation as separate operations.
+struct TrainingPass<'a> {
+    network: &'a TrainableNetwork,
+    mode: Mode,
+}
+
+impl ResnetPass for TrainingPass<'_> {
+    type Conv = ConvNorm;
+
+    fn layout(&self) -> &ResnetLayout {
+        &self.network.layout
     }
 
-    fn conv_norm(&self, spec: &ConvNorm, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let (stride, padding) = ([i64::from(spec.stride); 2], [i64::from(spec.padding); 2]);
-        let weight = self.weight(&format!("{}.weight", spec.conv), mode)?;
-        let inside = |tensor: &Tensor| {
-            if self.wide {
-                tensor.f_to_kind(Kind::Float)
-            } else {
-                Ok(tensor.shallow_clone())
-            }
+    fn conv_relu(&self, conv: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        self.conv_norm(conv, x)?.f_relu_()
+    }
+
+    fn conv_add_relu(
+        &self,
+        conv: &ConvNorm,
+        y: &Tensor,
+        shortcut: Shortcut<'_, ConvNorm>,
+    ) -> Result<Tensor, TchError> {
+        let mut y = self.conv_norm(conv, y)?;
+        let mut sum = match shortcut.projection {
+            Some(projection) => y.f_add_(&self.conv_norm(projection, &shortcut.x)?)?,
+            None => y.f_add_(&shortcut.x)?,
         };
-        let x = inside(x)?
-            .f_conv2d(
-                &inside(&weight)?,
-                None::<&Tensor>,
-                stride,
-                padding,
-                [1, 1],
-                1,
-            )?
-            .f_to_kind(self.kind)?;
-        let part = |part: &str| {
-            let tensor = &self.tensors[&format!("{}.{part}", spec.norm)];
-            if mode == Mode::Frozen {
-                tensor.f_detach()
-            } else {
-                Ok(tensor.shallow_clone())
-            }
-        };
-        let (mean, variance) = (Some(part("running_mean")?), Some(part("running_var")?));
-        let learning = mode == Mode::Learning;
-        let (weight, bias) = (Some(part("weight")?), Some(part("bias")?));
-        x.f_batch_norm(
-            weight,
-            bias,
-            mean,
-            variance,
-            learning,
+        sum.f_relu_()
+    }
+
+    fn classifier(&self) -> Result<(Tensor, Tensor), TchError> {
+        Ok((self.weight("fc.weight")?, self.weight("fc.bias")?))
+    }
+}
+
+impl TrainingPass<'_> {
+    fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        let y = self.convolve(spec, x)?;
+        let norm = |part: &str| self.constant_if_frozen(&format!("{}.{part}", spec.norm));
+        let mean = norm("running_mean")?;
+        let variance = norm("running_var")?;
+        y.f_batch_norm(
+            Some(norm("weight")?),
+            Some(norm("bias")?),
+            Some(mean),
+            Some(variance),
+            self.mode == Mode::Learning,
             NORM_MOMENTUM,
             ConvNorm::EPSILON,
             true,
         )
     }
 
-    /// A weight as a pass computes with it.
-    fn weight(&self, name: &str, mode: Mode) -> Result<Tensor, TchError> {
-        let weight = &self.tensors[name];
-        if mode == Mode::Frozen {
-            weight.f_detach()?.f_to_kind(self.kind)
-        } else {
-            weight.f_to_kind(self.kind)
+    fn convolve(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        let emulated = self.network.emulates_bf16;
+        let weight = self.weight(&format!("{}.weight", spec.conv))?;
+        let stride = [i64::from(spec.stride); 2];
+        let padding = [i64::from(spec.padding); 2];
+        operand(x, emulated)?
+            .f_conv2d(
+                &operand(&weight, emulated)?,
+                None::<&Tensor>,
+                stride,
+                padding,
+                [1, 1],
+                1,
+            )?
+            .f_to_kind(self.network.kind)
+    }
+
+    /// Returns a weight in the kind that the pass computes in.
+    fn weight(&self, name: &str) -> Result<Tensor, TchError> {
+        self.constant_if_frozen(name)?.f_to_kind(self.network.kind)
+    }
+
+    fn constant_if_frozen(&self, name: &str) -> Result<Tensor, TchError> {
+        let tensor = &self.network.tensors[name];
+        match self.mode {
+            Mode::Frozen => tensor.f_detach(),
+            Mode::Learning => Ok(tensor.shallow_clone()),
         }
     }
-}
-
-/// The same values with channels innermost in memory, which is faster on CPUs and in bf16 on GPUs.
-/// Tensors without height and width stay as they are.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
-    if tensor.dim() != 4 {
-        return Ok(tensor.shallow_clone());
-    }
-    tensor
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_permute([0, 3, 1, 2])
 }
 
 #[cfg(test)]
@@ -204,17 +181,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// What one pass over the same images comes to: scores, and gradients of the last convolution
-    /// and the one before it.
-    fn pass(passes: Kind, wide: bool) -> Vec<Tensor> {
-        let numbers = Numbers {
+    fn network(passes: Kind, emulates_bf16: bool) -> TrainableNetwork {
+        let numerics = Numerics {
             device: Device::Cpu,
             weights: Kind::Float,
             passes,
         };
-        let mut network =
-            Network::random("cifar-resnet20".parse().unwrap(), 10, 1, numbers).unwrap();
-        network.wide = wide;
+        let architecture = "cifar-resnet20".parse().unwrap();
+        let network = TrainableNetwork::random(architecture, 10, 1, numerics).unwrap();
+        TrainableNetwork {
+            emulates_bf16,
+            ..network
+        }
+    }
+
+    /// Runs one pass over fixed images. Returns the gradients of the last convolution and the one
+    /// before it, and the scores.
+    fn pass(passes: Kind, emulates_bf16: bool) -> Vec<Tensor> {
+        let network = network(passes, emulates_bf16);
         let images = Tensor::arange(8 * 3 * 32 * 32, (Kind::Float, Device::Cpu))
             .view([8, 3, 32, 32])
             .sin();
@@ -227,18 +211,22 @@ mod tests {
         all
     }
 
+    fn relative_distance(a: &Tensor, b: &Tensor) -> f64 {
+        (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
+    }
+
     #[test]
     fn wide_convolutions_of_bf16_are_as_near_to_single_precision_as_torchs_own() {
-        let apart =
-            |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
-        let (exact, wide, own) = (
-            pass(Kind::Float, false),
-            pass(Kind::BFloat16, true),
-            pass(Kind::BFloat16, false),
-        );
-        for ((wide, own), exact) in wide.iter().zip(&own).zip(&exact) {
-            let (wide, own) = (apart(wide, exact), apart(own, exact));
-            assert!(wide > 0.0 && wide < 1.5 * own, "{wide} {own}");
+        let exact = pass(Kind::Float, false);
+        let emulated = pass(Kind::BFloat16, true);
+        let native = pass(Kind::BFloat16, false);
+        for ((emulated, native), exact) in emulated.iter().zip(&native).zip(&exact) {
+            let emulated = relative_distance(emulated, exact);
+            let native = relative_distance(native, exact);
+            assert!(
+                emulated > 0.0 && emulated < 1.5 * native,
+                "{emulated} {native}"
+            );
         }
     }
 }

@@ -1,41 +1,36 @@
-//! Stochastic gradient descent with momentum, whose state can be written down; and how the learning
-//! rate moves.
+//! Stochastic gradient descent with momentum, whose state can be saved, and the schedules of the
+//! learning rate.
 
 use std::collections::HashMap;
+use std::f64::consts::PI;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ddrs_common::spec::{Optimiser, Schedule};
 use tch::{TchError, Tensor};
 
-use super::network::Network;
-use crate::model::brief;
+use super::network::{TrainableNetwork, copy_into};
 
-/// The velocity of each weight, in the order of [`Network::learned`].
+/// The velocity of each weight, in the order of [`TrainableNetwork::learned`].
 #[derive(Debug)]
-pub struct Sgd(Tensor);
+pub(super) struct Sgd(Tensor);
 
 impl Sgd {
-    /// At rest.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn new(network: &Network) -> Result<Self, TchError> {
+    /// Starts with velocities of 0.
+    pub(super) fn new(network: &TrainableNetwork) -> Result<Self, TchError> {
         Ok(Self(network.learned().f_zeros_like()?))
     }
 
-    /// The gradient of all weights is in their order. v ← momentum·v + gradient + decay·w, then w ←
-    /// w - rate·v, as torch's `SGD` does.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn step(
+    /// Updates the weights as torch's `SGD` does: v ← momentum·v + gradient + decay·w, then w ← w -
+    /// rate·v. The gradient is in the order of the weights.
+    pub(super) fn step(
         &mut self,
-        network: &Network,
+        network: &TrainableNetwork,
         gradient: &Tensor,
         rate: f64,
         spec: &Optimiser,
     ) -> Result<(), TchError> {
-        let (velocity, weights) = (&mut self.0, network.learned());
+        let weights = network.learned();
+        let velocity = &mut self.0;
         let pull = gradient.f_add(&weights.f_mul_scalar(spec.weight_decay)?)?;
         let _ = velocity.f_mul_scalar_(spec.momentum)?.f_add_(&pull)?;
         let _ = weights
@@ -44,52 +39,53 @@ impl Sgd {
         Ok(())
     }
 
-    /// The velocities by the names of their weights.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn velocities(&self, network: &Network) -> Result<Vec<(String, Tensor)>, TchError> {
+    /// Returns the velocities by the names of their weights.
+    pub(super) fn velocities(
+        &self,
+        network: &TrainableNetwork,
+    ) -> Result<Vec<(String, Tensor)>, TchError> {
         network.by_weight(&self.0)
     }
 
-    /// Takes velocities by name.
+    /// Copies the velocities of `others`, by name.
     ///
     /// # Errors
     /// When one is missing or has another shape.
-    pub fn load(&mut self, network: &Network, others: &HashMap<String, Tensor>) -> Result<()> {
-        for (name, mut velocity) in self.velocities(network)? {
-            let other = others
-                .get(&name)
-                .with_context(|| format!("no velocity of {name}"))?;
-            velocity
-                .f_copy_(other)
-                .map_err(brief)
-                .with_context(|| name.clone())?;
+    pub(super) fn load(
+        &mut self,
+        network: &TrainableNetwork,
+        others: &HashMap<String, Tensor>,
+    ) -> Result<()> {
+        for (name, velocity) in self.velocities(network)? {
+            copy_into(&velocity, &name, others)?;
         }
         Ok(())
     }
 }
 
-/// The learning rate of step `step` (from 0) in epoch `epoch` (from 0), of `steps` to an epoch and
-/// `epochs`.
-#[must_use]
-pub fn learning_rate(
+/// Returns the learning rate of step `step` of `steps` in epoch `epoch` of `epochs`, both from 0.
+pub(super) fn learning_rate(
     spec: &Optimiser,
     (epoch, epochs): (u64, u64),
     (step, steps): (u64, u64),
 ) -> f64 {
     let part = (epoch * steps + step) as f64 / (epochs * steps) as f64;
-    let factor = match &spec.schedule {
+    spec.learning_rate * factor(&spec.schedule, epoch, part)
+}
+
+/// Returns the factor of the learning rate in an epoch, after a part of all steps.
+fn factor(schedule: &Schedule, epoch: u64, part: f64) -> f64 {
+    match schedule {
         Schedule::Constant => 1.0,
         Schedule::Step { every, factor } => factor.powi((epoch / every.get()) as i32),
         Schedule::Milestones { epochs, factor } => {
-            factor.powi(epochs.iter().filter(|&&at| at <= epoch).count() as i32)
+            let passed = epochs.iter().filter(|&&at| at <= epoch).count();
+            factor.powi(passed as i32)
         }
-        Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * part).cos()),
+        Schedule::Cosine => 0.5 * (1.0 + (PI * part).cos()),
         Schedule::OneCycle { rise } if part < *rise => part / rise,
         Schedule::OneCycle { rise } => (1.0 - part) / (1.0 - rise),
-    };
-    spec.learning_rate * factor
+    }
 }
 
 #[cfg(test)]
@@ -108,21 +104,19 @@ mod tests {
             .collect()
     }
 
-    fn close(found: &[f64], expected: [f64; 8]) {
+    fn assert_close(found: &[f64], expected: [f64; 8]) {
+        let mut pairs = found.iter().zip(expected);
         assert!(
-            found
-                .iter()
-                .zip(expected)
-                .all(|(a, b)| (a - b).abs() < 1e-12),
+            pairs.all(|(a, b)| (a - b).abs() < 1e-12),
             "{found:?}, not {expected:?}"
         );
     }
 
     #[test]
     fn the_rate_follows_its_schedule() {
-        close(&rates(Schedule::Constant), [1.0; 8]);
+        assert_close(&rates(Schedule::Constant), [1.0; 8]);
         let every = std::num::NonZeroU64::MIN.saturating_add(1);
-        close(
+        assert_close(
             &rates(Schedule::Step { every, factor: 0.1 }),
             [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1],
         );
@@ -130,11 +124,11 @@ mod tests {
             epochs: vec![1, 3],
             factor: 0.5,
         };
-        close(
+        assert_close(
             &rates(milestones),
             [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25],
         );
-        close(
+        assert_close(
             &rates(Schedule::OneCycle { rise: 0.5 }),
             [0.0, 0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25],
         );

@@ -1,65 +1,75 @@
-//! What is said while training goes on.
+//! Log messages about the progress of a training.
 
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Position;
+use super::epoch_log::{EpochEntry, SigmaDistribution};
 use super::epochs::Trainer;
-use super::journal::{Distribution, Line};
 
-/// How often a long epoch is heard of.
-const SAY_EVERY: Duration = Duration::from_secs(10);
+/// The time between two messages within an epoch.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 impl Trainer<'_> {
-    /// How sigma is distributed over the inputs that train.
-    pub(super) fn sigmas(&self) -> Distribution {
-        Distribution::of(
-            self.examples
-                .training
-                .iter()
-                .map(|&place| self.state.sigma[place]),
-        )
+    /// Summarises the sigmas of the training inputs.
+    pub(super) fn sigma_distribution(&self) -> SigmaDistribution {
+        let training = self.examples.training.iter();
+        SigmaDistribution::of(training.map(|&place| self.state.sigma[place]))
     }
 
-    /// After an epoch.
-    pub(super) fn say_epoch(&self, line: &Line) {
+    /// Reports a finished epoch.
+    pub(super) fn report_epoch(&self, entry: &EpochEntry) {
         tracing::info!(
-            "epoch {} of {}: loss {:.4}, accuracy under noise {:.1}%, on validation {:.1}%, {:.0} images/s, sigma {:.3} \
-             ({:.3} to {:.3})",
-            line.epoch,
+            "epoch {} of {}: loss {:.4}, accuracy under noise {:.1}%, on validation {:.1}%, \
+             {:.0} images/s, {}",
+            entry.epoch,
             self.spec.epochs,
-            line.loss,
-            100.0 * line.accuracy,
-            100.0 * line.validation_accuracy,
-            line.images_per_second,
-            line.sigma.median,
-            line.sigma.least,
-            line.sigma.largest
+            entry.loss,
+            100.0 * entry.accuracy,
+            100.0 * entry.validation_accuracy,
+            entry.images_per_second,
+            describe(&entry.sigma)
         );
     }
 
-    /// After a step, if nothing has been said for long.
-    pub(super) fn say(&mut self, steps: u64) {
-        if self.said.elapsed() < SAY_EVERY {
+    /// Reports a step, unless the last report was made a moment ago.
+    pub(super) fn report_progress(&mut self, steps: u64) {
+        if self.last_report.elapsed() < REPORT_EVERY {
             return;
         }
-        self.said = Instant::now();
+        self.last_report = Instant::now();
         let Position {
             epoch, step, sums, ..
-        } = self.state.position;
-        let rate = sums.inputs as f64 / sums.seconds;
-        let left = (self.spec.epochs.get() - epoch) * steps - step;
-        let eta = Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate);
-        let sigma = self.sigmas();
+        } = &self.state.position;
+        let inputs = sums.inputs as f64;
         tracing::info!(
-            "epoch {epoch} of {}, step {step} of {steps}: loss {:.4}, accuracy under noise {:.1}%, {rate:.0} images/s, \
-             sigma {:.3} ({:.3} to {:.3}), {} s left",
+            "epoch {epoch} of {}, step {step} of {steps}: loss {:.4}, accuracy under noise \
+             {:.1}%, {:.0} images/s, {}, {} s left",
             self.spec.epochs,
-            sums.loss / sums.inputs as f64,
-            100.0 * sums.correct as f64 / sums.inputs as f64,
-            sigma.median,
-            sigma.least,
-            sigma.largest,
-            eta.as_secs()
+            sums.loss / inputs,
+            100.0 * sums.correct as f64 / inputs,
+            inputs / sums.seconds,
+            describe(&self.sigma_distribution()),
+            self.time_left(steps).as_secs()
         );
     }
+
+    /// Estimates the remaining time from the rate of this epoch.
+    fn time_left(&self, steps: u64) -> Duration {
+        let Position {
+            epoch, step, sums, ..
+        } = &self.state.position;
+        let rate = sums.inputs as f64 / sums.seconds;
+        let left = (self.spec.epochs.get() - epoch) * steps - step;
+        Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate)
+    }
+}
+
+fn describe(sigma: &SigmaDistribution) -> String {
+    let SigmaDistribution {
+        least,
+        median,
+        largest,
+        ..
+    } = sigma;
+    format!("sigma {median:.3} ({least:.3} to {largest:.3})")
 }

@@ -1,45 +1,44 @@
-//! What a trained model says of itself, in the metadata of its file.
-
-use std::collections::HashMap;
+//! The metadata of a trained model: its origin, and the specification from which it can be trained
+//! again.
 
 use anyhow::{Context, Result};
 use ddrs_common::spec::{Training, TrainingChoice};
 use serde::Serialize;
 
-use super::checkpoint::{Identity, State};
-use super::circumstances::Circumstances;
-use super::journal::Distribution;
+use super::checkpoint::{Identity, TrainingState};
+use super::environment::Environment;
+use super::epoch_log::SigmaDistribution;
 use super::weights_file::Metadata;
 
-/// Where a model comes from.
+/// The origin of a model.
 #[derive(Debug, Serialize)]
 struct Provenance<'a> {
     name: &'a str,
-    /// The digest of its text, which stands beside this.
+    /// The digest of the text in the key `specification` of the metadata.
     specification: &'a str,
     data: &'a str,
     loss: &'a str,
     sigma: f64,
     choice: &'a str,
-    /// The first epoch in which sigmas moved, from 0; none where they stay.
+    /// The first epoch in which sigmas moved, from 0; `None` where they do not move.
     from_epoch: Option<u64>,
     seed: u64,
     epochs: u64,
-    /// The one whose weights these are, from 0.
+    /// The epoch of these weights, from 0.
     epoch: u64,
     /// Under noise of `sigma`, whatever the sigmas of training are.
     validation_accuracy: f64,
-    /// Those of the training inputs at the end of `epoch`.
-    sigmas: Distribution,
+    /// The sigmas of the training inputs at the end of `epoch`.
+    sigmas: SigmaDistribution,
     precision: &'a str,
-    /// More than one where training was stopped and went on elsewhere.
-    computed_on: &'a [Circumstances],
+    /// More than one where training was resumed in another environment.
+    computed_on: &'a [Environment],
     version: &'a str,
 }
 
-/// `architecture`, which a sweep is held to; `classes`, `mean` and `std`; and for people
-/// `training`, and `specification`: its `text` as it was written, from which the model can be made
-/// again.
+/// Returns the metadata: `architecture`, which a sweep is checked against; `classes`, `mean` and
+/// `std`; and for people `training`, and `specification`, the `text` of the specification as the
+/// user wrote it.
 ///
 /// # Errors
 /// When no epoch has been chosen yet.
@@ -47,17 +46,42 @@ pub(super) fn metadata(
     spec: &Training,
     text: &str,
     identity: &Identity,
-    state: &State,
+    state: &TrainingState,
 ) -> Result<Metadata> {
-    let best = state
-        .position
-        .best
-        .context("the checkpoint knows no best epoch")?;
+    let model = &spec.model;
+    let provenance = serde_json::to_string(&provenance(spec, identity, state)?)?;
+    let entries = [
+        ("architecture", model.architecture.to_string()),
+        ("classes", model.classes.to_string()),
+        ("training", provenance),
+        ("specification", text.to_owned()),
+        ("mean", list(model.mean.as_deref())?),
+        ("std", list(model.std.as_deref())?),
+    ];
+    Ok(entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect())
+}
+
+/// Writes values as a JSON list. An empty list means that there is no normalisation; a missing key
+/// would not say so.
+fn list(values: Option<&[f64]>) -> Result<String, serde_json::Error> {
+    serde_json::to_string(values.unwrap_or_default())
+}
+
+fn provenance<'a>(
+    spec: &'a Training,
+    identity: &'a Identity,
+    state: &'a TrainingState,
+) -> Result<Provenance<'a>> {
+    let best = state.position.best;
+    let best = best.context("the checkpoint has no best epoch")?;
     let (choice, from_epoch) = match spec.sigma.choice {
         TrainingChoice::Fixed => ("fixed", None),
         TrainingChoice::DataDependent { from_epoch, .. } => ("data-dependent", Some(from_epoch)),
     };
-    let provenance = Provenance {
+    Ok(Provenance {
         name: &spec.name,
         specification: &identity.specification,
         data: &identity.data,
@@ -71,24 +95,7 @@ pub(super) fn metadata(
         validation_accuracy: best.accuracy,
         sigmas: best.sigma,
         precision: spec.model.precision.as_str(),
-        computed_on: &state.circumstances,
+        computed_on: &state.environments,
         version: env!("CARGO_PKG_VERSION"),
-    };
-    let mut metadata = HashMap::from([
-        (
-            "architecture".to_owned(),
-            spec.model.architecture.to_string(),
-        ),
-        ("classes".to_owned(), spec.model.classes.to_string()),
-        ("training".to_owned(), serde_json::to_string(&provenance)?),
-        ("specification".to_owned(), text.to_owned()),
-    ]);
-    // An empty list says that there is no normalisation, which is not the same as saying nothing.
-    for (key, values) in [("mean", &spec.model.mean), ("std", &spec.model.std)] {
-        metadata.insert(
-            key.to_owned(),
-            serde_json::to_string(values.as_deref().unwrap_or_default())?,
-        );
-    }
-    Ok(metadata)
+    })
 }

@@ -1,18 +1,17 @@
-//! Where all randomness of training comes from: pure functions of the seed, what it is for, and
-//! when.
+//! The randomness of training as pure functions of the seed, the purpose and the time.
 //!
-//! So a run that was killed needs no random state to go on: the epoch and the step are enough.
+//! A run that was killed therefore needs no saved random state: the epoch and the step suffice.
 
 use sha2::{Digest, Sha256};
 
-/// What randomness is for.
+/// The purpose of random numbers. The order of the variants is part of the seeds.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// Initial weights.
     Weights,
-    /// Which samples are kept back.
+    /// The choice of the validation samples.
     Validation,
-    /// The order of an epoch.
+    /// The order of the samples in an epoch.
     Order,
     /// Crops and flips.
     Augmentation,
@@ -20,13 +19,12 @@ pub enum Purpose {
     Sigma,
     /// Draws of the loss.
     Noise,
-    /// Draws under which accuracy is measured.
+    /// Draws that measure accuracy on the validation samples.
     Evaluation,
 }
 
-/// A seed for one purpose at one time.
-#[must_use]
-pub fn seed(training: u64, purpose: Purpose, epoch: u64, step: u64) -> u64 {
+/// Returns the seed for one purpose at one time.
+pub(super) fn seed(training: u64, purpose: Purpose, epoch: u64, step: u64) -> u64 {
     let mut hash = Sha256::new();
     hash.update(b"ddrs train");
     for part in [training, purpose as u64, epoch, step] {

@@ -1,44 +1,43 @@
-//! One step: sigma's ascent where it is due, then the loss under fresh noise, then the weights.
+//! One step: move the sigmas where that is due, compute the loss under fresh noise, and update the
+//! weights.
 
 mod group;
 
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint::State;
-use super::diverged::Diverged;
-use super::lanes::Lanes;
-use super::loss::{self, Batch};
-use super::network::{Mode, Network, flat};
+use super::checkpoint::TrainingState;
+use super::group_threads::GroupThreads;
+use super::loss::{self, LossValue, ScoreFn, TrainingBatch};
+use super::network::{Mode, TrainableNetwork, flatten};
+use super::non_finite::NonFinite;
 use crate::device::move_to;
 use crate::sigma::ascend;
-use group::{Group, groups};
+use group::{BatchGroup, groups};
 
 pub(super) use group::seed_torch;
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value {
+pub(super) struct StepResult {
     /// The mean over the batch.
     pub(super) loss: f64,
-    /// Inputs classified rightly under noise.
+    /// The number of inputs classified correctly under noise.
     pub(super) correct: i64,
 }
 
-/// What does not change while training goes on.
+/// The parts of a training that no step changes.
 #[derive(Debug)]
-pub(super) struct Setting<'a> {
-    /// How to train.
+pub(super) struct StepContext<'a> {
     pub(super) spec: &'a Training,
-    /// Where the groups of a batch are computed.
-    pub(super) lanes: &'a Lanes,
+    pub(super) threads: &'a GroupThreads,
 }
 
-/// A batch.
+/// The batch of a step.
 #[derive(Debug)]
-pub(super) struct Inputs<'a> {
-    /// The places of its B examples, whose sigmas the state has.
+pub(super) struct StepInputs<'a> {
+    /// The places of its B examples, by which the state has their sigmas.
     pub(super) places: &'a [usize],
     /// (B, channels, height, width), augmented.
     pub(super) images: Tensor,
@@ -46,132 +45,144 @@ pub(super) struct Inputs<'a> {
     pub(super) labels: Tensor,
 }
 
-/// What a group came to.
-struct Computed {
-    network: Network,
+/// The result of a group.
+struct GroupResult {
+    network: TrainableNetwork,
     loss: f64,
     correct: i64,
-    /// None for a sigma whose derivative was not finite.
+    /// `None` for a sigma whose derivative was not finite.
     sigma: Vec<Option<f64>>,
-    /// Of the group's mean loss, in the order of [`Network::learned`].
+    /// The gradient of the group's mean loss, in the order of [`TrainableNetwork::learned`].
     gradient: Tensor,
 }
 
-/// Takes a batch through one step at learning rate `rate`. Its examples' sigmas are in `state`
-/// before and after. Where the loss is not finite, weights stay as they are.
+/// Takes a batch through one step at learning rate `rate`, and updates the sigmas of its examples.
+/// If the loss is not finite, the weights stay as they are.
 ///
 /// # Errors
-/// [`Diverged`] when a sigma's derivative is not finite; what torch reports.
+/// [`NonFinite`] when a derivative by sigma is not finite.
 pub(super) fn step(
-    setting: &Setting,
-    state: &mut State,
-    inputs: &Inputs,
+    context: &StepContext,
+    state: &mut TrainingState,
+    inputs: &StepInputs,
     rate: f64,
-) -> Result<Value> {
-    let Setting { spec, lanes } = *setting;
-    let groups = groups(spec, state, inputs)?;
+) -> Result<StepResult> {
+    let StepContext { spec, threads } = *context;
     let epsilon = epsilon(spec.loss, state.position.epoch);
-    let computed = lanes.map(groups, |group| compute(spec, group, epsilon))?;
-    let sigmas = computed.iter().flat_map(|group| &group.sigma);
-    for (&place, sigma) in inputs.places.iter().zip(sigmas) {
-        let what = || {
-            format!(
-                "sigma's derivative for training sample {} is not finite",
-                spec.dataset.selection.index(place as u64)
-            )
-        };
-        state.sigma[place] = sigma.ok_or_else(|| Diverged::before(what(), &state.position))?;
+    let groups = groups(spec, state, inputs)?;
+    let results = threads.map(groups, |group| compute(spec, group, epsilon))?;
+    store_sigmas(spec, state, inputs.places, &results)?;
+    // Groups are of equal size, so the mean of their means is the mean of the batch.
+    let result = StepResult {
+        loss: results.iter().map(|group| group.loss).sum::<f64>() / results.len() as f64,
+        correct: results.iter().map(|group| group.correct).sum(),
+    };
+    if result.loss.is_finite() {
+        update_weights(spec, state, results, rate)?;
     }
-    // Groups are of one size, so the mean of their means is the batch's.
-    let loss = computed.iter().map(|group| group.loss).sum::<f64>() / computed.len() as f64;
-    let correct = computed.iter().map(|group| group.correct).sum();
-    if loss.is_finite() {
-        let (networks, gradients): (Vec<_>, Vec<_>) = computed
-            .into_iter()
-            .map(|group| (group.network, group.gradient))
-            .unzip();
-        state.network.average_statistics(&networks)?;
-        state
-            .optimiser
-            .step(&state.network, &mean(gradients)?, rate, &spec.optimiser)?;
-    }
-    Ok(Value { loss, correct })
+    Ok(result)
 }
 
-/// Sigma's ascent, the loss at the new sigmas, and its gradients.
-fn compute(spec: &Training, group: Group, epsilon: f64) -> Result<Computed> {
-    let Group {
-        network,
-        images,
-        labels,
-        sigma,
-        ascent,
-        noise,
-    } = group;
-    let frozen = |images: &Tensor| network.scores(images, Mode::Frozen);
-    let sigma = move_sigmas(spec, &images, sigma, ascent, &frozen)?;
-    // A sigma that is none ends training after this step; until then any number does.
-    let each: Vec<f32> = sigma
-        .iter()
-        .map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32))
-        .collect();
-    let each = move_to(images.device(), Tensor::f_from_slice(&each)?)?;
-    let value = loss::loss(
-        spec.loss,
-        &|images| network.scores(images, Mode::Learning),
-        &frozen,
-        &Batch {
-            images: &images,
-            labels: &labels,
-            sigma: &each,
-        },
-        &noise,
-        epsilon,
-    )?;
-    let weights: Vec<&Tensor> = network.learning().map(|(_, weight)| weight).collect();
-    let gradient = flat(&Tensor::f_run_backward(
-        &[&value.loss],
-        &weights,
-        false,
-        false,
-    )?)?;
-    // Only now is anything read: a GPU has the whole step to compute meanwhile.
+fn store_sigmas(
+    spec: &Training,
+    state: &mut TrainingState,
+    places: &[usize],
+    results: &[GroupResult],
+) -> Result<()> {
+    let sigmas = results.iter().flat_map(|group| &group.sigma);
+    for (&place, sigma) in places.iter().zip(sigmas) {
+        let Some(sigma) = *sigma else {
+            let sample = spec.dataset.selection.index(place as u64);
+            let what =
+                format!("the derivative by sigma for training sample {sample} is not finite");
+            return Err(NonFinite::before_update(what, &state.position).into());
+        };
+        state.sigma[place] = sigma;
+    }
+    Ok(())
+}
+
+fn update_weights(
+    spec: &Training,
+    state: &mut TrainingState,
+    results: Vec<GroupResult>,
+    rate: f64,
+) -> Result<(), TchError> {
+    let (networks, gradients): (Vec<_>, Vec<_>) = results
+        .into_iter()
+        .map(|group| (group.network, group.gradient))
+        .unzip();
+    state.network.average_statistics(&networks)?;
+    let gradient = mean(gradients)?;
+    state
+        .optimiser
+        .step(&state.network, &gradient, rate, &spec.optimiser)
+}
+
+/// Moves the sigmas of a group, then computes the loss at the new sigmas and its gradient.
+fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<GroupResult> {
+    let sigma = move_sigmas(spec, &mut group)?;
+    let value = group_loss(spec.loss, &group, &sigma, epsilon)?;
+    let weights: Vec<&Tensor> = group.network.weights().collect();
+    let gradients = Tensor::f_run_backward(&[&value.loss], &weights, false, false)?;
+    let gradient = flatten(&gradients)?;
+    // Values are read only now, so that a GPU can compute the whole step meanwhile.
     let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
-    Ok(Computed {
+    Ok(GroupResult {
         loss,
         correct: i64::try_from(&value.correct)?,
         sigma,
         gradient,
-        network,
+        network: group.network,
     })
 }
 
-/// Algorithm 1 for a group, by the certifier's own optimiser: from each input's sigma, on a frozen
-/// network.
-fn move_sigmas(
-    spec: &Training,
-    images: &Tensor,
-    from: Vec<f64>,
-    noise: Vec<Tensor>,
-    frozen: &loss::Scores,
-) -> Result<Vec<Option<f64>>> {
+fn group_loss(
+    loss: Loss,
+    group: &BatchGroup,
+    sigma: &[Option<f64>],
+    epsilon: f64,
+) -> Result<LossValue, TchError> {
+    let sigma = sigma_tensor(sigma, group.images.device())?;
+    let batch = TrainingBatch {
+        images: &group.images,
+        labels: &group.labels,
+        sigma: &sigma,
+    };
+    let learning = |images: &Tensor| group.network.scores(images, Mode::Learning);
+    let frozen = |images: &Tensor| group.network.scores(images, Mode::Frozen);
+    loss::loss(loss, &learning, &frozen, &batch, &group.noise, epsilon)
+}
+
+/// Returns the sigmas as a tensor. A missing sigma (`None`) stops training after this step; NaN is
+/// only a placeholder.
+fn sigma_tensor(sigma: &[Option<f64>], device: Device) -> Result<Tensor, TchError> {
+    let sigma: Vec<f32> = sigma
+        .iter()
+        .map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32))
+        .collect();
+    move_to(device, Tensor::f_from_slice(&sigma)?)
+}
+
+/// Runs Algorithm 1 for a group with the certifier's optimiser, on the frozen network, starting at
+/// each input's sigma.
+fn move_sigmas(spec: &Training, group: &mut BatchGroup) -> Result<Vec<Option<f64>>> {
+    let mut noise = std::mem::take(&mut group.ascent).into_iter();
     match &spec.sigma.choice {
-        TrainingChoice::DataDependent { ascent, .. } if !noise.is_empty() => {
-            let mut noise = noise.into_iter();
-            let next = |_| {
-                noise
-                    .next()
-                    .ok_or_else(|| TchError::Shape("fewer draws than steps".to_owned()))
-            };
-            Ok(ascend(images, &from, ascent, frozen, next)?)
+        TrainingChoice::DataDependent { ascent, .. } if noise.len() > 0 => {
+            let missing = || TchError::Shape("fewer draws than steps".to_owned());
+            let frozen: &ScoreFn = &|images| group.network.scores(images, Mode::Frozen);
+            Ok(ascend(&group.images, &group.sigma, ascent, frozen, |_| {
+                noise.next().ok_or_else(missing)
+            })?)
         }
         TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => {
-            Ok(from.into_iter().map(Some).collect())
+            Ok(group.sigma.iter().copied().map(Some).collect())
         }
     }
 }
 
-/// The mean of the groups' gradients.
+/// Returns the mean of the groups' gradients.
 fn mean(groups: Vec<Tensor>) -> Result<Tensor, TchError> {
     let count = groups.len();
     let mut groups = groups.into_iter();
@@ -184,8 +195,8 @@ fn mean(groups: Vec<Tensor>) -> Result<Tensor, TchError> {
     sum.f_div_scalar_(count as f64)
 }
 
-/// How far the attack goes in an epoch: in a line up to its value over the first `warm_up` (Salman
-/// et al. 2019, appendix).
+/// Returns the largest distance of the attack in an epoch. It grows linearly to its value over the
+/// first `warm_up` epochs (Salman et al. 2019, appendix).
 fn epsilon(loss: Loss, epoch: u64) -> f64 {
     match loss {
         Loss::SmoothAdv {
@@ -200,29 +211,21 @@ fn epsilon(loss: Loss, epoch: u64) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn epsilon_grows_to_its_value_and_stays() {
-        let loss = Loss::SmoothAdv {
+    fn smoothadv(warm_up: u64) -> Loss {
+        Loss::SmoothAdv {
             draws: 1,
             steps: 1,
             epsilon: 0.5,
-            warm_up: 4,
-        };
+            warm_up,
+        }
+    }
+
+    #[test]
+    fn epsilon_grows_to_its_value_and_stays() {
         assert_eq!(
-            [0, 1, 2, 3, 4, 50].map(|epoch| epsilon(loss, epoch)),
+            [0, 1, 2, 3, 4, 50].map(|epoch| epsilon(smoothadv(4), epoch)),
             [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
         );
-        assert_eq!(
-            epsilon(
-                Loss::SmoothAdv {
-                    draws: 1,
-                    steps: 1,
-                    epsilon: 0.5,
-                    warm_up: 0
-                },
-                0
-            ),
-            0.5
-        );
+        assert_eq!(epsilon(smoothadv(0), 0), 0.5);
     }
 }

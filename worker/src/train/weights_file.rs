@@ -1,4 +1,4 @@
-//! safetensors files whose bytes depend on nothing but what is in them.
+//! safetensors files whose bytes depend only on their content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -8,142 +8,139 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-/// Names and values beside the tensors.
-pub type Metadata = HashMap<String, String>;
+/// The metadata of a file by key.
+pub(super) type Metadata = HashMap<String, String>;
 
-/// Writes tensors and metadata in one step: the old file stands until the new one is whole and
+/// Writes tensors and metadata in one step: the old file stays until the new one is complete and
 /// synced.
 ///
 /// # Errors
-/// When the file cannot be written, and what torch reports.
-pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<()> {
-    let parts = tensors
+/// When the file cannot be written.
+pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<()> {
+    let tensors = tensors
         .iter()
-        .map(|(name, tensor)| Ok((name.as_str(), Part::of(tensor)?)));
-    let parts = parts.collect::<Result<Vec<_>>>()?;
-    let views = parts.iter().map(
-        |(
-            name,
-            Part {
-                dtype,
-                shape,
-                bytes,
-            },
-        )| {
-            Ok((
-                *name,
-                TensorView::new(*dtype, shape.clone(), bytes)
-                    .with_context(|| (*name).to_owned())?,
-            ))
-        },
-    );
-    let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata))?;
-    ddrs_common::replace(path, &ordered(bytes)?)
+        .map(|(name, tensor)| Ok((name, StoredTensor::new(tensor)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name, tensor.view().with_context(|| (*name).clone())?)))
+        .collect::<Result<Vec<_>>>()?;
+    let bytes = safetensors::serialize(views, Some(metadata))?;
+    ddrs_common::replace(path, &sort_header(bytes)?)
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads what [`write`] wrote.
+/// Reads a file that [`write`] wrote.
 ///
 /// # Errors
-/// When the file cannot be read or is none of these.
-pub fn read(path: &Path) -> Result<(HashMap<String, Tensor>, Metadata)> {
-    let read = || -> Result<_> {
-        let bytes = std::fs::read(path)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)?;
-        let mut tensors = HashMap::new();
-        for (name, view) in SafeTensors::deserialize(&bytes)?.tensors() {
-            let kind = if view.dtype() == Dtype::F64 {
-                Kind::Double
-            } else {
-                Kind::Float
-            };
-            let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-            tensors.insert(name, Tensor::f_from_data_size(view.data(), &shape, kind)?);
-        }
-        Ok((tensors, header.metadata().clone().unwrap_or_default()))
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
+/// When the file cannot be read or is not such a file.
+pub(super) fn read(path: &Path) -> Result<(HashMap<String, Tensor>, Metadata)> {
+    let bytes = std::fs::read(path).map_err(anyhow::Error::from);
+    bytes
+        .and_then(|bytes| parse(&bytes))
+        .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// A digest of all that [`write`] would write, whatever the order.
-///
-/// # Errors
-/// What torch reports.
-pub fn digest<'a>(
+fn parse(bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Metadata)> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let tensors = SafeTensors::deserialize(bytes)?.tensors();
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, view)| Ok((name, to_tensor(&view)?)))
+        .collect::<Result<_>>()?;
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+fn to_tensor(view: &TensorView) -> Result<Tensor, TchError> {
+    let kind = match view.dtype() {
+        Dtype::F64 => Kind::Double,
+        _ => Kind::Float,
+    };
+    let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+    Tensor::f_from_data_size(view.data(), &shape, kind)
+}
+
+/// Returns a digest of everything that [`write`] would write, independent of the order.
+pub(super) fn digest<'a>(
     tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
     metadata: &Metadata,
 ) -> Result<[u8; 32]> {
-    let tensors: BTreeMap<&String, &Tensor> = tensors.into_iter().collect();
     let mut hasher = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update((bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
     for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
-        add(key.as_bytes());
-        add(value.as_bytes());
+        add(&mut hasher, key.as_bytes());
+        add(&mut hasher, value.as_bytes());
     }
-    for (name, tensor) in tensors {
-        let Part {
+    for (name, tensor) in tensors.into_iter().collect::<BTreeMap<_, _>>() {
+        let StoredTensor {
             dtype,
             shape,
             bytes,
-        } = Part::of(tensor)?;
-        add(name.as_bytes());
-        add(format!("{dtype:?} {shape:?}").as_bytes());
-        add(&bytes);
+        } = StoredTensor::new(tensor)?;
+        add(&mut hasher, name.as_bytes());
+        add(&mut hasher, format!("{dtype:?} {shape:?}").as_bytes());
+        add(&mut hasher, &bytes);
     }
     Ok(hasher.finalize().into())
 }
 
-/// A tensor as it lies in a file.
-struct Part {
+/// Adds bytes and their length, so that no two sequences of parts give the same digest.
+fn add(hasher: &mut Sha256, bytes: &[u8]) {
+    hasher.update((bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+/// A tensor as a file stores it.
+struct StoredTensor {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl Part {
-    fn of(tensor: &Tensor) -> Result<Self, TchError> {
-        let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+impl StoredTensor {
+    fn new(tensor: &Tensor) -> Result<Self, TchError> {
         let (dtype, kind, width) = match tensor.kind() {
             Kind::Double => (Dtype::F64, Kind::Double, 8),
             _ => (Dtype::F32, Kind::Float, 4),
         };
-        let tensor = tensor
-            .f_detach()?
-            .f_to(tch::Device::Cpu)?
-            .f_to_kind(kind)?
-            .f_contiguous()?;
+        let tensor = tensor.f_detach()?.f_to(Device::Cpu)?.f_to_kind(kind)?;
+        let tensor = tensor.f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * width];
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
         Ok(Self {
             dtype,
-            shape,
+            shape: tensor.size().iter().map(|&side| side as usize).collect(),
             bytes,
         })
     }
+
+    fn view(&self) -> Result<TensorView<'_>> {
+        Ok(TensorView::new(
+            self.dtype,
+            self.shape.clone(),
+            &self.bytes,
+        )?)
+    }
 }
 
-/// The same file with the keys of its header in order. The library writes metadata in the order of
-/// a hash table, which differs from run to run, and a model is known by the digest of its bytes.
-fn ordered(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let length = bytes
-        .first_chunk()
-        .map_or(0, |length| u64::from_le_bytes(*length)) as usize;
-    let header = bytes
-        .get_mut(8..8 + length)
-        .context("a header of another length")?;
+/// Sorts the keys of the header. The library writes metadata in the order of a hash table, which
+/// differs between runs, while a model is identified by the digest of its bytes.
+fn sort_header(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let header = header(&mut bytes).context("the header has another length")?;
     let value: Value = serde_json::from_slice(header)?;
     let text = serde_json::to_string(&value)?;
     ensure!(
         text.len() <= header.len(),
-        "a header that grows by being put in order"
+        "the header grew while its keys were sorted"
     );
-    // Readers skip spaces at the end; the library aligns by them too.
+    // Readers skip spaces at the end, which the library also uses for alignment.
     header.fill(b' ');
     header[..text.len()].copy_from_slice(text.as_bytes());
     Ok(bytes)
+}
+
+fn header(bytes: &mut [u8]) -> Option<&mut [u8]> {
+    let length = u64::from_le_bytes(*bytes.first_chunk()?) as usize;
+    bytes.get_mut(8..8 + length)
 }

@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 use super::trial::{PRECISIONS, TempDir};
 use ddrs_common::cli::BadInput;
 use ddrs_worker::device;
-use ddrs_worker::model::{self, Classifier, Paths, is_finite};
+use ddrs_worker::model::{self, Classifier, FusionCounts, is_finite};
 
 /// Images of a forward pass on the CPU.
 const SLICE: i64 = 16;
@@ -183,7 +183,7 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
     } else {
         SLICE
     };
-    let tried = || -> Result<(Tensor, bool, Option<bool>, Paths)> {
+    let tried = || -> Result<(Tensor, bool, Option<bool>, FusionCounts)> {
         let network = load(&case.spec, precision, device)?;
         let first = scores(&*network, &case.batch, device)?;
         // Another batch in between, so that nothing is merely left over.
@@ -194,12 +194,12 @@ fn row(case: &Case, exact: &Tensor, precision: Precision, device: Device) -> Res
             first.shallow_clone(),
             first.f_equal(&again)?,
             same,
-            network.paths(),
+            network.fusion_counts(),
         ))
     };
     match tried() {
         Err(error) => row.reason = Some(error.root_cause().to_string()),
-        Ok((found, ..)) if precision == Precision::Fp16 && !is_finite(&found) => {
+        Ok((found, ..)) if precision == Precision::Fp16 && !is_finite(&found).unwrap_or(false) => {
             row.reason = Some(OVERFLOW.to_owned())
         }
         Ok((found, repeats, same, paths)) => {

@@ -35,7 +35,7 @@ pub(super) struct PrecisionTrial {
     pub(super) reason: Option<String>,
     /// The largest difference of a score from fp32 on the CPU, relative to the largest score.
     pub(super) from_fp32: Option<f64>,
-    /// Whether its convolutions are computed in fp32 and rounded: see [`model::wide`].
+    /// Whether its convolutions are computed in fp32 and rounded: see [`model::emulates_bf16`].
     pub(super) wide: bool,
     /// How many convolutions run fused with what follows them.
     pub(super) fused: usize,
@@ -68,13 +68,13 @@ pub(super) fn try_out(device: Device) -> Result<DeviceTrial> {
         std: Some(vec![0.25; 3]),
         precision,
     };
-    let scores = |precision, device| -> Result<(Tensor, model::Paths)> {
+    let scores = |precision, device| -> Result<(Tensor, model::FusionCounts)> {
         let network = model::load(&spec(precision), device)?;
         let images = images()?.f_to(device)?;
         let scores = tch::no_grad(|| network.scores(&images)).map_err(model::brief)?;
         Ok((
             scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?,
-            network.paths(),
+            network.fusion_counts(),
         ))
     };
     let (exact, _) = scores(Precision::Fp32, Device::Cpu).context("fp32 on the cpu")?;
@@ -93,11 +93,11 @@ pub(super) fn try_out(device: Device) -> Result<DeviceTrial> {
             Err(error) => (
                 Some(format!("{}", error.root_cause())),
                 None,
-                model::Paths::default(),
+                model::FusionCounts::default(),
             ),
         };
-        let model::Paths { candidates, fused } = paths;
-        let wide = precision == Precision::Bf16 && model::wide(Kind::BFloat16, device);
+        let model::FusionCounts { candidates, fused } = paths;
+        let wide = precision == Precision::Bf16 && model::emulates_bf16(Kind::BFloat16, device);
         PrecisionTrial {
             precision: precision.as_str(),
             reason,

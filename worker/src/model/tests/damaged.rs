@@ -1,4 +1,4 @@
-//! TorchScript files cut short, with flipped bits, and made to unpack without end.
+//! TorchScript files that are cut short, have flipped bits, or unpack to very large sizes.
 
 use std::io::{Cursor, Write};
 
@@ -6,9 +6,9 @@ use tch::{CModule, Device, Kind, Tensor};
 use zip::write::FileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::model::{Arithmetic, Normalisation, Script, archive};
+use crate::model::{Arithmetic, Normalisation, ScriptNetwork, archive};
 
-/// A program with a constant and enough source for it to be compressed.
+/// A program with a constant and with enough source text to be compressed.
 fn program() -> Vec<u8> {
     let weight = Tensor::arange(30, (Kind::Float, Device::Cpu)).view([3, 10]);
     let mut body = |inputs: &[Tensor]| {
@@ -27,16 +27,16 @@ fn program() -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// What a program makes of an image, if it loads.
+/// Returns the scores of an image, if the program loads.
 fn scores(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
     use crate::model::Classifier;
     let arithmetic = Arithmetic {
         device: Device::Cpu,
         kind: Kind::Float,
         tf32: false,
-        wide: false,
+        emulates_bf16: false,
     };
-    let script = Script::load(bytes, arithmetic, Normalisation(None))?;
+    let script = ScriptNetwork::load(bytes, arithmetic, Normalisation(None))?;
     let images = Tensor::arange(48, (Kind::Float, Device::Cpu)).view([1, 3, 4, 4]) / 48.0;
     Ok(Vec::try_from(script.scores(&images)?.view(-1))?)
 }
@@ -60,7 +60,8 @@ fn a_program_cut_short_anywhere_is_refused() {
 #[test]
 fn a_program_with_a_flipped_bit_is_refused_or_computes_the_same() {
     let whole = program();
-    let (expected, mut refused) = (scores(&whole).unwrap(), 0);
+    let expected = scores(&whole).unwrap();
+    let mut refused = 0;
     for place in 0..whole.len() {
         let mut flipped = whole.clone();
         flipped[place] ^= 1 << (place % 8);
@@ -69,7 +70,7 @@ fn a_program_with_a_flipped_bit_is_refused_or_computes_the_same() {
             Err(_) => refused += 1,
         }
     }
-    // What passes is padding, dates and attributes that nothing reads.
+    // Flips in padding, dates and attributes that nothing reads are accepted.
     assert!(refused > whole.len() / 3, "{refused} of {}", whole.len());
 }
 
@@ -97,7 +98,7 @@ fn members_that_unpack_to_too_much_are_refused_by_name_before_they_are_unpacked(
         .unwrap_err()
         .to_string();
     assert_eq!(error, "its member \"m/b\" would unpack to 1048576 bytes");
-    // What is stored is as long as the file.
+    // The length of the file limits stored members.
     assert!(
         archive::check_within(
             &archive_of(CompressionMethod::Stored, &[("m/a", &zeros)]),
@@ -111,7 +112,7 @@ fn members_that_unpack_to_too_much_are_refused_by_name_before_they_are_unpacked(
 fn a_member_that_holds_more_than_it_says_is_not_unpacked_further() {
     let zeros = vec![0; 1 << 20];
     let mut bomb = archive_of(CompressionMethod::Deflated, &[("m/a", &zeros)]);
-    // Its length stands in the directory, and in the header before it.
+    // Its length is in the directory and in the header before the content.
     for place in 0..bomb.len() - 4 {
         if bomb[place..place + 4] == (1_u32 << 20).to_le_bytes() {
             bomb[place..place + 4].copy_from_slice(&9_u32.to_le_bytes());

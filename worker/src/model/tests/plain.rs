@@ -43,7 +43,7 @@ pub(super) fn write_trained(architecture: Architecture, classes: u32, path: &Pat
         };
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| value()).collect();
         let tensor = Tensor::from_slice(&values).view(&shape[..]);
-        // A wrapper's prefix, for good measure.
+        // The prefix that `DataParallel` adds.
         tensors.push((format!("module.{}", parameter.name), tensor));
     }
     Tensor::write_safetensors(&tensors, path).unwrap();
@@ -96,7 +96,8 @@ impl PlainResnet {
 
     fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Tensor {
         let get = |name: String| Some(&self.tensors[&name]);
-        let (stride, padding) = ([i64::from(spec.stride); 2], [i64::from(spec.padding); 2]);
+        let stride = [i64::from(spec.stride); 2];
+        let padding = [i64::from(spec.padding); 2];
         let weight = &self.tensors[&format!("{}.weight", spec.conv)];
         let y = x.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1);
         let norm = |part: &str| get(format!("{}.{part}", spec.norm));

@@ -1,60 +1,69 @@
-//! MACER (Zhai et al. 2020): attack-free training by maximising the certified radius.
+//! MACER (Zhai et al. 2020): attack-free training that maximises the certified radius.
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{Batch, Value, correct, smoothed, surprise};
+use super::{LossValue, TrainingBatch, count_correct, negative_log_likelihood, smoothed};
+use crate::sigma::quantile_gap;
 
-/// The numbers of the loss.
+/// The parameters of the loss.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Weights {
+pub(super) struct MacerWeights {
     pub(super) beta: f64,
     pub(super) gamma: f64,
     pub(super) lambda: f64,
 }
 
-/// Keeps the quantile of a probability that rounding took to 0 or 1 finite. Beyond it the hinge has
-/// no gradient, which is where the paper's gamma has ended it already.
-const LEAST_PROBABILITY: f64 = 1e-6;
+/// Probabilities are clamped to at least this and at most 1 minus this, so that the quantile stays
+/// finite where rounding gives 0 or 1. Clamped probabilities have no gradient, but the paper's gamma
+/// ends the gradient before that.
+const MIN_PROBABILITY: f64 = 1e-6;
 
-/// The mean over the inputs of
+/// Returns the mean over the inputs of
 ///
 /// -log z_y + lambda · sigma/2 · max(0, gamma - (q(zeta_1) - q(zeta_2)))   (Algorithm 1 and
 /// equation 10 of the paper)
 ///
-/// where z is the softmax averaged over the draws, zeta the same of the scores times beta, its two
-/// largest entries, and q the standard normal quantile. The second term is there only for inputs
-/// whose largest zeta is the label's. The paper's one sigma is each input's own here. The first
-/// term is computed in logarithms: an input that is told apart wrongly and with certainty has a
-/// gradient, and scores that are none make the loss none.
+/// z is the softmax of the scores, averaged over the draws. zeta is the same for the scores times
+/// beta, with its two largest entries zeta_1 and zeta_2. q is the standard normal quantile. The
+/// second term is present only for inputs whose largest zeta is that of the label. The paper has
+/// one sigma; here each input has its own.
+///
+/// The first term is computed in logarithms. An input that is misclassified with certainty
+/// therefore still has a gradient, and a score that is NaN or infinite makes the loss so.
 pub(super) fn loss(
     scores: &Tensor,
-    batch: &Batch,
+    batch: &TrainingBatch,
     draws: i64,
-    weights: Weights,
-) -> Result<Value, TchError> {
-    let inputs = batch.images.size()[0];
+    weights: MacerWeights,
+) -> Result<LossValue, TchError> {
+    let inputs = batch.len();
     let probabilities = smoothed(scores, inputs, draws)?;
-    let classification = surprise(scores, batch.labels, inputs, draws)?;
-    let sharp = smoothed(&scores.f_mul_scalar(weights.beta)?, inputs, draws)?;
-    let (top, classes) = sharp.f_topk(2, -1, true, true)?;
-    let quantiles = top
-        .f_clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)?
-        .f_special_ndtri()?;
-    let gap = quantiles
-        .f_select(1, 0)?
-        .f_sub(&quantiles.f_select(1, 1)?)?;
+    let classification = negative_log_likelihood(scores, batch.labels, inputs, draws)?;
+    let robustness = robustness(scores, batch, draws, weights)?;
+    let loss = classification.f_add(&robustness)?.f_mean(None::<Kind>)?;
+    Ok(LossValue {
+        loss,
+        correct: count_correct(&probabilities.f_detach()?, batch.labels)?,
+    })
+}
+
+/// Returns the second term of [`loss`], of shape (B).
+fn robustness(
+    scores: &Tensor,
+    batch: &TrainingBatch,
+    draws: i64,
+    weights: MacerWeights,
+) -> Result<Tensor, TchError> {
+    let zeta = smoothed(&scores.f_mul_scalar(weights.beta)?, batch.len(), draws)?;
+    let (top, classes) = zeta.f_topk(2, -1, true, true)?;
+    let gap = quantile_gap(&top, MIN_PROBABILITY)?;
     let hinge = gap.f_neg()?.f_add_scalar(weights.gamma)?.f_clamp_min(0.0)?;
     let is_right = classes
         .f_select(1, 0)?
         .f_eq_tensor(batch.labels)?
         .f_to_kind(scores.kind())?;
-    let robustness = hinge
+    hinge
         .f_mul(batch.sigma)?
         .f_mul(&is_right)?
-        .f_mul_scalar(0.5 * weights.lambda)?;
-    let loss = classification.f_add(&robustness)?.f_mean(None::<Kind>)?;
-    Ok(Value {
-        loss,
-        correct: correct(&probabilities.f_detach()?, batch.labels)?,
-    })
+        .f_mul_scalar(0.5 * weights.lambda)
 }

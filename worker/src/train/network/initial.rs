@@ -1,71 +1,83 @@
-//! What a network begins with.
+//! The initial weights of a network.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ddrs_common::architecture::{Architecture, Parameter, Shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
-use super::{Network, Numbers};
-use crate::model::wide;
+use super::values::NamedTensor;
+use super::{Numerics, TrainableNetwork};
+use crate::model::{InitialValue, emulates_bf16};
 
-impl Network {
-    /// A network with random weights: convolutions as He et al. (2015) initialise them, the last
-    /// layer uniformly.
+impl TrainableNetwork {
+    /// Builds a network with random weights: convolutions as in He et al. (2015), the linear layer
+    /// uniform.
     ///
     /// # Errors
-    /// When the architecture has no layers to train, and what torch reports.
-    pub fn random(
+    /// When the architecture has no layers to train.
+    pub(in crate::train) fn random(
         architecture: Architecture,
         classes: u32,
         seed: u64,
-        numbers: Numbers,
+        numerics: Numerics,
     ) -> Result<Self> {
         let layout = architecture
             .layout()
-            .with_context(|| format!("{architecture} has nothing to train"))?;
+            .with_context(|| format!("{architecture} has no layers to train"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut tensors = Vec::new();
-        for Parameter { name, shape } in architecture.parameters(classes) {
-            let Shape::Exact(shape) = shape else {
-                anyhow::bail!("{architecture} has no fixed shapes")
-            };
-            let values = initial(&name, &shape, layout.features, &mut rng);
-            let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = Tensor::f_from_slice(&values)?.f_view(&shape[..])?;
-            tensors.push((
-                name,
-                tensor.f_to_kind(numbers.weights)?.f_to(numbers.device)?,
-            ));
-        }
-        let kind = numbers.passes;
-        Ok(Self::assemble(
-            layout,
-            tensors,
-            kind,
-            wide(kind, numbers.device),
-        )?)
+        let tensors = architecture
+            .parameters(classes)
+            .into_iter()
+            .map(|parameter| random_tensor(parameter, layout.features, numerics, &mut rng))
+            .collect::<Result<_>>()?;
+        let kind = numerics.passes;
+        let emulates_bf16 = emulates_bf16(kind, numerics.device);
+        Ok(Self::assemble(layout, tensors, kind, emulates_bf16)?)
     }
 }
 
-fn initial(name: &str, shape: &[u64], features: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
+fn random_tensor(
+    Parameter { name, shape }: Parameter,
+    features: u32,
+    numerics: Numerics,
+    rng: &mut ChaCha8Rng,
+) -> Result<NamedTensor> {
+    let Shape::Exact(shape) = shape else {
+        bail!("tensor {name} has no fixed shape")
+    };
+    let values = if name.starts_with("fc.") {
+        uniform(&shape, features, rng)
+    } else {
+        values(InitialValue::of(&name, &shape), &shape, rng)
+    };
+    Ok((name, to_tensor(&values, &shape, numerics)?))
+}
+
+/// Draws the values of the linear layer: uniform within 1 / sqrt(features), as in torch's `Linear`.
+fn uniform(shape: &[u64], features: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let bound = f64::from(features).sqrt().recip();
     let size = shape.iter().product::<u64>();
-    if name.starts_with("fc.") {
-        let bound = f64::from(features).sqrt().recip();
-        return (0..size).map(|_| rng.random_range(-bound..bound)).collect();
-    }
-    if shape.len() == 1 {
-        let value = if name.ends_with(".weight") || name.ends_with(".running_var") {
-            1.0
-        } else {
-            0.0
-        };
-        return vec![value; size as usize];
-    }
-    let inputs: u64 = shape[1..].iter().product();
-    let deviation = (2.0 / inputs as f64).sqrt();
-    (0..size)
-        .map(|_| deviation * rng.sample::<f64, _>(StandardNormal))
-        .collect()
+    (0..size).map(|_| rng.random_range(-bound..bound)).collect()
+}
+
+fn values(initial: InitialValue, shape: &[u64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let size = shape.iter().product::<u64>();
+    let mut value = || match initial {
+        InitialValue::Zero => 0.0,
+        InitialValue::One => 1.0,
+        InitialValue::He { inputs } => {
+            (2.0 / inputs as f64).sqrt() * rng.sample::<f64, _>(StandardNormal)
+        }
+    };
+    (0..size).map(|_| value()).collect()
+}
+
+fn to_tensor(values: &[f64], shape: &[u64], numerics: Numerics) -> Result<Tensor, TchError> {
+    let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
+    Tensor::f_from_slice(values)?
+        .f_view(&shape[..])?
+        .f_to_kind(numerics.weights)?
+        .f_to(numerics.device)
 }

@@ -1,4 +1,4 @@
-//! The tensors of a network: by name, one after another, taken from elsewhere, shared between
+//! The tensors of a network: by name, in one long tensor, loaded from a file, shared between
 //! threads.
 
 use std::collections::HashMap;
@@ -7,194 +7,198 @@ use anyhow::{Context, Result};
 use ddrs_common::architecture::ResnetLayout;
 use tch::{Kind, TchError, Tensor};
 
-use super::Network;
+use super::TrainableNetwork;
 use crate::model::brief;
 
-impl Network {
-    /// A network of these tensors, which are copied.
+/// A tensor with its canonical name.
+pub(in crate::train) type NamedTensor = (String, Tensor);
+
+impl TrainableNetwork {
+    /// Builds a network from these tensors, which are copied.
     pub(super) fn assemble(
         layout: ResnetLayout,
-        tensors: Vec<(String, Tensor)>,
+        tensors: Vec<NamedTensor>,
         kind: Kind,
-        wide: bool,
+        emulates_bf16: bool,
     ) -> Result<Self, TchError> {
-        let names = tensors.iter().map(|(name, _)| name.clone()).collect();
-        let all = |learning| {
-            flat(
-                tensors
-                    .iter()
-                    .filter(|(name, _)| learns(name) == learning)
-                    .map(|(_, tensor)| tensor),
-            )
-        };
-        let (learned, statistics) = (all(true)?, all(false)?);
-        let tensors = tensors.into_iter().collect();
         let mut network = Self {
             layout,
-            tensors,
-            names,
-            learned,
-            statistics,
+            names: tensors.iter().map(|(name, _)| name.clone()).collect(),
+            learned: flatten(select(&tensors, true))?,
+            statistics: flatten(select(&tensors, false))?,
+            tensors: tensors.into_iter().collect(),
             normalisation: None,
             kind,
-            wide,
+            emulates_bf16,
         };
-        for (flat, learning) in [(&network.learned, true), (&network.statistics, false)] {
-            for (name, view) in network.split(flat, learning)? {
-                network
-                    .tensors
-                    .insert(name, view.f_detach()?.f_set_requires_grad(learning)?);
-            }
-        }
+        network.replace_by_views(true)?;
+        network.replace_by_views(false)?;
         Ok(network)
     }
 
+    /// Makes the tensors that learn, or those that do not, views of the long tensor.
+    fn replace_by_views(&mut self, learning: bool) -> Result<(), TchError> {
+        let flat = if learning {
+            &self.learned
+        } else {
+            &self.statistics
+        };
+        for (name, view) in self.split(flat, learning)? {
+            let view = view.f_detach()?.f_set_requires_grad(learning)?;
+            self.tensors.insert(name, view);
+        }
+        Ok(())
+    }
+
     /// Every tensor by its canonical name, in the network's order.
-    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+    pub(in crate::train) fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.names
             .iter()
             .map(|name| (name.as_str(), &self.tensors[name]))
     }
 
-    /// Those that learn, in the network's order.
-    pub fn learning(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.tensors().filter(|(name, _)| learns(name))
+    /// The weights, which learn, in the network's order.
+    pub(in crate::train) fn weights(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors()
+            .filter(|(name, _)| learns(name))
+            .map(|(_, weight)| weight)
     }
 
-    /// All weights in one tensor of shape (W), in the order of [`flat`]; to move it is to move
-    /// them.
-    pub fn learned(&self) -> &Tensor {
+    /// All weights in one tensor of shape (W), in the order of [`flatten`]. Changing it changes the
+    /// weights.
+    pub(in crate::train) fn learned(&self) -> &Tensor {
         &self.learned
     }
 
-    /// Views of something that has a value for each weight, of shape (W), by the names of the
+    /// Splits a tensor of shape (W), with one value per weight, into views by the names of the
     /// weights.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn by_weight(&self, flat: &Tensor) -> Result<Vec<(String, Tensor)>, TchError> {
+    pub(in crate::train) fn by_weight(&self, flat: &Tensor) -> Result<Vec<NamedTensor>, TchError> {
         self.split(flat, true)
     }
 
-    /// Views of a long tensor, in the shapes of all tensors that learn, or of all that do not.
-    fn split(&self, flat: &Tensor, learning: bool) -> Result<Vec<(String, Tensor)>, TchError> {
+    /// Splits a long tensor into views in the shapes of all tensors that learn, or of all that do
+    /// not.
+    fn split(&self, flat: &Tensor, learning: bool) -> Result<Vec<NamedTensor>, TchError> {
+        let mut views = Vec::new();
         let mut from = 0;
-        let view = |name: &String| {
+        for name in self.names.iter().filter(|name| learns(name) == learning) {
             let like = &self.tensors[name];
-            let (size, count) = (like.size(), like.numel() as i64);
+            let count = like.numel() as i64;
             let part = flat.f_narrow(0, from, count)?;
+            views.push((name.clone(), view_as(&part, &like.size())?));
             from += count;
-            let view = match size[..] {
-                [n, c, h, w] => part.f_view([n, h, w, c])?.f_permute([0, 3, 1, 2])?,
-                _ => part.f_view(&size[..])?,
-            };
-            Ok((name.clone(), view))
-        };
-        self.names
-            .iter()
-            .filter(|name| learns(name) == learning)
-            .map(view)
-            .collect()
+        }
+        Ok(views)
     }
 
-    /// Takes the values of `others`, which are named as its own.
+    /// Copies the values of `others` into the tensors of the same names.
     ///
     /// # Errors
-    /// When one is missing or has another shape.
-    pub fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
+    /// When a tensor is missing or has another shape.
+    pub(in crate::train) fn load(&mut self, others: &HashMap<String, Tensor>) -> Result<()> {
         tch::no_grad(|| {
-            for name in &self.names {
-                let other = others
-                    .get(name)
-                    .with_context(|| format!("no tensor {name}"))?;
-                let tensor = self
-                    .tensors
-                    .get_mut(name)
-                    .with_context(|| format!("no tensor {name}"))?;
-                tensor
-                    .f_copy_(other)
-                    .map_err(brief)
-                    .with_context(|| name.clone())?;
+            for (name, tensor) in self.tensors() {
+                copy_into(tensor, name, others)?;
             }
             Ok(())
         })
     }
 
-    /// The same weights, and running statistics of its own: for a group of inputs that another
-    /// thread computes.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn apart(&self) -> Result<Self, TchError> {
-        let share = |tensor: &Tensor| tensor.shallow_clone();
+    /// Returns the same weights with a copy of the running statistics, for a group of inputs that
+    /// another thread computes.
+    pub(in crate::train) fn with_own_statistics(&self) -> Result<Self, TchError> {
         let statistics = copy(&self.statistics)?;
         let mut tensors: HashMap<_, _> = self
             .tensors
             .iter()
-            .map(|(name, tensor)| (name.clone(), share(tensor)))
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
             .collect();
         tensors.extend(self.split(&statistics, false)?);
+        let normalisation = self.normalisation.as_ref();
         Ok(Self {
             layout: self.layout.clone(),
             tensors,
             names: self.names.clone(),
-            learned: share(&self.learned),
+            learned: self.learned.shallow_clone(),
             statistics,
-            normalisation: self
-                .normalisation
-                .as_ref()
-                .map(|(mean, std)| (share(mean), share(std))),
+            normalisation: normalisation.map(|parts| parts.each_ref().map(Tensor::shallow_clone)),
             kind: self.kind,
-            wide: self.wide,
+            emulates_bf16: self.emulates_bf16,
         })
     }
 
-    /// Takes for its running statistics the mean of others'.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
+    /// Sets the running statistics to the mean of those of other networks.
+    pub(in crate::train) fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
         let each: Vec<&Tensor> = others.iter().map(|other| &other.statistics).collect();
         self.statistics
             .f_copy_(&Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?)
     }
 }
 
-/// The values of tensors one after another, each in channels-last order, in a tensor of one axis:
-/// weights, or a gradient of each.
+/// Copies the tensor `name` of `others` into `tensor`.
 ///
 /// # Errors
-/// What torch reports.
-pub fn flat<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, TchError> {
-    let line = |tensor: &Tensor| {
-        let in_order = if tensor.dim() == 4 {
-            tensor.f_permute([0, 2, 3, 1])?
-        } else {
-            tensor.shallow_clone()
-        };
-        in_order.f_detach()?.f_reshape([-1])
-    };
-    Tensor::f_cat(
-        &tensors
-            .into_iter()
-            .map(line)
-            .collect::<Result<Vec<_>, _>>()?,
-        0,
-    )
+/// When it is missing or has another shape.
+pub(in crate::train) fn copy_into(
+    tensor: &Tensor,
+    name: &str,
+    others: &HashMap<String, Tensor>,
+) -> Result<()> {
+    let other = others
+        .get(name)
+        .with_context(|| format!("no tensor {name}"))?;
+    tensor
+        .shallow_clone()
+        .f_copy_(other)
+        .map_err(brief)
+        .with_context(|| name.to_owned())
 }
 
-/// The same values in memory of their own, without a gradient.
-///
-/// # Errors
-/// What torch reports.
-pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+/// Views consecutive values in this shape. The values of a convolution are in channels-last order.
+fn view_as(values: &Tensor, shape: &[i64]) -> Result<Tensor, TchError> {
+    match *shape {
+        [n, c, h, w] => values.f_view([n, h, w, c])?.f_permute([0, 3, 1, 2]),
+        _ => values.f_view(shape),
+    }
+}
+
+/// Concatenates the values of tensors, each in channels-last order, into a tensor with one axis.
+/// The tensors are weights, or one gradient per weight.
+pub(in crate::train) fn flatten<'a>(
+    tensors: impl IntoIterator<Item = &'a Tensor>,
+) -> Result<Tensor, TchError> {
+    let parts: Vec<Tensor> = tensors
+        .into_iter()
+        .map(flatten_one)
+        .collect::<Result<_, _>>()?;
+    Tensor::f_cat(&parts, 0)
+}
+
+fn flatten_one(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let in_order = if tensor.dim() == 4 {
+        tensor.f_permute([0, 2, 3, 1])?
+    } else {
+        tensor.shallow_clone()
+    };
+    in_order.f_detach()?.f_reshape([-1])
+}
+
+/// Copies a tensor to new memory, without its gradient.
+pub(in crate::train) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     let tensor = tensor.f_detach()?;
     let mut copy = tensor.f_empty_like()?;
     copy.f_copy_(&tensor)?;
     Ok(copy)
 }
 
-/// Whether a tensor takes part in gradients; running statistics do not.
-pub(super) fn learns(name: &str) -> bool {
+fn select(tensors: &[NamedTensor], learning: bool) -> impl Iterator<Item = &Tensor> {
+    tensors
+        .iter()
+        .filter(move |(name, _)| learns(name) == learning)
+        .map(|(_, tensor)| tensor)
+}
+
+/// Returns true if a tensor takes part in gradients; running statistics do not.
+fn learns(name: &str) -> bool {
     !name.contains(".running_")
 }

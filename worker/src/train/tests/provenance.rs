@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn the_file_says_what_it_is_and_where_it_comes_from() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
     folder.train().unwrap();
     let (_, metadata) = weights_file::read(&folder.path("model.safetensors")).unwrap();
     assert_eq!(metadata["architecture"], "cifar-resnet20");
@@ -18,7 +18,7 @@ fn the_file_says_what_it_is_and_where_it_comes_from() {
     let training = folder.provenance();
     assert_eq!(
         training["specification"],
-        folder.opened().identity.specification
+        folder.preflight().identity.specification
     );
     assert_eq!(
         (&training["precision"], &training["from_epoch"]),

@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
     fs::create_dir(folder.path("folder.safetensors")).unwrap();
     for (out, says) in [
         ("nowhere/model.safetensors", "there is no folder"),
@@ -16,13 +16,13 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
     ] {
         let out = folder.path(out);
         let error = train(&folder.path("train.toml"), &out, Device::Cpu, &|| false).unwrap_err();
-        assert_eq!(ddrs_common::cli::ExitCode::of(&error).code(), 2);
+        assert_eq!(ExitCode::of(&error), ExitCode::BadInput);
         assert!(format!("{error:#}").contains(says), "{error:#}");
     }
     fs::write(folder.path("model.log.jsonl"), "epoch 0: fine\n").unwrap();
-    let (error, code) = folder.fails();
+    let (error, code) = folder.fail();
     assert!(
-        error.contains("no log of training: delete it") && error.contains("model.log.jsonl:1"),
+        error.contains("not a training log; delete it") && error.contains("model.log.jsonl:1"),
         "{error}"
     );
     assert_eq!(
@@ -33,30 +33,27 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_computed() {
 
 #[test]
 fn a_finished_model_whose_checkpoint_is_gone_is_not_written_over() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
     folder.train().unwrap();
-    let model = fs::read(folder.path("model.safetensors")).unwrap();
+    let model = folder.model();
     fs::remove_file(folder.path("model.checkpoint.safetensors")).unwrap();
-    let (error, code) = folder.fails();
-    assert!(
-        error.contains("model.safetensors is there already, without "),
-        "{error}"
-    );
+    let (error, code) = folder.fail();
+    assert!(error.contains("model.safetensors exists, but "), "{error}");
     assert_eq!(code, 2);
-    assert!(fs::read(folder.path("model.safetensors")).unwrap() == model);
+    assert!(folder.model() == model);
     fs::remove_file(folder.path("model.safetensors")).unwrap();
     fs::remove_file(folder.path("model.log.jsonl")).unwrap();
     folder.train().unwrap();
-    assert!(fs::read(folder.path("model.safetensors")).unwrap() == model);
+    assert!(folder.model() == model);
 }
 
 #[test]
 fn a_second_training_to_the_same_file_is_refused() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
-    let first = folder.opened();
-    let (error, code) = folder.fails();
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
+    let first = folder.preflight();
+    let (error, code) = folder.fail();
     assert!(
         error.contains("another process trains to ") && error.contains("model.lock"),
         "{error}"
@@ -67,8 +64,8 @@ fn a_second_training_to_the_same_file_is_refused() {
 }
 
 #[test]
-fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
-    let _alone = alone();
+fn a_key_that_does_not_fit_the_data_is_reported_with_its_line() {
+    let _generator = use_generator();
     for (old, new, says) in [
         (
             "images.safetensors",
@@ -96,34 +93,37 @@ fn what_does_not_fit_the_data_is_told_with_its_line_and_key() {
             "augmentation.crop-padding: 8 zeros around 8 x 8 pixels",
         ),
     ] {
-        let folder = Folder::new(LOSSES[0], "", 1);
+        let folder = TrainingFolder::new(LOSSES[0], "", 1);
         if new.contains("mean") {
             folder.edit("mean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n", "");
         }
         folder.edit(old, new);
-        let (error, code) = folder.fails();
+        let (error, code) = folder.fail();
         assert!(error.contains(says), "{error}, not {says}");
         assert_eq!(code, 2);
     }
 }
 
+/// 40 rows of a label and 3 x 32 x 32 bytes.
+fn cifar10_rows() -> Vec<u8> {
+    (0..40_u8)
+        .flat_map(|row| [vec![row % 2], vec![row; 3072]].concat())
+        .collect()
+}
+
 #[test]
 fn the_test_images_of_cifar10_are_not_trained_on() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
     folder.edit(
         "format = \"tensors\"\npath = \"images.safetensors\"",
         "format = \"cifar10\"\npath = \"published\"",
     );
     fs::create_dir(folder.path("published")).unwrap();
-    // Rows of a label and 3 x 32 x 32 bytes.
-    let rows: Vec<u8> = (0..40_u8)
-        .flat_map(|row| [vec![row % 2], vec![row; 3072]].concat())
-        .collect();
     for name in ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"] {
-        fs::write(folder.path("published").join(name), &rows).unwrap();
+        fs::write(folder.path("published").join(name), cifar10_rows()).unwrap();
     }
-    let (error, code) = folder.fails();
+    let (error, code) = folder.fail();
     assert!(
         error.contains("train.toml:5: dataset.path: from sample 80 on it has "),
         "{error}"
@@ -139,17 +139,11 @@ fn the_test_images_of_cifar10_are_not_trained_on() {
 
 #[test]
 fn a_class_that_the_network_does_not_tell_apart_is_refused() {
-    let _alone = alone();
-    let folder = Folder::new(LOSSES[0], "", 1);
-    let labels: Vec<Class> = (0..80).map(|i| Class(i % 3)).collect();
-    write_tensors(
-        &folder.path("images.safetensors"),
-        [80, 3, 8, 8],
-        &vec![0.5; 80 * 192],
-        &labels,
-    )
-    .unwrap();
-    let (error, _) = folder.fails();
+    let _generator = use_generator();
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
+    let labels: Vec<Class> = (0..IMAGES as u32).map(|i| Class(i % 3)).collect();
+    folder.write_images(&[0.5; IMAGES * IMAGE_SIZE], &labels);
+    let (error, _) = folder.fail();
     assert!(
         error.contains("model.classes: 2, but sample 2 has label 2"),
         "{error}"
@@ -158,15 +152,15 @@ fn a_class_that_the_network_does_not_tell_apart_is_refused() {
 
 #[test]
 fn a_group_that_leaves_batch_normalisation_a_single_value_is_refused() {
-    let _alone = alone();
+    let _generator = use_generator();
     for (group, key) in [
         ("batch = 1", "train.batch"),
         ("batch = 2\ngroup = 1", "train.group"),
     ] {
-        let folder = Folder::new(LOSSES[0], "", 1);
+        let folder = TrainingFolder::new(LOSSES[0], "", 1);
         folder.edit("cifar-resnet20", "resnet18");
         folder.edit("batch = 16", group);
-        let (error, code) = folder.fails();
+        let (error, code) = folder.fail();
         assert!(
             error.contains(&format!(
                 "{key}: batch normalisation of resnet18 would take"
@@ -175,8 +169,8 @@ fn a_group_that_leaves_batch_normalisation_a_single_value_is_refused() {
         );
         assert_eq!(code, 2);
     }
-    // Eight pixels are two after two strides.
-    let folder = Folder::new(LOSSES[0], "", 1);
+    // Two strides leave two of eight pixels per side.
+    let folder = TrainingFolder::new(LOSSES[0], "", 1);
     folder.edit("batch = 16", "batch = 1");
     folder.train().unwrap();
 }

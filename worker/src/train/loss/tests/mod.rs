@@ -6,7 +6,7 @@ use ddrs_common::spec::Loss;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::train::tests::alone;
+use crate::train::tests::use_generator;
 
 const INPUTS: i64 = 6;
 const PIXELS: i64 = 12;
@@ -29,12 +29,12 @@ const MACER: Loss = Loss::Macer {
 const ALL: [Loss; 3] = [Loss::Gaussian, SMOOTHADV, MACER];
 
 /// A small smooth network in double precision: tanh between two linear layers.
-struct Small {
+struct SmallNetwork {
     first: Tensor,
     second: Tensor,
 }
 
-impl Small {
+impl SmallNetwork {
     fn new() -> Self {
         let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Double, Device::Cpu)) * 0.7;
         Self {
@@ -50,6 +50,13 @@ impl Small {
         }
     }
 
+    /// The same network with `offset` added to one weight.
+    fn with_offset(&self, layer: usize, place: i64, offset: f64) -> Self {
+        let layers = self.layers().map(Tensor::copy);
+        let _ = layers[layer].view(-1).get(place).f_add_scalar_(offset);
+        Self::of(&layers)
+    }
+
     fn layers(&self) -> [&Tensor; 2] {
         [&self.first, &self.second]
     }
@@ -62,14 +69,14 @@ impl Small {
     }
 }
 
-/// Images, labels, sigmas and noise for the network.
-struct Fixture {
+/// Images, labels and sigmas for the network.
+struct LossInputs {
     images: Tensor,
     labels: Tensor,
     sigma: Tensor,
 }
 
-impl Fixture {
+impl LossInputs {
     fn new() -> Self {
         let labels: Vec<i64> = (0..INPUTS).map(|i| i % CLASSES).collect();
         let sigma: Vec<f64> = (0..INPUTS).map(|i| 0.1 + 0.1 * i as f64).collect();
@@ -81,8 +88,8 @@ impl Fixture {
         }
     }
 
-    fn batch(&self) -> Batch<'_> {
-        Batch {
+    fn batch(&self) -> TrainingBatch<'_> {
+        TrainingBatch {
             images: &self.images,
             labels: &self.labels,
             sigma: &self.sigma,
@@ -96,64 +103,75 @@ impl Fixture {
     }
 }
 
-/// The loss of a network whose attack, if there is one, sees `frozen`: the paper differentiates at
-/// the input that the attack found, not through the attack.
-fn value(of: Loss, network: &Small, frozen: &Small, fixture: &Fixture, noise: &Tensor) -> Value {
-    let (learning, frozen) = (
-        |x: &Tensor| network.scores(x),
-        |x: &Tensor| frozen.scores(x),
-    );
-    loss(of, &learning, &frozen, &fixture.batch(), noise, EPSILON).unwrap()
+/// The loss of a network. An attack uses `frozen`, because the paper differentiates at the input
+/// that the attack found, not through the attack.
+fn value(
+    of: Loss,
+    network: &SmallNetwork,
+    frozen: &SmallNetwork,
+    inputs: &LossInputs,
+    noise: &Tensor,
+) -> LossValue {
+    let learning = |x: &Tensor| network.scores(x);
+    let frozen = |x: &Tensor| frozen.scores(x);
+    loss(of, &learning, &frozen, &inputs.batch(), noise, EPSILON).unwrap()
 }
 
 fn number(tensor: &Tensor) -> f64 {
     f64::try_from(tensor).unwrap()
 }
 
-/// Of the loss by both layers.
-fn gradients(of: Loss, network: &Small, fixture: &Fixture, noise: &Tensor) -> Vec<Tensor> {
+/// The gradients of the loss by both layers.
+fn gradients(of: Loss, network: &SmallNetwork, inputs: &LossInputs, noise: &Tensor) -> Vec<Tensor> {
     let learning = network
         .layers()
         .map(|layer| layer.copy().set_requires_grad(true));
-    let loss = value(of, &Small::of(&learning), network, fixture, noise).loss;
+    let loss = value(of, &SmallNetwork::of(&learning), network, inputs, noise).loss;
     Tensor::run_backward(&[loss], &learning, false, false)
+}
+
+/// Checks that the comparison covers the hinge: without it the gradients differ.
+fn assert_hinge_matters(
+    gradients_of_macer: &[Tensor],
+    network: &SmallNetwork,
+    inputs: &LossInputs,
+    noise: &Tensor,
+) {
+    let Loss::Macer {
+        draws, beta, gamma, ..
+    } = MACER
+    else {
+        unreachable!()
+    };
+    let without_hinge = Loss::Macer {
+        draws,
+        beta,
+        gamma,
+        lambda: 0.0,
+    };
+    let without_hinge = gradients(without_hinge, network, inputs, noise);
+    let difference = &without_hinge[0] - &gradients_of_macer[0];
+    assert!(number(&difference.abs().max()) > 1e-3);
 }
 
 #[test]
 fn gradients_equal_finite_differences() {
     const STEP: f64 = 1e-5;
-    let _alone = alone();
+    let _generator = use_generator();
     for of in ALL {
         tch::manual_seed(1);
-        let (fixture, frozen) = (Fixture::new(), Small::new());
-        let noise = fixture.noise(of.draws());
-        let gradients = gradients(of, &frozen, &fixture, &noise);
-        if let Loss::Macer {
-            draws, beta, gamma, ..
-        } = of
-        {
-            let without = Loss::Macer {
-                draws,
-                beta,
-                gamma,
-                lambda: 0.0,
-            };
-            let without = self::gradients(without, &frozen, &fixture, &noise);
-            assert!(
-                number(&(&without[0] - &gradients[0]).abs().max()) > 1e-3,
-                "no hinge is compared"
-            );
+        let inputs = LossInputs::new();
+        let frozen = SmallNetwork::new();
+        let noise = inputs.noise(of.draws());
+        let gradients = gradients(of, &frozen, &inputs, &noise);
+        if let Loss::Macer { .. } = of {
+            assert_hinge_matters(&gradients, &frozen, &inputs, &noise);
         }
         for (layer, gradient) in gradients.iter().enumerate() {
             for place in 0..gradient.numel() as i64 {
-                let at = |offset: f64| {
-                    let layers = frozen.layers().map(Tensor::copy);
-                    let _ = layers[layer]
-                        .view(-1)
-                        .get(place)
-                        .f_add_scalar_(offset)
-                        .unwrap();
-                    number(&value(of, &Small::of(&layers), &frozen, &fixture, &noise).loss)
+                let at = |offset| {
+                    let moved = frozen.with_offset(layer, place, offset);
+                    number(&value(of, &moved, &frozen, &inputs, &noise).loss)
                 };
                 let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
                 let found = gradient.view(-1).double_value(&[place]);
@@ -168,13 +186,14 @@ fn gradients_equal_finite_differences() {
 
 #[test]
 fn an_attack_stays_in_its_ball_and_raises_the_loss() {
-    let _alone = alone();
+    let _generator = use_generator();
     tch::manual_seed(2);
-    let (fixture, network) = (Fixture::new(), Small::new());
-    let noise = fixture.noise(3);
+    let inputs = LossInputs::new();
+    let network = SmallNetwork::new();
+    let noise = inputs.noise(3);
     let frozen = |x: &Tensor| network.scores(x);
-    let moved = attack::attack(&frozen, &fixture.batch(), &noise, 3, 10, EPSILON).unwrap();
-    let distances = (&moved - &fixture.images)
+    let moved = attack::attack(&frozen, &inputs.batch(), &noise, 3, 10, EPSILON).unwrap();
+    let distances = (&moved - &inputs.images)
         .view([INPUTS, -1])
         .square()
         .sum_dim_intlist(1, false, Kind::Double)
@@ -186,49 +205,51 @@ fn an_attack_stays_in_its_ball_and_raises_the_loss() {
     assert!(number(&moved.min()) >= 0.0 && number(&moved.max()) <= 1.0);
     let of_label = |images: &Tensor| {
         let scores = network
-            .scores(&noisy(images, &fixture.sigma, &noise, 3).unwrap())
+            .scores(&noisy(images, &inputs.sigma, &noise, 3).unwrap())
             .unwrap();
         smoothed(&scores, INPUTS, 3)
             .unwrap()
-            .gather(1, &fixture.labels.unsqueeze(1), false)
+            .gather(1, &inputs.labels.unsqueeze(1), false)
             .log()
             .view(-1)
     };
-    let fallen = of_label(&fixture.images) - of_label(&moved);
+    let fallen = of_label(&inputs.images) - of_label(&moved);
     assert!(number(&fallen.min()) > 0.0, "{fallen:?}");
 }
 
 #[test]
 fn an_attack_finds_its_way_where_the_labels_probability_is_0_in_floating_point() {
-    let _alone = alone();
+    let _generator = use_generator();
     tch::manual_seed(4);
-    let (fixture, mut network) = (Fixture::new(), Small::new());
+    let inputs = LossInputs::new();
+    let mut network = SmallNetwork::new();
     network.second *= 1e4;
-    let noise = fixture.noise(3);
+    let noise = inputs.noise(3);
     let scores = network
-        .scores(&noisy(&fixture.images, &fixture.sigma, &noise, 3).unwrap())
+        .scores(&noisy(&inputs.images, &inputs.sigma, &noise, 3).unwrap())
         .unwrap();
     let of_label =
         smoothed(&scores, INPUTS, 3)
             .unwrap()
-            .gather(1, &fixture.labels.unsqueeze(1), false);
-    assert_eq!(number(&of_label.min()), 0.0, "this tests nothing");
+            .gather(1, &inputs.labels.unsqueeze(1), false);
+    assert_eq!(number(&of_label.min()), 0.0, "no probability is 0");
     let frozen = |x: &Tensor| network.scores(x);
-    let moved = attack::attack(&frozen, &fixture.batch(), &noise, 3, 2, EPSILON).unwrap();
+    let moved = attack::attack(&frozen, &inputs.batch(), &noise, 3, 2, EPSILON).unwrap();
     assert!(moved.isfinite().all().int64_value(&[]) == 1, "{moved:?}");
-    assert!(number(&(&moved - &fixture.images).abs().max()) > 0.0);
+    assert!(number(&(&moved - &inputs.images).abs().max()) > 0.0);
 }
 
 #[test]
 fn an_attack_of_no_length_is_training_under_noise() {
-    let _alone = alone();
+    let _generator = use_generator();
     tch::manual_seed(3);
-    let (fixture, network) = (Fixture::new(), Small::new());
-    let noise = fixture.noise(1);
+    let inputs = LossInputs::new();
+    let network = SmallNetwork::new();
+    let noise = inputs.noise(1);
     let scores = |x: &Tensor| network.scores(x);
     let of = |kind, epsilon| {
         number(
-            &loss(kind, &scores, &scores, &fixture.batch(), &noise, epsilon)
+            &loss(kind, &scores, &scores, &inputs.batch(), &noise, epsilon)
                 .unwrap()
                 .loss,
         )

@@ -1,0 +1,24 @@
+//! Operations on tensors that inference and training share.
+
+use tch::{Kind, TchError, Tensor};
+
+/// Returns true if no element is NaN or infinite.
+///
+/// # Errors
+/// When torch cannot compute or read the answer.
+pub fn is_finite(tensor: &Tensor) -> Result<bool, TchError> {
+    let all = tensor.f_detach()?.f_isfinite()?.f_all()?;
+    Ok(i64::try_from(&all.f_to_kind(Kind::Int64)?)? == 1)
+}
+
+/// Returns the same values of shape (N, C, H, W) with channels innermost in memory, which is faster
+/// on CPUs and in bf16 on GPUs. A tensor without height and width stays as it is.
+pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
+    if tensor.dim() != 4 {
+        return Ok(tensor.shallow_clone());
+    }
+    tensor
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])
+}

@@ -1,0 +1,125 @@
+//! The choice of the epoch whose weights are written: of the epochs that trained as the
+//! specification says, the one with the highest accuracy under noise on the validation samples.
+
+use anyhow::Result;
+use ddrs_common::spec::{Loss, Training, TrainingChoice};
+use tch::{Kind, TchError, Tensor};
+
+use super::checkpoint::BestEpoch;
+use super::epoch_log::SigmaDistribution;
+use super::epochs::Trainer;
+use super::network::{Mode, TrainableNetwork, copy};
+use super::non_finite::NonFinite;
+use super::seed::Purpose;
+use super::step::seed_torch;
+use crate::model::is_finite;
+
+/// A group of validation samples under noise, with a network that scores it.
+struct ValidationGroup {
+    network: TrainableNetwork,
+    noisy: Tensor,
+    labels: Tensor,
+}
+
+impl Trainer<'_> {
+    /// Measures the accuracy under noise of the initial sigma, with the same noise in each epoch.
+    ///
+    /// # Errors
+    /// [`NonFinite`] when a score is not finite.
+    pub(super) fn validate(&self) -> Result<f64> {
+        let size = self.spec.group.get() as usize;
+        let groups: Vec<(u64, &[usize])> =
+            (0..).zip(self.examples.validation.chunks(size)).collect();
+        // A step has already used more memory than this number of groups.
+        let at_once = self.spec.batch.get().div_ceil(self.spec.group.get()) as usize;
+        let mut correct = 0;
+        for groups in groups.chunks(at_once) {
+            correct += self.count_correct(groups)?;
+        }
+        Ok(correct as f64 / self.examples.validation.len() as f64)
+    }
+
+    /// Counts the samples of these groups that are classified correctly under noise.
+    fn count_correct(&self, groups: &[(u64, &[usize])]) -> Result<i64> {
+        let groups = groups
+            .iter()
+            .map(|&(number, places)| self.validation_group(number, places))
+            .collect::<Result<_>>()?;
+        let correct = self
+            .threads
+            .map(groups, |group| Ok(group.count_correct()?))?;
+        correct.into_iter().sum::<Option<i64>>().ok_or_else(|| {
+            let what = "scores of validation samples are not finite".to_owned();
+            NonFinite::after_update(what, &self.state.position).into()
+        })
+    }
+
+    fn validation_group(&self, number: u64, places: &[usize]) -> Result<ValidationGroup> {
+        let (images, labels) = self.examples.batch(places, self.device)?;
+        seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
+        let sigma = self.spec.sigma.initial.get();
+        let noise = images.f_randn_like()?.f_mul_scalar(sigma)?;
+        Ok(ValidationGroup {
+            network: self.state.network.with_own_statistics()?,
+            noisy: images.f_add(&noise)?,
+            labels,
+        })
+    }
+
+    /// Keeps a copy of the weights if they are the best so far; of equals, the latest.
+    pub(super) fn keep_if_best(
+        &mut self,
+        accuracy: f64,
+        sigma: SigmaDistribution,
+    ) -> Result<(), TchError> {
+        let epoch = self.state.position.epoch;
+        let best = self.state.position.best;
+        let is_best = best.is_none_or(|best| accuracy >= best.accuracy);
+        if epoch < first_eligible_epoch(self.spec) || !is_best {
+            return Ok(());
+        }
+        let tensors = self.state.network.tensors();
+        self.state.best = tensors
+            .map(|(name, tensor)| Ok((name.to_owned(), copy(tensor)?)))
+            .collect::<Result<_, TchError>>()?;
+        self.state.position.best = Some(BestEpoch {
+            epoch,
+            accuracy,
+            sigma,
+        });
+        Ok(())
+    }
+}
+
+impl ValidationGroup {
+    /// Counts the samples classified correctly; `None` if a score is not finite.
+    fn count_correct(&self) -> Result<Option<i64>, TchError> {
+        let scores = tch::no_grad(|| self.network.scores(&self.noisy, Mode::Frozen))?;
+        let correct = scores.f_argmax(-1, false)?.f_eq_tensor(&self.labels)?;
+        let correct = correct.f_sum(Kind::Int64)?;
+        if is_finite(&scores)? {
+            Ok(Some(i64::try_from(&correct)?))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Returns the first epoch, from 0, whose weights may be written.
+///
+/// Before `from-epoch` a network has trained with the fixed sigma. It often has a higher accuracy
+/// there, because sigmas that grow cost accuracy under the noise of the initial one. The attacks of
+/// SmoothAdv have their full length from the last epoch of the warm-up on. Shorter attacks cost
+/// less accuracy, so earlier epochs do not count, unless training ends before the warm-up does.
+pub(super) fn first_eligible_epoch(spec: &Training) -> u64 {
+    let sigma_moves = match spec.sigma.choice {
+        TrainingChoice::DataDependent { from_epoch, .. } => from_epoch,
+        TrainingChoice::Fixed => 0,
+    };
+    match spec.loss {
+        Loss::SmoothAdv { warm_up, .. } if warm_up <= spec.epochs.get() => {
+            sigma_moves.max(warm_up.saturating_sub(1))
+        }
+        Loss::SmoothAdv { .. } | Loss::Gaussian | Loss::Macer { .. } => sigma_moves,
+    }
+}
