@@ -169,7 +169,7 @@ fn a_second_signal_ends_a_training_in_the_middle_of_a_step() {
         }
         assert_eq!(process.wait().unwrap().code(), Some(130));
         assert!(!out.exists());
-        if said.any(|line| line.contains("SIGTERM again: ending at once")) {
+        if said.any(|line| line.contains("SIGTERM again: stopping at once")) {
             assert!(fs::read(&checkpoint).unwrap() == before);
             return;
         }

@@ -1,9 +1,11 @@
-//! `train`: a network from a training specification.
+//! The command `train`: trains a network from a training specification.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::TrainArgs;
 use crate::run::stop::stop_requested;
@@ -11,51 +13,52 @@ use ddrs_common::cli::{BadInput, ExitCode};
 use ddrs_worker::exit;
 use ddrs_worker::{device, train};
 
-/// Trains, and stops between two steps when told to.
+/// Trains, and stops between two steps at a signal.
 ///
 /// # Errors
-/// Those of [`train::train`]; [`BadInput`] when the device cannot be had.
+/// Those of [`train::train`], and [`BadInput`] when the device is not available.
 pub(crate) fn train(args: &TrainArgs) -> Result<()> {
     let device = device::pick(&args.device.device).map_err(BadInput)?;
     device::keep_freed_memory();
     if let Some(threads) = args.device.threads {
-        tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+        set_threads(threads);
     }
     let stop = Arc::new(AtomicBool::new(false));
     listen(Arc::clone(&stop))?;
-    train::train(&args.spec, &args.out, device, &|| {
-        stop.load(Ordering::Relaxed)
-    })
+    let stop = || stop.load(Ordering::Relaxed);
+    train::train(&args.spec, &args.out, device, &stop)
 }
 
-/// Sets `stop` at the first signal that ends programs; the second ends this one, whatever it is
-/// doing: files are replaced in one step, so the last checkpoint stands.
+fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+}
+
+/// Sets `stop` at the first signal that ends programs. The second signal ends this program at once,
+/// whatever it is doing. Files are replaced in one step, so the last checkpoint stays.
 fn listen(stop: Arc<AtomicBool>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let told = {
-        let _inside = runtime.enter();
-        stop_requested(false).context("cannot listen for signals")?
-    };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let signal = runtime.block_on(told);
-            // First of all, so that no later signal is missed.
-            let again = {
-                let _inside = runtime.enter();
-                stop_requested(false)
-            };
-            tracing::info!("{signal}: stopping after this step; once more to end at once");
-            stop.store(true, Ordering::Relaxed);
-            if let Ok(again) = again {
-                let signal = runtime.block_on(again);
-                tracing::warn!(
-                    "{signal} again: ending at once, without the steps since the last checkpoint"
-                );
-                exit::now(ExitCode::Interrupted);
-            }
-        })?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let first = next_signal(&runtime).context("cannot listen for signals")?;
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || {
+        let signal = runtime.block_on(first);
+        // Listening again comes first, so that no later signal is missed.
+        let second = next_signal(&runtime);
+        tracing::info!("{signal}: stopping after this step; a second signal stops at once");
+        stop.store(true, Ordering::Relaxed);
+        if let Ok(second) = second {
+            stop_at_once(runtime.block_on(second));
+        }
+    })?;
     Ok(())
+}
+
+/// Listens from now on. The future returns the name of the signal.
+fn next_signal(runtime: &Runtime) -> std::io::Result<impl Future<Output = &'static str> + use<>> {
+    let _inside = runtime.enter();
+    stop_requested(false)
+}
+
+fn stop_at_once(signal: &str) {
+    tracing::warn!("{signal} again: stopping at once; steps since the last checkpoint are lost");
+    exit::now(ExitCode::Interrupted);
 }

@@ -27,20 +27,32 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
 /// Does the same as [`check`] with the given limit.
 pub(super) fn check_within(bytes: &[u8], max_unpacked: u64) -> Result<()> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).context("not a complete archive")?;
+    ensure!(!archive.is_empty(), "an archive without members");
     let mut left = max_unpacked;
     for number in 0..archive.len() {
-        let member = archive
-            .by_index(number)
-            .with_context(|| format!("member {number} is damaged"))?;
-        if member.compression() == CompressionMethod::Stored {
-            // A stored member is part of the file, so the file's length limits it.
-            read_member(member, bytes.len() as u64)?;
-        } else {
-            left -= read_member(member, left)?;
-        }
+        let member = open_member(&mut archive, number)?;
+        left -= check_member(member, left, bytes.len())?;
     }
-    ensure!(!archive.is_empty(), "an archive without members");
     Ok(())
+}
+
+fn open_member<'a>(
+    archive: &'a mut ZipArchive<Cursor<&[u8]>>,
+    number: usize,
+) -> Result<ZipFile<'a>> {
+    archive
+        .by_index(number)
+        .with_context(|| format!("member {number} is damaged"))
+}
+
+/// Checks one member, which may unpack to at most `left` bytes. Returns the number of bytes that it
+/// uses of these: 0 for a stored member, which is part of the file, so the file's size limits it.
+fn check_member(member: ZipFile<'_>, left: u64, file_size: usize) -> Result<u64> {
+    if member.compression() == CompressionMethod::Stored {
+        read_member(member, file_size as u64).map(|_| 0)
+    } else {
+        read_member(member, left)
+    }
 }
 
 /// Reads a member to its end and returns its size, which is at most `limit`.

@@ -4,16 +4,16 @@ use anyhow::{Result, bail};
 use ddrs_common::spec::Precision;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::bf16_emulation::emulates_bf16;
+use super::bf16_emulation::{emulates_bf16, operand};
 
 /// The device and the kind of number that a network computes with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arithmetic {
     pub(super) device: Device,
     pub(super) kind: Kind,
-    /// Whether convolutions on a GPU may round to tf32, which torch allows by default.
+    /// True if convolutions on a GPU may round to tf32, which torch allows by default.
     pub(super) tf32: bool,
-    /// Whether convolutions are computed in fp32 between tensors of `kind`: see
+    /// True if convolutions are computed in fp32 between tensors of `kind`: see
     /// [`super::bf16_emulation`].
     pub(super) emulates_bf16: bool,
 }
@@ -35,6 +35,11 @@ impl Arithmetic {
     /// Converts a weight to the network's kind and moves it to the network's device.
     pub(super) fn convert(self, tensor: &Tensor) -> Result<Tensor, TchError> {
         tensor.f_to_kind(self.kind)?.f_to(self.device)
+    }
+
+    /// Converts a weight to the form that the inside of a convolution reads.
+    pub(super) fn convert_operand(self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        operand(&self.convert(tensor)?, self.emulates_bf16)
     }
 }
 

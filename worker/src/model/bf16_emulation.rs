@@ -3,9 +3,9 @@
 //! On such a CPU, torch's own bf16 code is many times slower than fp32. With the AVX-512 of older
 //! processors, torch converts each bf16 number before it multiplies, and is several times slower.
 //! Every bf16 number is also an fp32 number, and a bf16 kernel multiplies two of them, adds up in
-//! fp32 and rounds the sum. A convolution in fp32 whose result is rounded to bf16 therefore computes
-//! the same, at little more than the cost of fp32. So weights and activations are bf16 everywhere,
-//! and only the inside of a convolution is fp32.
+//! fp32 and rounds the sum. A convolution in fp32 whose result is rounded to bf16 therefore
+//! computes the same, at little more than the cost of fp32. So weights and activations are bf16
+//! everywhere, and only the inside of a convolution is fp32.
 
 use std::sync::OnceLock;
 

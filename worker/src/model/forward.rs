@@ -7,6 +7,8 @@
 use ddrs_common::architecture::{MaxPool, ResidualBlock, ResnetLayout};
 use tch::{TchError, Tensor};
 
+use super::tensors::square;
+
 /// The operations of one forward pass.
 pub(crate) trait ResnetPass {
     /// A convolution with its batch normalisation, as this pass stores it.
@@ -40,15 +42,17 @@ pub(crate) struct Shortcut<'a, C> {
 
 /// Computes the scores of images that are normalised and of the pass's kind.
 pub(crate) fn forward(pass: &impl ResnetPass, images: &Tensor) -> Result<Tensor, TchError> {
-    let layout = pass.layout();
-    let stem = pass.conv_relu(&layout.stem, images)?;
-    let mut x = max_pool(layout.max_pool, stem)?;
-    for block in &layout.blocks {
+    let mut x = stem(pass, images)?;
+    for block in &pass.layout().blocks {
         x = residual_block(pass, block, x)?;
     }
-    let features = x.f_mean_dim([2, 3].as_slice(), false, None)?;
-    let (weight, bias) = pass.classifier()?;
-    features.f_linear(&weight, Some(&bias))
+    classify(pass, &x)
+}
+
+fn stem(pass: &impl ResnetPass, images: &Tensor) -> Result<Tensor, TchError> {
+    let layout = pass.layout();
+    let x = pass.conv_relu(&layout.stem, images)?;
+    max_pool(layout.max_pool, x)
 }
 
 fn residual_block<P: ResnetPass>(
@@ -56,23 +60,36 @@ fn residual_block<P: ResnetPass>(
     block: &ResidualBlock<P::Conv>,
     x: Tensor,
 ) -> Result<Tensor, TchError> {
-    let (last, first) = block
-        .path
-        .split_last()
-        .ok_or_else(|| TchError::Shape("a block without layers".to_owned()))?;
-    let mut y = x.shallow_clone();
-    for conv in first {
-        y = pass.conv_relu(conv, &y)?;
-    }
+    let (last, first) = split_last(&block.path)?;
+    let y = convolve_all(pass, first, &x)?;
     let projection = block.shortcut.as_ref();
     pass.conv_add_relu(last, &y, Shortcut { projection, x })
+}
+
+fn split_last<C>(path: &[C]) -> Result<(&C, &[C]), TchError> {
+    path.split_last()
+        .ok_or_else(|| TchError::Shape("a block without layers".to_owned()))
+}
+
+fn convolve_all<P: ResnetPass>(pass: &P, path: &[P::Conv], x: &Tensor) -> Result<Tensor, TchError> {
+    let mut y = x.shallow_clone();
+    for conv in path {
+        y = pass.conv_relu(conv, &y)?;
+    }
+    Ok(y)
+}
+
+fn classify(pass: &impl ResnetPass, x: &Tensor) -> Result<Tensor, TchError> {
+    let features = x.f_mean_dim([2, 3].as_slice(), false, None)?;
+    let (weight, bias) = pass.classifier()?;
+    features.f_linear(&weight, Some(&bias))
 }
 
 fn max_pool(pool: Option<MaxPool>, x: Tensor) -> Result<Tensor, TchError> {
     let Some(pool) = pool else {
         return Ok(x);
     };
-    let [kernel, stride, padding] =
-        [pool.kernel, pool.stride, pool.padding].map(|size| [i64::from(size); 2]);
-    x.f_max_pool2d(kernel, stride, padding, [1, 1], false)
+    let kernel = square(pool.kernel);
+    let stride = square(pool.stride);
+    x.f_max_pool2d(kernel, stride, square(pool.padding), [1, 1], false)
 }

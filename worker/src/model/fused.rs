@@ -1,11 +1,11 @@
-//! A convolution and the operations after it in one call to cuDNN: y = relu(conv(x) + bias), and y =
-//! relu(conv(x) + bias + z).
+//! A convolution and the operations after it in one call to cuDNN: y = relu(conv(x) + bias), and
+//! y = relu(conv(x) + bias + z).
 //!
 //! A fused call writes the activations once, where the plain operations write and read them two or
 //! three times. A fixed rule decides which layers are fused, not a timing: fused and plain results
 //! differ in their last bits, and the next worker's timing could decide otherwise. The rule: on a
-//! GPU, in bf16, fp16 and fp32, every convolution that a ReLU follows. tf32 is excluded, because the
-//! fused calls have no argument for it and follow torch's global setting, which is off (see
+//! GPU, in bf16, fp16 and fp32, every convolution that a ReLU follows. tf32 is excluded, because
+//! the fused calls have no argument for it and follow torch's global setting, which is off (see
 //! [`crate::device`]). Passes that need derivatives are excluded, because the calls have none.
 //!
 //! Before a layer uses the call for images of a shape, it compares the call with the plain
@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use tch::{Kind, TchError, Tensor};
 
 use super::arithmetic::Arithmetic;
-use super::tensors::is_finite;
+use super::tensors::are_finite;
 use crate::failure::TorchFailure;
 
 /// Counts of the convolutions that can be fused with the ReLU after them, and of those that are.
@@ -45,18 +45,16 @@ const REPEATS: usize = 2;
 /// The decisions of one layer about its fused call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fusion {
-    /// Whether the call is used, by the shape of the input.
+    /// By the shape of the input: true if the call is used.
     decisions: RefCell<HashMap<Vec<i64>, bool>>,
-    /// Whether the call must keep NaN to be used.
+    /// True if the call must keep NaN to be used.
     must_keep_nan: bool,
 }
 
 impl Fusion {
     /// Applies the rule to a layer with these weights. Returns `None` where it forbids fusion.
     pub(super) fn for_layer(arithmetic: Arithmetic, weights: [&Tensor; 2]) -> Option<Self> {
-        let allowed = arithmetic.device.is_cuda()
-            && !arithmetic.tf32
-            && weights.into_iter().all(|it| is_finite(it).unwrap_or(false));
+        let allowed = arithmetic.device.is_cuda() && !arithmetic.tf32 && are_finite(weights);
         allowed.then(|| Self {
             decisions: RefCell::default(),
             must_keep_nan: arithmetic.kind == Kind::Half,
@@ -98,16 +96,29 @@ impl Fusion {
         expected: &Tensor,
     ) -> Result<Tensor, TchError> {
         leave_nan_in_memory(expected)?;
-        let result = match fused(images) {
-            Ok(found) if self.is_sound(&found, expected, images, &fused)? => Some(found),
-            Err(error) if TorchFailure::of(&error) == TorchFailure::OutOfMemory => {
-                return Err(error);
-            }
-            Ok(_) | Err(_) => None,
-        };
+        let result = self.try_out(images, fused, expected)?;
         let mut decisions = self.decisions.borrow_mut();
         decisions.insert(images.size(), result.is_some());
         Ok(result.unwrap_or_else(|| expected.shallow_clone()))
+    }
+
+    /// Returns the result of the fused call if it is sound.
+    fn try_out(
+        &self,
+        images: &Tensor,
+        fused: impl Fn(&Tensor) -> Result<Tensor, TchError>,
+        expected: &Tensor,
+    ) -> Result<Option<Tensor>, TchError> {
+        match fused(images) {
+            Ok(found) => {
+                let is_sound = self.is_sound(&found, expected, images, fused)?;
+                Ok(is_sound.then_some(found))
+            }
+            Err(error) => match TorchFailure::of(&error) {
+                TorchFailure::OutOfMemory => Err(error),
+                TorchFailure::Other => Ok(None),
+            },
+        }
     }
 
     fn is_sound(
@@ -157,17 +168,20 @@ fn leave_nan_in_memory(like: &Tensor) -> Result<(), TchError> {
 }
 
 /// Returns true if two results differ only by rounding: no element differs by more than some units
-/// in the last place of the largest. Fused calls round once, the plain operations up to three times.
+/// in the last place of the largest. Fused calls round once, the plain operations up to three
+/// times.
 fn agrees(found: &Tensor, expected: &Tensor) -> Result<bool, TchError> {
     let kind = expected.f_kind()?;
-    if found.size() != expected.size() || found.f_kind()? != kind {
-        return Ok(false);
-    }
+    let same_form = found.size() == expected.size() && found.f_kind()? == kind;
+    Ok(same_form && is_close(found, expected, tolerance(kind))?)
+}
+
+fn is_close(found: &Tensor, expected: &Tensor, tolerance: f64) -> Result<bool, TchError> {
     let expected = expected.f_to_kind(Kind::Float)?;
     let difference = found.f_to_kind(Kind::Float)?.f_sub(&expected)?;
     let largest = largest_magnitude(&expected)?;
     // A comparison with NaN is false.
-    Ok(largest_magnitude(&difference)? <= tolerance(kind) * largest.max(1e-3))
+    Ok(largest_magnitude(&difference)? <= tolerance * largest.max(1e-3))
 }
 
 fn largest_magnitude(tensor: &Tensor) -> Result<f64, TchError> {

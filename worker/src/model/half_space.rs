@@ -8,12 +8,12 @@ use super::{Arithmetic, Classifier, Normalisation, WeightMap};
 /// A network with the scores 0 and w·x + b. It returns class 1 where w·x + b > 0, else class 0,
 /// which is the first of equal scores.
 #[derive(Debug)]
-pub(super) struct HalfSpace {
+pub(super) struct HalfSpaceNetwork {
     weight: Tensor,
     bias: Tensor,
 }
 
-impl HalfSpace {
+impl HalfSpaceNetwork {
     /// Reads `weight` (d) and `bias` (1) from the bytes of a file.
     ///
     /// # Errors
@@ -24,14 +24,7 @@ impl HalfSpace {
         arithmetic: Arithmetic,
         normalisation: &Normalisation,
     ) -> Result<Self> {
-        ensure!(
-            arithmetic.kind == Kind::Float && !arithmetic.tf32,
-            "a half-space is computed in fp32 only"
-        );
-        ensure!(
-            normalisation.0.is_none(),
-            "a half-space takes no mean and std: they would change its radius"
-        );
+        check_exactness(arithmetic, normalisation)?;
         let weights = WeightMap::read(bytes)?;
         let tensor = |name| anyhow::Ok(arithmetic.convert(&weights.get(name)?)?);
         Ok(Self {
@@ -41,7 +34,19 @@ impl HalfSpace {
     }
 }
 
-impl Classifier for HalfSpace {
+fn check_exactness(arithmetic: Arithmetic, normalisation: &Normalisation) -> Result<()> {
+    ensure!(
+        arithmetic.kind == Kind::Float && !arithmetic.tf32,
+        "a half-space is computed in fp32 only"
+    );
+    ensure!(
+        normalisation.0.is_none(),
+        "a half-space takes no mean and std: they would change its radius"
+    );
+    Ok(())
+}
+
+impl Classifier for HalfSpaceNetwork {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let distance = images
             .f_reshape([images.size()[0], -1])?

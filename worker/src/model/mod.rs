@@ -33,8 +33,8 @@ pub use fused::FusionCounts;
 pub use initial::InitialValue;
 pub use random::{centre, random_weights};
 pub use synthetic::{noisy_images, noisy_pattern, usual_size};
-pub(crate) use tensors::channels_last;
 pub use tensors::is_finite;
+pub(crate) use tensors::{channels_last, from_view, square};
 
 pub use crate::failure::brief;
 
@@ -45,7 +45,7 @@ use ddrs_common::spec::{ModelSource, ModelSpec};
 use tch::{Device, Kind, TchError, Tensor};
 
 use arithmetic::Arithmetic;
-use half_space::HalfSpace;
+use half_space::HalfSpaceNetwork;
 use normalisation::Normalisation;
 use resnet::Resnet;
 use script::ScriptNetwork;
@@ -109,7 +109,7 @@ fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Class
             Box::new(ScriptNetwork::load(bytes, arithmetic, normalisation)?)
         }
         ModelSource::Safetensors(Architecture::HalfSpace) => {
-            Box::new(HalfSpace::load(bytes, arithmetic, &normalisation)?)
+            Box::new(HalfSpaceNetwork::load(bytes, arithmetic, &normalisation)?)
         }
         ModelSource::Safetensors(architecture) => {
             let weights = WeightMap::read(bytes)?;

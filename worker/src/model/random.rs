@@ -31,18 +31,21 @@ pub fn random_weights(
     seed: u64,
     path: &Path,
 ) -> Result<()> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let tensors = architecture
-        .parameters(classes)
-        .into_iter()
-        .map(|parameter| RandomTensor::draw(parameter, &mut rng))
-        .collect::<Result<Vec<_>>>()
+    let tensors = draw_tensors(architecture, classes, seed)
         .with_context(|| format!("cannot draw weights for {architecture}"))?;
+    let metadata = HashMap::from([("architecture".to_owned(), architecture.to_string())]);
     let views = tensors.iter().map(RandomTensor::view);
     let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("architecture".to_owned(), architecture.to_string())]);
     safetensors::serialize_to_file(views, Some(metadata), path)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn draw_tensors(architecture: Architecture, classes: u32, seed: u64) -> Result<Vec<RandomTensor>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let parameters = architecture.parameters(classes).into_iter();
+    parameters
+        .map(|parameter| RandomTensor::draw(parameter, &mut rng))
+        .collect()
 }
 
 /// Changes the last layer of a file of random weights so that no class wins everywhere. The scores
@@ -52,15 +55,17 @@ pub fn random_weights(
 /// When the file has another architecture or cannot be written.
 pub fn centre(architecture: Architecture, classes: u32, path: &Path) -> Result<ModelSpec> {
     let spec = random_spec(architecture, classes, path);
-    let network = load(&spec, Device::Cpu)?;
+    subtract_from_bias(path, &mean_scores(&spec, architecture)?)?;
+    Ok(spec)
+}
+
+fn mean_scores(spec: &ModelSpec, architecture: Architecture) -> Result<Tensor> {
+    let network = load(spec, Device::Cpu)?;
     let images = noisy_pattern(architecture, CENTRING_DRAWS)?;
     let scores = tch::no_grad(|| network.scores(&images)).map_err(brief)?;
-    let mean = scores
-        .f_to_kind(Kind::Double)?
-        .f_mean_dim(0, false, Kind::Double)?
-        .f_to_kind(Kind::Float)?;
-    subtract_from_bias(path, &mean)?;
-    Ok(spec)
+    let scores = scores.f_to_kind(Kind::Double)?;
+    let mean = scores.f_mean_dim(0, false, Kind::Double)?;
+    Ok(mean.f_to_kind(Kind::Float)?)
 }
 
 fn random_spec(architecture: Architecture, classes: u32, path: &Path) -> ModelSpec {

@@ -36,10 +36,7 @@ impl Resnet {
         arithmetic: Arithmetic,
         normalisation: Normalisation,
     ) -> Result<Self> {
-        let layout = architecture
-            .layout()
-            .with_context(|| format!("{architecture} is not a residual network"))?
-            .try_map(|conv| FoldedConv::fold(conv, weights, arithmetic))?;
+        let layout = fold(architecture, weights, arithmetic)?;
         Ok(Self {
             normalisation,
             kind: arithmetic.kind,
@@ -51,10 +48,27 @@ impl Resnet {
         })
     }
 
+    /// All convolutions but the projections of shortcuts.
+    fn followed_by_relu(&self) -> impl Iterator<Item = &FoldedConv> {
+        let blocks = self.layout.blocks.iter().flat_map(|block| &block.path);
+        std::iter::once(&self.layout.stem).chain(blocks)
+    }
+
     /// Returns true if the convolution runs fused with the operation after it.
     fn is_fused(&self, conv: &FoldedConv) -> bool {
         self.onednn.is_some() || conv.fusion.as_ref().is_some_and(Fusion::is_used)
     }
+}
+
+fn fold(
+    architecture: Architecture,
+    weights: &WeightMap,
+    arithmetic: Arithmetic,
+) -> Result<ResnetLayout<FoldedConv>> {
+    architecture
+        .layout()
+        .with_context(|| format!("{architecture} is not a residual network"))?
+        .try_map(|conv| FoldedConv::fold(conv, weights, arithmetic))
 }
 
 impl Classifier for Resnet {
@@ -77,11 +91,9 @@ impl Classifier for Resnet {
     }
 
     fn fusion_counts(&self) -> FusionCounts {
-        let blocks = self.layout.blocks.iter().flat_map(|block| &block.path);
-        let followed_by_relu = std::iter::once(&self.layout.stem).chain(blocks);
-        let fused = followed_by_relu.clone().filter(|conv| self.is_fused(conv));
+        let fused = self.followed_by_relu().filter(|conv| self.is_fused(conv));
         FusionCounts {
-            candidates: followed_by_relu.clone().count(),
+            candidates: self.followed_by_relu().count(),
             fused: fused.count(),
         }
     }

@@ -27,9 +27,7 @@ impl ScriptNetwork {
     ) -> Result<Self> {
         check_precision(arithmetic)?;
         let module = load_module(bytes, arithmetic).context("not a TorchScript program")?;
-        for (_, parameter) in module.named_parameters().map_err(brief)? {
-            let _ = parameter.f_set_requires_grad(false)?;
-        }
+        freeze(&module)?;
         Ok(Self {
             module: Arc::new(module),
             kind: arithmetic.kind,
@@ -51,6 +49,13 @@ fn check_precision(arithmetic: Arithmetic) -> Result<()> {
         "a traced program may contain tf32 convolutions, which the settings of the process do not \
          turn off: start the worker with NVIDIA_TF32_OVERRIDE=0"
     );
+    Ok(())
+}
+
+fn freeze(module: &CModule) -> Result<()> {
+    for (_, parameter) in module.named_parameters().map_err(brief)? {
+        let _ = parameter.f_set_requires_grad(false)?;
+    }
     Ok(())
 }
 

@@ -41,6 +41,13 @@ pub fn noisy_images(
     sigma: f64,
     draws: i64,
 ) -> Result<Tensor> {
+    let pixels = draw_noise(pixels, index, sigma, draws);
+    let shape = [draws, channels as i64, height as i64, width as i64];
+    let batch = Tensor::f_from_slice(&pixels)?.f_view(shape)?;
+    Ok(channels_last(&batch)?)
+}
+
+fn draw_noise(pixels: &[f32], index: SampleIndex, sigma: f64, draws: i64) -> Vec<f32> {
     let variant = VariantName::new("compare");
     let source = NoiseSource {
         seed: 0,
@@ -53,7 +60,5 @@ pub fn noisy_images(
     for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(0..) {
         key.noisy(draw, pixels, &scale, image);
     }
-    let shape = [draws, channels as i64, height as i64, width as i64];
-    let batch = Tensor::f_from_slice(&batch)?.f_view(shape)?;
-    Ok(channels_last(&batch)?)
+    batch
 }

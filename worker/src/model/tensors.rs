@@ -1,5 +1,6 @@
 //! Operations on tensors that inference and training share.
 
+use safetensors::tensor::TensorView;
 use tch::{Kind, TchError, Tensor};
 
 /// Returns true if no element is NaN or infinite.
@@ -21,4 +22,22 @@ pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
         .f_permute([0, 2, 3, 1])?
         .f_contiguous()?
         .f_permute([0, 3, 1, 2])
+}
+
+/// Returns a size for both height and width.
+pub(crate) fn square(size: u32) -> [i64; 2] {
+    [i64::from(size); 2]
+}
+
+/// Copies a tensor of a safetensors file, whose numbers are of this kind.
+pub(crate) fn from_view(view: &TensorView, kind: Kind) -> Result<Tensor, TchError> {
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Tensor::f_from_data_size(view.data(), &shape, kind)
+}
+
+/// Returns true if all tensors are finite, and torch can say so.
+pub(super) fn are_finite(tensors: [&Tensor; 2]) -> bool {
+    tensors
+        .into_iter()
+        .all(|tensor| is_finite(tensor).unwrap_or(false))
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 use ddrs_common::architecture::canonical_name;
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
+
+use super::tensors::from_view;
 
 /// Tensors on the CPU, by canonical name.
 #[derive(Debug)]
@@ -22,11 +23,10 @@ impl WeightMap {
         let file = SafeTensors::deserialize(bytes).context("not a safetensors file")?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
-            let Some(kind) = kind(view.dtype()) else {
-                continue;
-            };
-            let tensor = to_tensor(&view, kind).with_context(|| name.clone())?;
-            tensors.insert(canonical_name(&name).to_owned(), tensor);
+            if let Some(kind) = kind(view.dtype()) {
+                let tensor = from_view(&view, kind).with_context(|| name.clone())?;
+                tensors.insert(canonical_name(&name).to_owned(), tensor);
+            }
         }
         Ok(Self(tensors))
     }
@@ -52,9 +52,4 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         Dtype::BF16 => Some(Kind::BFloat16),
         _ => None,
     }
-}
-
-fn to_tensor(view: &TensorView, kind: Kind) -> Result<Tensor, TchError> {
-    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-    Tensor::f_from_data_size(view.data(), &shape, kind)
 }

@@ -3,11 +3,12 @@
 
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::checkpoint::BestEpoch;
 use super::epoch_log::SigmaDistribution;
 use super::epochs::Trainer;
+use super::loss::count_correct;
 use super::network::{Mode, TrainableNetwork, copy};
 use super::non_finite::NonFinite;
 use super::seed::Purpose;
@@ -27,16 +28,19 @@ impl Trainer<'_> {
     /// # Errors
     /// [`NonFinite`] when a score is not finite.
     pub(super) fn validate(&self) -> Result<f64> {
-        let size = self.spec.group.get() as usize;
-        let groups: Vec<(u64, &[usize])> =
-            (0..).zip(self.examples.validation.chunks(size)).collect();
         // A step has already used more memory than this number of groups.
         let at_once = self.spec.batch.get().div_ceil(self.spec.group.get()) as usize;
         let mut correct = 0;
-        for groups in groups.chunks(at_once) {
+        for groups in self.numbered_groups().chunks(at_once) {
             correct += self.count_correct(groups)?;
         }
         Ok(correct as f64 / self.examples.validation.len() as f64)
+    }
+
+    /// The places of the validation samples in groups, with the number of each group.
+    fn numbered_groups(&self) -> Vec<(u64, &[usize])> {
+        let size = self.spec.group.get() as usize;
+        (0..).zip(self.examples.validation.chunks(size)).collect()
     }
 
     /// Counts the samples of these groups that are classified correctly under noise.
@@ -48,10 +52,13 @@ impl Trainer<'_> {
         let correct = self
             .threads
             .map(groups, |group| Ok(group.count_correct()?))?;
-        correct.into_iter().sum::<Option<i64>>().ok_or_else(|| {
-            let what = "scores of validation samples are not finite".to_owned();
-            NonFinite::after_update(what, &self.state.position).into()
-        })
+        let correct = correct.into_iter().sum::<Option<i64>>();
+        correct.ok_or_else(|| self.scores_not_finite().into())
+    }
+
+    fn scores_not_finite(&self) -> NonFinite {
+        let what = "scores of validation samples are not finite".to_owned();
+        NonFinite::after_update(what, &self.state.position)
     }
 
     fn validation_group(&self, number: u64, places: &[usize]) -> Result<ValidationGroup> {
@@ -72,10 +79,7 @@ impl Trainer<'_> {
         accuracy: f64,
         sigma: SigmaDistribution,
     ) -> Result<(), TchError> {
-        let epoch = self.state.position.epoch;
-        let best = self.state.position.best;
-        let is_best = best.is_none_or(|best| accuracy >= best.accuracy);
-        if epoch < first_eligible_epoch(self.spec) || !is_best {
+        if !self.is_best(accuracy) {
             return Ok(());
         }
         let tensors = self.state.network.tensors();
@@ -83,11 +87,17 @@ impl Trainer<'_> {
             .map(|(name, tensor)| Ok((name.to_owned(), copy(tensor)?)))
             .collect::<Result<_, TchError>>()?;
         self.state.position.best = Some(BestEpoch {
-            epoch,
+            epoch: self.state.position.epoch,
             accuracy,
             sigma,
         });
         Ok(())
+    }
+
+    fn is_best(&self, accuracy: f64) -> bool {
+        let position = &self.state.position;
+        position.epoch >= first_eligible_epoch(self.spec)
+            && position.best.is_none_or(|best| accuracy >= best.accuracy)
     }
 }
 
@@ -95,13 +105,11 @@ impl ValidationGroup {
     /// Counts the samples classified correctly; `None` if a score is not finite.
     fn count_correct(&self) -> Result<Option<i64>, TchError> {
         let scores = tch::no_grad(|| self.network.scores(&self.noisy, Mode::Frozen))?;
-        let correct = scores.f_argmax(-1, false)?.f_eq_tensor(&self.labels)?;
-        let correct = correct.f_sum(Kind::Int64)?;
-        if is_finite(&scores)? {
-            Ok(Some(i64::try_from(&correct)?))
-        } else {
-            Ok(None)
+        let correct = count_correct(&scores, &self.labels)?;
+        if !is_finite(&scores)? {
+            return Ok(None);
         }
+        Ok(Some(i64::try_from(&correct)?))
     }
 }
 

@@ -2,6 +2,7 @@
 //! weights so far, and the position in the epoch.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,6 +34,14 @@ pub(super) struct Position {
     pub(super) sums: EpochSums,
     /// The epoch whose weights are the best so far.
     pub(super) best: Option<BestEpoch>,
+}
+
+impl Position {
+    pub(super) fn start_next_epoch(&mut self) {
+        self.epoch += 1;
+        self.step = 0;
+        self.sums = EpochSums::default();
+    }
 }
 
 /// Sums over the steps of an epoch.
@@ -83,6 +92,19 @@ pub(super) struct Identity {
     pub(super) data: String,
 }
 
+impl Identity {
+    /// Returns the part that differs from `found`, if any.
+    fn mismatch(&self, found: &Self) -> Option<Mismatch> {
+        if self.data != found.data {
+            Some(Mismatch::Data)
+        } else if self.specification != found.specification {
+            Some(Mismatch::Specification)
+        } else {
+            None
+        }
+    }
+}
+
 /// The path of the checkpoint of `NAME.safetensors`.
 pub(super) fn path_for(out: &Path) -> PathBuf {
     out.with_extension("checkpoint.safetensors")
@@ -94,41 +116,41 @@ pub(super) fn path_for(out: &Path) -> PathBuf {
 /// When the file cannot be written.
 pub(super) fn save(path: &Path, state: &TrainingState, identity: &Identity) -> Result<()> {
     let tensors = tensors(state)?;
-    let mut metadata = HashMap::from([
-        ("identity".to_owned(), serde_json::to_string(identity)?),
-        (
-            "position".to_owned(),
-            serde_json::to_string(&state.position)?,
-        ),
-        (
-            ENVIRONMENTS.to_owned(),
-            serde_json::to_string(&state.environments)?,
-        ),
-    ]);
+    let mut metadata = metadata(state, identity)?;
     let named = tensors.iter().map(|(name, tensor)| (name, tensor));
     let digest = weights_file::digest(named, &metadata)?;
     metadata.insert(DIGEST.to_owned(), digest_to_hex(&digest));
     weights_file::write(path, &tensors, metadata)
 }
 
+fn metadata(state: &TrainingState, identity: &Identity) -> Result<Metadata> {
+    let values = [
+        ("identity", serde_json::to_string(identity)?),
+        ("position", serde_json::to_string(&state.position)?),
+        (ENVIRONMENTS, serde_json::to_string(&state.environments)?),
+    ];
+    Ok(values.map(|(key, value)| (key.to_owned(), value)).into())
+}
+
 /// Collects all tensors of the state, with a prefix for each part.
 fn tensors(state: &TrainingState) -> Result<Vec<(String, Tensor)>> {
     let sigma = Tensor::f_from_slice(&state.sigma)?;
-    let model = state
-        .network
-        .tensors()
-        .map(|(name, tensor)| (format!("model/{name}"), tensor.shallow_clone()));
+    let mut tensors = vec![("sigma".to_owned(), sigma)];
+    tensors.extend(prefixed("model/", state.network.tensors()));
     let velocities = state.optimiser.velocities(&state.network)?;
-    let velocities = velocities
+    let velocities = velocities.iter().map(|(name, tensor)| (name, tensor));
+    tensors.extend(prefixed("velocity/", velocities));
+    tensors.extend(prefixed("best/", &state.best));
+    Ok(tensors)
+}
+
+fn prefixed<'a, N: Display>(
+    prefix: &str,
+    tensors: impl IntoIterator<Item = (N, &'a Tensor)>,
+) -> impl Iterator<Item = (String, Tensor)> {
+    tensors
         .into_iter()
-        .map(|(name, tensor)| (format!("velocity/{name}"), tensor));
-    let best = state.best.iter();
-    let best = best.map(|(name, tensor)| (format!("best/{name}"), tensor.shallow_clone()));
-    Ok(std::iter::once(("sigma".to_owned(), sigma))
-        .chain(model)
-        .chain(velocities)
-        .chain(best)
-        .collect())
+        .map(move |(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone()))
 }
 
 /// Loads the state from a file, if it exists. Returns true if it did.
@@ -144,10 +166,7 @@ pub(super) fn resume(path: &Path, state: &mut TrainingState, identity: &Identity
         .with_context(|| format!("cannot resume from {}: {ADVICE}", path.display()))?;
     match mismatch {
         None => Ok(true),
-        Some(Mismatch::Specification) => {
-            bail!("{} is of another specification: {ADVICE}", path.display())
-        }
-        Some(Mismatch::Data) => bail!("{} is of other data: {ADVICE}", path.display()),
+        Some(mismatch) => bail!("{} is of {mismatch}: {ADVICE}", path.display()),
     }
 }
 
@@ -157,25 +176,35 @@ enum Mismatch {
     Data,
 }
 
+impl Display for Mismatch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Specification => "another specification",
+            Self::Data => "other data",
+        })
+    }
+}
+
 /// Loads the file into `state`. If the file belongs to another training, returns the difference.
 fn load(path: &Path, state: &mut TrainingState, identity: &Identity) -> Result<Option<Mismatch>> {
     let (tensors, mut metadata) = weights_file::read(path)?;
     check_digest(&tensors, &mut metadata)?;
-    let found: Identity = value(&metadata, "identity")?;
-    if found.data != identity.data {
-        return Ok(Some(Mismatch::Data));
+    let mismatch = identity.mismatch(&value(&metadata, "identity")?);
+    if mismatch.is_none() {
+        state.position = value(&metadata, "position")?;
+        state.environments = value(&metadata, ENVIRONMENTS)?;
+        load_tensors(&tensors, state)?;
     }
-    if found.specification != identity.specification {
-        return Ok(Some(Mismatch::Specification));
-    }
-    state.position = value(&metadata, "position")?;
-    state.environments = value(&metadata, ENVIRONMENTS)?;
-    state.network.load(&part(&tensors, "model/"))?;
-    let velocities = part(&tensors, "velocity/");
+    Ok(mismatch)
+}
+
+fn load_tensors(tensors: &HashMap<String, Tensor>, state: &mut TrainingState) -> Result<()> {
+    state.network.load(&part(tensors, "model/"))?;
+    let velocities = part(tensors, "velocity/");
     state.optimiser.load(&state.network, &velocities)?;
-    state.best = part(&tensors, "best/");
-    load_sigma(&tensors, state)?;
-    Ok(None)
+    state.best = part(tensors, "best/");
+    state.sigma = load_sigma(tensors, state.sigma.len())?;
+    Ok(())
 }
 
 /// Checks that nothing in the file changed since it was written. A flipped bit in a weight would
@@ -207,15 +236,13 @@ fn part(tensors: &HashMap<String, Tensor>, prefix: &str) -> HashMap<String, Tens
         .collect()
 }
 
-fn load_sigma(tensors: &HashMap<String, Tensor>, state: &mut TrainingState) -> Result<()> {
+fn load_sigma(tensors: &HashMap<String, Tensor>, examples: usize) -> Result<Vec<f64>> {
     let sigma = tensors.get("sigma").context("it has no sigma")?;
     let sigma: Vec<f64> = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
+    let found = sigma.len();
     ensure!(
-        sigma.len() == state.sigma.len(),
-        "it has {} sigmas for {} examples",
-        sigma.len(),
-        state.sigma.len()
+        found == examples,
+        "it has {found} sigmas for {examples} examples"
     );
-    state.sigma = sigma;
-    Ok(())
+    Ok(sigma)
 }

@@ -1,5 +1,7 @@
 //! Random crops and flips of training images, applied before the noise.
 
+use std::ops::Range;
+
 use ddrs_common::spec::Augmentation;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -34,22 +36,35 @@ impl Crop {
     }
 
     fn copy_channel(self, from: &[f32], to: &mut [f32], [height, width]: [usize; 2]) {
-        let [down, right] = self.shift;
-        // Columns of the window that contain columns of the image, before it is mirrored.
-        let first = self.padding.saturating_sub(right);
-        let end = (width + self.padding).saturating_sub(right).min(width);
+        let [down, _] = self.shift;
         for (row, to) in to.chunks_exact_mut(width).enumerate() {
             let row = (row + down).checked_sub(self.padding);
-            let Some(row) = row.filter(|&row| row < height) else {
-                continue;
-            };
-            let from = &from[row * width..][first + right - self.padding..][..end - first];
-            if self.mirrored {
-                copy_reversed(from, &mut to[width - end..width - first]);
-            } else {
-                to[first..end].copy_from_slice(from);
+            if let Some(row) = row.filter(|&row| row < height) {
+                self.copy_row(&from[row * width..][..width], to);
             }
         }
+    }
+
+    /// Copies one row of the image into one row of the window.
+    fn copy_row(self, from: &[f32], to: &mut [f32]) {
+        let width = to.len();
+        let Range { start, end } = self.columns(width);
+        let [_, right] = self.shift;
+        let from = &from[start + right - self.padding..][..end - start];
+        if self.mirrored {
+            copy_reversed(from, &mut to[width - end..width - start]);
+        } else {
+            to[start..end].copy_from_slice(from);
+        }
+    }
+
+    /// Returns the columns of the window that contain columns of the image, before the window is
+    /// mirrored.
+    fn columns(self, width: usize) -> Range<usize> {
+        let [_, right] = self.shift;
+        let first = self.padding.saturating_sub(right);
+        let end = (width + self.padding).saturating_sub(right).min(width);
+        first..end
     }
 }
 

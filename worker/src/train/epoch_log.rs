@@ -88,14 +88,14 @@ fn read(path: &Path) -> Result<Vec<(String, EpochEntry)>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.with_context(|| format!("cannot read {}", path.display()))?,
     };
-    let lines = (1..).zip(text.lines());
-    lines
-        .map(|(number, line)| {
-            let entry = serde_json::from_str(line)
-                .with_context(|| format!("{}:{number}", path.display()))?;
-            Ok((line.to_owned(), entry))
-        })
+    (1..)
+        .zip(text.lines())
+        .map(|(number, line)| Ok((line.to_owned(), parse(path, number, line)?)))
         .collect()
+}
+
+fn parse(path: &Path, number: usize, line: &str) -> Result<EpochEntry> {
+    serde_json::from_str(line).with_context(|| format!("{}:{number}", path.display()))
 }
 
 /// Writes the entry of an epoch after those of earlier epochs. Entries of the same or later epochs,

@@ -1,14 +1,15 @@
 //! The loop over epochs and steps, and the files that are written after each epoch.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ddrs_common::spec::Training;
-use tch::Device;
+use tch::{Device, TchError};
 
-use super::checkpoint::{self, EpochSums, Identity, Position, TrainingState};
+use super::checkpoint::{self, Identity, Position, TrainingState};
 use super::epoch_log::{self, EpochEntry};
 use super::examples::Examples;
 use super::group_threads::GroupThreads;
@@ -17,6 +18,7 @@ use super::non_finite::{self, NonFinite};
 use super::prefetch::BatchPrefetcher;
 use super::step::{self, StepContext, StepInputs, StepResult};
 use super::{error_report, optimiser, provenance, weights_file};
+use crate::failure::brief;
 use ddrs_common::cli::{BadInput, Interrupted};
 
 /// The files that a training writes, and what they belong to.
@@ -121,6 +123,10 @@ impl<'a> Trainer<'a> {
     pub(super) fn write(&self, text: &str) -> Result<()> {
         let metadata = provenance::metadata(self.spec, text, &self.output.identity, &self.state)?;
         weights_file::write(&self.output.model, &self.best_tensors(), metadata)?;
+        self.report_result()
+    }
+
+    fn report_result(&self) -> Result<()> {
         let best = self.state.position.best;
         let best = best.context("the checkpoint has no best epoch")?;
         tracing::info!(
@@ -135,25 +141,26 @@ impl<'a> Trainer<'a> {
 
     /// The tensors of the best epoch, sorted by name.
     fn best_tensors(&self) -> Vec<(String, tch::Tensor)> {
-        let best = self.state.best.iter();
-        let mut best: Vec<_> = best
+        let best: BTreeMap<_, _> = self.state.best.iter().collect();
+        best.into_iter()
             .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-            .collect();
-        best.sort_by(|a, b| a.0.cmp(&b.0));
-        best
+            .collect()
     }
 
     /// Checks that the network accepts the images. Without this check, the first step would fail
     /// and look like a failure of training.
     fn check_images(&self) -> Result<()> {
+        let shape = self.examples.shape();
+        self.score_one()
+            .map_err(brief)
+            .with_context(|| format!("images of shape {shape:?} cannot be scored"))
+            .map_err(|error| BadInput(error).into())
+    }
+
+    fn score_one(&self) -> Result<(), TchError> {
         let first = &self.examples.validation[..1];
         let (images, _) = self.examples.batch(first, self.device)?;
-        let shape = self.examples.shape();
-        tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen))
-            .map_err(crate::model::brief)
-            .with_context(|| format!("images of shape {shape:?} cannot be scored"))
-            .map(drop)
-            .map_err(|error| BadInput(error).into())
+        tch::no_grad(|| self.state.network.scores(&images, Mode::Frozen)).map(drop)
     }
 
     fn epoch(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
@@ -170,9 +177,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn plan_epoch(&self) -> EpochPlan {
-        let order = self
-            .examples
-            .order(self.spec.seed, self.state.position.epoch);
+        let epoch = self.state.position.epoch;
+        let order = self.examples.order(self.spec.seed, epoch);
         let batch = self.spec.batch.get() as usize;
         EpochPlan {
             steps: (order.len() / batch) as u64,
@@ -198,26 +204,31 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`NonFinite`] when the loss is not finite.
     fn step(&mut self, plan: &EpochPlan) -> Result<StepResult> {
-        let Position { epoch, step, .. } = self.state.position;
-        let places = plan.places(step);
-        let next = plan.places_after(step);
-        let (images, labels) = self.batches.batch((epoch, step), places, next)?;
-        let rate = self.learning_rate(step, plan.steps);
+        let inputs = self.step_inputs(plan)?;
+        let rate = self.learning_rate(self.state.position.step, plan.steps);
         let context = StepContext {
             spec: self.spec,
             threads: &self.threads,
         };
-        let inputs = StepInputs {
+        let result = step::step(&context, &mut self.state, &inputs, rate)?;
+        let what = format!("the loss is {}", result.loss);
+        ensure!(
+            result.loss.is_finite(),
+            NonFinite::before_update(what, &self.state.position)
+        );
+        Ok(result)
+    }
+
+    fn step_inputs<'p>(&mut self, plan: &'p EpochPlan) -> Result<StepInputs<'p>> {
+        let Position { epoch, step, .. } = self.state.position;
+        let places = plan.places(step);
+        let next = plan.places_after(step);
+        let (images, labels) = self.batches.batch((epoch, step), places, next)?;
+        Ok(StepInputs {
             places,
             images,
             labels,
-        };
-        let result = step::step(&context, &mut self.state, &inputs, rate)?;
-        if result.loss.is_finite() {
-            return Ok(result);
-        }
-        let what = format!("the loss is {}", result.loss);
-        Err(NonFinite::before_update(what, &self.state.position).into())
+        })
     }
 
     fn add_to_sums(&mut self, result: &StepResult, plan: &EpochPlan) {
@@ -240,10 +251,7 @@ impl<'a> Trainer<'a> {
         non_finite::check(&self.state)?;
         let entry = self.epoch_entry(self.validate()?, steps);
         self.keep_if_best(entry.validation_accuracy, entry.sigma)?;
-        let position = &mut self.state.position;
-        position.epoch += 1;
-        position.step = 0;
-        position.sums = EpochSums::default();
+        self.state.position.start_next_epoch();
         // The log is written first. If the checkpoint is then missing, the epoch is computed again
         // and its entry replaced. In the other order an entry could be missing for good.
         epoch_log::append(&self.output.log, &entry)?;

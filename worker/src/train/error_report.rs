@@ -85,7 +85,10 @@ mod tests {
             "can't allocate memory: you tried to allocate 9 bytes",
         ] {
             let report = report(&format!("{text}\nframe #0"));
-            let advice = "a smaller train.batch, train.group, sigma.iterations or number of draws takes less";
+            let advice = concat!(
+                ": a smaller train.batch, train.group, sigma.iterations ",
+                "or number of draws takes less"
+            );
             assert!(report.ends_with(advice), "{report}");
             assert!(
                 report.contains(text) && !report.contains("frame"),

@@ -1,6 +1,8 @@
 //! The training set in memory, and batches of it.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{Augmentation, DatasetFormat, DatasetSpec, Training};
@@ -52,9 +54,7 @@ impl Examples {
         let count = spec.selection.count(dataset.len());
         check_sample_count(training, count)?;
         refuse_test_batch(spec, dataset, count)?;
-        let labels = (0..count)
-            .map(|place| label(dataset, spec.selection.index(place), training.model.classes))
-            .collect::<Result<Vec<_>>>()?;
+        let labels = read_labels(training, dataset, count)?;
         let shape = dataset.image(spec.selection.index(0))?.shape;
         check_shape(training, shape)?;
         let pixels = read_pixels(spec, dataset, count, shape)?;
@@ -103,13 +103,25 @@ impl Examples {
         crops: Option<RandomCrops>,
         device: Device,
     ) -> Result<(Tensor, Tensor), TchError> {
+        let images = self.image_tensor(places, crops)?;
+        let labels = self.label_tensor(places)?;
+        Ok((pin_for(device, images), pin_for(device, labels)))
+    }
+
+    fn image_tensor(
+        &self,
+        places: &[usize],
+        crops: Option<RandomCrops>,
+    ) -> Result<Tensor, TchError> {
         let pixels = self.copy_pixels(places, crops);
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let shape = [places.len() as i64, channels, height, width];
-        let images = Tensor::f_from_slice(&pixels)?.f_view(shape)?;
+        Tensor::f_from_slice(&pixels)?.f_view(shape)
+    }
+
+    fn label_tensor(&self, places: &[usize]) -> Result<Tensor, TchError> {
         let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
-        let labels = Tensor::f_from_slice(&labels)?;
-        Ok((pin_for(device, images), pin_for(device, labels)))
+        Tensor::f_from_slice(&labels)
     }
 
     fn copy_pixels(&self, places: &[usize], crops: Option<RandomCrops>) -> Vec<f32> {
@@ -121,13 +133,18 @@ impl Examples {
             .zip(places)
             .enumerate()
             .for_each(|(row, (to, &place))| {
-                let from = &self.pixels[place * size..(place + 1) * size];
-                match &crops {
-                    None => to.copy_from_slice(from),
-                    Some(crops) => crops[row].copy(from, to, self.shape),
-                }
+                let crop = crops.as_ref().map(|crops| crops[row]);
+                self.copy_image(place, crop, to);
             });
         pixels
+    }
+
+    fn copy_image(&self, place: usize, crop: Option<Crop>, to: &mut [f32]) {
+        let from = &self.pixels[place * to.len()..][..to.len()];
+        match crop {
+            None => to.copy_from_slice(from),
+            Some(crop) => crop.copy(from, to, self.shape),
+        }
     }
 }
 
@@ -140,6 +157,13 @@ impl RandomCrops {
     }
 }
 
+fn read_labels(training: &Training, dataset: &Dataset, count: u64) -> Result<Vec<i64>> {
+    let selection = &training.dataset.selection;
+    (0..count)
+        .map(|place| label(dataset, selection.index(place), training.model.classes))
+        .collect()
+}
+
 /// Refuses CIFAR-10's test images, which the published archive has in the same folder. The
 /// certificates of a network that trained on them mean nothing.
 fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Result<()> {
@@ -149,17 +173,22 @@ fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Resul
     for place in 0..count {
         let index = spec.selection.index(place);
         let file = dataset.file(index)?;
-        if file.ends_with("test_batch.bin") {
-            let message = format!(
-                "from sample {} on it has {}, CIFAR-10's test images: move that out of the \
-                 folder, or set dataset.limit",
-                index.0,
-                file.display()
-            );
-            return Err(key_error("dataset.path", message).into());
-        }
+        ensure!(
+            !file.ends_with("test_batch.bin"),
+            test_images_error(index, &file)
+        );
     }
     Ok(())
+}
+
+fn test_images_error(first: SampleIndex, file: &Path) -> KeyError {
+    let message = format!(
+        "from sample {} on it has {}, CIFAR-10's test images: move that out of the folder, or set \
+         dataset.limit",
+        first.0,
+        file.display()
+    );
+    key_error("dataset.path", message)
 }
 
 /// Decodes all images on all cores.
@@ -200,18 +229,21 @@ fn read_image(
 /// Allocates zeros for all pixels. An operating system that promises more memory than it has ends
 /// the program later, when the memory is used.
 fn allocate_pixels(count: u64, shape: [usize; 3]) -> Result<Vec<f32>, KeyError> {
-    let count_in_memory = usize::try_from(count).unwrap_or(usize::MAX);
-    let size = shape
-        .iter()
-        .try_fold(count_in_memory, |size, &side| size.checked_mul(side));
     let mut pixels = Vec::new();
-    match size {
+    match checked_size(count, shape) {
         Some(size) if pixels.try_reserve_exact(size).is_ok() => {
             pixels.resize(size, 0.0);
             Ok(pixels)
         }
         _ => Err(too_large(count, shape)),
     }
+}
+
+fn checked_size(count: u64, shape: [usize; 3]) -> Option<usize> {
+    let count = usize::try_from(count).ok()?;
+    shape
+        .iter()
+        .try_fold(count, |size, &side| size.checked_mul(side))
 }
 
 fn too_large(count: u64, shape: [usize; 3]) -> KeyError {

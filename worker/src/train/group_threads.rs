@@ -1,9 +1,9 @@
 //! The threads that compute the groups of a batch.
 //!
-//! By default, torch cuts every operation of a pass into one part per core and waits for the slowest
-//! part before the next operation. A step of a small network waits like this hundreds of times. When
-//! another program uses one of the cores, each wait lasts until that program gives the core back.
-//! Groups wait for each other only once per step.
+//! By default, torch cuts every operation of a pass into one part per core and waits for the
+//! slowest part before the next operation. A step of a small network waits like this hundreds of
+//! times. When another program uses one of the cores, each wait lasts until that program gives the
+//! core back. Groups wait for each other only once per step.
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -34,11 +34,15 @@ impl GroupThreads {
         if groups == 1 {
             return Ok(Self(None));
         }
-        let threads = (tch::get_num_threads().max(1) as usize).min(usize::try_from(groups)?);
+        Self::start_pool(groups)
+    }
+
+    fn start_pool(groups: u64) -> Result<Self> {
+        let cores = tch::get_num_threads().max(1) as usize;
         // The calling thread does little between groups, and torch's threads would compete with the
         // pool.
         tch::set_num_threads(1);
-        Ok(Self(Some(pool(threads)?)))
+        Ok(Self(Some(pool(cores.min(usize::try_from(groups)?))?)))
     }
 
     /// Applies `compute` to each item and returns the results in the order of the items.

@@ -11,6 +11,7 @@ mod macer;
 mod tests;
 
 use ddrs_common::spec::Loss;
+use macer::MacerWeights;
 use tch::{Kind, Reduction, TchError, Tensor};
 
 /// A function from images of shape (B, …) to scores of shape (B, classes).
@@ -70,12 +71,12 @@ pub(super) fn loss(
             lambda,
             ..
         } => {
-            let weights = macer::MacerWeights {
+            let scores = learning(&noisy(batch.images, batch.sigma, noise, draws)?)?;
+            let weights = MacerWeights {
                 beta,
                 gamma,
                 lambda,
             };
-            let scores = learning(&noisy(batch.images, batch.sigma, noise, draws)?)?;
             macer::loss(&scores, batch, draws, weights)
         }
     }
@@ -148,8 +149,8 @@ fn negative_log_likelihood(
         .f_add_scalar((draws as f64).ln())
 }
 
-/// Counts the rows whose largest entry is at their label.
-fn count_correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+/// Counts the rows whose largest entry is at their label: one integer.
+pub(super) fn count_correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
     probabilities
         .f_argmax(-1, false)?
         .f_eq_tensor(labels)?

@@ -65,8 +65,8 @@ use seed::{Purpose, seed};
 /// # Errors
 /// - [`BadInput`] when the specification, the data or an older checkpoint do not fit, or another
 ///   process trains to `out`
-/// - [`ddrs_common::cli::Interrupted`] when `stop`, which is called before every step, returns true; the
-///   state is saved
+/// - [`ddrs_common::cli::Interrupted`] when `stop`, which is called before every step, returns true;
+///   the state is saved
 /// - when a number is not finite; the error gives the epoch and the step
 /// - when a file cannot be read or written
 pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {
@@ -79,21 +79,30 @@ pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -
     } = preflight::check(path, out).map_err(BadInput)?;
     let output = Output::new(out, identity);
     let mut state = initial_state(&spec, examples.len(), device)?;
-    let resumed = checkpoint::resume(&output.checkpoint, &mut state, &output.identity);
-    let resumed = resumed.map_err(BadInput)?;
-    report_start(&spec, &state, resumed, &output);
-    if !is_finished(&spec, &state) {
-        let environment = Environment::current(&spec, device);
-        environment::record(&mut state.environments, environment, &output.checkpoint);
-    }
+    resume(&spec, &mut state, &output).map_err(BadInput)?;
+    record_environment(&spec, &mut state, device, &output);
     let threads = GroupThreads::new(spec.batch.get() / spec.group.get(), device)?;
     let mut trainer = Trainer::new(&spec, examples, threads, state, device, output);
     trainer.run(stop)?;
     trainer.write(&text)
 }
 
+/// Loads the checkpoint, if there is one, and reports where training starts.
+fn resume(spec: &Training, state: &mut TrainingState, output: &Output) -> Result<()> {
+    let resumed = checkpoint::resume(&output.checkpoint, state, &output.identity)?;
+    report_start(spec, state, resumed, output);
+    Ok(())
+}
+
 fn is_finished(spec: &Training, state: &TrainingState) -> bool {
     state.position.epoch >= spec.epochs.get()
+}
+
+fn record_environment(spec: &Training, state: &mut TrainingState, device: Device, output: &Output) {
+    if !is_finished(spec, state) {
+        let environment = Environment::current(spec, device);
+        environment::record(&mut state.environments, environment, &output.checkpoint);
+    }
 }
 
 fn report_start(spec: &Training, state: &TrainingState, resumed: bool, output: &Output) {
@@ -121,16 +130,20 @@ fn initial_state(spec: &Training, examples: usize, device: Device) -> Result<Tra
     })
 }
 
-fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> {
-    let model = &spec.model;
-    let numerics = Numerics {
+fn numerics(precision: Precision, device: Device) -> Numerics {
+    Numerics {
         device,
         weights: Kind::Float,
-        passes: match model.precision {
+        passes: match precision {
             Precision::Bf16 => Kind::BFloat16,
             _ => Kind::Float,
         },
-    };
+    }
+}
+
+fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> {
+    let model = &spec.model;
+    let numerics = numerics(model.precision, device);
     let seed = seed(spec.seed, Purpose::Weights, 0, 0);
     let network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
     match (&model.mean, &model.std) {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use ddrs_common::architecture::{ConvNorm, ResnetLayout};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::model::{ResnetPass, Shortcut, channels_last, forward, operand};
+use crate::model::{ResnetPass, Shortcut, channels_last, forward, operand, square};
 
 /// The momentum of batch normalisation's running statistics, as in torch's `BatchNorm2d`.
 const NORM_MOMENTUM: f64 = 0.1;
@@ -44,7 +44,7 @@ pub(super) struct TrainableNetwork {
     /// The kind of number of passes. Weights are in single precision, or double precision in a
     /// double-precision network.
     kind: Kind,
-    /// Whether convolutions are computed in fp32 between tensors of `kind`: see
+    /// True if convolutions are computed in fp32 between tensors of `kind`: see
     /// [`crate::model::emulates_bf16`].
     emulates_bf16: bool,
 }
@@ -64,7 +64,7 @@ impl TrainableNetwork {
     /// Makes the network normalise its input: it subtracts `mean` from each channel and divides by
     /// `std`.
     pub(super) fn normalised(mut self, mean: &[f64], std: &[f64]) -> Result<Self, TchError> {
-        let like = &self.tensors["fc.weight"];
+        let like = &self.learned;
         self.normalisation = Some([per_channel(mean, like)?, per_channel(std, like)?]);
         Ok(self)
     }
@@ -72,14 +72,18 @@ impl TrainableNetwork {
     /// Returns scores of shape (B, classes), in the weights' kind, for images of shape (B,
     /// channels, height, width).
     pub(super) fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let images = match &self.normalisation {
-            Some([mean, std]) => images.f_sub(mean)?.f_div(std)?,
-            None => images.shallow_clone(),
-        };
-        let images = channels_last(&images.f_to_kind(self.kind)?)?;
+        let images = self.normalise(images)?.f_to_kind(self.kind)?;
+        let images = channels_last(&images)?;
         let network = self;
-        forward(&TrainingPass { network, mode }, &images)?
-            .f_to_kind(self.tensors["fc.weight"].kind())
+        let scores = forward(&TrainingPass { network, mode }, &images)?;
+        scores.f_to_kind(self.learned.kind())
+    }
+
+    fn normalise(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        match &self.normalisation {
+            Some([mean, std]) => images.f_sub(mean)?.f_div(std),
+            None => Ok(images.shallow_clone()),
+        }
     }
 }
 
@@ -148,8 +152,8 @@ impl TrainingPass<'_> {
     fn convolve(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
         let emulated = self.network.emulates_bf16;
         let weight = self.weight(&format!("{}.weight", spec.conv))?;
-        let stride = [i64::from(spec.stride); 2];
-        let padding = [i64::from(spec.padding); 2];
+        let stride = square(spec.stride);
+        let padding = square(spec.padding);
         operand(x, emulated)?
             .f_conv2d(
                 &operand(&weight, emulated)?,

@@ -1,6 +1,9 @@
 //! Detects values that are NaN or infinite. Training stops at the first one and never writes it to
 //! a checkpoint.
 
+use anyhow::ensure;
+use tch::Tensor;
+
 use super::checkpoint::{Position, TrainingState};
 use crate::model::is_finite;
 
@@ -14,7 +17,7 @@ pub(super) struct NonFinite {
     pub(super) epoch: u64,
     /// The step that computed the value, from 0.
     pub(super) step: u64,
-    /// Whether an earlier step had updated the weights.
+    /// True if an earlier step had updated the weights.
     pub(super) weights_moved: bool,
 }
 
@@ -46,18 +49,17 @@ impl NonFinite {
 /// [`NonFinite`] when a weight, a running statistic or a velocity is not finite.
 pub(super) fn check(state: &TrainingState) -> anyhow::Result<()> {
     for (name, tensor) in state.network.tensors() {
-        if !is_finite(tensor)? {
-            return Err(found(name, state).into());
-        }
+        check_tensor(name, tensor, &state.position)?;
     }
     for (name, velocity) in state.optimiser.velocities(&state.network)? {
-        if !is_finite(&velocity)? {
-            return Err(found(&format!("the velocity of {name}"), state).into());
-        }
+        let name = format!("the velocity of {name}");
+        check_tensor(&name, &velocity, &state.position)?;
     }
     Ok(())
 }
 
-fn found(name: &str, state: &TrainingState) -> NonFinite {
-    NonFinite::after_update(format!("{name} is not finite"), &state.position)
+fn check_tensor(name: &str, tensor: &Tensor, position: &Position) -> anyhow::Result<()> {
+    let what = format!("{name} is not finite");
+    ensure!(is_finite(tensor)?, NonFinite::after_update(what, position));
+    Ok(())
 }

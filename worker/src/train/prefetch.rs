@@ -29,6 +29,12 @@ struct PendingBatch {
     batch: Receiver<Result<(Tensor, Tensor), TchError>>,
 }
 
+impl PendingBatch {
+    fn is_for(&self, epoch: u64, step: u64) -> bool {
+        self.epoch == epoch && self.step == step
+    }
+}
+
 impl<'a> BatchPrefetcher<'a> {
     /// Creates a prefetcher with no batch in preparation.
     pub(super) fn new(spec: &'a Training, examples: Arc<Examples>, device: Device) -> Self {
@@ -50,7 +56,7 @@ impl<'a> BatchPrefetcher<'a> {
     ) -> Result<(Tensor, Tensor)> {
         let pending = self.pending.take();
         let pending = pending
-            .filter(|pending| (pending.epoch, pending.step) == (epoch, step))
+            .filter(|pending| pending.is_for(epoch, step))
             .unwrap_or_else(|| self.start(epoch, step, places));
         let batch = pending.batch.recv();
         let (images, labels) = batch.context("the thread that prepares batches failed")??;

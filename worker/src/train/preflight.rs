@@ -38,10 +38,7 @@ pub(super) fn check(path: &Path, out: &Path) -> Result<Preflight> {
     refuse_overwriting(out)?;
     epoch_log::check(&epoch_log::path_for(out))?;
     let dataset = open_dataset(&spec, &text, path)?;
-    let identity = Identity {
-        specification: digest_to_hex(&Sha256::digest(text.as_bytes()).into()),
-        data: digest_to_hex(&dataset.digest()?),
-    };
+    let identity = identity(&text, &dataset)?;
     let examples = read_examples(&spec, &dataset, &text, path)?;
     warn_of_missing_classes(&spec, &dataset);
     Ok(Preflight {
@@ -50,6 +47,13 @@ pub(super) fn check(path: &Path, out: &Path) -> Result<Preflight> {
         identity,
         examples,
         lock,
+    })
+}
+
+fn identity(text: &str, dataset: &Dataset) -> Result<Identity> {
+    Ok(Identity {
+        specification: digest_to_hex(&Sha256::digest(text.as_bytes()).into()),
+        data: digest_to_hex(&dataset.digest()?),
     })
 }
 
@@ -74,16 +78,20 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 fn check_folder(out: &Path) -> Result<()> {
     ensure!(!out.is_dir(), "{} is a folder", out.display());
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(out);
     ensure!(
         folder.is_dir(),
         "there is no folder {} to write to",
         folder.display()
     );
     Ok(())
+}
+
+fn folder_of(out: &Path) -> &Path {
+    match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Allows only the training that wrote `out` to overwrite it. Its checkpoint identifies it.
@@ -129,12 +137,16 @@ fn warn_of_missing_classes(spec: &Training, dataset: &Dataset) {
     }
 }
 
+fn open(path: &Path) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Locks `out` against a second training, which would overwrite its checkpoint. The operating
 /// system releases the lock when the process ends, even if it is killed; the empty file stays.
 fn lock(out: &Path) -> Result<File> {
     let path = out.with_extension("lock");
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    let file = open(&path)?;
     match ddrs_common::lock_where_supported(&file, out, "let one process train to it at a time") {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => bail!(

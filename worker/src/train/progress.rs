@@ -59,8 +59,9 @@ impl Trainer<'_> {
             epoch, step, sums, ..
         } = &self.state.position;
         let rate = sums.inputs as f64 / sums.seconds;
-        let left = (self.spec.epochs.get() - epoch) * steps - step;
-        Duration::from_secs_f64((left * self.spec.batch.get()) as f64 / rate)
+        let steps_left = (self.spec.epochs.get() - epoch) * steps - step;
+        let inputs_left = steps_left * self.spec.batch.get();
+        Duration::from_secs_f64(inputs_left as f64 / rate)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint::TrainingState;
+use super::checkpoint::{Position, TrainingState};
 use super::group_threads::GroupThreads;
 use super::loss::{self, LossValue, ScoreFn, TrainingBatch};
 use super::network::{Mode, TrainableNetwork, flatten};
@@ -25,6 +25,18 @@ pub(super) struct StepResult {
     pub(super) loss: f64,
     /// The number of inputs classified correctly under noise.
     pub(super) correct: i64,
+}
+
+impl StepResult {
+    /// Combines the results of groups. They are of equal size, so the mean of their means is the
+    /// mean of the batch.
+    fn of(groups: &[GroupResult]) -> Self {
+        let loss = groups.iter().map(|group| group.loss).sum::<f64>();
+        Self {
+            loss: loss / groups.len() as f64,
+            correct: groups.iter().map(|group| group.correct).sum(),
+        }
+    }
 }
 
 /// The parts of a training that no step changes.
@@ -72,11 +84,7 @@ pub(super) fn step(
     let groups = groups(spec, state, inputs)?;
     let results = threads.map(groups, |group| compute(spec, group, epsilon))?;
     store_sigmas(spec, state, inputs.places, &results)?;
-    // Groups are of equal size, so the mean of their means is the mean of the batch.
-    let result = StepResult {
-        loss: results.iter().map(|group| group.loss).sum::<f64>() / results.len() as f64,
-        correct: results.iter().map(|group| group.correct).sum(),
-    };
+    let result = StepResult::of(&results);
     if result.loss.is_finite() {
         update_weights(spec, state, results, rate)?;
     }
@@ -91,15 +99,15 @@ fn store_sigmas(
 ) -> Result<()> {
     let sigmas = results.iter().flat_map(|group| &group.sigma);
     for (&place, sigma) in places.iter().zip(sigmas) {
-        let Some(sigma) = *sigma else {
-            let sample = spec.dataset.selection.index(place as u64);
-            let what =
-                format!("the derivative by sigma for training sample {sample} is not finite");
-            return Err(NonFinite::before_update(what, &state.position).into());
-        };
-        state.sigma[place] = sigma;
+        state.sigma[place] = sigma.ok_or_else(|| sigma_not_finite(spec, place, &state.position))?;
     }
     Ok(())
+}
+
+fn sigma_not_finite(spec: &Training, place: usize, position: &Position) -> NonFinite {
+    let sample = spec.dataset.selection.index(place as u64);
+    let what = format!("the derivative by sigma for training sample {sample} is not finite");
+    NonFinite::before_update(what, position)
 }
 
 fn update_weights(
@@ -123,9 +131,7 @@ fn update_weights(
 fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<GroupResult> {
     let sigma = move_sigmas(spec, &mut group)?;
     let value = group_loss(spec.loss, &group, &sigma, epsilon)?;
-    let weights: Vec<&Tensor> = group.network.weights().collect();
-    let gradients = Tensor::f_run_backward(&[&value.loss], &weights, false, false)?;
-    let gradient = flatten(&gradients)?;
+    let gradient = gradient(&group.network, &value.loss)?;
     // Values are read only now, so that a GPU can compute the whole step meanwhile.
     let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
     Ok(GroupResult {
@@ -135,6 +141,12 @@ fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<Group
         gradient,
         network: group.network,
     })
+}
+
+/// Returns the gradient of the loss by all weights, in their order.
+fn gradient(network: &TrainableNetwork, loss: &Tensor) -> Result<Tensor, TchError> {
+    let weights: Vec<&Tensor> = network.weights().collect();
+    flatten(&Tensor::f_run_backward(&[loss], &weights, false, false)?)
 }
 
 fn group_loss(

@@ -10,6 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::model::from_view;
+
 /// The metadata of a file by key.
 pub(super) type Metadata = HashMap<String, String>;
 
@@ -19,17 +21,21 @@ pub(super) type Metadata = HashMap<String, String>;
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<()> {
+    let bytes = serialize(tensors, metadata)?;
+    ddrs_common::replace(path, &sort_header(bytes)?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn serialize(tensors: &[(String, Tensor)], metadata: Metadata) -> Result<Vec<u8>> {
     let tensors = tensors
         .iter()
         .map(|(name, tensor)| Ok((name, StoredTensor::new(tensor)?)))
         .collect::<Result<Vec<_>>>()?;
     let views = tensors
         .iter()
-        .map(|(name, tensor)| Ok((name, tensor.view().with_context(|| (*name).clone())?)))
+        .map(|(name, tensor)| Ok((name, tensor.view()?)))
         .collect::<Result<Vec<_>>>()?;
-    let bytes = safetensors::serialize(views, Some(metadata))?;
-    ddrs_common::replace(path, &sort_header(bytes)?)
-        .with_context(|| format!("cannot write {}", path.display()))
+    Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
 /// Reads a file that [`write`] wrote.
@@ -48,18 +54,16 @@ fn parse(bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Metadata)> {
     let tensors = SafeTensors::deserialize(bytes)?.tensors();
     let tensors = tensors
         .into_iter()
-        .map(|(name, view)| Ok((name, to_tensor(&view)?)))
+        .map(|(name, view)| Ok((name, from_view(&view, kind(view.dtype()))?)))
         .collect::<Result<_>>()?;
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
 
-fn to_tensor(view: &TensorView) -> Result<Tensor, TchError> {
-    let kind = match view.dtype() {
+fn kind(dtype: Dtype) -> Kind {
+    match dtype {
         Dtype::F64 => Kind::Double,
         _ => Kind::Float,
-    };
-    let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-    Tensor::f_from_data_size(view.data(), &shape, kind)
+    }
 }
 
 /// Returns a digest of everything that [`write`] would write, independent of the order.
@@ -73,16 +77,16 @@ pub(super) fn digest<'a>(
         add(&mut hasher, value.as_bytes());
     }
     for (name, tensor) in tensors.into_iter().collect::<BTreeMap<_, _>>() {
-        let StoredTensor {
-            dtype,
-            shape,
-            bytes,
-        } = StoredTensor::new(tensor)?;
         add(&mut hasher, name.as_bytes());
-        add(&mut hasher, format!("{dtype:?} {shape:?}").as_bytes());
-        add(&mut hasher, &bytes);
+        add_tensor(&mut hasher, &StoredTensor::new(tensor)?);
     }
     Ok(hasher.finalize().into())
+}
+
+fn add_tensor(hasher: &mut Sha256, tensor: &StoredTensor) {
+    let StoredTensor { dtype, shape, .. } = tensor;
+    add(hasher, format!("{dtype:?} {shape:?}").as_bytes());
+    add(hasher, &tensor.bytes);
 }
 
 /// Adds bytes and their length, so that no two sequences of parts give the same digest.
@@ -105,13 +109,10 @@ impl StoredTensor {
             _ => (Dtype::F32, Kind::Float, 4),
         };
         let tensor = tensor.f_detach()?.f_to(Device::Cpu)?.f_to_kind(kind)?;
-        let tensor = tensor.f_contiguous()?;
-        let mut bytes = vec![0; tensor.numel() * width];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
         Ok(Self {
             dtype,
             shape: tensor.size().iter().map(|&side| side as usize).collect(),
-            bytes,
+            bytes: bytes(&tensor.f_contiguous()?, width)?,
         })
     }
 
@@ -122,6 +123,13 @@ impl StoredTensor {
             &self.bytes,
         )?)
     }
+}
+
+/// Copies the memory of a contiguous tensor whose elements have `width` bytes.
+fn bytes(tensor: &Tensor, width: usize) -> Result<Vec<u8>, TchError> {
+    let mut bytes = vec![0; tensor.numel() * width];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
 }
 
 /// Sorts the keys of the header. The library writes metadata in the order of a hash table, which

@@ -1,12 +1,17 @@
 //! A convolution with its batch normalisation folded in.
 
+use std::cell::RefCell;
+
 use anyhow::Result;
 use ddrs_common::architecture::ConvNorm;
 use tch::{TchError, Tensor};
 
 use super::super::fused::Fusion;
-use super::super::{Arithmetic, WeightMap, channels_last, operand};
-use super::onednn::PackedWeight;
+use super::super::{Arithmetic, WeightMap, channels_last, operand, square};
+
+/// A convolution's weight in oneDNN's memory order for inputs of one shape. The best order depends
+/// on the shape.
+pub(super) type PackedWeight = RefCell<Option<(Vec<i64>, Tensor)>>;
 
 /// A convolution that includes the batch normalisation after it.
 #[derive(Debug)]
@@ -17,7 +22,7 @@ pub(in crate::model) struct FoldedConv {
     pub(super) stride: [i64; 2],
     pub(super) padding: [i64; 2],
     pub(super) tf32: bool,
-    /// Whether weight and bias, and the inside of the convolution, are in single precision: see
+    /// True if weight and bias, and the inside of the convolution, are in single precision: see
     /// [`crate::model::emulates_bf16`].
     pub(super) emulates_bf16: bool,
     /// Present where the rule allows a fused cuDNN call.
@@ -32,19 +37,17 @@ impl FoldedConv {
         weights: &WeightMap,
         arithmetic: Arithmetic,
     ) -> Result<Self> {
-        let emulates_bf16 = arithmetic.emulates_bf16;
         let (weight, bias) = fold_normalisation(spec, weights)?;
-        let weight = operand(&arithmetic.convert(&weight)?, emulates_bf16)?;
-        let weight = channels_last(&weight)?;
-        let bias = operand(&arithmetic.convert(&bias)?, emulates_bf16)?;
+        let weight = channels_last(&arithmetic.convert_operand(&weight)?)?;
+        let bias = arithmetic.convert_operand(&bias)?;
         Ok(Self {
             fusion: Fusion::for_layer(arithmetic, [&weight, &bias]),
             weight,
             bias,
-            stride: [i64::from(spec.stride); 2],
-            padding: [i64::from(spec.padding); 2],
+            stride: square(spec.stride),
+            padding: square(spec.padding),
             tf32: arithmetic.tf32,
-            emulates_bf16,
+            emulates_bf16: arithmetic.emulates_bf16,
             packed: PackedWeight::default(),
         })
     }
@@ -122,12 +125,20 @@ impl FoldedConv {
 /// Folds y = gamma · (conv(x) - mean) / sqrt(var + epsilon) + beta into the weight and the bias of
 /// one convolution, in double precision.
 fn fold_normalisation(spec: &ConvNorm, weights: &WeightMap) -> Result<(Tensor, Tensor)> {
-    let norm = |part: &str| weights.get(&format!("{}.{part}", spec.norm));
-    let variance = norm("running_var")?.f_add_scalar(ConvNorm::EPSILON)?;
-    let scale = norm("weight")?.f_div(&variance.f_sqrt()?)?;
-    let weight = weights
-        .get(&format!("{}.weight", spec.conv))?
-        .f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
+    let scale = scale(spec, weights)?;
+    let weight = weights.get(&format!("{}.weight", spec.conv))?;
+    let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+    let mean = norm(spec, "running_mean", weights)?.f_mul(&scale)?;
+    let bias = norm(spec, "bias", weights)?.f_sub(&mean)?;
     Ok((weight, bias))
+}
+
+/// Returns gamma / sqrt(var + epsilon).
+fn scale(spec: &ConvNorm, weights: &WeightMap) -> Result<Tensor> {
+    let variance = norm(spec, "running_var", weights)?.f_add_scalar(ConvNorm::EPSILON)?;
+    Ok(norm(spec, "weight", weights)?.f_div(&variance.f_sqrt()?)?)
+}
+
+fn norm(spec: &ConvNorm, part: &str, weights: &WeightMap) -> Result<Tensor> {
+    weights.get(&format!("{}.{part}", spec.norm))
 }

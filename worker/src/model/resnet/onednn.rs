@@ -11,21 +11,17 @@
 //! not finite never get here. One case remains: a network whose activations overflow on finite
 //! images.
 
-use std::cell::RefCell;
-
 use ddrs_common::architecture::ResnetLayout;
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
-use super::super::{ResnetPass, Shortcut, emulates_bf16, is_finite};
-use super::{FoldedConv, Resnet};
+use super::super::tensors::are_finite;
+use super::super::{ResnetPass, Shortcut, emulates_bf16};
+use super::Resnet;
+use super::conv::{FoldedConv, PackedWeight};
 
 /// The operators, loaded from TorchScript.
 #[derive(Debug)]
 pub(super) struct OneDnn(CModule);
-
-/// A convolution's weight in oneDNN's memory order for inputs of one shape. The best order depends
-/// on the shape.
-pub(super) type PackedWeight = RefCell<Option<(Vec<i64>, Tensor)>>;
 
 /// The operation that is fused with a convolution.
 enum Epilogue {
@@ -34,6 +30,17 @@ enum Epilogue {
     /// Adds this tensor, then applies the ReLU. The tensor must be in channels-last order and may
     /// be overwritten.
     AddRelu(Tensor),
+}
+
+impl Epilogue {
+    /// Returns the operator of a convolution with this epilogue, and its last argument.
+    fn into_call(self, conv: &FoldedConv) -> Result<(&'static str, IValue), TchError> {
+        Ok(match self {
+            Self::None => ("conv", IValue::String("none".to_owned())),
+            Self::Relu => ("conv", IValue::String("relu".to_owned())),
+            Self::AddRelu(other) => ("conv_add_relu", IValue::Tensor(conv.operand(&other)?)),
+        })
+    }
 }
 
 impl OneDnn {
@@ -48,10 +55,14 @@ impl OneDnn {
         if !supported || !layout.convolutions().all(has_finite_weights) {
             return None;
         }
-        let ops = CModule::load_data(&mut &include_bytes!("onednn_ops.pt")[..]).ok()?;
-        let onednn = Self(ops);
+        let onednn = Self::load().ok()?;
         tch::no_grad(|| onednn.try_out(kind)).ok()?;
         Some(onednn)
+    }
+
+    fn load() -> Result<Self, TchError> {
+        let program = include_bytes!("onednn_ops.pt");
+        CModule::load_data(&mut &program[..]).map(Self)
     }
 
     /// Runs both operators on a small convolution of ones.
@@ -69,19 +80,15 @@ impl OneDnn {
         x: &Tensor,
         epilogue: Epilogue,
     ) -> Result<Tensor, TchError> {
-        let mut arguments = vec![
+        let (method, last) = epilogue.into_call(conv)?;
+        let arguments = [
             IValue::Tensor(conv.operand(x)?),
             IValue::Tensor(self.packed_weight(conv, &x.size())?),
             IValue::Tensor(conv.bias.shallow_clone()),
             IValue::IntList(conv.padding.to_vec()),
             IValue::IntList(conv.stride.to_vec()),
+            last,
         ];
-        let (method, last) = match epilogue {
-            Epilogue::None => ("conv", IValue::String("none".to_owned())),
-            Epilogue::Relu => ("conv", IValue::String("relu".to_owned())),
-            Epilogue::AddRelu(other) => ("conv_add_relu", IValue::Tensor(conv.operand(&other)?)),
-        };
-        arguments.push(last);
         self.call(method, &arguments)?.f_to_kind(x.kind())
     }
 
@@ -116,9 +123,7 @@ impl OneDnn {
 }
 
 fn has_finite_weights(conv: &FoldedConv) -> bool {
-    [&conv.weight, &conv.bias]
-        .into_iter()
-        .all(|tensor| is_finite(tensor).unwrap_or(false))
+    are_finite([&conv.weight, &conv.bias])
 }
 
 fn trial_convolution(kind: Kind) -> Result<FoldedConv, TchError> {

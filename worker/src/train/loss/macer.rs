@@ -14,8 +14,8 @@ pub(super) struct MacerWeights {
 }
 
 /// Probabilities are clamped to at least this and at most 1 minus this, so that the quantile stays
-/// finite where rounding gives 0 or 1. Clamped probabilities have no gradient, but the paper's gamma
-/// ends the gradient before that.
+/// finite where rounding gives 0 or 1. Clamped probabilities have no gradient, but the paper's
+/// gamma ends the gradient before that.
 const MIN_PROBABILITY: f64 = 1e-6;
 
 /// Returns the mean over the inputs of
@@ -56,14 +56,15 @@ fn robustness(
 ) -> Result<Tensor, TchError> {
     let zeta = smoothed(&scores.f_mul_scalar(weights.beta)?, batch.len(), draws)?;
     let (top, classes) = zeta.f_topk(2, -1, true, true)?;
-    let gap = quantile_gap(&top, MIN_PROBABILITY)?;
-    let hinge = gap.f_neg()?.f_add_scalar(weights.gamma)?.f_clamp_min(0.0)?;
-    let is_right = classes
-        .f_select(1, 0)?
-        .f_eq_tensor(batch.labels)?
-        .f_to_kind(scores.kind())?;
-    hinge
+    let is_right = classes.f_select(1, 0)?.f_eq_tensor(batch.labels)?;
+    hinge(&top, weights.gamma)?
         .f_mul(batch.sigma)?
-        .f_mul(&is_right)?
+        .f_mul(&is_right.f_to_kind(scores.kind())?)?
         .f_mul_scalar(0.5 * weights.lambda)
+}
+
+/// Returns max(0, gamma - (q(zeta_1) - q(zeta_2))), of shape (B).
+fn hinge(top: &Tensor, gamma: f64) -> Result<Tensor, TchError> {
+    let gap = quantile_gap(top, MIN_PROBABILITY)?;
+    gap.f_neg()?.f_add_scalar(gamma)?.f_clamp_min(0.0)
 }

@@ -27,9 +27,8 @@ impl TrainableNetwork {
             .layout()
             .with_context(|| format!("{architecture} has no layers to train"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let tensors = architecture
-            .parameters(classes)
-            .into_iter()
+        let parameters = architecture.parameters(classes).into_iter();
+        let tensors = parameters
             .map(|parameter| random_tensor(parameter, layout.features, numerics, &mut rng))
             .collect::<Result<_>>()?;
         let kind = numerics.passes;
@@ -64,14 +63,17 @@ fn uniform(shape: &[u64], features: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
 
 fn values(initial: InitialValue, shape: &[u64], rng: &mut ChaCha8Rng) -> Vec<f64> {
     let size = shape.iter().product::<u64>();
-    let mut value = || match initial {
+    (0..size).map(|_| draw_value(initial, rng)).collect()
+}
+
+fn draw_value(initial: InitialValue, rng: &mut ChaCha8Rng) -> f64 {
+    match initial {
         InitialValue::Zero => 0.0,
         InitialValue::One => 1.0,
         InitialValue::He { inputs } => {
             (2.0 / inputs as f64).sqrt() * rng.sample::<f64, _>(StandardNormal)
         }
-    };
-    (0..size).map(|_| value()).collect()
+    }
 }
 
 fn to_tensor(values: &[f64], shape: &[u64], numerics: Numerics) -> Result<Tensor, TchError> {

@@ -108,16 +108,10 @@ impl TrainableNetwork {
     /// another thread computes.
     pub(in crate::train) fn with_own_statistics(&self) -> Result<Self, TchError> {
         let statistics = copy(&self.statistics)?;
-        let mut tensors: HashMap<_, _> = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-            .collect();
-        tensors.extend(self.split(&statistics, false)?);
         let normalisation = self.normalisation.as_ref();
         Ok(Self {
             layout: self.layout.clone(),
-            tensors,
+            tensors: self.tensors_with(&statistics)?,
             names: self.names.clone(),
             learned: self.learned.shallow_clone(),
             statistics,
@@ -125,6 +119,16 @@ impl TrainableNetwork {
             kind: self.kind,
             emulates_bf16: self.emulates_bf16,
         })
+    }
+
+    /// Returns the tensors with views of `statistics` in place of the running statistics.
+    fn tensors_with(&self, statistics: &Tensor) -> Result<HashMap<String, Tensor>, TchError> {
+        let mut tensors: HashMap<_, _> = self
+            .tensors()
+            .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))
+            .collect();
+        tensors.extend(self.split(statistics, false)?);
+        Ok(tensors)
     }
 
     /// Sets the running statistics to the mean of those of other networks.
