@@ -33,8 +33,10 @@ impl IndexSet {
     /// Describes ascending, distinct indices.
     #[must_use]
     pub fn of(ascending: &[SampleIndex]) -> Self {
-        let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else {
-            return Self::Empty;
+        let [first, .., last] = ascending else {
+            return ascending
+                .first()
+                .map_or(Self::Empty, |&only| Self::single(only));
         };
         let count = ascending.len() as u64;
         match common_step(ascending) {
@@ -53,6 +55,14 @@ impl IndexSet {
 }
 
 impl IndexSet {
+    fn single(index: SampleIndex) -> Self {
+        Self::Regular {
+            first: index.0,
+            step: 1,
+            count: 1,
+        }
+    }
+
     /// Returns the smallest index.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
@@ -82,11 +92,11 @@ impl IndexSet {
     }
 }
 
-/// Returns the distance between neighbours if all distances are equal; 1 for a single index.
+/// Returns the distance between neighbours if all distances are equal.
 fn common_step(ascending: &[SampleIndex]) -> Option<u64> {
     let distance = |pair: &[SampleIndex]| pair[1].0.checked_sub(pair[0].0);
     let mut distances = ascending.windows(2).map(distance);
-    let step = distances.next().unwrap_or(Some(1))?;
+    let step = distances.next()??;
     distances
         .all(|distance| distance == Some(step))
         .then_some(step)

@@ -27,3 +27,11 @@ pub struct Table {
     /// One row per variant, and a second one for a variant with memory.
     pub rows: Vec<TableRow>,
 }
+
+impl Table {
+    /// Returns true if a row has chosen sigmas.
+    #[must_use]
+    pub fn has_chosen_sigmas(&self) -> bool {
+        self.rows.iter().any(|row| row.chosen.is_some())
+    }
+}

@@ -20,7 +20,7 @@ pub struct RowSettings {
     pub seed: Option<u64>,
     /// The fixed sigma, or the initial one of a data-dependent choice.
     pub sigma0: Option<Sigma>,
-    /// How sigma was chosen.
+    /// The choice of sigma.
     pub choice: Option<Choice>,
     /// The precision of the forward passes, as a specification writes it.
     pub precision: Option<String>,

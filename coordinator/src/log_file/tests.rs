@@ -45,7 +45,11 @@ fn certified(class: u32, radius: f64) -> SampleResult {
 
 #[test]
 fn the_first_dialect_has_seconds_and_no_sigma() {
-    let text = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.378\t1\t15.4\n20\t7\t-1\t0.0\t0\t15.6\n";
+    let text = concat!(
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\n",
+        "0\t3\t3\t0.378\t1\t15.4\n",
+        "20\t7\t-1\t0.0\t0\t15.6\n"
+    );
     let expected = [
         line(0, 3, certified(3, 0.378), None, Some(15.4)),
         line(20, 7, SampleResult::Abstained, None, Some(15.6)),
@@ -66,7 +70,10 @@ fn windows_line_ends_and_empty_lines_at_the_end_are_tolerated() {
 
 #[test]
 fn per_input_sigma_and_unknown_columns_are_read_by_name() {
-    let text = "idx\tlabel\tpredict\tradius\tcorrect\tbest_sigma\tpABar\ttime\n1\t8\t8\t1.25\t1\t0.4\t0.99\t0:00:04.5\n";
+    let text = concat!(
+        "idx\tlabel\tpredict\tradius\tcorrect\tbest_sigma\tpABar\ttime\n",
+        "1\t8\t8\t1.25\t1\t0.4\t0.99\t0:00:04.5\n"
+    );
     assert_eq!(
         lines(text),
         [line(1, 8, certified(8, 1.25), Some(0.4), Some(4.5))]

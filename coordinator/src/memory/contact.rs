@@ -1,4 +1,4 @@
-//! Which earlier balls of another class an input's ball can meet.
+//! Finds the earlier balls of another class that an input's ball can meet.
 
 use std::ops::Range;
 
@@ -12,14 +12,14 @@ use super::projection::Projection;
 /// An earlier ball of another class that is near enough to matter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Contact {
-    /// Its number.
+    /// The number of the ball.
     pub(super) ball: usize,
-    /// How far its centre is.
+    /// The distance of its centre.
     pub(super) distance: Distance,
 }
 
-/// The balls of all certified inputs, numbered in dataset order: as certified until they are
-/// settled, then as the memory holds them.
+/// The balls of all certified inputs, numbered in dataset order. A ball is as certified until it is
+/// settled, and then as the memory stores it.
 pub(super) struct Balls {
     balls: Vec<Ball>,
     shape: [usize; 3],
@@ -27,62 +27,65 @@ pub(super) struct Balls {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ball {
-    /// Its input's place in the dataset.
+    /// The position of its input in the dataset.
     pub(super) place: usize,
     /// The class predicted in it.
     pub(super) class: Class,
-    /// Its radius; none where the memory does without it.
+    /// The radius; `None` for a ball that the memory does not store.
     pub(super) reach: Option<f64>,
     projection: Projection,
 }
 
+/// A certified input: its position, class and radius.
+#[derive(Debug, Clone, Copy)]
+struct Certificate {
+    place: usize,
+    class: Class,
+    radius: f64,
+}
+
 impl Balls {
-    /// Takes every certificate as it is and reads each certified input once.
+    /// Takes every certificate as it is, and reads each certified input once.
     pub(super) fn new<'a, T: Coordinate>(
         outcomes: &[Outcome],
         read: &(impl Fn(usize) -> Result<Point<'a, T>> + Sync),
     ) -> Result<Self> {
-        let certified: Vec<_> = outcomes
+        let certificates: Vec<_> = outcomes
             .iter()
             .enumerate()
             .filter_map(certificate)
             .collect();
-        let shape = match certified.first() {
-            Some(&(place, ..)) => read(place)?.shape(),
+        let shape = match certificates.first() {
+            Some(first) => read(first.place)?.shape(),
             None => [0; 3],
         };
-        let ball = |&(place, class, radius): &(usize, Class, f64)| {
-            let projection = Projection::new(&fetch(read, place, shape)?);
-            Ok(Ball {
-                place,
-                class,
-                reach: Some(radius),
-                projection,
-            })
-        };
+        let balls = certificates
+            .par_iter()
+            .map(|&certificate| ball(certificate, read, shape));
         Ok(Self {
-            balls: certified.par_iter().map(ball).collect::<Result<_>>()?,
+            balls: balls.collect::<Result<_>>()?,
             shape,
         })
     }
 
-    /// How many there are.
+    /// The number of balls.
     pub(super) fn len(&self) -> usize {
         self.balls.len()
     }
 
-    /// One of them.
+    /// The ball of a number.
     pub(super) fn get(&self, ball: usize) -> &Ball {
         &self.balls[ball]
     }
 
-    /// Settles what the memory holds of a ball: a radius not above the one before, or none.
+    /// Settles what the memory stores of a ball: a radius that is not above the one before, or
+    /// `None`.
     pub(super) fn settle(&mut self, ball: usize, reach: Option<f64>) {
         self.balls[ball].reach = reach;
     }
 
-    /// For each ball of the block, the earlier ones of another class whose ball may meet it;
-    /// complete as long as balls only shrink.
+    /// Returns, for each ball of the block, the earlier balls of another class that it may meet.
+    /// The lists stay complete as long as balls only shrink.
     pub(super) fn contacts<'a, T: Coordinate>(
         &self,
         block: Range<usize>,
@@ -100,29 +103,36 @@ impl Balls {
         read: &impl Fn(usize) -> Result<Point<'a, T>>,
     ) -> Result<Vec<Contact>> {
         let near: Vec<_> = (0..ball)
-            .filter_map(|earlier| Some((earlier, self.meeting(ball, earlier)?)))
+            .filter_map(|earlier| Some((earlier, self.meeting_distance(ball, earlier)?)))
             .collect();
         if near.is_empty() {
             return Ok(Vec::new());
         }
-        let centre = fetch(read, self.balls[ball].place, self.shape)?;
+        let centre = self.centre(ball, read)?;
         let mut contacts = Vec::new();
         for (earlier, reach) in near {
-            let distance = centre.distance(&fetch(read, self.balls[earlier].place, self.shape)?);
+            let distance = centre.distance(&self.centre(earlier, read)?);
             if distance.nearest <= reach {
-                contacts.push(Contact {
-                    ball: earlier,
-                    distance,
-                });
+                let ball = earlier;
+                contacts.push(Contact { ball, distance });
             }
         }
         Ok(contacts)
     }
 
-    /// The distance below which two balls meet, unless they do not matter to each other or are
-    /// certainly farther apart.
-    fn meeting(&self, ball: usize, earlier: usize) -> Option<f64> {
-        let (one, other) = (&self.balls[ball], &self.balls[earlier]);
+    fn centre<'a, T: Coordinate>(
+        &self,
+        ball: usize,
+        read: &impl Fn(usize) -> Result<Point<'a, T>>,
+    ) -> Result<Point<'a, T>> {
+        read_checked(read, self.balls[ball].place, self.shape)
+    }
+
+    /// Returns the distance below which two balls meet; `None` if they do not matter to each other
+    /// or are certainly farther apart.
+    fn meeting_distance(&self, ball: usize, earlier: usize) -> Option<f64> {
+        let one = &self.balls[ball];
+        let other = &self.balls[earlier];
         if one.class == other.class {
             return None;
         }
@@ -131,14 +141,32 @@ impl Balls {
     }
 }
 
-fn certificate((place, outcome): (usize, &Outcome)) -> Option<(usize, Class, f64)> {
+fn certificate((place, outcome): (usize, &Outcome)) -> Option<Certificate> {
     match *outcome {
-        Outcome::Certified { class, radius } => Some((place, class, radius.get())),
+        Outcome::Certified { class, radius } => Some(Certificate {
+            place,
+            class,
+            radius: radius.get(),
+        }),
         Outcome::Abstained => None,
     }
 }
 
-fn fetch<'a, T: Coordinate>(
+fn ball<'a, T: Coordinate>(
+    certificate: Certificate,
+    read: &impl Fn(usize) -> Result<Point<'a, T>>,
+    shape: [usize; 3],
+) -> Result<Ball> {
+    let point = read_checked(read, certificate.place, shape)?;
+    Ok(Ball {
+        place: certificate.place,
+        class: certificate.class,
+        reach: Some(certificate.radius),
+        projection: Projection::new(&point),
+    })
+}
+
+fn read_checked<'a, T: Coordinate>(
     read: &impl Fn(usize) -> Result<Point<'a, T>>,
     place: usize,
     shape: [usize; 3],

@@ -1,22 +1,21 @@
-//! Memory: certificates with different sigma made consistent with each other (Alfarra et al. 2022,
-//! Algorithm 2).
+//! Memory: makes certificates with different sigmas consistent with each other (Alfarra et al.
+//! 2022, Algorithm 2).
 //!
 //! Each certificate is a ball in which one class is predicted. With one sigma for all inputs the
-//! balls agree, because they speak of one classifier; when each input has its own sigma, two balls
-//! of different classes may overlap. Going through the inputs in dataset order, each ball is made
-//! to agree with those before it:
-//! - inside an earlier ball of another class, an input takes that class and the largest ball that
-//!   stays inside;
-//! - otherwise its radius shrinks until it touches no ball of another class;
-//! - an abstention neither enters the memory nor changes.
+//! balls agree, because they are statements about one classifier. When each input has its own
+//! sigma, two balls of different classes may overlap. In dataset order, each ball is made to agree
+//! with those before it:
+//! - An input inside an earlier ball of another class takes that class, and the largest ball that
+//!   stays inside.
+//! - For any other input the radius shrinks until its ball touches no ball of another class.
+//! - An abstention does not enter the memory and does not change.
 //!
-//! Balls are open. Distances round against the claim, so what is stored is disjoint in exact
-//! arithmetic too. A ball that took another class lies inside one in the memory, and so says
-//! nothing that the memory does not hold already: it is not stored, and no ball in the memory is
-//! ever larger than its own certificate.
+//! Balls are open. Distances are rounded against the claim, so the stored balls are disjoint in
+//! exact arithmetic too. A ball that took another class lies inside one in the memory and adds
+//! nothing to it, so it is not stored. No ball in the memory is ever larger than its certificate.
 //!
-//! In reading order: [`resolve`], [`Point`], then `contact` (which earlier balls an input can meet)
-//! and `projection` (which pairs are too far apart to look at).
+//! In reading order: [`resolve`], [`Point`], then `contact` (the earlier balls that an input's ball
+//! can meet) and `projection` (a cheap test that skips pairs that are too far apart).
 
 mod contact;
 mod point;
@@ -32,21 +31,22 @@ use ddrs_common::domain::{Class, Outcome, Radius};
 
 use contact::{Balls, Contact};
 
-/// How many inputs look for contacts at once, on all cores, before they are resolved one after the
-/// other. Between blocks the balls shrink, so that later inputs find fewer.
+/// The number of inputs that look for contacts together, on all cores, before they are resolved one
+/// after the other. The balls shrink between blocks, so later inputs find fewer contacts.
 const BLOCK: usize = 512;
 
-/// Algorithm 2 over the outcomes of one variant in dataset order; the result is in the same order.
+/// Applies Algorithm 2 to the outcomes of one variant in dataset order; the result has the same
+/// order.
 ///
-/// `read` gives the point of an input by its place in `outcomes`, where it is certified; from
-/// several threads, once for each input and again where two certificates come close, so that a
-/// dataset need not fit in memory. Points must all have one shape.
+/// `read` returns the point of a certified input by its position in `outcomes`. It is called from
+/// several threads, once per input and again where two certificates are close, so that a dataset
+/// need not fit in memory. All points must have one shape.
 ///
 /// Afterwards no two balls of different classes overlap, every ball of a new class lies inside one
-/// that an earlier input certified and no ball of an unchanged class has grown.
+/// that an earlier input certified, and no ball of an unchanged class has grown.
 ///
 /// # Errors
-/// Those of `read`, and points that cannot be compared, by their place.
+/// Those of `read`, and the position of a point that cannot be compared.
 pub fn resolve<'a, T: Coordinate>(
     outcomes: &[Outcome],
     read: impl Fn(usize) -> Result<Point<'a, T>> + Sync,
@@ -55,45 +55,59 @@ pub fn resolve<'a, T: Coordinate>(
     let mut resolved = outcomes.to_vec();
     for start in (0..balls.len()).step_by(BLOCK) {
         let block = start..balls.len().min(start + BLOCK);
-        for (ball, contacts) in block.clone().zip(balls.contacts(block, &read)?) {
-            let inside = largest_inside(&balls, &contacts);
-            let apart = || {
-                (
-                    balls.get(ball).class,
-                    largest_apart(&balls, ball, &contacts),
-                )
-            };
-            let (class, radius) = inside.unwrap_or_else(apart);
-            balls.settle(ball, inside.is_none().then_some(radius));
-            let place = balls.get(ball).place;
-            let radius =
-                Radius::new(radius).with_context(|| format!("input {place} of the variant"))?;
-            resolved[place] = Outcome::Certified { class, radius };
+        let contacts = balls.contacts(block.clone(), &read)?;
+        for (ball, contacts) in block.zip(contacts) {
+            let (place, outcome) = resolve_ball(&mut balls, ball, &contacts)?;
+            resolved[place] = outcome;
         }
     }
     Ok(resolved)
 }
 
-/// The class of the earlier balls that the input certainly lies inside of, and the radius of the
-/// largest ball around it that stays inside one of them. They are of one class, because balls of
-/// different classes do not overlap.
-fn largest_inside(balls: &Balls, contacts: &[Contact]) -> Option<(Class, f64)> {
-    let inside = contacts.iter().filter_map(|contact| {
-        let earlier = balls.get(contact.ball);
-        let room = earlier.reach? - contact.distance.farthest;
-        (room > 0.0).then(|| (earlier.class, room.next_down()))
-    });
-    inside.max_by(|one, other| one.1.total_cmp(&other.1))
+/// Makes one ball agree with the memory; returns the position of its input and the outcome.
+fn resolve_ball(balls: &mut Balls, ball: usize, contacts: &[Contact]) -> Result<(usize, Outcome)> {
+    let inside = largest_inside(balls, contacts);
+    let place = balls.get(ball).place;
+    let (class, radius) = match inside {
+        Some(inside) => inside,
+        None => (balls.get(ball).class, largest_apart(balls, ball, contacts)),
+    };
+    // A ball inside another one is not stored.
+    balls.settle(ball, inside.is_none().then_some(radius));
+    let radius = Radius::new(radius).with_context(|| format!("input {place} of the variant"))?;
+    Ok((place, Outcome::Certified { class, radius }))
 }
 
-/// The radius at which an input's ball touches no earlier one, its own where none is near. Zero for
-/// an input that may lie inside one but not certainly: an open ball without radius is empty and
-/// contradicts nothing.
+/// Returns the class of the earlier balls that the input certainly lies inside, and the radius of
+/// the largest ball around it that stays inside one of them. They have one class, because balls of
+/// different classes do not overlap.
+fn largest_inside(balls: &Balls, contacts: &[Contact]) -> Option<(Class, f64)> {
+    contacts
+        .iter()
+        .filter_map(|contact| inside(balls, contact))
+        .max_by(|one, other| one.1.total_cmp(&other.1))
+}
+
+/// Returns the class of an earlier ball and the radius that stays inside it, if the input certainly
+/// lies inside.
+fn inside(balls: &Balls, contact: &Contact) -> Option<(Class, f64)> {
+    let earlier = balls.get(contact.ball);
+    let room = earlier.reach? - contact.distance.farthest;
+    (room > 0.0).then(|| (earlier.class, room.next_down()))
+}
+
+/// Returns the radius at which an input's ball touches no earlier one, and its own radius where no
+/// ball is near. The radius is 0 for an input that may lie inside a ball but not certainly: an open
+/// ball without radius is empty and contradicts nothing.
 fn largest_apart(balls: &Balls, ball: usize, contacts: &[Contact]) -> f64 {
-    let gap = |contact: &Contact| {
-        Some((contact.distance.nearest - balls.get(contact.ball).reach?).next_down())
-    };
-    // A ball has its radius until it is settled, which is what this is for.
+    // A ball keeps its radius until it is settled, which happens after this.
     let own = balls.get(ball).reach.unwrap_or(0.0);
-    contacts.iter().filter_map(gap).fold(own, f64::min).max(0.0)
+    let gaps = contacts.iter().filter_map(|contact| gap(balls, contact));
+    gaps.fold(own, f64::min).max(0.0)
+}
+
+/// Returns the largest radius that certainly does not touch an earlier ball.
+fn gap(balls: &Balls, contact: &Contact) -> Option<f64> {
+    let reach = balls.get(contact.ball).reach?;
+    Some((contact.distance.nearest - reach).next_down())
 }

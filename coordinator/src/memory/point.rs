@@ -1,29 +1,28 @@
-//! Where an input is.
+//! An input as a point, and the distance between two points with bounds on its rounding.
 
 use std::borrow::Cow;
 
 use anyhow::{Result, ensure};
 use ddrs_common::data::Image;
 
-/// What coordinates are stored as: pixels in float32, anything else in float64.
+/// The number type of coordinates: float32 for pixels, float64 for anything else.
 pub trait Coordinate: Copy + Into<f64> + Send + Sync + 'static {}
 
 impl Coordinate for f32 {}
 
 impl Coordinate for f64 {}
 
-/// An input as a point: borrowed where the dataset is in memory, owned where it was read for the
-/// purpose.
+/// An input as a point, borrowed from a dataset in memory or owned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point<'a, T: Coordinate> {
     shape: [usize; 3],
     coordinates: Cow<'a, [T]>,
 }
 
-/// Coordinates beyond this are refused, so that squares neither overflow nor are NaN.
+/// The largest magnitude of a coordinate, so that squares neither overflow nor are NaN.
 const LARGEST_COORDINATE: f64 = 1e100;
 
-/// What underflow in squares can hide from a distance, and more.
+/// More than underflow in squares can take from a distance.
 const UNDERFLOW: f64 = 1e-140;
 
 impl From<Image> for Point<'_, f32> {
@@ -53,12 +52,12 @@ impl<'a> From<&'a [f64]> for Point<'a, f64> {
     }
 }
 
-/// What a distance between two points may be, given what rounding may have done to it.
+/// Bounds of the distance between two points, with all rounding taken into account.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Distance {
-    /// It is not less.
+    /// The lower bound.
     pub(super) nearest: f64,
-    /// It is not more.
+    /// The upper bound.
     pub(super) farthest: f64,
 }
 
@@ -73,31 +72,31 @@ impl<T: Coordinate> Point<'_, T> {
         &self.coordinates
     }
 
-    /// Refuses what has no distance to the other points, which are of `shape`.
+    /// Checks that the point has a distance to the other points, which have `shape`.
     pub(super) fn check(&self, shape: [usize; 3]) -> Result<()> {
         ensure!(
             self.shape == shape,
-            "its shape is {:?}, that of the inputs before it {shape:?}",
+            "its shape is {:?}, but the inputs before it have {shape:?}",
             self.shape
         );
-        let (size, len) = (shape.iter().product::<usize>(), self.coordinates.len());
+        let size: usize = shape.iter().product();
         ensure!(
-            size == len,
-            "its shape {shape:?} has {size} coordinates, not {len}"
+            size == self.coordinates.len(),
+            "its shape {shape:?} has {size} coordinates, not {}",
+            self.coordinates.len()
         );
-        let comparable = |&x: &T| x.into().abs() <= LARGEST_COORDINATE;
         ensure!(
-            self.coordinates.iter().all(comparable),
-            "a coordinate is not a number or above {LARGEST_COORDINATE}"
+            self.coordinates.iter().copied().all(is_comparable),
+            "a coordinate is NaN or its magnitude is above {LARGEST_COORDINATE}"
         );
         Ok(())
     }
 
-    /// The Euclidean distance, in float64.
+    /// Computes the Euclidean distance, in float64.
     ///
-    /// Each squared difference is off by 3 roundings of 2^-53 at most and a sum of n of them, none
-    /// negative, by another n - 1 whatever its order; the root halves that and adds one. n + 8 is
-    /// more than twice as much.
+    /// Error bound: each squared difference has an error of at most 3 roundings of 2^-53. A sum of
+    /// n of them, all nonnegative, adds at most n - 1 in any order. The root halves that and adds
+    /// one. The slack of n + 8 roundings is more than twice as much.
     pub(super) fn distance(&self, other: &Self) -> Distance {
         let measured = squared_distance(&self.coordinates, &other.coordinates).sqrt();
         let slack = (self.coordinates.len() + 8) as f64 * f64::EPSILON / 2.0;
@@ -108,23 +107,29 @@ impl<T: Coordinate> Point<'_, T> {
     }
 }
 
-/// The sum of squared differences, in several sums side by side so that the processor can take them
+fn is_comparable(coordinate: impl Into<f64>) -> bool {
+    coordinate.into().abs() <= LARGEST_COORDINATE
+}
+
+const LANES: usize = 8;
+
+/// Sums the squared differences, in several independent sums so that the processor can compute them
 /// together.
 pub(super) fn squared_distance<T: Coordinate>(one: &[T], other: &[T]) -> f64 {
-    const LANES: usize = 8;
     let mut sums = [0.0; LANES];
     let (blocks, rest) = one.as_chunks::<LANES>();
     let (other_blocks, other_rest) = other.as_chunks::<LANES>();
     for (a, b) in blocks.iter().zip(other_blocks) {
-        for lane in 0..LANES {
-            let difference = a[lane].into() - b[lane].into();
-            sums[lane] += difference * difference;
-        }
+        add_squares(&mut sums, a, b);
     }
-    let tail = rest
-        .iter()
-        .zip(other_rest)
-        .map(|(&a, &b)| (a.into() - b.into()).powi(2))
-        .sum::<f64>();
+    let tail = rest.iter().zip(other_rest);
+    let tail: f64 = tail.map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum();
     sums.iter().sum::<f64>() + tail
+}
+
+fn add_squares<T: Coordinate>(sums: &mut [f64; LANES], one: &[T; LANES], other: &[T; LANES]) {
+    for lane in 0..LANES {
+        let difference = one[lane].into() - other[lane].into();
+        sums[lane] += difference * difference;
+    }
 }

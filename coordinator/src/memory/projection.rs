@@ -1,55 +1,60 @@
-//! Block means: a short stand-in for a point that never overstates a distance.
+//! Block means: a short vector that replaces a point and never overstates a distance.
 //!
-//! The sum over a block divided by the root of its size is the coordinate along a unit vector, and
-//! vectors of disjoint blocks are orthogonal: together they are an orthogonal projection, under
-//! which distances can only fall. So can the sum of any of its squared differences, and most pairs
-//! are told apart by the first few.
+//! The sum over a block divided by the root of its size is the coordinate along a unit vector. The
+//! vectors of disjoint blocks are orthogonal, so together they are an orthogonal projection, under
+//! which distances can only shrink. Leaving out some of the squared differences shrinks the
+//! distance further. Most pairs are far apart by their first few differences already.
 
 use super::point::{Coordinate, Point};
 
-/// Blocks along each way through a channel of an image; a vector has at most their square.
+/// Blocks along each axis of a channel of an image; a vector has at most their square.
 const GRID: usize = 8;
 
-/// How many differences are summed between two looks at the sum.
+/// Differences that are summed between two comparisons with the limit.
 const LANES: usize = 8;
 
 /// A projected point.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Projection {
-    /// The coordinates along the blocks' unit vectors, up to 64 a channel, and zeros at the end.
+    /// The coordinates along the blocks' unit vectors, up to 64 per channel, padded with zeros.
     blocks: Vec<[f64; LANES]>,
-    /// How much farther a point may seem for the rounding of this projection.
+    /// The largest amount by which rounding can move this projection away from another point.
     slack: f64,
+}
+
+/// The coordinates of a projection before padding, and the squared norm of the point.
+struct BlockMeans {
+    means: Vec<f64>,
+    squared_norm: f64,
 }
 
 impl Projection {
     /// Projects a point.
     ///
-    /// A block's coordinate is off by at most (m + 3) 2^-53 of the sum of its m magnitudes over
-    /// sqrt(m), which is not above the block's norm; all together are off by (n + 3) 2^-53 of the
-    /// point's norm at most. Summing squared differences costs another (blocks + 4) 2^-53 of a
-    /// distance, that is of the two norms. `slack` is twice that.
+    /// Error bound: a block of m values has an error of at most (m + 3) 2^-53 times the sum of
+    /// their magnitudes over sqrt(m), which is not above the block's norm. All blocks together have
+    /// an error of at most (n + 3) 2^-53 times the point's norm. Summing squared differences adds
+    /// (blocks + 4) 2^-53 of a distance, which is at most the sum of the two norms. `slack` is
+    /// twice that.
     pub(super) fn new<T: Coordinate>(point: &Point<'_, T>) -> Self {
-        let (means, squares) = block_means(point);
+        let BlockMeans {
+            means,
+            squared_norm,
+        } = block_means(point);
         let roundings = (point.coordinates().len() + means.len() + 8) as f64;
-        let slack = roundings * f64::EPSILON * squares.sqrt();
-        let mut blocks = vec![[0.0; LANES]; means.len().div_ceil(LANES)];
-        for (to, from) in blocks.as_flattened_mut().iter_mut().zip(means) {
-            *to = from;
+        Self {
+            slack: roundings * f64::EPSILON * squared_norm.sqrt(),
+            blocks: padded(&means),
         }
-        Self { blocks, slack }
     }
 
-    /// Whether the two points are certainly at least `reach` apart.
+    /// Returns true if the two points are certainly at least `reach` apart.
     pub(super) fn is_beyond(&self, other: &Self, reach: f64) -> bool {
         let limit = (reach + self.slack + other.slack) * (1.0 + 4.0 * f64::EPSILON);
         let limit = limit * limit;
         let mut sum = 0.0;
         for (one, other) in self.blocks.iter().zip(&other.blocks) {
-            let squares: [f64; LANES] =
-                std::array::from_fn(|lane| (one[lane] - other[lane]).powi(2));
-            let [a, b, c, d, e, f, g, h] = squares;
-            sum += ((a + e) + (b + f)) + ((c + g) + (d + h));
+            sum += sum_of_squares(one, other);
             if sum > limit {
                 return true;
             }
@@ -58,30 +63,71 @@ impl Projection {
     }
 }
 
-/// The sum over each block divided by the root of its size, and the sum of all squares.
-fn block_means<T: Coordinate>(point: &Point<'_, T>) -> (Vec<f64>, f64) {
-    let [channels, height, width] = point.shape();
-    let rows = height.clamp(1, GRID);
-    let columns = width.clamp(1, GRID * GRID / rows);
-    let mut sums = vec![0.0; channels * rows * columns];
+fn padded(means: &[f64]) -> Vec<[f64; LANES]> {
+    let mut blocks = vec![[0.0; LANES]; means.len().div_ceil(LANES)];
+    blocks.as_flattened_mut()[..means.len()].copy_from_slice(means);
+    blocks
+}
+
+/// Sums the squared differences in an order that the processor can compute together.
+fn sum_of_squares(one: &[f64; LANES], other: &[f64; LANES]) -> f64 {
+    let squares: [f64; LANES] = std::array::from_fn(|lane| (one[lane] - other[lane]).powi(2));
+    let [a, b, c, d, e, f, g, h] = squares;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
+}
+
+/// Divides each block's sum by the root of its size, and sums all squares.
+fn block_means<T: Coordinate>(point: &Point<'_, T>) -> BlockMeans {
+    let grid = BlockGrid::of(point.shape());
+    let mut sums = vec![0.0; grid.blocks()];
     let mut sizes = vec![0.0; sums.len()];
-    let mut squares = 0.0;
-    for (line, values) in point.coordinates().chunks(width.max(1)).enumerate() {
-        let (channel, y) = (line / height, line % height);
-        let first = (channel * rows + y * rows / height) * columns;
+    let mut squared_norm = 0.0;
+    for (line, values) in point.coordinates().chunks(grid.width.max(1)).enumerate() {
+        let first = grid.first_block(line);
         for (x, &value) in values.iter().enumerate() {
-            let block = first + x * columns / width;
+            let block = first + x * grid.columns / grid.width;
             let value: f64 = value.into();
             sums[block] += value;
             sizes[block] += 1.0;
-            squares += value * value;
+            squared_norm += value * value;
         }
     }
-    (
-        sums.iter()
-            .zip(&sizes)
-            .map(|(sum, size)| sum / f64::sqrt(*size))
-            .collect(),
-        squares,
-    )
+    let means = sums.iter().zip(&sizes);
+    BlockMeans {
+        means: means.map(|(sum, size)| sum / f64::sqrt(*size)).collect(),
+        squared_norm,
+    }
+}
+
+/// The division of an image's channels into blocks.
+struct BlockGrid {
+    channels: usize,
+    height: usize,
+    width: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl BlockGrid {
+    fn of([channels, height, width]: [usize; 3]) -> Self {
+        let rows = height.clamp(1, GRID);
+        Self {
+            channels,
+            height,
+            width,
+            rows,
+            columns: width.clamp(1, GRID * GRID / rows),
+        }
+    }
+
+    fn blocks(&self) -> usize {
+        self.channels * self.rows * self.columns
+    }
+
+    /// Returns the first block of a line of pixels; lines are numbered through all channels.
+    fn first_block(&self, line: usize) -> usize {
+        let channel = line / self.height;
+        let y = line % self.height;
+        (channel * self.rows + y * self.rows / self.height) * self.columns
+    }
 }

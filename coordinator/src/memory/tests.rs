@@ -37,7 +37,7 @@ fn distance(one: &[f64], other: &[f64]) -> f64 {
         .sqrt()
 }
 
-/// Algorithm 2 word for word: every ball is stored, every pair is measured.
+/// Algorithm 2 literally: every ball is stored and every pair is measured.
 fn by_the_book(outcomes: &[Outcome], points: &[Vector]) -> Vec<Outcome> {
     let mut stored: Vec<(usize, u32, f64)> = Vec::new();
     let mut resolved = Vec::new();
@@ -81,7 +81,7 @@ fn assert_alike(found: &[Outcome], expected: &[Outcome]) {
 }
 
 #[test]
-fn golden_cases_come_out_exactly() {
+fn golden_cases_are_resolved_exactly() {
     let golden = crate::golden::json("memory.json");
     let outcome = |class: &Value, radius: &Value| match class.as_u64() {
         Some(class) => certified(class as u32, radius.as_f64().unwrap()),
@@ -161,7 +161,7 @@ fn images_that_are_far_apart_are_read_once() {
     // Neighbours are 0.55 apart.
     let given: Vec<_> = (0..100).map(|place| certified(place % 2, 0.25)).collect();
     assert_eq!(resolve(&given, read).unwrap(), given);
-    // And the first once more, for its shape.
+    // The first is read once more, for its shape.
     assert_eq!(reads.into_inner(), 101);
 }
 
@@ -177,18 +177,17 @@ fn points_that_cannot_be_compared_are_named() {
     };
     assert_eq!(
         error(vec![0.0]),
-        "input 1 of the variant: its shape is [1, 1, 1], that of the inputs before it [1, 1, 2]"
+        "input 1 of the variant: its shape is [1, 1, 1], but the inputs before it have [1, 1, 2]"
     );
     for bad in [f64::NAN, f64::INFINITY, 1e101] {
         assert!(
-            error(vec![0.0, bad])
-                .starts_with("input 1 of the variant: a coordinate is not a number"),
+            error(vec![0.0, bad]).starts_with("input 1 of the variant: a coordinate is NaN or"),
             "{bad}"
         );
     }
 }
 
-/// Points in clusters, with outcomes of few classes and radii about as large as the clusters.
+/// Points in clusters; outcomes have few classes and radii about as large as the clusters.
 fn clustered(dims: usize) -> impl Strategy<Value = (Vec<Outcome>, Vec<Vector>)> {
     let centre = prop::collection::vec(0.0..1.0_f64, dims);
     let spread = (dims as f64).sqrt();
@@ -215,7 +214,8 @@ fn clustered(dims: usize) -> impl Strategy<Value = (Vec<Outcome>, Vec<Vector>)> 
     })
 }
 
-/// Whether two balls around points in steps of 1/256 are disjoint, in integers: no rounding.
+/// Returns true if two balls around points in steps of 1/256 are disjoint, computed in integers
+/// without rounding.
 fn disjoint(one: (&Vector, f64), other: (&Vector, f64)) -> bool {
     let squared = one
         .0
@@ -245,11 +245,18 @@ proptest! {
     #[test]
     fn balls_of_different_classes_never_overlap((given, points) in clustered(6)) {
         let found = resolve_vectors(&given, &points);
-        let balls: Vec<_> = found.iter().zip(&points).filter_map(|(o, at)| Some((at, parts(o)?))).collect();
+        let balls: Vec<_> = found
+            .iter()
+            .zip(&points)
+            .filter_map(|(outcome, at)| Some((at, parts(outcome)?)))
+            .collect();
         for (i, &(at, (class, radius))) in balls.iter().enumerate() {
             for &(there, (other, reach)) in &balls[..i] {
                 let apart = class == other || radius == 0.0 || reach == 0.0;
-                prop_assert!(apart || disjoint((at, radius), (there, reach)), "{radius} and {reach}");
+                prop_assert!(
+                    apart || disjoint((at, radius), (there, reach)),
+                    "{radius} and {reach}"
+                );
             }
         }
     }

@@ -11,16 +11,11 @@ const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas ch
 
 /// Explains how to read the numbers.
 pub(super) fn reading(table: &Table) -> String {
-    if has_chosen_sigmas(table) {
+    if table.has_chosen_sigmas() {
         format!("{READING} {CHOSEN}")
     } else {
         READING.to_owned()
     }
-}
-
-/// Returns true if a row has chosen sigmas, and the table therefore a column for them.
-pub(super) fn has_chosen_sigmas(table: &Table) -> bool {
-    table.rows.iter().any(|row| row.chosen.is_some())
 }
 
 /// The settings that the rows depend on, one sentence for all rows that share them, and a warning

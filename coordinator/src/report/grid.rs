@@ -1,7 +1,6 @@
 //! The cells of a table for reading, the same in every such format. The formats escape and place
 //! them.
 
-use super::caption::has_chosen_sigmas;
 use super::number::{cut, headings, percent};
 use crate::aggregate::{SigmaQuantiles, Table, TableRow};
 
@@ -15,7 +14,7 @@ pub(super) struct Grid {
 impl Grid {
     /// Makes the cells of a table. The column of chosen sigmas is left out where no row has them.
     pub(super) fn of(table: &Table) -> Self {
-        let with_chosen = has_chosen_sigmas(table);
+        let with_chosen = table.has_chosen_sigmas();
         let row = |row| cells(row, with_chosen);
         Self {
             headings: all_headings(table, with_chosen),

@@ -6,7 +6,7 @@ use ddrs_common::domain::{Choice, Outcome};
 use ddrs_common::spec::{DatasetSpec, digest_to_hex};
 use tracing::warn;
 
-use super::run_samples::VariantRecords;
+use super::variant_records::VariantRecords;
 use crate::aggregate::{Entry, SampleResult};
 use crate::memory::{self, Point};
 

@@ -2,12 +2,14 @@
 //! specification asks for it, and writes `report/`.
 //!
 //! - `run_samples`: the records of a run by variant, and the table counted from them
+//! - `variant_records`: the samples of one variant, with and without memory
 //! - `check_record`: rejects a record that does not follow from the sweep and its own counts
 //! - `memory_rows`: applies Algorithm 2 to the variants with data-dependent sigma
 
 mod check_record;
 mod memory_rows;
 mod run_samples;
+mod variant_records;
 
 use anyhow::Result;
 

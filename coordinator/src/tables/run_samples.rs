@@ -9,8 +9,8 @@ use ddrs_common::spec::{Stopping, Sweep, Variant};
 
 use super::check_record::check_record;
 use super::memory_rows;
-use crate::aggregate::{Entry, RowSettings, Table, TableRow};
-use crate::log_file::LogLine;
+use super::variant_records::VariantRecords;
+use crate::aggregate::{RowSettings, Table};
 use crate::manifest::Manifest;
 use crate::report::VariantLog;
 use crate::run_dir::RunDir;
@@ -20,15 +20,6 @@ pub struct RunSamples {
     manifest: Manifest,
     sweep: Sweep,
     variants: Vec<VariantRecords>,
-}
-
-/// The samples of one variant, in order of index.
-pub(super) struct VariantRecords {
-    pub(super) variant: Variant,
-    records: Vec<Record>,
-    pub(super) entries: Vec<Entry>,
-    /// The entries after Algorithm 2, where it applies and the data is there.
-    pub(super) with_memory: Option<Vec<Entry>>,
 }
 
 impl RunSamples {
@@ -90,34 +81,6 @@ impl RunSamples {
     }
 }
 
-impl VariantRecords {
-    /// The entries of each row, with or without memory.
-    fn entry_sets(&self) -> impl Iterator<Item = (bool, &[Entry])> {
-        let with_memory = self.with_memory.as_deref();
-        let sets = with_memory.map(|entries| (true, entries));
-        std::iter::once((false, self.entries.as_slice())).chain(sets)
-    }
-
-    fn rows(&self, radii: &Radii, settings: &RowSettings) -> Vec<TableRow> {
-        let name = self.variant.name.as_str();
-        self.entry_sets()
-            .map(|(memory, entries)| {
-                TableRow::count(name, memory, entries, radii, settings.clone())
-            })
-            .collect()
-    }
-
-    fn logs(&self) -> Vec<VariantLog> {
-        self.entry_sets()
-            .map(|(memory, entries)| VariantLog {
-                variant: self.variant.name.clone(),
-                memory,
-                lines: log_lines(&self.records, entries),
-            })
-            .collect()
-    }
-}
-
 fn read_records(dir: &RunDir, manifest: &Manifest, sweep: &Sweep) -> Result<Vec<Record>> {
     let plan = manifest.sweep.plan()?;
     let path = dir.records();
@@ -140,19 +103,9 @@ fn by_variant(sweep: &Sweep, records: Vec<Record>) -> Vec<VariantRecords> {
     variants
         .map(|variant| {
             let records = by_name.remove(&variant.name).unwrap_or_default();
-            variant_records(variant, records)
+            VariantRecords::new(variant, records)
         })
         .collect()
-}
-
-fn variant_records(variant: Variant, mut records: Vec<Record>) -> VariantRecords {
-    records.sort_by_key(|record| record.index);
-    VariantRecords {
-        variant,
-        entries: records.iter().map(Entry::from).collect(),
-        records,
-        with_memory: None,
-    }
 }
 
 fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {
@@ -170,12 +123,4 @@ fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {
         precision: Some(precision.as_str().to_owned()),
         expected: Some(expected),
     }
-}
-
-fn log_lines(records: &[Record], entries: &[Entry]) -> Vec<LogLine> {
-    records
-        .iter()
-        .zip(entries)
-        .map(|(record, &entry)| LogLine::new(record, entry))
-        .collect()
 }

@@ -21,19 +21,30 @@ impl Gain {
     /// certifies and the other does not.
     #[must_use]
     pub fn paired(certified: &[bool], baseline: &[bool]) -> Self {
-        let differences = || {
-            let pairs = certified.iter().zip(baseline);
-            pairs.map(|(&own, &other)| f64::from(i8::from(own) - i8::from(other)))
-        };
-        let images = certified.len().max(1) as f64;
-        let mean = differences().sum::<f64>() / images;
-        let mean_square = differences().map(|d| d * d).sum::<f64>() / images;
-        let variance = (mean_square - mean * mean).max(0.0);
+        let pairs = certified.iter().zip(baseline);
+        let differences: Vec<f64> = pairs.map(|(&own, &other)| difference(own, other)).collect();
+        let mean = mean(differences.iter().copied());
         Self {
             mean,
-            half_width: NORMAL_QUANTILE * (variance / images).sqrt(),
+            half_width: NORMAL_QUANTILE * standard_error(&differences, mean),
         }
     }
+}
+
+fn difference(certified: bool, baseline: bool) -> f64 {
+    f64::from(i8::from(certified) - i8::from(baseline))
+}
+
+/// Returns the standard error of the mean.
+fn standard_error(values: &[f64], own_mean: f64) -> f64 {
+    let mean_square = mean(values.iter().map(|value| value * value));
+    let variance = (mean_square - own_mean * own_mean).max(0.0);
+    (variance / values.len().max(1) as f64).sqrt()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.sum::<f64>() / count
 }
 
 #[cfg(test)]

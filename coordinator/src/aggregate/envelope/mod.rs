@@ -144,16 +144,22 @@ impl Envelope {
 
 fn check_comparable(networks: &[CertifiedNetwork]) -> Result<(), EnvelopeError> {
     for (place, network) in networks.iter().enumerate() {
-        let files = |other: &CertifiedNetwork| (other.file.clone(), network.file.clone());
-        let earlier = &networks[..place];
-        if let Some(other) = earlier.iter().find(|other| other.name == network.name) {
-            let (other, file) = files(other);
-            return Err(EnvelopeError::Twice(other, file));
+        for earlier in &networks[..place] {
+            check_pair(earlier, network)?;
         }
-        if let Some(other) = earlier.iter().find(|e| e.indices != network.indices) {
-            let (other, file) = files(other);
-            return Err(EnvelopeError::OtherImages(other, file));
-        }
+    }
+    Ok(())
+}
+
+fn check_pair(one: &CertifiedNetwork, other: &CertifiedNetwork) -> Result<(), EnvelopeError> {
+    let files = || (one.file.clone(), other.file.clone());
+    if one.name == other.name {
+        let (one, other) = files();
+        return Err(EnvelopeError::Twice(one, other));
+    }
+    if one.indices != other.indices {
+        let (one, other) = files();
+        return Err(EnvelopeError::OtherImages(one, other));
     }
     Ok(())
 }
@@ -183,37 +189,43 @@ fn envelope_row(networks: &[CertifiedNetwork], loss: &str, choices: ChoicePair) 
     }
 }
 
-/// Returns the gains per loss and sigma, per loss at the best sigma where there are several, and of
-/// the strongest losses where there are several.
+/// Returns the gains of each loss, and of the strongest losses where there are several.
 fn gain_rows(networks: &[CertifiedNetwork], sigmas: &[Sigma]) -> Vec<GainRow> {
+    let selections = sigma_selections(sigmas);
     let losses = distinct(networks.iter().map(|network| network.name.loss.as_str()));
-    let only_sigma = match *sigmas {
-        [sigma] => Some(sigma),
-        _ => None,
-    };
-    let mut rows = Vec::new();
-    for &loss in &losses {
-        let per_sigma = sigmas.iter().map(|&sigma| Some(sigma));
-        let best_sigma = only_sigma.is_none().then_some(None);
-        let selections = per_sigma.chain(best_sigma);
-        rows.extend(selections.map(|sigma| gain_row(networks, Some(loss), sigma)));
-    }
-    if losses.len() > 1 {
-        rows.push(gain_row(networks, None, only_sigma));
+    let per_loss = losses.iter().flat_map(|&loss| {
+        let gains = |&sigma: &_| gain_row(networks, Some(loss), sigma);
+        selections.iter().map(gains)
+    });
+    let mut rows: Vec<GainRow> = per_loss.collect();
+    if let (Some(&widest), true) = (selections.last(), losses.len() > 1) {
+        rows.push(gain_row(networks, None, widest));
     }
     rows
 }
 
+/// Returns each sigma, then `None` for the best one where there are several.
+fn sigma_selections(sigmas: &[Sigma]) -> Vec<Option<Sigma>> {
+    let mut selections: Vec<Option<Sigma>> = sigmas.iter().copied().map(Some).collect();
+    if sigmas.len() > 1 {
+        selections.push(None);
+    }
+    selections
+}
+
 fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sigma>) -> GainRow {
-    let selected = || networks.iter().filter(|network| network.is_of(loss, sigma));
+    let selected: Vec<&CertifiedNetwork> = networks
+        .iter()
+        .filter(|network| network.is_of(loss, sigma))
+        .collect();
     let gain = |training, certifying| {
-        let choices = ChoicePair {
-            training,
-            certifying,
-        };
-        let best = most_certified(selected(), choices)?;
-        let baseline = most_certified(selected(), BOTH_FIXED)?;
-        Some(Gain::paired(&best.certified, &baseline.certified))
+        gain(
+            &selected,
+            ChoicePair {
+                training,
+                certifying,
+            },
+        )
     };
     GainRow {
         loss: loss.map(str::to_owned),
@@ -224,16 +236,26 @@ fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sig
     }
 }
 
-/// Returns the network of a pair of choices that certifies most images at [`GAIN_RADIUS`].
+/// Returns the gain of the best network of a pair of choices over the best one with fixed sigmas.
+fn gain(networks: &[&CertifiedNetwork], choices: ChoicePair) -> Option<Gain> {
+    let best = most_certified(networks, choices)?;
+    let baseline = most_certified(networks, BOTH_FIXED)?;
+    Some(Gain::paired(&best.certified, &baseline.certified))
+}
+
+/// Returns the network of a pair of choices that certifies most images at [`GAIN_RADIUS`]; the
+/// first among equals.
 fn most_certified<'a>(
-    networks: impl DoubleEndedIterator<Item = &'a CertifiedNetwork>,
+    networks: &[&'a CertifiedNetwork],
     choices: ChoicePair,
 ) -> Option<&'a CertifiedNetwork> {
-    networks
+    let certified = |network: &CertifiedNetwork| network.row.certified[GAIN_COLUMN];
+    let candidates = networks.iter().copied();
+    candidates
         .filter(|network| network.name.choices == choices)
         // `max_by_key` returns the last of equals, so this finds the first.
         .rev()
-        .max_by_key(|network| network.row.certified[GAIN_COLUMN])
+        .max_by_key(|network| certified(network))
 }
 
 /// Returns each value once, in the order in which they first appear.
