@@ -1,9 +1,8 @@
-//! The half-space demo: inputs and a linear classifier made from a seed, whose true smoothed radii
-//! are known.
+//! The half-space demo: inputs and a linear classifier, made from a seed, with known smoothed radii.
 //!
 //! ```text
 //! half_space generate DIR     writes inputs.safetensors, model.safetensors and sweep.toml
-//! half_space compare  DIR     prints true beside certified radii of the run in DIR/run
+//! half_space compare  DIR     prints the true and certified radii of the run in DIR/run
 //! ```
 //!
 //! The classifier answers 1 where w·x + b > 0. Under Gaussian noise of any sigma its smoothed
@@ -68,23 +67,22 @@ fn main() -> Result<()> {
     }
 }
 
-/// Inputs scattered along the normal of the plane, one in ten with the wrong label.
+/// A linear classifier: it answers 1 where w·x + b > 0.
+struct HalfSpace {
+    weight: Vec<f32>,
+    bias: f32,
+}
+
+/// Writes inputs scattered along the normal of the plane, one in ten with the wrong label.
 fn generate(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let size: usize = SHAPE.iter().product();
-    let weight: Vec<f32> = (0..size).map(|_| rng.sample(StandardNormal)).collect();
-    let norm = norm(&weight);
-    let bias = -0.5 * weight.iter().sum::<f32>();
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    let model = HalfSpace::random(&mut rng);
+    let mut pixels = Vec::new();
+    let mut labels = Vec::new();
     for _ in 0..SAMPLES {
-        let along = rng.random_range(-1.5..1.5) / norm as f32;
-        let image: Vec<f32> = weight
-            .iter()
-            .map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0))
-            .collect();
-        let side = u32::from(score(&weight, bias, &image) > 0.0);
-        labels.push(Class(if rng.random_bool(0.1) { 1 - side } else { side }));
+        let image = random_image(&model, &mut rng);
+        labels.push(random_label(&model, &image, &mut rng));
         pixels.extend(image);
     }
     write_tensors(
@@ -93,107 +91,159 @@ fn generate(dir: &Path) -> Result<()> {
         &pixels,
         &labels,
     )?;
-    write_model(&dir.join("model.safetensors"), &weight, bias)?;
+    model.write(&dir.join("model.safetensors"))?;
     fs::write(dir.join("sweep.toml"), SPEC)?;
     Ok(())
 }
 
-fn write_model(path: &Path, weight: &[f32], bias: f32) -> Result<()> {
-    let bytes =
-        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let (weights, biases) = (bytes(weight), bytes(&[bias]));
-    let tensors = [
-        (
-            "weight",
-            TensorView::new(Dtype::F32, vec![weight.len()], &weights)?,
-        ),
-        ("bias", TensorView::new(Dtype::F32, vec![1], &biases)?),
-    ];
-    Ok(safetensors::serialize_to_file(tensors, None, path)?)
+fn random_image(model: &HalfSpace, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let along = rng.random_range(-1.5..1.5) / model.norm() as f32;
+    let weights = model.weight.iter();
+    weights
+        .map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0))
+        .collect()
 }
 
-/// Prints the first inputs with their true and certified radii, and how often a certificate claims
-/// too much.
+/// The class of an image, or in one case of ten the other class.
+fn random_label(model: &HalfSpace, image: &[f32], rng: &mut ChaCha8Rng) -> Class {
+    let side = u32::from(model.score(image) > 0.0);
+    Class(if rng.random_bool(0.1) { 1 - side } else { side })
+}
+
+impl HalfSpace {
+    fn random(rng: &mut ChaCha8Rng) -> Self {
+        let size: usize = SHAPE.iter().product();
+        let weight: Vec<f32> = (0..size).map(|_| rng.sample(StandardNormal)).collect();
+        let bias = -0.5 * weight.iter().sum::<f32>();
+        Self { weight, bias }
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let weight = bytes(&self.weight);
+        let bias = bytes(&[self.bias]);
+        let weight = TensorView::new(Dtype::F32, vec![self.weight.len()], &weight)?;
+        let bias = TensorView::new(Dtype::F32, vec![1], &bias)?;
+        let tensors = [("weight", weight), ("bias", bias)];
+        Ok(safetensors::serialize_to_file(tensors, None, path)?)
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path)?;
+        let tensors = safetensors::SafeTensors::deserialize(&bytes)?;
+        Ok(Self {
+            weight: floats(tensors.tensor("weight")?.data()),
+            bias: floats(tensors.tensor("bias")?.data())[0],
+        })
+    }
+
+    fn score(&self, image: &[f32]) -> f64 {
+        let products = self.weight.iter().zip(image);
+        let sum: f64 = products.map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+        sum + f64::from(self.bias)
+    }
+
+    fn norm(&self) -> f64 {
+        let squares = self.weight.iter().map(|&w| f64::from(w) * f64::from(w));
+        squares.sum::<f64>().sqrt()
+    }
+
+    /// Returns the radius of the smoothed classifier, which is known exactly.
+    fn true_radius(&self, image: &[f32]) -> f64 {
+        self.score(image).abs() / self.norm()
+    }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks();
+    values
+        .iter()
+        .map(|&value| f32::from_le_bytes(value))
+        .collect()
+}
+
+/// The records of a run by index and variant.
+type Records = BTreeMap<(u64, String), Record>;
+
+/// Prints the first inputs with their true and certified radii, and the number of certificates
+/// that exceed the true radius.
 fn compare(dir: &Path) -> Result<()> {
     let path = dir.join("sweep.toml");
     let sweep = spec::parse(&fs::read_to_string(&path)?, &path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
-    let (weight, bias) = read_model(&dir.join("model.safetensors"))?;
-    let mut certified: BTreeMap<(u64, String), Record> = BTreeMap::new();
-    for record in record_file::read(&dir.join("run/records.jsonl"))? {
-        certified.insert((record.index.0, record.variant.to_string()), record);
-    }
-    let variants: Vec<String> = sweep
-        .variants()
-        .iter()
-        .map(|variant| variant.name.to_string())
-        .collect();
-
-    println!(
-        "\nTrue and certified radii of the first inputs (the smoothed radius of a half-space is known exactly):\n"
-    );
-    print!("{:>5}  {:>9}", "input", "true");
-    for name in &variants {
-        print!("  {name:>30}");
-    }
-    println!();
+    let model = HalfSpace::read(&dir.join("model.safetensors"))?;
+    let records = read_records(&dir.join("run/records.jsonl"))?;
+    let variants = sweep.variants();
+    let variants: Vec<String> = variants.iter().map(|v| v.name.to_string()).collect();
+    print_header(&variants);
     let mut above = 0;
     for index in 0..dataset.len() {
         let image = dataset.image(SampleIndex(index))?;
-        let truth = score(&weight, bias, &image.pixels).abs() / norm(&weight);
-        let mut line = format!("{index:>5}  {truth:>9.4}");
-        for name in &variants {
-            let record = certified
-                .get(&(index, name.clone()))
-                .with_context(|| format!("no record of {name} {index}"))?;
-            let radius = match record.result.as_ref().map(|c| c.outcome) {
-                Ok(Outcome::Certified { radius, .. }) => radius.get(),
-                Ok(Outcome::Abstained) => 0.0,
-                Err(error) => bail!("{name} {index}: {error}"),
-            };
-            above += usize::from(radius > truth);
-            // Cut, not rounded: a printed radius is never more than was certified.
-            line += &format!("  {:>30.4}", (radius * 1e4).floor() / 1e4);
-        }
-        if index < 12 {
-            println!("{line}");
+        let truth = model.true_radius(&image.pixels);
+        let radii = certified_radii(&records, index, &variants)?;
+        above += radii.iter().filter(|&&radius| radius > truth).count();
+        if index < PRINTED {
+            print_radii(index, truth, &radii);
         }
     }
-    let all = certified.len();
+    let all = records.len();
+    let alpha = sweep.certify.alpha;
     println!(
-        "\n{above} of {all} certificates exceed the true radius (each may, with probability {}).",
-        sweep.certify.alpha
+        "\n{above} of {all} certificates exceed the true radius (each may, with probability {alpha})."
     );
     Ok(())
 }
 
-fn read_model(path: &Path) -> Result<(Vec<f32>, f32)> {
-    let bytes = fs::read(path)?;
-    let tensors = safetensors::SafeTensors::deserialize(&bytes)?;
-    let values = |name| -> Result<Vec<f32>> {
-        let data = tensors.tensor(name)?;
-        Ok(data
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect())
+/// The number of inputs whose radii are printed.
+const PRINTED: u64 = 12;
+
+fn read_records(path: &Path) -> Result<Records> {
+    let records = record_file::read(path)?.into_iter();
+    Ok(records
+        .map(|record| ((record.index.0, record.variant.to_string()), record))
+        .collect())
+}
+
+fn certified_radii(records: &Records, index: u64, variants: &[String]) -> Result<Vec<f64>> {
+    let radius = |name: &String| {
+        let record = records.get(&(index, name.clone()));
+        certified_radius(record.with_context(|| format!("no record of {name} {index}"))?)
     };
-    Ok((values("weight")?, values("bias")?[0]))
+    variants.iter().map(radius).collect()
 }
 
-fn score(weight: &[f32], bias: f32, image: &[f32]) -> f64 {
-    weight
-        .iter()
-        .zip(image)
-        .map(|(&w, &x)| f64::from(w) * f64::from(x))
-        .sum::<f64>()
-        + f64::from(bias)
+fn certified_radius(record: &Record) -> Result<f64> {
+    match record.result.as_ref().map(|c| c.outcome) {
+        Ok(Outcome::Certified { radius, .. }) => Ok(radius.get()),
+        Ok(Outcome::Abstained) => Ok(0.0),
+        Err(error) => bail!("{} {}: {error}", record.variant, record.index),
+    }
 }
 
-fn norm(weight: &[f32]) -> f64 {
-    weight
+fn print_header(variants: &[String]) {
+    println!(
+        "\nTrue and certified radii of the first inputs \
+         (the smoothed radius of a half-space is known exactly):\n"
+    );
+    let names: String = variants
         .iter()
-        .map(|&w| f64::from(w) * f64::from(w))
-        .sum::<f64>()
-        .sqrt()
+        .map(|name| format!("  {name:>30}"))
+        .collect();
+    println!("{:>5}  {:>9}{names}", "input", "true");
+}
+
+fn print_radii(index: u64, truth: f64, radii: &[f64]) {
+    // Cut, not rounded: a printed radius is never more than was certified.
+    let cut = |radius: f64| (radius * 1e4).floor() / 1e4;
+    let radii: String = radii
+        .iter()
+        .map(|&radius| format!("  {:>30.4}", cut(radius)))
+        .collect();
+    println!("{index:>5}  {truth:>9.4}{radii}");
 }

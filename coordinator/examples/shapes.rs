@@ -1,12 +1,12 @@
-//! Coloured shapes: a small set of images in ten classes, made from a seed, for a first look at
+//! Coloured shapes: a small set of images in ten classes, drawn from a seed, for a first look at
 //! real certificates.
 //!
 //! ```text
-//! shapes DIR     writes DIR/train (500 images a class) and DIR/test (50 a class), 32 x 32 PNG files
+//! shapes DIR     writes 32 x 32 PNG files: 500 images per class into DIR/train, 50 into DIR/test
 //! ```
 //!
-//! Every shape has a colour, place, size and angle of its own, on a background of two other
-//! colours, and some noise.
+//! Every shape has its own colour, place, size and angle, on a background that changes from one
+//! other colour to another, and some noise.
 
 use std::f32::consts::{PI, TAU};
 use std::fs;
@@ -19,12 +19,14 @@ use rand_chacha::ChaCha8Rng;
 
 const SIDE: u32 = 32;
 const SEED: u64 = 20_220_802;
-/// Points to a side of a pixel, for smooth edges.
+/// Points per side of a pixel, for smooth edges.
 const POINTS: u32 = 3;
-const LEAST_CONTRAST: f32 = 0.5;
+const MIN_CONTRAST: f32 = 0.5;
 
-/// Whether a point is inside a shape of radius 1 around the origin.
+/// Returns true if a point is inside a shape of radius 1 around the origin.
 type Inside = fn(f32, f32) -> bool;
+
+type Colour = [f32; 3];
 
 const CLASSES: [(&str, Inside); 10] = [
     ("checks", |x, y| {
@@ -49,6 +51,9 @@ const CLASSES: [(&str, Inside); 10] = [
     ("triangle", |x, y| y < 0.6 && y > 1.9 * x.abs() - 0.95),
 ];
 
+/// The parts of the data: folder, random stream, images per class.
+const PARTS: [(&str, u64, u32); 2] = [("train", 0, 500), ("test", 1, 50)];
+
 fn square(x: f32, y: f32, half: f32) -> bool {
     x.abs() < half && y.abs() < half
 }
@@ -58,69 +63,137 @@ fn main() -> Result<()> {
     let [dir] = arguments.as_slice() else {
         bail!("usage: shapes DIR")
     };
-    for (part, stream, count) in [("train", 0, 500), ("test", 1, 50)] {
+    for (part, stream, count) in PARTS {
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         rng.set_stream(stream);
         for (class, inside) in CLASSES {
             let folder = Path::new(dir).join(part).join(class);
-            fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-            for number in 0..count {
-                let path = folder.join(format!("{number:03}.png"));
-                draw(inside, &mut rng)
-                    .save(&path)
-                    .with_context(|| path.display().to_string())?;
-            }
+            write_class(&folder, inside, count, &mut rng)?;
         }
     }
     Ok(())
 }
 
+fn write_class(folder: &Path, inside: Inside, count: u32, rng: &mut ChaCha8Rng) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for number in 0..count {
+        let path = folder.join(format!("{number:03}.png"));
+        let image = draw(inside, rng);
+        image
+            .save(&path)
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Draws an image. The order of the random numbers decides which images a seed gives.
 fn draw(inside: Inside, rng: &mut ChaCha8Rng) -> RgbImage {
-    let from: [f32; 3] = rng.random();
-    let to: [f32; 3] = rng.random();
-    let colour = far_from(&[from, to], rng);
-    let size = rng.random_range(8.0..13.0);
-    let centre = [rng.random_range(12.0..20.0), rng.random_range(12.0..20.0)];
-    let (sin, cos) = rng.random_range(-PI / 8.0..PI / 8.0).sin_cos();
-    let (down, across) = rng.random_range(0.0..TAU).sin_cos();
+    let from = rng.random();
+    let to = rng.random();
+    let colour = contrasting_colour(&[from, to], rng);
+    let shape = Shape::random(inside, rng);
+    let background = Background::random(from, to, rng);
     let mut image = RgbImage::new(SIDE, SIDE);
     for (column, row, pixel) in image.enumerate_pixels_mut() {
-        let point = |i: u32| (i as f32 + 0.5) / POINTS as f32;
-        let covered = |i: u32| {
-            let (x, y) = (
-                column as f32 + point(i % POINTS) - centre[0],
-                row as f32 + point(i / POINTS) - centre[1],
-            );
-            inside((cos * x + sin * y) / size, (cos * y - sin * x) / size)
-        };
-        let part =
-            (0..POINTS * POINTS).filter(|&i| covered(i)).count() as f32 / (POINTS * POINTS) as f32;
-        let slope = (0.5 + (across * (column as f32 - 16.0) + down * (row as f32 - 16.0)) / 45.0)
-            .clamp(0.0, 1.0);
-        let channel = |c: usize| {
-            let behind = from[c] + slope * (to[c] - from[c]);
-            let value = behind + part * (colour[c] - behind) + rng.random_range(-0.04..0.04);
+        let part = shape.covered_part(column, row);
+        let behind = background.colour(column, row);
+        *pixel = Rgb([0, 1, 2].map(|c| {
+            let value = mix(behind[c], colour[c], part) + rng.random_range(-0.04..0.04);
             (value.clamp(0.0, 1.0) * 255.0).round() as u8
-        };
-        *pixel = Rgb([0, 1, 2].map(channel));
+        }));
     }
     image
 }
 
-/// A colour that stands out against others.
-fn far_from(others: &[[f32; 3]], rng: &mut ChaCha8Rng) -> [f32; 3] {
+fn mix(from: f32, to: f32, part: f32) -> f32 {
+    from + part * (to - from)
+}
+
+/// A shape with its place in the image.
+struct Shape {
+    inside: Inside,
+    size: f32,
+    centre: [f32; 2],
+    sin: f32,
+    cos: f32,
+}
+
+impl Shape {
+    fn random(inside: Inside, rng: &mut ChaCha8Rng) -> Self {
+        let size = rng.random_range(8.0..13.0);
+        let centre = [rng.random_range(12.0..20.0), rng.random_range(12.0..20.0)];
+        let (sin, cos) = rng.random_range(-PI / 8.0..PI / 8.0).sin_cos();
+        Self {
+            inside,
+            size,
+            centre,
+            sin,
+            cos,
+        }
+    }
+
+    /// Returns the share of a pixel's points that the shape covers.
+    fn covered_part(&self, column: u32, row: u32) -> f32 {
+        let points = (0..POINTS * POINTS).map(|i| [i % POINTS, i / POINTS]);
+        let covered = points.filter(|&[i, j]| {
+            let x = column as f32 + within_pixel(i) - self.centre[0];
+            let y = row as f32 + within_pixel(j) - self.centre[1];
+            self.covers(x, y)
+        });
+        covered.count() as f32 / (POINTS * POINTS) as f32
+    }
+
+    /// Returns true if the shape covers a point, given relative to its centre.
+    fn covers(&self, x: f32, y: f32) -> bool {
+        let turned_x = self.cos * x + self.sin * y;
+        let turned_y = self.cos * y - self.sin * x;
+        (self.inside)(turned_x / self.size, turned_y / self.size)
+    }
+}
+
+/// The position of a point along a pixel's side.
+fn within_pixel(point: u32) -> f32 {
+    (point as f32 + 0.5) / POINTS as f32
+}
+
+/// A background that changes from one colour to another in a direction.
+struct Background {
+    from: Colour,
+    to: Colour,
+    down: f32,
+    across: f32,
+}
+
+impl Background {
+    fn random(from: Colour, to: Colour, rng: &mut ChaCha8Rng) -> Self {
+        let (down, across) = rng.random_range(0.0..TAU).sin_cos();
+        Self {
+            from,
+            to,
+            down,
+            across,
+        }
+    }
+
+    fn colour(&self, column: u32, row: u32) -> Colour {
+        let along = self.across * (column as f32 - 16.0) + self.down * (row as f32 - 16.0);
+        let part = (0.5 + along / 45.0).clamp(0.0, 1.0);
+        [0, 1, 2].map(|c| mix(self.from[c], self.to[c], part))
+    }
+}
+
+/// Draws colours until one has enough contrast with the others.
+fn contrasting_colour(others: &[Colour], rng: &mut ChaCha8Rng) -> Colour {
     loop {
-        let colour: [f32; 3] = rng.random();
-        let distance = |other: &[f32; 3]| {
-            other
-                .iter()
-                .zip(colour)
-                .map(|(a, b)| (a - b).powi(2))
-                .sum::<f32>()
-                .sqrt()
-        };
-        if others.iter().all(|other| distance(other) > LEAST_CONTRAST) {
+        let colour = rng.random();
+        let has_contrast = |other: &Colour| distance(other, &colour) > MIN_CONTRAST;
+        if others.iter().all(has_contrast) {
             return colour;
         }
     }
+}
+
+fn distance(one: &Colour, other: &Colour) -> f32 {
+    let squares = one.iter().zip(other).map(|(a, b)| (a - b).powi(2));
+    squares.sum::<f32>().sqrt()
 }
