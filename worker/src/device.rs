@@ -1,40 +1,39 @@
 //! The device: the CPU, or a GPU reached through libtorch's CUDA half, which is loaded only where
-//! it is wanted.
+//! it is needed.
 //!
-//! The only module with `unsafe` code: loading a shared library runs its initialisers, and the
-//! settings of the allocator and of libtorch are C's and C++'s.
-//! - [`pick`]: the device that `--device` names
-//! - [`cuda`]: libtorch's CUDA half, or why there is none
-//! - [`gpus`]: the GPUs as the driver tells of them
-#![allow(unsafe_code)]
+//! - [`pick`]: opens the device that `--device` names
+//! - [`move_to`]: moves tensors to it
+//! - [`cuda`]: finds and loads libtorch's CUDA half, or says why it is not used
+//! - [`gpus`]: the GPUs as NVIDIA's driver describes them
+//! - `context`: settings of the whole process; all `unsafe` code of the worker is there
 
 mod context;
 pub mod cuda;
 pub mod gpus;
 
-use std::path::Path;
+pub use context::keep_freed_memory;
+
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Device, TchError, Tensor};
 
-use self::cuda::NoCuda;
+use self::cuda::CudaUnavailable;
 
-/// Bytes of stack of a thread that computes. On a GPU it may come to compile kernels, and 2 MiB,
-/// which threads have otherwise, is little for a compiler.
+/// Bytes of stack of a thread that computes. It may compile kernels for a GPU, and the usual 2 MiB
+/// are little for a compiler.
 pub const THREAD_STACK_BYTES: usize = 16 << 20;
 
-/// What `--device` says.
+/// The meaning of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first GPU, or else the CPU.
+    /// The first GPU, or the CPU if there is no GPU.
     Auto,
     /// The CPU.
     Cpu,
     /// One GPU.
     Cuda(usize),
-    /// All GPUs, one process each.
+    /// All GPUs, with one process per GPU.
     AllCuda,
 }
 
@@ -55,112 +54,69 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// Picks the device that `auto`, `cpu` or `cuda:N` names.
+/// Opens the device that `auto`, `cpu` or `cuda:N` names.
 ///
 /// # Errors
-/// When the name is none of these, or CUDA was asked for and cannot be had; says why.
+/// When the name is another one, or CUDA is requested and not available; says why.
 pub fn pick(name: &str) -> Result<Device> {
     match name.parse()? {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(one_gpu(0).unwrap_or_else(|reason| {
-            tracing::info!("on the cpu: {reason}");
+            tracing::info!("running on the cpu: {reason}");
             Device::Cpu
         })),
         DeviceChoice::Cuda(number) => Ok(one_gpu(number)?),
         DeviceChoice::AllCuda => {
-            bail!("cuda:all is one process for each GPU, which only `run` starts")
+            bail!("cuda:all means one process per GPU; only `run` accepts it")
         }
     }
 }
 
-fn one_gpu(number: usize) -> Result<Device, NoCuda> {
+fn one_gpu(number: usize) -> Result<Device, CudaUnavailable> {
     let devices = cuda::devices()?;
     if number >= devices {
-        return Err(NoCuda::NoSuch { number, devices });
+        return Err(CudaUnavailable::NoSuchGpu { number, devices });
     }
-    context::settle();
+    context::make_deterministic();
     Ok(Device::Cuda(number))
 }
 
-/// What records call a device.
+/// Returns the name of a device in records.
 #[must_use]
 pub fn name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => {
-            let model = gpus::visible_gpus()
-                .into_iter()
-                .nth(number)
-                .map(|gpu| format!(" {}", gpu.name));
-            format!("cuda:{number}{}", model.unwrap_or_default())
-        }
-        _ => "cpu".to_owned(),
+    let Device::Cuda(number) = device else {
+        return "cpu".to_owned();
+    };
+    match gpus::visible_gpus().get(number) {
+        Some(gpu) => format!("cuda:{number} {}", gpu.name),
+        None => format!("cuda:{number}"),
     }
 }
 
-/// The same tensor on a device, which is not waited for: see [`pin_for`] and [`copy_to`].
-///
-/// # Errors
-/// What torch reports.
+/// Moves a tensor to a device without a wait for it: see [`pin_for`] and [`copy_to`].
 pub fn move_to(device: Device, tensor: Tensor) -> Result<Tensor, TchError> {
     copy_to(device, &pin_for(device, tensor))
 }
 
-/// The same tensor where a device can fetch it from: for a GPU pinned memory, or where none is to
-/// be had any other.
+/// Moves a tensor to memory that a GPU can copy from: pinned memory, if there is some left. Returns
+/// the tensor itself for a CPU.
 pub fn pin_for(device: Device, tensor: Tensor) -> Tensor {
     if !device.is_cuda() {
         return tensor;
     }
-    // Not `pin_memory`, which prints a warning that its device is an argument of the past, each
-    // time.
+    // `pin_memory` is not used: it prints a warning, at every call, that its argument is
+    // deprecated.
     tensor.f_internal_pin_memory(device).unwrap_or(tensor)
 }
 
-/// The same tensor on a device. A GPU fetches it from pinned memory, when it comes to that; of
-/// other memory the driver makes a copy before it returns, and perhaps waits.
-///
-/// # Errors
-/// What torch reports.
+/// Copies a tensor to a device. A GPU copies from pinned memory when its queue reaches the copy. Of
+/// other memory the driver makes a copy before it returns, and may wait.
 pub fn copy_to(device: Device, tensor: &Tensor) -> Result<Tensor, TchError> {
     if !device.is_cuda() {
         return tensor.f_to(device);
     }
     tensor.f_to_device_(device, tensor.kind(), true, false)
 }
-
-/// Loads a shared library for the life of the process: what it registers may be called at any time.
-fn load(path: &Path) -> Result<(), String> {
-    // SAFETY: only libtorch's own other half, of the build that this program is linked with, and
-    // the driver that it would load by itself come here; their initialisers rely on nothing that
-    // this program does.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
-    library
-        .map(std::mem::forget)
-        .map_err(|error| error.to_string())
-}
-
-/// Lets the process keep the memory of one forward pass for the next. Left alone, the allocator
-/// gives activations back to the system after each layer and gets them again page by page, which
-/// takes about a sixth of a CPU's time.
-#[cfg(target_env = "gnu")]
-pub fn keep_freed_memory() {
-    // SAFETY: this is the declaration of malloc.h. The function changes thresholds under a lock, at
-    // any time.
-    unsafe extern "C" {
-        safe fn mallopt(parameter: i32, value: i32) -> i32;
-    }
-    const TRIM_THRESHOLD: i32 = -1;
-    const MMAP_THRESHOLD: i32 = -3;
-    // Some versions refuse more than 32 MiB, and raising only the other threshold would be slower
-    // than neither.
-    if mallopt(MMAP_THRESHOLD, 1 << 30) == 1 || mallopt(MMAP_THRESHOLD, 32 << 20) == 1 {
-        let _ = mallopt(TRIM_THRESHOLD, 1 << 30);
-    }
-}
-
-/// Other libraries' allocators have no such settings.
-#[cfg(not(target_env = "gnu"))]
-pub fn keep_freed_memory() {}
 
 #[cfg(test)]
 mod tests {

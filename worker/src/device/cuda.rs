@@ -1,7 +1,7 @@
-//! libtorch's CUDA half: found, loaded, asked for its devices; or why there is none.
+//! Finds and loads libtorch's CUDA half, and counts the GPUs.
 //!
-//! It is loaded before the first question about CUDA, for torch remembers the answer: a program
-//! that means to use a GPU at any time asks [`devices`] before it does anything else with torch.
+//! torch remembers the answer to its first question about CUDA, so the CUDA half is loaded before
+//! it. A program that may use a GPU calls [`devices`] before anything else of torch.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,20 +10,26 @@ use std::sync::OnceLock;
 
 use tch::Cuda;
 
-use super::load;
+use super::context::load_library;
 
 /// The library that registers the kernels.
 pub const LIBRARY: &str = "libtorch_cuda.so";
-/// What the driver brings.
+/// The driver's library.
 const DRIVER: &str = "libcuda.so.1";
+/// The library of libtorch's CPU half.
+const CPU_LIBRARY: &str = "libtorch_cpu.so";
 
-/// Why CUDA is not used.
+/// The reason why CUDA is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoCuda {
+pub enum CudaUnavailable {
     /// The CUDA half of libtorch is not installed.
-    #[error("{LIBRARY} is in none of {}: `scripts/libtorch.sh --cuda` fetches it, and PyTorch has it in torch/lib", list(.0))]
+    #[error(
+        "{LIBRARY} is not in any of {}: `scripts/libtorch.sh --cuda` fetches it, and PyTorch has \
+         it in torch/lib",
+        list(.0)
+    )]
     NotFound(Vec<PathBuf>),
-    /// There is one, of another libtorch.
+    /// The CUDA half belongs to another libtorch.
     #[error("{} belongs to another build of libtorch than {}", found.display(), ours.display())]
     OtherBuild {
         /// The CUDA half.
@@ -31,32 +37,35 @@ pub enum NoCuda {
         /// The CPU half in use.
         ours: PathBuf,
     },
-    /// Something that it needs is missing or does not fit.
+    /// A library that it needs is missing or does not fit.
     #[error("{} cannot be loaded: {reason}", path.display())]
     NotLoaded {
         /// The CUDA half.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         reason: String,
     },
-    /// It is loaded, and torch does not know of it.
-    #[error("{} is loaded, but torch was asked about CUDA before and remembers that there was none", .0.display())]
+    /// The CUDA half was loaded after torch's first question about CUDA.
+    #[error(
+        "{} is loaded, but torch looked for CUDA before that and remembers that it was missing",
+        .0.display()
+    )]
     TooLate(PathBuf),
-    /// No driver, or one that is not visible from here, as in a container without it.
+    /// There is no driver, or it is not visible from here, as in a container without it.
     #[error("there is no NVIDIA driver: {0}")]
     NoDriver(String),
     /// The environment hides the GPUs.
     #[error("CUDA_VISIBLE_DEVICES is {0:?}, which leaves no GPU visible")]
     Hidden(String),
-    /// A driver without a GPU, or one too old for this libtorch.
+    /// The driver has no GPU, or is too old for this libtorch.
     #[error("there is an NVIDIA driver, but no GPU that it and this libtorch can use")]
     NoGpu,
-    /// Fewer GPUs than asked for.
+    /// There are fewer GPUs than requested.
     #[error("there is no cuda:{number}; this machine has {devices} GPUs")]
-    NoSuch {
-        /// The one asked for.
+    NoSuchGpu {
+        /// The number of the requested GPU.
         number: usize,
-        /// How many there are.
+        /// The number of GPUs.
         devices: usize,
     },
 }
@@ -69,70 +78,83 @@ fn list(places: &[PathBuf]) -> String {
         .join(", ")
 }
 
-/// How many GPUs torch can use: at least one. The first call decides for the life of the process.
+/// Returns the number of GPUs that torch can use, at least one. The first call decides until the
+/// process ends.
 ///
 /// # Errors
-/// Why there is none.
-pub fn devices() -> Result<usize, NoCuda> {
-    static DEVICES: OnceLock<Result<usize, NoCuda>> = OnceLock::new();
-    DEVICES.get_or_init(look).clone()
+/// When there is no such GPU; says why.
+pub fn devices() -> Result<usize, CudaUnavailable> {
+    static DEVICES: OnceLock<Result<usize, CudaUnavailable>> = OnceLock::new();
+    DEVICES.get_or_init(load_and_count).clone()
 }
 
-fn look() -> Result<usize, NoCuda> {
-    let ours = loaded_library("libtorch_cpu.so");
-    let variable = |name| std::env::var_os(name);
-    let places = places(
-        ours.as_deref(),
-        variable("LIBTORCH").as_deref(),
-        variable("LD_LIBRARY_PATH").as_deref(),
-    );
-    let path = find(ours.as_deref(), &places)?;
-    load(&path).map_err(|reason| NoCuda::NotLoaded {
-        path: path.clone(),
-        reason,
-    })?;
+fn load_and_count() -> Result<usize, CudaUnavailable> {
+    let path = find_library()?;
+    if let Err(reason) = load_library(&path) {
+        return Err(CudaUnavailable::NotLoaded { path, reason });
+    }
     // The CUDA half says yes with or without a GPU, torch alone says no.
     if !tch::utils::has_cudart() {
-        return Err(NoCuda::TooLate(path));
+        return Err(CudaUnavailable::TooLate(path));
     }
+    count_gpus()
+}
+
+fn count_gpus() -> Result<usize, CudaUnavailable> {
     match usize::try_from(Cuda::device_count()) {
         Ok(devices) if devices > 0 && Cuda::is_available() => Ok(devices),
-        _ => Err(why_none(
-            load(Path::new(DRIVER)),
+        _ => Err(reason_without_gpu(
+            load_library(Path::new(DRIVER)),
             std::env::var("CUDA_VISIBLE_DEVICES").ok(),
         )),
     }
 }
 
-/// Where the CUDA half is looked for: beside the CPU half in use, in `LIBTORCH`/lib, along
-/// `LD_LIBRARY_PATH`.
-#[must_use]
-pub fn places(
+fn find_library() -> Result<PathBuf, CudaUnavailable> {
+    let ours = loaded_library(CPU_LIBRARY);
+    let libtorch = std::env::var_os("LIBTORCH");
+    let library_path = std::env::var_os("LD_LIBRARY_PATH");
+    let places = places(
+        ours.as_deref(),
+        libtorch.as_deref(),
+        library_path.as_deref(),
+    );
+    find_in(&places, ours.as_deref())
+}
+
+/// Returns the folders in which the CUDA half is searched: that of the CPU half in use,
+/// `LIBTORCH`/lib, and those of `LD_LIBRARY_PATH`.
+fn places(
     ours: Option<&Path>,
     libtorch: Option<&OsStr>,
     library_path: Option<&OsStr>,
 ) -> Vec<PathBuf> {
-    let beside = ours.and_then(Path::parent).map(Path::to_owned);
-    let libtorch = libtorch
+    let of_cpu_half = ours.and_then(Path::parent).map(Path::to_owned);
+    let of_libtorch = libtorch
         .filter(|folder| !folder.is_empty())
         .map(|folder| Path::new(folder).join("lib"));
-    let along = library_path
+    let in_path = library_path
         .into_iter()
         .flat_map(std::env::split_paths)
         .filter(|folder| folder.is_absolute());
-    let mut places = Vec::new();
-    for place in beside.into_iter().chain(libtorch).chain(along) {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places
+    distinct(of_cpu_half.into_iter().chain(of_libtorch).chain(in_path))
 }
 
-/// The CUDA half of the libtorch in use. One that lies elsewhere must lie beside a CPU half of the
-/// same length as the one in use: halves of two builds would load and then crash.
-fn find(ours: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, NoCuda> {
-    let length = |path: &Path| fs::metadata(path).map(|file| file.len()).ok();
+fn distinct(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in folders {
+        if !found.contains(&folder) {
+            found.push(folder);
+        }
+    }
+    found
+}
+
+/// Finds the CUDA half of the libtorch in use.
+///
+/// One in another folder must lie next to a CPU half of the same length as the one in use: halves
+/// of two builds would load and then crash.
+fn find_in(places: &[PathBuf], ours: Option<&Path>) -> Result<PathBuf, CudaUnavailable> {
     let mut other = None;
     for place in places {
         let found = place.join(LIBRARY);
@@ -140,8 +162,8 @@ fn find(ours: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, NoCuda> {
             continue;
         }
         match ours {
-            Some(ours) if length(ours) != length(&place.join("libtorch_cpu.so")) => {
-                other.get_or_insert(NoCuda::OtherBuild {
+            Some(ours) if length(ours) != length(&place.join(CPU_LIBRARY)) => {
+                other.get_or_insert(CudaUnavailable::OtherBuild {
                     found,
                     ours: ours.to_owned(),
                 });
@@ -149,30 +171,41 @@ fn find(ours: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, NoCuda> {
             _ => return Ok(found),
         }
     }
-    Err(other.unwrap_or_else(|| NoCuda::NotFound(places.to_vec())))
+    Err(other.unwrap_or_else(|| CudaUnavailable::NotFound(places.to_vec())))
 }
 
-/// Why a CUDA half that is loaded finds no GPU.
-fn why_none(driver: Result<(), String>, visible: Option<String>) -> NoCuda {
+fn length(path: &Path) -> Option<u64> {
+    fs::metadata(path).map(|file| file.len()).ok()
+}
+
+/// Returns the reason why a CUDA half that is loaded finds no GPU.
+fn reason_without_gpu(driver: Result<(), String>, visible: Option<String>) -> CudaUnavailable {
     match (driver, visible) {
-        (Err(reason), _) => NoCuda::NoDriver(reason),
-        (Ok(()), Some(visible)) => NoCuda::Hidden(visible),
-        (Ok(()), None) => NoCuda::NoGpu,
+        (Err(reason), _) => CudaUnavailable::NoDriver(reason),
+        (Ok(()), Some(visible)) => CudaUnavailable::Hidden(visible),
+        (Ok(()), None) => CudaUnavailable::NoGpu,
     }
 }
 
-/// The file that this process has a shared library from; `name` is how the file's name begins.
+/// Returns the file of a shared library that this process has loaded; `name` is the beginning of
+/// the file's name.
 #[must_use]
 pub fn loaded_library(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let paths = maps
-        .lines()
-        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
-    let named = |path: &&Path| {
-        path.file_name()
-            .is_some_and(|file| file.to_string_lossy().starts_with(name))
-    };
-    paths.into_iter().find(named).map(Path::to_owned)
+    mapped_files(&maps)
+        .find(|path| file_name_begins(path, name))
+        .map(Path::to_owned)
+}
+
+/// Returns the files in the text of `/proc/self/maps`.
+fn mapped_files(maps: &str) -> impl Iterator<Item = &Path> {
+    maps.lines()
+        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])))
+}
+
+fn file_name_begins(path: &Path, name: &str) -> bool {
+    path.file_name()
+        .is_some_and(|file| file.to_string_lossy().starts_with(name))
 }
 
 #[cfg(test)]
@@ -218,19 +251,18 @@ mod tests {
     fn a_cuda_half_of_another_build_is_never_loaded() {
         let dir = tempfile::tempdir().unwrap();
         let ours = folder(dir.path(), "ours", "abc", false);
-        let (other, same) = (
-            folder(dir.path(), "other", "abcd", true),
-            folder(dir.path(), "same", "abc", true),
-        );
+        let other = folder(dir.path(), "other", "abcd", true);
+        let same = folder(dir.path(), "same", "abc", true);
         let cpu = ours.join("libtorch_cpu.so");
         let find = |places: &[&PathBuf]| {
-            find(
-                Some(&cpu),
-                &places.iter().copied().cloned().collect::<Vec<_>>(),
-            )
+            let places: Vec<_> = places.iter().copied().cloned().collect();
+            find_in(&places, Some(&cpu))
         };
         assert_eq!(find(&[&ours, &other, &same]), Ok(same.join(LIBRARY)));
-        assert_eq!(find(&[&ours]), Err(NoCuda::NotFound(vec![ours.clone()])));
+        assert_eq!(
+            find(&[&ours]),
+            Err(CudaUnavailable::NotFound(vec![ours.clone()]))
+        );
         let error = find(&[&ours, &other]).unwrap_err().to_string();
         assert!(
             error.contains("other/libtorch_cuda.so belongs to another build"),
@@ -242,19 +274,19 @@ mod tests {
     fn every_reason_is_told_apart() {
         let missing = || Err("libcuda.so.1: no such file".to_owned());
         assert!(
-            why_none(missing(), Some("0".into()))
+            reason_without_gpu(missing(), Some("0".into()))
                 .to_string()
                 .contains("no NVIDIA driver: libcuda.so.1")
         );
         assert_eq!(
-            why_none(Ok(()), Some(String::new())).to_string(),
+            reason_without_gpu(Ok(()), Some(String::new())).to_string(),
             "CUDA_VISIBLE_DEVICES is \"\", which leaves no GPU visible"
         );
-        assert_eq!(why_none(Ok(()), None), NoCuda::NoGpu);
+        assert_eq!(reason_without_gpu(Ok(()), None), CudaUnavailable::NoGpu);
         assert!(
-            NoCuda::NotFound(vec!["/a".into(), "/b".into()])
+            CudaUnavailable::NotFound(vec!["/a".into(), "/b".into()])
                 .to_string()
-                .contains("none of /a, /b: `scripts")
+                .contains("any of /a, /b: `scripts")
         );
     }
 

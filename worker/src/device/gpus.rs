@@ -1,132 +1,150 @@
-//! The GPUs as NVIDIA's driver tells of them: names for records, memory for `doctor`. torch is not
-//! asked, for its C interface does not say.
+//! The GPUs as NVIDIA's driver describes them: names for records, memory for `doctor`. torch is not
+//! asked, because its C interface does not have this information.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
-/// One GPU.
+/// The folder of the driver that has one folder per GPU.
+const DRIVER_FOLDER: &str = "/proc/driver/nvidia/gpus";
+
+/// A GPU of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// As the driver names it, e.g. `NVIDIA H100 80GB HBM3`.
+    /// The driver's name for it, e.g. `NVIDIA H100 80GB HBM3`.
     pub name: String,
     /// `GPU-…`.
     pub uuid: String,
-    /// Bytes in units of 2^20; not known without `nvidia-smi`.
+    /// Memory in units of 2^20 bytes; not known without `nvidia-smi`.
     pub memory_mib: Option<u64>,
-    /// The same, of what nobody uses now.
+    /// The part of the memory that is not in use, in the same units.
     pub free_mib: Option<u64>,
     /// The driver's version.
     pub driver: Option<String>,
 }
 
-/// The GPUs that this process may use, in CUDA's order on a machine of equal GPUs: that of the bus,
-/// or of `CUDA_VISIBLE_DEVICES`.
+/// Returns the GPUs that this process may use.
+///
+/// The order is that of the bus or of `CUDA_VISIBLE_DEVICES`, which is CUDA's order on a machine of
+/// equal GPUs.
 #[must_use]
 pub fn visible_gpus() -> Vec<Gpu> {
-    let listed = from_proc(Path::new("/proc/driver/nvidia/gpus"));
-    let all = if listed.is_empty() {
-        ask_driver()
+    let listed = from_proc(Path::new(DRIVER_FOLDER));
+    if listed.is_empty() {
+        visible_here(ask_driver())
     } else {
-        listed
-    };
-    visible(all, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
-}
-
-/// The same with memory and driver, where `nvidia-smi` can be run.
-#[must_use]
-pub fn with_details() -> Vec<Gpu> {
-    let asked = ask_driver();
-    if asked.is_empty() {
-        visible_gpus()
-    } else {
-        visible(asked, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
+        visible_here(listed)
     }
 }
 
-/// The driver's files, a folder a GPU, named by its place on the bus.
+/// Returns the same GPUs with memory and driver, where `nvidia-smi` can be run.
+#[must_use]
+pub fn with_details() -> Vec<Gpu> {
+    let listed = ask_driver();
+    if listed.is_empty() {
+        visible_gpus()
+    } else {
+        visible_here(listed)
+    }
+}
+
+fn visible_here(all: Vec<Gpu>) -> Vec<Gpu> {
+    visible(all, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
+}
+
+/// Reads the driver's files: one folder per GPU, named by its place on the bus.
 fn from_proc(folder: &Path) -> Vec<Gpu> {
-    let mut places: Vec<_> = fs::read_dir(folder)
+    let mut places: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
         .collect();
     places.sort();
-    let read = |place: &std::path::PathBuf| {
-        let text = fs::read_to_string(place.join("information")).ok()?;
-        let field = |name: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(|value| value.trim().to_owned())
-        };
-        let uuid = field("GPU UUID:").unwrap_or_default();
-        Some(Gpu {
-            name: field("Model:")?,
-            uuid,
-            memory_mib: None,
-            free_mib: None,
-            driver: None,
-        })
-    };
-    places.iter().filter_map(read).collect()
+    places
+        .iter()
+        .filter_map(|place| fs::read_to_string(place.join("information")).ok())
+        .filter_map(|text| from_information(&text))
+        .collect()
 }
 
-/// What `nvidia-smi` lists; nothing where it is missing or fails.
+fn from_information(text: &str) -> Option<Gpu> {
+    Some(Gpu {
+        name: field(text, "Model:")?,
+        uuid: field(text, "GPU UUID:").unwrap_or_default(),
+        memory_mib: None,
+        free_mib: None,
+        driver: None,
+    })
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .map(|value| value.trim().to_owned())
+}
+
+/// Returns the GPUs that `nvidia-smi` lists, or an empty list where it is missing or fails.
 fn ask_driver() -> Vec<Gpu> {
-    for program in [
+    [
         "nvidia-smi",
         "/usr/local/nvidia/bin/nvidia-smi",
         "/usr/lib/wsl/lib/nvidia-smi",
-    ] {
-        let asked = Command::new(program)
-            .args([
-                "--query-gpu=name,uuid,memory.total,memory.free,driver_version",
-                "--format=csv,noheader,nounits",
-            ])
-            .stdin(Stdio::null())
-            .output();
-        if let Ok(output) = asked
-            && output.status.success()
-        {
-            return from_table(&String::from_utf8_lossy(&output.stdout));
-        }
-    }
-    Vec::new()
+    ]
+    .iter()
+    .find_map(|program| run_nvidia_smi(program))
+    .map_or_else(Vec::new, |table| from_table(&table))
+}
+
+fn run_nvidia_smi(program: &str) -> Option<String> {
+    let output = Command::new(program)
+        .args([
+            "--query-gpu=name,uuid,memory.total,memory.free,driver_version",
+            "--format=csv,noheader,nounits",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then_some(table)
 }
 
 fn from_table(text: &str) -> Vec<Gpu> {
-    let row = |line: &str| {
-        let [name, uuid, total, free, driver] = line
-            .split(',')
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .try_into()
-            .ok()?;
-        Some(Gpu {
-            name: name.to_owned(),
-            uuid: uuid.to_owned(),
-            memory_mib: total.parse().ok(),
-            free_mib: free.parse().ok(),
-            driver: Some(driver.to_owned()),
-        })
-    };
-    text.lines().filter_map(row).collect()
+    text.lines().filter_map(from_row).collect()
 }
 
-/// Those that the variable names, in its order, up to the first name that is none: as CUDA reads
-/// it.
+fn from_row(line: &str) -> Option<Gpu> {
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+    let [name, uuid, total, free, driver] = cells.try_into().ok()?;
+    Some(Gpu {
+        name: name.to_owned(),
+        uuid: uuid.to_owned(),
+        memory_mib: total.parse().ok(),
+        free_mib: free.parse().ok(),
+        driver: Some(driver.to_owned()),
+    })
+}
+
+/// Returns the GPUs that the variable names, in its order, up to the first name without a GPU: this
+/// is how CUDA reads it.
 fn visible(all: Vec<Gpu>, variable: Option<&str>) -> Vec<Gpu> {
     let Some(variable) = variable else { return all };
-    let named = |name: &str| match name.trim().parse::<usize>() {
+    variable
+        .split(',')
+        .map_while(|name| named(&all, name.trim()))
+        .cloned()
+        .collect()
+}
+
+fn named<'a>(all: &'a [Gpu], name: &str) -> Option<&'a Gpu> {
+    match name.parse::<usize>() {
         Ok(number) => all.get(number),
         Err(_) => all
             .iter()
-            .find(|gpu| name.trim().starts_with("GPU-") && gpu.uuid.starts_with(name.trim())),
-    };
-    variable.split(',').map_while(named).cloned().collect()
+            .find(|gpu| name.starts_with("GPU-") && gpu.uuid.starts_with(name)),
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +153,8 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "NVIDIA H100 80GB HBM3, GPU-aa11, 81559, 81000, 580.159.04\n\
-                         NVIDIA H200, GPU-bb22, 143771, 143000, 580.159.04\nNVIDIA L4, GPU-cc33, [N/A], [N/A], 580.159.04\n";
+                         NVIDIA H200, GPU-bb22, 143771, 143000, 580.159.04\n\
+                         NVIDIA L4, GPU-cc33, [N/A], [N/A], 580.159.04\n";
 
     #[test]
     fn the_drivers_table_is_read() {
