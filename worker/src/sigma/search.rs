@@ -1,37 +1,37 @@
-//! The sigma with the largest estimated radius, by comparison alone.
+//! Searches the sigma with the largest estimated radius by comparison, without a derivative.
 
 use ddrs_common::domain::{Probability, Sigma};
 use ddrs_common::spec::{DataDependentSpec, SigmaMethod};
-use ddrs_common::stats::quantile_lower;
+use ddrs_common::stats::{argmax, quantile_lower};
 
-/// Looks for the sigma that maximises the radius that Algorithm 1 of Alfarra et al. (2022) climbs,
+/// Searches the sigma that maximises the radius that Algorithm 1 of Alfarra et al. (2022) ascends,
 ///
-/// R(sigma) = sigma/2 · (q(psi_c) - q(psi_o)),
+/// R(sigma) = sigma/2 · (q(psi_c) - q(psi_o)).
 ///
-/// where psi is the mean over the draws of softmax(f(x + sigma·eps)), c the class that leads at the
-/// variant's own sigma, o the best of the others, both clamped to \[clamp, 1 - clamp\], and q is
-/// the standard normal quantile. All sigmas are tried on the same draws eps, so their differences
-/// are the sigmas' and R is one fixed function.
+/// psi is the mean over the draws of softmax(f(x + sigma·eps)). c is the class that leads at the
+/// variant's sigma, and o the best of the others, both clamped to \[clamp, 1 - clamp\]. q is the
+/// standard normal quantile. All sigmas are tried on the same draws eps, so R is one fixed function
+/// and differences come from the sigmas alone.
 ///
-/// The class is held fast because nothing else keeps a search over the whole range from leaving the
-/// input behind: under noise that is far too large many networks say one class of everything, with
-/// confidence. An ascent in small steps hardly ever gets there.
+/// The class is fixed because a search over the whole range could otherwise lose the input: under
+/// noise that is far too large, many networks return one class for every input, with confidence. An
+/// ascent in small steps hardly ever gets there.
 ///
 /// The first round tries the variant's sigma and others that divide the range evenly on a
-/// logarithmic scale; every further round divides the gaps on both sides of the best so far. Of
-/// equal radii the first tried counts. It makes candidates + (rounds - 1)(candidates - 1)
-/// comparisons, and is a function of the draws alone.
+/// logarithmic scale. Every further round divides the gaps on both sides of the best so far. Among
+/// equal radii the first one tried wins. The search makes
+/// candidates + (rounds - 1)(candidates - 1) comparisons and is a function of the draws alone.
 #[derive(Debug, Clone)]
 pub struct Search {
     candidates: Vec<Sigma>,
-    /// Every sigma tried so far and its radius.
+    /// Every sigma tried so far with its radius.
     tried: Vec<(Sigma, f64)>,
     /// The class that leads at the variant's sigma, once that is tried.
     class: Option<usize>,
     clamp: f64,
     range: (Sigma, Sigma),
-    /// New sigmas of every round after the first.
-    each_round: u32,
+    /// New sigmas per round after the first.
+    per_round: u32,
     rounds_left: u32,
 }
 
@@ -43,50 +43,50 @@ impl Search {
             SigmaMethod::Search { rounds, candidates } => (rounds, candidates),
             SigmaMethod::Gradient => (1, 1),
         };
-        let each_round = candidates - 1;
+        let per_round = candidates - 1;
         let mut first = vec![sigma0];
-        first.extend(between(spec.range.0, spec.range.1, each_round));
+        first.extend(between(spec.range.0, spec.range.1, per_round));
         Self {
             candidates: first,
             tried: Vec::new(),
             class: None,
             clamp: spec.clamp,
             range: spec.range,
-            each_round,
+            per_round,
             rounds_left: rounds,
         }
     }
 
-    /// What is to be tried next, on the same draws as before.
+    /// Returns the sigmas to try next, on the same draws as before.
     #[must_use]
     pub fn candidates(&self) -> &[Sigma] {
         &self.candidates
     }
 
-    /// Takes psi, a probability for each class, of each of the [`candidates`](Self::candidates).
+    /// Takes psi, one probability per class, for each of the [`candidates`](Self::candidates).
     pub fn observe(&mut self, psi: &[Vec<f64>]) {
-        let class = *self
-            .class
-            .get_or_insert_with(|| psi.first().map_or(0, |psi| largest(psi)));
+        let leading = || psi.first().map_or(0, |psi| argmax(psi));
+        let class = *self.class.get_or_insert_with(leading);
         for (&sigma, psi) in self.candidates.iter().zip(psi) {
-            self.tried
-                .push((sigma, radius(sigma, psi, class, self.clamp)));
+            let radius = radius(sigma, psi, class, self.clamp);
+            self.tried.push((sigma, radius));
         }
         self.rounds_left = self.rounds_left.saturating_sub(1);
-        self.candidates = self.closer();
+        self.candidates = self.refined();
     }
 
-    /// The best sigma, when every round is over.
+    /// Returns the best sigma once every round is over.
     #[must_use]
     pub fn best(&self) -> Option<Sigma> {
         if self.rounds_left > 0 {
             None
         } else {
-            self.leading()
+            self.leader()
         }
     }
 
-    fn leading(&self) -> Option<Sigma> {
+    /// Returns the sigma with the largest radius so far, the first among equals.
+    fn leader(&self) -> Option<Sigma> {
         let mut best: Option<(Sigma, f64)> = None;
         for &(sigma, radius) in &self.tried {
             if best.is_none_or(|(_, largest)| radius > largest) {
@@ -96,78 +96,101 @@ impl Search {
         best.map(|(sigma, _)| sigma)
     }
 
-    /// New sigmas on both sides of the best, up to the next ones tried or the ends of the range.
-    fn closer(&self) -> Vec<Sigma> {
-        let Some(best) = self.leading() else {
+    /// Returns new sigmas on both sides of the best, up to the nearest ones tried or the ends of
+    /// the range.
+    fn refined(&self) -> Vec<Sigma> {
+        let Some(best) = self.leader() else {
             return Vec::new();
         };
-        let others = || self.tried.iter().map(|&(sigma, _)| sigma);
-        let below = others()
-            .filter(|&sigma| sigma < best)
-            .fold(self.range.0, |a, b| if b > a { b } else { a });
-        let above = others()
-            .filter(|&sigma| sigma > best)
-            .fold(self.range.1, |a, b| if b < a { b } else { a });
-        let first = self.each_round / 2;
-        let mut sigmas = between(below, best, first);
-        sigmas.extend(between(best, above, self.each_round - first));
+        let below = self.per_round / 2;
+        let mut sigmas = between(self.nearest_below(best), best, below);
+        sigmas.extend(between(
+            best,
+            self.nearest_above(best),
+            self.per_round - below,
+        ));
         sigmas
     }
+
+    fn sigmas(&self) -> impl Iterator<Item = Sigma> {
+        self.tried.iter().map(|&(sigma, _)| sigma)
+    }
+
+    fn nearest_below(&self, best: Sigma) -> Sigma {
+        self.sigmas()
+            .filter(|&sigma| sigma < best)
+            .fold(self.range.0, larger)
+    }
+
+    fn nearest_above(&self, best: Sigma) -> Sigma {
+        self.sigmas()
+            .filter(|&sigma| sigma > best)
+            .fold(self.range.1, smaller)
+    }
 }
 
-/// `count` sigmas strictly between two, evenly on a logarithmic scale. Where there is no room they
-/// repeat an end.
+fn larger(a: Sigma, b: Sigma) -> Sigma {
+    if b > a { b } else { a }
+}
+
+fn smaller(a: Sigma, b: Sigma) -> Sigma {
+    if b < a { b } else { a }
+}
+
+/// Returns `count` sigmas strictly between two, evenly on a logarithmic scale. Where there is no
+/// room they repeat an end.
 fn between(low: Sigma, high: Sigma, count: u32) -> Vec<Sigma> {
-    let (from, step) = (
-        low.get(),
-        (high.get() / low.get()).ln() / f64::from(count + 1),
-    );
-    let at = |number: u32| {
-        Sigma::new(
-            (from * (step * f64::from(number)).exp()).clamp(low.get().min(high.get()), high.get()),
-        )
-    };
-    // A number between two sigmas is one.
-    (1..=count)
-        .map(|number| at(number).unwrap_or(low))
-        .collect()
+    let step = (high.get() / low.get()).ln() / f64::from(count + 1);
+    let values = (1..=count).map(|number| low.get() * (step * f64::from(number)).exp());
+    values.map(|value| clamped(value, low, high)).collect()
 }
 
-/// The radius that Algorithm 1 climbs, of psi and its own leading class.
+fn clamped(value: f64, low: Sigma, high: Sigma) -> Sigma {
+    let value = value.clamp(low.get().min(high.get()), high.get());
+    // A number between two sigmas is a valid sigma.
+    Sigma::new(value).unwrap_or(low)
+}
+
+/// Estimates the radius R of Algorithm 1 from psi and its leading class.
+/// [`estimated_radius`](super::estimated_radius) is the form for tensors.
 #[must_use]
 pub fn estimate(sigma: Sigma, psi: &[f64], clamp: f64) -> f64 {
-    radius(sigma, psi, largest(psi), clamp)
+    radius(sigma, psi, argmax(psi), clamp)
 }
 
-/// R as above. Below every other value where psi is not made of numbers.
+/// Estimates the radius R of [`Search`] for a fixed class: the scalar form of
+/// [`estimated_radius`](super::estimated_radius). Returns minus infinity if psi is not made of
+/// numbers.
 fn radius(sigma: Sigma, psi: &[f64], class: usize, clamp: f64) -> f64 {
-    let other = psi
-        .iter()
-        .enumerate()
-        .filter(|&(other, _)| other != class)
-        .map(|(_, &p)| p)
-        .fold(0.0, f64::max);
-    let quantile = |p: f64| {
-        let p = p.clamp(clamp, 1.0 - clamp);
-        let upper = |p: f64| Probability::new(p).map_or(f64::NAN, quantile_lower);
-        if p > 0.5 { upper(p) } else { -upper(1.0 - p) }
-    };
-    let found = sigma.get() / 2.0 * (quantile(psi[class]) - quantile(other));
-    if found.is_nan() {
+    let gap = quantile(psi[class], clamp) - quantile(largest_other(psi, class), clamp);
+    number_or_lowest(sigma.get() / 2.0 * gap)
+}
+
+fn number_or_lowest(value: f64) -> f64 {
+    if value.is_nan() {
         f64::NEG_INFINITY
     } else {
-        found
+        value
     }
 }
 
-fn largest(psi: &[f64]) -> usize {
-    let mut best = 0;
-    for (class, &p) in psi.iter().enumerate() {
-        if p > psi[best] {
-            best = class;
-        }
+fn largest_other(psi: &[f64], class: usize) -> f64 {
+    let others = psi[..class].iter().chain(&psi[class + 1..]);
+    others.copied().fold(0.0, f64::max)
+}
+
+/// Returns the standard normal quantile of p, clamped to \[clamp, 1 - clamp\].
+fn quantile(p: f64, clamp: f64) -> f64 {
+    let p = p.clamp(clamp, 1.0 - clamp);
+    if p > 0.5 {
+        upper_quantile(p)
+    } else {
+        -upper_quantile(1.0 - p)
     }
-    best
+}
+
+fn upper_quantile(p: f64) -> f64 {
+    Probability::new(p).map_or(f64::NAN, quantile_lower)
 }
 
 #[cfg(test)]

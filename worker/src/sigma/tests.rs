@@ -217,3 +217,20 @@ fn a_class_that_scores_minus_infinity_is_not_passed_over() {
     .unwrap();
     assert!(sigmas[0].is_none() && sigmas[1].is_some(), "{sigmas:?}");
 }
+
+/// [`estimate`] is the same estimate for plain numbers.
+#[test]
+fn numbers_and_tensors_have_the_same_estimated_radius() {
+    for psi in [
+        vec![0.7, 0.2, 0.1],
+        vec![0.1, 0.45, 0.45],
+        vec![0.999, 0.001, 0.0],
+        vec![0.3, 0.3, 0.4],
+    ] {
+        let row = Tensor::from_slice(&psi).view([1, 3]);
+        let tensor = estimated_radius(&Tensor::from_slice(&[0.5]), &row, 0.02).unwrap();
+        let scalar = estimate(Sigma::new(0.5).unwrap(), &psi, 0.02);
+        let difference = tensor.double_value(&[0]) - scalar;
+        assert!(difference.abs() < 1e-12, "{psi:?}: {difference}");
+    }
+}
