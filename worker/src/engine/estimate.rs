@@ -1,84 +1,83 @@
-//! The radius that fresh draws estimate at given sigmas: what ways of choosing sigma are compared
-//! by.
+//! Estimates the radius at given sigmas from fresh draws, to compare ways of choosing sigma.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, anyhow};
 use ddrs_common::domain::Sigma;
-use ddrs_common::spec::{Sweep, Variant};
+use tch::TchError;
 
-use super::board::Pass;
-use super::certify::{Sample, Task};
-use super::input::Input;
-use super::progress::{means, probabilities};
-use super::request::Request;
-use super::{Engine, LoadedNetwork};
+use super::forward;
+use super::input::PreparedInput;
+use super::pass::Pass;
+use super::request::DrawRequest;
+use super::sample::Sample;
+use super::scores::{PassScores, RowScores, mean_over_draws, softmax};
+use super::task::JobTask;
 use crate::model::brief;
 use crate::sigma::estimate;
 
-impl Engine {
-    /// R of Algorithm 1 at each of some sigmas, from the same draws of the variant's sigma phase.
-    ///
-    /// # Errors
-    /// What torch reports, and scores that are not finite.
-    pub fn estimate_radii(
-        &self,
-        network: &LoadedNetwork,
-        variant: &Variant,
-        sweep: &Sweep,
-        sample: &Sample,
-        sigmas: &[Sigma],
-        draws: u32,
-    ) -> Result<Vec<f64>> {
-        let never = AtomicBool::new(false);
-        let task = Task {
-            engine: self,
-            network,
-            sweep,
-            variant,
-            stop: &never,
-        };
-        let input = Arc::new(Input::new(sample, network).map_err(|error| anyhow!(error))?);
-        let request = Arc::new(Request::Compare {
-            sigmas: sigmas.to_vec(),
-            draws: u64::from(draws),
-        });
-        let (rows, step) = (request.rows(), task.rows());
-        let pieces =
-            (0..rows.div_ceil(step)).map(|number| number * step..rows.min((number + 1) * step));
-        let classes = network.classes() as usize;
-        let mut all = vec![0.0; rows as usize * classes];
-        for rows in pieces {
-            let pass = Pass::of(Arc::clone(&input), Arc::clone(&request), rows.clone());
-            let answers = self.lanes.install(|| {
-                tch::no_grad(|| task.read(&pass, step, &task.launch(&pass, step)?)).map_err(brief)
-            })?;
-            let place = rows.start as usize * classes;
-            for (number, found) in all[place..]
-                .chunks_exact_mut(classes)
-                .take(pass.rows() as usize)
-                .enumerate()
-            {
-                probabilities(&answers.row(number), found).map_err(|reason| anyhow!("{reason}"))?;
-            }
-        }
-        let psi = means(&all, draws as usize, classes);
-        let clamp = sweep.smoothing.data_dependent.clamp;
-        Ok(sigmas
-            .iter()
-            .zip(&psi)
-            .map(|(&sigma, psi)| estimate(sigma, psi, clamp))
-            .collect())
-    }
+/// Estimates R of Algorithm 1 at each of some sigmas, from the same draws of the variant's sigma
+/// phase.
+///
+/// # Errors
+/// When the sample does not fit the network, or scores are not finite.
+pub(super) fn estimate_radii(
+    task: &JobTask,
+    sample: &Sample,
+    sigmas: &[Sigma],
+    draws: u32,
+) -> Result<Vec<f64>> {
+    let input = PreparedInput::new(sample, task.network).map_err(|error| anyhow!(error))?;
+    let request = DrawRequest::Compare {
+        sigmas: sigmas.to_vec(),
+        draws: u64::from(draws),
+    };
+    let rows = probabilities(task, &Arc::new(input), &Arc::new(request))?;
+    let psi = mean_over_draws(&rows, draws as usize, task.classes());
+    let clamp = task.sigma_spec().clamp;
+    let radius = |(&sigma, psi): (&Sigma, &Vec<f64>)| estimate(sigma, psi, clamp);
+    Ok(sigmas.iter().zip(&psi).map(radius).collect())
+}
 
-    /// How many images each forward pass takes.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub fn images_per_pass(&self, network: &LoadedNetwork, sweep: &Sweep) -> Result<u64> {
-        let [_, height, width] = network.shape();
-        let rows = super::pass::rows(self.side, sweep.certify.chunk.get(), height * width);
-        Ok(self.passes(network, rows)?.rows)
+/// Returns the probabilities of all rows of a request, of shape (rows, classes).
+fn probabilities(
+    task: &JobTask,
+    input: &Arc<PreparedInput>,
+    request: &Arc<DrawRequest>,
+) -> Result<Vec<f64>> {
+    let mut all = vec![0.0; request.rows() as usize * task.classes()];
+    let mut found = all.chunks_exact_mut(task.classes());
+    for rows in passes(request.rows(), task.rows()) {
+        let pass = Pass::of(Arc::clone(input), Arc::clone(request), rows);
+        let scores = scores(task, &pass)?;
+        for (row, found) in (0..pass.rows() as usize).zip(&mut found) {
+            write_probabilities(&scores.row(row), found)?;
+        }
     }
+    Ok(all)
+}
+
+fn write_probabilities(scores: &RowScores, found: &mut [f64]) -> Result<()> {
+    let scores = scores.values().map_err(|reason| anyhow!("{reason}"))?;
+    softmax(scores, found);
+    Ok(())
+}
+
+/// Divides rows into passes of `step` rows each.
+fn passes(rows: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
+    (0..rows.div_ceil(step)).map(move |number| number * step..rows.min((number + 1) * step))
+}
+
+/// Scores a pass on one of the engine's threads.
+fn scores(task: &JobTask, pass: &Pass) -> Result<PassScores> {
+    let threads = &task.core.threads;
+    threads
+        .install(|| tch::no_grad(|| run_pass(task, pass)))
+        .map_err(brief)
+}
+
+fn run_pass(task: &JobTask, pass: &Pass) -> Result<PassScores, TchError> {
+    let rows = task.rows();
+    forward::read(task, pass, rows, &forward::launch(task, pass, rows)?)
 }

@@ -1,4 +1,4 @@
-//! An input as forward passes need it.
+//! A sample as forward passes need it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,40 +6,33 @@ use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use tch::{Device, TchError, Tensor};
 
-use super::LoadedNetwork;
-use super::certify::Sample;
+use super::network::LoadedNetwork;
+use super::sample::Sample;
 use crate::device::move_to;
 
-/// An input in the order of memory: row, column, channel.
-pub(super) struct Input {
+/// A sample whose pixels are in memory order: row, column, channel.
+pub(super) struct PreparedInput {
     pub(super) index: SampleIndex,
     pub(super) position: u64,
-    /// In \[0, 1\].
+    /// Values in \[0, 1\].
     pub(super) pixels: Vec<f32>,
-    /// Normalised as the network wants it. Noise that is added to this must be divided by the
-    /// channel's deviation.
+    /// Pixels normalised for the network. Noise that is added to them must be divided by the
+    /// channel's standard deviation.
     pub(super) normalised: Vec<f32>,
-    /// The same where forward passes run, once they have.
-    moved: Mutex<Option<Tensor>>,
+    /// The normalised pixels on the device, after the first call of [`on`](Self::on).
+    on_device: Mutex<Option<Tensor>>,
 }
 
-impl Input {
+impl PreparedInput {
     /// Prepares a sample for a network.
     ///
     /// # Errors
-    /// When the image is of another shape, or holds something that is no number: not every
-    /// network's scores would show it.
+    /// When the image has another shape, or a value that is not finite. Not every network's scores
+    /// would show such a value.
     pub(super) fn new(sample: &Sample, network: &LoadedNetwork) -> Result<Self, String> {
-        network.admits(&sample.image)?;
-        let pixels = rows_first(&sample.image);
-        let channels = network.normalisation();
-        let normalise =
-            |(&pixel, &(mean, std)): (&f32, &(f64, f64))| ((f64::from(pixel) - mean) / std) as f32;
-        let normalised: Vec<f32> = pixels
-            .iter()
-            .zip(channels.iter().cycle())
-            .map(normalise)
-            .collect();
+        network.check_shape(&sample.image)?;
+        let pixels = channels_innermost(&sample.image);
+        let normalised = normalise(&pixels, network.normalisation());
         if normalised.iter().any(|value| !value.is_finite()) {
             return Err("the image, normalised, is not all finite".to_owned());
         }
@@ -48,29 +41,48 @@ impl Input {
             position: sample.position,
             pixels,
             normalised,
-            moved: Mutex::default(),
+            on_device: Mutex::default(),
         })
     }
 
-    /// The normalised image on a device, of the shape that its memory has. It is moved there once,
-    /// however many passes it takes part in, and without waiting for what a GPU is doing.
+    /// Returns the normalised image on a device, in the shape of its memory. The image is copied
+    /// there once, however many passes it is part of, and without a wait for the GPU's work.
     pub(super) fn on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
-        // A tensor is put there whole, so a panic elsewhere leaves nothing half written.
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(image) = &*moved {
+        // A tensor is stored whole, so a panic elsewhere leaves nothing half written.
+        let mut on_device = self
+            .on_device
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = &*on_device {
             return Ok(image.shallow_clone());
         }
-        let image = move_to(
+        let image = self.copy_to(device, shape)?;
+        *on_device = Some(image.shallow_clone());
+        Ok(image)
+    }
+
+    fn copy_to(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
+        move_to(
             device,
             Tensor::f_from_slice(&self.normalised)?.f_view(shape)?,
-        )?;
-        *moved = Some(image.shallow_clone());
-        Ok(image)
+        )
     }
 }
 
-/// The pixels of an image in the order row, column, channel.
-fn rows_first(image: &Image) -> Vec<f32> {
+fn normalise(pixels: &[f32], channels: &[(f64, f64)]) -> Vec<f32> {
+    pixels
+        .iter()
+        .zip(channels.iter().cycle())
+        .map(|(&pixel, &(mean, std))| normalised(pixel, mean, std))
+        .collect()
+}
+
+fn normalised(pixel: f32, mean: f64, std: f64) -> f32 {
+    ((f64::from(pixel) - mean) / std) as f32
+}
+
+/// Returns the pixels of an image in the order row, column, channel.
+fn channels_innermost(image: &Image) -> Vec<f32> {
     let [channels, height, width] = image.shape;
     let plane = height * width;
     (0..plane)
@@ -88,6 +100,7 @@ mod tests {
             shape: [2, 1, 3],
             pixels: vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0],
         };
-        assert_eq!(rows_first(&image), [0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
+        let expected = [0.0, 10.0, 1.0, 11.0, 2.0, 12.0];
+        assert_eq!(channels_innermost(&image), expected);
     }
 }

@@ -1,138 +1,193 @@
-//! The engine: images in, certifications out.
+//! The engine: samples in, certifications out.
 //!
-//! - [`Engine`]: the device and its lanes
-//! - [`LoadedNetwork`]: a loaded model, one copy of its handle a lane
-//! - [`Engine::certify`]: a sigma for each input, then CERTIFY
+//! [`Engine`] has the device and the threads that run forward passes. On the CPU each thread
+//! computes alone, with one torch thread, so that the order of sums depends on neither the number
+//! of cores nor the number of workers. A GPU has one thread.
 //!
-//! A *lane* is a thread that runs forward passes. On the CPU each computes alone, with one torch
-//! thread, so the order of sums depends on neither the number of cores nor that of workers. A GPU
-//! has one lane.
-//!
-//! An input in `progress` has a `request`: rows, each the input under one draw of noise. The
-//! `board` packs rows of several inputs into passes of one shape, lanes make the `pass` (noise,
-//! scores) and bring answers back, and what follows from a complete answer is the next request or
-//! the certification. On a GPU noise is made on a `stage` and classes are counted in a `tally`,
-//! both of the device, so that nothing waits for it until a decision does.
+//! The modules in reading order, from the first that a caller meets to the last. Each uses only
+//! modules that come after it.
+//! - `scheduler`: distributes the work of a job over the threads
+//! - `sample_groups`: takes the samples of a job in groups
+//! - `ascent`: chooses the sigmas of a group by gradient ascent
+//! - `row_queue`: packs the rows that inputs wait for into passes
+//! - `progress`: one input between its first draw and its certification
+//! - `estimate`: the radius that fresh draws estimate at given sigmas
+//! - `forward`: runs one forward pass and reads its scores
+//! - `batch`: makes the batch of a pass
+//! - `task`: one variant's part of a sweep, on one engine
+//! - `engine_core`: the device, the threads, and what outlives a job
+//! - `packing`: the size of a pass, and the rows that may share one
+//! - `pass`: the contents of one pass
+//! - `input`: a sample as passes need it
+//! - `network`: a loaded model, ready for every thread
+//! - `batch_buffers`, `device_counts`: noise and class counts on a GPU, without a wait
+//! - `times`: what the threads spend their time on
+//! - `request`, `scores`, `sample`, `batch_mode`: the vocabulary
 
-mod board;
-mod certify;
-mod choose;
+mod ascent;
+mod batch;
+mod batch_buffers;
+mod batch_mode;
+mod device_counts;
+mod engine_core;
 mod estimate;
+mod forward;
 mod input;
-mod lane;
 mod network;
 mod packing;
 mod pass;
 mod progress;
 mod request;
-mod stage;
-mod tally;
+mod row_queue;
+mod sample;
+mod sample_groups;
+mod scheduler;
+mod scores;
+mod task;
 mod times;
 
-pub use certify::{Sample, SampleResult, Tell};
+pub use engine_core::EngineOptions;
 pub use network::LoadedNetwork;
-pub use times::{TimeSplit, Times};
+pub use sample::{Sample, SampleCallback, SampleResult};
+pub use times::TimeSplit;
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use tch::Device;
+use anyhow::Result;
+use ddrs_common::domain::Sigma;
+use ddrs_common::roots::Roots;
+use ddrs_common::spec::{ModelSpec, Sweep, Variant};
 
 use crate::device;
+use crate::model::ModelFile;
+use engine_core::EngineCore;
+use scheduler::JobScheduler;
+use task::{JobTask, rows_per_pass};
 
-/// Who makes noise and counts classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    /// The lanes: many threads, each with a few images at a time.
-    Host,
-    /// The device itself: one thread that tells it what to do ahead of its work.
-    Device,
-}
-
-/// Settings of an [`Engine`].
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// The device's name: `auto`, `cpu` or `cuda:N`.
-    pub device: String,
-    /// CPU threads that run forward passes; `None` means one per core. A GPU has one thread.
-    pub threads: Option<usize>,
-}
-
-/// The device and its lanes.
+/// A device with the threads that run forward passes on it.
 pub struct Engine {
-    device: Device,
-    side: Side,
+    core: EngineCore,
     name: String,
-    lanes: ThreadPool,
-    times: Times,
-    known: packing::Known,
-    stage: Mutex<stage::Stage>,
 }
 
 impl Engine {
-    /// Picks the device and starts its lanes.
+    /// Opens the device and starts the threads.
     ///
     /// # Errors
-    /// When the device cannot be had.
+    /// When the device is not available; says why.
     pub fn new(options: &EngineOptions) -> Result<Self> {
-        let device = device::pick(&options.device)?;
-        device::keep_freed_memory();
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = if device.is_cuda() {
-            1
-        } else {
-            options.threads.unwrap_or_else(cores).max(1)
-        };
-        let lanes = ThreadPoolBuilder::new()
-            .num_threads(lanes)
-            .thread_name(|number| format!("lane-{number}"))
-            .start_handler(|_| settle_lane())
-            .stack_size(device::THREAD_STACK_BYTES)
-            .build()
-            .context("cannot start the lanes")?;
-        Ok(Self {
-            device,
-            side: if device.is_cuda() {
-                Side::Device
-            } else {
-                Side::Host
-            },
-            name: device::name(device),
-            lanes,
-            times: Times::default(),
-            known: packing::Known::default(),
-            stage: Mutex::default(),
-        })
+        let core = EngineCore::new(options)?;
+        let name = device::name(core.device);
+        Ok(Self { core, name })
     }
 
-    /// What records call the device.
+    /// Returns the device's name in records.
     #[must_use]
     pub fn device(&self) -> &str {
         &self.name
     }
 
-    /// How many lanes there are.
+    /// Returns the number of threads that run forward passes.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.lanes.current_num_threads()
+        self.core.thread_count()
     }
 
-    /// Where the lanes' time went since the engine began.
+    /// Returns what the threads spent their time on since the engine began.
     #[must_use]
     pub fn time_split(&self) -> TimeSplit {
-        self.times.split()
+        self.core.times.split()
     }
-}
 
-/// Makes a lane compute alone, and the same each time. These settings are the thread's own, or may
-/// be: OpenMP counts threads for each thread that asks.
-fn settle_lane() {
-    tch::set_num_threads(1);
-    // TorchScript would rewrite a program after watching its first runs, and compute the later ones
-    // otherwise.
-    tch::jit::set_profiling_mode(false);
-    tch::jit::set_graph_executor_optimize(false);
+    /// Reads a model file from anywhere, and loads it as [`Self::load_file`] does.
+    ///
+    /// # Errors
+    /// As [`Self::load_file`], and when the file cannot be read.
+    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<LoadedNetwork> {
+        self.load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, shape)
+    }
+
+    /// Loads a model and scores an empty image of `shape` with it.
+    ///
+    /// # Errors
+    /// When the file is not what the specification says, the device lacks the precision, or the
+    /// scores are not one finite number per class.
+    pub fn load_file(
+        &self,
+        spec: &ModelSpec,
+        file: &ModelFile,
+        shape: [usize; 3],
+    ) -> Result<LoadedNetwork> {
+        LoadedNetwork::load(spec, file, shape, self.core.device, &self.core.threads)
+    }
+
+    /// Certifies samples of one variant, and takes them from `samples` as threads need them.
+    ///
+    /// `on_result` is called when a sample is done. The seconds of all samples add up to the time
+    /// that the threads were at work, divided by their number. When `stop` is set, the samples that
+    /// are not done are left out.
+    ///
+    /// # Errors
+    /// When something fails that is not one sample's fault, e.g. the device has no memory left.
+    pub fn certify(
+        &self,
+        network: &LoadedNetwork,
+        variant: &Variant,
+        sweep: &Sweep,
+        samples: &mut (dyn Iterator<Item = Sample> + Send),
+        stop: &AtomicBool,
+        on_result: &SampleCallback,
+    ) -> Result<()> {
+        let task = JobTask {
+            core: &self.core,
+            network,
+            sweep,
+            variant,
+            stop,
+        };
+        let shape = self.core.pass_shape(network, task.rows())?;
+        self.core.times.begin_job();
+        let scheduler = JobScheduler::new(task, shape, samples, on_result);
+        self.core.threads.broadcast(|_| scheduler.run_thread());
+        scheduler.outcome()
+    }
+
+    /// Estimates R of Algorithm 1 at each of some sigmas, from the same draws of the variant's
+    /// sigma phase.
+    ///
+    /// # Errors
+    /// When the sample does not fit the network, or scores are not finite.
+    pub fn estimate_radii(
+        &self,
+        network: &LoadedNetwork,
+        variant: &Variant,
+        sweep: &Sweep,
+        sample: &Sample,
+        sigmas: &[Sigma],
+        draws: u32,
+    ) -> Result<Vec<f64>> {
+        let task = JobTask {
+            core: &self.core,
+            network,
+            sweep,
+            variant,
+            stop: &AtomicBool::new(false),
+        };
+        estimate::estimate_radii(&task, sample, sigmas, draws)
+    }
+
+    /// Returns the number of images per forward pass. It is measured at the first call for a
+    /// network.
+    pub fn images_per_pass(&self, network: &LoadedNetwork, sweep: &Sweep) -> Result<u64> {
+        let rows = rows_per_pass(self.core.mode, network, sweep);
+        Ok(self.core.pass_shape(network, rows)?.rows)
+    }
+
+    /// Returns the number of inputs of a network whose sigmas are chosen together, on one thread.
+    #[must_use]
+    pub fn group_size(&self, network: &LoadedNetwork, sweep: &Sweep) -> usize {
+        ascent::group_size(self.core.device, network, sweep)
+    }
 }
 
 #[cfg(test)]

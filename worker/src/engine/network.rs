@@ -1,96 +1,69 @@
-//! A loaded model, ready for every lane.
+//! A loaded model, ready for every thread.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
-use ddrs_common::roots::Roots;
 use ddrs_common::spec::ModelSpec;
+use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Engine;
 use crate::model::{self, Classifier, ModelFile};
 
-/// A network and the shape of its images.
+/// A network on one device, with the shape of its images.
 pub struct LoadedNetwork {
-    /// A handle for each lane on the same weights, since a tensor's handle may move between threads
-    /// but not be shared.
-    copies: Vec<Mutex<Box<dyn Classifier>>>,
+    /// One handle per thread on the same weights. A tensor's handle may move between threads but
+    /// not be shared.
+    handles: Vec<Mutex<Box<dyn Classifier>>>,
     shape: [usize; 3],
     classes: u32,
     kind: Kind,
     normalisation: Vec<(f64, f64)>,
-    /// What tells it from every other: the file, what is made of it, and the shape of its images.
     identity: String,
 }
 
-impl Engine {
-    /// Reads a model file, wherever it lies, and loads it: see [`Self::load_file`].
-    ///
-    /// # Errors
-    /// As [`Self::load_file`], and when the file cannot be read.
-    pub fn load(&self, spec: &ModelSpec, shape: [usize; 3]) -> Result<LoadedNetwork> {
-        self.load_file(spec, &ModelFile::read(spec, &Roots::anywhere())?, shape)
-    }
-
-    /// Loads a model and sends an empty image of `shape` through it.
+impl LoadedNetwork {
+    /// Loads a model and scores an empty image of `shape` with it, on one of `threads`.
     ///
     /// # Errors
     /// When the file is not what the specification says, the device lacks the precision, or the
-    /// scores are not as many finite numbers as there are classes.
-    pub fn load_file(
-        &self,
+    /// scores are not one finite number per class.
+    pub(super) fn load(
         spec: &ModelSpec,
         file: &ModelFile,
         shape: [usize; 3],
-    ) -> Result<LoadedNetwork> {
-        let first = model::load_file(spec, file, self.device)?;
-        let first_kind = first.kind();
-        let others: Vec<_> = (1..self.threads()).map(|_| first.share()).collect();
-        let copies = std::iter::once(first)
-            .chain(others)
-            .map(Mutex::new)
-            .collect();
-        let (kind, normalisation) = (first_kind, normalisation(spec, shape[0]));
-        let identity = format!(
-            "{} {:?} {:?} {shape:?}",
-            file.digest(),
-            spec.source,
-            spec.precision
-        );
-        let network = LoadedNetwork {
-            copies,
+        device: Device,
+        threads: &ThreadPool,
+    ) -> Result<Self> {
+        let first = model::load_file(spec, file, device)?;
+        let network = Self {
             shape,
             classes: spec.classes,
-            kind,
-            normalisation,
-            identity,
+            kind: first.kind(),
+            normalisation: normalisation(spec, shape[0]),
+            identity: identity(spec, file, shape),
+            handles: handles(first, threads.current_num_threads()),
         };
-        self.lanes
-            .install(|| network.try_out(self.device))
+        threads
+            .install(|| network.check_scores(device))
             .with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
-}
 
-impl LoadedNetwork {
-    /// How many classes it tells apart.
+    /// Returns the number of classes.
     #[must_use]
     pub fn classes(&self) -> u32 {
         self.classes
     }
 
-    /// Channels, height and width of its images.
+    /// Returns the channels, height and width of its images.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// Whether it takes an image of this shape; says why not.
-    ///
-    /// # Errors
-    /// The two shapes.
-    pub fn admits(&self, image: &Image) -> Result<(), String> {
+    /// Checks the shape of an image.
+    pub(super) fn check_shape(&self, image: &Image) -> Result<(), String> {
         if image.shape == self.shape {
             return Ok(());
         }
@@ -100,74 +73,88 @@ impl LoadedNetwork {
         ))
     }
 
-    /// The kind of number that it computes with.
+    /// Returns the number format that it computes in.
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is subtracted from each channel, and what then divides it.
+    /// Returns the mean and the standard deviation that normalise each channel.
     pub(super) fn normalisation(&self) -> &[(f64, f64)] {
         &self.normalisation
     }
 
-    /// Scores of images that are normalised and of this network's kind, by this lane's copy.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub(super) fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        self.with_copy(|copy| copy.prepared_scores(images))
-    }
-
-    /// Scores of images in \[0, 1\], differentiable in them, by this lane's copy.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub(super) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        self.with_copy(|copy| copy.scores(images))
-    }
-
-    /// What tells it from every other network.
+    /// Returns a text that differs between any two networks: it is made of the digest of the file,
+    /// the parts of the specification that matter, and the shape of the images.
     pub(super) fn identity(&self) -> &str {
         &self.identity
     }
 
-    fn with_copy<T>(&self, work: impl FnOnce(&dyn Classifier) -> T) -> T {
-        let lane = rayon::current_thread_index().unwrap_or(0) % self.copies.len();
-        // A lane that panicked is gone with the process; what it held is not half written, for
-        // weights never change.
-        let copy = self.copies[lane]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        work(copy.as_ref())
+    /// Scores images that are normalised and in this network's number format, with this thread's
+    /// handle.
+    pub(super) fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.handle().prepared_scores(images)
     }
 
-    fn try_out(&self, device: Device) -> Result<()> {
-        let [channels, height, width] = self.shape.map(|side| side as i64);
-        let scores = tch::no_grad(|| {
-            self.differentiable_scores(&Tensor::zeros(
-                [1, channels, height, width],
-                (Kind::Float, device),
-            ))
-        })
-        .map_err(model::brief)
-        .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))?;
+    /// Scores images in \[0, 1\], with this thread's handle. The scores are differentiable in the
+    /// images.
+    pub(super) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.handle().scores(images)
+    }
+
+    /// Returns the handle of the calling thread.
+    fn handle(&self) -> MutexGuard<'_, Box<dyn Classifier>> {
+        let thread = rayon::current_thread_index().unwrap_or(0) % self.handles.len();
+        // A panic ends the process. Until then the handle is usable, for weights never change.
+        self.handles[thread]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Scores an empty image, and checks the shape and the values of the scores.
+    fn check_scores(&self, device: Device) -> Result<()> {
+        let scores = self.score_empty_image(device)?;
         ensure!(
             scores.size() == [1, i64::from(self.classes)],
             "the model's scores for one image have shape {:?}, the specification says {} classes",
             scores.size(),
             self.classes
         );
-        let finite: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
+        let values: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
+        let are_finite = values.iter().all(|score| score.is_finite());
         ensure!(
-            finite.iter().all(|score| score.is_finite()),
+            are_finite,
             "the model's scores for an empty image are not finite"
         );
         Ok(())
     }
+
+    fn empty_image(&self, device: Device) -> Tensor {
+        let [channels, height, width] = self.shape.map(|side| side as i64);
+        Tensor::zeros([1, channels, height, width], (Kind::Float, device))
+    }
+
+    fn score_empty_image(&self, device: Device) -> Result<Tensor> {
+        tch::no_grad(|| self.differentiable_scores(&self.empty_image(device)))
+            .map_err(model::brief)
+            .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))
+    }
 }
 
-/// The mean and deviation of each channel; 0 and 1 where the network normalises by itself, or not
-/// at all.
+fn handles(first: Box<dyn Classifier>, threads: usize) -> Vec<Mutex<Box<dyn Classifier>>> {
+    let others: Vec<_> = (1..threads).map(|_| first.share()).collect();
+    std::iter::once(first)
+        .chain(others)
+        .map(Mutex::new)
+        .collect()
+}
+
+fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
+    let digest = file.digest();
+    format!("{digest} {:?} {:?} {shape:?}", spec.source, spec.precision)
+}
+
+/// Returns the mean and the standard deviation of each channel. They are 0 and 1 where the network
+/// normalises its images itself, or does not normalise them.
 fn normalisation(spec: &ModelSpec, channels: usize) -> Vec<(f64, f64)> {
     match (&spec.mean, &spec.std) {
         (Some(mean), Some(std)) => mean.iter().copied().zip(std.iter().copied()).collect(),

@@ -1,193 +1,233 @@
-//! How many images forward passes take, and whether those may be of several samples: found by
-//! trying.
+//! Measures the best number of images per forward pass, and decides which rows may share one.
 //!
-//! Records must not depend on either. So a pass takes another number of images than the
-//! specification leads to only where the network then scores an image the same, to the last bit;
-//! and rows of several samples share one only where an image is scored alike in every row. Matrix
-//! products may sum in another order in the last rows than in the first, and libraries choose
-//! kernels by shape.
+//! Records must depend on neither. So a pass takes another number of images than the specification
+//! leads to only if the network then gives an image the same scores, to the last bit. Rows of
+//! several samples share a pass only if an image has the same scores in every row. Matrix products
+//! may sum in another order in the last rows than in the first, and libraries choose kernels by
+//! shape.
 //!
-//! What is checked: seven random images, each in *every* row of a pass of each size, beside the
-//! other six in turn; all scores of an image must have the same bits, in all rows and in all sizes
-//! that are taken. What is assumed: which sums are made in which order depends on neither the
-//! numbers nor the images beside, so that what holds of seven images holds of all. `doctor
-//! --compare` puts that to the test on as many noisy images as it is told to.
+//! **Checked:** seven random images, each in *every* row of a pass of each size, next to the other
+//! six in turn. All scores of an image must have the same bits, in all rows and in all sizes that
+//! are used.
+//!
+//! **Assumed:** the order of the sums depends on neither the numbers nor the neighbouring images,
+//! so that a result for seven images holds for all. `doctor --compare` tests this on the number of
+//! noisy images that it is given.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::LoadedNetwork;
-use super::Side;
-use super::board::Packing;
+use super::batch_mode::BatchMode;
+use super::network::LoadedNetwork;
 
-/// Different images. As many passes are made of a size, each beginning with another image, so that
-/// each image comes to stand in every row.
+/// The number of different images. Each size is tried with this number of passes, each of which
+/// begins with another image, so that each image is in every row once.
 const IMAGES: usize = 7;
-/// Another size than the first must save this share of the time, or it is not worth a change.
-const GAIN: f64 = 0.05;
+/// The share of the time that another size than the first must save to be used.
+const MIN_GAIN: f64 = 0.05;
 
-/// The forward passes of one network on one device.
+/// The rule for which rows may share a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passes {
-    /// Images that each takes.
+pub(super) enum Packing {
+    /// Any rows, in any place: this network gives an image the same scores in every row, to the
+    /// last bit.
+    Anywhere,
+    /// Rows of one request alone, each in the row that its number decides.
+    InPlace,
+}
+
+/// The size of the forward passes of one network on one device, and their packing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PassShape {
+    /// Images per pass.
     pub(super) rows: u64,
     pub(super) packing: Packing,
 }
 
-/// What was found, by network and by the images that the specification leads to.
+/// Pass shapes by network and by the number of rows that the specification leads to.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<(String, u64), Passes>>);
+pub(super) struct PackingCache(Mutex<HashMap<(String, u64), PassShape>>);
 
-impl Known {
-    /// Finds it, or remembers it: a device is measured once for a network, however often that is
-    /// loaded.
-    pub(super) fn passes(
+impl PackingCache {
+    /// Returns the shape of a network's passes. A network is measured once per device, however
+    /// often it is loaded.
+    pub(super) fn shape(
         &self,
         network: &LoadedNetwork,
         rows: u64,
-        (device, side): (Device, Side),
-    ) -> Result<Passes, TchError> {
+        device: Device,
+        mode: BatchMode,
+    ) -> Result<PassShape, TchError> {
         let key = (network.identity().to_owned(), rows);
-        if let Some(&passes) = self.map().get(&key) {
-            return Ok(passes);
+        if let Some(&shape) = self.lock().get(&key) {
+            return Ok(shape);
         }
-        let scores = |batch: &Tensor| bits(network, batch);
-        let trial = Trial::new(
-            &scores,
-            network.shape(),
-            network.classes(),
-            (device, network.kind()),
-        )?;
-        let passes = find(&trial, rows, side)?;
-        self.map().insert(key, passes);
-        Ok(passes)
+        let shape = measure(network, rows, device, mode)?;
+        self.lock().insert(key, shape);
+        Ok(shape)
     }
 
-    /// Settles it, whatever the network is like.
+    /// Sets the shape for a network without a measurement.
     #[cfg(test)]
-    pub(super) fn force(&self, network: &LoadedNetwork, rows: u64, passes: Passes) {
-        self.map()
-            .insert((network.identity().to_owned(), rows), passes);
+    pub(super) fn force(&self, network: &LoadedNetwork, rows: u64, shape: PassShape) {
+        self.lock()
+            .insert((network.identity().to_owned(), rows), shape);
     }
 
-    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u64), Passes>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, u64), PassShape>> {
         // Whole entries are inserted, so a panic elsewhere leaves nothing half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The fastest of a few sizes, among those that change no score.
-fn find(trial: &Trial, rows: u64, side: Side) -> Result<Passes, TchError> {
-    let Some((reference, seconds)) = trial.alike(rows, None)? else {
-        return Ok(Passes {
+fn measure(
+    network: &LoadedNetwork,
+    rows: u64,
+    device: Device,
+    mode: BatchMode,
+) -> Result<PassShape, TchError> {
+    let scores = |batch: &Tensor| score_bits(network, batch);
+    let images = random_images(network.shape(), device, network.kind())?;
+    let trial = ScoringTrial::new(&scores, network.classes(), images);
+    fastest(&trial, rows, mode)
+}
+
+/// Returns the fastest of a few sizes, among those that change no score.
+fn fastest(trial: &ScoringTrial, rows: u64, mode: BatchMode) -> Result<PassShape, TchError> {
+    let Some(reference) = trial.run(rows, None)? else {
+        return Ok(PassShape {
             rows,
             packing: Packing::InPlace,
         });
     };
-    let mut best = (rows, seconds * (1.0 - GAIN) / rows as f64);
-    for rows in others(rows, side) {
-        // A size for which there is not enough memory is no candidate.
-        if let Ok(Some((_, seconds))) = trial.alike(rows, Some(&reference))
-            && seconds / (rows as f64) < best.1
+    let mut best = rows;
+    let mut limit = reference.seconds * (1.0 - MIN_GAIN) / rows as f64;
+    for rows in other_sizes(rows, mode) {
+        // A size that needs more memory than there is fails, and is no candidate.
+        if let Ok(Some(found)) = trial.run(rows, Some(&reference.scores))
+            && found.seconds / (rows as f64) < limit
         {
-            best = (rows, seconds / rows as f64);
+            best = rows;
+            limit = found.seconds / rows as f64;
         }
     }
-    Ok(Passes {
-        rows: best.0,
+    Ok(PassShape {
+        rows: best,
         packing: Packing::Anywhere,
     })
 }
 
-/// Sizes to try beside the first. A GPU makes the noise of a chunk at once, so it takes whole ones.
-fn others(rows: u64, side: Side) -> Vec<u64> {
-    let smaller = if side == Side::Device {
-        None
-    } else {
-        Some(rows / 2).filter(|&half| half >= IMAGES as u64)
-    };
-    smaller.into_iter().chain([2 * rows]).collect()
+/// Returns the sizes to try in addition to the first. A GPU makes the noise of a chunk at once, so
+/// it tries only whole chunks.
+fn other_sizes(rows: u64, mode: BatchMode) -> Vec<u64> {
+    let half = Some(rows / 2).filter(|&half| mode == BatchMode::Host && half >= IMAGES as u64);
+    half.into_iter().chain([2 * rows]).collect()
 }
 
 /// The bits of scores.
-type Bits = Vec<u32>;
+type ScoreBits = Vec<u32>;
 
-/// A network and images to try it with.
-struct Trial<'a> {
-    /// The bits of a batch's scores, row by row.
-    scores: &'a dyn Fn(&Tensor) -> Result<Bits, TchError>,
+/// A network with images to try it on.
+struct ScoringTrial<'a> {
+    /// Returns the bits of a batch's scores, row by row.
+    scores: &'a dyn Fn(&Tensor) -> Result<ScoreBits, TchError>,
     classes: usize,
-    /// IMAGES images in the order of memory, where the network is and of its kind.
     images: Tensor,
 }
 
-impl<'a> Trial<'a> {
+/// The result of a trial in which every image had the same scores in every row.
+struct EqualScores {
+    /// The bits of each image's scores.
+    scores: Vec<ScoreBits>,
+    /// The fastest pass.
+    seconds: f64,
+}
+
+/// The bits of the scores of one pass, with the time that it took.
+struct TimedPass {
+    scores: ScoreBits,
+    seconds: f64,
+}
+
+impl<'a> ScoringTrial<'a> {
     fn new(
-        scores: &'a dyn Fn(&Tensor) -> Result<Bits, TchError>,
-        shape: [usize; 3],
+        scores: &'a dyn Fn(&Tensor) -> Result<ScoreBits, TchError>,
         classes: u32,
-        (device, kind): (Device, Kind),
-    ) -> Result<Self, TchError> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
-        let values: Vec<f32> = (0..IMAGES * shape.iter().product::<usize>())
-            .map(|_| random.random_range(-2.0..2.0))
-            .collect();
-        let [channels, height, width] = shape.map(|side| side as i64);
-        let images =
-            Tensor::f_from_slice(&values)?.f_view([IMAGES as i64, height, width, channels])?;
-        Ok(Self {
+        images: Tensor,
+    ) -> Self {
+        Self {
             scores,
             classes: classes as usize,
-            images: images.f_to(device)?.f_to_kind(kind)?,
+            images,
+        }
+    }
+
+    /// Scores every image in every row of passes of `rows` images. Returns `None` unless each image
+    /// has the same scores in all rows, and the scores in `reference` where there are some.
+    fn run(
+        &self,
+        rows: u64,
+        reference: Option<&[ScoreBits]>,
+    ) -> Result<Option<EqualScores>, TchError> {
+        let mut known = known_scores(reference);
+        let mut seconds = f64::INFINITY;
+        for first in 0..IMAGES {
+            let pass = self.time_pass(first, rows)?;
+            // The first pass of a size prepares weights and kernels, so it is not timed. The
+            // fastest of the others counts: it is the one least disturbed by other programs.
+            if first > 0 {
+                seconds = seconds.min(pass.seconds);
+            }
+            if !self.agrees(&pass.scores, first, rows, &mut known) {
+                return Ok(None);
+            }
+        }
+        // Every image was in row 0 once, so the scores of each are known.
+        let scores = known.into_iter().flatten().collect();
+        Ok(Some(EqualScores { scores, seconds }))
+    }
+
+    /// Scores one batch, whose first image is `first`.
+    fn time_pass(&self, first: usize, rows: u64) -> Result<TimedPass, TchError> {
+        let batch = self.batch(first, rows)?;
+        let start = Instant::now();
+        let scores = (self.scores)(&batch)?;
+        Ok(TimedPass {
+            scores,
+            seconds: start.elapsed().as_secs_f64(),
         })
     }
 
-    /// The bits of each image's scores and the seconds of a pass of `rows` images, if an image has
-    /// the same scores in every row, which `reference` holds already if there is one.
-    fn alike(
+    /// Returns true if the scores of a batch are those already known. Adds the scores of images
+    /// that are new.
+    fn agrees(
         &self,
+        scores: &[u32],
+        first: usize,
         rows: u64,
-        reference: Option<&[Bits]>,
-    ) -> Result<Option<(Vec<Bits>, f64)>, TchError> {
-        let mut known: Vec<Option<Bits>> = reference.map_or_else(
-            || vec![None; IMAGES],
-            |bits| bits.iter().cloned().map(Some).collect(),
-        );
-        let mut seconds = f64::INFINITY;
-        for from in 0..IMAGES {
-            let batch = self.batch(from, rows)?;
-            let start = Instant::now();
-            let scores = (self.scores)(&batch)?;
-            // The first pass of a size prepares weights and kernels for it. Of the others the
-            // fastest counts: whatever else the machine did, it did less of it then.
-            if from > 0 {
-                seconds = seconds.min(start.elapsed().as_secs_f64());
-            }
-            if scores.len() != rows as usize * self.classes {
-                // Something that takes batches for what they are not; rows of several samples would
-                // only confuse it more.
-                return Ok(None);
-            }
-            for (row, found) in scores.chunks_exact(self.classes).enumerate() {
-                let image = (row + from) % IMAGES;
-                if *known[image].get_or_insert_with(|| found.to_vec()) != found {
-                    return Ok(None);
-                }
-            }
-        }
-        // Every image was in row 0 once, so each is known.
-        Ok(Some((known.into_iter().flatten().collect(), seconds)))
+        known: &mut [Option<ScoreBits>],
+    ) -> bool {
+        // With another number of scores, the model does not take a batch as independent images.
+        // Rows of several samples must not share a pass then.
+        scores.len() == rows as usize * self.classes
+            && scores
+                .chunks_exact(self.classes)
+                .enumerate()
+                .all(|(row, found)| {
+                    let image = &mut known[(row + first) % IMAGES];
+                    *image.get_or_insert_with(|| found.to_vec()) == found
+                })
     }
 
-    /// A batch that repeats the images, beginning with the image `from`.
-    fn batch(&self, from: usize, rows: u64) -> Result<Tensor, TchError> {
+    /// Makes a batch that repeats the images, beginning with the image `first`.
+    fn batch(&self, first: usize, rows: u64) -> Result<Tensor, TchError> {
         let places: Vec<i64> = (0..rows as usize)
-            .map(|row| ((row + from) % IMAGES) as i64)
+            .map(|row| ((row + first) % IMAGES) as i64)
             .collect();
         let places = Tensor::f_from_slice(&places)?.f_to(self.images.device())?;
         self.images
@@ -196,15 +236,36 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The bits of a batch's scores.
-fn bits(network: &LoadedNetwork, batch: &Tensor) -> Result<Bits, TchError> {
-    let scores = tch::no_grad(|| network.scores(batch))?;
-    let scores: Vec<f32> = Vec::try_from(
-        scores
-            .f_to_kind(Kind::Float)?
-            .f_contiguous()?
-            .f_view([-1])?,
-    )?;
+/// Returns the scores of each image that are known before a trial.
+fn known_scores(reference: Option<&[ScoreBits]>) -> Vec<Option<ScoreBits>> {
+    match reference {
+        Some(scores) => scores.iter().cloned().map(Some).collect(),
+        None => vec![None; IMAGES],
+    }
+}
+
+/// Makes [`IMAGES`] images of shape (channels, height, width) in memory order, on the device and in
+/// the number format of the network.
+fn random_images(shape: [usize; 3], device: Device, kind: Kind) -> Result<Tensor, TchError> {
+    let values = random_values(IMAGES * shape.iter().product::<usize>());
+    let [channels, height, width] = shape.map(|side| side as i64);
+    Tensor::f_from_slice(&values)?
+        .f_view([IMAGES as i64, height, width, channels])?
+        .f_to(device)?
+        .f_to_kind(kind)
+}
+
+fn random_values(count: usize) -> Vec<f32> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
+    (0..count).map(|_| random.random_range(-2.0..2.0)).collect()
+}
+
+fn score_bits(network: &LoadedNetwork, batch: &Tensor) -> Result<ScoreBits, TchError> {
+    let scores = tch::no_grad(|| network.scores(batch))?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_view([-1])?;
+    let scores: Vec<f32> = Vec::try_from(scores)?;
     Ok(scores.into_iter().map(f32::to_bits).collect())
 }
 

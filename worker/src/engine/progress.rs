@@ -1,312 +1,345 @@
-//! One input on its way from sigma to a certification: what it wants scored, and what follows from
-//! the scores.
+//! One input between its first draw and its certification: the draws that it waits for, and the
+//! decisions that follow from them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use ddrs_common::certify::{Certifier, CertifierStep};
+use anyhow::anyhow;
+use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
 use ddrs_common::domain::{Certification, SampleIndex, Sigma};
-use ddrs_common::spec::{DataDependentSpec, SigmaMethod};
+use ddrs_common::stats::argmax;
 use tch::TchError;
 
-use super::Side;
-use super::certify::{SampleResult, Task, Trouble};
-use super::input::Input;
-use super::pass::NOT_FINITE;
-use super::request::Request;
-use super::tally::Tally;
+use super::batch_mode::BatchMode;
+use super::device_counts::DeviceCounts;
+use super::input::PreparedInput;
+use super::pass::PassPart;
+use super::request::DrawRequest;
+use super::sample::SampleResult;
+use super::scores::{NOT_FINITE, RowScores, mean_over_draws, softmax};
+use super::task::{JobError, JobTask};
 use crate::sigma::Search;
 
-/// An input, the decision it is at, and the rows that the decision waits for.
-pub(super) struct Progress {
-    pub(super) input: Arc<Input>,
-    pub(super) request: Arc<Request>,
-    stage: Stage,
-    answer: Answer,
-    /// Rows handed out so far.
-    pub(super) taken: u64,
-    /// Rows not yet answered.
+/// An input that waits for the rows of a request.
+pub(super) struct SampleProgress {
+    sample: SampleState,
+    request: Arc<DrawRequest>,
+    results: RowResults,
+    /// The number of rows that passes have taken.
+    taken: u64,
+    /// The number of rows without an answer.
     missing: u64,
-    /// Why this input comes to no certification.
-    trouble: Option<String>,
+    /// The reason why this input has no certification.
+    failure: Option<String>,
+}
+
+/// An input with the decision that it is at, and the seconds spent on it.
+struct SampleState {
+    input: Arc<PreparedInput>,
+    decision: Decision,
     seconds: f64,
 }
 
-enum Stage {
+enum Decision {
     Search(Search),
     Certify(Certifier, Sigma),
 }
 
-/// What the rows answered so far say.
-enum Answer {
+/// The answers so far.
+enum RowResults {
     Counts(Vec<u64>),
-    /// Counts that the device keeps.
-    Tally(Arc<Tally>),
-    /// Probabilities by row and class: they are summed in the order of rows, whichever was there
-    /// first.
+    OnDevice(Arc<DeviceCounts>),
+    /// Probabilities by row and class. They are summed in the order of the rows, whatever the order
+    /// in which they arrived.
     Probabilities(Vec<f64>),
 }
 
-/// What follows when every row is answered.
-pub(super) enum Next {
-    /// More rows.
-    Rows(Box<Progress>),
-    /// Nothing: this is the result, with the seconds spent on it.
-    Done(SampleIndex, SampleResult, f64),
+/// The next step of an input.
+pub(super) enum NextStep {
+    /// It waits for more rows.
+    Draw(Box<SampleProgress>),
+    /// It is finished.
+    Done(FinishedSample),
 }
 
-impl Task<'_> {
-    /// Begins with an input whose sigma is known; `None` where choosing it came to nothing.
-    pub(super) fn begin(&self, input: Arc<Input>, sigma: Option<f64>, seconds: f64) -> Next {
-        if let Some(sigma) = sigma.and_then(|value| Sigma::new(value).ok()) {
-            return self.go_on(
-                input,
-                Stage::Certify(Certifier::new(&self.sweep.certify, sigma), sigma),
-                seconds,
-            );
+/// An input with its result.
+pub(super) struct FinishedSample {
+    pub(super) index: SampleIndex,
+    pub(super) result: SampleResult,
+    /// The time spent on it.
+    pub(super) seconds: f64,
+}
+
+impl NextStep {
+    /// Begins with an input whose sigma is known; `None` means that choosing it failed.
+    pub(super) fn certify(
+        task: &JobTask,
+        input: Arc<PreparedInput>,
+        sigma: Option<f64>,
+        seconds: f64,
+    ) -> Self {
+        let Some(sigma) = sigma.and_then(|value| Sigma::new(value).ok()) else {
+            return Self::without_sigma(&input, seconds);
+        };
+        SampleState {
+            input,
+            decision: Decision::certify(task, sigma),
+            seconds,
         }
-        let error = "choosing sigma came to scores or a derivative that is not finite".to_owned();
-        Next::Done(input.index, Err(error), seconds)
+        .next(task)
+    }
+
+    fn without_sigma(input: &PreparedInput, seconds: f64) -> Self {
+        let reason = "choosing sigma led to a score or a derivative that is not finite";
+        Self::Done(FinishedSample {
+            index: input.index,
+            result: Err(reason.to_owned()),
+            seconds,
+        })
     }
 
     /// Begins with an input whose sigma is to be searched for.
-    pub(super) fn search(&self, input: Arc<Input>) -> Next {
-        self.go_on(
+    pub(super) fn search(task: &JobTask, input: Arc<PreparedInput>) -> Self {
+        SampleState {
             input,
-            Stage::Search(Search::new(
-                self.variant.sigma0,
-                &self.sweep.smoothing.data_dependent,
-            )),
-            0.0,
-        )
-    }
-
-    /// Takes the answer that is complete now.
-    pub(super) fn advance(&self, progress: Progress) -> Result<Next, Trouble> {
-        let Progress {
-            input,
-            request,
-            stage,
-            answer,
-            trouble,
-            seconds,
-            ..
-        } = progress;
-        if let Some(error) = trouble {
-            return Ok(Next::Done(input.index, Err(error), seconds));
+            decision: Decision::search(task),
+            seconds: 0.0,
         }
-        match (stage, answer) {
-            (Stage::Certify(mut certifier, sigma), Answer::Counts(counts)) => {
-                certifier
-                    .observe(&counts)
-                    .map_err(|error| Trouble::Job(error.into()))?;
-                Ok(self.go_on(input, Stage::Certify(certifier, sigma), seconds))
-            }
-            (Stage::Search(mut search), Answer::Probabilities(rows)) => {
-                let Request::Compare { draws, .. } = *request else {
-                    return Err(mismatch());
-                };
-                search.observe(&means(
-                    &rows,
-                    draws as usize,
-                    self.network.classes() as usize,
-                ));
-                Ok(match search.best() {
-                    Some(sigma) => self.begin(input, Some(sigma.get()), seconds),
-                    None => self.go_on(input, Stage::Search(search), seconds),
-                })
-            }
-            _ => Err(mismatch()),
-        }
+        .next(task)
     }
+}
 
-    fn go_on(&self, input: Arc<Input>, stage: Stage, seconds: f64) -> Next {
-        let request = match &stage {
-            Stage::Search(search) => {
-                let draws = u64::from(self.sweep.smoothing.data_dependent.draws);
-                Request::Compare {
-                    sigmas: search.candidates().to_vec(),
-                    draws,
-                }
-            }
-            Stage::Certify(certifier, sigma) => match certifier.next() {
-                CertifierStep::Draw {
-                    phase,
-                    chunk: first,
-                    n,
-                } => Request::Count {
-                    sigma: *sigma,
-                    phase,
-                    first,
-                    n,
-                    chunk: self.sweep.certify.chunk.get(),
-                },
-                CertifierStep::Done(verdict) => {
-                    let certification = Certification {
-                        outcome: verdict.outcome,
-                        sigma: *sigma,
-                        sigma0: self.variant.sigma0,
-                        n0: verdict.n0,
-                        n: verdict.n,
-                        count: verdict.count,
-                        p_lower: verdict.p_lower,
-                        alpha: self.sweep.certify.alpha,
-                    };
-                    return Next::Done(input.index, Ok(certification), seconds);
-                }
-            },
-        };
-        let (rows, classes) = (request.rows(), self.network.classes() as usize);
-        let answer = match request {
-            Request::Count { .. } if self.engine.side == Side::Device => {
-                Answer::Tally(Arc::new(Tally::new(classes)))
-            }
-            Request::Count { .. } => Answer::Counts(vec![0; classes]),
-            Request::Compare { .. } => Answer::Probabilities(vec![0.0; rows as usize * classes]),
-        };
-        let request = Arc::new(request);
-        let progress = Progress {
-            input,
-            request,
-            stage,
-            answer,
+impl SampleProgress {
+    fn new(sample: SampleState, request: DrawRequest, task: &JobTask) -> Self {
+        Self {
+            sample,
+            results: RowResults::new(&request, task),
             taken: 0,
-            missing: rows,
-            trouble: None,
-            seconds,
-        };
-        Next::Rows(Box::new(progress))
+            missing: request.rows(),
+            failure: None,
+            request: Arc::new(request),
+        }
     }
-}
 
-/// Whether sigma is searched for, rather than fixed or climbed to.
-pub(super) fn searches(spec: &DataDependentSpec) -> bool {
-    matches!(spec.method, SigmaMethod::Search { .. })
-}
-
-fn mismatch() -> Trouble {
-    Trouble::Job(anyhow::anyhow!(
-        "an answer does not belong to what was asked"
-    ))
-}
-
-/// The mean over the draws, for each sigma: (sigmas, classes).
-pub(super) fn means(rows: &[f64], draws: usize, classes: usize) -> Vec<Vec<f64>> {
-    let mean = |of_one: &[f64]| {
-        (0..classes)
-            .map(|class| of_one.iter().skip(class).step_by(classes).sum::<f64>() / draws as f64)
-            .collect()
-    };
-    rows.chunks_exact(draws * classes).map(mean).collect()
-}
-
-impl Progress {
-    /// Rows that nobody has taken yet.
+    /// Returns the number of rows that no pass has taken.
     pub(super) fn waiting(&self) -> u64 {
         self.request.rows() - self.taken
     }
 
-    /// Whether every row is answered.
-    pub(super) fn complete(&self) -> bool {
-        self.missing == 0
+    /// Takes up to `room` rows for a pass. With `whole_blocks`, ends at the end of a block; returns
+    /// `None` if no block fits, unless the pass `is_empty`.
+    pub(super) fn take_rows(
+        &mut self,
+        room: u64,
+        whole_blocks: bool,
+        is_empty: bool,
+    ) -> Option<Range<u64>> {
+        let start = self.taken;
+        let mut end = self.request.rows().min(start + room);
+        if whole_blocks && self.request.block_end(start) <= end {
+            end = self.request.last_block_end(end);
+        } else if whole_blocks && !is_empty {
+            return None;
+        }
+        self.taken = end;
+        Some(start..end)
     }
 
-    /// Where the device counts its rows, if it does.
-    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
-        if let Answer::Tally(tally) = &self.answer {
-            Some(Arc::clone(tally))
-        } else {
-            None
+    /// Makes the part of a pass that has these rows.
+    pub(super) fn part(&self, slot: usize, rows: Range<u64>) -> PassPart {
+        PassPart {
+            slot,
+            input: Arc::clone(&self.sample.input),
+            request: Arc::clone(&self.request),
+            rows,
+            counts: self.results.device_counts(),
         }
     }
 
-    /// Fetches what the device counted, when every row is answered. Waits for the device.
-    ///
-    /// # Errors
-    /// What torch reports.
-    pub(super) fn settle(&mut self) -> Result<(), TchError> {
-        if let (Answer::Tally(tally), None) = (&self.answer, &self.trouble) {
-            match tally.read()? {
-                Some(counts) => self.answer = Answer::Counts(counts),
-                None => self.trouble = Some(NOT_FINITE.to_owned()),
+    /// Takes the scores of one row. Scores that are not usable end the input, and no pass takes
+    /// more of its rows.
+    pub(super) fn answer(&mut self, row: u64, scores: &RowScores) {
+        self.missing -= 1;
+        if let Err(reason) = self.results.add(row, scores) {
+            self.fail(reason);
+        }
+    }
+
+    fn fail(&mut self, reason: &str) {
+        self.failure = Some(reason.to_owned());
+        self.missing -= self.waiting();
+        self.taken = self.request.rows();
+    }
+
+    /// Returns true if every row has an answer.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// Reads the counts that the device kept. Waits for the device. To be called when every row has
+    /// an answer.
+    pub(super) fn read_counts(&mut self) -> Result<(), TchError> {
+        if let (RowResults::OnDevice(counts), None) = (&self.results, &self.failure) {
+            match counts.read()? {
+                Some(counts) => self.results = RowResults::Counts(counts),
+                None => self.failure = Some(NOT_FINITE.to_owned()),
             }
         }
         Ok(())
     }
 
-    /// Spends time on it.
+    /// Adds to the time spent on the input.
     pub(super) fn spend(&mut self, seconds: f64) {
-        self.seconds += seconds;
+        self.sample.seconds += seconds;
     }
 
-    /// Takes the scores of one row; those that are not finite end the input, and none of its rows
-    /// is handed out any more.
-    pub(super) fn answer(&mut self, row: u64, scores: &Scores) {
-        self.missing -= 1;
-        match (scores, &mut self.answer) {
-            (Scores::All(scores), Answer::Counts(counts)) => counts[highest(scores)] += 1,
-            (Scores::All(all), Answer::Probabilities(rows)) => {
-                let start = row as usize * all.len();
-                softmax(all, &mut rows[start..start + all.len()]);
-            }
-            (Scores::Counted | Scores::All(_), Answer::Tally(_)) => {}
-            (Scores::Useless(_) | Scores::Counted, _) => {
-                let reason = if let Scores::Useless(reason) = scores {
-                    reason
-                } else {
-                    "no scores"
-                };
-                self.trouble = Some(reason.to_owned());
-                self.missing -= self.waiting();
-                self.taken = self.request.rows();
-            }
+    /// Decides what follows from the answers, which must be complete.
+    pub(super) fn advance(mut self, task: &JobTask) -> Result<NextStep, JobError> {
+        if let Some(reason) = self.failure {
+            return Ok(NextStep::Done(self.sample.finish(Err(reason))));
+        }
+        let decision = &mut self.sample.decision;
+        if let Some(next) = decision.observe(task, &self.request, &self.results)? {
+            *decision = next;
+        }
+        Ok(self.sample.next(task))
+    }
+}
+
+impl SampleState {
+    fn next(self, task: &JobTask) -> NextStep {
+        match self.decision.request(task) {
+            Ok(request) => NextStep::Draw(Box::new(SampleProgress::new(self, request, task))),
+            Err(certification) => NextStep::Done(self.finish(Ok(certification))),
+        }
+    }
+
+    fn finish(self, result: SampleResult) -> FinishedSample {
+        FinishedSample {
+            index: self.input.index,
+            result,
+            seconds: self.seconds,
         }
     }
 }
 
-/// What a row was scored.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scores<'a> {
-    /// The device has counted the class with the highest score.
-    Counted,
-    /// The score of every class, all finite.
-    All(&'a [f32]),
-    /// Nothing that decides anything, and why.
-    Useless(&'a str),
-}
+impl Decision {
+    fn certify(task: &JobTask, sigma: Sigma) -> Self {
+        Self::Certify(Certifier::new(&task.sweep.certify, sigma), sigma)
+    }
 
-/// The class with the highest score, the first among equals.
-fn highest(scores: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = class;
+    fn search(task: &JobTask) -> Self {
+        Self::Search(Search::new(task.variant.sigma0, task.sigma_spec()))
+    }
+
+    /// Returns the draws that are needed next, or the certification if there is one.
+    fn request(&self, task: &JobTask) -> Result<DrawRequest, Certification> {
+        match self {
+            Self::Search(search) => Ok(comparison(task, search)),
+            Self::Certify(certifier, sigma) => match certifier.next() {
+                CertifierStep::Draw { phase, chunk, n } => Ok(DrawRequest::Count {
+                    sigma: *sigma,
+                    phase,
+                    first: chunk,
+                    n,
+                    chunk: task.sweep.certify.chunk.get(),
+                }),
+                CertifierStep::Done(certificate) => Err(certification(task, *sigma, certificate)),
+            },
         }
     }
-    best
+
+    /// Takes the complete answers to a request. Returns the decision that comes after this one, if
+    /// this one is made.
+    fn observe(
+        &mut self,
+        task: &JobTask,
+        request: &DrawRequest,
+        results: &RowResults,
+    ) -> Result<Option<Self>, JobError> {
+        match (self, request, results) {
+            (Self::Certify(certifier, _), _, RowResults::Counts(counts)) => {
+                let observed = certifier.observe(counts);
+                observed.map_err(|error| JobError::Failed(error.into()))?;
+                Ok(None)
+            }
+            (
+                Self::Search(search),
+                DrawRequest::Compare { draws, .. },
+                RowResults::Probabilities(rows),
+            ) => {
+                search.observe(&mean_over_draws(rows, *draws as usize, task.classes()));
+                Ok(search.best().map(|sigma| Self::certify(task, sigma)))
+            }
+            _ => Err(mismatch()),
+        }
+    }
 }
 
-/// The probabilities of a row's classes.
-///
-/// # Errors
-/// Why the row has none.
-pub(super) fn probabilities<'a>(scores: &Scores<'a>, found: &mut [f64]) -> Result<(), &'a str> {
-    match scores {
-        Scores::All(scores) => softmax(scores, found),
-        Scores::Useless(reason) => return Err(reason),
-        Scores::Counted => return Err("no scores"),
-    }
-    Ok(())
+fn mismatch() -> JobError {
+    JobError::Failed(anyhow!("an answer does not belong to its request"))
 }
 
-fn softmax(scores: &[f32], probabilities: &mut [f64]) {
-    let top = f64::from(scores[highest(scores)]);
-    for (probability, &score) in probabilities.iter_mut().zip(scores) {
-        *probability = (f64::from(score) - top).exp();
+fn comparison(task: &JobTask, search: &Search) -> DrawRequest {
+    DrawRequest::Compare {
+        sigmas: search.candidates().to_vec(),
+        draws: u64::from(task.sigma_spec().draws),
     }
-    let sum: f64 = probabilities.iter().sum();
-    for probability in probabilities {
-        *probability /= sum;
+}
+
+fn certification(task: &JobTask, sigma: Sigma, certificate: Certificate) -> Certification {
+    Certification {
+        outcome: certificate.outcome,
+        sigma,
+        sigma0: task.variant.sigma0,
+        n0: certificate.n0,
+        n: certificate.n,
+        count: certificate.count,
+        p_lower: certificate.p_lower,
+        alpha: task.sweep.certify.alpha,
     }
+}
+
+impl RowResults {
+    fn new(request: &DrawRequest, task: &JobTask) -> Self {
+        let classes = task.classes();
+        match (request, task.core.mode) {
+            (DrawRequest::Count { .. }, BatchMode::Device) => {
+                Self::OnDevice(Arc::new(DeviceCounts::new(classes)))
+            }
+            (DrawRequest::Count { .. }, BatchMode::Host) => Self::Counts(vec![0; classes]),
+            (DrawRequest::Compare { .. }, _) => {
+                Self::Probabilities(vec![0.0; request.rows() as usize * classes])
+            }
+        }
+    }
+
+    /// Returns the counts that the device keeps, if it does.
+    fn device_counts(&self) -> Option<Arc<DeviceCounts>> {
+        match self {
+            Self::OnDevice(counts) => Some(Arc::clone(counts)),
+            Self::Counts(_) | Self::Probabilities(_) => None,
+        }
+    }
+
+    /// Adds the scores of one row, or returns the reason why they are not usable.
+    fn add<'a>(&mut self, row: u64, scores: &RowScores<'a>) -> Result<(), &'a str> {
+        match self {
+            // The device has counted the row, and notices scores that are not finite.
+            Self::OnDevice(_) if *scores == RowScores::Counted => {}
+            Self::OnDevice(_) => {
+                scores.values()?;
+            }
+            Self::Counts(counts) => counts[argmax(scores.values()?)] += 1,
+            Self::Probabilities(rows) => write_softmax(rows, row as usize, scores.values()?),
+        }
+        Ok(())
+    }
+}
+
+fn write_softmax(rows: &mut [f64], row: usize, scores: &[f32]) {
+    let start = row * scores.len();
+    softmax(scores, &mut rows[start..start + scores.len()]);
 }
 
 #[cfg(test)]
@@ -321,25 +354,12 @@ mod tests {
             ([3.0, 4.0, 0.0], 1),
             ([-1.0, -2.0, 0.5], 2),
         ] {
-            assert_eq!(highest(&scores), class);
+            let mut results = RowResults::Counts(vec![0; 3]);
+            assert_eq!(results.add(0, &RowScores::All(&scores)), Ok(()));
+            let RowResults::Counts(counts) = results else {
+                panic!("counts become something else")
+            };
+            assert_eq!(counts[class], 1);
         }
-    }
-
-    #[test]
-    fn probabilities_add_up_to_one_however_large_the_scores() {
-        let mut found = [0.0; 2];
-        softmax(&[1000.0, 1000.0 + 2f32.ln()], &mut found);
-        assert!(
-            (found[0] - 1.0 / 3.0).abs() < 1e-4 && (found.iter().sum::<f64>() - 1.0).abs() < 1e-12,
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn the_mean_is_over_the_draws_of_one_sigma() {
-        assert_eq!(
-            means(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 1.0, 0.0], 2, 2),
-            [[0.25, 0.75], [1.0, 0.0]]
-        );
     }
 }

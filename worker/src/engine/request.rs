@@ -1,48 +1,54 @@
-//! What an input wants scored: rows, counted from 0, each the input under one draw of noise.
+//! The draws that a decision about one input waits for.
+//!
+//! A request consists of rows, counted from 0. A row is the input under one draw of noise.
 
 use std::ops::Range;
 
 use ddrs_common::domain::{Phase, Sigma};
 
-/// Rows that belong together, because one decision waits for all of them.
+/// Draws that belong together, because one decision waits for all of them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Request {
-    /// Draws of a phase whose classes are counted.
+pub(super) enum DrawRequest {
+    /// Draws of one phase whose classes are counted.
     Count {
-        /// The noise level.
         sigma: Sigma,
-        /// What the draws are for.
         phase: Phase,
-        /// The chunk of the first of them.
+        /// The chunk of the first draw.
         first: u64,
-        /// How many there are.
+        /// The number of draws.
         n: u64,
-        /// How many a chunk has.
+        /// The number of draws per chunk.
         chunk: u64,
     },
-    /// The same draws of the sigma phase at each of several noise levels.
+    /// The same draws of the sigma phase at each of several sigmas.
     Compare {
-        /// The noise levels.
         sigmas: Vec<Sigma>,
-        /// How many draws there are of each.
+        /// The number of draws per sigma.
         draws: u64,
     },
 }
 
-/// Rows of a request that share a noise level and a chunk of noise.
+/// Rows of a request that share a sigma and a chunk of noise.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Block {
+pub(super) struct DrawBlock {
     pub(super) sigma: Sigma,
     pub(super) phase: Phase,
     pub(super) chunk: u64,
-    /// Which draws of the chunk are wanted.
+    /// The wanted draws of the chunk.
     pub(super) draws: Range<u64>,
-    /// How many draws the request has of the chunk.
+    /// The number of draws that the whole request has of the chunk.
     pub(super) of: u64,
 }
 
-impl Request {
-    /// How many rows there are.
+impl DrawBlock {
+    /// Returns the number of wanted draws.
+    pub(super) fn len(&self) -> u64 {
+        self.draws.end - self.draws.start
+    }
+}
+
+impl DrawRequest {
+    /// Returns the number of rows.
     pub(super) fn rows(&self) -> u64 {
         match self {
             Self::Count { n, .. } => *n,
@@ -50,57 +56,60 @@ impl Request {
         }
     }
 
-    /// How many rows a block has, but for the last.
-    fn length(&self) -> u64 {
+    /// Returns the blocks that `rows` lie in, in order.
+    pub(super) fn blocks(&self, rows: Range<u64>) -> impl Iterator<Item = DrawBlock> {
+        let length = self.block_length();
+        let numbers = rows.start / length..rows.end.div_ceil(length);
+        numbers.map(move |number| self.block(number, &rows))
+    }
+
+    /// Returns the end of the last block that ends at `row` or before it.
+    pub(super) fn last_block_end(&self, row: u64) -> u64 {
+        if row == self.rows() {
+            row
+        } else {
+            row / self.block_length() * self.block_length()
+        }
+    }
+
+    /// Returns the end of the block that holds `row`.
+    pub(super) fn block_end(&self, row: u64) -> u64 {
+        let end = (row / self.block_length() + 1) * self.block_length();
+        end.min(self.rows())
+    }
+
+    /// Returns the number of rows per block. The last block may have fewer.
+    fn block_length(&self) -> u64 {
         match self {
             Self::Count { chunk, .. } => *chunk,
             Self::Compare { draws, .. } => *draws,
         }
     }
 
-    /// The blocks that some rows lie in, in order.
-    pub(super) fn blocks(&self, rows: Range<u64>) -> impl Iterator<Item = Block> {
-        let length = self.length();
-        (rows.start / length..rows.end.div_ceil(length)).map(move |number| {
-            let start = number * length;
-            let draws = rows.start.max(start) - start..rows.end.min(start + length) - start;
-            let of = length.min(self.rows() - start);
-            match self {
-                Self::Count {
-                    sigma,
-                    phase,
-                    first,
-                    ..
-                } => Block {
-                    sigma: *sigma,
-                    phase: *phase,
-                    chunk: first + number,
-                    draws,
-                    of,
-                },
-                Self::Compare { sigmas, .. } => Block {
-                    sigma: sigmas[number as usize],
-                    phase: Phase::Sigma,
-                    chunk: 0,
-                    draws,
-                    of,
-                },
-            }
-        })
-    }
-
-    /// The end of the last block that ends at `row` or before it.
-    pub(super) fn last_block_end(&self, row: u64) -> u64 {
-        if row == self.rows() {
-            row
-        } else {
-            row / self.length() * self.length()
+    /// Returns the part of a block that `rows` want.
+    fn block(&self, number: u64, rows: &Range<u64>) -> DrawBlock {
+        let length = self.block_length();
+        let start = number * length;
+        let (sigma, phase, chunk) = self.noise_of_block(number);
+        DrawBlock {
+            sigma,
+            phase,
+            chunk,
+            draws: rows.start.max(start) - start..rows.end.min(start + length) - start,
+            of: length.min(self.rows() - start),
         }
     }
 
-    /// Where the block ends that holds a row.
-    pub(super) fn block_end(&self, row: u64) -> u64 {
-        ((row / self.length() + 1) * self.length()).min(self.rows())
+    fn noise_of_block(&self, number: u64) -> (Sigma, Phase, u64) {
+        match self {
+            Self::Count {
+                sigma,
+                phase,
+                first,
+                ..
+            } => (*sigma, *phase, first + number),
+            Self::Compare { sigmas, .. } => (sigmas[number as usize], Phase::Sigma, 0),
+        }
     }
 }
 
@@ -112,21 +121,21 @@ mod tests {
     #[test]
     fn rows_of_a_count_run_through_its_chunks() {
         let sigma = Sigma::new(0.5).unwrap();
-        let request = Request::Count {
+        let request = DrawRequest::Count {
             sigma,
             phase: Phase::Estimate,
             first: 7,
             n: 25,
             chunk: 10,
         };
-        let block = |chunk, draws, of| Block {
+        let block = |chunk, draws, of| DrawBlock {
             sigma,
             phase: Phase::Estimate,
             chunk,
             draws,
             of,
         };
-        let blocks: Vec<Block> = request.blocks(5..25).collect();
+        let blocks: Vec<DrawBlock> = request.blocks(5..25).collect();
         assert_eq!(
             blocks,
             [block(7, 5..10, 10), block(8, 0..10, 10), block(9, 0..5, 5)]
@@ -144,7 +153,7 @@ mod tests {
     #[test]
     fn all_noise_levels_are_compared_on_the_same_draws() {
         let sigmas: Vec<Sigma> = [0.25, 0.5].map(|sigma| Sigma::new(sigma).unwrap()).into();
-        let request = Request::Compare {
+        let request = DrawRequest::Compare {
             sigmas: sigmas.clone(),
             draws: 4,
         };

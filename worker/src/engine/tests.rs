@@ -1,30 +1,34 @@
 #![allow(clippy::unwrap_used)]
 
-mod board;
-mod device;
+mod device_mode;
+mod failures;
 mod fixture;
-mod lane;
 mod not_finite;
 mod packing;
 mod reproducible;
+mod row_queue;
+mod scheduler;
 mod search;
 mod statistics;
-mod trouble;
 
-/// All tests here share the CPU's lanes with each other, as several workers of one machine would.
-fn engine(lanes: usize) -> super::Engine {
-    super::Engine::new(&super::EngineOptions {
+use super::batch_mode::BatchMode;
+use super::{Engine, EngineOptions};
+
+/// Makes an engine on the CPU. All tests here share the cores with each other, as several workers
+/// of one machine would.
+fn engine(threads: usize) -> Engine {
+    Engine::new(&EngineOptions {
         device: "cpu".to_owned(),
-        threads: Some(lanes),
+        threads: Some(threads),
     })
     .unwrap()
 }
 
-/// The CPU treated as a GPU is: one lane ahead of its device, which makes the batches and counts
-/// the classes. All but the generator of the noise and the kernels is what a GPU has.
-fn like_a_gpu() -> super::Engine {
-    super::Engine {
-        side: super::Side::Device,
-        ..engine(1)
-    }
+/// Makes an engine that treats the CPU as a GPU: one thread ahead of its device, which makes the
+/// batches and counts the classes. Only the generator of the noise and the kernels differ from a
+/// GPU's.
+fn like_a_gpu() -> Engine {
+    let mut engine = engine(1);
+    engine.core.mode = BatchMode::Device;
+    engine
 }

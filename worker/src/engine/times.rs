@@ -1,189 +1,205 @@
-//! Where the time of the lanes goes.
+//! Measures what the engine's threads spend their time on.
 //!
-//! On the CPU clocks around the calls say it. A GPU's calls return before their work is done, and
-//! the wait for all of it falls on whichever call comes to wait: a clock around a call tells only
-//! how long it took to ask. So there the first pass of a job and every 64th after it is timed with
-//! nothing else under way: the lane waits for the device before it, after its noise, after its
-//! forward pass. Each pass until the next of these is taken to cost as much. What is left of the
-//! time that the lane spent on asking and waiting is neither noise nor forward pass: classes
-//! counted, and the device idle because it was not asked in time. It is given as counting, so that
-//! `forward` does not claim it. A pass that is timed alone cannot overlap with the one before, so
-//! `forward` is if anything too large, by the few launches before a first kernel runs; it is never
-//! more than the lane's time.
+//! On the CPU, clocks around the calls are enough. A GPU's calls return before their work is done,
+//! and one later call then waits for all of it. A clock around a call would only measure how long
+//! it took to queue the work.
+//!
+//! So on a GPU the first pass of a job and every 64th after it are timed alone: the thread waits
+//! for the device before the pass, after its noise, and after its forward pass. Every other pass is
+//! assumed to take as long as the last one that was timed. The rest of the time that the thread
+//! spent on queueing and waiting is neither noise nor forward pass: classes were counted, or the
+//! device was idle because it had no work in time. That rest is reported as counting, so that
+//! `forward` does not claim it.
+//!
+//! A pass that is timed alone cannot overlap with the one before. So `forward` is, if anything, too
+//! large, by the few launches before a first kernel runs. It never exceeds the thread's time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use super::Side;
+use super::batch_mode::BatchMode;
 
-/// Passes on a GPU of which one is timed.
-const TIMED_OF: u32 = 64;
+/// One of this number of passes on a GPU is timed.
+const TIMED_EVERY: u32 = 64;
 
-/// Nanoseconds by kind of work, summed over the lanes.
+/// Time by kind of work, summed over the threads.
 #[derive(Debug, Default)]
-pub struct Times {
-    pub(super) noise: Clock,
-    pub(super) forward: Clock,
+pub(super) struct WorkTimes {
+    noise: Clock,
+    forward: Clock,
     pub(super) count: Clock,
     pub(super) sigma: Clock,
     pub(super) wait: Clock,
-    /// What a lane spent on passes of a GPU in all, asking and waiting.
+    /// The thread's whole time on passes of a GPU, queueing and waiting.
     device: Clock,
-    rhythm: Mutex<Rhythm>,
+    timed: Mutex<TimedPasses>,
 }
 
-/// Which passes of a GPU are timed, and what the last of them came to.
+/// The choice of the GPU passes that are timed, and the times of the last one.
 #[derive(Debug, Default)]
-struct Rhythm {
-    /// How many passes until the next.
-    left: u32,
+struct TimedPasses {
+    /// Passes until the next one that is timed.
+    until_next: u32,
     noise: Duration,
     forward: Duration,
 }
 
-/// Seconds by kind of work, summed over the lanes.
+/// Seconds by kind of work, summed over the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct TimeSplit {
     /// Drawing noise and adding it.
     pub noise: f64,
-    /// Forward passes that are not part of a climb.
+    /// Forward passes that are not part of an ascent.
     pub forward: f64,
     /// Counting classes, and deciding what follows. On a GPU also its idle time between passes.
     pub count: f64,
-    /// Climbing to sigma, noise included. A search is made of passes like any other.
+    /// The ascent to sigma, noise included. A search consists of ordinary passes.
     pub sigma: f64,
-    /// Waiting for another lane: with nothing left to begin, or while that one fetches what comes
-    /// next.
+    /// Waiting for another thread: with no sample left to begin, or while it fetches the next one.
     pub wait: f64,
 }
 
-impl Times {
+impl WorkTimes {
     /// Begins to time a pass.
-    pub(super) fn lap(&self, device: Device, side: Side) -> Lap<'_> {
-        let mut lap = Lap {
+    pub(super) fn start_pass(&self, device: Device, mode: BatchMode) -> PassTimer<'_> {
+        let now = Instant::now();
+        let mut timer = PassTimer {
             times: self,
             device,
-            side,
-            timed: false,
-            start: Instant::now(),
-            since: Instant::now(),
+            mode,
+            is_timed: false,
+            start: now,
+            since: now,
         };
-        if side == Side::Device {
-            let mut rhythm = self.rhythm();
-            lap.timed = rhythm.left == 0;
-            rhythm.left = if lap.timed {
-                TIMED_OF - 1
-            } else {
-                rhythm.left - 1
-            };
-            drop(rhythm);
-            lap.split();
+        if mode == BatchMode::Device {
+            timer.is_timed = self.timed().is_next_timed();
+            timer.lap();
         }
-        lap
+        timer
     }
 
-    /// Times the next pass of a GPU, since it may be of another network.
+    /// Makes the next pass on a GPU a timed one, since it may be of another network.
     pub(super) fn begin_job(&self) {
-        self.rhythm().left = 0;
+        self.timed().until_next = 0;
     }
 
-    /// Reads something that passes came to, and waits for them.
-    pub(super) fn read<T>(&self, side: Side, work: impl FnOnce() -> T) -> T {
-        match side {
-            Side::Host => self.forward.time(work),
-            Side::Device => self.device.time(work),
+    /// Times a call that reads results of passes, and waits for them.
+    pub(super) fn read<T>(&self, mode: BatchMode, work: impl FnOnce() -> T) -> T {
+        match mode {
+            BatchMode::Host => self.forward.time(work),
+            BatchMode::Device => self.device.time(work),
         }
     }
 
     pub(super) fn split(&self) -> TimeSplit {
-        let all = [
-            &self.noise,
-            &self.forward,
-            &self.count,
-            &self.sigma,
-            &self.wait,
-        ];
-        let [mut noise, mut forward, mut count, sigma, wait] = all.map(Clock::seconds);
-        let device = self.device.seconds();
-        if device > 0.0 {
-            let known = (noise + forward).max(f64::MIN_POSITIVE);
-            let share = (device / known).min(1.0);
-            (noise, forward, count) = (
-                noise * share,
-                forward * share,
-                count + (device - known).max(0.0),
-            );
-        }
-        TimeSplit {
-            noise,
-            forward,
-            count,
-            sigma,
-            wait,
-        }
+        let split = TimeSplit {
+            noise: self.noise.seconds(),
+            forward: self.forward.seconds(),
+            count: self.count.seconds(),
+            sigma: self.sigma.seconds(),
+            wait: self.wait.seconds(),
+        };
+        split.scaled_to_device(self.device.seconds())
     }
 
-    fn rhythm(&self) -> std::sync::MutexGuard<'_, Rhythm> {
-        // Numbers that are wrong at worst.
-        self.rhythm.lock().unwrap_or_else(PoisonError::into_inner)
+    fn timed(&self) -> MutexGuard<'_, TimedPasses> {
+        // A panic elsewhere can at worst leave wrong durations here.
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One pass, while it is made.
-pub(super) struct Lap<'a> {
-    times: &'a Times,
+impl TimeSplit {
+    /// Distributes the thread's time on passes of a GPU. Noise and forward passes get no more than
+    /// all of it, and the rest counts as counting.
+    fn scaled_to_device(self, device: f64) -> Self {
+        if device <= 0.0 {
+            return self;
+        }
+        let passes = (self.noise + self.forward).max(f64::MIN_POSITIVE);
+        let share = (device / passes).min(1.0);
+        Self {
+            noise: self.noise * share,
+            forward: self.forward * share,
+            count: self.count + (device - passes).max(0.0),
+            ..self
+        }
+    }
+}
+
+impl TimedPasses {
+    /// Returns true if the pass that begins now is to be timed.
+    fn is_next_timed(&mut self) -> bool {
+        let is_timed = self.until_next == 0;
+        self.until_next = if is_timed {
+            TIMED_EVERY - 1
+        } else {
+            self.until_next - 1
+        };
+        is_timed
+    }
+}
+
+/// The timer of one pass.
+pub(super) struct PassTimer<'a> {
+    times: &'a WorkTimes,
     device: Device,
-    side: Side,
-    /// Whether the device is waited for between the parts.
-    timed: bool,
+    mode: BatchMode,
+    /// True if the thread waits for the device between the parts.
+    is_timed: bool,
     start: Instant,
     since: Instant,
 }
 
-impl Lap<'_> {
-    /// The noise is drawn and added, or asked for.
-    pub(super) fn drawn(&mut self) {
-        let spent = self.split();
-        match self.side {
-            Side::Host => self.times.noise.add(spent),
-            Side::Device if self.timed => self.times.rhythm().noise = spent,
-            Side::Device => {}
+impl PassTimer<'_> {
+    /// Records that the noise is drawn and added, or queued.
+    pub(super) fn noise_done(&mut self) {
+        let spent = self.lap();
+        match self.mode {
+            BatchMode::Host => self.times.noise.add(spent),
+            BatchMode::Device if self.is_timed => self.times.timed().noise = spent,
+            BatchMode::Device => {}
         }
     }
 
-    /// The scores are computed, or asked for.
-    pub(super) fn scored(&mut self) {
-        let spent = self.split();
-        match self.side {
-            Side::Host => self.times.forward.add(spent),
-            Side::Device if self.timed => self.times.rhythm().forward = spent,
-            Side::Device => {}
+    /// Records that the scores are computed, or queued.
+    pub(super) fn forward_done(&mut self) {
+        let spent = self.lap();
+        match self.mode {
+            BatchMode::Host => self.times.forward.add(spent),
+            BatchMode::Device if self.is_timed => self.times.timed().forward = spent,
+            BatchMode::Device => {}
         }
     }
 
-    /// Everything of this pass is asked for.
+    /// Records that everything of this pass is queued.
     pub(super) fn end(self) {
-        if self.side == Side::Device {
-            let (noise, forward) = {
-                let rhythm = self.times.rhythm();
-                (rhythm.noise, rhythm.forward)
-            };
-            self.times.noise.add(noise);
-            self.times.forward.add(forward);
-            self.times.device.add(self.start.elapsed());
+        if self.mode == BatchMode::Host {
+            return;
         }
+        let timed = self.times.timed();
+        self.times.noise.add(timed.noise);
+        self.times.forward.add(timed.forward);
+        self.times.device.add(self.start.elapsed());
     }
 
-    fn split(&mut self) -> Duration {
-        if let (true, Device::Cuda(number)) = (self.timed, self.device) {
-            tch::Cuda::synchronize(number as i64);
+    /// Returns the time since the last lap. Waits for the device if this pass is timed.
+    fn lap(&mut self) -> Duration {
+        if self.is_timed {
+            wait_for(self.device);
         }
         let spent = self.since.elapsed();
         self.since = Instant::now();
         spent
+    }
+}
+
+/// Waits until a GPU has done its work.
+fn wait_for(device: Device) {
+    if let Device::Cuda(number) = device {
+        tch::Cuda::synchronize(number as i64);
     }
 }
 
@@ -192,7 +208,7 @@ impl Lap<'_> {
 pub(super) struct Clock(AtomicU64);
 
 impl Clock {
-    /// Runs and times.
+    /// Runs `work` and adds the time that it took.
     pub(super) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
@@ -213,10 +229,10 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// Of a GPU that took so many seconds for its passes, where those that were timed account for
-    /// so many.
+    /// Returns the split for a GPU whose passes took `device` seconds. The passes that were timed
+    /// account for `noise` and `forward` seconds.
     fn split(device: u64, noise: u64, forward: u64) -> TimeSplit {
-        let times = Times::default();
+        let times = WorkTimes::default();
         times.noise.add(Duration::from_secs(noise));
         times.forward.add(Duration::from_secs(forward));
         times.count.add(Duration::from_secs(1));
@@ -250,25 +266,21 @@ mod tests {
         );
     }
 
+    fn timed_passes(times: &WorkTimes, passes: usize) -> Vec<bool> {
+        times.begin_job();
+        (0..passes)
+            .map(|_| times.start_pass(Device::Cpu, BatchMode::Device).is_timed)
+            .collect()
+    }
+
     #[test]
     fn of_passes_on_a_gpu_the_first_of_a_job_is_timed_and_every_64th() {
-        let times = Times::default();
-        let timed = |passes: usize| -> Vec<bool> {
-            times.begin_job();
-            (0..passes)
-                .map(|_| times.lap(Device::Cpu, Side::Device).timed)
-                .collect()
-        };
+        let times = WorkTimes::default();
         for passes in [3, 130] {
-            let found = timed(passes);
-            assert!(
-                found
-                    .iter()
-                    .enumerate()
-                    .all(|(place, &timed)| timed == (place % 64 == 0)),
-                "{found:?}"
-            );
+            let found = timed_passes(&times, passes);
+            let expected: Vec<bool> = (0..passes).map(|place| place % 64 == 0).collect();
+            assert_eq!(found, expected);
         }
-        assert!(!times.lap(Device::Cpu, Side::Host).timed);
+        assert!(!times.start_pass(Device::Cpu, BatchMode::Host).is_timed);
     }
 }

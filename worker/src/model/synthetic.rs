@@ -58,7 +58,7 @@ fn draw_noise(pixels: &[f32], index: SampleIndex, sigma: f64, draws: i64) -> Vec
     let scale = vec![sigma as f32; pixels.len()];
     let mut batch = vec![0f32; draws as usize * pixels.len()];
     for (image, draw) in batch.chunks_exact_mut(pixels.len()).zip(0..) {
-        key.noisy(draw, pixels, &scale, image);
+        key.add_noise(draw, pixels, &scale, image);
     }
     batch
 }

@@ -53,7 +53,7 @@ fn noise_is_scaled_and_added_to_the_image_value_by_value() {
     key.append(3, 300, &mut alone);
     for draw in 0..3 {
         let mut noisy = [0f32; 300];
-        key.noisy(draw, &image, &scale, &mut noisy);
+        key.add_noise(draw, &image, &scale, &mut noisy);
         let noise = &alone[draw as usize * 300..];
         for place in 0..300 {
             assert_eq!(
@@ -63,7 +63,7 @@ fn noise_is_scaled_and_added_to_the_image_value_by_value() {
             );
         }
         let mut short = [[0u8; 2]; 300];
-        key.noisy(draw, &image, &scale, &mut short);
+        key.add_noise(draw, &image, &scale, &mut short);
         for (short, long) in short.iter().zip(noisy) {
             let short = f32::from_bits(u32::from(u16::from_ne_bytes(*short)) << 16);
             assert!((short - long).abs() <= long.abs() / 256.0, "{short} {long}");
@@ -141,7 +141,7 @@ fn a_whole_image_of_noise_is_the_same_to_the_last_bit_on_every_machine() {
     assert_eq!(digest, PINNED_DIGEST);
 }
 
-// All records rest on these values: other ones need another "ddrs noise" number.
+// All records depend on these values. Other values need another "ddrs noise" number.
 const PINNED: [f32; 6] = [
     0.144_363_87,
     -0.172_545_88,

@@ -1,6 +1,7 @@
-//! A model on disk, its sweep, and images.
+//! A model on disk with its sweep and its images.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
@@ -16,51 +17,47 @@ use tempfile::TempDir;
 use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult};
 use crate::model::{self, random_weights};
 
-pub(super) struct Fixture {
+/// A model on disk with its sweep.
+pub(super) struct ModelFixture {
     pub(super) sweep: Sweep,
     pub(super) shape: [usize; 3],
     _dir: TempDir,
 }
 
-impl Fixture {
-    /// A network with random weights, balanced so that no class wins everywhere and noise decides.
+impl ModelFixture {
+    /// Makes a network with random weights, balanced so that no class wins everywhere and noise
+    /// decides.
     pub(super) fn resnet(architecture: &str, side: usize, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.safetensors");
         random_weights(architecture.parse().unwrap(), 10, 5, &path).unwrap();
         let model = format!(
-            "architecture = \"{architecture}\"\nclasses = 10\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]"
+            "architecture = \"{architecture}\"\nclasses = 10\n\
+             mean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]"
         );
         let fixture = Self::new(dir, [3, side, side], &model, settings);
-        let (mut rng, sigma) = (
-            ChaCha8Rng::seed_from_u64(0),
-            fixture.sweep.smoothing.sigma[0].get() as f32,
-        );
-        let mut noise = || sigma * rng.sample::<f32, _>(StandardNormal);
-        let pixels: Vec<f32> = (0..16)
-            .flat_map(|index| fixture.sample(index).image.pixels)
-            .map(|p| p + noise())
-            .collect();
-        let images = Tensor::from_slice(&pixels).view([16, 3, side as i64, side as i64]);
-        let scores = model::load(&fixture.sweep.models[0], Device::Cpu)
-            .unwrap()
-            .scores(&images)
-            .unwrap();
-        let mean = scores.mean_dim(0, false, None);
-        let scale = 1.0 / (scores - &mean).abs().max().double_value(&[]);
-        let mut tensors = Tensor::read_safetensors(&path).unwrap();
-        for (name, tensor) in &mut tensors {
-            match name.as_str() {
-                "fc.weight" => *tensor = &*tensor * scale,
-                "fc.bias" => *tensor = (&*tensor - &mean) * scale,
-                _ => {}
-            }
-        }
-        Tensor::write_safetensors(&tensors, &path).unwrap();
+        let scores = fixture.noisy_scores();
+        balance(&path, &scores);
         fixture
     }
 
-    /// The half-space w·x + b > 0.
+    /// Scores 16 samples under one draw of noise each.
+    fn noisy_scores(&self) -> Tensor {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let sigma = self.sweep.smoothing.sigma[0].get() as f32;
+        let pixels: Vec<f32> = (0..16)
+            .flat_map(|index| self.sample(index).image.pixels)
+            .map(|pixel| pixel + sigma * rng.sample::<f32, _>(StandardNormal))
+            .collect();
+        let [channels, height, width] = self.shape.map(|side| side as i64);
+        let images = Tensor::from_slice(&pixels).view([16, channels, height, width]);
+        model::load(&self.sweep.models[0], Device::Cpu)
+            .unwrap()
+            .scores(&images)
+            .unwrap()
+    }
+
+    /// Makes the half-space w·x + b > 0.
     pub(super) fn half_space(weight: &[f32], bias: f32, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tensors = [
@@ -76,6 +73,11 @@ impl Fixture {
         )
     }
 
+    /// Loads the sweep's only model.
+    pub(super) fn load(&self, engine: &Engine) -> LoadedNetwork {
+        engine.load(&self.sweep.models[0], self.shape).unwrap()
+    }
+
     fn new(dir: TempDir, shape: [usize; 3], model: &str, settings: &str) -> Self {
         let text = format!(
             "name = \"t\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"none\"\n\
@@ -88,7 +90,7 @@ impl Fixture {
         }
     }
 
-    /// Random pixels, a function of the index.
+    /// Makes a sample with random pixels, which are a function of the index.
     pub(super) fn sample(&self, index: u64) -> Sample {
         let mut rng = ChaCha8Rng::seed_from_u64(index);
         let pixels = (0..self.shape.iter().product())
@@ -104,49 +106,45 @@ impl Fixture {
         }
     }
 
-    /// What the samples come to under the sweep's only variant, all in one call.
+    /// Returns the results of the samples under the sweep's only variant, all from one call.
     pub(super) fn certify(
         &self,
         engine: &Engine,
         samples: Vec<Sample>,
     ) -> BTreeMap<u64, SampleResult> {
-        self.certify_by(
-            &engine.load(&self.sweep.models[0], self.shape).unwrap(),
-            engine,
-            samples,
-        )
+        self.certify_by(&self.load(engine), engine, samples)
     }
 
-    /// The same by a network that is at hand.
+    /// Returns the same results with a network that is already loaded.
     pub(super) fn certify_by(
         &self,
         network: &LoadedNetwork,
         engine: &Engine,
         samples: Vec<Sample>,
     ) -> BTreeMap<u64, SampleResult> {
-        let told = Mutex::new(BTreeMap::new());
-        let tell = |index: SampleIndex, result, seconds: f64| {
+        let results = Mutex::new(BTreeMap::new());
+        let on_result = |index: SampleIndex, result, seconds: f64| {
             assert!(seconds >= 0.0);
-            assert!(
-                told.lock().unwrap().insert(index.0, result).is_none(),
-                "sample {index} was told twice"
-            );
+            let before = results.lock().unwrap().insert(index.0, result);
+            assert!(before.is_none(), "sample {index} was reported twice");
         };
         let variant = &self.sweep.variants()[0];
+        let never = AtomicBool::new(false);
+        let mut samples = samples.into_iter();
         engine
             .certify(
                 network,
                 variant,
                 &self.sweep,
-                &mut samples.into_iter(),
-                &AtomicBool::new(false),
-                &tell,
+                &mut samples,
+                &never,
+                &on_result,
             )
             .unwrap();
-        told.into_inner().unwrap()
+        results.into_inner().unwrap()
     }
 
-    /// The same with every sample certified or abstained.
+    /// Returns the certifications of samples none of which fails.
     pub(super) fn certified(
         &self,
         engine: &Engine,
@@ -157,4 +155,19 @@ impl Fixture {
             .map(|(index, result)| (index, result.unwrap()))
             .collect()
     }
+}
+
+/// Scales the last layer so that the mean of `scores` becomes 0 and the largest becomes 1.
+fn balance(path: &Path, scores: &Tensor) {
+    let mean = scores.mean_dim(0, false, None);
+    let scale = 1.0 / (scores - &mean).abs().max().double_value(&[]);
+    let mut tensors = Tensor::read_safetensors(path).unwrap();
+    for (name, tensor) in &mut tensors {
+        match name.as_str() {
+            "fc.weight" => *tensor = &*tensor * scale,
+            "fc.bias" => *tensor = (&*tensor - &mean) * scale,
+            _ => {}
+        }
+    }
+    Tensor::write_safetensors(&tensors, path).unwrap();
 }

@@ -1,17 +1,17 @@
-//! Scores that are not finite, in every precision, from both kinds of model: their sample fails and
-//! says so.
+//! Scores that are not finite, in every precision, from both kinds of model: their sample fails,
+//! and its error says why.
 
 use ddrs_common::spec::{ModelSource, Precision};
 use tch::{CModule, Device, Kind, Tensor};
 
-use super::fixture::Fixture;
+use super::fixture::ModelFixture;
 use super::{engine, like_a_gpu};
 use crate::engine::Engine;
 
 const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Bf16, Precision::Fp16];
 const CERTIFY: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
 
-/// Sigma as given, by the gradient, or by a search.
+/// Returns settings with a fixed sigma, one from the gradient, or one from a search.
 fn settings(choice: &str) -> String {
     let (choice, steps) = match choice {
         "search" => (
@@ -24,8 +24,9 @@ fn settings(choice: &str) -> String {
     format!("[smoothing]\nsigma = [0.25]\nchoice = [\"{choice}\"]\n{steps}{CERTIFY}")
 }
 
-/// Sample 1 of four overflows and fails; the others come to what they come to without it.
-fn fails_alone(engine: &Engine, fixture: &Fixture, overflowing: f32) {
+/// Checks that sample 1 of four overflows and fails, and that the others have the same records as
+/// without it.
+fn fails_alone(engine: &Engine, fixture: &ModelFixture, overflowing: f32) {
     let samples = |bad: Option<f32>| {
         let mut samples: Vec<_> = (0..4).map(|index| fixture.sample(index)).collect();
         if let Some(value) = bad {
@@ -33,10 +34,8 @@ fn fails_alone(engine: &Engine, fixture: &Fixture, overflowing: f32) {
         }
         samples
     };
-    let (sound, found) = (
-        fixture.certify(engine, samples(None)),
-        fixture.certify(engine, samples(Some(overflowing))),
-    );
+    let sound = fixture.certify(engine, samples(None));
+    let found = fixture.certify(engine, samples(Some(overflowing)));
     let error = found[&1].as_ref().expect_err("no class is counted");
     assert!(error.contains("finite"), "{error}");
     for index in [0, 2, 3] {
@@ -48,7 +47,7 @@ fn fails_alone(engine: &Engine, fixture: &Fixture, overflowing: f32) {
 #[test]
 fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
     for choice in ["fixed", "data-dependent", "search"] {
-        let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings(choice));
+        let mut fixture = ModelFixture::resnet("cifar-resnet20", 32, &settings(choice));
         for (precision, large) in PRECISIONS.into_iter().zip([3e38, 3e38, 60_000.0]) {
             fixture.sweep.models[0].precision = precision;
             fails_alone(&engine(2), &fixture, large);
@@ -56,10 +55,10 @@ fn a_resnet_that_overflows_fails_its_sample_in_every_precision() {
     }
 }
 
-/// In fp16, in which images that overflow are found by their scores alone.
+/// Uses fp16, in which images that overflow show in their scores alone.
 #[test]
 fn the_same_holds_where_the_device_counts() {
-    let mut fixture = Fixture::resnet("cifar-resnet20", 32, &settings("fixed"));
+    let mut fixture = ModelFixture::resnet("cifar-resnet20", 32, &settings("fixed"));
     fixture.sweep.models[0].precision = Precision::Fp16;
     fails_alone(&like_a_gpu(), &fixture, 60_000.0);
 }
@@ -68,9 +67,9 @@ fn the_same_holds_where_the_device_counts() {
 fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
     let kinds = [Kind::Float, Kind::BFloat16, Kind::Half];
     for choice in ["fixed", "data-dependent", "search"] {
-        let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(choice));
-        // The logarithm of how much darker than 2 an image is, for one class; that it is not, for
-        // the other.
+        let mut fixture = ModelFixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings(choice));
+        // One class scores log(2 - mean), the other the mean of the pixels. The logarithm of a
+        // negative number is NaN.
         let mut program = |inputs: &[Tensor]| {
             let mean = inputs[0].mean_dim([1, 2, 3].as_slice(), false, None);
             vec![Tensor::stack(&[(-&mean + 2.0).log(), mean], 1)]
@@ -91,7 +90,7 @@ fn a_program_whose_scores_are_not_finite_fails_its_sample_in_every_precision() {
 
 #[test]
 fn a_model_that_is_never_finite_is_refused_before_any_sample() {
-    let fixture = Fixture::half_space(&[f32::NAN, 0.5], 0.0, &settings("fixed"));
+    let fixture = ModelFixture::half_space(&[f32::NAN, 0.5], 0.0, &settings("fixed"));
     let error = format!(
         "{:#}",
         engine(1)
@@ -107,8 +106,8 @@ fn a_model_that_is_never_finite_is_refused_before_any_sample() {
 
 #[test]
 fn a_program_that_makes_another_shape_of_some_inputs_is_not_counted() {
-    let mut fixture = Fixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings("fixed"));
-    // One image comes out as it should; a batch comes out as one row.
+    let mut fixture = ModelFixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings("fixed"));
+    // One image has scores of the right shape; a batch has one row of scores.
     let mut program = |inputs: &[Tensor]| {
         vec![
             inputs[0]

@@ -1,29 +1,27 @@
-//! What shares a forward pass changes no record, under any way of choosing sigma and any rule of
-//! stopping.
+//! The rows that share a forward pass change no record, under every way of choosing sigma and every
+//! stopping rule.
 
 use ddrs_common::spec::Precision;
 
 use super::engine;
-use super::fixture::Fixture;
-use crate::engine::board::Packing;
-use crate::engine::packing::Passes;
+use super::fixture::ModelFixture;
+use crate::engine::packing::{Packing, PassShape};
 use crate::engine::{Engine, SampleResult};
 
 const SEARCH: &str = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
-                      [smoothing.data-dependent]\nmethod = \"search\"\nrounds = 2\ncandidates = 3\ndraws = 3\n";
+                      [smoothing.data-dependent]\nmethod = \"search\"\n\
+                      rounds = 2\ncandidates = 3\ndraws = 3\n";
 const FIXED: &str = "[smoothing]\nsigma = [0.5]\n";
 
 fn certify(n: u64, stopping: &str) -> String {
     format!("[certify]\nn0 = 12\nn = {n}\nalpha = 0.05\nchunk = 60\nstopping = {stopping}\n")
 }
 
-/// Records of four samples where passes are of one kind, or of the kind that is found to be best.
-fn records(fixture: &Fixture, engine: &Engine, passes: Option<Passes>) -> Vec<SampleResult> {
-    let network = engine
-        .load(&fixture.sweep.models[0], fixture.shape)
-        .unwrap();
-    if let Some(passes) = passes {
-        engine.known.force(&network, 50, passes);
+/// Returns the records of four samples, from passes of one shape or of the measured one.
+fn records(fixture: &ModelFixture, engine: &Engine, shape: Option<PassShape>) -> Vec<SampleResult> {
+    let network = fixture.load(engine);
+    if let Some(shape) = shape {
+        engine.core.packings.force(&network, 50, shape);
     }
     let samples = (0..4).map(|index| fixture.sample(index)).collect();
     fixture
@@ -32,35 +30,27 @@ fn records(fixture: &Fixture, engine: &Engine, passes: Option<Passes>) -> Vec<Sa
         .collect()
 }
 
+fn shape(rows: u64, packing: Packing) -> Option<PassShape> {
+    Some(PassShape { rows, packing })
+}
+
 fn check(settings: &str) -> Vec<SampleResult> {
-    let fixture = Fixture::resnet("cifar-resnet20", 32, settings);
-    let reference = records(
-        &fixture,
-        &engine(1),
-        Some(Passes {
-            rows: 50,
-            packing: Packing::InPlace,
-        }),
-    );
+    let fixture = ModelFixture::resnet("cifar-resnet20", 32, settings);
+    let in_place = shape(50, Packing::InPlace);
+    let reference = records(&fixture, &engine(1), in_place);
     assert!(reference.iter().all(Result::is_ok), "{reference:?}");
-    let of = |rows| {
-        Some(Passes {
-            rows,
-            packing: Packing::Anywhere,
-        })
-    };
-    for (lanes, passes) in [
-        (1, of(50)),
-        (2, of(50)),
-        (2, of(25)),
-        (1, of(200)),
+    for (threads, shape) in [
+        (1, shape(50, Packing::Anywhere)),
+        (2, shape(50, Packing::Anywhere)),
+        (2, shape(25, Packing::Anywhere)),
+        (1, shape(200, Packing::Anywhere)),
         (3, None),
         (1, None),
     ] {
         assert_eq!(
-            records(&fixture, &engine(lanes), passes),
+            records(&fixture, &engine(threads), shape),
             reference,
-            "{lanes} lanes, {passes:?}"
+            "{threads} threads, {shape:?}"
         );
     }
     reference
@@ -89,23 +79,19 @@ fn searched_sigmas_are_those_of_their_inputs() {
 
 #[test]
 fn residual_networks_score_alike_in_every_row() {
+    let settings = format!("{FIXED}{}", certify(130, "\"fixed\""));
     for precision in [Precision::Fp32, Precision::Bf16] {
-        let mut fixture = Fixture::resnet(
-            "cifar-resnet20",
-            32,
-            &format!("{FIXED}{}", certify(130, "\"fixed\"")),
-        );
+        let mut fixture = ModelFixture::resnet("cifar-resnet20", 32, &settings);
         fixture.sweep.models[0].precision = precision;
         let engine = engine(1);
-        let network = engine
-            .load(&fixture.sweep.models[0], fixture.shape)
-            .unwrap();
-        let found = engine.passes(&network, 50).unwrap();
+        let network = fixture.load(&engine);
+        let found = engine.core.pass_shape(&network, 50).unwrap();
         assert_eq!(found.packing, Packing::Anywhere, "{precision:?}");
         assert!(
             [25, 50, 100].contains(&found.rows),
             "{precision:?}: {found:?}"
         );
-        assert_eq!(engine.passes(&network, 50).unwrap(), found, "asked again");
+        let again = engine.core.pass_shape(&network, 50).unwrap();
+        assert_eq!(again, found, "at the second call");
     }
 }

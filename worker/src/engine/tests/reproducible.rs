@@ -1,19 +1,21 @@
-//! A sample's certification depends on neither the lanes nor the samples beside it: equal to the
-//! last bit.
+//! A sample's certification depends on neither the number of threads nor the other samples of the
+//! call, to the last bit.
 
 use std::collections::BTreeMap;
 
 use ddrs_common::domain::Certification;
 
 use super::engine;
-use super::fixture::Fixture;
+use super::fixture::ModelFixture;
 use crate::engine::Engine;
 
 const CERTIFY: &str = "[certify]\nn0 = 20\nn = 70\nalpha = 0.01\nchunk = 60\n";
+const DATA_DEPENDENT: &str = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
+                              [smoothing.data-dependent]\n";
 
-/// The samples in calls of `group` each.
+/// Certifies the samples in calls of `group` samples each.
 fn in_groups(
-    fixture: &Fixture,
+    fixture: &ModelFixture,
     engine: &Engine,
     indices: &[u64],
     group: usize,
@@ -26,17 +28,17 @@ fn in_groups(
         .collect()
 }
 
-fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
+fn check(fixture: &ModelFixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
     let reference = in_groups(fixture, &engine(1), &[0, 1, 2, 3, 4], 1);
-    for lanes in [1, 2, 3] {
-        let engine = engine(lanes);
+    for threads in [1, 2, 3] {
+        let engine = engine(threads);
         for &size in group_sizes {
-            // In both orders, so that a sample comes to stand at every place of its group.
+            // In several orders, so that a sample is at every place of its group.
             for indices in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
                 let found = in_groups(fixture, &engine, &indices, size);
                 assert_eq!(
                     found, reference,
-                    "{lanes} lanes, {size} samples at once, in the order {indices:?}"
+                    "{threads} threads, {size} samples at once, in the order {indices:?}"
                 );
             }
         }
@@ -46,7 +48,7 @@ fn check(fixture: &Fixture, group_sizes: &[usize]) -> BTreeMap<u64, Certificatio
 
 #[test]
 fn counts_depend_on_neither_lanes_nor_company() {
-    let fixture = Fixture::resnet(
+    let fixture = ModelFixture::resnet(
         "cifar-resnet20",
         32,
         &format!("[smoothing]\nsigma = [0.5]\n{CERTIFY}"),
@@ -60,15 +62,15 @@ fn counts_depend_on_neither_lanes_nor_company() {
     );
 }
 
-/// With few draws and with many: torch takes other convolutions from a batch of 16 on.
+/// Tries few draws and many: torch uses other convolutions from a batch of 16 on.
 #[test]
 fn chosen_sigmas_depend_on_neither_lanes_nor_company() {
-    choose_for_themselves(3, 4);
-    choose_for_themselves(9, 2);
+    check_ascent(3, 4);
+    check_ascent(9, 2);
 }
 
-fn choose_for_themselves(draws: u32, iterations: u32) {
-    let records = choose_by(
+fn check_ascent(draws: u32, iterations: u32) {
+    let records = check_choice(
         &format!("iterations = {iterations}\ndraws = {draws}\nlearning-rate = 0.1\n"),
         5,
     );
@@ -78,19 +80,15 @@ fn choose_for_themselves(draws: u32, iterations: u32) {
     );
 }
 
-/// In passes of 50 rows, the last of them in part; and of the half-space, whose inputs each find a
-/// sigma of their own.
+/// Tries a ResNet in passes of 50 rows, of which the last is not full, and the half-space, whose
+/// inputs find different sigmas.
 #[test]
 fn searched_sigmas_depend_on_neither_lanes_nor_company() {
     let method = "method = \"search\"\nrounds = 2\ndraws = 13\n";
-    choose_by(method, 2);
-    let choice = format!(
-        "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\n{method}{CERTIFY}"
-    );
-    let records = check(
-        &Fixture::half_space(&[6.0, -3.0, 2.0, 1.0], -1.0, &choice),
-        &[3, 5],
-    );
+    check_choice(method, 2);
+    let settings = format!("{DATA_DEPENDENT}{method}{CERTIFY}");
+    let fixture = ModelFixture::half_space(&[6.0, -3.0, 2.0, 1.0], -1.0, &settings);
+    let records = check(&fixture, &[3, 5]);
     assert!(
         records
             .values()
@@ -99,12 +97,10 @@ fn searched_sigmas_depend_on_neither_lanes_nor_company() {
     );
 }
 
-/// Five inputs come to at least `distinct` different sigmas.
-fn choose_by(method: &str, distinct: usize) -> BTreeMap<u64, Certification> {
-    let choice = format!(
-        "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\n{method}"
-    );
-    let fixture = Fixture::resnet("cifar-resnet20", 32, &format!("{choice}{CERTIFY}"));
+/// Checks five inputs, and that they have at least `distinct` different sigmas.
+fn check_choice(method: &str, distinct: usize) -> BTreeMap<u64, Certification> {
+    let settings = format!("{DATA_DEPENDENT}{method}{CERTIFY}");
+    let fixture = ModelFixture::resnet("cifar-resnet20", 32, &settings);
     let records = check(&fixture, &[3, 5]);
     let mut sigmas: Vec<_> = records
         .values()
@@ -114,7 +110,7 @@ fn choose_by(method: &str, distinct: usize) -> BTreeMap<u64, Certification> {
     sigmas.dedup();
     assert!(
         sigmas.len() >= distinct,
-        "the inputs did not choose for themselves: {records:?}"
+        "too many inputs share a sigma: {records:?}"
     );
     assert!(records.values().all(|record| record.sigma0.get() == 0.25));
     records
@@ -125,7 +121,7 @@ fn the_same_holds_for_a_network_of_larger_images() {
     let choice = "[smoothing]\nsigma = [0.25]\nchoice = [\"data-dependent\"]\n\
                   [smoothing.data-dependent]\niterations = 2\ndraws = 2\nlearning-rate = 0.1\n\
                   [certify]\nn0 = 10\nn = 20\nalpha = 0.01\nchunk = 12\n";
-    let fixture = Fixture::resnet("resnet18", 64, choice);
+    let fixture = ModelFixture::resnet("resnet18", 64, choice);
     let reference = in_groups(&fixture, &engine(1), &[0, 1, 2], 1);
     assert_eq!(in_groups(&fixture, &engine(2), &[2, 0, 1], 3), reference);
 }

@@ -1,19 +1,19 @@
-//! What certificates promise, held against the model whose smoothed radius is known.
+//! The guarantees of certificates, tested on a model whose smoothed radius is known.
 
 use ddrs_common::data::Image;
 use ddrs_common::domain::{Certification, Class, Outcome, SampleIndex};
 
 use super::engine;
-use super::fixture::Fixture;
+use super::fixture::ModelFixture;
 use crate::engine::Sample;
 
 /// Weights of length 1, so that w·x + b is the signed distance.
 const WEIGHT: [f32; 6] = [0.5, -0.5, 0.5, 0.1, -0.1, 0.479_583_15];
 
-/// An input at a distance from the plane, on the side of class 1, certified once for each of
-/// `repetitions` indices: each has noise of its own.
+/// Certifies an input at a distance from the plane, on the side of class 1, once per index. Each
+/// index has different noise.
 fn repeat(distance: f64, settings: &str, repetitions: u64) -> Vec<Certification> {
-    let fixture = Fixture::half_space(&WEIGHT, 0.0, settings);
+    let fixture = ModelFixture::half_space(&WEIGHT, 0.0, settings);
     let norm: f64 = WEIGHT.iter().map(|&w| f64::from(w).powi(2)).sum();
     assert!((norm - 1.0).abs() < 1e-6);
     let pixels: Vec<f32> = WEIGHT
@@ -54,13 +54,13 @@ fn certificates_fail_no_more_often_than_alpha() {
             Outcome::Abstained => false,
         };
         let failures = records.iter().filter(wrong).count();
-        // P(Bin(2000, 0.05) > 150) < 1e-6: more would be no accident.
+        // P(Bin(2000, 0.05) > 150) < 1e-6, so more failures would not be chance.
         assert!(
             failures <= 150,
             "{failures} of 2000 certificates at distance {distance} are wrong"
         );
-        // The bound is nearly tight, so some must fail: none at all would mean that certificates
-        // claim too little.
+        // The bound is nearly tight, so some must fail. If all held, certificates would claim too
+        // little.
         assert!(
             failures >= 20,
             "{failures} of 2000 certificates at distance {distance} are wrong"
@@ -90,7 +90,7 @@ fn many_draws_come_within_two_percent_of_the_true_radius() {
             .all(|radius| (0.97 * 0.75..=0.75).contains(radius)),
         "{radii:?}"
     );
-    // On average: three standard errors of confidence are 1.3%, and counts vary by 0.4%.
+    // On average, three standard errors of confidence are 1.3%, and counts vary by 0.4%.
     assert!(radii.iter().sum::<f64>() / 10.0 >= 0.98 * 0.75, "{radii:?}");
 }
 

@@ -1,22 +1,23 @@
-//! What goes wrong with one sample costs that sample alone, and being told to stop costs what is
-//! not yet done.
+//! An error in one sample fails that sample alone, and a stop leaves out only what is not yet done.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddrs_common::data::Image;
+use ddrs_common::domain::SampleIndex;
+use ddrs_common::spec::ModelSpec;
 
 use super::engine;
-use super::fixture::Fixture;
-use crate::engine::SampleResult;
+use super::fixture::ModelFixture;
+use crate::engine::{SampleCallback, SampleResult};
 
 const SETTINGS: &str = "[certify]\nn0 = 10\nn = 100\nalpha = 0.01\nchunk = 10\n";
 
-fn fixture(choice: &str) -> Fixture {
+fn fixture(choice: &str) -> ModelFixture {
     let smoothing = format!("[smoothing]\nsigma = [0.5]\nchoice = [\"{choice}\"]\n");
     let steps = "[smoothing.data-dependent]\niterations = 3\nlearning-rate = 0.1\n";
     let steps = if choice == "fixed" { "" } else { steps };
-    Fixture::half_space(
+    ModelFixture::half_space(
         &[1.0, 0.5, -0.25, 0.0],
         0.0,
         &format!("{smoothing}{steps}{SETTINGS}"),
@@ -69,85 +70,69 @@ fn an_image_of_another_shape_fails_alone() {
 #[test]
 fn what_the_model_does_not_take_is_known_before_any_sample() {
     let fixture = fixture("fixed");
-    let error = format!(
-        "{:#}",
-        engine(1)
-            .load(&fixture.sweep.models[0], [3, 2, 2])
-            .err()
-            .unwrap()
-    );
+    let model = &fixture.sweep.models[0];
+    let error = load_error(model, [3, 2, 2]);
     assert!(
         error.contains("m.safetensors") && error.contains("[3, 2, 2]"),
         "{error}"
     );
-    let mut other = fixture.sweep.models[0].clone();
+    let mut other = model.clone();
     other.classes = 3;
-    let error = format!("{:#}", engine(1).load(&other, fixture.shape).err().unwrap());
+    let error = load_error(&other, fixture.shape);
     assert!(
         error.contains("m.safetensors") && error.contains("[1, 2]") && error.contains("3 classes"),
         "{error}"
     );
 }
 
+fn load_error(model: &ModelSpec, shape: [usize; 3]) -> String {
+    let error = engine(1).load(model, shape).err().unwrap();
+    format!("{error:#}")
+}
+
 #[test]
 fn a_stop_leaves_the_rest_undone() {
-    for (choice, lanes) in [
+    for (choice, threads) in [
         ("fixed", 1),
         ("fixed", 2),
         ("data-dependent", 1),
         ("data-dependent", 2),
     ] {
-        let (fixture, engine) = (fixture(choice), engine(lanes));
-        let network = engine
-            .load(&fixture.sweep.models[0], fixture.shape)
-            .unwrap();
+        let fixture = fixture(choice);
+        let engine = engine(threads);
+        let network = fixture.load(&engine);
         let samples = || (0..40).map(|index| fixture.sample(index));
         let whole = fixture.certify(&engine, samples().collect());
-        let (stop, told) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-        let tell = |index, result, _| {
-            // Held until the flag is set: another lane would tell of many more while this one is
-            // kept from its core.
-            let mut told = told.lock().unwrap();
-            told.push((index, result));
-            if told.len() == 5 {
+        let stop = AtomicBool::new(false);
+        let results = Mutex::new(Vec::new());
+        let stop_at_fifth = |index: SampleIndex, result, _| {
+            // The lock is held until the flag is set. Otherwise another thread could report many
+            // more results while this one waits for a core.
+            let mut results = results.lock().unwrap();
+            results.push((index, result));
+            if results.len() == 5 {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let variant = &fixture.sweep.variants()[0];
-        engine
-            .certify(
-                &network,
-                variant,
-                &fixture.sweep,
-                &mut samples(),
-                &stop,
-                &tell,
-            )
-            .unwrap();
-        let told = told.into_inner().unwrap();
-        // A lane may be past its last look at the flag, and then tells of what its pass completes:
-        // of two samples where the pass has the end of one's draws and the beginning of another's
-        // with which other lanes went on. Nobody went on from the pass that was taken last, so that
-        // one completes one.
+        let certify = |on_result: &SampleCallback| {
+            let variant = &fixture.sweep.variants()[0];
+            let samples = &mut samples();
+            engine.certify(&network, variant, &fixture.sweep, samples, &stop, on_result)
+        };
+        certify(&stop_at_fifth).unwrap();
+        let results = results.into_inner().unwrap();
+        // A thread may be past its last look at the flag, and then reports the samples that its
+        // pass completes. These are two if the pass has the end of one sample's draws, and the
+        // beginning of another's draws that other threads continued. No thread continued from the
+        // pass that was taken last, so that one completes one sample.
         assert!(
-            (5..4 + 2 * lanes).contains(&told.len()),
-            "{} told",
-            told.len()
+            (5..4 + 2 * threads).contains(&results.len()),
+            "{} results",
+            results.len()
         );
-        for (index, result) in told {
-            let index: ddrs_common::domain::SampleIndex = index;
+        for (index, result) in results {
             assert_eq!(result, whole[&index.0]);
         }
-        let tell = |_, _, _| panic!("a stopped call told of a sample");
-        engine
-            .certify(
-                &network,
-                variant,
-                &fixture.sweep,
-                &mut samples(),
-                &stop,
-                &tell,
-            )
-            .unwrap();
+        certify(&|_, _, _| panic!("a stopped call reported a sample")).unwrap();
     }
 }

@@ -1,0 +1,100 @@
+//! One variant's part of a sweep, as the engine works on it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ddrs_common::domain::{Phase, SampleIndex};
+use ddrs_common::spec::{DataDependentSpec, Sweep, Variant};
+use tch::{TchError, Tensor};
+
+use super::batch_mode::BatchMode;
+use super::engine_core::EngineCore;
+use super::input::PreparedInput;
+use super::network::LoadedNetwork;
+use crate::device::move_to;
+use crate::model::brief;
+use crate::noise::{ChunkKey, NoiseSource};
+
+/// The reason why a job ended early.
+pub(super) enum JobError {
+    /// The caller stopped it.
+    Stopped,
+    /// An error that may not be a sample's fault.
+    Failed(anyhow::Error),
+}
+
+impl From<TchError> for JobError {
+    fn from(error: TchError) -> Self {
+        Self::Failed(brief(error))
+    }
+}
+
+/// A variant to certify samples of, with the network and the engine that do it.
+#[derive(Clone, Copy)]
+pub(super) struct JobTask<'a> {
+    pub(super) core: &'a EngineCore,
+    pub(super) network: &'a LoadedNetwork,
+    pub(super) sweep: &'a Sweep,
+    pub(super) variant: &'a Variant,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl JobTask<'_> {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the settings of data-dependent sigma.
+    pub(super) fn sigma_spec(&self) -> &DataDependentSpec {
+        &self.sweep.smoothing.data_dependent
+    }
+
+    pub(super) fn classes(&self) -> usize {
+        self.network.classes() as usize
+    }
+
+    /// Returns the number of images per forward pass that the specification leads to.
+    pub(super) fn rows(&self) -> u64 {
+        rows_per_pass(self.core.mode, self.network, self.sweep)
+    }
+
+    /// Returns the key of a chunk of an input's noise.
+    pub(super) fn key(&self, index: SampleIndex, phase: Phase, chunk: u64) -> ChunkKey {
+        NoiseSource {
+            seed: self.sweep.seed,
+            variant: &self.variant.name,
+            index,
+        }
+        .chunk(phase, chunk)
+    }
+
+    /// Stacks the pixels of inputs to a tensor (B, channels, height, width) in channels-last order.
+    pub(super) fn images(&self, inputs: &[&PreparedInput]) -> Result<Tensor, TchError> {
+        let values: Vec<f32> = inputs
+            .iter()
+            .flat_map(|input| input.pixels.iter().copied())
+            .collect();
+        self.tensor(&values, inputs.len())
+    }
+
+    /// Moves values in memory order to the device, as a tensor (B, channels, height, width) in
+    /// channels-last order.
+    ///
+    /// Does not wait for a GPU, so the noise of a step of the ascent is drawn while the GPU
+    /// computes the step before.
+    pub(super) fn tensor(&self, values: &[f32], images: usize) -> Result<Tensor, TchError> {
+        let tensor = Tensor::f_from_slice(values)?.f_view(self.memory_shape(images))?;
+        move_to(self.core.device, tensor)?.f_permute([0, 3, 1, 2])
+    }
+
+    /// Returns the shape of a batch in memory: images, rows, columns, channels.
+    pub(super) fn memory_shape(&self, images: usize) -> [i64; 4] {
+        let [channels, height, width] = self.network.shape();
+        [images, height, width, channels].map(|side| side as i64)
+    }
+}
+
+/// Returns the number of images per forward pass that a specification leads to.
+pub(super) fn rows_per_pass(mode: BatchMode, network: &LoadedNetwork, sweep: &Sweep) -> u64 {
+    let [_, height, width] = network.shape();
+    mode.rows_per_pass(sweep.certify.chunk.get(), height * width)
+}
