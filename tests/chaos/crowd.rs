@@ -47,7 +47,9 @@ pub(super) fn run(lab: &mut Lab) {
     let mut timed = Timed::new(&redis);
     runtime.block_on(submit(&queue, jobs));
     timed.show("submitting");
-    let progress = runtime.block_on(queue.progress()).expect("progress");
+    let progress = runtime
+        .block_on(queue.status().progress())
+        .expect("progress");
     timed.show("a look at the progress");
     lab.count(PENDING, progress.pending);
     runtime.block_on(claim(&queue, 1));
@@ -55,17 +57,19 @@ pub(super) fn run(lab: &mut Lab) {
     runtime.block_on(claim_at_once(&queue, leased - 1));
     timed.show("all claims");
 
-    let lapsed = runtime.block_on(queue.lapse(None)).expect("lapsed leases");
+    let lapsed = runtime
+        .block_on(queue.admin().expire_leases(None))
+        .expect("lapsed leases");
     timed.show("letting the leases lapse");
     runtime.block_on(claim(&queue, 1));
     timed.show("a claim that also reaps");
     let reaped = runtime
-        .block_on(queue.reap(u64::from(jobs)))
+        .block_on(queue.admin().requeue_expired(u64::from(jobs)))
         .expect("reaped jobs");
     timed.show("reaping the rest");
     check(&queue, &mut redis.connection(), jobs);
     let crashes = runtime
-        .block_on(queue.progress())
+        .block_on(queue.status().progress())
         .expect("progress")
         .crashes;
     assert!(
@@ -85,12 +89,17 @@ async fn submit(queue: &SweepQueue, jobs: u32) {
         lease: Duration::from_secs(3600),
         max_attempts: 5,
     };
-    queue.submit(&submission).await.expect("a sweep");
+    queue
+        .submitter()
+        .submit(&submission)
+        .await
+        .expect("a sweep");
 }
 
 async fn claim(queue: &SweepQueue, number: u32) {
     let claimed = queue
-        .claim(&format!("worker-{number}"), ClaimToken::random())
+        .worker(&format!("worker-{number}"))
+        .claim(ClaimToken::random())
         .await
         .expect("an answer");
     assert!(matches!(claimed, Claim::Job(_)), "{claimed:?}");

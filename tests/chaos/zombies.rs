@@ -194,7 +194,8 @@ fn declare_dead<'a>(scene: &Scene, workers: impl Iterator<Item = &'a str>) {
         let queue = client.sweep(&scene.sweep.clone().try_into().expect("a sweep's id"));
         for worker in workers {
             queue
-                .lapse(Some(worker).filter(|name| !name.is_empty()))
+                .admin()
+                .expire_leases(Some(worker).filter(|name| !name.is_empty()))
                 .await
                 .expect("an answer");
         }

@@ -42,7 +42,7 @@ async fn holder(dir: &TestDir) -> u32 {
             }
         }
         if let Some(queue) = &queue
-            && let Ok(status) = queue.job_status(ddrs_common::domain::JobId(0)).await
+            && let Ok(status) = queue.status().job(ddrs_common::domain::JobId(0)).await
             && let JobState::Leased { .. } = status.state
         {
             return worker_process(dir);

@@ -55,7 +55,8 @@ fn hand_back(cluster: &Cluster, name: &str) -> Duration {
         let client = QueueClient::connect(&cluster.server.url()).await.unwrap();
         client
             .sweep(&cluster.sweep.parse().unwrap())
-            .trail(JobId(0))
+            .status()
+            .job_events(JobId(0))
             .await
             .unwrap()
     });

@@ -184,23 +184,33 @@ async fn queue(dir: &TestDir) {
         lease: Duration::from_secs(60),
         max_attempts: 1,
     };
-    queue.submit(&submission).await.expect("a submission");
+    queue
+        .submitter()
+        .submit(&submission)
+        .await
+        .expect("a submission");
     let line = "x".repeat(400);
     let mut times = Vec::new();
     for _ in 0..JOBS {
         let start = Instant::now();
         let Claim::Job(claimed) = queue
-            .claim("bench", ClaimToken::random())
+            .worker("bench")
+            .claim(ClaimToken::random())
             .await
             .expect("an answer")
         else {
             break;
         };
         queue
+            .worker("w")
             .record(&claimed.lease, claimed.first_slot, &line)
             .await
             .expect("an answer");
-        queue.complete(&claimed.lease).await.expect("an answer");
+        queue
+            .worker("w")
+            .complete(&claimed.lease)
+            .await
+            .expect("an answer");
         times.push(start.elapsed());
     }
     times.sort();

@@ -77,29 +77,31 @@ async fn ask_all(queue: &SweepQueue) -> Vec<Result<(), QueueError>> {
     };
     vec![
         queue
-            .claim("w", lease.token)
+            .worker("w")
+            .claim(lease.token)
             .await
             .map(|claim| drop(format!("{claim:?}"))),
-        queue.record(&lease, 1, "{}").await.map(|_| ()),
-        queue.complete(&lease).await.map(|_| ()),
-        queue.renew(&lease).await.map(|_| ()),
-        queue.release(&lease).await.map(|_| ()),
-        queue.fail(&lease, "x").await.map(|_| ()),
-        queue.reap(1).await.map(|_| ()),
-        queue.progress().await.map(|progress| {
+        queue.worker("w").record(&lease, 1, "{}").await.map(|_| ()),
+        queue.worker("w").complete(&lease).await.map(|_| ()),
+        queue.worker("w").renew(&lease).await.map(|_| ()),
+        queue.worker("w").release(&lease).await.map(|_| ()),
+        queue.worker("w").fail(&lease, "x").await.map(|_| ()),
+        queue.admin().requeue_expired(1).await.map(|_| ()),
+        queue.status().progress().await.map(|progress| {
             let _ = progress.ended();
         }),
-        queue.workers().await.map(|_| ()),
-        queue.done_bits().await.map(|bits| {
+        queue.status().workers().await.map(|_| ()),
+        queue.status().done_bits().await.map(|bits| {
             let _ = bits.iter().count();
         }),
         queue.spec().await.map(|_| ()),
-        queue.dead().await.map(|_| ()),
-        queue.job_status(JobId(1)).await.map(|_| ()),
-        queue.trail(JobId(1)).await.map(|_| ()),
-        queue.results(None, 10).await.map(|_| ()),
+        queue.status().dead_jobs().await.map(|_| ()),
+        queue.status().job(JobId(1)).await.map(|_| ()),
+        queue.status().job_events(JobId(1)).await.map(|_| ()),
+        queue.collector("me").results(None, 10).await.map(|_| ()),
         queue
-            .lock_collector("o", Duration::from_secs(1))
+            .collector("o")
+            .lock(Duration::from_secs(1))
             .await
             .map(|_| ()),
     ]

@@ -1,69 +1,73 @@
-//! What can go wrong between a program and its queue. No message ever holds a password.
+//! Errors between a program and its queue. No message ever holds a password.
+
+use std::fmt::Display;
 
 use redis::RedisError;
 
-use super::{advice, connection};
+use super::retry;
 use crate::domain::SweepId;
 
-/// A queue that cannot do what it was asked.
+/// A request to a queue that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The address cannot be understood.
+    /// The address is not that of a Redis.
     #[error(
-        "not the address of a Redis: {reason}; write redis://HOST:PORT[/DB], rediss://HOST:PORT[/DB] or unix:///PATH"
+        "not the address of a Redis: {reason}; write redis://HOST:PORT[/DB], \
+         rediss://HOST:PORT[/DB] or unix:///PATH"
     )]
     Address {
-        /// What is wrong with it.
+        /// The part of it that is wrong.
         reason: String,
     },
     /// A password or certificate that cannot be used.
     #[error("{what}: {reason}")]
     Credentials {
-        /// The file, or what it is about.
+        /// The file, or the subject.
         what: String,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// A password where every user of the machine can read it.
     #[error(
-        "the address among the arguments holds a password, which every user of this machine can read there; put the \
-         address into DDRS_REDIS, or the password into DDRS_REDIS_PASSWORD or a --redis-password-file"
+        "the address among the arguments holds a password, which every user of this machine can \
+         read there; put the address into DDRS_REDIS, or the password into DDRS_REDIS_PASSWORD \
+         or a --redis-password-file"
     )]
     PasswordShown,
-    /// Nobody answers, or not to us.
-    #[error("cannot connect to {server}: {cause}{advice}")]
+    /// No server answers at the address, or it does not accept this program.
+    #[error("cannot connect to {server}: {cause}{hint}")]
     Connect {
-        /// Where, without credentials.
+        /// The address without credentials.
         server: String,
-        /// What the client library says.
+        /// The client library's error.
         cause: RedisError,
-        /// What to look at; may be empty.
-        advice: &'static str,
+        /// What to check; may be empty.
+        hint: &'static str,
     },
     /// A server that would lose jobs, or lacks what the scripts need.
     #[error("{server} cannot hold a queue: {reason}")]
     Unsuitable {
-        /// Where, without credentials.
+        /// The address without credentials.
         server: String,
         /// What is wrong, and what to set.
         reason: String,
     },
     /// A request that failed, also after it was repeated where that could help.
-    #[error("{server}: {cause}{advice}")]
+    #[error("{server}: {cause}{hint}")]
     Request {
-        /// Where, without credentials.
+        /// The address without credentials.
         server: String,
-        /// What the server or the client library says.
+        /// The error of the server or of the client library.
         cause: RedisError,
-        /// What to look at; may be empty.
-        advice: &'static str,
+        /// What to check; may be empty.
+        hint: &'static str,
     },
     /// An answer that no script of this version gives.
     #[error("unexpected answer to `{request}`: {problem}")]
     Answer {
         /// The transition.
         request: &'static str,
-        /// What is wrong with it.
+        /// The problem with the answer.
         problem: String,
     },
     /// The sweep was never submitted here, or was deleted.
@@ -71,14 +75,15 @@ pub enum QueueError {
     NoSweep(SweepId),
     /// The sweep was submitted by a program of another version.
     #[error(
-        "sweep {sweep} speaks queue protocol {theirs}, this program speaks {ours}; use matching versions"
+        "sweep {sweep} speaks queue protocol {theirs}, this program speaks {ours}; \
+         use matching versions"
     )]
     Protocol {
         /// The sweep.
         sweep: SweepId,
         /// The sweep's version.
         theirs: u32,
-        /// This program's.
+        /// This program's version.
         ours: u32,
     },
     /// The same id with another number of slots: one of the two plans is wrong.
@@ -97,29 +102,33 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether the server's access list does not let this user do it.
+    pub(super) fn credentials(what: impl Display, reason: impl Display) -> Self {
+        Self::Credentials {
+            what: what.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Returns true if the server's access list forbids the request to this user.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Request { cause, .. } if advice::is_forbidden(cause))
+        self.cause().is_some_and(retry::is_forbidden)
     }
 
-    /// Whether the same request may succeed later: the network fails, or the server, or a node of
-    /// the cluster, starts, is full, or does not serve this sweep for now.
+    /// Returns true if the same request may succeed later: the network failed, or the server, or a
+    /// node of the cluster, starts, is full, or does not serve this sweep for now.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Request { cause, .. } if connection::may_pass(cause))
+    pub fn is_transient(&self) -> bool {
+        self.cause().is_some_and(retry::is_transient)
     }
 
-    /// Whether it is this one sweep that cannot be worked on, for what Redis holds of it, while
-    /// others may be well: neither the connection, nor the server, nor what this user may do.
+    /// Returns true if this one sweep cannot be worked on because of what Redis holds of it, while
+    /// others may be intact. The cause is neither the connection, nor the server, nor the user's
+    /// permissions.
     #[must_use]
     pub fn is_of_one_sweep(&self) -> bool {
         match self {
-            Self::Request { cause, .. } => {
-                !connection::may_pass(cause)
-                    && !advice::is_login(cause)
-                    && !advice::is_forbidden(cause)
-            }
+            Self::Request { cause, .. } => refuses_request(cause),
             Self::Answer { .. }
             | Self::NoSweep(_)
             | Self::Protocol { .. }
@@ -128,7 +137,7 @@ impl QueueError {
         }
     }
 
-    /// Whether what the user said about the server makes no sense, whatever the server does.
+    /// Returns true if the user's settings for the server are wrong, whatever the server does.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -136,9 +145,21 @@ impl QueueError {
             Self::Address { .. } | Self::Credentials { .. } | Self::PasswordShown
         )
     }
+
+    fn cause(&self) -> Option<&RedisError> {
+        match self {
+            Self::Request { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
 }
 
-/// A [`super::Server`] that is understood already cannot fail to be.
+/// Returns true if the server refused this very request, and would refuse it again.
+fn refuses_request(cause: &RedisError) -> bool {
+    !retry::is_transient(cause) && !retry::is_unauthenticated(cause) && !retry::is_forbidden(cause)
+}
+
+/// A [`super::Server`] that is parsed already cannot fail to be.
 impl From<std::convert::Infallible> for QueueError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

@@ -1,4 +1,4 @@
-//! What leases and results are known by.
+//! The ids of leases and records.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,21 +12,21 @@ use crate::domain::{InvalidValue, JobId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fence(pub u64);
 
-/// What makes a repeated claim the same claim: 128 random bits, new for every job asked for.
+/// The identity of a claim when it is repeated: 128 random bits, new for every job asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimToken(u128);
 
 impl ClaimToken {
-    /// A token nobody has used.
+    /// Returns a new token.
     ///
     /// # Panics
-    /// When the operating system has no randomness to give.
+    /// When the operating system provides no random bytes.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
         SysRng
             .try_fill_bytes(&mut bytes)
-            .expect("the operating system gives randomness");
+            .expect("the operating system provides random bytes");
         Self(u128::from_le_bytes(bytes))
     }
 }
@@ -42,17 +42,17 @@ impl fmt::Display for ClaimToken {
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// The claim's number.
+    /// The number of the claim.
     pub fence: Fence,
-    /// The claim's token.
+    /// The token of the claim.
     pub token: ClaimToken,
 }
 
-/// A moment by the server's clock, in milliseconds since 1970.
+/// A time by the server's clock, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
 
-/// The place of a result in the stream.
+/// The place of a record in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     ms: u64,
@@ -60,7 +60,7 @@ pub struct StreamId {
 }
 
 impl StreamId {
-    /// The smallest id after this one.
+    /// Returns the smallest id after this one.
     #[must_use]
     pub fn next(self) -> Self {
         match self.seq.checked_add(1) {
@@ -72,7 +72,15 @@ impl StreamId {
         }
     }
 
-    /// When the server stored it.
+    fn parse(text: &str) -> Option<Self> {
+        let (ms, seq) = text.split_once('-')?;
+        Some(Self {
+            ms: ms.parse().ok()?,
+            seq: seq.parse().ok()?,
+        })
+    }
+
+    /// Returns the time when the server stored the entry.
     #[must_use]
     pub fn at(self) -> Timestamp {
         Timestamp(self.ms)
@@ -83,13 +91,8 @@ impl FromStr for StreamId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let parts = text.split_once('-').and_then(|(ms, seq)| {
-            Some(Self {
-                ms: ms.parse().ok()?,
-                seq: seq.parse().ok()?,
-            })
-        });
-        parts.ok_or_else(|| InvalidValue(format!("not the id of a stream entry: {text:?}")))
+        Self::parse(text)
+            .ok_or_else(|| InvalidValue(format!("not the id of a stream entry: {text:?}")))
     }
 }
 

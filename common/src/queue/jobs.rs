@@ -1,4 +1,4 @@
-//! Looking at single jobs: where they are, why they were given up, what happened to them.
+//! Single jobs: their state, why they were given up, and their events.
 
 use std::time::Duration;
 
@@ -7,8 +7,6 @@ use serde::Deserialize;
 use super::error::QueueError;
 use super::ids::{StreamId, Timestamp};
 use super::reply::Reply;
-use super::scripts::INSPECT;
-use super::sweep::SweepQueue;
 use crate::domain::JobId;
 
 /// A job that was given up.
@@ -16,37 +14,38 @@ use crate::domain::JobId;
 pub struct DeadJob {
     /// The job.
     pub job: JobId,
-    /// What ended its last attempt.
+    /// The reason why its last attempt ended.
     pub reason: String,
-    /// When.
+    /// The time of the end.
     pub at: Timestamp,
-    /// How many workers it lost.
+    /// Number of workers that it lost.
     pub crashes: u32,
-    /// How often it failed.
+    /// Number of attempts that ended with an error.
     pub errors: u32,
-    /// Who had it last.
+    /// The last worker that had it.
     pub worker: String,
-    /// How many of its samples have no record.
+    /// Number of samples without a record.
     pub missing: u64,
-    /// The first slot without one.
+    /// The first slot without a record.
     pub next_slot: u64,
-    /// Samples that lost a worker that was at nothing else, by slot.
-    pub killers: Vec<Killer>,
+    /// Samples that lost a worker while it certified nothing else, by slot.
+    pub crash_suspects: Vec<CrashSuspect>,
 }
 
-/// A sample that lost a worker that was at nothing else: only the machine is as suspect.
+/// A sample that lost a worker while it certified nothing else. The cause is the sample or the
+/// machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "(u64, u32)")]
-pub struct Killer {
+pub struct CrashSuspect {
     /// The sample.
     pub slot: u64,
-    /// How many workers.
-    pub times: u32,
+    /// Number of workers lost.
+    pub crashes: u32,
 }
 
-impl From<(u64, u32)> for Killer {
-    fn from((slot, times): (u64, u32)) -> Self {
-        Self { slot, times }
+impl From<(u64, u32)> for CrashSuspect {
+    fn from((slot, crashes): (u64, u32)) -> Self {
+        Self { slot, crashes }
     }
 }
 
@@ -60,26 +59,26 @@ struct DeadJson {
     worker: String,
     missing: u64,
     next_slot: u64,
-    #[serde(default)]
-    killers: Vec<Killer>,
+    #[serde(default, rename = "killers")]
+    crash_suspects: Vec<CrashSuspect>,
 }
 
-/// Where a job is.
+/// The place of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobState {
-    /// It waits.
+    /// It waits for a worker.
     Pending,
     /// A worker has it.
     Leased {
-        /// Who.
+        /// The worker's name.
         worker: String,
-        /// Since when.
+        /// The time of the claim.
         since: Timestamp,
-        /// For how long, unless it is renewed.
+        /// The time until the lease expires unless it is renewed.
         left: Duration,
-        /// The slot of the one sample that the worker is at; none: it may be at all that are
+        /// The slot of the one sample that the worker certifies; `None` if it may be any that is
         /// missing.
-        alone: Option<u64>,
+        isolated: Option<u64>,
     },
     /// It was given up.
     Dead(DeadJob),
@@ -87,44 +86,44 @@ pub enum JobState {
     Completed,
 }
 
-/// A job and what happened to it so far.
+/// The state of a job and what it was charged so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
-    /// Where it is.
+    /// Where the job is.
     pub state: JobState,
-    /// How many workers it lost; 0 once it is completed.
+    /// Number of workers lost; 0 once it is completed.
     pub crashes: u32,
-    /// How often it failed; 0 once it is completed.
+    /// Number of attempts that ended with an error; 0 once it is completed.
     pub errors: u32,
     /// The slot of its first sample.
     pub first_slot: u64,
-    /// How many samples it has.
+    /// Number of samples.
     pub samples: u64,
-    /// Those without a record, counted from 0 within the job.
+    /// The samples without a record, counted from 0 within the job.
     pub missing: Vec<u64>,
-    /// Those among them that lost a worker that was at nothing else.
-    pub killers: Vec<Killer>,
+    /// The samples among them that lost a worker while it certified nothing else.
+    pub crash_suspects: Vec<CrashSuspect>,
 }
 
-/// Something that happened to a job other than being completed.
+/// An event of a job other than its completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// When.
+pub struct JobEvent {
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The kind of event.
     pub kind: EventKind,
-    /// Who had it; empty if nobody.
+    /// The worker that had the job; empty if no worker had it.
     pub worker: String,
-    /// When that worker claimed it; if nobody had it, as `at`.
+    /// The time when that worker claimed it; equal to `at` if no worker had it.
     pub since: Timestamp,
-    /// The reason, if there is one.
+    /// The reason, if one was given.
     pub detail: String,
 }
 
-/// Kinds of [`Event`].
+/// Kinds of [`JobEvent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// Its worker fell silent.
+    /// Its lease expired.
     Lapsed,
     /// Its worker reported an error.
     Failed,
@@ -132,148 +131,132 @@ pub enum EventKind {
     Released,
     /// It was given up.
     Dead,
-    /// It came back from the dead.
+    /// It was dead and returned to the queue.
     Retried,
-    /// A record of it was lost, so it was put back.
+    /// One of its records was lost, so it returned to the queue.
     Reopened,
-    /// A worker whose lease was over wanted to write, and could not.
+    /// A request was refused because the worker's lease had ended.
     Refused,
 }
 
-impl SweepQueue {
-    /// The jobs that were given up, by number.
-    pub async fn dead(&self) -> Result<Vec<DeadJob>, QueueError> {
-        let dead: Vec<(u32, String)> = self
-            .query(redis::cmd("HGETALL").arg(self.key("dead")))
-            .await?;
-        let mut dead: Vec<DeadJob> = dead
-            .into_iter()
-            .map(|(job, json)| DeadJob::read(JobId(job), &json))
-            .collect::<Result<_, _>>()?;
-        dead.sort_by_key(|dead| dead.job);
-        Ok(dead)
-    }
-
-    /// Where a job is.
-    ///
-    /// # Errors
-    /// Also when the sweep has no such job.
-    pub async fn job_status(&self, job: JobId) -> Result<JobStatus, QueueError> {
-        let mut reply = self.run(&self.call(&INSPECT).arg(job.0)).await?;
-        Ok(JobStatus {
+impl JobStatus {
+    pub(super) fn read(job: JobId, mut reply: Reply) -> Result<Self, QueueError> {
+        Ok(Self {
             crashes: reply.take()?,
             errors: reply.take()?,
             first_slot: reply.take()?,
             samples: reply.take()?,
             missing: reply.take()?,
-            killers: reply
-                .take::<Vec<(u64, u32)>>()?
-                .into_iter()
-                .map(Killer::from)
-                .collect(),
+            crash_suspects: read_suspects(&mut reply)?,
             state: JobState::read(job, &mut reply.nested()?)?,
         })
     }
+}
 
-    /// What happened to a job, oldest first. Of a sweep the last 10,000 events or so are kept.
-    pub async fn trail(&self, job: JobId) -> Result<Vec<Event>, QueueError> {
-        let command = redis::cmd("XRANGE")
-            .arg(self.key("events"))
-            .arg("-")
-            .arg("+")
-            .to_owned();
-        let entries: Vec<(String, Vec<(String, String)>)> = self.query(&command).await?;
-        let number = job.to_string();
-        let of_job = |fields: &[(String, String)]| field(fields, "job") == number;
-        entries
-            .iter()
-            .filter(|(_, fields)| of_job(fields))
-            .map(|(id, fields)| Event::read(id, fields))
-            .collect()
-    }
+fn read_suspects(reply: &mut Reply) -> Result<Vec<CrashSuspect>, QueueError> {
+    let suspects: Vec<(u64, u32)> = reply.take()?;
+    Ok(suspects.into_iter().map(CrashSuspect::from).collect())
 }
 
 impl JobState {
     fn read(job: JobId, reply: &mut Reply) -> Result<Self, QueueError> {
-        Ok(match reply.word()?.as_str() {
-            "pending" => Self::Pending,
-            "completed" => Self::Completed,
-            "dead" => Self::Dead(DeadJob::read(job, &reply.word()?)?),
-            "leased" => Self::Leased {
-                worker: reply.take()?,
-                since: Timestamp(reply.take()?),
-                left: Duration::from_millis(reply.take()?),
-                alone: reply.take()?,
-            },
-            word => return Err(reply.unknown(word)),
+        match reply.word()?.as_str() {
+            "pending" => Ok(Self::Pending),
+            "completed" => Ok(Self::Completed),
+            "dead" => DeadJob::read(job, &reply.word()?).map(Self::Dead),
+            "leased" => Self::read_leased(reply),
+            word => Err(reply.unknown(word)),
+        }
+    }
+
+    fn read_leased(reply: &mut Reply) -> Result<Self, QueueError> {
+        Ok(Self::Leased {
+            worker: reply.take()?,
+            since: Timestamp(reply.take()?),
+            left: Duration::from_millis(reply.take()?),
+            isolated: reply.take()?,
         })
     }
 }
 
 impl DeadJob {
-    fn read(job: JobId, json: &str) -> Result<Self, QueueError> {
-        let problem = |error: serde_json::Error| QueueError::Answer {
-            request: "dead",
-            problem: format!("job {job}: {error}"),
-        };
-        let DeadJson {
-            reason,
-            at,
-            crashes,
-            errors,
-            worker,
-            missing,
-            next_slot,
-            killers,
-        } = serde_json::from_str(json).map_err(problem)?;
-        Ok(Self {
+    pub(super) fn read(job: JobId, json: &str) -> Result<Self, QueueError> {
+        match serde_json::from_str(json) {
+            Ok(json) => Ok(Self::from_json(job, json)),
+            Err(error) => Err(QueueError::Answer {
+                request: "dead",
+                problem: format!("job {job}: {error}"),
+            }),
+        }
+    }
+
+    fn from_json(job: JobId, json: DeadJson) -> Self {
+        Self {
             job,
-            reason,
-            at: Timestamp(at),
-            crashes,
-            errors,
-            worker,
-            missing,
-            next_slot,
-            killers,
+            reason: json.reason,
+            at: Timestamp(json.at),
+            crashes: json.crashes,
+            errors: json.errors,
+            worker: json.worker,
+            missing: json.missing,
+            next_slot: json.next_slot,
+            crash_suspects: json.crash_suspects,
+        }
+    }
+}
+
+/// The fields of an event, in the order in which they were written.
+type Fields = Vec<(String, String)>;
+
+impl JobEvent {
+    /// Reads the events of one job among those of a sweep.
+    pub(super) fn of_job(
+        job: JobId,
+        entries: &[(String, Fields)],
+    ) -> Result<Vec<Self>, QueueError> {
+        let job = job.to_string();
+        let of_job = entries
+            .iter()
+            .filter(|(_, fields)| field(fields, "job") == job);
+        of_job.map(|(id, fields)| Self::read(id, fields)).collect()
+    }
+
+    fn read(id: &str, fields: &Fields) -> Result<Self, QueueError> {
+        let id: StreamId = id.parse().map_err(bad_event)?;
+        let at = id.at();
+        Ok(Self {
+            at,
+            kind: EventKind::read(field(fields, "what"))?,
+            worker: field(fields, "worker").to_owned(),
+            since: field(fields, "since").parse().map_or(at, Timestamp),
+            detail: field(fields, "detail").to_owned(),
         })
     }
 }
 
-impl Event {
-    fn read(id: &str, fields: &[(String, String)]) -> Result<Self, QueueError> {
-        let problem = |problem: String| QueueError::Answer {
-            request: "trail",
-            problem,
-        };
-        let at = id
-            .parse::<StreamId>()
-            .map_err(|error| problem(error.to_string()))?
-            .at();
-        let kind = match field(fields, "what") {
-            "lapsed" => EventKind::Lapsed,
-            "failed" => EventKind::Failed,
-            "released" => EventKind::Released,
-            "dead" => EventKind::Dead,
-            "retried" => EventKind::Retried,
-            "reopened" => EventKind::Reopened,
-            "refused" => EventKind::Refused,
-            word => return Err(problem(format!("unknown event {word:?}"))),
-        };
-        let since = field(fields, "since").parse().map_or(at, Timestamp);
-        Ok(Self {
-            at,
-            kind,
-            worker: field(fields, "worker").into(),
-            since,
-            detail: field(fields, "detail").into(),
+impl EventKind {
+    fn read(word: &str) -> Result<Self, QueueError> {
+        Ok(match word {
+            "lapsed" => Self::Lapsed,
+            "failed" => Self::Failed,
+            "released" => Self::Released,
+            "dead" => Self::Dead,
+            "retried" => Self::Retried,
+            "reopened" => Self::Reopened,
+            "refused" => Self::Refused,
+            word => return Err(bad_event(format!("unknown event {word:?}"))),
         })
+    }
+}
+
+fn bad_event(problem: impl ToString) -> QueueError {
+    QueueError::Answer {
+        request: "events",
+        problem: problem.to_string(),
     }
 }
 
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    fields
-        .iter()
-        .find(|(key, _)| key == name)
-        .map_or("", |(_, value)| value)
+    let found = fields.iter().find(|(key, _)| key == name);
+    found.map_or("", |(_, value)| value)
 }

@@ -3,26 +3,42 @@
 
 use crate::domain::SweepId;
 
-/// The set of all sweeps that this Redis knows: the one key that belongs to no sweep.
+/// The set of all sweeps of this Redis: the only key that does not belong to one sweep.
 pub(super) const SWEEPS: &str = "ddrs:sweeps";
 
-/// What a sweep keeps, in the order in which `lua/prelude.lua` names them.
+/// The names of a sweep's keys, in the order of `lua/prelude.lua`.
 const NAMES: [&str; 15] = [
-    "meta",      // hash: state, shape of the plan, settings, collector
-    "spec",      // string: the specification as the coordinator wrote it
-    "pending",   // list of job numbers
-    "leases",    // sorted set: job by deadline, ms
-    "claims", // hash: job -> "fence token state since alone worker", of its latest claim until it is completed
-    "tokens", // hash: claim token -> job, of live claims
-    "done",   // bitmap by slot
-    "results", // stream of records that are not collected yet
-    "crashes", // hash: job -> how many workers it lost
-    "errors", // hash: job -> how often it failed
-    "dead",   // hash: job -> JSON, why it was given up
-    "completed", // bitmap by job
-    "workers", // sorted set: worker by when it was last heard of, ms
-    "events", // stream, capped: claims that did not end in completion
-    "suspects", // hash: job -> JSON, how often each of its samples lost a worker that was at nothing else
+    // Hash: state, shape of the plan, settings, collector.
+    "meta",
+    // String: the specification as the coordinator wrote it.
+    "spec",
+    // List of job numbers.
+    "pending",
+    // Sorted set: job by deadline, in ms.
+    "leases",
+    // Hash: job -> "fence token state since isolated worker" of its latest claim, until the job is
+    // completed.
+    "claims",
+    // Hash: claim token -> job, of live claims.
+    "tokens",
+    // Bitmap by slot.
+    "done",
+    // Stream of records that are not collected yet.
+    "results",
+    // Hash: job -> number of workers that it lost.
+    "crashes",
+    // Hash: job -> number of attempts that ended with an error.
+    "errors",
+    // Hash: job -> JSON that says why it was given up.
+    "dead",
+    // Bitmap by job.
+    "completed",
+    // Sorted set: worker by the time of its last request, in ms.
+    "workers",
+    // Stream, capped: claims that did not end with a completed job.
+    "events",
+    // Hash: job -> JSON, the number of workers lost by each sample that was certified alone.
+    "suspects",
 ];
 
 /// The full keys of one sweep.
@@ -34,13 +50,13 @@ impl Keys {
         Self(NAMES.iter().map(|name| key(sweep, name)).collect())
     }
 
-    /// All of them, in the scripts' order.
+    /// Returns all keys, in the scripts' order.
     pub(super) fn all(&self) -> &[String] {
         &self.0
     }
 }
 
-/// One key of a sweep.
+/// Returns one key of a sweep.
 pub(super) fn key(sweep: &SweepId, name: &str) -> String {
     format!("ddrs:{{{sweep}}}:{name}")
 }

@@ -1,4 +1,4 @@
-//! A script's answer, taken apart word by word.
+//! The reply of a script, read element by element.
 
 use std::vec;
 
@@ -6,7 +6,7 @@ use redis::{FromRedisValue, Value, from_redis_value};
 
 use super::error::QueueError;
 
-/// What a script returned: an array whose first element usually says what happened.
+/// The reply of a script: an array whose first element is usually a word that names the result.
 pub(super) struct Reply {
     request: &'static str,
     values: vec::IntoIter<Value>,
@@ -20,7 +20,7 @@ impl Reply {
         }
     }
 
-    /// The next element.
+    /// Returns the next element.
     pub(super) fn take<T: FromRedisValue>(&mut self) -> Result<T, QueueError> {
         let value = self
             .values
@@ -29,27 +29,27 @@ impl Reply {
         from_redis_value(value).map_err(|error| self.problem(error.to_string()))
     }
 
-    /// The next element, which says what happened.
+    /// Returns the next element, a word that names the result.
     pub(super) fn word(&mut self) -> Result<String, QueueError> {
         self.take()
     }
 
-    /// The next element, an array.
+    /// Returns the next element, an array.
     pub(super) fn nested(&mut self) -> Result<Self, QueueError> {
         Ok(Self::new(self.request, self.take()?))
     }
 
-    /// All further elements.
+    /// Returns all further elements.
     pub(super) fn rest<T: FromRedisValue>(mut self) -> Result<Vec<T>, QueueError> {
         (0..self.values.len()).map(|_| self.take()).collect()
     }
 
-    /// An answer that no script gives.
+    /// The error for a word that no script returns.
     pub(super) fn unknown(&self, word: &str) -> QueueError {
         self.problem(format!("unknown word {word:?}"))
     }
 
-    /// An answer with something wrong.
+    /// The error for a reply with this problem.
     pub(super) fn problem(&self, problem: impl Into<String>) -> QueueError {
         QueueError::Answer {
             request: self.request,

@@ -1,14 +1,14 @@
-//! The transitions as Lua: each one script, checked before it writes, harmless when repeated.
+//! The transitions as Lua scripts. Each checks before it writes, and is harmless when repeated.
 //!
-//! A script with a shebang is refused as a whole when Redis is over `maxmemory`, unless it is
-//! flagged `allow-oom`. Those that bring in data are not; those that end work or free memory are,
-//! so that leases outlive a full server and collecting empties it.
+//! Redis refuses a script with a shebang as a whole when it is over `maxmemory`, unless the script
+//! is flagged `allow-oom`. Scripts that bring in data do not have the flag. Scripts that end work or
+//! free memory have it, so that leases outlive a full server and collecting empties it.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// A script and what errors call it.
+/// A script, and its name in errors.
 pub(super) struct Transition {
     pub(super) name: &'static str,
     pub(super) script: LazyLock<Script>,
@@ -32,11 +32,11 @@ macro_rules! transition {
 }
 
 pub(super) static SUBMIT: Transition = transition!("submit", "");
-pub(super) static PLAN: Transition = transition!("plan", "");
+pub(super) static ENQUEUE_JOBS: Transition = transition!("enqueue_jobs", "");
 pub(super) static MARK_DONE: Transition = transition!("mark_done", "allow-oom");
-pub(super) static SETTLE: Transition = transition!("settle", "allow-oom");
+pub(super) static COMPLETE_DONE_JOBS: Transition = transition!("complete_done_jobs", "allow-oom");
 pub(super) static REOPEN: Transition = transition!("reopen", "allow-oom");
-pub(super) static MEND: Transition = transition!("mend", "allow-oom");
+pub(super) static REQUEUE_ORPHANS: Transition = transition!("requeue_orphans", "allow-oom");
 
 pub(super) static CLAIM: Transition = transition!("claim", "");
 pub(super) static RECORD: Transition = transition!("record", "");
@@ -44,10 +44,10 @@ pub(super) static RENEW: Transition = transition!("renew", "allow-oom");
 pub(super) static COMPLETE: Transition = transition!("complete", "allow-oom");
 pub(super) static RELEASE: Transition = transition!("release", "allow-oom");
 pub(super) static FAIL: Transition = transition!("fail", "allow-oom");
-pub(super) static LAPSE: Transition = transition!("lapse", "allow-oom");
-pub(super) static LEAVE: Transition = transition!("leave", "allow-oom");
-pub(super) static OVER: Transition = transition!("over", "allow-oom");
-pub(super) static REAP: Transition = transition!("reap", "allow-oom");
+pub(super) static EXPIRE_LEASES: Transition = transition!("expire_leases", "allow-oom");
+pub(super) static DEREGISTER: Transition = transition!("deregister", "allow-oom");
+pub(super) static IS_FINISHED: Transition = transition!("is_finished", "allow-oom");
+pub(super) static REQUEUE_EXPIRED: Transition = transition!("requeue_expired", "allow-oom");
 
 pub(super) static RETRY: Transition = transition!("retry", "allow-oom");
 pub(super) static CANCEL: Transition = transition!("cancel", "allow-oom");

@@ -1,16 +1,16 @@
-//! What a server says about itself, and whether it can hold a queue.
+//! The version of a server and the settings that decide if it can hold a queue.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::settings::Settings;
+use super::persistence::PersistenceSettings;
 use crate::domain::InvalidValue;
 
 /// A version of the Redis protocol and commands. Valkey names the Redis version that it is
 /// compatible with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
+pub struct ServerVersion {
     /// First number.
     pub major: u32,
     /// Second number.
@@ -19,8 +19,9 @@ pub struct Version {
     pub patch: u32,
 }
 
-impl Version {
-    /// The oldest that runs the queue's scripts: flags in shebangs and bit ranges came with it.
+impl ServerVersion {
+    /// The oldest version that runs the queue's scripts: it introduced flags in shebangs and bit
+    /// ranges.
     pub const OLDEST: Self = Self {
         major: 7,
         minor: 0,
@@ -28,13 +29,13 @@ impl Version {
     };
 }
 
-impl FromStr for Version {
+impl FromStr for ServerVersion {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let mut numbers = text.split('.').map(str::parse);
-        match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => Ok(Self {
+        let numbers: Result<Vec<u32>, _> = text.split('.').take(3).map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[major, minor, patch]) => Ok(Self {
                 major,
                 minor,
                 patch,
@@ -44,18 +45,18 @@ impl FromStr for Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for ServerVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
 }
 
-/// How a server's last snapshot ended.
+/// The result of a server's last snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastSnapshot {
-    /// It was written, or there was none.
+    /// It was written, or the server has made no snapshot yet.
     Fine,
-    /// It was not, which may stop all writes.
+    /// It failed, which may stop all writes.
     Failed,
 }
 
@@ -63,78 +64,98 @@ pub enum LastSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
     /// The Redis version.
-    pub version: Version,
-    /// Whether it is Valkey.
+    pub version: ServerVersion,
+    /// True for Valkey.
     pub valkey: bool,
-    /// The limit of its memory in bytes; none: all there is.
+    /// The limit of its memory in bytes; `None` for no limit.
     pub maxmemory: Option<u64>,
-    /// What it removes at that limit.
+    /// The rule by which it removes keys at that limit.
     pub maxmemory_policy: String,
-    /// Whether it keeps an append-only file.
+    /// True if it keeps an append-only file.
     pub aof_enabled: bool,
-    /// How the last snapshot ended.
+    /// The result of the last snapshot.
     pub last_snapshot: LastSnapshot,
-    /// What INFO does not tell; unknown where the user may not ask.
-    pub settings: Option<Settings>,
-    /// Whether it is a node of a cluster.
+    /// The settings that INFO does not show; `None` where the user may not read them.
+    pub settings: Option<PersistenceSettings>,
+    /// True for a node of a cluster.
     pub cluster: bool,
 }
 
 impl ServerInfo {
     /// Reads the answer to INFO.
     pub(super) fn parse(info: &str) -> Result<Self, InvalidValue> {
-        let fields: HashMap<&str, &str> = info
-            .lines()
-            .filter_map(|line| line.trim_end().split_once(':'))
-            .collect();
-        let field = |name: &str| {
-            fields
-                .get(name)
-                .copied()
-                .ok_or_else(|| InvalidValue(format!("INFO does not say {name}")))
-        };
+        let fields = InfoFields::of(info);
         Ok(Self {
-            version: field("redis_version")?.parse()?,
-            valkey: fields.contains_key("valkey_version"),
-            maxmemory: field("maxmemory")?.parse().ok().filter(|&bytes| bytes > 0),
-            maxmemory_policy: field("maxmemory_policy")?.to_owned(),
-            aof_enabled: field("aof_enabled")? == "1",
-            last_snapshot: match fields.get("rdb_last_bgsave_status") {
-                Some(&"err") => LastSnapshot::Failed,
-                _ => LastSnapshot::Fine,
-            },
+            version: fields.required("redis_version")?.parse()?,
+            valkey: fields.optional("valkey_version").is_some(),
+            maxmemory: limit(fields.required("maxmemory")?),
+            maxmemory_policy: fields.required("maxmemory_policy")?.to_owned(),
+            aof_enabled: fields.required("aof_enabled")? == "1",
+            last_snapshot: last_snapshot(fields.optional("rdb_last_bgsave_status")),
             settings: None,
-            cluster: field("cluster_enabled")? == "1",
+            cluster: fields.required("cluster_enabled")? == "1",
         })
     }
 
-    /// Whether it would remove jobs at the limit of its memory. The volatile-* policies are
-    /// harmless: no key of a queue has a time to live.
+    /// Returns true if the server would remove jobs at the limit of its memory. The volatile-*
+    /// policies are harmless: no key of a queue has a time to live.
     #[must_use]
     pub fn evicts(&self) -> bool {
         self.maxmemory_policy.starts_with("allkeys-")
     }
 
-    /// Whether it can hold a queue at all.
+    /// Checks that the server can hold a queue.
     ///
     /// # Errors
     /// What is wrong and what to set.
     pub fn check(&self) -> Result<(), String> {
-        if self.version < Version::OLDEST {
+        if self.version < ServerVersion::OLDEST {
             return Err(format!(
                 "it is version {}; {} or newer is needed",
                 self.version,
-                Version::OLDEST
+                ServerVersion::OLDEST
             ));
         }
         if self.evicts() {
             return Err(format!(
-                "its maxmemory-policy {} would remove jobs when memory runs out; set `maxmemory-policy noeviction` in \
-                 its configuration file, or run `redis-cli config set maxmemory-policy noeviction`",
+                "its maxmemory-policy {} would remove jobs when memory runs out; set \
+                 `maxmemory-policy noeviction` in its configuration file, or run \
+                 `redis-cli config set maxmemory-policy noeviction`",
                 self.maxmemory_policy
             ));
         }
         Ok(())
+    }
+}
+
+/// The fields of an answer to INFO.
+struct InfoFields<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> InfoFields<'a> {
+    fn of(info: &'a str) -> Self {
+        let lines = info.lines().map(str::trim_end);
+        Self(lines.filter_map(|line| line.split_once(':')).collect())
+    }
+
+    fn optional(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).copied()
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str, InvalidValue> {
+        self.optional(name)
+            .ok_or_else(|| InvalidValue(format!("INFO does not say {name}")))
+    }
+}
+
+fn limit(bytes: &str) -> Option<u64> {
+    bytes.parse().ok().filter(|&bytes| bytes > 0)
+}
+
+fn last_snapshot(status: Option<&str>) -> LastSnapshot {
+    if status == Some("err") {
+        LastSnapshot::Failed
+    } else {
+        LastSnapshot::Fine
     }
 }
 
@@ -145,8 +166,8 @@ mod tests {
 
     fn info(version: &str, policy: &str) -> String {
         format!(
-            "# Server\r\nredis_version:{version}\r\nexecutable:/usr/bin/redis-server\r\n\r\n# Memory\r\nmaxmemory:0\r\n\
-             maxmemory_policy:{policy}\r\n# Persistence\r\naof_enabled:1\r\n# Cluster\r\ncluster_enabled:0\r\n"
+            "# Server\r\nredis_version:{version}\r\nexecutable:/usr/bin/redis-server\r\n\r\n\
+             # Memory\r\nmaxmemory:0\r\nmaxmemory_policy:{policy}\r\n# Persistence\r\naof_enabled:1\r\n# Cluster\r\ncluster_enabled:0\r\n"
         )
     }
 
@@ -155,7 +176,7 @@ mod tests {
         let server = ServerInfo::parse(&info("7.0.15", "noeviction")).unwrap();
         assert_eq!(
             server.version,
-            Version {
+            ServerVersion {
                 major: 7,
                 minor: 0,
                 patch: 15

@@ -1,120 +1,70 @@
-//! Looking at a sweep as a whole, without changing it.
+//! The state of a sweep, its workers and its jobs, read without changing anything.
 
 use std::time::Duration;
 
 use super::error::QueueError;
+use super::jobs::{DeadJob, JobEvent, JobStatus};
 use super::reply::Reply;
-use super::scripts::{PROGRESS, WORKERS};
-use super::sweep::SweepQueue;
+use super::scripts::{INSPECT, PROGRESS, WORKERS};
+use super::sweep_core::SweepCore;
 use crate::domain::JobId;
 
-/// Whether jobs are handed out.
+/// The state of a sweep: whether its jobs are handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepState {
-    /// They are.
+    /// Jobs are handed out.
     Active,
-    /// Not until the sweep is submitted or retried.
+    /// No jobs are handed out until the sweep is submitted or retried.
     Cancelled,
 }
 
 /// The counts of a sweep at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct SweepProgress {
     /// Whether jobs are handed out.
     pub state: SweepState,
     /// Samples over all variants.
     pub slots: u64,
-    /// Those that have a record.
+    /// Slots that have a record.
     pub done: u64,
-    /// All jobs: the sum of the next four.
+    /// All jobs: the sum of the pending, leased, dead and completed ones.
     pub jobs: u64,
-    /// Jobs that wait.
+    /// Jobs that wait for a worker.
     pub pending: u64,
     /// Jobs at a worker.
     pub leased: u64,
-    /// Those of them whose lease is over, and that nobody took back yet: the next who claims or
-    /// collects does.
+    /// Leased jobs whose lease has expired. The next claim or collector returns them to the queue.
     pub lapsed: u64,
-    /// Jobs given up.
+    /// Jobs that were given up.
     pub dead: u64,
     /// Jobs all of whose samples are done.
     pub completed: u64,
     /// Records that are in Redis only.
     pub uncollected: u64,
-    /// Leases that ran out, so far.
+    /// Leases that expired, so far.
     pub crashes: u64,
-    /// Jobs that came to an error, so far.
+    /// Attempts that ended with an error, so far.
     pub errors: u64,
-    /// How long ago the sweep was submitted first.
+    /// Time since the sweep was first submitted.
     pub age: Duration,
     /// Samples whose record says why they have no certificate.
     pub failed: u64,
-    /// Requests that were refused, so far, because the worker's lease was over.
+    /// Requests that were refused, so far, because the worker's lease had ended.
     pub refused: u64,
 }
 
-impl Progress {
-    /// Whether nothing will happen any more: nothing is in flight or uncollected, and nothing is
-    /// handed out.
+impl SweepProgress {
+    /// Returns true if nothing will happen any more: no job is leased, no record is uncollected,
+    /// and no job will be handed out.
     #[must_use]
     pub fn ended(&self) -> bool {
         let waits = self.pending > 0 && self.state == SweepState::Active;
         !waits && self.leased == 0 && self.uncollected == 0
     }
-}
 
-/// A worker that asked for work in the last day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerSeen {
-    /// Its name.
-    pub name: String,
-    /// How long ago it was heard of.
-    pub silent: Duration,
-    /// What it has.
-    pub job: Option<JobId>,
-}
-
-/// Which slots have a record.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DoneBits(Vec<u8>);
-
-impl DoneBits {
-    /// Whether a slot has one.
-    #[must_use]
-    pub fn contains(&self, slot: u64) -> bool {
-        // Redis counts bits from the most significant one of the first byte.
-        self.0
-            .get((slot / 8) as usize)
-            .is_some_and(|byte| byte & (0x80 >> (slot % 8)) != 0)
-    }
-
-    /// The slots that have one, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.0.len() as u64 * 8).filter(|&slot| self.contains(slot))
-    }
-}
-
-impl SweepState {
-    pub(super) fn read(reply: &mut Reply) -> Result<Self, QueueError> {
-        match reply.word()?.as_str() {
-            "active" => Ok(Self::Active),
-            "cancelled" => Ok(Self::Cancelled),
-            word => Err(reply.unknown(word)),
-        }
-    }
-}
-
-impl SweepQueue {
-    /// The specification as it was submitted first; none if the sweep is not there.
-    pub async fn spec(&self) -> Result<Option<String>, QueueError> {
-        self.query(redis::cmd("GET").arg(self.key("spec"))).await
-    }
-
-    /// The counts, all of one moment.
-    pub async fn progress(&self) -> Result<Progress, QueueError> {
-        let mut reply = self.run(&self.call(&PROGRESS)).await?;
-        Ok(Progress {
-            state: SweepState::read(&mut reply)?,
+    fn read(reply: &mut Reply) -> Result<Self, QueueError> {
+        Ok(Self {
+            state: SweepState::read(reply)?,
             slots: reply.take()?,
             done: reply.take()?,
             jobs: reply.take()?,
@@ -131,22 +81,120 @@ impl SweepQueue {
             lapsed: reply.take()?,
         })
     }
+}
 
-    /// Which slots have a record.
-    pub async fn done_bits(&self) -> Result<DoneBits, QueueError> {
-        let bits: Option<Vec<u8>> = self.query(redis::cmd("GET").arg(self.key("done"))).await?;
-        Ok(DoneBits(bits.unwrap_or_default()))
-    }
+/// A worker that asked for work in the last day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSeen {
+    /// Its name.
+    pub name: String,
+    /// Time since its last request.
+    pub silent: Duration,
+    /// The job that it holds.
+    pub job: Option<JobId>,
+}
 
-    /// Who asked for work in the last day, those silent longest first.
-    pub async fn workers(&self) -> Result<Vec<WorkerSeen>, QueueError> {
-        let seen: Vec<(String, u64, Option<u32>)> = self.run(&self.call(&WORKERS)).await?.rest()?;
-        let worker = |(name, ms, job): (String, u64, Option<u32>)| WorkerSeen {
+/// The reply about one worker: name, milliseconds of silence, job.
+type WorkerReply = (String, u64, Option<u32>);
+
+impl WorkerSeen {
+    fn read((name, ms, job): WorkerReply) -> Self {
+        Self {
             name,
             silent: Duration::from_millis(ms),
             job: job.map(JobId),
-        };
-        Ok(seen.into_iter().map(worker).collect())
+        }
+    }
+}
+
+/// The slots that have a record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoneBits(Vec<u8>);
+
+impl DoneBits {
+    /// Returns true if a slot has a record.
+    #[must_use]
+    pub fn contains(&self, slot: u64) -> bool {
+        // Redis counts bits from the most significant one of the first byte.
+        let byte = self.0.get((slot / 8) as usize);
+        byte.is_some_and(|byte| byte & (0x80 >> (slot % 8)) != 0)
+    }
+
+    /// Returns the slots that have a record, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.0.len() as u64 * 8).filter(|&slot| self.contains(slot))
+    }
+}
+
+impl SweepState {
+    pub(super) fn read(reply: &mut Reply) -> Result<Self, QueueError> {
+        match reply.word()?.as_str() {
+            "active" => Ok(Self::Active),
+            "cancelled" => Ok(Self::Cancelled),
+            word => Err(reply.unknown(word)),
+        }
+    }
+}
+
+/// A sweep whose state is read.
+#[derive(Clone)]
+pub struct StatusQueue {
+    core: SweepCore,
+}
+
+impl StatusQueue {
+    pub(super) fn new(core: SweepCore) -> Self {
+        Self { core }
+    }
+
+    /// Returns the counts, all of the same moment.
+    pub async fn progress(&self) -> Result<SweepProgress, QueueError> {
+        let mut reply = self.core.run(&self.core.call(&PROGRESS)).await?;
+        SweepProgress::read(&mut reply)
+    }
+
+    /// Returns the slots that have a record.
+    pub async fn done_bits(&self) -> Result<DoneBits, QueueError> {
+        let key = self.core.key("done");
+        let bits: Option<Vec<u8>> = self.core.query(redis::cmd("GET").arg(key)).await?;
+        Ok(DoneBits(bits.unwrap_or_default()))
+    }
+
+    /// Returns the workers that asked for work in the last day, those silent longest first.
+    pub async fn workers(&self) -> Result<Vec<WorkerSeen>, QueueError> {
+        let reply = self.core.run(&self.core.call(&WORKERS)).await?;
+        let workers = reply.rest()?.into_iter();
+        Ok(workers.map(WorkerSeen::read).collect())
+    }
+
+    /// Returns the jobs that were given up, by number.
+    pub async fn dead_jobs(&self) -> Result<Vec<DeadJob>, QueueError> {
+        let key = self.core.key("dead");
+        let found: Vec<(u32, String)> = self.core.query(redis::cmd("HGETALL").arg(key)).await?;
+        let mut dead = Vec::new();
+        for (job, json) in found {
+            dead.push(DeadJob::read(JobId(job), &json)?);
+        }
+        dead.sort_by_key(|dead| dead.job);
+        Ok(dead)
+    }
+
+    /// Returns the state of one job.
+    ///
+    /// # Errors
+    /// Also when the sweep has no such job.
+    pub async fn job(&self, job: JobId) -> Result<JobStatus, QueueError> {
+        let call = self.core.call(&INSPECT).arg(job.0);
+        JobStatus::read(job, self.core.run(&call).await?)
+    }
+
+    /// Returns the events of one job, oldest first. About the last 10,000 events of a sweep are
+    /// kept.
+    pub async fn job_events(&self, job: JobId) -> Result<Vec<JobEvent>, QueueError> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.core.key("events")).arg("-").arg("+");
+        let entries: Vec<(String, Vec<(String, String)>)> = self.core.query(&command).await?;
+        JobEvent::of_job(job, &entries)
     }
 }
 

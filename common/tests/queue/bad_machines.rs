@@ -6,7 +6,11 @@ use ddrs_common::queue::{Claim, ClaimToken, Claimed, FailReply, SweepQueue};
 use crate::support::Redis;
 
 async fn claim_as(queue: &SweepQueue, worker: &str) -> Claim {
-    queue.claim(worker, ClaimToken::random()).await.unwrap()
+    queue
+        .worker(worker)
+        .claim(ClaimToken::random())
+        .await
+        .unwrap()
 }
 
 async fn job_of(queue: &SweepQueue, worker: &str) -> Claimed {
@@ -23,7 +27,11 @@ async fn a_job_that_failed_here_goes_to_another_worker() {
     let good = job_of(&queue, "good").await;
     let failed = job_of(&queue, "bad").await;
     assert_eq!(
-        queue.fail(&failed.lease, "no device").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&failed.lease, "no device")
+            .await
+            .unwrap(),
         FailReply::Requeued
     );
     assert_eq!(
@@ -31,7 +39,7 @@ async fn a_job_that_failed_here_goes_to_another_worker() {
         Claim::Empty,
         "it waits for the other one"
     );
-    queue.release(&good.lease).await.unwrap();
+    queue.worker("w").release(&good.lease).await.unwrap();
     assert_eq!(
         job_of(&queue, "bad").await.lease.job,
         good.lease.job,
@@ -48,10 +56,17 @@ async fn a_worker_that_is_alone_gets_its_failed_jobs_again_and_to_their_end() {
     for errors in 0..2 {
         let claimed = job_of(&queue, "only").await;
         assert_eq!(claimed.errors, errors);
-        queue.fail(&claimed.lease, "no such file").await.unwrap();
+        queue
+            .worker("w")
+            .fail(&claimed.lease, "no such file")
+            .await
+            .unwrap();
     }
     assert_eq!(claim_as(&queue, "only").await, Claim::Finished);
-    assert_eq!(queue.dead().await.unwrap()[0].reason, "no such file");
+    assert_eq!(
+        queue.status().dead_jobs().await.unwrap()[0].reason,
+        "no such file"
+    );
 }
 
 #[tokio::test]
@@ -59,11 +74,15 @@ async fn a_worker_that_left_is_waited_for_no_more() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let failed = job_of(&queue, "bad").await;
-    queue.fail(&failed.lease, "no device").await.unwrap();
+    queue
+        .worker("w")
+        .fail(&failed.lease, "no device")
+        .await
+        .unwrap();
     let held = job_of(&queue, "other").await;
-    queue.release(&held.lease).await.unwrap();
-    queue.leave("other").await.unwrap();
-    assert_eq!(queue.workers().await.unwrap().len(), 1);
+    queue.worker("w").release(&held.lease).await.unwrap();
+    queue.worker("other").deregister().await.unwrap();
+    assert_eq!(queue.status().workers().await.unwrap().len(), 1);
     assert_eq!(job_of(&queue, "bad").await.lease.job, JobId(0));
 }
 
@@ -74,8 +93,9 @@ async fn a_worker_known_to_be_gone_is_no_longer_listed() {
     for worker in ["gone", "there"] {
         job_of(&queue, worker).await;
     }
-    assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 1);
+    assert_eq!(queue.admin().expire_leases(Some("gone")).await.unwrap(), 1);
     let names: Vec<String> = queue
+        .status()
         .workers()
         .await
         .unwrap()
@@ -92,7 +112,11 @@ async fn more_failed_jobs_than_are_looked_at_hide_no_other() {
     claim_as(&queue, "good").await;
     for _ in 0..12 {
         let failed = job_of(&queue, "bad").await;
-        queue.fail(&failed.lease, "no device").await.unwrap();
+        queue
+            .worker("w")
+            .fail(&failed.lease, "no device")
+            .await
+            .unwrap();
     }
     assert_eq!(claim_as(&queue, "bad").await, Claim::Empty);
     for _ in 0..12 {

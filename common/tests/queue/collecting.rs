@@ -13,14 +13,18 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
-    let two = queue.results(None, 2).await.unwrap();
+    let two = queue.collector("me").results(None, 2).await.unwrap();
     assert_eq!(
         two.iter()
             .map(|(_, line)| line.as_str())
             .collect::<Vec<_>>(),
         ["record 0", "record 1"]
     );
-    let rest = queue.results(Some(two[1].0), 2).await.unwrap();
+    let rest = queue
+        .collector("me")
+        .results(Some(two[1].0), 2)
+        .await
+        .unwrap();
     assert_eq!(
         rest.iter()
             .map(|(_, line)| line.as_str())
@@ -28,13 +32,19 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
         ["record 2"]
     );
 
-    queue.lock_collector("me", MINUTE).await.unwrap();
+    queue.collector("me").lock(MINUTE).await.unwrap();
     for _ in 0..2 {
-        assert!(queue.trim("me", "host:/out", two[1].0).await.unwrap());
+        assert!(
+            queue
+                .collector("me")
+                .trim("host:/out", two[1].0)
+                .await
+                .unwrap()
+        );
         assert_eq!(lines(&queue).await, ["record 2"]);
     }
-    assert_eq!(queue.progress().await.unwrap().uncollected, 1);
-    let CollectorLock::Held { collected_into } = queue.lock_collector("me", MINUTE).await.unwrap()
+    assert_eq!(queue.status().progress().await.unwrap().uncollected, 1);
+    let CollectorLock::Held { collected_into } = queue.collector("me").lock(MINUTE).await.unwrap()
     else {
         panic!("it is mine")
     };
@@ -48,13 +58,13 @@ async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
     let held = CollectorLock::Held {
         collected_into: None,
     };
-    assert_eq!(queue.lock_collector("a", MINUTE).await.unwrap(), held);
+    assert_eq!(queue.collector("a").lock(MINUTE).await.unwrap(), held);
     assert_eq!(
-        queue.lock_collector("a", MINUTE).await.unwrap(),
+        queue.collector("a").lock(MINUTE).await.unwrap(),
         held,
         "renewed"
     );
-    let CollectorLock::Busy { owner, left } = queue.lock_collector("b", MINUTE).await.unwrap()
+    let CollectorLock::Busy { owner, left } = queue.collector("b").lock(MINUTE).await.unwrap()
     else {
         panic!("it is a's")
     };
@@ -62,21 +72,22 @@ async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
         owner == "a" && left <= MINUTE && left > MINUTE / 2,
         "{left:?}"
     );
-    queue.unlock_collector("b").await.unwrap();
+    queue.collector("b").unlock().await.unwrap();
     assert!(matches!(
-        queue.lock_collector("b", MINUTE).await.unwrap(),
+        queue.collector("b").lock(MINUTE).await.unwrap(),
         CollectorLock::Busy { .. }
     ));
-    queue.unlock_collector("a").await.unwrap();
+    queue.collector("a").unlock().await.unwrap();
     assert_eq!(
         queue
-            .lock_collector("b", Duration::from_millis(50))
+            .collector("b")
+            .lock(Duration::from_millis(50))
             .await
             .unwrap(),
         held
     );
     eventually(|| async {
-        (queue.lock_collector("a", MINUTE).await.unwrap() == held).then_some(())
+        (queue.collector("a").lock(MINUTE).await.unwrap() == held).then_some(())
     })
     .await;
 }
@@ -86,11 +97,17 @@ async fn a_collector_that_was_replaced_trims_nothing() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
-    queue.lock_collector("a", MINUTE).await.unwrap();
-    let read = queue.results(None, 10).await.unwrap();
-    queue.unlock_collector("a").await.unwrap();
-    queue.lock_collector("b", MINUTE).await.unwrap();
-    assert!(!queue.trim("a", "a:/out", read[2].0).await.unwrap());
+    queue.collector("a").lock(MINUTE).await.unwrap();
+    let read = queue.collector("me").results(None, 10).await.unwrap();
+    queue.collector("a").unlock().await.unwrap();
+    queue.collector("b").lock(MINUTE).await.unwrap();
+    assert!(
+        !queue
+            .collector("a")
+            .trim("a:/out", read[2].0)
+            .await
+            .unwrap()
+    );
     assert_eq!(lines(&queue).await.len(), 3);
 }
 
@@ -100,7 +117,8 @@ async fn only_sweeps_that_are_there_can_be_locked() {
     let error = redis
         .client
         .sweep(&id(9))
-        .lock_collector("a", MINUTE)
+        .collector("a")
+        .lock(MINUTE)
         .await
         .unwrap_err();
     assert!(matches!(error, QueueError::NoSweep(_)), "{error}");

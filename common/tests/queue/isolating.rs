@@ -2,7 +2,7 @@
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, EventKind, JobState, Killer, RecordReply,
+    Claim, ClaimToken, Claimed, CompleteReply, CrashSuspect, EventKind, JobState, RecordReply,
     RenewReply, Submission, SweepQueue,
 };
 
@@ -12,6 +12,7 @@ use crate::support::{Redis, claim, claim_and_crash, id, lines, three_samples_eac
 async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
     let queue = redis.client.sweep(&id(1));
     queue
+        .submitter()
         .submit(&Submission {
             max_attempts,
             ..three_samples_each(1)
@@ -25,7 +26,7 @@ async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
 /// Returns how many workers it took until nothing was left to do.
 async fn work_until_finished(redis: &Redis, queue: &SweepQueue, poison: &[u64]) -> u32 {
     let mut workers = 1;
-    while let Claim::Job(claimed) = queue.claim("w", ClaimToken::random()).await.unwrap() {
+    while let Claim::Job(claimed) = queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
         if !survives(queue, &claimed, poison).await {
             workers += 1;
             redis.let_lapse(&claimed, queue).await;
@@ -43,12 +44,13 @@ async fn survives(queue: &SweepQueue, claimed: &Claimed, poison: &[u64]) -> bool
                 return false;
             }
             let stored = queue
+                .worker("w")
                 .record(&claimed.lease, slot, &format!("record {slot}"))
                 .await
                 .unwrap();
             assert_eq!(stored, RecordReply::Stored);
         }
-        match queue.complete(&claimed.lease).await.unwrap() {
+        match queue.worker("w").complete(&claimed.lease).await.unwrap() {
             CompleteReply::Incomplete { missing } => todo = missing,
             CompleteReply::Completed | CompleteReply::GivenUp => return true,
             other => panic!("{other:?}"),
@@ -68,7 +70,7 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
             "of {max_attempts} attempts the last at least is alone"
         );
         assert_eq!(lines(&queue).await, ["record 0", "record 2"]);
-        let dead = queue.dead().await.unwrap();
+        let dead = queue.status().dead_jobs().await.unwrap();
         assert_eq!(
             (
                 dead.len(),
@@ -80,10 +82,10 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
         );
         // The first worker was lost with all samples at work, so it is charged to none of them.
         assert_eq!(
-            dead[0].killers,
-            [Killer {
+            dead[0].crash_suspects,
+            [CrashSuspect {
                 slot: 1,
-                times: workers_lost - 1
+                crashes: workers_lost - 1
             }]
         );
         // With so few attempts the others are done after the last loss, else before it.
@@ -105,10 +107,19 @@ async fn several_samples_that_kill_are_told_apart() {
     let queue = one_job(&redis, 3).await;
     work_until_finished(&redis, &queue, &[0, 2]).await;
     assert_eq!(lines(&queue).await, ["record 1"]);
-    let dead = queue.dead().await.unwrap();
+    let dead = queue.status().dead_jobs().await.unwrap();
     assert_eq!(
-        dead[0].killers,
-        [Killer { slot: 0, times: 2 }, Killer { slot: 2, times: 2 }]
+        dead[0].crash_suspects,
+        [
+            CrashSuspect {
+                slot: 0,
+                crashes: 2
+            },
+            CrashSuspect {
+                slot: 2,
+                crashes: 2
+            }
+        ]
     );
 }
 
@@ -118,7 +129,7 @@ async fn a_job_all_of_whose_samples_kill_dies_too() {
     let queue = one_job(&redis, 2).await;
     let workers = work_until_finished(&redis, &queue, &[0, 1, 2]).await;
     assert_eq!(workers, 5, "one with all three samples, one with each");
-    let progress = queue.progress().await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (
             progress.dead,
@@ -135,6 +146,7 @@ async fn a_job_of_one_sample_needs_no_second_look() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
     queue
+        .submitter()
         .submit(&Submission {
             samples: 1,
             job_samples: 1,
@@ -145,8 +157,11 @@ async fn a_job_of_one_sample_needs_no_second_look() {
         .unwrap();
     assert_eq!(work_until_finished(&redis, &queue, &[0]).await, 2);
     assert_eq!(
-        queue.dead().await.unwrap()[0].killers,
-        [Killer { slot: 0, times: 1 }]
+        queue.status().dead_jobs().await.unwrap()[0].crash_suspects,
+        [CrashSuspect {
+            slot: 0,
+            crashes: 1
+        }]
     );
 }
 
@@ -158,30 +173,45 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
     assert_eq!(claim_and_crash(&redis, &queue).await.todo, [0]);
     let claimed = claim(&queue).await;
     assert_eq!(claimed.todo, [1], "0 is a suspect now");
-    let JobState::Leased { alone, .. } = queue.job_status(JobId(0)).await.unwrap().state else {
+    let JobState::Leased { isolated, .. } = queue.status().job(JobId(0)).await.unwrap().state
+    else {
         panic!("it is leased")
     };
-    assert_eq!(alone, Some(1));
-    queue.record(&claimed.lease, 1, "one").await.unwrap();
+    assert_eq!(isolated, Some(1));
+    queue
+        .worker("w")
+        .record(&claimed.lease, 1, "one")
+        .await
+        .unwrap();
     for _ in 0..2 {
-        let next = queue.complete(&claimed.lease).await.unwrap();
+        let next = queue.worker("w").complete(&claimed.lease).await.unwrap();
         assert_eq!(
             next,
             CompleteReply::Incomplete { missing: vec![2] },
             "asked twice or once"
         );
     }
-    queue.record(&claimed.lease, 2, "two").await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 2, "two")
+        .await
+        .unwrap();
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Incomplete { missing: vec![0] }
     );
-    let status = queue.job_status(JobId(0)).await.unwrap();
+    let status = queue.status().job(JobId(0)).await.unwrap();
     assert_eq!(
-        (status.crashes, status.killers),
-        (2, vec![Killer { slot: 0, times: 1 }])
+        (status.crashes, status.crash_suspects),
+        (
+            2,
+            vec![CrashSuspect {
+                slot: 0,
+                crashes: 1
+            }]
+        )
     );
-    let trail = queue.trail(JobId(0)).await.unwrap();
+    let trail = queue.status().job_events(JobId(0)).await.unwrap();
     assert_eq!(
         trail
             .iter()
@@ -193,12 +223,24 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
         ]
     );
     // It was no killer after all.
-    queue.record(&claimed.lease, 0, "zero").await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 0, "zero")
+        .await
+        .unwrap();
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Completed
     );
-    assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
+    assert!(
+        queue
+            .status()
+            .job(JobId(0))
+            .await
+            .unwrap()
+            .crash_suspects
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -207,10 +249,22 @@ async fn a_worker_lost_between_two_samples_blames_neither() {
     let queue = one_job(&redis, 5).await;
     claim_and_crash(&redis, &queue).await;
     let claimed = claim(&queue).await;
-    queue.record(&claimed.lease, 0, "zero").await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 0, "zero")
+        .await
+        .unwrap();
     redis.let_lapse(&claimed, &queue).await;
-    queue.reap(10).await.unwrap();
-    assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
+    queue.admin().requeue_expired(10).await.unwrap();
+    assert!(
+        queue
+            .status()
+            .job(JobId(0))
+            .await
+            .unwrap()
+            .crash_suspects
+            .is_empty()
+    );
     assert_eq!(claim(&queue).await.todo, [1]);
 }
 
@@ -225,10 +279,10 @@ async fn being_told_to_stop_is_charged_to_no_sample() {
             (claimed.todo.as_slice(), claimed.attempt),
             ([0].as_slice(), 2)
         );
-        queue.release(&claimed.lease).await.unwrap();
+        queue.worker("w").release(&claimed.lease).await.unwrap();
     }
-    let status = queue.job_status(JobId(0)).await.unwrap();
-    assert_eq!((status.crashes, status.killers), (1, vec![]));
+    let status = queue.status().job(JobId(0)).await.unwrap();
+    assert_eq!((status.crashes, status.crash_suspects), (1, vec![]));
 }
 
 #[tokio::test]
@@ -236,7 +290,7 @@ async fn a_retried_job_starts_afresh() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 2).await;
     work_until_finished(&redis, &queue, &[1, 2]).await;
-    assert_eq!(queue.retry().await.unwrap(), 1);
+    assert_eq!(queue.admin().retry().await.unwrap(), 1);
     let claimed = claim(&queue).await;
     assert_eq!(
         (
@@ -246,7 +300,15 @@ async fn a_retried_job_starts_afresh() {
         ),
         (1, [1, 2].as_slice(), [0].as_slice())
     );
-    assert!(queue.job_status(JobId(0)).await.unwrap().killers.is_empty());
+    assert!(
+        queue
+            .status()
+            .job(JobId(0))
+            .await
+            .unwrap()
+            .crash_suspects
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -257,16 +319,23 @@ async fn giving_up_is_said_again_and_leaves_no_lease() {
     claim_and_crash(&redis, &queue).await;
     let last = claim(&queue).await;
     for place in [1, 2] {
-        queue.record(&last.lease, place, "fine").await.unwrap();
+        queue
+            .worker("w")
+            .record(&last.lease, place, "fine")
+            .await
+            .unwrap();
     }
     for _ in 0..2 {
         assert_eq!(
-            queue.complete(&last.lease).await.unwrap(),
+            queue.worker("w").complete(&last.lease).await.unwrap(),
             CompleteReply::GivenUp
         );
     }
-    assert_eq!(queue.renew(&last.lease).await.unwrap(), RenewReply::Lost);
-    let progress = queue.progress().await.unwrap();
+    assert_eq!(
+        queue.worker("w").renew(&last.lease).await.unwrap(),
+        RenewReply::Lost
+    );
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (
             progress.dead,
@@ -283,6 +352,7 @@ async fn a_long_job_finds_its_next_sample_across_the_end_of_the_bitmap() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
     queue
+        .submitter()
         .submit(&Submission {
             samples: 100,
             job_samples: 100,
@@ -291,12 +361,20 @@ async fn a_long_job_finds_its_next_sample_across_the_end_of_the_bitmap() {
         .await
         .unwrap();
     claim_and_crash(&redis, &queue).await;
-    queue.mark_done(&(0..63).collect::<Vec<_>>()).await.unwrap();
+    queue
+        .collector("me")
+        .mark_done(&(0..63).collect::<Vec<_>>())
+        .await
+        .unwrap();
     let claimed = claim(&queue).await;
     assert_eq!(claimed.todo, [63], "the last bit of the last byte");
-    queue.record(&claimed.lease, 63, "63").await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 63, "63")
+        .await
+        .unwrap();
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Incomplete { missing: vec![64] }
     );
 }

@@ -48,7 +48,7 @@ async fn lease_all(redis: &Redis, queue: &SweepQueue, deadline: u64) {
           redis.call('HSET', key .. 'tokens', 'a' .. job, job)
         end
         redis.call('DEL', key .. 'pending')";
-    let jobs = queue.progress().await.unwrap().jobs;
+    let jobs = queue.status().progress().await.unwrap().jobs;
     let mut raw = redis.raw().await;
     for start in (0..jobs).step_by(5000) {
         let mut eval = redis::cmd("EVAL");
@@ -71,15 +71,19 @@ async fn a_hundred_thousand_lapsed_leases_are_reaped_at_once() {
     let before = scripts(&redis).await;
     // A claim does not wait for all of them.
     assert!(matches!(
-        queue.claim("w", ClaimToken::random()).await.unwrap(),
+        queue.worker("w").claim(ClaimToken::random()).await.unwrap(),
         Claim::Job(_)
     ));
-    assert_eq!(queue.progress().await.unwrap().crashes, 100);
+    assert_eq!(queue.status().progress().await.unwrap().crashes, 100);
     assert_eq!(
-        queue.reap(u64::from(JOBS)).await.unwrap(),
+        queue
+            .admin()
+            .requeue_expired(u64::from(JOBS))
+            .await
+            .unwrap(),
         u64::from(JOBS) - 100
     );
-    let progress = queue.progress().await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.pending, progress.leased, progress.crashes),
         (u64::from(JOBS) - 1, 1, u64::from(JOBS))
@@ -96,17 +100,20 @@ async fn the_leases_of_a_hundred_thousand_jobs_are_let_run_out_at_once() {
     lease_all(&redis, &queue, 9_999_999_999_999).await;
     let before = scripts(&redis).await;
     assert_eq!(
-        queue.lapse(Some("w")).await.unwrap(),
+        queue.admin().expire_leases(Some("w")).await.unwrap(),
         0,
         "that one is another's now: {kept:?}"
     );
-    assert_eq!(queue.lapse(Some("gone")).await.unwrap(), u64::from(JOBS));
     assert_eq!(
-        queue.lapse(None).await.unwrap(),
+        queue.admin().expire_leases(Some("gone")).await.unwrap(),
+        u64::from(JOBS)
+    );
+    assert_eq!(
+        queue.admin().expire_leases(None).await.unwrap(),
         0,
         "nothing is left that has not run out"
     );
-    queue.workers().await.unwrap();
+    queue.status().workers().await.unwrap();
     expect_scripts(&redis, before, u64::from(JOBS) / 500).await;
 }
 
@@ -121,14 +128,14 @@ async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_settled() {
         samples: u64::from(JOBS),
         ..three_samples_each(JOBS)
     };
-    queue.submit(&submission).await.unwrap();
+    queue.submitter().submit(&submission).await.unwrap();
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
-    queue.complete(&claimed.lease).await.unwrap();
+    queue.worker("w").complete(&claimed.lease).await.unwrap();
     assert_eq!(lines(&queue).await.len(), 1);
     let done: Vec<u64> = (1..u64::from(JOBS) - 5).collect();
-    queue.mark_done(&done).await.unwrap();
-    let progress = queue.progress().await.unwrap();
+    queue.collector("me").mark_done(&done).await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.pending, progress.completed),
         (5, u64::from(JOBS) - 5)

@@ -19,7 +19,7 @@ async fn latency_of_claim_record_complete() {
         ..three_samples_each(JOBS)
     };
     let start = Instant::now();
-    queue.submit(&one_each).await.unwrap();
+    queue.submitter().submit(&one_each).await.unwrap();
     println!("submit of {JOBS} jobs: {:?}", start.elapsed());
 
     let line = "x".repeat(400);
@@ -29,11 +29,12 @@ async fn latency_of_claim_record_complete() {
         let claimed = claim(&queue).await;
         let claimed_at = Instant::now();
         queue
+            .worker("w")
             .record(&claimed.lease, claimed.first_slot, &line)
             .await
             .unwrap();
         let recorded_at = Instant::now();
-        queue.complete(&claimed.lease).await.unwrap();
+        queue.worker("w").complete(&claimed.lease).await.unwrap();
         let end = Instant::now();
         let parts = [
             claimed_at - start,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PrivateServer, QueueClient,
-    QueueError, RecordReply, ReleaseReply, RenewReply, Version, Watch,
+    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PolicyWatch, PrivateServer,
+    QueueClient, QueueError, RecordReply, ReleaseReply, RenewReply, ServerVersion,
 };
 use redis::AsyncCommands;
 
@@ -25,19 +25,23 @@ async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
     };
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
-    queue.record(&claimed.lease, 0, "zero").await.unwrap();
-    let before = queue.progress().await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 0, "zero")
+        .await
+        .unwrap();
+    let before = queue.status().progress().await.unwrap();
     redis.server.kill().unwrap();
 
     // Sent while there is no server.
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.record(&claimed.lease, 1, "one").await }
+        async move { queue.worker("w").record(&claimed.lease, 1, "one").await }
     });
     tokio::task::yield_now().await;
     let server = PrivateServer::start(redis.dir.path()).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), RecordReply::Stored);
-    let after = queue.progress().await.unwrap();
+    let after = queue.status().progress().await.unwrap();
     assert_eq!(
         (after.pending, after.leased, after.done),
         (before.pending, before.leased, before.done + 1)
@@ -54,7 +58,7 @@ async fn patience_ends() {
         .await
         .with_patience(Duration::from_millis(100));
     redis.server.kill().unwrap();
-    let error = queue.progress().await.unwrap_err();
+    let error = queue.status().progress().await.unwrap_err();
     assert!(matches!(error, QueueError::Request { .. }), "{error}");
 }
 
@@ -76,7 +80,7 @@ async fn forgotten_scripts_are_loaded_again() {
     record_all(&queue, &claimed).await;
     flush().await;
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Completed
     );
 }
@@ -102,7 +106,11 @@ async fn a_slow_answer_is_waited_for() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     // Given up after the library's 500 ms and repeated, it would be a duplicate of itself.
     assert_eq!(
-        queue.record(&claimed.lease, 0, "zero").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&claimed.lease, 0, "zero")
+            .await
+            .unwrap(),
         RecordReply::Stored
     );
     assert!(busy.await.unwrap().unwrap_err().is_timeout());
@@ -132,36 +140,41 @@ async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
 
     let hasty = queue.with_patience(Duration::from_millis(50));
     let full = hasty
+        .worker("w")
         .record(&b.lease, b.first_slot, "more")
         .await
         .unwrap_err();
     assert!(full.to_string().contains("OOM"), "{full}");
-    assert!(hasty.claim("w", ClaimToken::random()).await.is_err());
-    assert_eq!(queue.renew(&b.lease).await.unwrap(), RenewReply::Renewed);
+    assert!(hasty.worker("w").claim(ClaimToken::random()).await.is_err());
     assert_eq!(
-        queue.complete(&a.lease).await.unwrap(),
+        queue.worker("w").renew(&b.lease).await.unwrap(),
+        RenewReply::Renewed
+    );
+    assert_eq!(
+        queue.worker("w").complete(&a.lease).await.unwrap(),
         CompleteReply::Completed
     );
     assert_eq!(
-        queue.release(&b.lease).await.unwrap(),
+        queue.worker("w").release(&b.lease).await.unwrap(),
         ReleaseReply::Released
     );
     assert_eq!(
-        queue.fail(&c.lease, "broken").await.unwrap(),
+        queue.worker("w").fail(&c.lease, "broken").await.unwrap(),
         FailReply::Requeued
     );
-    assert_eq!(queue.progress().await.unwrap().done, 3);
+    assert_eq!(queue.status().progress().await.unwrap().done, 3);
     queue
-        .lock_collector("me", Duration::from_secs(60))
+        .collector("me")
+        .lock(Duration::from_secs(60))
         .await
         .unwrap();
-    let last = queue.results(None, 10).await.unwrap()[2].0;
-    assert!(queue.trim("me", "host:/out", last).await.unwrap());
+    let last = queue.collector("me").results(None, 10).await.unwrap()[2].0;
+    assert!(queue.collector("me").trim("host:/out", last).await.unwrap());
 
     // A claim that waits gets its job when memory is back.
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.claim("w", ClaimToken::random()).await }
+        async move { queue.worker("w").claim(ClaimToken::random()).await }
     });
     tokio::task::yield_now().await;
     limit(0).await;
@@ -205,7 +218,7 @@ async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
 #[tokio::test]
 async fn a_policy_that_is_changed_later_is_news_once() {
     let redis = Redis::start().await;
-    let mut watch = Watch::new(&redis.client).every(Duration::ZERO);
+    let mut watch = PolicyWatch::new(&redis.client).every(Duration::ZERO);
     let mut raw = redis.raw().await;
     let mut policy = async |name: &str| -> String {
         redis::cmd("CONFIG")
@@ -216,25 +229,25 @@ async fn a_policy_that_is_changed_later_is_news_once() {
             .await
             .unwrap()
     };
-    assert_eq!(watch.news().await, None);
+    assert_eq!(watch.policy_changes().await, None);
     policy("allkeys-random").await;
-    let news = watch.news().await.unwrap();
+    let news = watch.policy_changes().await.unwrap();
     assert!(
         news.contains("allkeys-random") && news.contains("set `maxmemory-policy noeviction`"),
         "{news}"
     );
-    assert_eq!(watch.news().await, None, "it is said once");
+    assert_eq!(watch.policy_changes().await, None, "it is said once");
     policy("noeviction").await;
     assert!(
         watch
-            .news()
+            .policy_changes()
             .await
             .unwrap()
             .contains("fit to hold queues again")
     );
     redis.server.kill().unwrap();
     assert_eq!(
-        watch.news().await,
+        watch.policy_changes().await,
         None,
         "a server that is gone is no news of this kind"
     );
@@ -244,7 +257,7 @@ async fn a_policy_that_is_changed_later_is_news_once() {
 async fn the_server_is_described() {
     let redis = Redis::start().await;
     let (_, info) = redis.client.servers().await.unwrap().remove(0);
-    assert!(info.version >= Version::OLDEST);
+    assert!(info.version >= ServerVersion::OLDEST);
     assert_eq!(
         (info.aof_enabled, info.last_snapshot, info.cluster),
         (true, LastSnapshot::Fine, false)

@@ -33,13 +33,16 @@ async fn a_sweep_is_created_once_and_found_after_that() {
         spec: "the first",
         ..three_samples_each(12_500)
     };
-    assert_eq!(queue.submit(&submission).await.unwrap(), Submitted::Created);
+    assert_eq!(
+        queue.submitter().submit(&submission).await.unwrap(),
+        Submitted::Created
+    );
     let again = Submission {
         spec: "the second",
         ..submission
     };
     assert_eq!(
-        queue.submit(&again).await.unwrap(),
+        queue.submitter().submit(&again).await.unwrap(),
         Submitted::Existing {
             state: SweepState::Active
         }
@@ -55,7 +58,7 @@ async fn a_sweep_is_created_once_and_found_after_that() {
         ..submission
     };
     assert_eq!(
-        queue.submit(&cut_otherwise).await.unwrap(),
+        queue.submitter().submit(&cut_otherwise).await.unwrap(),
         Submitted::Existing {
             state: SweepState::Active
         }
@@ -78,11 +81,11 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
     let queue = redis.sweep(6).await;
     let completed = claim(&queue).await;
     record_all(&queue, &completed).await;
-    queue.complete(&completed.lease).await.unwrap();
+    queue.worker("w").complete(&completed.lease).await.unwrap();
     let leased = claim(&queue).await;
     let dead = claim(&queue).await;
-    queue.fail(&dead.lease, "broken").await.unwrap();
-    assert_eq!(queue.mend().await.unwrap(), 0);
+    queue.worker("w").fail(&dead.lease, "broken").await.unwrap();
+    assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 0);
 
     // The first half of a claim: the job is off the list, and has a token, but no lease.
     let mut raw = redis.raw().await;
@@ -101,7 +104,7 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
         .await
         .unwrap();
     let before = pending(&redis, &queue).await;
-    assert_eq!(queue.mend().await.unwrap(), 1);
+    assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 1);
     assert_eq!(pending(&redis, &queue).await, [before, vec![job]].concat());
     let tokens: Vec<String> = redis::cmd("HKEYS")
         .arg(key("tokens"))
@@ -113,7 +116,7 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
         [leased.lease.token.to_string()],
         "a token without a lease is nobody's"
     );
-    assert_eq!(queue.mend().await.unwrap(), 0);
+    assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -123,7 +126,9 @@ async fn two_submissions_at_once_add_nothing_twice() {
     let other = ddrs_common::queue::QueueClient::connect(&redis.server.url())
         .await
         .unwrap();
-    let (a, b) = (redis.client.sweep(&id(1)), other.sweep(&id(1)));
+    let queue = redis.client.sweep(&id(1));
+    let a = queue.submitter();
+    let b = other.sweep(&id(1)).submitter();
     let submission = three_samples_each(120_000);
     let (first, second) = tokio::join!(a.submit(&submission), b.submit(&submission));
     let existing = Submitted::Existing {
@@ -136,7 +141,10 @@ async fn two_submissions_at_once_add_nothing_twice() {
             .count()
             == 1
     );
-    assert_eq!(pending(&redis, &a).await, (0..120_000).collect::<Vec<_>>());
+    assert_eq!(
+        pending(&redis, &queue).await,
+        (0..120_000).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -152,12 +160,16 @@ async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
     half.cmd("HSET").arg(meta).arg("planned").arg(40);
     let () = half.query_async(&mut redis.raw().await).await.unwrap();
     assert_eq!(
-        queue.progress().await.unwrap().pending,
+        queue.status().progress().await.unwrap().pending,
         100,
         "what is not planned yet waits as well"
     );
 
-    queue.submit(&three_samples_each(100)).await.unwrap();
+    queue
+        .submitter()
+        .submit(&three_samples_each(100))
+        .await
+        .unwrap();
     assert_eq!(pending(&redis, &queue).await, (0..100).collect::<Vec<_>>());
 }
 
@@ -178,6 +190,7 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
     let hasty = queue.with_patience(Duration::ZERO);
     limit(1).await;
     let refused = hasty
+        .submitter()
         .submit(&three_samples_each(100))
         .await
         .unwrap_err()
@@ -194,7 +207,11 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
 
     // Memory ran out when it was listed and created, but not all its jobs were there.
     limit(0).await;
-    queue.submit(&three_samples_each(100)).await.unwrap();
+    queue
+        .submitter()
+        .submit(&three_samples_each(100))
+        .await
+        .unwrap();
     let mut half = redis::pipe();
     half.cmd("LTRIM")
         .arg(format!("ddrs:{{{}}}:pending", queue.id()))
@@ -206,9 +223,19 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
         .arg(40);
     let () = half.query_async(&mut redis.raw().await).await.unwrap();
     limit(1).await;
-    assert!(hasty.submit(&three_samples_each(100)).await.is_err());
+    assert!(
+        hasty
+            .submitter()
+            .submit(&three_samples_each(100))
+            .await
+            .is_err()
+    );
     limit(0).await;
-    queue.submit(&three_samples_each(100)).await.unwrap();
+    queue
+        .submitter()
+        .submit(&three_samples_each(100))
+        .await
+        .unwrap();
     assert_eq!(pending(&redis, &queue).await, (0..100).collect::<Vec<_>>());
 }
 
@@ -223,7 +250,8 @@ async fn a_sweep_under_submission_is_not_finished() {
     none.cmd("HSET").arg(meta).arg("planned").arg(0);
     let () = none.query_async(&mut redis.raw().await).await.unwrap();
     let claim = queue
-        .claim("w", ddrs_common::queue::ClaimToken::random())
+        .worker("w")
+        .claim(ddrs_common::queue::ClaimToken::random())
         .await
         .unwrap();
     assert_eq!(claim, ddrs_common::queue::Claim::Empty);
@@ -233,13 +261,13 @@ async fn a_sweep_under_submission_is_not_finished() {
 async fn submitting_a_cancelled_sweep_takes_it_up_again_with_the_new_lease() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
-    queue.cancel().await.unwrap();
+    queue.admin().cancel().await.unwrap();
     let again = Submission {
         lease: Duration::from_secs(5),
         ..three_samples_each(1)
     };
     assert_eq!(
-        queue.submit(&again).await.unwrap(),
+        queue.submitter().submit(&again).await.unwrap(),
         Submitted::Existing {
             state: SweepState::Cancelled
         }
@@ -251,7 +279,11 @@ async fn submitting_a_cancelled_sweep_takes_it_up_again_with_the_new_lease() {
 async fn the_same_id_with_another_plan_is_refused() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
-    let refused = queue.submit(&three_samples_each(3)).await.unwrap_err();
+    let refused = queue
+        .submitter()
+        .submit(&three_samples_each(3))
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             refused,
@@ -268,7 +300,7 @@ async fn the_same_id_with_another_plan_is_refused() {
         ..three_samples_each(3)
     };
     assert!(matches!(
-        queue.submit(&huge).await.unwrap_err(),
+        queue.submitter().submit(&huge).await.unwrap_err(),
         QueueError::TooManySlots(_)
     ));
 }
@@ -278,9 +310,9 @@ async fn what_is_on_disk_is_not_done_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(12_000).await;
     let on_disk: Vec<u64> = (0..30_000).chain([35_999, 30_001]).collect();
-    queue.mark_done(&on_disk).await.unwrap();
-    queue.mark_done(&on_disk).await.unwrap();
-    let progress = queue.progress().await.unwrap();
+    queue.collector("me").mark_done(&on_disk).await.unwrap();
+    queue.collector("me").mark_done(&on_disk).await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (
             progress.done,
@@ -295,6 +327,7 @@ async fn what_is_on_disk_is_not_done_again() {
     assert_eq!(claim(&queue).await.done, [1]);
     assert!(
         queue
+            .collector("me")
             .mark_done(&[36_000])
             .await
             .unwrap_err()
@@ -309,14 +342,15 @@ async fn a_dead_job_whose_records_turn_up_is_completed() {
     let queue = redis.sweep(1).await;
     for _ in 0..2 {
         queue
+            .worker("w")
             .fail(&claim(&queue).await.lease, "broken")
             .await
             .unwrap();
     }
-    queue.mark_done(&[0, 1]).await.unwrap();
-    assert_eq!(queue.progress().await.unwrap().dead, 1);
-    queue.mark_done(&[2]).await.unwrap();
-    let progress = queue.progress().await.unwrap();
+    queue.collector("me").mark_done(&[0, 1]).await.unwrap();
+    assert_eq!(queue.status().progress().await.unwrap().dead, 1);
+    queue.collector("me").mark_done(&[2]).await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!((progress.dead, progress.completed), (0, 1));
 }
 
@@ -326,10 +360,15 @@ async fn lost_records_are_done_again() {
     let queue = redis.sweep(3).await;
     let (complete, partial) = (claim(&queue).await, claim(&queue).await);
     record_all(&queue, &complete).await;
-    queue.complete(&complete.lease).await.unwrap();
-    queue.record(&partial.lease, 3, "three").await.unwrap();
+    queue.worker("w").complete(&complete.lease).await.unwrap();
+    queue
+        .worker("w")
+        .record(&partial.lease, 3, "three")
+        .await
+        .unwrap();
     assert_eq!(
         queue
+            .status()
             .done_bits()
             .await
             .unwrap()
@@ -339,11 +378,14 @@ async fn lost_records_are_done_again() {
     );
 
     assert_eq!(
-        queue.reopen(&[0, 2, 3, 8]).await.unwrap(),
+        queue.collector("me").reopen(&[0, 2, 3, 8]).await.unwrap(),
         3,
         "slot 8 was not done"
     );
-    assert_eq!(queue.reopen(&[0, 2, 3, 8]).await.unwrap(), 0);
+    assert_eq!(
+        queue.collector("me").reopen(&[0, 2, 3, 8]).await.unwrap(),
+        0
+    );
     assert_eq!(
         pending(&redis, &queue).await,
         [2, 0],
@@ -437,16 +479,16 @@ async fn the_scripts_cut_jobs_as_the_plan_does() {
             job_samples,
             ..three_samples_each(1)
         };
-        queue.submit(&submission).await.unwrap();
+        queue.submitter().submit(&submission).await.unwrap();
         let done: Vec<u64> = (0..plan.slots()).filter(|slot| slot * 7 % 3 == 1).collect();
-        queue.mark_done(&done).await.unwrap();
+        queue.collector("me").mark_done(&done).await.unwrap();
         for number in 0..plan.jobs() {
             let job = plan.job(JobId(number)).unwrap();
             let slots: Vec<u64> = job
                 .positions
                 .map(|position| plan.slot(job.variant, position))
                 .collect();
-            let status = queue.job_status(job.id).await.unwrap();
+            let status = queue.status().job(job.id).await.unwrap();
             assert_eq!(
                 (status.first_slot, status.samples),
                 (slots[0], slots.len() as u64),
@@ -459,9 +501,9 @@ async fn the_scripts_cut_jobs_as_the_plan_does() {
                 .collect();
             assert_eq!(status.missing, missing);
             assert!(slots.iter().all(|&slot| plan.job_of(slot) == job.id));
-            queue.reopen(&slots).await.unwrap();
+            queue.collector("me").reopen(&slots).await.unwrap();
             assert_eq!(
-                queue.job_status(job.id).await.unwrap().missing.len(),
+                queue.status().job(job.id).await.unwrap().missing.len(),
                 slots.len()
             );
         }

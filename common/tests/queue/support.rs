@@ -41,7 +41,11 @@ impl Redis {
     /// A sweep of `jobs` jobs of three samples, submitted.
     pub(crate) async fn sweep(&self, jobs: u32) -> SweepQueue {
         let queue = self.client.sweep(&id(1));
-        queue.submit(&three_samples_each(jobs)).await.unwrap();
+        queue
+            .submitter()
+            .submit(&three_samples_each(jobs))
+            .await
+            .unwrap();
         queue
     }
 
@@ -81,7 +85,7 @@ pub(crate) fn three_samples_each(jobs: u32) -> Submission<'static> {
 
 /// Claims, demanding a job.
 pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
-    match queue.claim("w", ClaimToken::random()).await.unwrap() {
+    match queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
         Claim::Job(claimed) => claimed,
         other => panic!("no job but {other:?}"),
     }
@@ -91,7 +95,7 @@ pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
 pub(crate) async fn claim_and_crash(redis: &Redis, queue: &SweepQueue) -> Claimed {
     let claimed = claim(queue).await;
     redis.let_lapse(&claimed, queue).await;
-    assert_eq!(queue.reap(10).await.unwrap(), 1);
+    assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 1);
     claimed
 }
 
@@ -100,6 +104,7 @@ pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
     for place in (0..claimed.samples).filter(|place| !claimed.done.contains(place)) {
         let slot = claimed.first_slot + place;
         queue
+            .worker("w")
             .record(&claimed.lease, slot, &format!("record {slot}"))
             .await
             .unwrap();
@@ -109,6 +114,7 @@ pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
 /// All records in the stream, in order.
 pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
     queue
+        .collector("me")
         .results(None, 1_000_000)
         .await
         .unwrap()

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL, Progress,
-    QueueError, RecordReply, ReleaseReply, RenewReply, Submission, SweepQueue,
+    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL,
+    QueueError, RecordReply, ReleaseReply, RenewReply, Submission, SweepProgress, SweepQueue,
 };
 
 use crate::support::{Redis, claim, eventually, id, lines, record_all, three_samples_each};
@@ -15,22 +15,29 @@ async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
     let (before, counted) = (lines(queue).await, counts(queue).await);
     assert_eq!(
         queue
+            .worker("w")
             .record(&old.lease, old.first_slot, "late")
             .await
             .unwrap(),
         RecordReply::Lost
     );
-    assert_eq!(queue.renew(&old.lease).await.unwrap(), RenewReply::Lost);
     assert_eq!(
-        queue.complete(&old.lease).await.unwrap(),
+        queue.worker("w").renew(&old.lease).await.unwrap(),
+        RenewReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").complete(&old.lease).await.unwrap(),
         CompleteReply::Lost
     );
-    assert_eq!(queue.release(&old.lease).await.unwrap(), ReleaseReply::Lost);
     assert_eq!(
-        queue.fail(&old.lease, "late").await.unwrap(),
+        queue.worker("w").release(&old.lease).await.unwrap(),
+        ReleaseReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").fail(&old.lease, "late").await.unwrap(),
         FailReply::Lost
     );
-    let refused = Progress {
+    let refused = SweepProgress {
         refused: counted.refused + 5,
         ..counted
     };
@@ -38,10 +45,10 @@ async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
 }
 
 /// The progress without its age, which time alone changes.
-async fn counts(queue: &SweepQueue) -> Progress {
-    Progress {
+async fn counts(queue: &SweepQueue) -> SweepProgress {
+    SweepProgress {
         age: Duration::ZERO,
-        ..queue.progress().await.unwrap()
+        ..queue.status().progress().await.unwrap()
     }
 }
 
@@ -60,11 +67,11 @@ async fn a_job_is_claimed_recorded_and_completed() {
     );
     record_all(&queue, &claimed).await;
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Completed
     );
 
-    let progress = queue.progress().await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.done, progress.slots, progress.uncollected),
         (3, 6, 3)
@@ -79,7 +86,7 @@ async fn a_job_is_claimed_recorded_and_completed() {
         (1, 0, 0, 1)
     );
     assert_eq!(
-        queue.job_status(JobId(0)).await.unwrap().state,
+        queue.status().job(JobId(0)).await.unwrap().state,
         JobState::Completed
     );
     assert_eq!(lines(&queue).await, ["record 0", "record 1", "record 2"]);
@@ -91,6 +98,7 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
     queue
+        .worker("w")
         .record(&claimed.lease, claimed.first_slot, "record")
         .await
         .unwrap();
@@ -113,12 +121,20 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
             .arg("job_samples")
             .arg(job_samples);
         damage.exec_async(&mut raw).await.unwrap();
-        let error = queue.claim("w", ClaimToken::random()).await.unwrap_err();
+        let error = queue
+            .worker("w")
+            .claim(ClaimToken::random())
+            .await
+            .unwrap_err();
         assert!(
             error.is_of_one_sweep() && error.to_string().contains("BADSHAPE"),
             "{samples} {job_samples}: {error}"
         );
-        let error = queue.complete(&claimed.lease).await.unwrap_err();
+        let error = queue
+            .worker("w")
+            .complete(&claimed.lease)
+            .await
+            .unwrap_err();
         assert!(
             error.to_string().contains("BADSHAPE"),
             "{samples} {job_samples}: {error}"
@@ -134,7 +150,7 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
         .await
         .unwrap();
     assert_eq!(
-        queue.progress().await.unwrap().pending,
+        queue.status().progress().await.unwrap().pending,
         1,
         "no job was taken"
     );
@@ -146,13 +162,21 @@ async fn the_queue_is_finished_when_nothing_waits_and_nothing_is_in_flight() {
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     assert_eq!(
-        queue.claim("other", ClaimToken::random()).await.unwrap(),
+        queue
+            .worker("other")
+            .claim(ClaimToken::random())
+            .await
+            .unwrap(),
         Claim::Empty
     );
     record_all(&queue, &claimed).await;
-    queue.complete(&claimed.lease).await.unwrap();
+    queue.worker("w").complete(&claimed.lease).await.unwrap();
     assert_eq!(
-        queue.claim("other", ClaimToken::random()).await.unwrap(),
+        queue
+            .worker("other")
+            .claim(ClaimToken::random())
+            .await
+            .unwrap(),
         Claim::Finished
     );
 }
@@ -162,14 +186,14 @@ async fn a_repeated_claim_gives_the_same_job_until_its_lease_ends() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let token = ClaimToken::random();
-    let first = queue.claim("w", token).await.unwrap();
-    assert_eq!(queue.claim("w", token).await.unwrap(), first);
-    assert_eq!(queue.progress().await.unwrap().leased, 1);
+    let first = queue.worker("w").claim(token).await.unwrap();
+    assert_eq!(queue.worker("w").claim(token).await.unwrap(), first);
+    assert_eq!(queue.status().progress().await.unwrap().leased, 1);
     let Claim::Job(claimed) = first else {
         panic!("{first:?}")
     };
-    queue.release(&claimed.lease).await.unwrap();
-    let Claim::Job(again) = queue.claim("w", token).await.unwrap() else {
+    queue.worker("w").release(&claimed.lease).await.unwrap();
+    let Claim::Job(again) = queue.worker("w").claim(token).await.unwrap() else {
         panic!("no job")
     };
     assert!(again.lease.fence > claimed.lease.fence);
@@ -181,11 +205,19 @@ async fn a_repeated_record_is_stored_once() {
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     assert_eq!(
-        queue.record(&claimed.lease, 1, "one").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&claimed.lease, 1, "one")
+            .await
+            .unwrap(),
         RecordReply::Stored
     );
     assert_eq!(
-        queue.record(&claimed.lease, 1, "one").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&claimed.lease, 1, "one")
+            .await
+            .unwrap(),
         RecordReply::Duplicate
     );
     assert_eq!(lines(&queue).await, ["one"]);
@@ -197,6 +229,7 @@ async fn a_record_of_another_jobs_sample_is_refused() {
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
     let refused = queue
+        .worker("w")
         .record(&claimed.lease, 3, "not mine")
         .await
         .unwrap_err();
@@ -212,8 +245,12 @@ async fn an_incomplete_job_names_what_is_missing_and_stays_leased() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
-    queue.record(&claimed.lease, 1, "one").await.unwrap();
-    let reply = queue.complete(&claimed.lease).await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 1, "one")
+        .await
+        .unwrap();
+    let reply = queue.worker("w").complete(&claimed.lease).await.unwrap();
     assert_eq!(
         reply,
         CompleteReply::Incomplete {
@@ -221,7 +258,7 @@ async fn an_incomplete_job_names_what_is_missing_and_stays_leased() {
         }
     );
     assert_eq!(
-        queue.renew(&claimed.lease).await.unwrap(),
+        queue.worker("w").renew(&claimed.lease).await.unwrap(),
         RenewReply::Renewed
     );
 }
@@ -232,24 +269,32 @@ async fn completing_twice_is_harmless() {
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
-    queue.complete(&claimed.lease).await.unwrap();
+    queue.worker("w").complete(&claimed.lease).await.unwrap();
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::AlreadyCompleted
     );
     assert_eq!(
-        queue.release(&claimed.lease).await.unwrap(),
+        queue.worker("w").release(&claimed.lease).await.unwrap(),
         ReleaseReply::Completed
     );
     assert_eq!(
-        queue.fail(&claimed.lease, "late").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&claimed.lease, "late")
+            .await
+            .unwrap(),
         FailReply::Completed
     );
     assert_eq!(
-        queue.record(&claimed.lease, 0, "late").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&claimed.lease, 0, "late")
+            .await
+            .unwrap(),
         RecordReply::Lost
     );
-    let progress = queue.progress().await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.completed, progress.pending, progress.errors),
         (1, 0, 0)
@@ -261,16 +306,20 @@ async fn a_released_job_is_next_and_costs_no_attempt() {
     let redis = Redis::start().await;
     let queue = redis.sweep(3).await;
     let claimed = claim(&queue).await;
-    queue.record(&claimed.lease, 1, "one").await.unwrap();
+    queue
+        .worker("w")
+        .record(&claimed.lease, 1, "one")
+        .await
+        .unwrap();
     assert_eq!(
-        queue.release(&claimed.lease).await.unwrap(),
+        queue.worker("w").release(&claimed.lease).await.unwrap(),
         ReleaseReply::Released
     );
     assert_eq!(
-        queue.release(&claimed.lease).await.unwrap(),
+        queue.worker("w").release(&claimed.lease).await.unwrap(),
         ReleaseReply::Released
     );
-    assert_eq!(queue.progress().await.unwrap().pending, 3);
+    assert_eq!(queue.status().progress().await.unwrap().pending, 3);
 
     let again = claim(&queue).await;
     assert_eq!(
@@ -286,11 +335,19 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
     let queue = redis.sweep(2).await;
     let first = claim(&queue).await;
     assert_eq!(
-        queue.fail(&first.lease, "no such file").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&first.lease, "no such file")
+            .await
+            .unwrap(),
         FailReply::Requeued
     );
     assert_eq!(
-        queue.fail(&first.lease, "no such file").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&first.lease, "no such file")
+            .await
+            .unwrap(),
         FailReply::Requeued
     );
     let other = claim(&queue).await;
@@ -299,16 +356,28 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
     let second = claim(&queue).await;
     assert_eq!((second.lease.job, second.attempt), (JobId(0), 2));
     expect_lost(&queue, &first).await;
-    queue.record(&second.lease, 0, "zero").await.unwrap();
+    queue
+        .worker("w")
+        .record(&second.lease, 0, "zero")
+        .await
+        .unwrap();
     assert_eq!(
-        queue.fail(&second.lease, "out of memory").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&second.lease, "out of memory")
+            .await
+            .unwrap(),
         FailReply::Dead
     );
     assert_eq!(
-        queue.fail(&second.lease, "out of memory").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&second.lease, "out of memory")
+            .await
+            .unwrap(),
         FailReply::Dead
     );
-    let dead = queue.dead().await.unwrap();
+    let dead = queue.status().dead_jobs().await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(
         (
@@ -328,11 +397,12 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
         (2, 0, 2, 1)
     );
     assert_eq!(
-        queue.job_status(JobId(0)).await.unwrap().state,
+        queue.status().job(JobId(0)).await.unwrap().state,
         JobState::Dead(dead[0].clone())
     );
     let mut kinds: Vec<_> = queue
-        .trail(JobId(0))
+        .status()
+        .job_events(JobId(0))
         .await
         .unwrap()
         .iter()
@@ -351,6 +421,7 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
     let queue = redis.client.sweep(&id(1));
     let lease = Duration::from_millis(60);
     queue
+        .submitter()
         .submit(&Submission {
             lease,
             ..three_samples_each(1)
@@ -358,10 +429,19 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
         .await
         .unwrap();
     let silent = claim(&queue).await;
-    queue.record(&silent.lease, 0, "zero").await.unwrap();
+    queue
+        .worker("w")
+        .record(&silent.lease, 0, "zero")
+        .await
+        .unwrap();
     // Nobody reaps but the one who claims.
     let next = eventually(|| async {
-        match queue.claim("next", ClaimToken::random()).await.unwrap() {
+        match queue
+            .worker("next")
+            .claim(ClaimToken::random())
+            .await
+            .unwrap()
+        {
             Claim::Job(claimed) => Some(claimed),
             Claim::Empty => None,
             other => panic!("{other:?}"),
@@ -373,7 +453,7 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
         (JobId(0), 2, [0].as_slice())
     );
     expect_lost(&queue, &silent).await;
-    let trail = queue.trail(JobId(0)).await.unwrap();
+    let trail = queue.status().job_events(JobId(0)).await.unwrap();
     assert_eq!(
         (trail[0].kind, trail[0].worker.as_str()),
         (EventKind::Lapsed, "w")
@@ -406,17 +486,25 @@ async fn a_renewed_lease_outlives_its_first_deadline() {
     let kept = claim(&queue).await;
     redis.let_lapse(&kept, &queue).await;
     assert_eq!(
-        queue.renew(&kept.lease).await.unwrap(),
+        queue.worker("w").renew(&kept.lease).await.unwrap(),
         RenewReply::Renewed,
         "nobody has taken it yet"
     );
-    assert_eq!(queue.reap(10).await.unwrap(), 0);
+    assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 0);
     redis.let_lapse(&kept, &queue).await;
     assert_eq!(
-        queue.record(&kept.lease, 0, "zero").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&kept.lease, 0, "zero")
+            .await
+            .unwrap(),
         RecordReply::Stored
     );
-    assert_eq!(queue.reap(10).await.unwrap(), 0, "storing a record renews");
+    assert_eq!(
+        queue.admin().requeue_expired(10).await.unwrap(),
+        0,
+        "storing a record renews"
+    );
 }
 
 #[tokio::test]
@@ -425,10 +513,14 @@ async fn crashes_and_errors_are_counted_apart() {
     let queue = redis.sweep(1).await;
     let lost = claim(&queue).await;
     redis.let_lapse(&lost, &queue).await;
-    queue.reap(10).await.unwrap();
+    queue.admin().requeue_expired(10).await.unwrap();
     let failed = claim(&queue).await;
     assert_eq!(
-        queue.fail(&failed.lease, "an error").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&failed.lease, "an error")
+            .await
+            .unwrap(),
         FailReply::Requeued,
         "one of each is not two"
     );
@@ -442,14 +534,14 @@ async fn a_job_whose_worker_is_lost_after_the_last_record_is_completed() {
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
     redis.let_lapse(&claimed, &queue).await;
-    assert_eq!(queue.reap(10).await.unwrap(), 1);
-    let progress = queue.progress().await.unwrap();
+    assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 1);
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.completed, progress.pending, progress.crashes),
         (1, 0, 0)
     );
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::AlreadyCompleted
     );
 }
@@ -466,9 +558,9 @@ async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
         redis.let_lapse(claimed, &queue).await;
     }
     for expected in [100, 100, 50, 0] {
-        assert_eq!(queue.reap(100).await.unwrap(), expected);
+        assert_eq!(queue.admin().requeue_expired(100).await.unwrap(), expected);
     }
-    let progress = queue.progress().await.unwrap();
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.leased, progress.pending, progress.crashes),
         (0, 250, 250)
@@ -481,18 +573,29 @@ async fn the_leases_of_a_worker_that_is_gone_need_not_run_out() {
     let queue = redis.sweep(3).await;
     let mut leases = Vec::new();
     for worker in ["gone", "alive", "gone"] {
-        let Claim::Job(claimed) = queue.claim(worker, ClaimToken::random()).await.unwrap() else {
+        let Claim::Job(claimed) = queue
+            .worker(worker)
+            .claim(ClaimToken::random())
+            .await
+            .unwrap()
+        else {
             panic!("no job")
         };
         leases.push(claimed.lease);
     }
-    assert_eq!(queue.lapse(Some("gone")).await.unwrap(), 2);
-    assert_eq!(queue.reap(100).await.unwrap(), 2);
-    assert_eq!(queue.renew(&leases[0]).await.unwrap(), RenewReply::Lost);
-    assert_eq!(queue.renew(&leases[1]).await.unwrap(), RenewReply::Renewed);
-    assert_eq!(queue.lapse(None).await.unwrap(), 1);
-    assert_eq!(queue.reap(100).await.unwrap(), 1);
-    let progress = queue.progress().await.unwrap();
+    assert_eq!(queue.admin().expire_leases(Some("gone")).await.unwrap(), 2);
+    assert_eq!(queue.admin().requeue_expired(100).await.unwrap(), 2);
+    assert_eq!(
+        queue.worker("w").renew(&leases[0]).await.unwrap(),
+        RenewReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").renew(&leases[1]).await.unwrap(),
+        RenewReply::Renewed
+    );
+    assert_eq!(queue.admin().expire_leases(None).await.unwrap(), 1);
+    assert_eq!(queue.admin().requeue_expired(100).await.unwrap(), 1);
+    let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (progress.leased, progress.pending, progress.crashes),
         (0, 3, 3)
@@ -505,17 +608,22 @@ async fn a_dead_job_comes_back_with_all_its_attempts() {
     let queue = redis.sweep(1).await;
     for _ in 0..2 {
         queue
+            .worker("w")
             .fail(&claim(&queue).await.lease, "broken")
             .await
             .unwrap();
     }
-    assert_eq!(queue.retry().await.unwrap(), 1);
-    assert_eq!(queue.retry().await.unwrap(), 0);
-    assert!(queue.dead().await.unwrap().is_empty());
+    assert_eq!(queue.admin().retry().await.unwrap(), 1);
+    assert_eq!(queue.admin().retry().await.unwrap(), 0);
+    assert!(queue.status().dead_jobs().await.unwrap().is_empty());
     let claimed = claim(&queue).await;
     assert_eq!(claimed.attempt, 1);
     assert_eq!(
-        queue.fail(&claimed.lease, "broken").await.unwrap(),
+        queue
+            .worker("w")
+            .fail(&claimed.lease, "broken")
+            .await
+            .unwrap(),
         FailReply::Requeued
     );
 }
@@ -525,18 +633,18 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
-    queue.cancel().await.unwrap();
-    queue.cancel().await.unwrap();
+    queue.admin().cancel().await.unwrap();
+    queue.admin().cancel().await.unwrap();
     assert_eq!(
-        queue.claim("w", ClaimToken::random()).await.unwrap(),
+        queue.worker("w").claim(ClaimToken::random()).await.unwrap(),
         Claim::Cancelled
     );
     record_all(&queue, &claimed).await;
     assert_eq!(
-        queue.complete(&claimed.lease).await.unwrap(),
+        queue.worker("w").complete(&claimed.lease).await.unwrap(),
         CompleteReply::Completed
     );
-    queue.retry().await.unwrap();
+    queue.admin().retry().await.unwrap();
     assert_eq!(claim(&queue).await.lease.job, JobId(1));
 }
 
@@ -544,19 +652,19 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
 async fn a_sweep_is_over_when_no_job_waits_or_is_at_work_or_when_it_was_cancelled() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
-    let over = async || queue.is_over().await.unwrap();
+    let over = async || queue.worker("w").is_finished().await.unwrap();
     assert!(!over().await, "jobs wait");
     for _ in 0..2 {
         let claimed = claim(&queue).await;
         assert!(!over().await, "a job is at work");
         record_all(&queue, &claimed).await;
-        queue.complete(&claimed.lease).await.unwrap();
+        queue.worker("w").complete(&claimed.lease).await.unwrap();
     }
     assert!(over().await);
-    queue.reopen(&[0]).await.unwrap();
+    queue.collector("me").reopen(&[0]).await.unwrap();
     assert!(!over().await, "a job came back");
     let claimed = claim(&queue).await;
-    queue.cancel().await.unwrap();
+    queue.admin().cancel().await.unwrap();
     redis.let_lapse(&claimed, &queue).await;
     assert!(over().await, "it was cancelled");
     let counted = counts(&queue).await;
@@ -580,7 +688,7 @@ async fn a_worker_of_another_version_is_refused() {
         .query_async(&mut raw)
         .await
         .unwrap();
-    let claim = queue.claim("w", ClaimToken::random()).await.unwrap();
+    let claim = queue.worker("w").claim(ClaimToken::random()).await.unwrap();
     assert_eq!(
         claim,
         Claim::Refused {
@@ -589,6 +697,7 @@ async fn a_worker_of_another_version_is_refused() {
         }
     );
     let refused = queue
+        .submitter()
         .submit(&three_samples_each(1))
         .await
         .unwrap_err()
@@ -605,13 +714,17 @@ async fn a_sweep_that_is_not_there_is_named() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(7));
     for error in [
-        queue.claim("w", ClaimToken::random()).await.unwrap_err(),
-        queue.progress().await.unwrap_err(),
-        queue.reap(1).await.unwrap_err(),
-        queue.retry().await.unwrap_err(),
-        queue.cancel().await.unwrap_err(),
-        queue.mark_done(&[1]).await.unwrap_err(),
-        queue.job_status(JobId(0)).await.unwrap_err(),
+        queue
+            .worker("w")
+            .claim(ClaimToken::random())
+            .await
+            .unwrap_err(),
+        queue.status().progress().await.unwrap_err(),
+        queue.admin().requeue_expired(1).await.unwrap_err(),
+        queue.admin().retry().await.unwrap_err(),
+        queue.admin().cancel().await.unwrap_err(),
+        queue.collector("me").mark_done(&[1]).await.unwrap_err(),
+        queue.status().job(JobId(0)).await.unwrap_err(),
     ] {
         assert!(
             matches!(&error, QueueError::NoSweep(sweep) if *sweep == id(7)),
@@ -626,10 +739,14 @@ async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_succes
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let old = claim(&queue).await;
-    queue.delete().await.unwrap();
+    queue.admin().delete().await.unwrap();
     assert!(redis.client.sweeps().await.unwrap().is_empty());
     assert_eq!(
-        queue.record(&old.lease, 0, "late").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&old.lease, 0, "late")
+            .await
+            .unwrap(),
         RecordReply::Lost
     );
     assert_eq!(
@@ -639,7 +756,11 @@ async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_succes
         Ok(0)
     );
 
-    queue.submit(&three_samples_each(1)).await.unwrap();
+    queue
+        .submitter()
+        .submit(&three_samples_each(1))
+        .await
+        .unwrap();
     let new = claim(&queue).await;
     assert_eq!(
         (new.lease.job, new.lease.fence),
@@ -654,13 +775,17 @@ async fn a_late_request_brings_nothing_of_a_deleted_sweep_back() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let late = claim(&queue).await;
-    queue.delete().await.unwrap();
+    queue.admin().delete().await.unwrap();
     assert_eq!(
-        queue.record(&late.lease, 0, "late").await.unwrap(),
+        queue
+            .worker("w")
+            .record(&late.lease, 0, "late")
+            .await
+            .unwrap(),
         RecordReply::Lost
     );
     assert!(matches!(
-        queue.progress().await,
+        queue.status().progress().await,
         Err(QueueError::NoSweep(_))
     ));
 }
@@ -673,11 +798,15 @@ async fn eight_workers_never_get_the_same_job() {
         let queue = queue.clone();
         async move {
             let mut jobs = Vec::new();
-            while let Claim::Job(claimed) = queue.claim(&name, ClaimToken::random()).await.unwrap()
+            while let Claim::Job(claimed) = queue
+                .worker(&name)
+                .claim(ClaimToken::random())
+                .await
+                .unwrap()
             {
                 record_all(&queue, &claimed).await;
                 assert_eq!(
-                    queue.complete(&claimed.lease).await.unwrap(),
+                    queue.worker("w").complete(&claimed.lease).await.unwrap(),
                     CompleteReply::Completed
                 );
                 jobs.push(claimed.lease.job);
@@ -707,8 +836,13 @@ async fn status_tells_who_works_on_what() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
-    queue.claim("idle", ClaimToken::random()).await.unwrap();
+    queue
+        .worker("idle")
+        .claim(ClaimToken::random())
+        .await
+        .unwrap();
     let mut seen: Vec<_> = queue
+        .status()
         .workers()
         .await
         .unwrap()
@@ -721,7 +855,7 @@ async fn status_tells_who_works_on_what() {
         [("idle".to_owned(), None), ("w".to_owned(), Some(JobId(0)))]
     );
     let JobState::Leased { worker, left, .. } =
-        queue.job_status(claimed.lease.job).await.unwrap().state
+        queue.status().job(claimed.lease.job).await.unwrap().state
     else {
         panic!("it is leased")
     };

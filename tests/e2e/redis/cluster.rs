@@ -269,7 +269,12 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
             lease: Duration::from_secs(1),
             max_attempts: 1,
         };
-        client.sweep(fell).submit(&submission).await.unwrap_err();
+        client
+            .sweep(fell)
+            .submitter()
+            .submit(&submission)
+            .await
+            .unwrap_err();
         assert!(!client.listed().await.unwrap().contains(fell));
     });
 }

@@ -1,4 +1,5 @@
--- Ends a lease that came to an error: charged, and dead after max_attempts errors.
+-- Ends a lease whose job failed. The job is charged, and dead after max_attempts errors.
+-- What must hold: one failed attempt is charged once, however often it is reported.
 local job, fence, token, reason = unpack(ARGV)
 if redis.call('GETBIT', COMPLETED, job) == 1 then return { 'completed' } end
 local claim = named_claim(job, fence, token)
@@ -7,10 +8,10 @@ if claim and claim.state == 'failed' then
 end
 if not is_live(claim) then return refuse(job, fence, 'a failure') end
 if is_done(job) then
-  finish(job, claim)
+  complete_job(job, claim)
   return { 'completed' }
 end
 
 end_claim(job, claim, 'failed')
-log(job, 'failed', claim, reason)
+log_event(job, 'failed', claim, reason)
 return { charge_error(job, claim, reason) }

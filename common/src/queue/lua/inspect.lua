@@ -1,4 +1,4 @@
--- Where a job is.
+-- Returns the state of one job. Writes nothing.
 local jobs = setting('jobs')
 if not jobs then return NO_SWEEP end
 local job = ARGV[1]
@@ -13,9 +13,13 @@ local function state()
   local deadline = redis.call('ZSCORE', LEASES, job)
   if not deadline then return { 'pending' } end
   local claim = claim_of(job)
-  local alone = claim.alone ~= '-' and first + claim.alone
-  return { 'leased', claim.worker, tonumber(claim.since), math.max(0, deadline - now), alone }
+  local isolated = claim.isolated ~= '-' and first + claim.isolated
+  return { 'leased', claim.worker, tonumber(claim.since), math.max(0, deadline - now), isolated }
 end
 
-local crashes, errors = redis.call('HGET', CRASHES, job) or 0, redis.call('HGET', ERRORS, job) or 0
-return { tonumber(crashes), tonumber(errors), first, count, places(first, count, 0), killers_of(job, first), state() }
+local crashes = redis.call('HGET', CRASHES, job) or 0
+local errors = redis.call('HGET', ERRORS, job) or 0
+return {
+  tonumber(crashes), tonumber(errors), first, count, places_with_bit(first, count, 0),
+  crash_suspects(job, first), state(),
+}

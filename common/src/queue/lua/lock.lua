@@ -1,5 +1,6 @@
--- Makes ARGV[1] the one who collects, for ARGV[2] ms; also renews that. Kept as fields without a
--- time to live, so that no key of a sweep can ever be evicted by a volatile-* policy.
+-- Gives ARGV[1] the right to collect for ARGV[2] ms, or renews it.
+-- What must hold: two owners never have it at once. It is stored in fields without a time to live,
+-- so that no volatile-* policy can evict a key of a sweep.
 local owner, ttl = ARGV[1], ARGV[2]
 local found = redis.call('HMGET', META, 'state', 'collector', 'collector_until', 'collected_into')
 if not found[1] then return NO_SWEEP end

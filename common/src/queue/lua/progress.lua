@@ -1,6 +1,6 @@
--- The counts of a sweep at one moment.
-local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors', 'created', 'failed',
-  'refused')
+-- Returns the counts of a sweep at one moment. Writes nothing.
+local found = redis.call('HMGET', META, 'slots', 'jobs', 'planned', 'state', 'crashes', 'errors',
+  'created', 'failed', 'refused')
 if not found[1] then return NO_SWEEP end
 return {
   found[4],

@@ -1,4 +1,5 @@
--- Stores one sample's record, if the worker still holds the job and nobody stored one before.
+-- Stores one sample's record, if the worker still holds the job.
+-- What must hold: the record and the done bit are written together, and never a second record.
 local job, fence, token, slot, line, failed = unpack(ARGV)
 local claim = named_claim(job, fence, token)
 if not is_live(claim) then return refuse(job, fence, 'the record of slot ' .. slot) end
@@ -7,7 +8,7 @@ if slot + 0 < first or slot + 0 >= first + count then
   return redis.error_reply('BADSLOT job ' .. job .. ' has no slot ' .. slot)
 end
 
-extend(job, claim)
+extend_lease(job, claim)
 if redis.call('GETBIT', DONE, slot) == 1 then return { 'duplicate' } end
 redis.call('XADD', RESULTS, '*', 'slot', slot, 'record', line)
 redis.call('SETBIT', DONE, slot, 1)

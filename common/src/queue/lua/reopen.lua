@@ -1,6 +1,6 @@
--- Clears the done bits of slots whose records are lost; completed jobs among theirs go back to the
--- queue. Pending and leased ones need nothing: a claim tells which samples are done, and an
--- incomplete job cannot be completed.
+-- Clears the done bits of slots whose records are lost. Returns how many were set.
+-- What must hold: completed jobs among theirs return to the queue. Pending and leased jobs stay: a
+-- claim names the samples that are done, and an incomplete job cannot be completed.
 local slots = setting('slots')
 if not slots then return NO_SWEEP end
 local bad = bad_slot(slots)
@@ -12,7 +12,7 @@ for _, slot in ipairs(ARGV) do
   local job = job_of(slot)
   if redis.call('SETBIT', COMPLETED, job, 0) == 1 then
     redis.call('RPUSH', PENDING, job)
-    log(job, 'reopened')
+    log_event(job, 'reopened')
   end
 end
 return { cleared }

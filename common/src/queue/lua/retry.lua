@@ -1,5 +1,6 @@
--- Gives dead jobs their attempts back, about ARGV[1] at a time; says how many, and how many are
--- left.
+-- Puts dead jobs back into the queue with all their attempts, about ARGV[1] at a time, and makes
+-- the sweep active. Returns how many, and how many are left.
+-- What must hold: nothing remains of the charges of a job that is retried.
 if not setting('state') then return NO_SWEEP end
 redis.call('HSET', META, 'state', 'active')
 local dead = redis.call('HRANDFIELD', DEAD, ARGV[1])
@@ -11,6 +12,6 @@ for _, job in ipairs(dead) do
   redis.call('HDEL', ERRORS, job)
   redis.call('HDEL', SUSPECTS, job)
   redis.call('RPUSH', PENDING, job)
-  log(job, 'retried')
+  log_event(job, 'retried')
 end
 return { #dead, redis.call('HLEN', DEAD) }

@@ -88,6 +88,7 @@ impl Pair {
             ages: 0,
         };
         pair.queue
+            .submitter()
             .submit(&submission(pair.model.max_attempts))
             .await
             .unwrap();
@@ -108,31 +109,42 @@ impl Pair {
             }
             Step::Reap(limit) => {
                 assert_eq!(
-                    self.queue.reap(limit).await.unwrap(),
+                    self.queue.admin().requeue_expired(limit).await.unwrap(),
                     self.model.reap(limit as usize)
                 );
             }
-            Step::Retry => assert_eq!(self.queue.retry().await.unwrap(), self.model.retry()),
+            Step::Retry => assert_eq!(
+                self.queue.admin().retry().await.unwrap(),
+                self.model.retry()
+            ),
             Step::Cancel => {
-                self.queue.cancel().await.unwrap();
+                self.queue.admin().cancel().await.unwrap();
                 self.model.cancelled = true;
             }
             Step::Submit(max_attempts) => {
-                self.queue.submit(&submission(max_attempts)).await.unwrap();
+                self.queue
+                    .submitter()
+                    .submit(&submission(max_attempts))
+                    .await
+                    .unwrap();
                 self.model.cancelled = false;
                 self.model.max_attempts = max_attempts;
             }
             Step::MarkDone(slot) => {
-                self.queue.mark_done(&[slot]).await.unwrap();
+                self.queue.collector("me").mark_done(&[slot]).await.unwrap();
                 self.model.mark_done(slot);
             }
             Step::Reopen(slot) => assert_eq!(
-                self.queue.reopen(&[slot]).await.unwrap(),
+                self.queue.collector("me").reopen(&[slot]).await.unwrap(),
                 self.model.reopen(slot)
             ),
             Step::Collect => self.collect().await,
             Step::Leave(worker) => {
-                self.queue.leave(WORKERS[worker]).await.unwrap();
+                self.queue
+                    .worker(WORKERS[worker])
+                    .deregister()
+                    .await
+                    .unwrap();
                 self.model.seen.remove(WORKERS[worker]);
             }
             Step::FlushScripts => redis::cmd("SCRIPT")
@@ -145,7 +157,7 @@ impl Pair {
     }
 
     async fn claim(&mut self, worker: &'static str, token: ClaimToken) {
-        let claim = self.queue.claim(worker, token).await.unwrap();
+        let claim = self.queue.worker(worker).claim(token).await.unwrap();
         assert_eq!(claim, self.model.claim(worker, token));
         if let ddrs_common::queue::Claim::Job(claimed) = claim {
             self.leases.push(claimed.lease);
@@ -172,20 +184,26 @@ impl Pair {
                 let slot = u64::from(lease.job.0) * JOB_SAMPLES + place;
                 let line = format!("{slot} by {}", lease.fence.0);
                 assert_eq!(
-                    queue.record(&lease, slot, &line).await.unwrap(),
+                    queue.worker("w").record(&lease, slot, &line).await.unwrap(),
                     model.record(&lease, slot, line)
                 );
             }
             Step::Complete(_) => assert_eq!(
-                queue.complete(&lease).await.unwrap(),
+                queue.worker("w").complete(&lease).await.unwrap(),
                 model.complete(&lease)
             ),
-            Step::Renew(_) => assert_eq!(queue.renew(&lease).await.unwrap(), model.renew(&lease)),
+            Step::Renew(_) => assert_eq!(
+                queue.worker("w").renew(&lease).await.unwrap(),
+                model.renew(&lease)
+            ),
             Step::Release(_) => {
-                assert_eq!(queue.release(&lease).await.unwrap(), model.release(&lease))
+                assert_eq!(
+                    queue.worker("w").release(&lease).await.unwrap(),
+                    model.release(&lease)
+                )
             }
             Step::Fail(_) => assert_eq!(
-                queue.fail(&lease, "an error").await.unwrap(),
+                queue.worker("w").fail(&lease, "an error").await.unwrap(),
                 model.fail(&lease)
             ),
             _ => {
@@ -203,13 +221,25 @@ impl Pair {
     async fn collect(&mut self) {
         let lock = self
             .queue
-            .lock_collector("me", Duration::from_secs(60))
+            .collector("me")
+            .lock(Duration::from_secs(60))
             .await
             .unwrap();
         assert!(matches!(lock, CollectorLock::Held { .. }));
-        let results = self.queue.results(None, 1000).await.unwrap();
+        let results = self
+            .queue
+            .collector("me")
+            .results(None, 1000)
+            .await
+            .unwrap();
         if let Some((last, _)) = results.last() {
-            assert!(self.queue.trim("me", "here", *last).await.unwrap());
+            assert!(
+                self.queue
+                    .collector("me")
+                    .trim("here", *last)
+                    .await
+                    .unwrap()
+            );
         }
         assert!(
             results
@@ -269,7 +299,7 @@ fn whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does() {
                     pair.check().await;
                 }
             }
-            pair.queue.delete().await.unwrap();
+            pair.queue.admin().delete().await.unwrap();
         });
         Ok(())
     });

@@ -1,23 +1,23 @@
-//! Settings of a server that matter to a queue and that INFO does not tell.
+//! Settings that decide what a crash or a full disk costs, and that INFO does not show.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script};
 
-/// The parts of a server's configuration that decide what a crash or a full disk costs.
+/// The settings of a server's append-only file and snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct PersistenceSettings {
     /// When the append-only file is synced.
     pub appendfsync: String,
     /// When snapshots are made; empty for never.
     pub save: String,
-    /// Whether nothing may be written after a snapshot that failed.
+    /// True if a failed snapshot stops all writes.
     pub stops_writes: bool,
 }
 
-/// Whether the user may ask for them. Asking all the same would leave a line in the server's log of
-/// refusals.
+/// Returns 1 if the user may read these settings. A CONFIG that is forbidden would leave a line in
+/// the server's log of refusals.
 pub(super) static MAY_READ: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "#!lua flags=no-writes,allow-oom,allow-stale\n\
@@ -25,18 +25,16 @@ pub(super) static MAY_READ: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Asks for them.
+/// Returns the command that reads these settings.
 pub(super) fn request() -> Cmd {
-    redis::cmd("CONFIG")
-        .arg("GET")
-        .arg("appendfsync")
-        .arg("save")
-        .arg("stop-writes-on-bgsave-error")
-        .to_owned()
+    let mut command = redis::cmd("CONFIG");
+    command.arg("GET").arg("appendfsync").arg("save");
+    command.arg("stop-writes-on-bgsave-error");
+    command
 }
 
-impl Settings {
-    /// Reads the answer; none when it lacks one.
+impl PersistenceSettings {
+    /// Reads the answer; `None` when it lacks a setting.
     pub(super) fn read(mut answer: HashMap<String, String>) -> Option<Self> {
         Some(Self {
             appendfsync: answer.remove("appendfsync")?,

@@ -1,12 +1,13 @@
--- Puts the next jobs of the plan into the queue, up to ARGV[1] of them. The cursor is kept here, so
--- a submission that was killed goes on where it stopped, and two at once add nothing twice.
+-- Puts the next jobs of the plan into the queue, at most ARGV[1]. Returns how many are left.
+-- What must hold: no job is added twice. The cursor is stored here, so a submission that was killed
+-- continues from it, and two at once share it.
 local found = redis.call('HMGET', META, 'planned', 'jobs')
 if not found[1] then return NO_SWEEP end
 local planned, jobs = tonumber(found[1]), tonumber(found[2])
 
 local stop = math.min(jobs, planned + ARGV[1])
--- First: of a script torn by a loss of power the beginning may be run alone, and a job nowhere can
--- be mended.
+-- First: after a loss of power only the beginning of a script may be run, and requeue_orphans can
+-- repair a job without a place.
 redis.call('HSET', META, 'planned', stop)
 while planned < stop do
   local batch = {}
