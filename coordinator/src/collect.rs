@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use ddrs_common::domain::Record;
 use ddrs_common::host;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{CollectorLock, DoneBits, Progress, SweepQueue, SweepState};
+use ddrs_common::queue::{CollectorLock, DoneBits, SweepProgress, SweepQueue, SweepState};
 use ddrs_common::record_file::{self, Opened, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
 use tokio::time::timeout;
@@ -148,7 +148,7 @@ impl Collector {
         let done = take_turn(queue, &self.owner, &self.slots).await?;
         let mut slots: Vec<u64> = self.slots.iter().copied().collect();
         slots.sort_unstable();
-        queue.mark_done(&slots).await?;
+        queue.collector(&self.owner).mark_done(&slots).await?;
         self.collect_if_room(queue).await?;
         if self.full.is_some() {
             // What waits in Redis is not lost. Compared again when the sweep seems to be over.
@@ -163,9 +163,9 @@ impl Collector {
                 "the records of {} samples are lost; they are certified again",
                 lost.len()
             );
-            queue.reopen(&lost).await?;
+            queue.collector(&self.owner).reopen(&lost).await?;
         }
-        let forgotten = queue.mend().await?;
+        let forgotten = queue.collector(&self.owner).requeue_orphans().await?;
         if forgotten > 0 {
             warn!(
                 "redis had lost track of {forgotten} jobs in a crash; they are back in its queue"
@@ -180,14 +180,14 @@ impl Collector {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub async fn is_over(&mut self, queue: &SweepQueue, state: &Progress) -> Result<bool> {
+    pub async fn is_over(&mut self, queue: &SweepQueue, state: &SweepProgress) -> Result<bool> {
         let explained =
             self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
         if !state.ended() || explained {
             return Ok(state.ended());
         }
         self.begin(queue).await?;
-        Ok(self.full.is_none() && queue.progress().await?.ended())
+        Ok(self.full.is_none() && queue.status().progress().await?.ended())
     }
 
     /// Moves all records that Redis holds; returns how many were new.
@@ -199,7 +199,7 @@ impl Collector {
         hold(queue, &self.owner).await?;
         let mut moved = 0;
         loop {
-            let batch = queue.results(None, BATCH).await?;
+            let batch = queue.collector(&self.owner).results(None, BATCH).await?;
             let Some(&(last, _)) = batch.last() else {
                 return Ok(moved);
             };
@@ -219,7 +219,7 @@ impl Collector {
                 self.tally.count(record);
             }
             moved += fresh.len();
-            if !queue.trim(&self.owner, &self.owner, last).await? {
+            if !queue.collector(&self.owner).trim(&self.owner, last).await? {
                 bail!("someone else collects this sweep now");
             }
         }
@@ -253,7 +253,7 @@ impl Collector {
     /// # Errors
     /// When Redis fails.
     pub async fn end(&self, queue: &SweepQueue) -> Result<()> {
-        Ok(queue.unlock_collector(&self.owner).await?)
+        Ok(queue.collector(&self.owner).unlock().await?)
     }
 
     /// Collects what there is and ends this turn, as the last thing that is done here, and within a
@@ -327,7 +327,7 @@ pub async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
     let owner = owner(records)?;
     let taken = take_turn(queue, &owner, &HashSet::new()).await;
     if taken.is_err() {
-        queue.unlock_collector(&owner).await.ok();
+        queue.collector(&owner).unlock().await.ok();
     }
     taken.map(drop)
 }
@@ -335,7 +335,7 @@ pub async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
 /// Ends a turn that was reserved for a folder which then could not be used.
 pub async fn give_up(queue: &SweepQueue, records: &Path) {
     if let Ok(owner) = owner(records) {
-        queue.unlock_collector(&owner).await.ok();
+        queue.collector(&owner).unlock().await.ok();
     }
 }
 
@@ -345,9 +345,9 @@ async fn take_turn(queue: &SweepQueue, owner: &str, slots: &HashSet<u64>) -> Res
     let elsewhere = hold(queue, owner).await?.filter(|into| into != owner);
     // In this order: a record that comes in between counts as waiting, and no record as elsewhere
     // that is not.
-    let done = queue.done_bits().await?;
+    let done = queue.status().done_bits().await?;
     let absent = done.iter().filter(|slot| !slots.contains(slot)).count() as u64;
-    let waiting = queue.progress().await?.uncollected;
+    let waiting = queue.status().progress().await?.uncollected;
     if let Some(into) = elsewhere.filter(|_| absent > waiting) {
         bail!(
             "{} records of this sweep were collected into {into}: collect there, or copy its records.jsonl here first",
@@ -359,7 +359,7 @@ async fn take_turn(queue: &SweepQueue, owner: &str, slots: &HashSet<u64>) -> Res
 
 /// Holds on to the right to collect; says where records were collected to before.
 async fn hold(queue: &SweepQueue, owner: &str) -> Result<Option<String>> {
-    match queue.lock_collector(owner, TURN).await? {
+    match queue.collector(owner).lock(TURN).await? {
         CollectorLock::Held { collected_into } => Ok(collected_into),
         CollectorLock::Busy { owner, left } => {
             bail!(

@@ -3,7 +3,7 @@
 
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{DeadJob, Killer};
+use ddrs_common::queue::{CrashSuspect, DeadJob};
 use ddrs_common::spec::Sweep;
 use serde_json::{Value, json};
 
@@ -31,11 +31,11 @@ impl Names {
     /// The reason of a job's death. Names every sample that is known to have lost workers.
     #[must_use]
     pub fn reason(&self, dead: &DeadJob) -> String {
-        if dead.killers.is_empty() {
+        if dead.crash_suspects.is_empty() {
             return dead.reason.clone();
         }
         let told: Vec<String> = dead
-            .killers
+            .crash_suspects
             .iter()
             .map(|killer| self.blame(killer))
             .collect();
@@ -50,19 +50,19 @@ impl Names {
     /// The samples that are known to have lost workers, as JSON.
     #[must_use]
     pub fn killers(&self, dead: &DeadJob) -> Value {
-        let told = dead.killers.iter().map(|killer| {
+        let told = dead.crash_suspects.iter().map(|killer| {
             let (variant, index) = self.sample(killer.slot);
-            json!({"variant": variant, "index": index.0, "workers_lost": killer.times})
+            json!({"variant": variant, "index": index.0, "workers_lost": killer.crashes})
         });
         told.collect()
     }
 
-    fn blame(&self, killer: &Killer) -> String {
+    fn blame(&self, killer: &CrashSuspect) -> String {
         let (variant, index) = self.sample(killer.slot);
-        let times = if killer.times == 1 {
+        let times = if killer.crashes == 1 {
             "once".to_owned()
         } else {
-            format!("{} times", killer.times)
+            format!("{} times", killer.crashes)
         };
         format!(
             "sample {index} of {variant} killed its worker {times} while it was certified alone"

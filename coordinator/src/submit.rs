@@ -23,7 +23,7 @@ pub(crate) async fn submit(queue: &SweepQueue, prepared: &Prepared) -> Result<()
         lease: settings.lease,
         max_attempts: settings.max_attempts,
     };
-    match queue.submit(&submission).await? {
+    match queue.submitter().submit(&submission).await? {
         Submitted::Created => info!(%sweep, jobs = plan.jobs(), "submitted"),
         Submitted::Existing { .. } => info!(%sweep, "already submitted; its jobs stay as they are"),
     }

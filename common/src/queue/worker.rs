@@ -12,6 +12,7 @@ use super::scripts::{
     CLAIM, COMPLETE, DEREGISTER, FAIL, IS_FINISHED, RECORD, RELEASE, RENEW, Transition,
 };
 use super::sweep_core::{Call, SweepCore};
+use crate::domain::SweepId;
 
 /// Longest reason that is kept of a failure, in characters.
 const MAX_REASON: usize = 2000;
@@ -26,6 +27,12 @@ pub struct WorkerQueue {
 impl WorkerQueue {
     pub(super) fn new(core: SweepCore, worker: String) -> Self {
         Self { core, worker }
+    }
+
+    /// Returns the sweep's id.
+    #[must_use]
+    pub fn sweep(&self) -> &SweepId {
+        self.core.id()
     }
 
     /// Returns the same queue with another patience, see [`super::SweepQueue::with_patience`].

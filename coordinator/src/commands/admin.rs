@@ -16,7 +16,7 @@ pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode>
     let (queue, _) = find(server, sweep).await?;
     print(&format!(
         "{} dead jobs are back in the queue\n",
-        queue.retry().await?
+        queue.admin().retry().await?
     ))?;
     Ok(ExitCode::Complete)
 }
@@ -27,7 +27,7 @@ pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode>
 /// When the sweep is unknown or Redis fails.
 pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
-    queue.cancel().await?;
+    queue.admin().cancel().await?;
     print(&format!(
         "sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"
     ))?;

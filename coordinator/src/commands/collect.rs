@@ -107,13 +107,13 @@ async fn until_it_ends(
     collector.begin(queue).await?;
     loop {
         if follow {
-            queue.reap(REAP).await?;
+            queue.admin().requeue_expired(REAP).await?;
             collector.collect_if_room(queue).await?;
         } else {
             collector.collect(queue).await?;
         }
         progress.show(collector.tally());
-        let state = queue.progress().await?;
+        let state = queue.status().progress().await?;
         let ended = collector.is_over(queue, &state).await?;
         if ended || !follow {
             return Ok(ended);

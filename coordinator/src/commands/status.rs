@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{
-    DeadJob, Progress, QueueClient, ServerSettings, SweepQueue, SweepState, WorkerSeen,
+    DeadJob, QueueClient, ServerSettings, SweepProgress, SweepQueue, SweepState, WorkerSeen,
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -84,9 +84,9 @@ async fn look(queue: &SweepQueue, pace: &mut Pace) -> Result<State> {
     let message = message_of(queue).await?;
     let (sweep, plan) = (message.sweep()?, message.plan()?);
     let (progress, workers, dead) = (
-        queue.progress().await?,
-        queue.workers().await?,
-        queue.dead().await?,
+        queue.status().progress().await?,
+        queue.status().workers().await?,
+        queue.status().dead_jobs().await?,
     );
     let rate = pace
         .rate(queue.id(), progress.done)
@@ -104,7 +104,7 @@ async fn look(queue: &SweepQueue, pace: &mut Pace) -> Result<State> {
 }
 
 /// The mean rate since the sweep was submitted: all that one look can tell.
-fn since_submission(progress: &Progress) -> Option<f64> {
+fn since_submission(progress: &SweepProgress) -> Option<f64> {
     (progress.done > 0).then(|| progress.done as f64 / progress.age.as_secs_f64().max(1e-3))
 }
 
@@ -123,7 +123,7 @@ impl Pace {
 struct State {
     id: SweepId,
     name: String,
-    progress: Progress,
+    progress: SweepProgress,
     workers: Vec<WorkerSeen>,
     dead: Vec<DeadJob>,
     names: Names,
@@ -133,7 +133,7 @@ struct State {
 impl State {
     /// Whether nothing will be certified any more, collected or not.
     fn ended(&self) -> bool {
-        Progress {
+        SweepProgress {
             uncollected: 0,
             ..self.progress
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ddrs_common::domain::{Record, SampleIndex, SweepId};
-use ddrs_common::queue::{Event, EventKind, JobState, JobStatus, ServerSettings, Timestamp};
+use ddrs_common::queue::{EventKind, JobEvent, JobState, JobStatus, ServerSettings, Timestamp};
 use ddrs_common::record_file::{self, to_line};
 use serde_json::{Value, json};
 
@@ -68,12 +68,12 @@ pub async fn why(
     let slot = plan.slot(variant, position);
     let job = plan.job_of(slot);
     let told = Told {
-        done: queue.done_bits().await?.contains(slot),
+        done: queue.status().done_bits().await?.contains(slot),
         slot,
         names: Names::of(&sweep, &plan),
         job: job.0,
-        status: queue.job_status(job).await?,
-        trail: queue.trail(job).await?,
+        status: queue.status().job(job).await?,
+        trail: queue.status().job_events(job).await?,
         record: record(question)?,
     };
     match format {
@@ -104,7 +104,7 @@ struct Told {
     names: Names,
     job: u32,
     status: JobStatus,
-    trail: Vec<Event>,
+    trail: Vec<JobEvent>,
     record: Option<Record>,
 }
 
@@ -122,10 +122,10 @@ impl Told {
     /// How many workers were lost while they were at this sample alone, if any.
     fn workers_lost(&self) -> Option<u32> {
         self.status
-            .killers
+            .crash_suspects
             .iter()
             .find(|killer| killer.slot == self.slot)
-            .map(|killer| killer.times)
+            .map(|killer| killer.crashes)
     }
 
     fn text(&self) -> String {

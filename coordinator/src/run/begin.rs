@@ -101,12 +101,15 @@ pub(super) async fn begin(
     submit(&queue, prepared).await?;
     if private.as_ref().is_some_and(PrivateServer::is_new) {
         // Whoever held a lease in its file died with it.
-        queue.lapse(None).await?;
+        queue.admin().expire_leases(None).await?;
     }
     if private.is_some() {
         // There is no other way to try the dead jobs of a private queue again.
-        queue.reap(u64::from(prepared.plan.jobs())).await?;
-        queue.retry().await?;
+        queue
+            .admin()
+            .requeue_expired(u64::from(prepared.plan.jobs()))
+            .await?;
+        queue.admin().retry().await?;
     }
     let settings = WorkerSettings {
         redis,

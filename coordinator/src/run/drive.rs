@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use ddrs_common::queue::{Progress as State, SweepQueue, SweepState, Watch};
+use ddrs_common::queue::{PolicyWatch, SweepProgress as State, SweepQueue, SweepState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -69,7 +69,7 @@ pub(super) async fn drive(
         }
     };
     let mut progress = Progress::new(prepared.plan.slots(), collector.tally());
-    let mut eye = Watch::new(&client);
+    let mut eye = PolicyWatch::new(&client);
     // Also in the middle of a request that is repeated: whatever it would have done is done by the
     // next run.
     let watched = watch(
@@ -117,14 +117,14 @@ async fn watch(
     queue: &SweepQueue,
     workers: &mut Workers,
     progress: &mut Progress,
-    eye: &mut Watch,
+    eye: &mut PolicyWatch,
 ) -> Result<()> {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reaped = Instant::now();
     loop {
         ticks.tick().await;
-        if let Some(news) = eye.news().await {
+        if let Some(news) = eye.policy_changes().await {
             warn!("{news}");
         }
         if collector.collect_if_room(queue).await? > 0 {
@@ -132,17 +132,17 @@ async fn watch(
         }
         progress.show(collector.tally());
         for death in workers.check().inspect_err(|_| progress.end())? {
-            let held = queue.lapse(Some(&death.worker)).await?;
-            queue.reap(1000).await?;
+            let held = queue.admin().expire_leases(Some(&death.worker)).await?;
+            queue.admin().requeue_expired(1000).await?;
             workers
                 .restart(&death, held > 0)
                 .inspect_err(|_| progress.end())?;
         }
         if reaped.elapsed() >= Duration::from_secs(1) {
-            queue.reap(1000).await?;
+            queue.admin().requeue_expired(1000).await?;
             reaped = Instant::now();
         }
-        let state = queue.progress().await?;
+        let state = queue.status().progress().await?;
         if collector.is_over(queue, &state).await? {
             progress.end();
             return finished(prepared, collector, queue, &state).await;
@@ -163,7 +163,7 @@ async fn finished(
 ) -> Result<()> {
     let missing = prepared.plan.slots() - collector.tally().records;
     let names = Names::of(&prepared.sweep, &prepared.plan);
-    for dead in queue.dead().await? {
+    for dead in queue.status().dead_jobs().await? {
         warn!(
             "job {} is dead, {} of its samples have no record: {}",
             dead.job,

@@ -25,7 +25,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use ddrs_common::domain::SweepId;
 use ddrs_common::host;
-use ddrs_common::queue::{Claim, ClaimToken, Claimed, QueueClient, QueueError, SweepQueue, Watch};
+use ddrs_common::queue::{
+    Claim, ClaimToken, Claimed, PolicyWatch, QueueClient, QueueError, SweepQueue, WorkerQueue,
+};
 use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
@@ -70,7 +72,7 @@ type Stop = Pin<Box<dyn Future<Output = &'static str>>>;
 /// A worker between its start and its end.
 struct Worker {
     queue: QueueClient,
-    watch: Watch,
+    watch: PolicyWatch,
     compute: Compute,
     name: String,
     roots: Roots,
@@ -93,7 +95,7 @@ struct Worker {
 
 /// What asking around for a job came to.
 enum Asked {
-    Job(Arc<Assignment>, SweepQueue, Box<Claimed>),
+    Job(Arc<Assignment>, WorkerQueue, Box<Claimed>),
     /// None now; some may come back.
     Wait,
     /// None, and none in flight.
@@ -120,7 +122,7 @@ pub(crate) async fn run(args: WorkerRunArgs) -> Result<()> {
     let name = args.worker.name.unwrap_or_else(default_name);
     info!(worker = %name, device = compute.device(), "ready");
     let mut worker = Worker {
-        watch: Watch::new(&queue),
+        watch: PolicyWatch::new(&queue),
         queue,
         compute,
         name,
@@ -169,15 +171,15 @@ impl Worker {
                         JobEnd::Stopped => return Ok(()),
                         JobEnd::Completed => {
                             self.failures = 0;
-                            self.failing.end(queue.id());
-                            self.sweeps.worked(queue.id());
+                            self.failing.end(queue.sweep());
+                            self.sweeps.worked(queue.sweep());
                         }
                         JobEnd::Lost => {}
                         JobEnd::Failed(reason) => {
                             self.failed(&claimed, &reason)?;
-                            self.failing.begin(queue.id());
+                            self.failing.begin(queue.sweep());
                         }
-                        JobEnd::Damaged(reason) => self.refuse(queue.id(), &reason),
+                        JobEnd::Damaged(reason) => self.refuse(queue.sweep(), &reason),
                     }
                     Duration::ZERO
                 }
@@ -221,7 +223,7 @@ impl Worker {
     /// Asks one sweep after the other for a job, beginning behind the one that gave the last. What
     /// is wrong with one keeps this worker from none of the others.
     async fn ask(&mut self) -> Result<Asked> {
-        if let Some(news) = self.watch.news().await {
+        if let Some(news) = self.watch.policy_changes().await {
             warn!("{news}");
         }
         let ids = if self.only.is_empty() {
@@ -247,7 +249,7 @@ impl Worker {
                     asked = Asked::Wait;
                 }
                 Ok(Asked::Nothing) => self.answered(id),
-                Err(error) if error.may_pass() => {
+                Err(error) if error.is_transient() => {
                     self.unanswered(id, error)?;
                     asked = Asked::Wait;
                 }
@@ -276,14 +278,14 @@ impl Worker {
             .tokens
             .entry(id.clone())
             .or_insert_with(ClaimToken::random);
-        let claimed = queue.claim(&self.name, token).await;
-        if !claimed.as_ref().is_err_and(QueueError::may_pass) {
+        let claimed = queue.worker(&self.name).claim(token).await;
+        if !claimed.as_ref().is_err_and(QueueError::is_transient) {
             self.tokens.remove(id);
         }
         match claimed {
             Ok(Claim::Job(claimed)) => Ok(Asked::Job(
                 assignment,
-                self.queue.sweep(id),
+                self.queue.sweep(id).worker(&self.name),
                 Box::new(claimed),
             )),
             Ok(Claim::Empty) => Ok(Asked::Wait),
@@ -333,7 +335,7 @@ impl Worker {
             Some(Served::Refused(refusal)) if !refusal.is_over() => return Ok(None),
             Some(Served::Refused(_)) | None => {}
         }
-        match queue.is_over().await {
+        match queue.worker(&self.name).is_finished().await {
             Err(QueueError::NoSweep(_)) | Ok(true) => {
                 self.sweeps.forget(queue.id());
                 return Ok(None);
@@ -400,7 +402,7 @@ impl Worker {
     async fn say_goodbye(&self) {
         for id in self.sweeps.served() {
             let queue = self.queue.sweep(id).with_patience(Duration::ZERO);
-            let left = timeout(LAST_WORDS, queue.leave(&self.name))
+            let left = timeout(LAST_WORDS, queue.worker(&self.name).deregister())
                 .await
                 .context("no answer");
             match left {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ddrs_common::queue::{
-    Claimed, CompleteReply, Lease, QueueError, RecordReply, RenewReply, SweepQueue,
+    Claimed, CompleteReply, Lease, QueueError, RecordReply, RenewReply, WorkerQueue,
 };
 use ddrs_common::record_file;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -39,7 +39,7 @@ impl Worker {
     pub(super) async fn serve(
         &mut self,
         assignment: &Arc<Assignment>,
-        queue: &SweepQueue,
+        queue: &WorkerQueue,
         claimed: &Claimed,
         stop: &mut Stop,
     ) -> Result<JobEnd> {
@@ -102,7 +102,7 @@ impl Worker {
 }
 
 /// Hands a job back uncharged, if Redis takes it soon enough.
-pub(super) async fn hand_back(queue: &SweepQueue, lease: &Lease) {
+pub(super) async fn hand_back(queue: &WorkerQueue, lease: &Lease) {
     match timeout(
         RELEASE_PATIENCE,
         queue.with_patience(RELEASE_PATIENCE).release(lease),
@@ -135,7 +135,7 @@ type Renewal<'a> = Pin<Box<dyn Future<Output = Result<RenewReply, QueueError>> +
 /// Records samples as they are certified, and ends the job after the last, keeping the lease alive
 /// meanwhile.
 async fn follow(
-    queue: &SweepQueue,
+    queue: &WorkerQueue,
     claimed: &Claimed,
     mut events: UnboundedReceiver<Event>,
     stop: &mut Stop,
@@ -188,7 +188,7 @@ async fn first(waiting: &mut VecDeque<Request<'_>>) -> Result<Option<Followed>, 
 }
 
 /// What an event means to Redis. Answers how the job ended, if it did.
-fn request<'a>(queue: &'a SweepQueue, claimed: &'a Claimed, event: Event) -> Request<'a> {
+fn request<'a>(queue: &'a WorkerQueue, claimed: &'a Claimed, event: Event) -> Request<'a> {
     let lease = &claimed.lease;
     Box::pin(async move {
         Ok(match event {

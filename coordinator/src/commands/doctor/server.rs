@@ -58,7 +58,7 @@ fn unserved_text(unserved: u64) -> String {
 /// Checks that this user may do everything that a queue needs: submits a small test sweep, works on
 /// it and deletes it.
 async fn check_requests(client: &QueueClient) -> Finding {
-    match client.rehearse().await {
+    match client.self_test().await {
         Ok(()) => Finding::good(
             "permissions",
             "a sweep can be submitted, worked on and deleted",
