@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use tch::{Kind, TchError, Tensor};
 
 use super::arithmetic::Arithmetic;
-use super::tensors::are_finite;
+use super::tensors::{all, are_finite};
 use crate::failure::TorchFailure;
 
 /// Counts of the convolutions that can be fused with the ReLU after them, and of those that are.
@@ -157,7 +157,7 @@ fn keeps_nan(
     fused: impl Fn(&Tensor) -> Result<Tensor, TchError>,
 ) -> Result<bool, TchError> {
     let scores = fused(&images.f_full_like(f64::NAN)?)?;
-    Ok(scores.f_isnan()?.f_all()?.f_int64_value(&[])? == 1)
+    all(&scores.f_isnan()?)
 }
 
 /// Fills with NaN the memory that the next result of this shape gets. `cudnn_convolution_relu`

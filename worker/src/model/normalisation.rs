@@ -17,24 +17,38 @@ pub(super) struct ChannelStatistics {
 impl Normalisation {
     pub(super) fn new(spec: &ModelSpec, device: Device) -> Self {
         let statistics = spec.mean.as_ref().zip(spec.std.as_ref());
-        Self(statistics.map(|(mean, std)| ChannelStatistics {
-            mean: per_channel(mean, device),
-            std: per_channel(std, device),
-        }))
+        Self(statistics.map(|(mean, std)| ChannelStatistics::new(mean, std, device)))
     }
 
     pub(super) fn share(&self) -> Self {
-        Self(self.0.as_ref().map(|statistics| ChannelStatistics {
-            mean: statistics.mean.shallow_clone(),
-            std: statistics.std.shallow_clone(),
-        }))
+        Self(self.0.as_ref().map(ChannelStatistics::share))
     }
 
     pub(super) fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {
         match &self.0 {
-            Some(statistics) => images.f_sub(&statistics.mean)?.f_div(&statistics.std),
+            Some(statistics) => statistics.apply(images),
             None => Ok(images.shallow_clone()),
         }
+    }
+}
+
+impl ChannelStatistics {
+    fn new(mean: &[f64], std: &[f64], device: Device) -> Self {
+        Self {
+            mean: per_channel(mean, device),
+            std: per_channel(std, device),
+        }
+    }
+
+    fn share(&self) -> Self {
+        Self {
+            mean: self.mean.shallow_clone(),
+            std: self.std.shallow_clone(),
+        }
+    }
+
+    fn apply(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        images.f_sub(&self.mean)?.f_div(&self.std)
     }
 }
 

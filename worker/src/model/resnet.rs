@@ -3,6 +3,8 @@
 mod conv;
 mod onednn;
 
+use std::iter::once;
+
 use anyhow::{Context, Result};
 use ddrs_common::architecture::{Architecture, ResnetLayout};
 use tch::{Device, Kind, TchError, Tensor};
@@ -48,10 +50,15 @@ impl Resnet {
         })
     }
 
+    fn fused_scores(&self, onednn: &OneDnn, images: &Tensor) -> Result<Tensor, TchError> {
+        let pass = OneDnnPass { net: self, onednn };
+        tch::no_grad(|| forward(&pass, images))
+    }
+
     /// All convolutions but the projections of shortcuts.
     fn followed_by_relu(&self) -> impl Iterator<Item = &FoldedConv> {
-        let blocks = self.layout.blocks.iter().flat_map(|block| &block.path);
-        std::iter::once(&self.layout.stem).chain(blocks)
+        let blocks = self.layout.blocks.iter();
+        once(&self.layout.stem).chain(blocks.flat_map(|block| &block.path))
     }
 
     /// Returns true if the convolution runs fused with the operation after it.
@@ -78,10 +85,7 @@ impl Classifier for Resnet {
 
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         match &self.onednn {
-            Some(onednn) if !images.requires_grad() => {
-                let pass = OneDnnPass { net: self, onednn };
-                tch::no_grad(|| forward(&pass, images))
-            }
+            Some(onednn) if !images.requires_grad() => self.fused_scores(onednn, images),
             _ => forward(self, images),
         }
     }
@@ -130,10 +134,11 @@ impl ResnetPass for Resnet {
         y: &Tensor,
         shortcut: Shortcut<'_, FoldedConv>,
     ) -> Result<Tensor, TchError> {
-        match shortcut.projection {
-            Some(projection) => conv.relu(y, Some(&projection.forward(&shortcut.x)?)),
-            None => conv.relu(y, Some(&shortcut.x)),
-        }
+        let z = match shortcut.projection {
+            Some(projection) => projection.forward(&shortcut.x)?,
+            None => shortcut.x,
+        };
+        conv.relu(y, Some(&z))
     }
 
     fn classifier(&self) -> Result<(Tensor, Tensor), TchError> {

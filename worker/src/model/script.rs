@@ -36,6 +36,20 @@ impl ScriptNetwork {
     }
 }
 
+impl ScriptNetwork {
+    /// Checks the kind of number of the scores. Tracing or freezing can turn weights into
+    /// constants. Those keep their kind, and torch silently computes in the wider one.
+    fn check_kind(&self, found: Kind) -> Result<(), TchError> {
+        if found == self.kind {
+            return Ok(());
+        }
+        Err(TchError::Kind(format!(
+            "the program computes in {found:?}, the specification says {:?}",
+            self.kind
+        )))
+    }
+}
+
 /// Refuses the precisions in which a program may compute differently from the specification.
 fn check_precision(arithmetic: Arithmetic) -> Result<()> {
     ensure!(
@@ -65,11 +79,11 @@ fn tf32_is_forced_off() -> bool {
 
 fn load_module(bytes: &[u8], arithmetic: Arithmetic) -> Result<CModule> {
     archive::check(bytes)?;
-    let module = CModule::load_data_on_device(&mut &bytes[..], arithmetic.device);
-    let mut module = module.map_err(brief)?;
+    let Arithmetic { device, kind, .. } = arithmetic;
+    let mut module = CModule::load_data_on_device(&mut &bytes[..], device).map_err(brief)?;
     module.f_set_eval().map_err(brief)?;
-    if arithmetic.kind != Kind::Float {
-        module.to(arithmetic.device, arithmetic.kind, false);
+    if kind != Kind::Float {
+        module.to(device, kind, false);
     }
     Ok(module)
 }
@@ -81,16 +95,8 @@ impl Classifier for ScriptNetwork {
 
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let scores = self.module.forward_ts(&[images])?;
-        let found = scores.f_kind()?;
-        if found == self.kind {
-            return Ok(scores);
-        }
-        // Tracing or freezing can turn weights into constants. Those keep their kind, and torch
-        // silently computes in the wider one.
-        Err(TchError::Kind(format!(
-            "the program computes in {found:?}, the specification says {:?}",
-            self.kind
-        )))
+        self.check_kind(scores.f_kind()?)?;
+        Ok(scores)
     }
 
     fn kind(&self) -> Kind {

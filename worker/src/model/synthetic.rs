@@ -23,10 +23,13 @@ pub fn usual_size(architecture: Architecture) -> (u32, usize) {
 /// When torch cannot hold the images.
 pub fn noisy_pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
     let (_, side) = usual_size(architecture);
-    let pixels: Vec<f32> = (0..3 * side * side)
+    noisy_images(&pattern(side), [3, side, side], SampleIndex(0), 0.5, draws)
+}
+
+fn pattern(side: usize) -> Vec<f32> {
+    (0..3 * side * side)
         .map(|place| (place * 7 % 256) as f32 / 255.0)
-        .collect();
-    noisy_images(&pixels, [3, side, side], SampleIndex(0), 0.5, draws)
+        .collect()
 }
 
 /// Returns the draws that would certify this image, as the CPU computes them, in channels-last

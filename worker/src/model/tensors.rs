@@ -8,8 +8,13 @@ use tch::{Kind, TchError, Tensor};
 /// # Errors
 /// When torch cannot compute or read the answer.
 pub fn is_finite(tensor: &Tensor) -> Result<bool, TchError> {
-    let all = tensor.f_detach()?.f_isfinite()?.f_all()?;
-    Ok(i64::try_from(&all.f_to_kind(Kind::Int64)?)? == 1)
+    all(&tensor.f_detach()?.f_isfinite()?)
+}
+
+/// Returns true if every element is true.
+pub(super) fn all(tensor: &Tensor) -> Result<bool, TchError> {
+    let all = tensor.f_all()?.f_to_kind(Kind::Int64)?;
+    Ok(i64::try_from(&all)? == 1)
 }
 
 /// Returns the same values of shape (N, C, H, W) with channels innermost in memory, which is faster
@@ -31,8 +36,8 @@ pub(crate) fn square(size: u32) -> [i64; 2] {
 
 /// Copies a tensor of a safetensors file, whose numbers are of this kind.
 pub(crate) fn from_view(view: &TensorView, kind: Kind) -> Result<Tensor, TchError> {
-    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-    Tensor::f_from_data_size(view.data(), &shape, kind)
+    let shape = view.shape().iter().map(|&size| size as i64);
+    Tensor::f_from_data_size(view.data(), &shape.collect::<Vec<_>>(), kind)
 }
 
 /// Returns true if all tensors are finite, and torch can say so.

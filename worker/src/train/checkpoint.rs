@@ -15,6 +15,7 @@ use super::environment::Environment;
 use super::epoch_log::SigmaDistribution;
 use super::network::TrainableNetwork;
 use super::optimiser::Sgd;
+use super::step::StepResult;
 use super::weights_file::{self, Metadata};
 
 /// The metadata key with the digest of everything else in the file.
@@ -55,6 +56,27 @@ pub(super) struct EpochSums {
     pub(super) inputs: u64,
     /// The time spent computing.
     pub(super) seconds: f64,
+}
+
+impl EpochSums {
+    /// Adds the result of a step over this number of inputs.
+    pub(super) fn add(&mut self, result: &StepResult, inputs: usize) {
+        self.loss += result.loss * inputs as f64;
+        self.correct += result.correct as u64;
+        self.inputs += inputs as u64;
+    }
+
+    pub(super) fn mean_loss(&self) -> f64 {
+        self.loss / self.inputs as f64
+    }
+
+    pub(super) fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.inputs as f64
+    }
+
+    pub(super) fn inputs_per_second(&self) -> f64 {
+        self.inputs as f64 / self.seconds
+    }
 }
 
 /// Of the epochs whose weights may be written, the one with the highest accuracy under noise on the

@@ -84,14 +84,18 @@ pub(super) fn check(path: &Path) -> Result<()> {
 
 /// Returns the lines of the file, each with its entry.
 fn read(path: &Path) -> Result<Vec<(String, EpochEntry)>> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.with_context(|| format!("cannot read {}", path.display()))?,
-    };
+    let text = read_if_exists(path)?;
     (1..)
         .zip(text.lines())
         .map(|(number, line)| Ok((line.to_owned(), parse(path, number, line)?)))
         .collect()
+}
+
+fn read_if_exists(path: &Path) -> Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        text => text.with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 fn parse(path: &Path, number: usize, line: &str) -> Result<EpochEntry> {
@@ -104,15 +108,11 @@ fn parse(path: &Path, number: usize, line: &str) -> Result<EpochEntry> {
 /// # Errors
 /// When the file cannot be read or written, or is not a training log.
 pub(super) fn append(path: &Path, entry: &EpochEntry) -> Result<()> {
-    let mut text = String::new();
-    for (line, old) in read(path)? {
-        if old.epoch < entry.epoch {
-            text += &line;
-            text.push('\n');
-        }
-    }
-    text += &serde_json::to_string(entry)?;
-    text.push('\n');
+    let old = read(path)?.into_iter();
+    let earlier = old.filter(|(_, old)| old.epoch < entry.epoch);
+    let mut lines: Vec<String> = earlier.map(|(line, _)| line).collect();
+    lines.push(serde_json::to_string(entry)?);
+    let text = lines.join("\n") + "\n";
     ddrs_common::replace(path, text.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
 }

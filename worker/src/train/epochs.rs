@@ -109,11 +109,14 @@ impl<'a> Trainer<'a> {
     pub(super) fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         self.check_images()?;
         while self.state.position.epoch < self.spec.epochs.get() {
-            self.epoch(stop).map_err(|error| {
-                error_report::with_advice(error, &self.state.position, &self.output.checkpoint)
-            })?;
+            let result = self.epoch(stop);
+            result.map_err(|error| self.with_advice(error))?;
         }
         Ok(())
+    }
+
+    fn with_advice(&self, error: anyhow::Error) -> anyhow::Error {
+        error_report::with_advice(error, &self.state.position, &self.output.checkpoint)
     }
 
     /// Writes the best weights and `text`, the specification as the user wrote it.
@@ -232,12 +235,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn add_to_sums(&mut self, result: &StepResult, plan: &EpochPlan) {
-        let sums = &mut self.state.position.sums;
-        sums.loss += result.loss * plan.batch as f64;
-        sums.correct += result.correct as u64;
-        sums.inputs += plan.batch as u64;
-        sums.seconds = plan.seconds();
-        self.state.position.step += 1;
+        let position = &mut self.state.position;
+        position.sums.add(result, plan.batch);
+        position.sums.seconds = plan.seconds();
+        position.step += 1;
     }
 
     fn learning_rate(&self, step: u64, steps: u64) -> f64 {
@@ -264,11 +265,11 @@ impl<'a> Trainer<'a> {
         let Position { epoch, sums, .. } = &self.state.position;
         EpochEntry {
             epoch: *epoch,
-            loss: sums.loss / sums.inputs as f64,
-            accuracy: sums.correct as f64 / sums.inputs as f64,
+            loss: sums.mean_loss(),
+            accuracy: sums.accuracy(),
             validation_accuracy,
             learning_rate: self.learning_rate(steps - 1, steps),
-            images_per_second: sums.inputs as f64 / sums.seconds,
+            images_per_second: sums.inputs_per_second(),
             seconds: sums.seconds,
             sigma: self.sigma_distribution(),
         }

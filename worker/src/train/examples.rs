@@ -258,15 +258,20 @@ fn too_large(count: u64, shape: [usize; 3]) -> KeyError {
 }
 
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
-    let label = dataset.label(index)?;
-    if label.0 < classes {
-        return Ok(i64::from(label.0));
+    let label = dataset.label(index)?.0;
+    if label < classes {
+        Ok(i64::from(label))
+    } else {
+        Err(unknown_label(dataset, index, label, classes).into())
     }
+}
+
+fn unknown_label(dataset: &Dataset, index: SampleIndex, label: u32, classes: u32) -> KeyError {
     let of = dataset.classes().map_or(String::new(), |classes| {
         format!("; the dataset has {classes} classes")
     });
-    let message = format!("{classes}, but sample {index} has label {}{of}", label.0);
-    Err(key_error("model.classes", message).into())
+    let message = format!("{classes}, but sample {index} has label {label}{of}");
+    key_error("model.classes", message)
 }
 
 /// Draws the places for validation. Returns those for training and those for validation, both
@@ -274,10 +279,13 @@ fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
 fn split(count: usize, training: &Training) -> (Vec<usize>, Vec<usize>) {
     let mut places: Vec<usize> = (0..count).collect();
     places.shuffle(&mut generator(training.seed, Purpose::Validation, 0));
-    let mut validation = places.split_off(count - training.validation as usize);
+    let validation = places.split_off(count - training.validation as usize);
+    (sorted(places), sorted(validation))
+}
+
+fn sorted(mut places: Vec<usize>) -> Vec<usize> {
     places.sort_unstable();
-    validation.sort_unstable();
-    (places, validation)
+    places
 }
 
 fn generator(training: u64, purpose: Purpose, epoch: u64) -> ChaCha8Rng {

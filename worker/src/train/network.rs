@@ -135,13 +135,11 @@ impl TrainingPass<'_> {
     fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
         let y = self.convolve(spec, x)?;
         let norm = |part: &str| self.constant_if_frozen(&format!("{}.{part}", spec.norm));
-        let mean = norm("running_mean")?;
-        let variance = norm("running_var")?;
         y.f_batch_norm(
             Some(norm("weight")?),
             Some(norm("bias")?),
-            Some(mean),
-            Some(variance),
+            Some(norm("running_mean")?),
+            Some(norm("running_var")?),
             self.mode == Mode::Learning,
             NORM_MOMENTUM,
             ConvNorm::EPSILON,

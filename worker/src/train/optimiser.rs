@@ -33,10 +33,8 @@ impl Sgd {
         let velocity = &mut self.0;
         let pull = gradient.f_add(&weights.f_mul_scalar(spec.weight_decay)?)?;
         let _ = velocity.f_mul_scalar_(spec.momentum)?.f_add_(&pull)?;
-        let _ = weights
-            .shallow_clone()
-            .f_sub_(&velocity.f_mul_scalar(rate)?)?;
-        Ok(())
+        let change = velocity.f_mul_scalar(rate)?;
+        weights.shallow_clone().f_sub_(&change).map(drop)
     }
 
     /// Returns the velocities by the names of their weights.

@@ -40,14 +40,13 @@ impl Trainer<'_> {
         let Position {
             epoch, step, sums, ..
         } = &self.state.position;
-        let inputs = sums.inputs as f64;
         tracing::info!(
             "epoch {epoch} of {}, step {step} of {steps}: loss {:.4}, accuracy under noise \
              {:.1}%, {:.0} images/s, {}, {} s left",
             self.spec.epochs,
-            sums.loss / inputs,
-            100.0 * sums.correct as f64 / inputs,
-            inputs / sums.seconds,
+            sums.mean_loss(),
+            100.0 * sums.accuracy(),
+            sums.inputs_per_second(),
             describe(&self.sigma_distribution()),
             self.time_left(steps).as_secs()
         );
@@ -58,10 +57,9 @@ impl Trainer<'_> {
         let Position {
             epoch, step, sums, ..
         } = &self.state.position;
-        let rate = sums.inputs as f64 / sums.seconds;
         let steps_left = (self.spec.epochs.get() - epoch) * steps - step;
         let inputs_left = steps_left * self.spec.batch.get();
-        Duration::from_secs_f64(inputs_left as f64 / rate)
+        Duration::from_secs_f64(inputs_left as f64 / sums.inputs_per_second())
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) fn seed(training: u64, purpose: Purpose, epoch: u64, step: u64) -> u6
     for part in [training, purpose as u64, epoch, step] {
         hash.update(part.to_le_bytes());
     }
-    let digest = hash.finalize();
+    first_bytes(&hash.finalize().into())
+}
+
+fn first_bytes(digest: &[u8; 32]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     u64::from_le_bytes(first)

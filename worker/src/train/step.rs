@@ -169,10 +169,8 @@ fn group_loss(
 /// Returns the sigmas as a tensor. A missing sigma (`None`) stops training after this step; NaN is
 /// only a placeholder.
 fn sigma_tensor(sigma: &[Option<f64>], device: Device) -> Result<Tensor, TchError> {
-    let sigma: Vec<f32> = sigma
-        .iter()
-        .map(|sigma| sigma.map_or(f32::NAN, |sigma| sigma as f32))
-        .collect();
+    let sigma = sigma.iter().map(|sigma| sigma.unwrap_or(f64::NAN) as f32);
+    let sigma: Vec<f32> = sigma.collect();
     move_to(device, Tensor::f_from_slice(&sigma)?)
 }
 
@@ -197,14 +195,18 @@ fn move_sigmas(spec: &Training, group: &mut BatchGroup) -> Result<Vec<Option<f64
 /// Returns the mean of the groups' gradients.
 fn mean(groups: Vec<Tensor>) -> Result<Tensor, TchError> {
     let count = groups.len();
+    let mut sum = sum(groups)?;
+    sum.f_div_scalar_(count as f64)
+}
+
+fn sum(groups: Vec<Tensor>) -> Result<Tensor, TchError> {
     let mut groups = groups.into_iter();
-    let mut sum = groups
-        .next()
-        .ok_or_else(|| TchError::Shape("a batch without groups".to_owned()))?;
+    let first = groups.next();
+    let mut sum = first.ok_or_else(|| TchError::Shape("a batch without groups".to_owned()))?;
     for gradient in groups {
         let _ = sum.f_add_(&gradient)?;
     }
-    sum.f_div_scalar_(count as f64)
+    Ok(sum)
 }
 
 /// Returns the largest distance of the attack in an epoch. It grows linearly to its value over the

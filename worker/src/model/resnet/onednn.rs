@@ -81,12 +81,13 @@ impl OneDnn {
         epilogue: Epilogue,
     ) -> Result<Tensor, TchError> {
         let (method, last) = epilogue.into_call(conv)?;
+        let [padding, stride] = geometry(conv);
         let arguments = [
             IValue::Tensor(conv.operand(x)?),
             IValue::Tensor(self.packed_weight(conv, &x.size())?),
             IValue::Tensor(conv.bias.shallow_clone()),
-            IValue::IntList(conv.padding.to_vec()),
-            IValue::IntList(conv.stride.to_vec()),
+            padding,
+            stride,
             last,
         ];
         self.call(method, &arguments)?.f_to_kind(x.kind())
@@ -105,13 +106,10 @@ impl OneDnn {
     }
 
     fn pack(&self, conv: &FoldedConv, shape: &[i64]) -> Result<Tensor, TchError> {
-        let arguments = [
-            IValue::Tensor(conv.weight.shallow_clone()),
-            IValue::IntList(conv.padding.to_vec()),
-            IValue::IntList(conv.stride.to_vec()),
-            IValue::IntList(shape.to_vec()),
-        ];
-        self.call("pack", &arguments)
+        let [padding, stride] = geometry(conv);
+        let weight = IValue::Tensor(conv.weight.shallow_clone());
+        let shape = IValue::IntList(shape.to_vec());
+        self.call("pack", &[weight, padding, stride, shape])
     }
 
     fn call(&self, method: &str, arguments: &[IValue]) -> Result<Tensor, TchError> {
@@ -120,6 +118,11 @@ impl OneDnn {
             other => Err(TchError::Kind(format!("{method} returned {other:?}"))),
         }
     }
+}
+
+/// Returns padding and stride as arguments.
+fn geometry(conv: &FoldedConv) -> [IValue; 2] {
+    [conv.padding, conv.stride].map(|sizes| IValue::IntList(sizes.to_vec()))
 }
 
 fn has_finite_weights(conv: &FoldedConv) -> bool {

@@ -134,8 +134,8 @@ impl TrainableNetwork {
     /// Sets the running statistics to the mean of those of other networks.
     pub(in crate::train) fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
         let each: Vec<&Tensor> = others.iter().map(|other| &other.statistics).collect();
-        self.statistics
-            .f_copy_(&Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?)
+        let mean = Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?;
+        self.statistics.f_copy_(&mean)
     }
 }
 
@@ -179,10 +179,9 @@ pub(in crate::train) fn flatten<'a>(
 }
 
 fn flatten_one(tensor: &Tensor) -> Result<Tensor, TchError> {
-    let in_order = if tensor.dim() == 4 {
-        tensor.f_permute([0, 2, 3, 1])?
-    } else {
-        tensor.shallow_clone()
+    let in_order = match tensor.dim() {
+        4 => tensor.f_permute([0, 2, 3, 1])?,
+        _ => tensor.shallow_clone(),
     };
     in_order.f_detach()?.f_reshape([-1])
 }

@@ -58,16 +58,13 @@ fn group(
     noise: &BatchNoise,
     rows: Range<usize>,
 ) -> Result<BatchGroup> {
-    let places = &inputs.places[rows.clone()];
-    let ascent = noise.ascent.iter();
+    let places = inputs.places[rows.clone()].iter();
     Ok(BatchGroup {
         network: state.network.with_own_statistics()?,
         images: rows_of(&inputs.images, &rows, 1)?,
         labels: rows_of(&inputs.labels, &rows, 1)?,
-        sigma: places.iter().map(|&place| state.sigma[place]).collect(),
-        ascent: ascent
-            .map(|step| rows_of(step, &rows, noise.ascent_draws))
-            .collect::<Result<_, _>>()?,
+        sigma: places.map(|&place| state.sigma[place]).collect(),
+        ascent: noise.ascent_of(&rows)?,
         noise: rows_of(&noise.loss, &rows, noise.loss_draws)?,
     })
 }
@@ -78,6 +75,14 @@ fn rows_of(tensor: &Tensor, rows: &Range<usize>, draws: i64) -> Result<Tensor, T
 }
 
 impl BatchNoise {
+    /// Returns the noise of sigma's ascent for these inputs.
+    fn ascent_of(&self, rows: &Range<usize>) -> Result<Vec<Tensor>, TchError> {
+        let steps = self.ascent.iter();
+        steps
+            .map(|step| rows_of(step, rows, self.ascent_draws))
+            .collect()
+    }
+
     fn draw(spec: &Training, images: &Tensor, position: &Position) -> Result<Self, TchError> {
         let (ascent, ascent_draws) = ascent_noise(spec, images, position)?;
         let loss_draws = i64::from(spec.loss.draws());
