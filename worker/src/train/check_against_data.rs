@@ -83,6 +83,10 @@ fn check_normalised_values(
     if height * width * training.group.get() * draws > 1 {
         return Ok(());
     }
+    Err(single_value(training))
+}
+
+fn single_value(training: &Training) -> KeyError {
     let key = if training.group == training.batch {
         "train.batch"
     } else {
@@ -93,5 +97,5 @@ fn check_normalised_values(
          variance: use more inputs or larger images",
         training.model.architecture
     );
-    Err(key_error(key, message))
+    key_error(key, message)
 }

@@ -15,7 +15,6 @@ use super::environment::Environment;
 use super::epoch_log::SigmaDistribution;
 use super::network::TrainableNetwork;
 use super::optimiser::Sgd;
-use super::step::StepResult;
 use super::weights_file::{self, Metadata};
 
 /// The metadata key with the digest of everything else in the file.
@@ -60,9 +59,9 @@ pub(super) struct EpochSums {
 
 impl EpochSums {
     /// Adds the result of a step over this number of inputs.
-    pub(super) fn add(&mut self, result: &StepResult, inputs: usize) {
-        self.loss += result.loss * inputs as f64;
-        self.correct += result.correct as u64;
+    pub(super) fn add(&mut self, mean_loss: f64, correct: u64, inputs: usize) {
+        self.loss += mean_loss * inputs as f64;
+        self.correct += correct;
         self.inputs += inputs as u64;
     }
 

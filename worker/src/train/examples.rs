@@ -38,10 +38,6 @@ pub(super) struct RandomCrops {
     pub(super) seed: u64,
 }
 
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "an empty training set is refused"
-)]
 impl Examples {
     /// Decodes the samples that the specification selects, on all cores, and divides them into
     /// training and validation.

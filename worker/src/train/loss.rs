@@ -94,11 +94,18 @@ fn cross_entropy(
     let scores = learning(&noisy(images, batch.sigma, noise, draws)?)?;
     let labels = repeated(batch.labels, draws)?;
     let loss = scores.f_cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
+    let correct = smoothed_correct(&scores, batch, draws)?;
+    Ok(LossValue { loss, correct })
+}
+
+/// Counts the inputs that the soft smoothed classifier classifies correctly.
+fn smoothed_correct(
+    scores: &Tensor,
+    batch: &TrainingBatch,
+    draws: i64,
+) -> Result<Tensor, TchError> {
     let probabilities = smoothed(&scores.f_detach()?, batch.len(), draws)?;
-    Ok(LossValue {
-        loss,
-        correct: count_correct(&probabilities, batch.labels)?,
-    })
+    count_correct(&probabilities, batch.labels)
 }
 
 /// Returns x + sigma·eps for `draws` draws of every input, next to each other.

@@ -65,8 +65,8 @@ use seed::{Purpose, seed};
 /// # Errors
 /// - [`BadInput`] when the specification, the data or an older checkpoint do not fit, or another
 ///   process trains to `out`
-/// - [`ddrs_common::cli::Interrupted`] when `stop`, which is called before every step, returns true;
-///   the state is saved
+/// - [`ddrs_common::cli::Interrupted`] when `stop`, which is called before every step, returns
+///   true; the state is saved
 /// - when a number is not finite; the error gives the epoch and the step
 /// - when a file cannot be read or written
 pub fn train(path: &Path, out: &Path, device: Device, stop: &dyn Fn() -> bool) -> Result<()> {

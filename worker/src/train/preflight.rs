@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ddrs_common::data::Dataset;
 use ddrs_common::spec::{self, Training, digest_to_hex};
 use sha2::{Digest, Sha256};
@@ -137,6 +137,19 @@ fn warn_of_missing_classes(spec: &Training, dataset: &Dataset) {
     }
 }
 
+fn lock_error(error: TryLockError, out: &Path, lock: &Path) -> anyhow::Error {
+    let lock = lock.display();
+    match error {
+        TryLockError::WouldBlock => {
+            anyhow!(
+                "another process trains to {}: it holds {lock}",
+                out.display()
+            )
+        }
+        TryLockError::Error(error) => anyhow!(error).context(format!("cannot lock {lock}")),
+    }
+}
+
 fn open(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path);
     file.with_context(|| format!("cannot write {}", path.display()))
@@ -149,13 +162,6 @@ fn lock(out: &Path) -> Result<File> {
     let file = open(&path)?;
     match ddrs_common::lock_where_supported(&file, out, "let one process train to it at a time") {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
-            "another process trains to {}: it holds {}",
-            out.display(),
-            path.display()
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
+        Err(error) => Err(lock_error(error, out, &path)),
     }
 }

@@ -58,16 +58,21 @@ pub(super) fn metadata(
         ("mean", list(model.mean.as_deref())?),
         ("std", list(model.std.as_deref())?),
     ];
-    Ok(entries
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect())
+    Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
 /// Writes values as a JSON list. An empty list means that there is no normalisation; a missing key
 /// would not say so.
 fn list(values: Option<&[f64]>) -> Result<String, serde_json::Error> {
     serde_json::to_string(values.unwrap_or_default())
+}
+
+/// Returns the name of the choice of sigma, and the first epoch in which sigmas move.
+fn choice(spec: &Training) -> (&'static str, Option<u64>) {
+    match spec.sigma.choice {
+        TrainingChoice::Fixed => ("fixed", None),
+        TrainingChoice::DataDependent { from_epoch, .. } => ("data-dependent", Some(from_epoch)),
+    }
 }
 
 fn provenance<'a>(
@@ -77,10 +82,7 @@ fn provenance<'a>(
 ) -> Result<Provenance<'a>> {
     let best = state.position.best;
     let best = best.context("the checkpoint has no best epoch")?;
-    let (choice, from_epoch) = match spec.sigma.choice {
-        TrainingChoice::Fixed => ("fixed", None),
-        TrainingChoice::DataDependent { from_epoch, .. } => ("data-dependent", Some(from_epoch)),
-    };
+    let (choice, from_epoch) = choice(spec);
     Ok(Provenance {
         name: &spec.name,
         specification: &identity.specification,

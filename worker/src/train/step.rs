@@ -4,7 +4,7 @@
 mod group;
 
 use anyhow::Result;
-use ddrs_common::spec::{Loss, Training, TrainingChoice};
+use ddrs_common::spec::{DataDependentSpec, Loss, Training, TrainingChoice};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::checkpoint::{Position, TrainingState};
@@ -177,19 +177,27 @@ fn sigma_tensor(sigma: &[Option<f64>], device: Device) -> Result<Tensor, TchErro
 /// Runs Algorithm 1 for a group with the certifier's optimiser, on the frozen network, starting at
 /// each input's sigma.
 fn move_sigmas(spec: &Training, group: &mut BatchGroup) -> Result<Vec<Option<f64>>> {
-    let mut noise = std::mem::take(&mut group.ascent).into_iter();
+    let noise = std::mem::take(&mut group.ascent);
     match &spec.sigma.choice {
-        TrainingChoice::DataDependent { ascent, .. } if noise.len() > 0 => {
-            let missing = || TchError::Shape("fewer draws than steps".to_owned());
-            let frozen: &ScoreFn = &|images| group.network.scores(images, Mode::Frozen);
-            Ok(ascend(&group.images, &group.sigma, ascent, frozen, |_| {
-                noise.next().ok_or_else(missing)
-            })?)
+        TrainingChoice::DataDependent { ascent, .. } if !noise.is_empty() => {
+            Ok(run_ascent(ascent, group, noise)?)
         }
         TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => {
             Ok(group.sigma.iter().copied().map(Some).collect())
         }
     }
+}
+
+fn run_ascent(
+    ascent: &DataDependentSpec,
+    group: &BatchGroup,
+    noise: Vec<Tensor>,
+) -> Result<Vec<Option<f64>>, TchError> {
+    let mut noise = noise.into_iter();
+    let missing = || TchError::Shape("fewer draws than steps".to_owned());
+    let frozen: &ScoreFn = &|images| group.network.scores(images, Mode::Frozen);
+    let next = |_| noise.next().ok_or_else(missing);
+    ascend(&group.images, &group.sigma, ascent, frozen, next)
 }
 
 /// Returns the mean of the groups' gradients.

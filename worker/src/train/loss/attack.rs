@@ -27,14 +27,17 @@ pub(super) fn attack(
     let length = 2.0 * epsilon / f64::from(steps);
     let mut moved = images.shallow_clone();
     for _ in 0..steps {
-        let direction = unit(&gradient(frozen, &moved, batch, noise, draws)?)?;
-        let offset = moved
-            .f_add(&direction.f_mul_scalar(length)?)?
-            .f_sub(&images)?;
-        let offset = project(&offset, epsilon)?;
-        moved = images.f_add(&offset)?.f_clamp(0.0, 1.0)?;
+        let gradient = gradient(frozen, &moved, batch, noise, draws)?;
+        moved = moved.f_add(&unit(&gradient)?.f_mul_scalar(length)?)?;
+        moved = limit(&moved, &images, epsilon)?;
     }
     Ok(moved)
+}
+
+/// Returns the images within `epsilon` of the originals, and within \[0, 1\].
+fn limit(moved: &Tensor, images: &Tensor, epsilon: f64) -> Result<Tensor, TchError> {
+    let offset = project(&moved.f_sub(images)?, epsilon)?;
+    images.f_add(&offset)?.f_clamp(0.0, 1.0)
 }
 
 /// Returns the gradient of the loss by each image, at `images`.

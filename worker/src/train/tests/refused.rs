@@ -142,7 +142,7 @@ fn a_class_that_the_network_does_not_tell_apart_is_refused() {
     let _generator = use_generator();
     let folder = TrainingFolder::new(LOSSES[0], "", 1);
     let labels: Vec<Class> = (0..IMAGES as u32).map(|i| Class(i % 3)).collect();
-    folder.write_images(&[0.5; IMAGES * IMAGE_SIZE], &labels);
+    folder.write_images(&vec![0.5; IMAGES * IMAGE_SIZE], &labels);
     let (error, _) = folder.fail();
     assert!(
         error.contains("model.classes: 2, but sample 2 has label 2"),

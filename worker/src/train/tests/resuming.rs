@@ -74,7 +74,7 @@ fn a_checkpoint_of_another_specification_or_of_other_data_is_refused() {
     );
     assert_eq!(code, 2);
     fs::write(folder.path("train.toml"), text).unwrap();
-    folder.write_images(&[0.5; IMAGES * IMAGE_SIZE], &[Class(0); IMAGES]);
+    folder.write_images(&vec![0.5; IMAGES * IMAGE_SIZE], &[Class(0); IMAGES]);
     let (error, code) = folder.fail();
     assert!(
         error.contains("model.checkpoint.safetensors is of other data: delete it"),
