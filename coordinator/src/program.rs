@@ -19,13 +19,15 @@ pub fn main() -> process::ExitCode {
         eprintln!("error: {error}");
         return ExitCode::BadInput.into();
     }
-    let cli = CoordinatorCli::parse();
+    run_command(CoordinatorCli::parse()).into()
+}
+
+fn run_command(cli: CoordinatorCli) -> ExitCode {
     log::begin(cli.log_format);
-    let exit = block_on(dispatch(cli.command, cli.log_format)).unwrap_or_else(|error| {
+    block_on(dispatch(cli.command, cli.log_format)).unwrap_or_else(|error| {
         log::fail(&format!("{error:#}"));
         ExitCode::of(&error)
-    });
-    exit.into()
+    })
 }
 
 fn block_on(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {

@@ -1,9 +1,9 @@
 //! The location of the worker program.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 
@@ -18,28 +18,29 @@ const NAME: &str = "ddrs-worker";
 /// # Errors
 /// When there is no such program, or `DDRS_WORKER` does not name an executable file.
 pub(crate) fn find() -> Result<PathBuf> {
-    match std::env::var_os(WORKER_VARIABLE) {
+    match env::var_os(WORKER_VARIABLE) {
         Some(name) => find_named(Path::new(&name)),
         None => find_installed(),
     }
 }
 
 fn find_named(name: &Path) -> Result<PathBuf> {
-    // As in a shell, a name without a folder is looked up on the path.
-    let places = if name.components().count() == 1 {
-        on_path(name.as_os_str())
-    } else {
-        vec![name.to_owned()]
-    };
-    first_executable(places)
+    first_executable(places_of(name))
         .with_context(|| format!("{WORKER_VARIABLE} is {name:?}, which is not an executable file"))
 }
 
+/// Returns the files that a name may mean. As in a shell, a name without a folder is looked up on
+/// the path.
+fn places_of(name: &Path) -> Vec<PathBuf> {
+    if name.components().count() == 1 {
+        on_path(name.as_os_str())
+    } else {
+        vec![name.to_owned()]
+    }
+}
+
 fn find_installed() -> Result<PathBuf> {
-    let sibling = std::env::current_exe()
-        .ok()
-        .map(|program| program.with_file_name(NAME));
-    let places = sibling.into_iter().chain(on_path(OsStr::new(NAME)));
+    let places = sibling().into_iter().chain(on_path(OsStr::new(NAME)));
     first_executable(places).with_context(|| {
         format!(
             "no {NAME} in the folder of this program or on the path; \
@@ -48,9 +49,15 @@ fn find_installed() -> Result<PathBuf> {
     })
 }
 
+/// Returns the file of that name in the folder of this program.
+fn sibling() -> Option<PathBuf> {
+    let program = env::current_exe().ok()?;
+    Some(program.with_file_name(NAME))
+}
+
 fn on_path(name: &OsStr) -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
         .map(|folder| folder.join(name))
         .collect()
 }

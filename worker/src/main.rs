@@ -23,16 +23,18 @@ fn main() {
         eprintln!("error: {error}");
         exit::now(ExitCode::BadInput);
     }
-    let cli = WorkerCli::parse();
+    exit::now(run_command(WorkerCli::parse()))
+}
+
+fn run_command(cli: WorkerCli) -> ExitCode {
     log::begin(cli.log_format);
-    let exit = match dispatch(cli.command, cli.log_format) {
+    match dispatch(cli.command, cli.log_format) {
         Ok(()) => ExitCode::Complete,
         Err(error) => {
             log::fail(&format!("{error:#}"));
             ExitCode::of(&error)
         }
-    };
-    exit::now(exit)
+    }
 }
 
 fn dispatch(command: WorkerCommand, log_format: LogFormat) -> Result<()> {
@@ -45,16 +47,18 @@ fn dispatch(command: WorkerCommand, log_format: LogFormat) -> Result<()> {
 }
 
 fn run(args: WorkerRunArgs, log_format: LogFormat) -> Result<()> {
+    if args.uses_all_gpus() {
+        block_on(run::fleet::run(&args, log_format))
+    } else {
+        block_on(run::run(args))
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(async {
-        if args.uses_all_gpus() {
-            run::fleet::run(&args, log_format).await
-        } else {
-            run::run(args).await
-        }
-    });
+    let result = runtime.block_on(command);
     // A thread may be reading stdin for as long as the parent process lives.
     runtime.shutdown_background();
     result

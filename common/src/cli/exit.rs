@@ -1,5 +1,7 @@
 //! Exit codes, and the errors that select one.
 
+use std::process::{self, ExitStatus};
+
 use crate::queue::QueueError;
 
 /// The exit codes that scripts rely on, the same in both programs.
@@ -21,14 +23,19 @@ impl ExitCode {
     /// Returns the exit code of an error. A bad address of Redis is bad input wherever it is found.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
-        let queue_error = error.downcast_ref::<QueueError>();
-        if error.is::<BadInput>() || queue_error.is_some_and(QueueError::is_usage) {
+        if error.is::<BadInput>() || is_bad_address(error) {
             Self::BadInput
         } else if error.is::<Interrupted>() {
             Self::Interrupted
         } else {
             Self::Failed
         }
+    }
+
+    /// Returns true if a process exited with this code.
+    #[must_use]
+    pub fn is_code_of(self, status: ExitStatus) -> bool {
+        status.code() == Some(self.code().into())
     }
 
     /// Returns the number that the process exits with.
@@ -38,7 +45,12 @@ impl ExitCode {
     }
 }
 
-impl From<ExitCode> for std::process::ExitCode {
+fn is_bad_address(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<QueueError>();
+    error.is_some_and(QueueError::is_usage)
+}
+
+impl From<ExitCode> for process::ExitCode {
     fn from(exit: ExitCode) -> Self {
         Self::from(exit.code())
     }

@@ -34,15 +34,19 @@ impl WorkerEnvironment<'_> {
         let mut command = Command::new(self.program);
         command.args(["--log-format", self.log_format.name(), "run"]);
         command.args(args.to_arguments());
-        // Every user of the machine can read the arguments, so the address and credentials are in
-        // the environment. It must not contain those of another Redis.
-        for name in ServerSettings::VARIABLES {
-            command.env_remove(name);
-        }
-        command.envs(self.redis.environment());
         command.envs(self.gpu.map(|gpu| (VISIBLE_DEVICES, gpu)));
+        set_redis(&mut command, self.redis);
         command
     }
+}
+
+/// Passes the address and credentials in the environment, because every user of the machine can
+/// read the arguments. Removes those of another Redis.
+fn set_redis(command: &mut Command, redis: &ServerSettings) {
+    for name in ServerSettings::VARIABLES {
+        command.env_remove(name);
+    }
+    command.envs(redis.environment());
 }
 
 /// A running worker process.
@@ -112,19 +116,23 @@ pub fn visible_gpus(installed: usize) -> Vec<String> {
 
 fn gpu_names(installed: usize, visible: Option<&str>) -> Vec<String> {
     match visible {
-        Some(names) if installed > 0 => names
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty() && *name != "-1")
-            .map(str::to_owned)
-            .collect(),
+        Some(names) if installed > 0 => split_names(names),
         _ => (0..installed).map(|number| number.to_string()).collect(),
     }
+}
+
+fn split_names(names: &str) -> Vec<String> {
+    let names = names.split(',').map(str::trim);
+    names
+        .filter(|name| !name.is_empty() && *name != "-1")
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::DeviceArgs;
 
     #[test]
     fn each_visible_gpu_is_selected_by_its_name_or_number() {
@@ -142,7 +150,7 @@ mod tests {
             ..ServerSettings::default()
         };
         let args = WorkerArgs {
-            device: super::super::DeviceArgs {
+            device: DeviceArgs {
                 device: "cpu".to_owned(),
                 threads: None,
             },

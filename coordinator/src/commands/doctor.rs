@@ -4,6 +4,7 @@
 mod private;
 mod server;
 
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -47,11 +48,16 @@ pub(crate) async fn doctor(
     let Some(findings) = check_all(spec, redis, &mut stop).await? else {
         return Ok(ExitCode::Interrupted);
     };
-    match format {
-        OutputFormat::Text => print(&findings.iter().map(Finding::line).collect::<String>())?,
-        OutputFormat::Json => print_json(&findings.iter().map(Finding::json).collect())?,
-    }
+    print_findings(&findings, format)?;
     exit_code(&findings)
+}
+
+fn print_findings(findings: &[Finding], format: OutputFormat) -> io::Result<()> {
+    let findings = findings.iter();
+    match format {
+        OutputFormat::Text => print(&findings.map(Finding::line).collect::<String>()),
+        OutputFormat::Json => print_json(&findings.map(Finding::json).collect()),
+    }
 }
 
 /// Returns all findings, or `None` if a request to stop arrived.
@@ -60,11 +66,7 @@ async fn check_all(
     redis: Option<&ServerSettings>,
     stop: &mut StopRequests,
 ) -> Result<Option<Vec<Finding>>> {
-    let redis = match redis {
-        Some(settings) => stop.unless(server::check(settings)).await,
-        None => private::check(stop).await,
-    };
-    let Some(mut findings) = redis else {
+    let Some(mut findings) = check_redis(redis, stop).await else {
         return Ok(None);
     };
     findings.push(check_worker());
@@ -78,9 +80,18 @@ async fn check_all(
     Ok(Some(findings))
 }
 
+async fn check_redis(
+    redis: Option<&ServerSettings>,
+    stop: &mut StopRequests,
+) -> Option<Vec<Finding>> {
+    match redis {
+        Some(settings) => stop.unless(server::check(settings)).await,
+        None => private::check(stop).await,
+    }
+}
+
 fn exit_code(findings: &[Finding]) -> Result<ExitCode> {
-    let is_bad = |finding: &&Finding| finding.status == CheckStatus::Bad;
-    match findings.iter().filter(is_bad).count() {
+    match findings.iter().filter(|finding| finding.is_bad()).count() {
         0 => Ok(ExitCode::Complete),
         1 => Err(BadInput::new("1 check failed").into()),
         bad => Err(BadInput::new(format!("{bad} checks failed")).into()),
@@ -99,10 +110,11 @@ fn check_worker() -> Finding {
 }
 
 fn check_specification(spec: &Path) -> Finding {
-    match prepare(spec) {
-        Ok(prepared) => Finding::good("specification", summary(&prepared)),
-        Err(error) => Finding::bad("specification", format!("{error:#}")),
-    }
+    let prepared = prepare(spec).map(|prepared| summary(&prepared));
+    prepared.map_or_else(
+        |error| Finding::bad("specification", format!("{error:#}")),
+        |summary| Finding::good("specification", summary),
+    )
 }
 
 fn summary(prepared: &Prepared) -> String {
@@ -133,6 +145,10 @@ impl Finding {
 
     fn bad(subject: &'static str, text: impl ToString) -> Self {
         Self::new(subject, CheckStatus::Bad, text.to_string())
+    }
+
+    fn is_bad(&self) -> bool {
+        self.status == CheckStatus::Bad
     }
 
     fn line(&self) -> String {

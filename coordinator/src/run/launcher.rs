@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use ddrs_common::cli::{
@@ -44,14 +45,8 @@ impl Launcher {
     pub(super) fn new(settings: WorkerSettings, count: u32) -> Result<Self> {
         fs::create_dir_all(&settings.logs)
             .with_context(|| format!("cannot create {}", settings.logs.display()))?;
-        let program = if count == 0 {
-            // Only workers on other machines are used.
-            PathBuf::new()
-        } else {
-            worker_program::find()?
-        };
         Ok(Self {
-            program,
+            program: program_for(count)?,
             gpus: gpus_for(&settings.device),
             settings,
             count,
@@ -68,18 +63,20 @@ impl Launcher {
     /// # Errors
     /// When the log cannot be written, or the program cannot be started.
     pub(super) fn start(&self, number: u32) -> Result<WorkerProcess> {
-        let environment = WorkerEnvironment {
+        let environment = self.environment(self.gpu(number));
+        let mut command = environment.command(&self.arguments(number));
+        command.stdout(Stdio::null()).stderr(self.open_log(number)?);
+        WorkerProcess::start(command)
+            .with_context(|| format!("cannot start {}", self.program.display()))
+    }
+
+    fn environment<'a>(&'a self, gpu: Option<&'a str>) -> WorkerEnvironment<'a> {
+        WorkerEnvironment {
             program: &self.program,
             log_format: self.settings.log_format,
             redis: &self.settings.redis,
-            gpu: self.gpu(number),
-        };
-        let mut command = environment.command(&self.arguments(number));
-        command
-            .stdout(std::process::Stdio::null())
-            .stderr(self.open_log(number)?);
-        WorkerProcess::start(command)
-            .with_context(|| format!("cannot start {}", self.program.display()))
+            gpu,
+        }
     }
 
     fn arguments(&self, number: u32) -> WorkerArgs {
@@ -122,12 +119,23 @@ impl Launcher {
     pub(super) fn last_log_line(&self, number: u32) -> String {
         let path = self.log_path(number);
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(
+        last_line(&text).map_or_else(
             || format!("nothing (see {})", path.display()),
             str::to_owned,
         )
     }
+}
+
+fn program_for(count: u32) -> Result<PathBuf> {
+    if count == 0 {
+        // Only workers on other machines are used.
+        return Ok(PathBuf::new());
+    }
+    worker_program::find()
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().find(|line| !line.trim().is_empty())
 }
 
 /// Returns the name of a local worker in records and leases: its machine, run and number.

@@ -15,7 +15,6 @@ use ddrs_common::queue::PrivateServer;
 use tracing::{info, warn};
 
 use crate::cli::RunArgs;
-use crate::collect::Tally;
 use crate::run_dir::RunDir;
 use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
@@ -97,9 +96,7 @@ async fn stop_server(server: PrivateServer, silent: bool) {
     } else {
         server.stop().await
     };
-    if let Err(error) = stopped {
-        warn!("{error}");
-    }
+    stopped.unwrap_or_else(|error| warn!("{error}"));
 }
 
 /// Reports how much of an interrupted run is done.
@@ -120,21 +117,22 @@ async fn conclude(opened: &Opened, stop: &mut StopRequests) -> Result<ExitCode> 
         return Ok(ExitCode::Interrupted);
     };
     reported?;
-    Ok(exit_code(opened.collector.tally(), slots(opened)))
+    Ok(exit_code(opened))
 }
 
 fn report(dir: &RunDir) -> Result<()> {
     tables::write_reports(dir)
         .context("the records are complete, but the report could not be written")?;
-    print(&std::fs::read_to_string(dir.report().join("table.txt"))?)?;
-    Ok(())
+    let table = std::fs::read_to_string(dir.report().join("table.txt"))?;
+    Ok(print(&table)?)
 }
 
-fn exit_code(tally: Tally, slots: u64) -> ExitCode {
-    if tally.failed > 0 {
-        warn!("{} samples failed; records.jsonl says why", tally.failed);
+fn exit_code(opened: &Opened) -> ExitCode {
+    let failed = opened.collector.tally().failed;
+    if failed > 0 {
+        warn!("{failed} samples failed; records.jsonl says why");
     }
-    if tally.failed == 0 && tally.records == slots {
+    if failed == 0 && is_complete(opened) {
         ExitCode::Complete
     } else {
         ExitCode::Incomplete

@@ -86,8 +86,7 @@ impl Workers {
     }
 
     fn start_if_due(&mut self, number: u32) -> Result<()> {
-        let slot = &self.slots[number as usize];
-        if matches!(slot, WorkerSlot::RestartAt(when) if *when <= Instant::now()) {
+        if self.slots[number as usize].is_due() {
             self.start_worker(number)?;
         }
         Ok(())
@@ -101,10 +100,7 @@ impl Workers {
     /// Returns the exit status of a worker that has ended, and empties its slot.
     fn take_exit_status(&mut self, number: u32) -> io::Result<Option<ExitStatus>> {
         let slot = &mut self.slots[number as usize];
-        let WorkerSlot::Running(process) = slot else {
-            return Ok(None);
-        };
-        let status = process.try_wait()?;
+        let status = slot.exit_status()?;
         if status.is_some() {
             *slot = WorkerSlot::Empty;
         }
@@ -115,17 +111,19 @@ impl Workers {
         if status.success() {
             return Ok(None);
         }
-        if status.code() == Some(ExitCode::BadInput.code().into()) && !self.has_worked {
-            let line = self.launcher.last_log_line(number);
-            bail!(BadInput::new(format!(
-                "worker {number} refused the sweep: {line}"
-            )));
+        if ExitCode::BadInput.is_code_of(status) && !self.has_worked {
+            return Err(self.refusal(number).into());
         }
         Ok(Some(WorkerDeath {
             number,
             status,
             worker: worker_name(number),
         }))
+    }
+
+    fn refusal(&self, number: u32) -> BadInput {
+        let line = self.launcher.last_log_line(number);
+        BadInput::new(format!("worker {number} refused the sweep: {line}"))
     }
 
     /// Schedules the restart of a worker that died. `held_job` says that it held a job. The death
@@ -137,25 +135,31 @@ impl Workers {
     /// of the last worker's log.
     pub(super) fn restart(&mut self, death: &WorkerDeath, held_job: bool) -> Result<()> {
         let WorkerDeath { number, status, .. } = *death;
-        self.count_death(held_job);
-        if self.deaths_without_job >= MAX_IDLE_EXITS {
-            bail!(
-                "workers ended {MAX_IDLE_EXITS} times in a row; the last ({status}) said: {}",
-                self.launcher.last_log_line(number)
-            );
-        }
+        self.count_death(death, held_job)?;
         warn!(worker = number, %status, "a worker ended; starting another");
         let when = Instant::now() + self.restart_delay();
         self.slots[number as usize] = WorkerSlot::RestartAt(when);
         Ok(())
     }
 
-    fn count_death(&mut self, held_job: bool) {
-        self.deaths_without_job = if held_job {
-            0
-        } else {
-            self.deaths_without_job + 1
-        };
+    fn count_death(&mut self, death: &WorkerDeath, held_job: bool) -> Result<()> {
+        if held_job {
+            self.deaths_without_job = 0;
+            return Ok(());
+        }
+        self.deaths_without_job += 1;
+        if self.deaths_without_job >= MAX_IDLE_EXITS {
+            bail!(self.too_many_deaths(death));
+        }
+        Ok(())
+    }
+
+    fn too_many_deaths(&self, death: &WorkerDeath) -> String {
+        format!(
+            "workers ended {MAX_IDLE_EXITS} times in a row; the last ({}) said: {}",
+            death.status,
+            self.launcher.last_log_line(death.number)
+        )
     }
 
     fn restart_delay(&self) -> Duration {
@@ -177,8 +181,7 @@ impl Workers {
     /// Returns true if a worker runs or will be restarted.
     #[must_use]
     pub(super) fn any_active(&self) -> bool {
-        let is_empty = |slot: &WorkerSlot| matches!(slot, WorkerSlot::Empty);
-        !self.slots.iter().all(is_empty)
+        !self.slots.iter().all(WorkerSlot::is_empty)
     }
 
     /// Starts the workers again that exited because there was nothing to do, for example before
@@ -193,8 +196,12 @@ impl Workers {
         }
         self.count_idle_exit()?;
         warn!("the workers ended while jobs wait; starting them again");
+        self.start_empty_slots()
+    }
+
+    fn start_empty_slots(&mut self) -> Result<()> {
         for number in 0..self.slots.len() as u32 {
-            if matches!(self.slots[number as usize], WorkerSlot::Empty) {
+            if self.slots[number as usize].is_empty() {
                 self.start_worker(number)?;
             }
         }
@@ -204,32 +211,52 @@ impl Workers {
     fn count_idle_exit(&mut self) -> Result<()> {
         self.exits_without_work += 1;
         if self.exits_without_work > MAX_IDLE_EXITS {
-            bail!(
-                "workers ended {MAX_IDLE_EXITS} times in a row without an error and without \
-                 working, while jobs wait; is {} a ddrs-worker? The last said: {}",
-                self.launcher.program().display(),
-                self.launcher.last_log_line(0)
-            );
+            bail!(self.too_many_idle_exits());
         }
         Ok(())
+    }
+
+    fn too_many_idle_exits(&self) -> String {
+        format!(
+            "workers ended {MAX_IDLE_EXITS} times in a row without an error and without working, \
+             while jobs wait; is {} a ddrs-worker? The last said: {}",
+            self.launcher.program().display(),
+            self.launcher.last_log_line(0)
+        )
     }
 
     /// Asks all workers to hand their jobs back and exit; kills those that have not after
     /// `patience`.
     pub(super) async fn stop(&mut self, patience: Duration) {
-        let mut processes: Vec<WorkerProcess> = self
-            .slots
-            .drain(..)
-            .filter_map(WorkerSlot::into_process)
-            .collect();
+        let mut processes = self.take_processes();
         processes.iter_mut().for_each(WorkerProcess::close_stdin);
         for process in &mut processes {
             process.wait_or_kill(patience).await;
         }
     }
+
+    fn take_processes(&mut self) -> Vec<WorkerProcess> {
+        let slots = self.slots.drain(..);
+        slots.filter_map(WorkerSlot::into_process).collect()
+    }
 }
 
 impl WorkerSlot {
+    fn is_due(&self) -> bool {
+        matches!(self, Self::RestartAt(when) if *when <= Instant::now())
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    fn exit_status(&mut self) -> io::Result<Option<ExitStatus>> {
+        match self {
+            Self::Running(process) => process.try_wait(),
+            Self::Empty | Self::RestartAt(_) => Ok(None),
+        }
+    }
+
     fn into_process(self) -> Option<WorkerProcess> {
         match self {
             Self::Running(process) => Some(process),

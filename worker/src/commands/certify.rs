@@ -1,62 +1,66 @@
-//! `certify`: one sample, no Redis, the record on stdout.
+//! `certify`: certifies one sample without Redis, and prints its records.
 
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, anyhow, bail};
-use ddrs_common::data::Dataset;
-use ddrs_common::domain::{Record, SampleIndex};
+use ddrs_common::cli::BadInput;
+use ddrs_common::data::{Dataset, Image};
+use ddrs_common::domain::{Class, Record, SampleIndex};
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
 use ddrs_common::spec::{self, Sweep, Variant};
+use ddrs_worker::engine::{Engine, EngineOptions, Sample, SampleResult};
 
 use crate::cli::CertifyArgs;
-use ddrs_common::cli::BadInput;
-use ddrs_worker::engine::{Engine, EngineOptions, Sample};
 
-/// Certifies a sample under one variant, or under all, and prints a record each.
+/// Certifies a sample under one variant or under all, and prints one record per variant.
 ///
 /// # Errors
-/// [`BadInput`] when the specification, data or model does not fit.
+/// [`BadInput`] when the specification, data or model cannot be used.
 pub(crate) fn certify(args: &CertifyArgs) -> Result<()> {
-    let (sweep, text) = read(&args.spec).map_err(BadInput)?;
-    let variants = chosen(&sweep, args.variant.as_deref()).map_err(BadInput)?;
-    let dataset = Dataset::open(&sweep.dataset).map_err(|error| BadInput(error.into()))?;
-    let index = SampleIndex(args.index);
-    let plan = Plan::new(&sweep, dataset.len())
-        .map_err(|error| BadInput(error.in_file(&text, &args.spec).into()))?;
-    let not_taken = || {
-        BadInput(anyhow!(
-            "the sweep does not take index {index}; its first is {}",
-            plan.index(0)
-        ))
-    };
-    let position = plan.position(index).ok_or_else(not_taken)?;
-    let label = dataset
-        .label(index)
-        .map_err(|error| BadInput(error.into()))?;
+    let (selected, variants) = select(args).map_err(BadInput)?;
     let engine = Engine::new(&EngineOptions::from(&args.device)).map_err(BadInput)?;
     for variant in variants {
-        let (result, seconds) = one(&engine, &sweep, &dataset, &variant, (index, position))?;
-        let record = Record {
-            variant: variant.name,
-            index,
-            label,
-            result,
-            seed: sweep.seed,
-            seconds,
-            worker: "certify".to_owned(),
-            attempt: 1,
-            device: engine.device().to_owned(),
-        };
+        let record = selected.record(&engine, variant)?;
         print(&(to_line(&record) + "\n"))?;
     }
     Ok(())
 }
 
-/// The specification, and its text for errors that name a line.
+/// A sample of a sweep.
+struct SelectedSample {
+    sweep: Sweep,
+    dataset: Dataset,
+    index: SampleIndex,
+    /// Position in the sweep's selection.
+    position: u64,
+    label: Class,
+}
+
+/// A sample's result, and the seconds that it took.
+type TimedResult = (SampleResult, f64);
+
+fn select(args: &CertifyArgs) -> Result<(SelectedSample, Vec<Variant>)> {
+    let (sweep, text) = read(&args.spec)?;
+    let variants = select_variants(&sweep, args.variant.as_deref())?;
+    let dataset = Dataset::open(&sweep.dataset)?;
+    let plan =
+        Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, &args.spec))?;
+    let index = SampleIndex(args.index);
+    let selected = SelectedSample {
+        position: position(&plan, index)?,
+        label: dataset.label(index)?,
+        sweep,
+        dataset,
+        index,
+    };
+    Ok((selected, variants))
+}
+
+/// Reads the specification; also returns its text, for errors that name a line.
 fn read(path: &Path) -> Result<(Sweep, String)> {
     let text = spec::read(path)
         .with_context(|| format!("cannot read specification {}", path.display()))?;
@@ -64,63 +68,87 @@ fn read(path: &Path) -> Result<(Sweep, String)> {
     Ok((sweep, text))
 }
 
-fn chosen(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
+fn select_variants(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
     let variants = sweep.variants();
     let Some(name) = name else {
         return Ok(variants);
     };
-    let names = || {
-        variants
-            .iter()
-            .map(|variant| variant.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let found = variants
-        .iter()
-        .find(|variant| variant.name.as_str() == name)
-        .cloned();
-    found
-        .map(|variant| vec![variant])
-        .ok_or_else(|| anyhow!("no variant {name}; the specification has {}", names()))
+    let named = variants.iter().find(|each| each.name.as_str() == name);
+    match named {
+        Some(variant) => Ok(vec![variant.clone()]),
+        None => bail!(
+            "no variant {name}; the specification has {}",
+            names(&variants)
+        ),
+    }
 }
 
-type Outcome = (Result<ddrs_common::domain::Certification, String>, f64);
+fn names(variants: &[Variant]) -> String {
+    let names = variants.iter().map(|variant| variant.name.as_str());
+    names.collect::<Vec<_>>().join(", ")
+}
 
-fn one(
-    engine: &Engine,
-    sweep: &Sweep,
-    dataset: &Dataset,
-    variant: &Variant,
-    (index, position): (SampleIndex, u64),
-) -> Result<Outcome> {
-    let image = match dataset.image(index) {
-        Ok(image) => image,
-        Err(error) => return Ok((Err(error.to_string()), 0.0)),
-    };
-    let network = engine
-        .load(&sweep.models[variant.model], image.shape)
-        .map_err(BadInput)?;
-    let told = Mutex::new(None);
-    let tell = |_, result, seconds| {
-        if let Ok(mut told) = told.lock() {
-            *told = Some((result, seconds));
+fn position(plan: &Plan, index: SampleIndex) -> Result<u64> {
+    plan.position(index).ok_or_else(|| {
+        let first = plan.index(0);
+        anyhow!(
+            "the sweep does not select index {index}; the first index that it selects is {first}"
+        )
+    })
+}
+
+impl SelectedSample {
+    fn record(&self, engine: &Engine, variant: Variant) -> Result<Record> {
+        let (result, seconds) = self.certify(engine, &variant)?;
+        Ok(Record {
+            variant: variant.name,
+            index: self.index,
+            label: self.label,
+            result,
+            seed: self.sweep.seed,
+            seconds,
+            worker: "certify".to_owned(),
+            attempt: 1,
+            device: engine.device().to_owned(),
+        })
+    }
+
+    fn certify(&self, engine: &Engine, variant: &Variant) -> Result<TimedResult> {
+        match self.dataset.image(self.index) {
+            Ok(image) => self.certify_image(engine, variant, image),
+            Err(error) => Ok((Err(error.to_string()), 0.0)),
         }
-    };
-    engine.certify(
-        &network,
-        variant,
-        sweep,
-        &mut std::iter::once(Sample {
-            index,
-            position,
+    }
+
+    fn certify_image(
+        &self,
+        engine: &Engine,
+        variant: &Variant,
+        image: Image,
+    ) -> Result<TimedResult> {
+        let network = engine.load(&self.sweep.models[variant.model], image.shape);
+        let network = network.map_err(BadInput)?;
+        let sample = Sample {
+            index: self.index,
+            position: self.position,
             image,
-        }),
-        &AtomicBool::new(false),
-        &tell,
-    )?;
-    match told.into_inner() {
-        Ok(Some(outcome)) => Ok(outcome),
-        _ => bail!("sample {index} came to no result"),
+        };
+        let result = Mutex::new(None);
+        engine.certify(
+            &network,
+            variant,
+            &self.sweep,
+            &mut std::iter::once(sample),
+            &AtomicBool::new(false),
+            &|_, sample_result, seconds| store(&result, (sample_result, seconds)),
+        )?;
+        let result = result.into_inner().ok().flatten();
+        result.with_context(|| format!("sample {} has no result", self.index))
+    }
+}
+
+fn store(result: &Mutex<Option<TimedResult>>, value: TimedResult) {
+    if let Ok(mut result) = result.lock() {
+        *result = Some(value);
     }
 }

@@ -1,88 +1,106 @@
-//! `doctor`: what this machine offers a worker, tried out; and whether two devices compute the
-//! same.
+//! `doctor`: shows what this machine offers a worker, tries every precision on every device, and
+//! compares devices.
 
 mod compare;
+mod comparison;
 mod machine;
 mod report;
+mod temporary;
 mod trial;
 
-use anyhow::{Result, anyhow, bail};
+use std::iter;
+
+use anyhow::{Result, bail, ensure};
+use ddrs_common::cli::{BadInput, OutputFormat};
 use ddrs_common::output::{print, print_json};
+use ddrs_worker::device::{self, cuda};
 use tch::Device;
 
-use self::machine::Machine;
-use self::report::Report;
-use ddrs_common::cli::OutputFormat;
-
 use crate::cli::DoctorArgs;
-use ddrs_common::cli::BadInput;
-use ddrs_worker::device::{self, cuda};
+use comparison::Comparison;
+use machine::Machine;
+use report::DoctorReport;
+use trial::DeviceTrial;
 
-/// Prints what was found, and with `--compare` what the devices counted.
+/// Prints what was found, and with `--compare` how the devices differ.
 ///
 /// # Errors
-/// When the device asked for cannot be used, no precision runs on it, or what was compared differs
-/// by more than rounding explains; after printing. [`BadInput`] for bad usage.
+/// After printing: when the device cannot be used, no precision runs on it, or a comparison differs
+/// by more than rounding explains. [`BadInput`] for bad usage.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<()> {
-    args.device
-        .device
-        .parse::<device::DeviceChoice>()
-        .map_err(BadInput)?;
-    // Before anything else that has to do with torch: it remembers what it is told about CUDA
-    // first.
-    let cuda = cuda::devices();
-    tch::set_num_threads(1);
-    let asked = device::pick(&args.device.device);
-    let mut devices = vec![Device::Cpu];
-    devices.extend((0..*cuda.as_ref().unwrap_or(&0)).map(Device::Cuda));
-    let mut report = Report {
-        machine: Machine::look(cuda.err().map(|reason| reason.to_string())),
-        asked: args.device.device.clone(),
-        picked: asked
-            .as_ref()
-            .map_or(None, |&device| Some(device::name(device))),
-        not_usable: asked.as_ref().err().map(|error| format!("{error:#}")),
-        devices: devices
-            .into_iter()
-            .map(trial::try_out)
-            .collect::<Result<_>>()?,
-        compared: Vec::new(),
-    };
-    if let Ok(device) = &asked {
-        for what in &args.compare {
-            report
-                .compared
-                .extend(compare::compare(what, *device, args.draws)?);
-        }
-    }
-    match args.output.format {
-        OutputFormat::Text => print(&report.text())?,
-        OutputFormat::Json => print_json(&serde_json::to_value(&report)?)?,
-    }
-    verdict(&report)
+    let name = &args.device.device;
+    name.parse::<device::DeviceChoice>().map_err(BadInput)?;
+    let report = examine(args)?;
+    print_report(&report, args.output.format)?;
+    check(&report)
 }
 
-fn verdict(report: &Report) -> Result<()> {
+fn print_report(report: &DoctorReport, format: OutputFormat) -> Result<()> {
+    match format {
+        OutputFormat::Text => print(&report.text())?,
+        OutputFormat::Json => print_json(&serde_json::to_value(report)?)?,
+    }
+    Ok(())
+}
+
+fn examine(args: &DoctorArgs) -> Result<DoctorReport> {
+    // Before anything else that uses torch: torch remembers its first answer about CUDA.
+    let cuda = cuda::devices();
+    tch::set_num_threads(1);
+    let gpus = *cuda.as_ref().unwrap_or(&0);
+    let picked = device::pick(&args.device.device);
+    Ok(DoctorReport {
+        machine: Machine::examine(cuda.err().map(|reason| reason.to_string())),
+        asked: args.device.device.clone(),
+        picked: picked.as_ref().ok().map(|&device| device::name(device)),
+        not_usable: picked.as_ref().err().map(|error| format!("{error:#}")),
+        devices: try_devices(gpus)?,
+        compared: match picked {
+            Ok(device) => compare_all(args, device)?,
+            Err(_) => Vec::new(),
+        },
+    })
+}
+
+fn try_devices(gpus: usize) -> Result<Vec<DeviceTrial>> {
+    let gpus = (0..gpus).map(Device::Cuda);
+    iter::once(Device::Cpu)
+        .chain(gpus)
+        .map(trial::try_device)
+        .collect()
+}
+
+fn compare_all(args: &DoctorArgs, device: Device) -> Result<Vec<Comparison>> {
+    let mut compared = Vec::new();
+    for model in &args.compare {
+        compared.extend(compare::compare(model, device, args.draws)?);
+    }
+    Ok(compared)
+}
+
+/// Returns the reason why the device asked for is not suitable, as an error.
+fn check(report: &DoctorReport) -> Result<()> {
     if let Some(reason) = &report.not_usable {
         bail!("{} cannot be used: {reason}", report.asked);
     }
-    let picked = report
-        .devices
-        .iter()
-        .find(|device| Some(&device.name) == report.picked.as_ref());
-    if !picked.is_some_and(|device| device.precisions.iter().any(trial::PrecisionTrial::runs)) {
-        bail!("no precision runs on {}", report.asked);
-    }
-    let wrong: Vec<_> = report
-        .compared
-        .iter()
-        .filter_map(compare::Comparison::wrong)
-        .collect();
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(anyhow!("{}", wrong.join("; ")))
-    }
+    ensure!(
+        any_precision_runs(report),
+        "no precision runs on {}",
+        report.asked
+    );
+    check_comparisons(&report.compared)
+}
+
+fn check_comparisons(compared: &[Comparison]) -> Result<()> {
+    let problems: Vec<_> = compared.iter().filter_map(Comparison::problem).collect();
+    ensure!(problems.is_empty(), "{}", problems.join("; "));
+    Ok(())
+}
+
+fn any_precision_runs(report: &DoctorReport) -> bool {
+    let picked = report.picked.as_ref();
+    let mut devices = report.devices.iter();
+    devices.any(|device| Some(&device.name) == picked && device.runs_any_precision())
 }
 
 #[cfg(test)]

@@ -127,10 +127,9 @@ impl Fleet {
 
     fn start_member(&mut self, FleetMember { name, mut command }: FleetMember) -> Result<()> {
         command.kill_on_drop(true);
-        let mut process =
-            WorkerProcess::start(command).with_context(|| format!("{name} does not start"))?;
-        let pid = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let pid = pid.with_context(|| format!("{name} ended before it was watched"))?;
+        let started = WorkerProcess::start(command);
+        let mut process = started.with_context(|| format!("{name} does not start"))?;
+        let pid = pid(&process).with_context(|| format!("{name} ended before it was watched"))?;
         info!(%pid, "{name} started");
         self.running.push(pid);
         self.waiting.spawn(async move {
@@ -143,28 +142,29 @@ impl Fleet {
     fn note_exit(&mut self, FleetExit { name, pid, status }: FleetExit) -> Result<()> {
         let status = status.with_context(|| format!("cannot wait for {name}"))?;
         self.running.retain(|&running| running != pid);
+        self.count_exit(status);
+        let left = self.running.len();
         if status.success() {
             info!(%pid, "{name} ended");
         } else {
-            self.count_failure(status);
-            error!(%pid, left = self.running.len(), "{name} died: {status}");
+            error!(%pid, left, "{name} died: {status}");
         }
         Ok(())
     }
 
-    fn count_failure(&mut self, status: ExitStatus) {
-        self.failed += 1;
-        let refused = status.code() == Some(ExitCode::BadInput.code().into());
-        self.refused += usize::from(refused);
+    fn count_exit(&mut self, status: ExitStatus) {
+        if !status.success() {
+            self.failed += 1;
+        }
+        if ExitCode::BadInput.is_code_of(status) {
+            self.refused += 1;
+        }
     }
 
     fn signal(&mut self, signal: StopSignal) {
         self.stopping = true;
         for &pid in &self.running {
-            // It may have just ended.
-            if let Err(reason) = kill_process(pid, signal_number(signal)) {
-                warn!(%pid, "cannot send {} to a worker: {reason}", signal.name());
-            }
+            send(pid, signal);
         }
     }
 
@@ -177,6 +177,17 @@ impl Fleet {
             .into()),
             (failed, _) => bail!("{failed} workers died; their messages say why"),
         }
+    }
+}
+
+fn pid(process: &WorkerProcess) -> Option<Pid> {
+    Pid::from_raw(process.id()?.cast_signed())
+}
+
+fn send(pid: Pid, signal: StopSignal) {
+    // The process may have just ended.
+    if let Err(reason) = kill_process(pid, signal_number(signal)) {
+        warn!(%pid, "cannot send {} to a worker: {reason}", signal.name());
     }
 }
 

@@ -1,9 +1,7 @@
 //! Requests to stop: by a signal, or by a parent process that closed stdin.
 
-use std::io;
-
 use ddrs_common::cli::StopSignals;
-use tokio::io::{AsyncReadExt, stdin};
+use tokio::io;
 
 /// Listens from now on. The future ends with the reason when this process should stop.
 ///
@@ -21,7 +19,5 @@ pub(crate) fn stop_requested(with_stdin: bool) -> io::Result<impl Future<Output 
 
 /// Waits until stdin closes.
 pub(super) async fn stdin_closed() {
-    let mut stdin = stdin();
-    let mut ignored = [0; 64];
-    while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
+    io::copy(&mut io::stdin(), &mut io::sink()).await.ok();
 }

@@ -25,12 +25,16 @@ pub(super) async fn check(settings: &ServerSettings) -> Vec<Finding> {
 
 async fn check_servers(client: &QueueClient) -> Vec<Finding> {
     match client.servers().await {
-        Ok(servers) => servers
-            .iter()
-            .flat_map(|(address, info)| check_info(address, info))
-            .collect(),
+        Ok(servers) => check_each(&servers),
         Err(error) => vec![Finding::bad("redis", error)],
     }
+}
+
+fn check_each(servers: &[(String, ServerInfo)]) -> Vec<Finding> {
+    let servers = servers.iter();
+    servers
+        .flat_map(|(address, info)| check_info(address, info))
+        .collect()
 }
 
 /// Checks that every hash slot of a cluster has a node. A cluster without some nodes serves some
@@ -81,11 +85,13 @@ fn failed_request(error: &QueueError) -> Finding {
 /// Compares the server's clock with this machine's. Leases use only the server's clock; a
 /// difference affects only the times that `status` and `why` show.
 async fn check_clock(client: &QueueClient) -> Finding {
-    let server = match client.time().await {
-        Ok(time) => time,
-        Err(error) => return Finding::bad("clock", error),
-    };
-    let difference = server - seconds_since_epoch();
+    match client.time().await {
+        Ok(time) => clock_finding(time - seconds_since_epoch()),
+        Err(error) => Finding::bad("clock", error),
+    }
+}
+
+fn clock_finding(difference: f64) -> Finding {
     if difference.abs() < CLOCK_TOLERANCE {
         return Finding::good("clock", "agrees with this machine's clock");
     }
@@ -116,10 +122,13 @@ fn check_version(address: &str, info: &ServerInfo) -> Finding {
     if let Err(reason) = info.check() {
         return Finding::bad("redis", format!("{address}: {reason}"));
     }
+    Finding::good("redis", version_text(address, info))
+}
+
+fn version_text(address: &str, info: &ServerInfo) -> String {
     let kind = if info.valkey { "valkey" } else { "redis" };
     let cluster = if info.cluster { ", of a cluster," } else { "" };
-    let text = format!("{kind} {}{cluster} at {address}", info.version);
-    Finding::good("redis", text)
+    format!("{kind} {}{cluster} at {address}", info.version)
 }
 
 fn check_persistence(info: &ServerInfo) -> Finding {
@@ -153,26 +162,34 @@ fn check_snapshots(info: &ServerInfo) -> Finding {
         );
         return Finding::warning("snapshots", text);
     }
-    match &info.settings {
-        Some(set) if set.save.is_empty() => Finding::good("snapshots", "off"),
-        Some(set) if set.stops_writes => {
-            let save = &set.save;
-            let text =
-                format!("on (`save {save}`): one that fails stops all writes; {NO_SNAPSHOTS}");
-            Finding::warning("snapshots", text)
-        }
-        Some(_) => Finding::good("snapshots", "on; one that fails does not stop writes"),
-        None => Finding::good("snapshots", "not permitted to read whether they are on"),
+    let Some(set) = &info.settings else {
+        return Finding::good("snapshots", "not permitted to read whether they are on");
+    };
+    check_snapshot_settings(&set.save, set.stops_writes)
+}
+
+fn check_snapshot_settings(save: &str, stops_writes: bool) -> Finding {
+    if save.is_empty() {
+        Finding::good("snapshots", "off")
+    } else if stops_writes {
+        let text = format!("on (`save {save}`): one that fails stops all writes; {NO_SNAPSHOTS}");
+        Finding::warning("snapshots", text)
+    } else {
+        Finding::good("snapshots", "on; one that fails does not stop writes")
     }
 }
 
 const NO_SNAPSHOTS: &str = "set `save \"\"`, and rely on `appendonly yes`";
 
+fn limit_text(bytes: Option<u64>) -> String {
+    bytes.map_or_else(
+        || "no limit".to_owned(),
+        |bytes| format!("at most {} MiB", bytes >> 20),
+    )
+}
+
 fn check_memory(info: &ServerInfo) -> Finding {
-    let limit = match info.maxmemory {
-        Some(bytes) => format!("at most {} MiB", bytes >> 20),
-        None => "no limit".to_owned(),
-    };
+    let limit = limit_text(info.maxmemory);
     let policy = &info.maxmemory_policy;
     if info.evicts() {
         let text = format!("{limit}, and {policy} removes jobs when the limit is reached");

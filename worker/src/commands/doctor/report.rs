@@ -1,30 +1,31 @@
-//! What `doctor` prints.
+//! The output of `doctor`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
+use ddrs_worker::device::gpus::Gpu;
 use serde::Serialize;
 
-use super::compare::Comparison;
+use super::comparison::Comparison;
 use super::machine::Machine;
 use super::trial::{DeviceTrial, PrecisionTrial};
 
-/// Everything found; the JSON output is this.
+/// Everything that was found. It is serialized as the JSON output.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     #[serde(flatten)]
     pub(super) machine: Machine,
-    /// What `--device` said.
+    /// The value of `--device`.
     pub(super) asked: String,
-    /// The device that this means here.
+    /// The device that this selects here.
     pub(super) picked: Option<String>,
-    /// Why it means none.
+    /// The reason why it selects none.
     pub(super) not_usable: Option<String>,
     pub(super) devices: Vec<DeviceTrial>,
     pub(super) compared: Vec<Comparison>,
 }
 
-impl Report {
-    /// For people.
+impl DoctorReport {
+    /// Returns the report as text for people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -32,92 +33,100 @@ impl Report {
         text
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        let machine = &self.machine;
-        let libtorch = machine.libtorch.as_deref().unwrap_or("of unknown version");
-        writeln!(
-            out,
-            "worker    {}, built with libtorch {}",
-            machine.worker, machine.built_with
-        )?;
-        writeln!(out, "libtorch  {libtorch}, from")?;
-        for library in &machine.libraries {
-            writeln!(out, "          {library}")?;
-        }
-        if let Some(version) = machine.cudnn {
-            writeln!(out, "cudnn     {version}")?;
-        }
-        let memory = |mib: Option<u64>| {
-            mib.map_or(String::new(), |mib| {
-                format!(", {:.0} GiB", mib as f64 / 1024.0)
-            })
-        };
-        writeln!(
-            out,
-            "cpu       {}, {} cores{}",
-            machine.cpu,
-            machine.cores,
-            memory(machine.memory_mib)
-        )?;
-        writeln!(out, "          {}", machine.features.join(" "))?;
-        for gpu in &machine.gpus {
-            let driver = gpu
-                .driver
-                .as_ref()
-                .map_or(String::new(), |driver| format!(", driver {driver}"));
-            let free = gpu.free_mib.map_or(String::new(), |free| {
-                format!(" ({:.0} free)", free as f64 / 1024.0)
-            });
-            writeln!(
-                out,
-                "gpu       {}{}{free}{driver}",
-                gpu.name,
-                memory(gpu.memory_mib)
-            )?;
-        }
-        match &machine.no_cuda {
-            Some(reason) => writeln!(out, "cuda      not used: {reason}")?,
-            None => writeln!(out, "cuda      used")?,
-        }
+    fn write(&self, out: &mut String) -> fmt::Result {
+        write_libraries(out, &self.machine)?;
+        write_hardware(out, &self.machine)?;
         for device in &self.devices {
-            writeln!(out, "{}", device.name)?;
-            device
-                .precisions
-                .iter()
-                .try_for_each(|precision| write_precision(out, precision))?;
+            write_device(out, device)?;
         }
         for row in &self.compared {
             writeln!(out, "{row}")?;
         }
-        match (&self.picked, &self.not_usable) {
-            (Some(picked), _) => writeln!(out, "--device {} is {picked}", self.asked),
-            (None, reason) => {
-                writeln!(
-                    out,
-                    "--device {} is none: {}",
-                    self.asked,
-                    reason.as_deref().unwrap_or_default()
-                )
+        self.write_picked(out)
+    }
+
+    fn write_picked(&self, out: &mut String) -> fmt::Result {
+        let asked = &self.asked;
+        match &self.picked {
+            Some(picked) => writeln!(out, "--device {asked} is {picked}"),
+            None => {
+                let reason = self.not_usable.as_deref().unwrap_or_default();
+                writeln!(out, "--device {asked} cannot be used: {reason}")
             }
         }
     }
 }
 
-fn write_precision(out: &mut String, tried: &PrecisionTrial) -> std::fmt::Result {
-    write!(out, "  {}    ", tried.precision)?;
-    match (&tried.reason, tried.from_fp32) {
-        (Some(reason), _) => writeln!(out, "does not run: {reason}"),
-        (None, apart) => writeln!(
-            out,
-            "runs{}; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
-            if tried.wide {
-                ", no faster than fp32: this cpu does not multiply in it"
-            } else {
-                ""
-            },
-            apart.unwrap_or_default(),
-            tried.fused,
-            tried.candidates
-        ),
+fn write_libraries(out: &mut String, machine: &Machine) -> fmt::Result {
+    let Machine {
+        worker, built_with, ..
+    } = machine;
+    let libtorch = machine.libtorch.as_deref().unwrap_or("of unknown version");
+    writeln!(out, "worker    {worker}, built with libtorch {built_with}")?;
+    writeln!(out, "libtorch  {libtorch}, from")?;
+    for library in &machine.libraries {
+        writeln!(out, "          {library}")?;
+    }
+    if let Some(version) = machine.cudnn {
+        writeln!(out, "cudnn     {version}")?;
+    }
+    Ok(())
+}
+
+fn write_hardware(out: &mut String, machine: &Machine) -> fmt::Result {
+    let Machine { cpu, cores, .. } = machine;
+    let memory = memory(machine.memory_mib);
+    writeln!(out, "cpu       {cpu}, {cores} cores{memory}")?;
+    writeln!(out, "          {}", machine.features.join(" "))?;
+    for gpu in &machine.gpus {
+        write_gpu(out, gpu)?;
+    }
+    match &machine.no_cuda {
+        Some(reason) => writeln!(out, "cuda      not used: {reason}"),
+        None => writeln!(out, "cuda      used"),
     }
 }
+
+fn write_gpu(out: &mut String, gpu: &Gpu) -> fmt::Result {
+    write!(out, "gpu       {}{}", gpu.name, memory(gpu.memory_mib))?;
+    if let Some(free) = gpu.free_mib {
+        write!(out, " ({:.0} free)", gibibytes(free))?;
+    }
+    if let Some(driver) = &gpu.driver {
+        write!(out, ", driver {driver}")?;
+    }
+    writeln!(out)
+}
+
+fn memory(mib: Option<u64>) -> String {
+    mib.map_or_else(String::new, |mib| format!(", {:.0} GiB", gibibytes(mib)))
+}
+
+fn gibibytes(mib: u64) -> f64 {
+    mib as f64 / 1024.0
+}
+
+fn write_device(out: &mut String, device: &DeviceTrial) -> fmt::Result {
+    writeln!(out, "{}", device.name)?;
+    for precision in &device.precisions {
+        write_precision(out, precision)?;
+    }
+    Ok(())
+}
+
+fn write_precision(out: &mut String, tried: &PrecisionTrial) -> fmt::Result {
+    write!(out, "  {}    ", tried.precision)?;
+    if let Some(reason) = &tried.reason {
+        return writeln!(out, "does not run: {reason}");
+    }
+    writeln!(
+        out,
+        "runs{}; scores within {:.1e} of fp32 on the cpu; {} of {} convolutions fused",
+        if tried.wide { NO_FASTER } else { "" },
+        tried.from_fp32.unwrap_or_default(),
+        tried.fused,
+        tried.candidates
+    )
+}
+
+const NO_FASTER: &str = ", no faster than fp32: this cpu does not multiply in it";

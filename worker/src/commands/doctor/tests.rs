@@ -1,25 +1,31 @@
+//! Tests of `doctor` on this machine's CPU.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
 use tch::Device;
 
+use super::comparison::OVERFLOW;
 use super::*;
 
-fn report(compared: Vec<compare::Comparison>) -> Report {
-    Report {
-        machine: Machine::look(Some("no reason".to_owned())),
+fn report(compared: Vec<Comparison>) -> DoctorReport {
+    DoctorReport {
+        machine: Machine::examine(Some("no reason".to_owned())),
         asked: "cpu".to_owned(),
         picked: Some("cpu".to_owned()),
         not_usable: None,
-        devices: vec![trial::try_out(Device::Cpu).unwrap()],
+        devices: vec![trial::try_device(Device::Cpu).unwrap()],
         compared,
     }
 }
 
+fn compare(model: &str, draws: u32) -> Vec<Comparison> {
+    compare::compare(model, Device::Cpu, draws).unwrap()
+}
+
 #[test]
-fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
+fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_no_convolutions() {
     let report = report(Vec::new());
-    verdict(&report).unwrap();
+    check(&report).unwrap();
     for tried in &report.devices[0].precisions {
         assert_eq!(tried.runs(), tried.precision != "tf32", "{tried:?}");
         assert!(
@@ -58,7 +64,7 @@ fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_nothing_of_each() {
 
 #[test]
 fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
-    let rows = compare::compare("cifar-resnet20", Device::Cpu, 48).unwrap();
+    let rows = compare("cifar-resnet20", 48);
     let [fp32, _, bf16, _] = &rows[..] else {
         panic!("{rows:?}")
     };
@@ -70,7 +76,7 @@ fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
         bf16.largest_difference > 0.0 && bf16.disagreements < 24,
         "{bf16:?}"
     );
-    // Whether they are the same is the machine's affair; that they were compared is not.
+    // It depends on the machine whether they are the same, but they must be compared.
     assert!(
         fp32.same_in_larger_passes.is_some()
             && fp32
@@ -79,38 +85,34 @@ fn the_same_device_agrees_with_itself_and_bf16_nearly_does() {
         "{fp32}"
     );
     assert!(fp32.most_frequent < 48, "noise decided nothing: {fp32:?}");
-    verdict(&report(rows)).unwrap();
+    check(&report(rows)).unwrap();
 }
 
 #[test]
-fn what_rounding_does_not_explain_is_a_failure() {
-    let row = || {
-        compare::compare("cifar-resnet20", Device::Cpu, 2)
-            .unwrap()
-            .remove(0)
-    };
+fn a_difference_that_rounding_does_not_explain_is_a_failure() {
+    let row = || compare("cifar-resnet20", 2).remove(0);
     assert!(
         row()
             .to_string()
             .contains("too few draws to try passes of two sizes")
     );
-    let failed = |row| format!("{:#}", verdict(&report(vec![row])).unwrap_err());
+    let failed = |row| format!("{:#}", check(&report(vec![row])).unwrap_err());
     assert!(
-        failed(compare::Comparison {
+        failed(Comparison {
             disagreements: 1,
             ..row()
         })
         .contains("1 of 2 draws")
     );
     assert!(
-        failed(compare::Comparison {
+        failed(Comparison {
             repeats: false,
             ..row()
         })
         .contains("other scores the second time")
     );
     assert!(
-        failed(compare::Comparison {
+        failed(Comparison {
             reason: Some("no memory".into()),
             ..row()
         })
@@ -119,19 +121,14 @@ fn what_rounding_does_not_explain_is_a_failure() {
 }
 
 #[test]
-fn fp16_that_overflows_is_a_failure_of_weights_that_somebody_trained() {
-    let row = || {
-        compare::compare("cifar-resnet110", Device::Cpu, 1)
-            .unwrap()
-            .pop()
-            .unwrap()
-    };
+fn fp16_that_overflows_is_a_failure_only_with_trained_weights() {
+    let row = || compare("cifar-resnet110", 1).pop().unwrap();
     assert_eq!(
         (row().precision, row().reason.as_deref()),
-        ("fp16", Some(compare::OVERFLOW))
+        ("fp16", Some(OVERFLOW))
     );
-    verdict(&report(vec![row()])).unwrap();
-    let trained = verdict(&report(vec![compare::Comparison {
+    check(&report(vec![row()])).unwrap();
+    let trained = check(&report(vec![Comparison {
         random: false,
         ..row()
     }]))
@@ -143,23 +140,24 @@ fn fp16_that_overflows_is_a_failure_of_weights_that_somebody_trained() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_a_failure_with_its_reason() {
+fn a_missing_device_is_a_failure_with_its_reason() {
     let mut report = report(Vec::new());
-    (report.asked, report.picked, report.not_usable) =
-        ("cuda:0".into(), None, Some("there is no driver".into()));
+    report.asked = "cuda:0".into();
+    report.picked = None;
+    report.not_usable = Some("there is no driver".into());
     assert_eq!(
-        verdict(&report).unwrap_err().to_string(),
+        check(&report).unwrap_err().to_string(),
         "cuda:0 cannot be used: there is no driver"
     );
     assert!(
         report
             .text()
-            .contains("--device cuda:0 is none: there is no driver")
+            .contains("--device cuda:0 cannot be used: there is no driver")
     );
 }
 
 #[test]
-fn what_cannot_be_compared_is_named() {
+fn a_model_that_cannot_be_compared_is_named() {
     for what in ["vgg", "no-such.toml"] {
         let error = format!("{:#}", compare::compare(what, Device::Cpu, 2).unwrap_err());
         assert!(error.contains(what), "{error}");
