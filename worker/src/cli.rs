@@ -27,7 +27,7 @@ const EXIT_CODES: &str = concat!(
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
-    /// Pull jobs from Redis and certify them until told to stop
+    /// Pull jobs from Redis and certify them until asked to stop
     ///
     /// SIGTERM, SIGINT and SIGUSR1 end the worker. It hands its job back, which costs the job no
     /// attempt.

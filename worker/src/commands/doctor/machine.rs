@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ddrs_worker::device::cuda::{self, loaded};
+use ddrs_worker::device::cuda::{self, loaded_library};
 use ddrs_worker::device::gpus::{self, Gpu};
 use serde::Serialize;
 
@@ -61,10 +61,11 @@ impl Machine {
     /// called before.
     pub(super) fn examine(no_cuda: Option<String>) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
-        let with_cuda = loaded(cuda::LIBRARY).is_some() && no_cuda.is_none();
+        let with_cuda = loaded_library(cuda::LIBRARY).is_some() && no_cuda.is_none();
         Self {
             worker: env!("CARGO_PKG_VERSION"),
-            libtorch: loaded("libtorch_cpu.so").and_then(|library| version_next_to(&library)),
+            libtorch: loaded_library("libtorch_cpu.so")
+                .and_then(|library| version_next_to(&library)),
             built_with: env!("DDRS_BUILT_WITH_LIBTORCH"),
             libraries: LIBRARIES.into_iter().filter_map(loaded_path).collect(),
             cudnn: with_cuda.then(tch::utils::version_cudnn),
@@ -74,7 +75,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             features: features(&cpuinfo),
             memory_mib: memory_mib(&read("/proc/meminfo")),
-            gpus: gpus::in_detail(),
+            gpus: gpus::with_details(),
             no_cuda,
         }
     }
@@ -85,7 +86,7 @@ fn read(path: &str) -> String {
 }
 
 fn loaded_path(library: &str) -> Option<String> {
-    Some(loaded(library)?.display().to_string())
+    Some(loaded_library(library)?.display().to_string())
 }
 
 /// Returns the value of the first `name:` in a file of `/proc`.
