@@ -1,4 +1,5 @@
-//! The half-space demo: inputs and a linear classifier, made from a seed, with known smoothed radii.
+//! The half-space demo: inputs and a linear classifier, made from a seed, whose smoothed radii are
+//! known.
 //!
 //! ```text
 //! half_space generate DIR     writes inputs.safetensors, model.safetensors and sweep.toml
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
 }
 
 /// A linear classifier: it answers 1 where w·x + b > 0.
-struct HalfSpace {
+struct LinearModel {
     weight: Vec<f32>,
     bias: f32,
 }
@@ -77,7 +78,7 @@ struct HalfSpace {
 fn generate(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let model = HalfSpace::random(&mut rng);
+    let model = LinearModel::random(&mut rng);
     let mut pixels = Vec::new();
     let mut labels = Vec::new();
     for _ in 0..SAMPLES {
@@ -96,7 +97,7 @@ fn generate(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn random_image(model: &HalfSpace, rng: &mut ChaCha8Rng) -> Vec<f32> {
+fn random_image(model: &LinearModel, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let along = rng.random_range(-1.5..1.5) / model.norm() as f32;
     let weights = model.weight.iter();
     weights
@@ -105,12 +106,12 @@ fn random_image(model: &HalfSpace, rng: &mut ChaCha8Rng) -> Vec<f32> {
 }
 
 /// The class of an image, or in one case of ten the other class.
-fn random_label(model: &HalfSpace, image: &[f32], rng: &mut ChaCha8Rng) -> Class {
+fn random_label(model: &LinearModel, image: &[f32], rng: &mut ChaCha8Rng) -> Class {
     let side = u32::from(model.score(image) > 0.0);
     Class(if rng.random_bool(0.1) { 1 - side } else { side })
 }
 
-impl HalfSpace {
+impl LinearModel {
     fn random(rng: &mut ChaCha8Rng) -> Self {
         let size: usize = SHAPE.iter().product();
         let weight: Vec<f32> = (0..size).map(|_| rng.sample(StandardNormal)).collect();
@@ -177,7 +178,7 @@ fn compare(dir: &Path) -> Result<()> {
     let path = dir.join("sweep.toml");
     let sweep = spec::parse(&fs::read_to_string(&path)?, &path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
-    let model = HalfSpace::read(&dir.join("model.safetensors"))?;
+    let model = LinearModel::read(&dir.join("model.safetensors"))?;
     let records = read_records(&dir.join("run/records.jsonl"))?;
     let variants = sweep.variants();
     let variants: Vec<String> = variants.iter().map(|v| v.name.to_string()).collect();
@@ -195,7 +196,8 @@ fn compare(dir: &Path) -> Result<()> {
     let all = records.len();
     let alpha = sweep.certify.alpha;
     println!(
-        "\n{above} of {all} certificates exceed the true radius (each may, with probability {alpha})."
+        "\n{above} of {all} certificates exceed the true radius \
+         (each may, with probability {alpha})."
     );
     Ok(())
 }
@@ -211,11 +213,15 @@ fn read_records(path: &Path) -> Result<Records> {
 }
 
 fn certified_radii(records: &Records, index: u64, variants: &[String]) -> Result<Vec<f64>> {
-    let radius = |name: &String| {
-        let record = records.get(&(index, name.clone()));
-        certified_radius(record.with_context(|| format!("no record of {name} {index}"))?)
-    };
-    variants.iter().map(radius).collect()
+    variants
+        .iter()
+        .map(|name| certified_radius(find(records, index, name)?))
+        .collect()
+}
+
+fn find<'a>(records: &'a Records, index: u64, variant: &str) -> Result<&'a Record> {
+    let record = records.get(&(index, variant.to_owned()));
+    record.with_context(|| format!("no record of {variant} {index}"))
 }
 
 fn certified_radius(record: &Record) -> Result<f64> {

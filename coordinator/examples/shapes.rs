@@ -86,12 +86,12 @@ fn write_class(folder: &Path, inside: Inside, count: u32, rng: &mut ChaCha8Rng) 
     Ok(())
 }
 
-/// Draws an image. The order of the random numbers decides which images a seed gives.
+/// Renders one image. The order of the random numbers decides which images a seed gives.
 fn draw(inside: Inside, rng: &mut ChaCha8Rng) -> RgbImage {
     let from = rng.random();
     let to = rng.random();
     let colour = contrasting_colour(&[from, to], rng);
-    let shape = Shape::random(inside, rng);
+    let shape = PlacedShape::random(inside, rng);
     let background = Background::random(from, to, rng);
     let mut image = RgbImage::new(SIDE, SIDE);
     for (column, row, pixel) in image.enumerate_pixels_mut() {
@@ -110,7 +110,7 @@ fn mix(from: f32, to: f32, part: f32) -> f32 {
 }
 
 /// A shape with its place in the image.
-struct Shape {
+struct PlacedShape {
     inside: Inside,
     size: f32,
     centre: [f32; 2],
@@ -118,7 +118,7 @@ struct Shape {
     cos: f32,
 }
 
-impl Shape {
+impl PlacedShape {
     fn random(inside: Inside, rng: &mut ChaCha8Rng) -> Self {
         let size = rng.random_range(8.0..13.0);
         let centre = [rng.random_range(12.0..20.0), rng.random_range(12.0..20.0)];

@@ -38,7 +38,7 @@ pub(super) struct Ball {
 
 /// A certified input: its position, class and radius.
 #[derive(Debug, Clone, Copy)]
-struct Certificate {
+struct CertifiedInput {
     place: usize,
     class: Class,
     radius: f64,
@@ -141,9 +141,9 @@ impl Balls {
     }
 }
 
-fn certificate((place, outcome): (usize, &Outcome)) -> Option<Certificate> {
+fn certificate((place, outcome): (usize, &Outcome)) -> Option<CertifiedInput> {
     match *outcome {
-        Outcome::Certified { class, radius } => Some(Certificate {
+        Outcome::Certified { class, radius } => Some(CertifiedInput {
             place,
             class,
             radius: radius.get(),
@@ -153,7 +153,7 @@ fn certificate((place, outcome): (usize, &Outcome)) -> Option<Certificate> {
 }
 
 fn ball<'a, T: Coordinate>(
-    certificate: Certificate,
+    certificate: CertifiedInput,
     read: &impl Fn(usize) -> Result<Point<'a, T>>,
     shape: [usize; 3],
 ) -> Result<Ball> {

@@ -218,26 +218,21 @@ fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sig
         .iter()
         .filter(|network| network.is_of(loss, sigma))
         .collect();
-    let gain = |training, certifying| {
-        gain(
-            &selected,
-            ChoicePair {
-                training,
-                certifying,
-            },
-        )
-    };
     GainRow {
         loss: loss.map(str::to_owned),
         sigma,
-        in_training: gain(Choice::DataDependent, Choice::Fixed),
-        in_certifying: gain(Choice::Fixed, Choice::DataDependent),
-        in_both: gain(Choice::DataDependent, Choice::DataDependent),
+        in_training: gain(&selected, Choice::DataDependent, Choice::Fixed),
+        in_certifying: gain(&selected, Choice::Fixed, Choice::DataDependent),
+        in_both: gain(&selected, Choice::DataDependent, Choice::DataDependent),
     }
 }
 
 /// Returns the gain of the best network of a pair of choices over the best one with fixed sigmas.
-fn gain(networks: &[&CertifiedNetwork], choices: ChoicePair) -> Option<Gain> {
+fn gain(networks: &[&CertifiedNetwork], training: Choice, certifying: Choice) -> Option<Gain> {
+    let choices = ChoicePair {
+        training,
+        certifying,
+    };
     let best = most_certified(networks, choices)?;
     let baseline = most_certified(networks, BOTH_FIXED)?;
     Some(Gain::paired(&best.certified, &baseline.certified))
