@@ -237,19 +237,14 @@ fn print_header(variants: &[String]) {
         "\nTrue and certified radii of the first inputs \
          (the smoothed radius of a half-space is known exactly):\n"
     );
-    let names: String = variants
-        .iter()
-        .map(|name| format!("  {name:>30}"))
-        .collect();
-    println!("{:>5}  {:>9}{names}", "input", "true");
+    let names: Vec<String> = variants.iter().map(|n| format!("  {n:>30}")).collect();
+    println!("{:>5}  {:>9}{}", "input", "true", names.concat());
 }
 
 fn print_radii(index: u64, truth: f64, radii: &[f64]) {
     // Cut, not rounded: a printed radius is never more than was certified.
     let cut = |radius: f64| (radius * 1e4).floor() / 1e4;
-    let radii: String = radii
-        .iter()
-        .map(|&radius| format!("  {:>30.4}", cut(radius)))
-        .collect();
-    println!("{index:>5}  {truth:>9.4}{radii}");
+    let radii = radii.iter().map(|&radius| cut(radius));
+    let radii: Vec<String> = radii.map(|radius| format!("  {radius:>30.4}")).collect();
+    println!("{index:>5}  {truth:>9.4}{}", radii.concat());
 }

@@ -48,15 +48,13 @@ fn accuracy_line(row: &EnvelopeRow) -> String {
 }
 
 fn sigmas_note(sigmas: &[Sigma]) -> String {
-    match sigmas {
-        [only] => format!(
+    if let [only] = sigmas {
+        return format!(
             "All logs have the initial sigma {only}: with one sigma this is not yet an envelope."
-        ),
-        _ => {
-            let sigmas: Vec<String> = sigmas.iter().map(Sigma::to_string).collect();
-            format!("Best over the initial sigmas {}.", sigmas.join(", "))
-        }
+        );
     }
+    let sigmas: Vec<String> = sigmas.iter().map(Sigma::to_string).collect();
+    format!("Best over the initial sigmas {}.", sigmas.join(", "))
 }
 
 fn gain_table(envelope: &Envelope) -> String {

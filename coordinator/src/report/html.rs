@@ -40,7 +40,7 @@ pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> Strin
         notes = paragraphs(table),
         curve = svg(table),
         facts = section("The run", "dl", &each(facts, fact)),
-        logs = section("Certification logs", "ul", &each(logs, link)),
+        logs = section("Certification logs", "ul", &each(logs, |file| link(file))),
     )
 }
 
@@ -66,7 +66,7 @@ fn fact((name, value): &(String, String)) -> String {
     format!("<dt>{}</dt><dd>{}</dd>\n", markup(name), markup(value))
 }
 
-fn link(file: &String) -> String {
+fn link(file: &str) -> String {
     format!("<li><a href=\"./{0}\">{0}</a></li>\n", markup(file))
 }
 
