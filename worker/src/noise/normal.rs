@@ -10,6 +10,10 @@
 //! turn it into vector instructions.
 //!
 //! A length takes 39 uniform bits, so values reach 7.4. A direction takes 24.
+#![expect(
+    clippy::inline_always,
+    reason = "a call would keep the loop from becoming vector instructions"
+)]
 
 use rand::Rng;
 
@@ -72,10 +76,6 @@ fn ln_of_uniform(uniform: f32) -> f32 {
 
 /// Returns ln(1 + t) for 1 + t from sqrt(1/2) to sqrt(2), with a relative error below 2e-7 before
 /// rounding.
-#[expect(
-    clippy::inline_always,
-    reason = "a call would keep the loop from becoming vector instructions"
-)]
 #[inline(always)]
 fn ln_1p(t: f32) -> f32 {
     let series = -0.100_823_06_f32;
