@@ -1,4 +1,4 @@
-# The two commands a newcomer needs are `make demo` and `make test`; both set up all that they need.
+# Start with `make demo` and `make test`. Both install what they need.
 
 CARGO ?= cargo
 FUZZ_CASES ?= 50000
@@ -12,14 +12,14 @@ SHELL := /bin/bash
 .PHONY: help setup build demo test fuzz lint bench bench-train chaos clean
 
 help:
-	@echo 'make demo    set up, build, and certify the demo to a printed table'
-	@echo 'make test    set up, build, and run every test'
-	@echo 'make fuzz    hostile input, $(FUZZ_CASES) cases to each target, from a seed that a failure names'
-	@echo 'make lint    formatting and clippy, as CI checks them'
-	@echo 'make bench   speed: passes, rules of stopping, choosing sigma, the queue, the command line (minutes)'
-	@echo 'make bench-train  the training step beside PyTorch (needs a python with torch: PYTHON=...)'
-	@echo 'make chaos   kill, stop, cut off and fill up everything, many times; prints what was lost (minutes)'
-	@echo 'make setup   only install what the build needs'
+	@echo 'make demo         set up, build, certify two small sweeps and print their tables'
+	@echo 'make test         set up, build, and run every test'
+	@echo 'make lint         check formatting, clippy and the readability rules, as CI does'
+	@echo 'make fuzz         run each fuzz target on $(FUZZ_CASES) cases; a failure names its seed'
+	@echo 'make chaos        kill, stop, disconnect and fill up every part, and print what was lost (minutes)'
+	@echo 'make bench        measure passes, stopping rules, choices of sigma, the queue, the programs (minutes)'
+	@echo 'make bench-train  compare the training step with PyTorch (PYTHON=... names a python with torch)'
+	@echo 'make setup        install only what the build needs'
 
 setup:
 	@scripts/setup.sh
@@ -42,15 +42,17 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-# In turn with PyTorch: make bench BENCH="--peer-python PATH".
+# With PyTorch's loops: make bench BENCH="--peer-python PATH".
 bench: build
 	$(CARGO) build --release --locked -p ddrs-coordinator --example shapes
 	$(CARGO) run --release --locked -p ddrs-tests --example bench -- $(BENCH)
 
+# Other options of `ddrs-dev train-speed`: make bench-train TRAIN='--costs'.
 bench-train: build
-	bench/train.sh
+	$(CARGO) build --release --locked -p ddrs-coordinator --example shapes
+	$(BIN)/ddrs-dev train-speed $(TRAIN)
 
-# Of another schedule: make chaos CHAOS='--seed 7'; one case: make chaos CHAOS='--case worker-kills'.
+# The schedule of a seed: make chaos CHAOS='--seed 7'. One case: make chaos CHAOS='--case worker-kills'.
 chaos: build
 	$(CARGO) run --release --locked -p ddrs-tests --example chaos -- $(CHAOS)
 

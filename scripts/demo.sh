@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The main job in small, twice: a half-space classifier whose true radii are known, certified and printed beside the truth;
-# and a small trained network on drawn shapes, with one sigma for all inputs and with a sigma of each input's own.
+# Certifies two small sweeps: a half-space classifier, whose radii are printed next to the true ones,
+# and a small trained network on drawn shapes, with a fixed sigma and with one sigma per input.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=${CARGO_TARGET_DIR:-target}/release
 cargo build --quiet --release --locked -p ddrs-coordinator --examples
 
-# A finished demo is shown again; an interrupted one goes on.
+# A finished demo prints its tables again; an interrupted one resumes.
 dir=demo/half-space
 [ -e "$dir/sweep.toml" ] || "$bin/examples/half_space" generate "$dir"
 "$bin/ddrs-coordinator" run "$dir/sweep.toml" --out "$dir/run"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Licences, sources and duplicate versions of every dependency; advisories too where their database can be fetched.
+# Checks licences, sources and duplicate versions of every dependency, and advisories if their database is reachable.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! cargo deny --version >/dev/null 2>&1; then
     [ -n "${CI:-}" ] || { echo "deny: cargo-deny is not installed (cargo install --locked cargo-deny)" >&2; exit 0; }
-    # Debug info and optimisation would only make the build slower; it runs for a second.
+    # Unoptimised, since it runs for one second.
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/tools" \
         cargo install --quiet --locked cargo-deny || { echo "deny: skipped: cargo-deny could not be built" >&2; exit 0; }
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Puts libtorch where the build looks for it: $LIBTORCH, or .libtorch beside Cargo.toml.
+# Installs libtorch where the build looks for it: $LIBTORCH, or .libtorch next to Cargo.toml.
 #
-# libtorch comes from PyPI's torch wheel, unpacked: python downloads it and never imports it.
-#   (no argument)  the CPU half of the wheel and the two small CUDA libraries it links (about 470 MB on disk)
-#   --cuda         the whole wheel and every library it needs to reach a GPU (several GB)
-# A second run finds the stamp that the first one left and does nothing.
+# Extracts it from the PyTorch wheel. pip downloads the wheel; Python does not import it.
+#   (no argument)  the CPU libraries and the two small CUDA libraries that they link (about 470 MB)
+#   --cuda         all libraries of the wheel, and those that it needs for a GPU (several GB)
+# Does nothing if an earlier run has finished.
 set -euo pipefail
 
 TORCH=2.11.0
@@ -29,7 +29,7 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Wheels are taken for a fixed interpreter, so the system's own python version does not matter.
+# Wheels for one fixed interpreter, so that the system's Python version does not matter.
 platforms=()
 for glibc in 2_28 2_27 2_25 2_24 2_17; do platforms+=(--platform "manylinux_${glibc}_$arch"); done
 platforms+=(--platform "manylinux2014_$arch" --platform "manylinux1_$arch")
@@ -46,7 +46,7 @@ else
     fetch --no-deps "torch==$TORCH" "nvidia-cuda-cupti==$CUDA.*" "nvidia-cuda-runtime==$CUDA.*"
 fi
 
-# Members that are not there under one layout or another are no error; what must be there is checked below.
+# A wheel may lack some members, depending on its layout. The check below names those that must exist.
 for wheel in "$work"/wheels/torch-*.whl; do
     members=('torch/include/*' 'torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libgomp*')
     [ "$kind" = cuda ] && members=('torch/include/*' 'torch/lib/*.so*')
@@ -66,7 +66,7 @@ echo 'INPUT(libtorch_cpu.so)' > "$prefix/lib/libtorch.so"
 for needed in libtorch_cpu.so libc10.so libgomp.so.1 libcupti.so.13 libcudart.so.13; do
     [ -e "$prefix/lib/$needed" ] || { echo "libtorch: the wheels did not contain $needed" >&2; exit 1; }
 done
-if [ "$kind" = cpu ]; then   # cupti's profiling helpers are not needed to run
+if [ "$kind" = cpu ]; then   # cupti's profiling libraries are not needed
     rm -f "$prefix"/lib/{libpcsamplingutil,libnvperf_host,libcheckpoint,libnvperf_target}.so
 fi
 touch "$stamp"

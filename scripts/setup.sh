@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build and the programs need: Debian packages, and libtorch in a folder that git ignores.
-# Does nothing where all of it is there already.
+# Does nothing if everything is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         command -v sudo >/dev/null || { echo "setup: not root and no sudo; install ${missing[*]} and run this again" >&2; exit 1; }
         sudo=sudo
     fi
-    # A package's own server must not start: every server here is private to a run or a test.
+    # The package's redis-server must not start: each run and test starts a private one.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
@@ -31,5 +31,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 command -v cargo >/dev/null || { echo "setup: no cargo; install a Rust toolchain (1.89 or newer) from rustup.rs" >&2; exit 1; }
-# A machine with a GPU needs libtorch's CUDA half too.
+# A machine with a GPU also needs libtorch's CUDA libraries.
 if [ -d /proc/driver/nvidia/gpus ]; then scripts/libtorch.sh --cuda; else scripts/libtorch.sh; fi

@@ -1,130 +1,104 @@
-//! `make chaos`: every case at its full size, and a table of what was done and what was lost.
+//! The runs of `make chaos`: every case at its full size, and a table of the faults and the losses.
 
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use ddrs_tests::chaos::{CASES, Case, Size, Verdict};
 
-const USAGE: &str = "usage: chaos [--seed N] [--case NAME]... [--short]";
+const HEADER: &str =
+    "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n";
 
-struct Arguments {
-    seed: u64,
-    size: Size,
-    cases: Vec<&'static Case>,
+/// Kills, stops, cuts off and fills up everything, and prints what was lost
+#[derive(Parser)]
+struct ChaosArguments {
+    /// Seed of the schedule of faults [default: a new one]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A case to run; may be given again [default: all]
+    #[arg(long = "case", value_name = "NAME", value_parser = case_names())]
+    cases: Vec<String>,
+    /// Run the cases at the size that the tests have
+    #[arg(long)]
+    short: bool,
 }
 
 fn main() -> ExitCode {
-    let arguments = match parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    println!(
-        "seed {} (the same schedule again: --seed {0})\n",
-        arguments.seed
-    );
-    let mut verdicts = Vec::new();
-    for case in &arguments.cases {
-        println!("{}: {}", case.name, case.what);
-        let verdict = case.run(arguments.size, arguments.seed);
-        println!("{verdict}");
-        verdicts.push(verdict);
+    let arguments = ChaosArguments::parse();
+    let seed = arguments.seed.unwrap_or_else(new_seed);
+    println!("seed {seed} (the same schedule again: --seed {seed})\n");
+    let cases = CASES.iter().filter(|case| arguments.has(case));
+    let verdicts: Vec<Verdict> = cases.map(|case| arguments.run(case, seed)).collect();
+    print!("{HEADER}");
+    for verdict in &verdicts {
+        println!("{}", row(verdict));
     }
-    print!("{}", table(&verdicts));
-    let failed = verdicts
-        .iter()
-        .filter(|verdict| verdict.failure.is_some())
-        .count();
-    let skipped = verdicts
-        .iter()
-        .filter(|verdict| verdict.is_skipped())
-        .count();
-    print!(
-        "\n{} passed, {failed} failed",
-        verdicts.len() - failed - skipped
-    );
-    println!(
-        "{}",
-        if skipped > 0 {
-            format!(", {skipped} skipped")
-        } else {
-            String::new()
-        }
-    );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
+    println!("\n{}", totals(&verdicts));
+    if verdicts.iter().any(|verdict| verdict.failure.is_some()) {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut parsed = Arguments {
-        seed: new_seed(),
-        size: Size::Full,
-        cases: Vec::new(),
-    };
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--seed" => {
-                parsed.seed = value()?
-                    .parse()
-                    .map_err(|error| format!("--seed: {error}"))?
-            }
-            "--short" => parsed.size = Size::Short,
-            "--case" => {
-                let name = value()?;
-                let Some(case) = CASES.iter().find(|case| case.name == name) else {
-                    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-                    return Err(format!("no case {name}; there are {}", names.join(", ")));
-                };
-                parsed.cases.push(case);
-            }
-            _ => return Err(format!("unknown argument {argument}")),
-        }
+impl ChaosArguments {
+    fn has(&self, case: &Case) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
     }
-    if parsed.cases.is_empty() {
-        parsed.cases.extend(CASES);
+
+    fn run(&self, case: &Case, seed: u64) -> Verdict {
+        println!("{}: {}", case.name, case.what);
+        let size = if self.short { Size::Short } else { Size::Full };
+        let verdict = case.run(size, seed);
+        println!("{verdict}");
+        verdict
     }
-    Ok(parsed)
 }
 
-/// Another schedule every time, short enough to be typed again.
+fn case_names() -> PossibleValuesParser {
+    let names: Vec<&'static str> = CASES.iter().map(|case| case.name).collect();
+    PossibleValuesParser::new(names)
+}
+
+/// Returns a seed that differs from run to run and is short enough to type.
 fn new_seed() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |past| u64::from(past.subsec_nanos()) / 1000)
 }
 
-fn table(verdicts: &[Verdict]) -> String {
-    let mut table = String::from(
-        "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n",
-    );
-    for verdict in verdicts {
-        let faults: Vec<String> = verdict
-            .faults
-            .iter()
-            .map(|(fault, times)| format!("{times} {fault}"))
-            .collect();
-        let left_out = verdict
-            .skipped
-            .iter()
-            .map(|reason| format!("left out: {reason}"));
-        let done = faults
-            .into_iter()
-            .chain(left_out)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let lost = verdict
-            .failure
-            .as_deref()
-            .unwrap_or(if verdict.is_skipped() { "" } else { "nothing" });
-        table += &format!(
-            "| {} | {done} | {} | {lost} |\n",
-            verdict.name, verdict.samples
-        );
+fn row(verdict: &Verdict) -> String {
+    let faults = faults(verdict);
+    let lost = match &verdict.failure {
+        Some(failure) => failure,
+        None if verdict.is_skipped() => "",
+        None => "nothing",
+    };
+    format!(
+        "| {} | {faults} | {} | {lost} |",
+        verdict.name, verdict.samples
+    )
+}
+
+fn faults(verdict: &Verdict) -> String {
+    let faults = verdict.faults.iter();
+    let faults = faults.map(|(fault, times)| format!("{times} {fault}"));
+    let skipped = verdict.skipped.iter();
+    let skipped = skipped.map(|reason| format!("left out: {reason}"));
+    faults.chain(skipped).collect::<Vec<_>>().join(", ")
+}
+
+fn totals(verdicts: &[Verdict]) -> String {
+    let failed = count(verdicts, |verdict| verdict.failure.is_some());
+    let skipped = count(verdicts, Verdict::is_skipped);
+    let passed = verdicts.len() - failed - skipped;
+    let mut text = format!("{passed} passed, {failed} failed");
+    if skipped > 0 {
+        text += &format!(", {skipped} skipped");
     }
-    table
+    text
+}
+
+fn count(verdicts: &[Verdict], of: impl Fn(&Verdict) -> bool) -> usize {
+    verdicts.iter().filter(|verdict| of(verdict)).count()
 }
