@@ -5,36 +5,52 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
+use crate::place::Place;
 use crate::tree::SourceFile;
 
-/// The functions of one file.
+/// Lines of the longest closure that `let` may bind.
+const CLOSURE_LINES: usize = 3;
+
+/// A function with a body.
+pub(crate) struct Function {
+    pub(crate) tokens: usize,
+    /// The function's name, with its number of tokens.
+    pub(crate) place: Place,
+}
+
+/// The functions of production code, outside items under `#[cfg(test)]`.
 #[derive(Default)]
 pub(crate) struct Functions {
-    /// Tokens of each function's body, with its line and name.
-    pub(crate) tokens: Vec<(usize, usize, String)>,
-    /// Lines of `let (a, b) = (x, y)`.
-    pub(crate) tuple_lets: Vec<usize>,
-    /// Lines of closures that `let` binds and that take more than three lines.
-    pub(crate) long_closures: Vec<usize>,
+    path: String,
+    pub(crate) all: Vec<Function>,
+    /// Places of `let (a, b) = (x, y)`.
+    pub(crate) tuple_lets: Vec<Place>,
+    /// Places of long closures that `let` binds.
+    pub(crate) long_closures: Vec<Place>,
 }
 
 impl Functions {
-    /// Measures the production code of a file; items under `#[cfg(test)]` are left out.
-    pub(crate) fn of(file: &SourceFile) -> Self {
+    /// Measures the functions of all files.
+    pub(crate) fn of(files: &[SourceFile]) -> Self {
         let mut found = Self::default();
-        if let Some(rust) = &file.rust {
-            found.visit_file(rust);
+        for file in files.iter().filter(|file| file.is_production()) {
+            if let Some(rust) = &file.rust {
+                found.path.clone_from(&file.path);
+                found.visit_file(rust);
+            }
         }
         found
     }
 
     fn add(&mut self, signature: &syn::Signature, body: &syn::Block) {
-        let line = signature.span().start().line;
-        self.tokens.push((
-            count(body.to_token_stream()),
-            line,
-            signature.ident.to_string(),
-        ));
+        let tokens = count(body.to_token_stream());
+        let words = format!("{tokens} {}", signature.ident);
+        let place = self.place(signature.span(), &words);
+        self.all.push(Function { tokens, place });
+    }
+
+    fn place(&self, span: proc_macro2::Span, words: &str) -> Place {
+        Place::new(&self.path, span.start().line, words)
     }
 }
 
@@ -51,8 +67,10 @@ impl<'ast> Visit<'ast> for Functions {
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
-        self.add(&function.sig, &function.block);
-        syn::visit::visit_impl_item_fn(self, function);
+        if !is_for_tests(&function.attrs) {
+            self.add(&function.sig, &function.block);
+            syn::visit::visit_impl_item_fn(self, function);
+        }
     }
 
     fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
@@ -63,15 +81,16 @@ impl<'ast> Visit<'ast> for Functions {
     }
 
     fn visit_local(&mut self, local: &'ast syn::Local) {
-        let line = local.span().start().line;
-        if let Some(init) = &local.init {
-            match (&local.pat, &*init.expr) {
-                (syn::Pat::Tuple(_), syn::Expr::Tuple(_)) => self.tuple_lets.push(line),
-                (_, syn::Expr::Closure(closure)) if lines(closure) > 3 => {
-                    self.long_closures.push(line);
-                }
-                _ => {}
+        let value = local.init.as_ref().map(|init| &*init.expr);
+        match (&local.pat, value) {
+            (syn::Pat::Tuple(_), Some(syn::Expr::Tuple(_))) => {
+                self.tuple_lets.push(self.place(local.span(), "tuple let"));
             }
+            (_, Some(syn::Expr::Closure(closure))) if lines(closure) > CLOSURE_LINES => {
+                self.long_closures
+                    .push(self.place(local.span(), "long closure"));
+            }
+            _ => {}
         }
         syn::visit::visit_local(self, local);
     }
@@ -93,9 +112,13 @@ pub(crate) fn is_test(item: &syn::Item) -> bool {
         syn::Item::Const(item) => &item.attrs,
         _ => return false,
     };
+    is_for_tests(attributes)
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let text = attribute.to_token_stream().to_string().replace(' ', "");
-        text.contains("cfg(test)") || text == "#[test]" || text.contains("cfg(all(test")
+        text == "#[test]" || text.contains("cfg(test)") || text.contains("cfg(all(test")
     })
 }
 
@@ -110,4 +133,43 @@ fn count(stream: TokenStream) -> usize {
         };
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn functions(text: &str) -> Functions {
+        Functions::of(&[SourceFile::fixture("worker/src/a.rs", text)])
+    }
+
+    #[test]
+    fn brackets_count_two_and_arrows_one() {
+        let found = functions("fn f() -> u8 { a::b(1) }\nfn g() {}\n");
+        let tokens: Vec<usize> = found.all.iter().map(|function| function.tokens).collect();
+        assert_eq!(tokens, [8, 2]);
+        assert_eq!(found.all[1].place.words, "2 g");
+        assert_eq!(found.all[1].place.line, 2);
+    }
+
+    #[test]
+    fn tests_are_left_out() {
+        let found = functions("#[cfg(test)]\nmod tests { fn f() {} }\n#[test]\nfn g() {}\n");
+        assert!(found.all.is_empty());
+    }
+
+    #[test]
+    fn packed_lets_and_long_closures_are_found() {
+        let found = functions(
+            "fn f() {\n let (a, b) = (1, 2);\n let (c, d) = g();\n let h = |x| {\n x;\n x\n };\n }",
+        );
+        let lines = |places: &[Place]| places.iter().map(|place| place.line).collect::<Vec<_>>();
+        assert_eq!(lines(&found.tuple_lets), [2]);
+        assert_eq!(lines(&found.long_closures), [4]);
+        assert!(
+            functions("fn f() { let g = |x| x; }")
+                .long_closures
+                .is_empty()
+        );
+    }
 }

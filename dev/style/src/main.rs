@@ -2,15 +2,27 @@
 //!
 //! In reading order:
 //! - [`tree`]: finds the files and parses the Rust ones
+//! - [`place`]: a place in a file
 //! - [`functions`]: tokens per function, tuple `let`s, long closures
-//! - [`names`]: type names that two modules of one crate define
+//! - [`names`]: type names that two modules define
+//! - [`imports`]: the items and paths of a file
 //! - [`modules`]: circles in the graph of modules
-//! - [`prose`]: comments, messages and documents
-//! - [`report`]: the table, the limits and the offenders
+//! - [`prose`]: the paragraphs of documents, comments and messages
+//! - [`idioms`]: phrases that a newcomer has to translate
+//! - [`doc_comments`]: doc comments that begin with a question word
+//! - [`lengths`]: lines, table cells and list items that are too long
+//! - [`report`]: the measures and their limits
+//! - [`output`]: the table and the offenders
 
+mod doc_comments;
 mod functions;
+mod idioms;
+mod imports;
+mod lengths;
 mod modules;
 mod names;
+mod output;
+mod place;
 mod prose;
 mod report;
 mod tree;
@@ -21,27 +33,26 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures how readable the project is, and fails where a limit is passed.
+/// Measures how readable the project is, and fails where a limit is passed
 #[derive(Debug, Parser)]
-struct Args {
-    /// Root of the checkout to measure.
+struct StyleArgs {
+    /// Root of the checkout to measure
     #[arg(long, default_value = ".")]
     root: PathBuf,
-    /// Prints every offender whose path contains this text; an empty text prints them all.
-    #[arg(long)]
+    /// Print every offender whose path contains this text; an empty text prints all
+    #[arg(long, value_name = "PATH")]
     list: Option<String>,
 }
 
 fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    let tree = tree::read(&args.root)?;
-    let measures = report::measure(&tree);
+    let args = StyleArgs::parse();
+    let files = tree::read(&args.root)?;
+    let measures = report::measure(&files);
     if let Some(part) = &args.list {
-        report::print_offenders(&measures, part);
+        output::print_offenders(&measures, part);
     }
-    report::print_table(&measures);
-    let passed = measures.iter().all(report::Measure::passes);
-    Ok(if passed {
+    output::print_table(&measures);
+    Ok(if measures.iter().all(report::Measure::passes) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

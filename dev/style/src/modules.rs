@@ -1,132 +1,109 @@
 //! Finds circles in the graph of modules.
 //!
-//! An arrow runs from a file to the file whose item it imports or names by a path from `crate`,
-//! `super` or `self`. Re-exports (`pub use`) are doors, not dependencies, and are followed to the
-//! file that defines the item. Arrows between a module and one that contains it are left out: a
-//! folder and its parts are one room. So are tests.
+//! An arrow runs from a file to the file whose item it imports or names by a path. A re-export
+//! (`pub use`) is no arrow; it is followed to the file that defines the item. Arrows between a
+//! module and one that contains it are left out, because a folder and its parts belong together.
+//! So are tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::visit::Visit;
-
-use crate::functions::is_test;
+use crate::imports::{Imports, ModulePath};
 use crate::tree::SourceFile;
 
-type Module = Vec<String>;
+/// Re-exports that are followed in turn, at most.
+const MOST_EXPORTS: usize = 8;
 
-/// One crate's modules: the items that each defines, and its re-exports.
+type Arrows<'a> = BTreeMap<&'a ModulePath, BTreeSet<&'a ModulePath>>;
+
+/// One crate's modules.
 #[derive(Default)]
 struct Crate {
-    items: BTreeMap<Module, BTreeSet<String>>,
-    exports: BTreeMap<Module, BTreeMap<String, Module>>,
-    paths: BTreeMap<Module, Vec<Module>>,
-    files: BTreeMap<Module, String>,
+    modules: BTreeMap<ModulePath, Module>,
+}
+
+/// One module: its file, and what the file defines and imports.
+struct Module {
+    path: String,
+    imports: Imports,
 }
 
 /// Returns the circles of every crate: files that import one another, directly or through others.
 pub(crate) fn circles(files: &[SourceFile]) -> Vec<Vec<String>> {
-    let mut crates: BTreeMap<String, Crate> = BTreeMap::new();
+    let mut crates: BTreeMap<&str, Crate> = BTreeMap::new();
     for file in files.iter().filter(|file| file.is_production()) {
-        let (Some(rust), Some((package, module))) = (&file.rust, file.module()) else {
-            continue;
-        };
-        let found = crates.entry(package).or_default();
-        found.read(rust, module, &file.path);
+        if let (Some(rust), Some(module)) = (&file.rust, file.module()) {
+            let imports = Imports::of(rust, &module);
+            let path = file.path.clone();
+            let found = crates.entry(file.package()).or_default();
+            found.modules.insert(module, Module { path, imports });
+        }
     }
     crates.values().flat_map(Crate::circles).collect()
 }
 
 impl Crate {
-    fn read(&mut self, rust: &syn::File, module: Module, path: &str) {
-        let mut reader = Reader {
-            module: module.clone(),
-            ..Reader::default()
-        };
-        for item in rust.items.iter().filter(|item| !is_test(item)) {
-            reader.visit_item(item);
-        }
-        self.items
-            .entry(module.clone())
-            .or_default()
-            .extend(reader.items);
-        self.exports
-            .entry(module.clone())
-            .or_default()
-            .extend(reader.exports);
-        self.paths
-            .entry(module.clone())
-            .or_default()
-            .extend(reader.paths);
-        self.files.insert(module, path.to_owned());
-    }
-
     fn circles(&self) -> Vec<Vec<String>> {
         let arrows = self.arrows();
-        let reach: BTreeMap<&Module, BTreeSet<&Module>> = self
-            .files
-            .keys()
+        let modules = self.modules.keys();
+        let reach: Arrows = modules
             .map(|module| (module, reachable(&arrows, module)))
             .collect();
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
-        for module in self.files.keys() {
-            let circle: Vec<&Module> = reach[module]
-                .iter()
-                .copied()
-                .filter(|other| reach[*other].contains(module))
-                .collect();
-            if circle.len() > 1 && circle.iter().all(|module| seen.insert(*module)) {
-                found.push(
-                    circle
-                        .iter()
-                        .map(|module| self.files[*module].clone())
-                        .collect(),
-                );
+        for module in reach.keys() {
+            let circle = circle_of(module, &reach);
+            if circle.len() > 1 && seen.insert(circle[0]) {
+                found.push(self.paths(&circle));
             }
         }
         found
     }
 
-    fn arrows(&self) -> BTreeMap<&Module, BTreeSet<&Module>> {
-        let mut arrows: BTreeMap<&Module, BTreeSet<&Module>> = BTreeMap::new();
-        for (from, paths) in &self.paths {
-            for path in paths {
-                if let Some(to) = self.home(path, 0)
-                    && !from.starts_with(to)
-                    && !to.starts_with(from)
-                {
-                    arrows.entry(from).or_default().insert(to);
-                }
-            }
+    fn paths(&self, modules: &[&ModulePath]) -> Vec<String> {
+        let modules = modules.iter();
+        modules
+            .map(|module| self.modules[*module].path.clone())
+            .collect()
+    }
+
+    fn arrows(&self) -> Arrows<'_> {
+        let mut arrows = Arrows::new();
+        for (from, module) in &self.modules {
+            let homes = module.imports.paths.iter();
+            let homes = homes.filter_map(|path| self.home(path, 0));
+            let outside = homes.filter(|to| !from.starts_with(to) && !to.starts_with(from));
+            arrows.insert(from, outside.collect());
         }
         arrows
     }
 
     /// Finds the module that defines what a path names.
-    fn home(&self, path: &[String], depth: usize) -> Option<&Module> {
-        for length in (0..path.len()).rev() {
-            let Some((module, items)) = self.items.get_key_value(&path[..length]) else {
-                continue;
-            };
-            let name = &path[length];
-            if items.contains(name) {
-                return Some(module);
-            }
-            if depth < 8
-                && let Some(target) = self.exports.get(module).and_then(|all| all.get(name))
-            {
-                return self.home(&[&target[..], &path[length + 1..]].concat(), depth + 1);
-            }
+    fn home(&self, path: &[String], exports: usize) -> Option<&ModulePath> {
+        let mut lengths = (0..path.len()).rev();
+        let length = lengths.find(|&length| self.modules.contains_key(&path[..length]))?;
+        let (home, module) = self.modules.get_key_value(&path[..length])?;
+        let name = &path[length];
+        if module.imports.items.contains(name) {
+            return Some(home);
+        }
+        let target = module.imports.exports.get(name)?;
+        if exports == MOST_EXPORTS {
             return None;
         }
-        None
+        let target = [target, &path[length + 1..]].concat();
+        self.home(&target, exports + 1)
     }
 }
 
-fn reachable<'a>(
-    arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>,
-    from: &'a Module,
-) -> BTreeSet<&'a Module> {
+/// Returns the modules that a module reaches and that reach it, in order.
+fn circle_of<'a>(module: &ModulePath, reach: &Arrows<'a>) -> Vec<&'a ModulePath> {
+    let reached = reach[module].iter().copied();
+    reached
+        .filter(|other| reach[*other].contains(module))
+        .collect()
+}
+
+fn reachable<'a>(arrows: &Arrows<'a>, from: &'a ModulePath) -> BTreeSet<&'a ModulePath> {
     let mut found = BTreeSet::new();
     let mut next = vec![from];
     while let Some(module) = next.pop() {
@@ -139,119 +116,66 @@ fn reachable<'a>(
     found
 }
 
-/// Collects what a file defines and which paths it names.
-#[derive(Default)]
-struct Reader {
-    module: Module,
-    items: BTreeSet<String>,
-    exports: BTreeMap<String, Module>,
-    paths: Vec<Module>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Reader {
-    fn absolute(&self, path: &[String]) -> Option<Module> {
-        let (first, rest) = path.split_first()?;
-        match first.as_str() {
-            "crate" => Some(rest.to_vec()),
-            "self" => Some([self.module.clone(), rest.to_vec()].concat()),
-            "super" => {
-                let mut base = self.module.clone();
-                base.pop()?;
-                let mut rest = rest;
-                while rest.first().is_some_and(|part| part == "super") {
-                    base.pop()?;
-                    rest = &rest[1..];
-                }
-                Some([base, rest.to_vec()].concat())
-            }
-            _ => Some([self.module.clone(), path.to_vec()].concat()),
-        }
+    fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+        let files: Vec<SourceFile> = files
+            .iter()
+            .map(|(path, text)| SourceFile::fixture(path, text))
+            .collect();
+        circles(&files)
     }
 
-    fn follow(&mut self, tree: &syn::UseTree, before: &[String], public: bool) {
-        match tree {
-            syn::UseTree::Path(path) => {
-                let next = [before, &[path.ident.to_string()]].concat();
-                self.follow(&path.tree, &next, public);
-            }
-            syn::UseTree::Group(group) => {
-                for tree in &group.items {
-                    self.follow(tree, before, public);
-                }
-            }
-            syn::UseTree::Name(name) => self.name(before, &name.ident, &name.ident, public),
-            syn::UseTree::Rename(rename) => {
-                self.name(before, &rename.ident, &rename.rename, public);
-            }
-            syn::UseTree::Glob(_) => {}
-        }
+    #[test]
+    fn files_that_import_one_another_are_a_circle() {
+        let found = found(&[
+            ("worker/src/a.rs", "use crate::b::B; pub struct A;"),
+            (
+                "worker/src/b.rs",
+                "use crate::c; pub struct B; fn f() { c::g() }",
+            ),
+            ("worker/src/c.rs", "use super::a::A; pub fn g() {}"),
+            ("worker/src/d.rs", "use crate::a::A;"),
+        ]);
+        let circle = ["worker/src/a.rs", "worker/src/b.rs", "worker/src/c.rs"];
+        assert_eq!(found, [circle]);
     }
 
-    fn name(&mut self, before: &[String], name: &syn::Ident, shown: &syn::Ident, public: bool) {
-        let path = if name == "self" {
-            before.to_vec()
-        } else {
-            [before, &[name.to_string()]].concat()
-        };
-        let shown = if name == "self" {
-            before.last().cloned()
-        } else {
-            Some(shown.to_string())
-        };
-        let (Some(path), Some(shown)) = (self.absolute(&path), shown) else {
-            return;
-        };
-        if public {
-            self.exports.insert(shown, path);
-        } else {
-            // A module that is imported whole is used where a path begins with it.
-            self.exports.entry(shown).or_insert_with(|| path.clone());
-            self.paths.push(path);
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Reader {
-    fn visit_item(&mut self, item: &'ast syn::Item) {
-        if is_test(item) {
-            return;
-        }
-        if let Some(name) = defined(item) {
-            self.items.insert(name);
-        }
-        syn::visit::visit_item(self, item);
+    #[test]
+    fn a_staircase_has_no_circle() {
+        let found = found(&[
+            ("worker/src/a.rs", "use crate::b::B; pub struct A;"),
+            ("worker/src/b.rs", "pub struct B;"),
+        ]);
+        assert!(found.is_empty());
     }
 
-    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        let public = !matches!(item.vis, syn::Visibility::Inherited);
-        self.follow(&item.tree, &[], public);
+    #[test]
+    fn a_re_export_is_followed_to_the_file_that_defines_the_item() {
+        let found = found(&[
+            (
+                "worker/src/x/mod.rs",
+                "mod a; mod b; pub use a::A; pub use b::B;",
+            ),
+            ("worker/src/x/a.rs", "use super::B; pub struct A;"),
+            ("worker/src/x/b.rs", "use crate::x::A; pub struct B;"),
+        ]);
+        assert_eq!(found, [["worker/src/x/a.rs", "worker/src/x/b.rs"]]);
     }
 
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        if path.segments.len() > 1 {
-            let parts: Vec<String> = path
-                .segments
-                .iter()
-                .map(|segment| segment.ident.to_string())
-                .collect();
-            if let Some(path) = self.absolute(&parts) {
-                self.paths.push(path);
-            }
-        }
-        syn::visit::visit_path(self, path);
+    #[test]
+    fn imports_of_tests_and_of_a_containing_module_do_not_count() {
+        let found = found(&[
+            ("worker/src/x/mod.rs", "mod a; use a::A; pub struct X;"),
+            ("worker/src/x/a.rs", "use super::X; pub struct A;"),
+            (
+                "worker/src/y.rs",
+                "#[cfg(test)] use crate::z::Z; pub struct Y;",
+            ),
+            ("worker/src/z.rs", "use crate::y::Y; pub struct Z;"),
+        ]);
+        assert!(found.is_empty());
     }
-}
-
-fn defined(item: &syn::Item) -> Option<String> {
-    let name = match item {
-        syn::Item::Struct(item) => &item.ident,
-        syn::Item::Enum(item) => &item.ident,
-        syn::Item::Trait(item) => &item.ident,
-        syn::Item::Type(item) => &item.ident,
-        syn::Item::Fn(item) => &item.sig.ident,
-        syn::Item::Const(item) => &item.ident,
-        syn::Item::Static(item) => &item.ident,
-        _ => return None,
-    };
-    Some(name.to_string())
 }

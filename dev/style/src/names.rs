@@ -5,41 +5,44 @@ use std::collections::BTreeMap;
 use crate::functions::is_test;
 use crate::tree::SourceFile;
 
-/// Returns each name that two modules of one crate define, with the modules.
-pub(crate) fn in_one_crate(files: &[SourceFile]) -> Vec<(String, Vec<String>)> {
-    let mut found = collisions(files, |path| {
-        path.split('/').next().unwrap_or_default().to_owned()
-    });
-    found.retain(|(_, places)| !places.iter().all(|place| place.starts_with("tests/")));
-    found
+/// A type name, and the files that define it.
+pub(crate) struct RepeatedName {
+    pub(crate) name: String,
+    pub(crate) paths: Vec<String>,
 }
 
-/// Returns each name that two modules of the workspace define, tests included, with the modules.
-pub(crate) fn anywhere(files: &[SourceFile]) -> Vec<(String, Vec<String>)> {
-    collisions(files, |_| String::new())
+/// Returns each name that two modules of one crate define.
+pub(crate) fn in_one_crate(files: &[SourceFile]) -> Vec<RepeatedName> {
+    let outside_tests = files.iter().filter(|file| !file.path.starts_with("tests/"));
+    repeated(outside_tests, SourceFile::package)
 }
 
-fn collisions(files: &[SourceFile], group: fn(&str) -> String) -> Vec<(String, Vec<String>)> {
-    let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for file in files
-        .iter()
-        .filter(|file| !file.path.starts_with("dev/style/"))
-    {
-        let Some(rust) = &file.rust else { continue };
-        for name in rust
-            .items
-            .iter()
-            .filter(|item| !is_test(item))
-            .filter_map(type_name)
-        {
-            places
-                .entry((group(&file.path), name))
-                .or_default()
-                .push(file.path.clone());
+/// Returns each name that two modules of the workspace define, tests included.
+pub(crate) fn anywhere(files: &[SourceFile]) -> Vec<RepeatedName> {
+    repeated(files.iter(), |_| "")
+}
+
+/// Returns the names that two files of one group define.
+fn repeated<'a>(
+    files: impl Iterator<Item = &'a SourceFile>,
+    group: fn(&SourceFile) -> &str,
+) -> Vec<RepeatedName> {
+    let mut paths: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    for file in files {
+        for name in type_names(file) {
+            let found = paths.entry((group(file), name)).or_default();
+            found.push(file.path.clone());
         }
     }
-    let repeated = places.into_iter().filter(|(_, places)| places.len() > 1);
-    repeated.map(|((_, name), places)| (name, places)).collect()
+    let repeated = paths.into_iter().filter(|(_, paths)| paths.len() > 1);
+    repeated
+        .map(|((_, name), paths)| RepeatedName { name, paths })
+        .collect()
+}
+
+fn type_names(file: &SourceFile) -> impl Iterator<Item = String> + '_ {
+    let items = file.rust.iter().flat_map(|rust| &rust.items);
+    items.filter(|item| !is_test(item)).filter_map(type_name)
 }
 
 fn type_name(item: &syn::Item) -> Option<String> {
@@ -52,4 +55,32 @@ fn type_name(item: &syn::Item) -> Option<String> {
         _ => return None,
     };
     Some(name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(found: &[RepeatedName]) -> Vec<&str> {
+        found.iter().map(|found| found.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_name_that_two_modules_of_a_crate_define_is_found() {
+        let files = [
+            SourceFile::fixture("worker/src/a.rs", "struct Line; struct Row;"),
+            SourceFile::fixture("worker/src/b.rs", "enum Line {}"),
+            SourceFile::fixture("common/src/c.rs", "type Row = u8;"),
+        ];
+        assert_eq!(names(&in_one_crate(&files)), ["Line"]);
+        assert_eq!(names(&anywhere(&files)), ["Line", "Row"]);
+    }
+
+    #[test]
+    fn types_of_test_modules_do_not_count() {
+        let text = "#[cfg(test)]\nstruct Line;";
+        let files = ["worker/src/a.rs", "worker/src/b.rs"];
+        let files = files.map(|path| SourceFile::fixture(path, text));
+        assert!(in_one_crate(&files).is_empty());
+    }
 }

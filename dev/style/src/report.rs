@@ -1,234 +1,175 @@
-//! The measures, their limits, and how they are printed.
+//! The measures and their limits.
 
+use crate::doc_comments::DocComments;
 use crate::functions::Functions;
-use crate::prose::{self, Place, word_count};
+use crate::idioms::idioms;
+use crate::lengths::{walls, wide_lines, word_count};
+use crate::modules;
+use crate::names::{self, RepeatedName};
+use crate::place::Place;
 use crate::tree::SourceFile;
-use crate::{modules, names};
 
-/// One rule: what was found, and what is allowed.
+const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
+
+/// One rule: the measurement, its limit and the places that break it.
 pub(crate) struct Measure {
-    name: &'static str,
-    found: f64,
-    limit: Option<f64>,
-    offenders: Vec<Place>,
+    pub(crate) name: &'static str,
+    pub(crate) found: f64,
+    pub(crate) limit: Option<f64>,
+    pub(crate) offenders: Vec<Place>,
 }
 
 impl Measure {
-    /// Returns true where the limit holds, or where there is none.
+    /// Returns true if there is no limit, or if it holds.
     pub(crate) fn passes(&self) -> bool {
         self.limit.is_none_or(|limit| self.found <= limit)
     }
 
-    fn new(name: &'static str, found: f64, limit: f64) -> Self {
+    fn number(name: &'static str, found: f64) -> Self {
         Self {
             name,
             found,
-            limit: Some(limit),
+            limit: None,
             offenders: Vec::new(),
         }
     }
 
     fn counted(name: &'static str, offenders: Vec<Place>, limit: usize) -> Self {
-        let found = offenders.len() as f64;
         Self {
             name,
-            found,
+            found: offenders.len() as f64,
             limit: Some(limit as f64),
             offenders,
         }
+    }
+
+    fn at_most(self, limit: f64) -> Self {
+        let limit = Some(limit);
+        Self { limit, ..self }
+    }
+
+    fn with(self, offenders: Vec<Place>) -> Self {
+        Self { offenders, ..self }
     }
 }
 
 /// Measures every rule.
 pub(crate) fn measure(files: &[SourceFile]) -> Vec<Measure> {
-    let mut all = of_functions(files);
-    all.push(Measure::counted(
-        "lines over 100 columns",
-        prose::wide_lines(files),
-        0,
-    ));
-    all.push(of_doc_comments(files));
-    let names = joined_all(names::in_one_crate(files));
-    all.push(Measure::counted(
-        "type names defined twice in one crate",
-        names,
-        0,
-    ));
-    let names = joined_all(names::anywhere(files));
-    all.push(Measure::counted(
-        "type names defined twice in the workspace",
-        names,
-        5,
-    ));
-    all.push(Measure::counted("circles of modules", circles(files), 0));
-    all.push(Measure::new(
-        "lines of shell and awk",
-        shell_lines(files) as f64,
-        250.0,
-    ));
-    all.push(Measure::counted(
-        "idioms in prose and messages",
-        prose::idioms(files),
-        0,
-    ));
-    all.push(Measure::counted(
-        "table cells over 40, list items over 80 words",
-        prose::walls(files),
-        0,
-    ));
-    all.push(Measure::new(
-        "words of ARCHITECTURE.md",
-        architecture_words(files) as f64,
-        1200.0,
-    ));
+    let mut all = of_functions(Functions::of(files));
+    all.extend([of_wide_lines(files), of_doc_comments(files)]);
+    all.extend(of_modules(files));
+    all.extend(of_documents(files));
     all
 }
 
-fn of_functions(files: &[SourceFile]) -> Vec<Measure> {
-    let mut tokens = Vec::new();
-    let mut large = Vec::new();
-    let mut tuples = Vec::new();
-    let mut closures = Vec::new();
-    for file in files.iter().filter(|file| file.is_production()) {
-        let functions = Functions::of(file);
-        for (count, line, name) in functions.tokens {
-            tokens.push(count);
-            large.push(Place {
-                path: file.path.clone(),
-                line,
-                words: format!("{count} {name}"),
-            });
-        }
-        tuples.extend(
-            functions
-                .tuple_lets
-                .iter()
-                .map(|line| at(file, *line, "tuple let")),
-        );
-        closures.extend(
-            functions
-                .long_closures
-                .iter()
-                .map(|line| at(file, *line, "long closure")),
-        );
-    }
+fn of_functions(functions: Functions) -> Vec<Measure> {
+    let mut tokens: Vec<usize> = functions.all.iter().map(|one| one.tokens).collect();
     tokens.sort_unstable();
-    let mut median = Measure::new("tokens per function, median", quantile(&tokens, 0.5), 45.0);
-    median.offenders = large;
+    let places = functions.all.into_iter().map(|function| function.place);
+    let closures = functions.long_closures;
     vec![
-        median,
-        Measure {
-            limit: None,
-            ..Measure::new("tokens per function, 95 %", quantile(&tokens, 0.95), 0.0)
-        },
-        Measure {
-            limit: None,
-            ..Measure::new("functions", tokens.len() as f64, 0.0)
-        },
-        Measure::counted("let (a, b) = (x, y)", tuples, 30),
+        Measure::number("tokens per function, median", quantile(&tokens, 0.5))
+            .at_most(45.0)
+            .with(places.collect()),
+        Measure::number("tokens per function, 95 %", quantile(&tokens, 0.95)),
+        Measure::number("functions", tokens.len() as f64),
+        Measure::counted("let (a, b) = (x, y)", functions.tuple_lets, 30),
         Measure::counted("closures over three lines bound by let", closures, 0),
     ]
 }
 
-fn at(file: &SourceFile, line: usize, words: &str) -> Place {
-    Place {
-        path: file.path.clone(),
-        line,
-        words: words.to_owned(),
-    }
-}
-
 fn quantile(sorted: &[usize], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1) as f64;
-    sorted
-        .get((last * share).round() as usize)
-        .map_or(0.0, |count| *count as f64)
+    let value = sorted.get((last * share).round() as usize);
+    value.map_or(0.0, |value| *value as f64)
+}
+
+fn of_wide_lines(files: &[SourceFile]) -> Measure {
+    Measure::counted("lines over 100 columns", wide_lines(files), 0)
 }
 
 fn of_doc_comments(files: &[SourceFile]) -> Measure {
-    let (all, questions) = prose::doc_comments(files);
-    let share = 100.0 * questions.len() as f64 / all.max(1) as f64;
+    let found = DocComments::of(files);
+    let share = found.questions.len() as f64 / found.count.max(1) as f64;
     let name = "doc comments that begin with What, Who, ..., in %";
-    Measure {
-        offenders: questions,
-        ..Measure::new(name, share, 6.0)
-    }
+    Measure::number(name, 100.0 * share)
+        .at_most(6.0)
+        .with(found.questions)
 }
 
-fn joined_all(names: Vec<(String, Vec<String>)>) -> Vec<Place> {
+fn of_modules(files: &[SourceFile]) -> [Measure; 3] {
+    let in_crate = of_names(names::in_one_crate(files));
+    let anywhere = of_names(names::anywhere(files));
+    let circles = modules::circles(files);
+    let circles = circles.iter().map(|paths| joined(paths, "circle"));
+    [
+        Measure::counted("type names defined twice in one crate", in_crate, 0),
+        Measure::counted("type names defined twice in the workspace", anywhere, 5),
+        Measure::counted("circles of modules", circles.collect(), 0),
+    ]
+}
+
+fn of_names(names: Vec<RepeatedName>) -> Vec<Place> {
+    let names = names.into_iter();
     names
-        .into_iter()
-        .map(|(name, places)| joined(&places, &name))
-        .collect()
-}
-
-fn circles(files: &[SourceFile]) -> Vec<Place> {
-    modules::circles(files)
-        .iter()
-        .map(|circle| joined(circle, "circle"))
+        .map(|repeated| joined(&repeated.paths, &repeated.name))
         .collect()
 }
 
 fn joined(paths: &[String], words: &str) -> Place {
-    Place {
-        path: paths.join(", "),
-        line: 0,
-        words: words.to_owned(),
+    Place::new(&paths.join(", "), 0, words)
+}
+
+fn of_documents(files: &[SourceFile]) -> [Measure; 4] {
+    let shell = files.iter().filter(|file| file.is_shell());
+    let shell: usize = shell.map(|file| file.text.lines().count()).sum();
+    let walls = walls(files);
+    [
+        Measure::number("lines of shell and awk", shell as f64).at_most(250.0),
+        Measure::counted("idioms in prose and messages", idioms(files), 0),
+        Measure::counted("table cells over 40, list items over 80 words", walls, 0),
+        Measure::number("words of ARCHITECTURE.md", architecture_words(files)).at_most(1200.0),
+    ]
+}
+
+fn architecture_words(files: &[SourceFile]) -> f64 {
+    let document = files.iter().find(|file| file.path == ARCHITECTURE);
+    document.map_or(0.0, |file| word_count(&file.text) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[SourceFile], name: &str) -> (f64, bool) {
+        let measures = measure(files);
+        let measure = measures.iter().find(|measure| measure.name == name);
+        measure.map_or((f64::NAN, false), |measure| {
+            (measure.found, measure.passes())
+        })
     }
-}
 
-fn shell_lines(files: &[SourceFile]) -> usize {
-    let shell = |file: &&SourceFile| {
-        file.path.ends_with(".sh") || file.path.ends_with(".awk") || file.path == ".ci/run"
-    };
-    files
-        .iter()
-        .filter(shell)
-        .map(|file| file.text.lines().count())
-        .sum()
-}
-
-fn architecture_words(files: &[SourceFile]) -> usize {
-    let document = files
-        .iter()
-        .find(|file| file.path == "docs/ARCHITECTURE.md");
-    document.map_or(0, |file| word_count(&file.text))
-}
-
-/// Prints one row per measure.
-pub(crate) fn print_table(measures: &[Measure]) {
-    println!("| measure | found | limit |");
-    println!("| :--- | ---: | ---: |");
-    for measure in measures {
-        let limit = measure
-            .limit
-            .map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-        let mark = if measure.passes() { "" } else { " (over)" };
-        println!(
-            "| {} | {:.3}{mark} | {limit} |",
-            measure.name, measure.found
-        );
+    #[test]
+    fn an_empty_checkout_passes() {
+        assert!(measure(&[]).iter().all(Measure::passes));
     }
-}
 
-/// Prints the offenders whose path contains `part`.
-pub(crate) fn print_offenders(measures: &[Measure], part: &str) {
-    for measure in measures
-        .iter()
-        .filter(|measure| !measure.offenders.is_empty())
-    {
-        println!("{}:", measure.name);
-        for place in measure
-            .offenders
-            .iter()
-            .filter(|place| place.path.contains(part))
-        {
-            println!(
-                "  {}:{}: {}",
-                place.path,
-                place.line,
-                place.words.replace('\n', " ")
-            );
-        }
+    #[test]
+    fn the_median_function_has_a_limit() {
+        let large = format!("fn f() {{ {} }}", "a;".repeat(22));
+        let file = SourceFile::fixture("worker/src/a.rs", &large);
+        assert_eq!(found(&[file], "tokens per function, median"), (46.0, false));
+    }
+
+    #[test]
+    fn shell_has_a_limit_on_its_lines() {
+        let file = SourceFile::fixture("scripts/a.sh", &"true\n".repeat(251));
+        assert_eq!(found(&[file], "lines of shell and awk"), (251.0, false));
+    }
+
+    #[test]
+    fn the_architecture_has_a_limit_on_its_words() {
+        let file = SourceFile::fixture(ARCHITECTURE, &"w ".repeat(1200));
+        assert_eq!(found(&[file], "words of ARCHITECTURE.md"), (1200.0, true));
     }
 }

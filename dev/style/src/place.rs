@@ -1,0 +1,19 @@
+//! A place in a file.
+
+/// A place where a rule is broken, with the words that break it.
+pub(crate) struct Place {
+    pub(crate) path: String,
+    pub(crate) line: usize,
+    pub(crate) words: String,
+}
+
+impl Place {
+    /// A place on a line, which counts from 1.
+    pub(crate) fn new(path: &str, line: usize, words: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            words: words.to_owned(),
+        }
+    }
+}
