@@ -12,7 +12,7 @@ use ddrs_common::domain::Record;
 use ddrs_common::host;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{CollectorLock, DoneBits, SweepProgress, SweepQueue, SweepState};
-use ddrs_common::record_file::{self, Opened, RecordFile, RecordFileError, Repair};
+use ddrs_common::record_file::{self, OpenedRecordFile, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -78,7 +78,7 @@ impl Collector {
     /// When the file cannot be read, belongs to a program that still runs, or has records of
     /// another sweep.
     pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
-        let Opened {
+        let OpenedRecordFile {
             file,
             records,
             repair,

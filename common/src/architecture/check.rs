@@ -1,8 +1,7 @@
-//! Whether a file holds the network that a specification says it holds, from the file's header
+//! Checks that a model file contains the network that a specification names, by the file's header
 //! alone.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -19,37 +18,37 @@ use crate::roots::Roots;
 pub struct ModelError {
     /// The file.
     pub file: PathBuf,
-    /// What is wrong with it.
-    pub problem: Problem,
+    /// The problem.
+    pub problem: ModelProblem,
 }
 
-/// What is wrong with a model file. Tensors are named as the file names them, missing ones
-/// canonically.
+/// The problem of a model file. Tensors have their names in the file, missing ones their canonical
+/// names.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub enum ModelProblem {
     /// It cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It is no safetensors file, or a part of one.
+    /// It is not a safetensors file, or not a whole one.
     #[error("not a safetensors file: {0}")]
     Format(String),
-    /// Its own metadata says that it is another network.
+    /// Its metadata names another network.
     #[error("model is {model}, the specification says {specification}")]
     Architecture {
-        /// What the file says.
+        /// The architecture in the file.
         model: String,
-        /// What the specification says.
+        /// The value in the specification.
         specification: Architecture,
     },
-    /// It tells other classes apart.
+    /// It has another number of classes.
     #[error("model has {model} classes, the specification says {specification}")]
     Classes {
-        /// Rows of the last layer.
+        /// The number of rows of the last layer.
         model: u64,
-        /// What the specification says.
+        /// The value in the specification.
         specification: u32,
     },
-    /// A tensor is not there.
+    /// A tensor is missing.
     #[error("tensor {name} of shape {expected} is missing")]
     Missing {
         /// Its canonical name.
@@ -67,28 +66,28 @@ pub enum Problem {
         /// The shape it has.
         found: Vec<u64>,
     },
-    /// A tensor holds something else than floating-point numbers of 16, 32 or 64 bits.
+    /// A tensor does not contain floating-point numbers of 16, 32 or 64 bits.
     #[error("tensor {name} holds {found:?}, expected F16, BF16, F32 or F64")]
     WrongType {
         /// Its name in the file.
         name: String,
-        /// What it holds.
+        /// The type of its values.
         found: Dtype,
     },
-    /// A tensor that the network has no place for.
+    /// The network has no such tensor.
     #[error("unknown tensor {0}")]
     Unknown(String),
-    /// Two tensors that are one without their prefixes.
+    /// Two tensors have the same canonical name.
     #[error("tensors {0} and {1} are both {name}", name = canonical_name(.0))]
     Ambiguous(String, String),
 }
 
-/// Checks names, types and shapes of all tensors. Reads the header only: the weights may be
-/// gigabytes. What passes is as long as its tensors, which leaves only the half-space's length
-/// open.
+/// Checks names, types and shapes of all tensors. Reads only the header, since the weights may take
+/// gigabytes. It also checks the file's length against its tensors. Only the length of a half-space
+/// remains open.
 ///
 /// # Errors
-/// The first thing that does not fit.
+/// The first problem.
 pub fn check_model(
     path: &Path,
     architecture: Architecture,
@@ -97,145 +96,182 @@ pub fn check_model(
     check_model_under(&Roots::anywhere(), path, architecture, classes)
 }
 
-/// As [`check_model`], for a file that must lie under `roots`.
+/// Checks a model as [`check_model`] does; the file must lie under `roots`.
 ///
 /// # Errors
-/// The first thing that does not fit.
+/// The first problem.
 pub fn check_model_under(
     roots: &Roots,
     path: &Path,
     architecture: Architecture,
     classes: u32,
 ) -> Result<(), ModelError> {
+    let expected = Expected {
+        architecture,
+        classes,
+    };
     read_header(path, roots)
-        .and_then(|header| check_header(&header, architecture, classes))
-        .map_err(|problem| ModelError {
-            file: path.to_owned(),
-            problem,
-        })
+        .and_then(|header| expected.check(&header))
+        .map_err(|problem| in_file(path, problem))
 }
 
-/// What a file says of itself: the metadata in its header.
+/// Reads the metadata in a file's header.
 ///
 /// # Errors
-/// When it cannot be read, or is no whole safetensors file.
+/// When it cannot be read, or is not a whole safetensors file.
 pub fn metadata(path: &Path) -> Result<HashMap<String, String>, ModelError> {
     let header = read_header(path, &Roots::anywhere());
-    let header = header.map_err(|problem| ModelError {
-        file: path.to_owned(),
-        problem,
-    })?;
+    let header = header.map_err(|problem| in_file(path, problem))?;
     Ok(header.metadata().clone().unwrap_or_default())
 }
 
-fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, Problem> {
-    let format = |message: &dyn fmt::Display| Problem::Format(message.to_string());
+fn in_file(path: &Path, problem: ModelProblem) -> ModelError {
+    ModelError {
+        file: path.to_owned(),
+        problem,
+    }
+}
+
+fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, ModelProblem> {
     let mut file = roots.open(path)?;
     let file_len = file.metadata()?.len();
     let Some(after_length) = file_len.checked_sub(8) else {
-        return Err(format(&"shorter than 8 bytes"));
+        return Err(ModelProblem::Format("shorter than 8 bytes".to_owned()));
     };
     let mut length = [0; 8];
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > MAX_SAFETENSORS_HEADER.min(after_length) {
-        return Err(format(&format_args!(
-            "a header of {length} bytes does not fit in a file of {file_len}"
-        )));
+        let message = format!("a header of {length} bytes does not fit in a file of {file_len}");
+        return Err(ModelProblem::Format(message));
     }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header)?;
-    let header: Metadata = serde_json::from_slice(&header).map_err(|e| format(&e))?;
-    let (expected, found) = (header.data_len() as u64, after_length - length);
+    let mut text = vec![0; length as usize];
+    file.read_exact(&mut text)?;
+    parse_header(&text, after_length - length)
+}
+
+/// Parses a header, and checks that its tensors take `found` bytes.
+fn parse_header(text: &[u8], found: u64) -> Result<Metadata, ModelProblem> {
+    let header: Metadata =
+        serde_json::from_slice(text).map_err(|error| ModelProblem::Format(error.to_string()))?;
+    let expected = header.data_len() as u64;
     if expected != found {
-        return Err(format(&format_args!(
-            "its tensors take {expected} bytes, the file holds {found}"
-        )));
+        let message = format!("its tensors take {expected} bytes, the file holds {found}");
+        return Err(ModelProblem::Format(message));
     }
     Ok(header)
 }
 
-fn check_header(
-    header: &Metadata,
+/// The network that a file must contain.
+#[derive(Clone, Copy)]
+struct Expected {
     architecture: Architecture,
     classes: u32,
-) -> Result<(), Problem> {
-    let model = header
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get("architecture"));
-    // Elsewhere these names are written with `_`.
-    if let Some(model) = model.filter(|model| model.replace('_', "-") != architecture.to_string()) {
-        return Err(Problem::Architecture {
-            model: model.clone(),
-            specification: architecture,
-        });
-    }
-    let infos = header.tensors();
-    let mut tensors = BTreeMap::new();
-    for name in header.offset_keys() {
-        if let Some(earlier) = tensors.insert(canonical_name(&name).to_owned(), name.clone()) {
-            return Err(Problem::Ambiguous(earlier, name));
-        }
-    }
-    for parameter in architecture.parameters(classes) {
-        let Some(name) = tensors.remove(&parameter.name) else {
-            return Err(Problem::Missing {
-                name: parameter.name,
-                expected: parameter.shape,
-            });
-        };
-        let info = infos[&name];
-        check_tensor(name, info, parameter, classes)?;
-    }
-    let superfluous =
-        |(canonical, name): &(String, String)| !is_ignored(canonical) || !is_small(infos[name]);
-    match tensors.into_iter().find(superfluous) {
-        Some((_, name)) => Err(Problem::Unknown(name)),
-        None => Ok(()),
-    }
 }
 
-fn check_tensor(
-    name: String,
-    info: &TensorInfo,
-    parameter: Parameter,
-    classes: u32,
-) -> Result<(), Problem> {
-    let found: Vec<u64> = info.shape.iter().map(|&length| length as u64).collect();
-    // A half-space has a weight for each value of an image.
-    let too_many =
-        parameter.shape == Shape::Vector && found.iter().any(|&length| length > 3 * MAX_PIXELS);
-    if too_many || !parameter.shape.admits(&found) {
-        return Err(match (&parameter.shape, found.as_slice()) {
+impl Expected {
+    fn check(self, header: &Metadata) -> Result<(), ModelProblem> {
+        self.check_metadata(header)?;
+        let infos = header.tensors();
+        let mut tensors = by_canonical_name(header)?;
+        for parameter in self.architecture.parameters(self.classes) {
+            match tensors.remove(&parameter.name) {
+                Some(name) => self.check_tensor(infos[&name], name, parameter)?,
+                None => {
+                    return Err(ModelProblem::Missing {
+                        name: parameter.name,
+                        expected: parameter.shape,
+                    });
+                }
+            }
+        }
+        let unknown = tensors
+            .into_iter()
+            .find(|(canonical, name)| !is_ignored(canonical) || !is_small(infos[name]));
+        match unknown {
+            Some((_, name)) => Err(ModelProblem::Unknown(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the name of the architecture, if the file gives one.
+    fn check_metadata(self, header: &Metadata) -> Result<(), ModelProblem> {
+        let metadata = header.metadata().as_ref();
+        let name = metadata.and_then(|metadata| metadata.get("architecture"));
+        match name {
+            // Other programs write these names with `_`.
+            Some(model) if model.replace('_', "-") != self.architecture.to_string() => {
+                Err(ModelProblem::Architecture {
+                    model: model.clone(),
+                    specification: self.architecture,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tensor(
+        self,
+        info: &TensorInfo,
+        name: String,
+        parameter: Parameter,
+    ) -> Result<(), ModelProblem> {
+        let found: Vec<u64> = info.shape.iter().map(|&length| length as u64).collect();
+        if !is_admitted(&parameter.shape, &found) {
+            return Err(self.wrong_shape(name, parameter, found));
+        }
+        match info.dtype {
+            Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(()),
+            found => Err(ModelProblem::WrongType { name, found }),
+        }
+    }
+
+    /// The problem of a wrong shape: a wrong number of classes if only the rows of the last layer
+    /// differ.
+    fn wrong_shape(self, name: String, parameter: Parameter, found: Vec<u64>) -> ModelProblem {
+        match (&parameter.shape, found.as_slice()) {
             (Shape::Exact(expected), &[rows, columns])
                 if parameter.name == "fc.weight" && expected[1] == columns =>
             {
-                Problem::Classes {
+                ModelProblem::Classes {
                     model: rows,
-                    specification: classes,
+                    specification: self.classes,
                 }
             }
-            _ => Problem::WrongShape {
+            _ => ModelProblem::WrongShape {
                 name,
                 expected: parameter.shape,
                 found,
             },
-        });
-    }
-    match info.dtype {
-        Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(()),
-        found => Err(Problem::WrongType { name, found }),
+        }
     }
 }
 
-/// Counters are one number, and normalisations one for each of a few channels.
+/// The tensors' names in the file, by their canonical names.
+fn by_canonical_name(header: &Metadata) -> Result<BTreeMap<String, String>, ModelProblem> {
+    let mut tensors = BTreeMap::new();
+    for name in header.offset_keys() {
+        if let Some(earlier) = tensors.insert(canonical_name(&name).to_owned(), name.clone()) {
+            return Err(ModelProblem::Ambiguous(earlier, name));
+        }
+    }
+    Ok(tensors)
+}
+
+/// Returns true if a tensor may have this shape. A half-space has a weight for each value of an
+/// image, and images have a limit.
+fn is_admitted(shape: &Shape, found: &[u64]) -> bool {
+    let is_too_long = |length: &u64| *length > 3 * MAX_PIXELS;
+    shape.admits(found) && !(*shape == Shape::Vector && found.iter().any(is_too_long))
+}
+
+/// Returns true for a tensor as small as a counter or the constants of a few channels.
 fn is_small(info: &TensorInfo) -> bool {
     info.shape.iter().product::<usize>() <= 64
 }
 
-/// Counters of training, and the constants of a normalisation layer, for which the specification's
-/// `mean` and `std` stand.
+/// Returns true for counters of training, and for the constants of a normalisation layer, which the
+/// specification's `mean` and `std` replace.
 fn is_ignored(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let layer = name.strip_suffix(last).unwrap_or_default();

@@ -1,12 +1,12 @@
-//! The networks that ddrs builds itself: their names, how their blocks follow each other, and the
-//! tensors they are made of. Pure descriptions, so that a wrong model is refused without torch, and
-//! the worker builds from the same.
+//! Describes the networks that ddrs builds: their names, their layers, and their tensors. The
+//! descriptions need no torch, so that any program can refuse a wrong model; the worker builds its
+//! networks from them.
 
 mod check;
 mod parameters;
 mod resnet;
 
-pub use check::{ModelError, Problem, check_model, check_model_under, metadata};
+pub use check::{ModelError, ModelProblem, check_model, check_model_under, metadata};
 pub use parameters::{Parameter, Shape, canonical_name};
 pub use resnet::{ConvNorm, MaxPool, ResidualBlock, ResnetLayout};
 
@@ -15,19 +15,19 @@ use std::str::FromStr;
 
 use crate::domain::InvalidValue;
 
-/// A network that ddrs builds itself.
+/// A network that ddrs builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// `cifar-resnetD` (He et al. 2016, section 4.2), D = 6n + 2, from 20 to 110.
     CifarResnet {
-        /// Layers.
+        /// The number of layers.
         depth: u32,
     },
     /// torchvision's `resnet18`.
     Resnet18,
     /// torchvision's `resnet50`.
     Resnet50,
-    /// The linear model whose smoothed radius is known.
+    /// A linear model, whose smoothed radius is known.
     HalfSpace,
 }
 
@@ -36,34 +36,39 @@ impl FromStr for Architecture {
 
     fn from_str(name: &str) -> Result<Self, InvalidValue> {
         match name {
-            "resnet18" => return Ok(Self::Resnet18),
-            "resnet50" => return Ok(Self::Resnet50),
-            "half-space" => return Ok(Self::HalfSpace),
-            _ => {}
-        }
-        let digits = name
-            .strip_prefix("cifar-resnet")
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-        let Some(digits) = digits else {
-            let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
-            return Err(InvalidValue(format!(
-                "unknown architecture {name:?}; known are {known}"
-            )));
-        };
-        match digits.parse() {
-            Ok(depth)
-                if (20..=110).contains(&depth) && depth % 6 == 2 && !digits.starts_with('0') =>
-            {
-                Ok(Self::CifarResnet { depth })
-            }
-            _ => {
-                let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
-                Err(InvalidValue(format!(
-                    "{name:?} is none: a CIFAR ResNet has {depths}"
-                )))
-            }
+            "resnet18" => Ok(Self::Resnet18),
+            "resnet50" => Ok(Self::Resnet50),
+            "half-space" => Ok(Self::HalfSpace),
+            _ => cifar_resnet(name),
         }
     }
+}
+
+/// Reads `cifar-resnetD`.
+fn cifar_resnet(name: &str) -> Result<Architecture, InvalidValue> {
+    let digits = name.strip_prefix("cifar-resnet");
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(digits) = digits else {
+        let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
+        return Err(InvalidValue(format!(
+            "unknown architecture {name:?}; known are {known}"
+        )));
+    };
+    match digits.parse() {
+        Ok(depth) if is_depth(depth) && !digits.starts_with('0') => {
+            Ok(Architecture::CifarResnet { depth })
+        }
+        _ => {
+            let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
+            Err(InvalidValue(format!(
+                "unknown architecture {name:?}; a CIFAR ResNet has {depths}"
+            )))
+        }
+    }
+}
+
+fn is_depth(depth: u32) -> bool {
+    (20..=110).contains(&depth) && depth % 6 == 2
 }
 
 impl fmt::Display for Architecture {

@@ -9,22 +9,22 @@ use super::{Architecture, ConvNorm, ResnetLayout};
 pub struct Parameter {
     /// Its canonical name.
     pub name: String,
-    /// What shape it must have.
+    /// The shape that it must have.
     pub shape: Shape,
 }
 
-/// A demand on a shape.
+/// The shape that a tensor must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
-    /// This one.
+    /// Exactly this shape.
     Exact(Vec<u64>),
-    /// One dimension of any length but 0: it is the length of the inputs, which only the data
-    /// knows.
+    /// One dimension of any length above 0: the length of the inputs, which only the data
+    /// determines.
     Vector,
 }
 
 impl Shape {
-    /// Whether `shape` meets the demand.
+    /// Returns true if a tensor may have `shape`.
     #[must_use]
     pub fn admits(&self, shape: &[u64]) -> bool {
         match self {
@@ -43,8 +43,8 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A tensor's name without what training scripts wrap around a network: `module.` (data
-/// parallelism), `1.` (a normalisation layer before it) and `model.`, in any order and number.
+/// A tensor's name without the prefixes that training scripts add: `module.` (data parallelism),
+/// `1.` (a normalisation layer before the network) and `model.`, in any order and number.
 #[must_use]
 pub fn canonical_name(name: &str) -> &str {
     let mut rest = name;
@@ -58,23 +58,22 @@ pub fn canonical_name(name: &str) -> &str {
 }
 
 impl Architecture {
-    /// Every tensor of the network, in the order in which it uses them.
+    /// The tensors of the network, in the order in which it uses them.
     #[must_use]
     pub fn parameters(&self, classes: u32) -> Vec<Parameter> {
         match self.layout() {
             Some(layout) => resnet(&layout, classes),
-            None => vec![
-                Parameter {
-                    name: "weight".to_owned(),
-                    shape: Shape::Vector,
-                },
-                Parameter {
-                    name: "bias".to_owned(),
-                    shape: Shape::Exact(vec![1]),
-                },
-            ],
+            None => half_space(),
         }
     }
+}
+
+fn half_space() -> Vec<Parameter> {
+    let weight = Parameter {
+        name: "weight".to_owned(),
+        shape: Shape::Vector,
+    };
+    vec![weight, exact("bias".to_owned(), &[1])]
 }
 
 fn resnet(layout: &ResnetLayout, classes: u32) -> Vec<Parameter> {
@@ -85,7 +84,7 @@ fn resnet(layout: &ResnetLayout, classes: u32) -> Vec<Parameter> {
             conv_norm(conv, &mut parameters);
         }
     }
-    // The weight first: it tells a wrong class count from a wrong network.
+    // The weight comes first, because it distinguishes a wrong class count from a wrong network.
     parameters.push(exact("fc.weight".to_owned(), &[classes, layout.features]));
     parameters.push(exact("fc.bias".to_owned(), &[classes]));
     parameters

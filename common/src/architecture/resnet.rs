@@ -1,21 +1,21 @@
 //! Residual networks as the sequence of their convolutions, each with the names of its tensors.
 //!
 //! A network is the stem, its max pooling if any, the blocks, the mean over all pixels, and a
-//! linear layer `fc` from [`ResnetLayout::features`] to the classes. Whoever builds it walks this
-//! and needs no other list of names.
+//! linear layer `fc` from [`ResnetLayout::features`] to the classes. Code that builds a network
+//! follows this description and needs no other list of names.
 
 use std::convert::Infallible;
 use std::iter::once;
 
 use super::Architecture;
 
-/// A whole residual network. `C` is a convolution: its description, or a form that a program
-/// computes with.
+/// A residual network. `C` is a convolution: its description, or a form that a program computes
+/// with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResnetLayout<C = ConvNorm> {
     /// The first convolution, then ReLU.
     pub stem: C,
-    /// What follows the stem, if anything does.
+    /// The max pooling after the stem.
     pub max_pool: Option<MaxPool>,
     /// The blocks, first to last.
     pub blocks: Vec<ResidualBlock<C>>,
@@ -26,9 +26,9 @@ pub struct ResnetLayout<C = ConvNorm> {
 /// `relu(path(x) + shortcut(x))`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResidualBlock<C = ConvNorm> {
-    /// One after the other, ReLU between them and none after the last.
+    /// The convolutions in order, with ReLU between them but not after the last.
     pub path: Vec<C>,
-    /// The projection where the shape changes; none: the identity.
+    /// The projection if the shape changes; `None` is the identity.
     pub shortcut: Option<C>,
 }
 
@@ -45,16 +45,16 @@ pub struct ConvNorm {
     pub inputs: u32,
     /// Channels out.
     pub outputs: u32,
-    /// Pixels of a side.
+    /// The side in pixels.
     pub kernel: u32,
-    /// Pixels from one output to the next.
+    /// The distance between outputs in pixels.
     pub stride: u32,
-    /// Zeros on each side.
+    /// The number of zeros on each side.
     pub padding: u32,
 }
 
 impl ConvNorm {
-    /// Added to the variance, as torch's `BatchNorm2d` does unless told otherwise.
+    /// The number added to the variance: the default of torch's `BatchNorm2d`.
     pub const EPSILON: f64 = 1e-5;
 
     /// Outputs, inputs, height, width.
@@ -67,20 +67,20 @@ impl ConvNorm {
 /// Max pooling over squares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPool {
-    /// Pixels of a side.
+    /// The side in pixels.
     pub kernel: u32,
-    /// Pixels from one output to the next.
+    /// The distance between outputs in pixels.
     pub stride: u32,
-    /// Pixels on each side, below every value.
+    /// The number of pixels added on each side, below every value.
     pub padding: u32,
 }
 
-/// Kinds of block (He et al. 2016, figure 5).
+/// The kind of a block (He et al. 2016, figure 5).
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum ResnetKind {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1, 3x3, 1x1, the last four times as wide; the stride is that of the 3x3, as in
+    /// Convolutions of 1x1, 3x3 and 1x1, the last four times as wide. The 3x3 has the stride, as in
     /// torchvision.
     Bottleneck,
 }
@@ -136,45 +136,41 @@ impl<C> ResidualBlock<C> {
 }
 
 impl ResnetLayout {
-    /// Pixels along a side of what the last block makes of an image with `side` pixels along it.
-    /// Each stride leaves the upper half, since padding keeps the size otherwise.
+    /// The side of the last block's output for an image of `side` pixels. Each stride of 2 halves it,
+    /// rounded up; padding keeps the size otherwise.
     #[must_use]
     pub fn features_side(&self, side: u64) -> u64 {
-        let stem = [
-            Some(self.stem.stride),
-            self.max_pool.map(|pool| pool.stride),
-        ];
-        let blocks = self
-            .blocks
-            .iter()
-            .flat_map(|block| &block.path)
-            .map(|conv| conv.stride);
-        stem.into_iter()
-            .flatten()
-            .chain(blocks)
+        self.strides()
             .fold(side, |side, stride| side.div_ceil(u64::from(stride)))
+    }
+
+    fn strides(&self) -> impl Iterator<Item = u32> + '_ {
+        let blocks = self.blocks.iter().flat_map(|block| &block.path);
+        std::iter::once(self.stem.stride)
+            .chain(self.max_pool.map(|pool| pool.stride))
+            .chain(blocks.map(|conv| conv.stride))
     }
 }
 
 impl Architecture {
-    /// The network's convolutions, or none where it has none.
+    /// The network's convolutions; `None` for a network without.
     #[must_use]
     pub fn layout(&self) -> Option<ResnetLayout> {
         match *self {
             Self::CifarResnet { depth } => Some(cifar((depth - 2) / 6)),
-            Self::Resnet18 => Some(imagenet(Kind::Basic, [2, 2, 2, 2])),
-            Self::Resnet50 => Some(imagenet(Kind::Bottleneck, [3, 4, 6, 3])),
+            Self::Resnet18 => Some(imagenet(ResnetKind::Basic, [2, 2, 2, 2])),
+            Self::Resnet50 => Some(imagenet(ResnetKind::Bottleneck, [3, 4, 6, 3])),
             Self::HalfSpace => None,
         }
     }
 }
 
-/// As locuslab/smoothing builds it: projections where the shape changes, basic blocks at every
+/// The network of locuslab/smoothing: projections where the shape changes, basic blocks at every
 /// depth.
 fn cifar(blocks: u32) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 16), 3, 1);
     let (blocks, features) = stages(
-        Kind::Basic,
+        ResnetKind::Basic,
         stem.outputs,
         &[(blocks, 16), (blocks, 32), (blocks, 64)],
     );
@@ -186,7 +182,7 @@ fn cifar(blocks: u32) -> ResnetLayout {
     }
 }
 
-fn imagenet(kind: Kind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayout {
+fn imagenet(kind: ResnetKind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 64), 7, 2);
     let max_pool = Some(MaxPool {
         kernel: 3,
@@ -206,66 +202,85 @@ fn imagenet(kind: Kind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayou
     }
 }
 
-/// Stages of (blocks, width), `layer1` on; all but the first halve the image at their first block.
-/// Also says how many channels the last block has.
-fn stages(kind: Kind, mut inputs: u32, stages: &[(u32, u32)]) -> (Vec<ResidualBlock>, u32) {
+/// Stages of (blocks, width), `layer1` on. All but the first halve the image at their first block.
+/// Also returns the number of channels of the last block.
+fn stages(kind: ResnetKind, mut inputs: u32, stages: &[(u32, u32)]) -> (Vec<ResidualBlock>, u32) {
     let mut layout = Vec::new();
     for (&(blocks, width), stage) in stages.iter().zip(1..) {
         for i in 0..blocks {
-            let stride = if stage > 1 && i == 0 { 2 } else { 1 };
-            layout.push(block(
-                kind,
-                &format!("layer{stage}.{i}"),
+            let block = BlockShape {
+                name: format!("layer{stage}.{i}"),
                 inputs,
                 width,
-                stride,
-            ));
-            inputs = kind.outputs(width);
+                outputs: kind.outputs(width),
+                stride: if stage > 1 && i == 0 { 2 } else { 1 },
+            };
+            inputs = block.outputs;
+            layout.push(block.build(kind));
         }
     }
     (layout, inputs)
 }
 
-fn block(kind: Kind, name: &str, inputs: u32, width: u32, stride: u32) -> ResidualBlock {
-    let outputs = kind.outputs(width);
-    let nth = |i: u32, channels, kernel, stride| {
-        conv(
-            &format!("{name}.conv{i}"),
-            &format!("{name}.bn{i}"),
-            channels,
-            kernel,
-            stride,
-        )
-    };
-    let path = match kind {
-        Kind::Basic => vec![
-            nth(1, (inputs, width), 3, stride),
-            nth(2, (width, width), 3, 1),
-        ],
-        Kind::Bottleneck => {
-            vec![
-                nth(1, (inputs, width), 1, 1),
-                nth(2, (width, width), 3, stride),
-                nth(3, (width, outputs), 1, 1),
-            ]
+/// The name and the sizes of a block.
+struct BlockShape {
+    name: String,
+    inputs: u32,
+    /// The channels between its convolutions.
+    width: u32,
+    outputs: u32,
+    stride: u32,
+}
+
+impl BlockShape {
+    fn build(&self, kind: ResnetKind) -> ResidualBlock {
+        let changes_shape = self.stride != 1 || self.inputs != self.outputs;
+        ResidualBlock {
+            path: match kind {
+                ResnetKind::Basic => self.basic(),
+                ResnetKind::Bottleneck => self.bottleneck(),
+            },
+            shortcut: changes_shape.then(|| self.projection()),
         }
-    };
-    let project = || {
+    }
+
+    fn basic(&self) -> Vec<ConvNorm> {
+        vec![
+            self.conv(1, (self.inputs, self.width), 3, self.stride),
+            self.conv(2, (self.width, self.width), 3, 1),
+        ]
+    }
+
+    fn bottleneck(&self) -> Vec<ConvNorm> {
+        vec![
+            self.conv(1, (self.inputs, self.width), 1, 1),
+            self.conv(2, (self.width, self.width), 3, self.stride),
+            self.conv(3, (self.width, self.outputs), 1, 1),
+        ]
+    }
+
+    /// The convolution number `i`, from 1.
+    fn conv(&self, i: u32, channels: (u32, u32), kernel: u32, stride: u32) -> ConvNorm {
+        let name = &self.name;
+        let norm = format!("{name}.bn{i}");
+        conv(&format!("{name}.conv{i}"), &norm, channels, kernel, stride)
+    }
+
+    fn projection(&self) -> ConvNorm {
+        let name = &self.name;
+        let norm = format!("{name}.downsample.1");
+        let channels = (self.inputs, self.outputs);
         conv(
             &format!("{name}.downsample.0"),
-            &format!("{name}.downsample.1"),
-            (inputs, outputs),
+            &norm,
+            channels,
             1,
-            stride,
+            self.stride,
         )
-    };
-    ResidualBlock {
-        path,
-        shortcut: (stride != 1 || inputs != outputs).then(project),
     }
 }
 
-/// Padded so that, but for its stride, it keeps the image's size.
+/// A convolution whose padding keeps the image's size, apart from the stride.
 fn conv(
     conv: &str,
     norm: &str,
@@ -284,7 +299,7 @@ fn conv(
     }
 }
 
-impl Kind {
+impl ResnetKind {
     fn outputs(self, width: u32) -> u32 {
         match self {
             Self::Basic => width,

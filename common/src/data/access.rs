@@ -1,4 +1,4 @@
-//! What a sample's file is read through: the roots it must lie under, and how much of it is read.
+//! Reads the files of samples, within the roots and up to a limit.
 
 use std::fs;
 use std::io;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use super::Fault;
 use crate::roots::Roots;
 
-/// More than the largest image that is decoded takes without compression.
+/// The largest file of a sample. It is larger than the largest image without compression.
 pub(super) const MAX_FILE: u64 = 1 << 30;
 
-/// Reads a file of which a fault is a sample's, not the dataset's.
+/// Reads the file of one sample. A failure fails the sample, not the dataset.
 pub(super) fn read_sample(roots: &Roots, path: &Path) -> Result<Vec<u8>, Fault> {
     roots
         .read(path, MAX_FILE)
         .map_err(|error| match error.kind() {
-            // Neither passes: another machine or moment would find the same.
+            // Permanent: another machine or a later try would find the same.
             io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
                 Fault::Damaged(error.to_string())
             }
@@ -23,7 +23,7 @@ pub(super) fn read_sample(roots: &Roots, path: &Path) -> Result<Vec<u8>, Fault> 
         })
 }
 
-/// The folder that a link leads into.
+/// The folder that contains the target of a link.
 pub(super) fn folder_behind(link: &Path) -> Option<PathBuf> {
     fs::canonicalize(link)
         .ok()

@@ -1,8 +1,8 @@
 //! The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes, red plane first.
 //!
-//! The path is one such file, or a folder whose `.bin` files are taken together in name order. The
-//! folder as published holds the five training batches and the test batch, 60,000 rows: to certify
-//! the test set, name `test_batch.bin`.
+//! The path is one such file, or a folder whose `.bin` files are read in name order. The folder as
+//! published contains the five training batches and the test batch, 60,000 rows: to certify the test
+//! set, name `test_batch.bin`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use super::{DataError, Fault, MAX_SAMPLES};
 use crate::domain::Class;
 use crate::roots::Roots;
 
-/// Labels are below it.
+/// The number of classes.
 pub(super) const CLASSES: u32 = 10;
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const ROW: usize = 1 + 3 * PLANE;
 
-/// The files, open, and the labels of all rows.
+/// The open files and the labels of all rows.
 #[derive(Debug)]
 pub(super) struct Cifar10 {
-    batches: Vec<Batch>,
+    batches: Vec<CifarBatch>,
     labels: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Batch {
+struct CifarBatch {
     file: SharedFile,
-    /// How many rows stand in the batches before it.
+    /// The number of rows in the batches before it.
     first: usize,
 }
 
@@ -47,7 +47,7 @@ impl Cifar10 {
             let file = SharedFile::open(&path, roots)?;
             let first = cifar.labels.len();
             cifar.labels.extend(read_labels(&file)?);
-            cifar.batches.push(Batch { file, first });
+            cifar.batches.push(CifarBatch { file, first });
         }
         if cifar.labels.is_empty() {
             return Err(DataError::layout(
@@ -74,13 +74,10 @@ impl Cifar10 {
         let batch = self.batch(place);
         let offset = (place - batch.first) * ROW + 1;
         let planes = batch.file.read(offset as u64, 3 * PLANE)?;
-        let bytes = (0..PLANE)
-            .flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]])
-            .collect();
         Ok(Rgb {
             width: SIDE as u32,
             height: SIDE as u32,
-            bytes,
+            bytes: interleave(&planes),
         })
     }
 
@@ -93,10 +90,17 @@ impl Cifar10 {
         Ok(sha.finalize().into())
     }
 
-    fn batch(&self, place: usize) -> &Batch {
-        // The first batch starts at 0, so there is always one that starts at or before the place.
+    fn batch(&self, place: usize) -> &CifarBatch {
+        // The first batch starts at 0, so one always starts at or before the place.
         &self.batches[self.batches.partition_point(|batch| batch.first <= place) - 1]
     }
+}
+
+/// Converts three planes to pixels of three bytes.
+fn interleave(planes: &[u8]) -> Vec<u8> {
+    (0..PLANE)
+        .flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]])
+        .collect()
 }
 
 fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -106,10 +110,7 @@ fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(path).map_err(DataError::io(path))? {
         let entry = entry.map_err(DataError::io(path))?.path();
-        if entry
-            .extension()
-            .is_some_and(|extension| extension == "bin")
-        {
+        if entry.extension().is_some_and(|name| name == "bin") {
             paths.push(entry);
         }
     }
@@ -118,36 +119,34 @@ fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
-    let (path, len) = (file.path(), file.len());
-    if len % ROW as u64 != 0 {
-        return Err(DataError::layout(
-            path,
-            format!("its length of {len} bytes is not a multiple of {ROW}"),
-        ));
+    (0..count_rows(file)?)
+        .map(|row| read_label(file, row))
+        .collect()
+}
+
+fn count_rows(file: &SharedFile) -> Result<u64, DataError> {
+    let len = file.len();
+    let rows = len / ROW as u64;
+    if !len.is_multiple_of(ROW as u64) {
+        let what = format!("its length of {len} bytes is not a multiple of {ROW}");
+        return Err(DataError::layout(file.path(), what));
     }
-    if len / ROW as u64 > MAX_SAMPLES {
-        return Err(DataError::layout(
-            path,
-            format!(
-                "its {} rows are more than the {MAX_SAMPLES} allowed",
-                len / ROW as u64
-            ),
-        ));
+    if rows > MAX_SAMPLES {
+        let what = format!("its {rows} rows are more than the {MAX_SAMPLES} allowed");
+        return Err(DataError::layout(file.path(), what));
     }
-    let mut labels = Vec::with_capacity((len / ROW as u64) as usize);
-    for row in 0..len / ROW as u64 {
-        let label = file
-            .read(row * ROW as u64, 1)
-            .map_err(DataError::io(path))?[0];
-        if u32::from(label) >= CLASSES {
-            return Err(DataError::layout(
-                path,
-                format!("row {row} has label {label}, CIFAR-10 has labels 0 to 9"),
-            ));
-        }
-        labels.push(label);
+    Ok(rows)
+}
+
+fn read_label(file: &SharedFile, row: u64) -> Result<u8, DataError> {
+    let path = file.path();
+    let bytes = file.read(row * ROW as u64, 1);
+    let label = bytes.map_err(DataError::io(path))?[0];
+    if u32::from(label) < CLASSES {
+        return Ok(label);
     }
-    Ok(labels)
+    let what = format!("row {row} has label {label}, CIFAR-10 has labels 0 to 9");
+    Err(DataError::layout(path, what))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The bytes of a JPEG or PNG file to 8-bit RGB, as `PIL.Image.open(file).convert("RGB")` has it.
+//! Decodes a JPEG or PNG file to 8-bit RGB, as `PIL.Image.open(file).convert("RGB")` does.
 //!
 //! Alpha is dropped, not blended; palettes are expanded; EXIF orientation and colour profiles are
-//! ignored; the format is told from the first bytes, not from the name. One departure: Pillow clips
-//! 16-bit grey at 255, which turns nearly all of it white; here its high byte is taken, as Pillow
-//! does with 16-bit RGB.
+//! ignored; the first bytes determine the format, not the name. There is one difference: Pillow
+//! clips 16-bit grey at 255, which turns nearly all of it white; here the high byte is taken, as
+//! Pillow does with 16-bit RGB.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -35,7 +35,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Rgb, Fault> {
     }
 }
 
-/// Refuses sizes that would take unreasonable memory, before any is taken.
+/// Refuses sizes that would take unreasonable memory, before it is allocated.
 pub(super) fn check_size(width: u64, height: u64) -> Result<(), Fault> {
     if width.saturating_mul(height) > MAX_PIXELS {
         Err(Fault::TooLarge { width, height })
@@ -47,31 +47,30 @@ pub(super) fn check_size(width: u64, height: u64) -> Result<(), Fault> {
 fn decode_jpeg(file: &[u8]) -> Result<Rgb, Fault> {
     let mut decoder = jpeg_decoder::Decoder::new(file);
     decoder.read_info().map_err(jpeg_fault)?;
-    let info = decoder
-        .info()
-        .ok_or_else(|| Fault::Damaged("a JPEG without a frame".to_owned()))?;
+    let missing = || Fault::Damaged("a JPEG without a frame".to_owned());
+    let info = decoder.info().ok_or_else(missing)?;
     check_size(info.width.into(), info.height.into())?;
     if info.coding_process == CodingProcess::Lossless {
         return Err(Fault::Damaged("lossless JPEG".to_owned()));
     }
     let pixels = decoder.decode().map_err(jpeg_fault)?;
-    let bytes = match info.pixel_format {
-        PixelFormat::RGB24 => pixels,
-        PixelFormat::L8 => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        PixelFormat::CMYK32 => pixels
-            .as_chunks()
-            .0
-            .iter()
-            .copied()
-            .flat_map(cmyk_to_rgb)
-            .collect(),
-        PixelFormat::L16 => return Err(Fault::Damaged("JPEG of more than 8 bits".to_owned())),
-    };
     Ok(Rgb {
         width: info.width.into(),
         height: info.height.into(),
-        bytes,
+        bytes: jpeg_bytes(info.pixel_format, pixels)?,
     })
+}
+
+fn jpeg_bytes(format: PixelFormat, pixels: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    match format {
+        PixelFormat::RGB24 => Ok(pixels),
+        PixelFormat::L8 => Ok(pixels.iter().flat_map(|&grey| [grey; 3]).collect()),
+        PixelFormat::CMYK32 => {
+            let (inks, _) = pixels.as_chunks();
+            Ok(inks.iter().copied().flat_map(cmyk_to_rgb).collect())
+        }
+        PixelFormat::L16 => Err(Fault::Damaged("JPEG of more than 8 bits".to_owned())),
+    }
 }
 
 fn jpeg_fault(error: jpeg_decoder::Error) -> Fault {
@@ -81,8 +80,8 @@ fn jpeg_fault(error: jpeg_decoder::Error) -> Fault {
     }
 }
 
-/// Pillow's conversion: what the black leaves, less the ink, each product divided by 255 and
-/// rounded.
+/// Converts as Pillow does: the light that black leaves, less the ink, each product divided by 255
+/// and rounded.
 fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let light = 255 - u32::from(black);
     [cyan, magenta, yellow].map(|ink| {
@@ -93,42 +92,49 @@ fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
 }
 
 fn decode_png(file: &[u8]) -> Result<Rgb, Fault> {
-    // 512 MiB, where the size that the header claims would pass.
-    let decoder =
-        PngDecoder::with_limits(Cursor::new(file), Limits::default()).map_err(|e| png_fault(&e))?;
+    // The default limit of 512 MiB holds also if the size in the header is small enough.
+    let decoder = PngDecoder::with_limits(Cursor::new(file), Limits::default());
+    let decoder = decoder.map_err(|error| png_fault(&error))?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
-    let high = |value: u16| (value >> 8) as u8;
-    let bytes = match DynamicImage::from_decoder(decoder).map_err(|e| png_fault(&e))? {
-        DynamicImage::ImageRgb8(image) => image.into_raw(),
-        DynamicImage::ImageRgba8(image) => image
-            .pixels()
-            .flat_map(|p| [p.0[0], p.0[1], p.0[2]])
-            .collect(),
-        DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-        DynamicImage::ImageRgba16(image) => image
-            .pixels()
-            .flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])])
-            .collect(),
-        DynamicImage::ImageLuma16(image) => {
-            image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect()
-        }
-        DynamicImage::ImageLumaA16(image) => {
-            image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect()
-        }
-        _ => {
-            return Err(Fault::Damaged(
-                "a PNG that is neither grey nor RGB".to_owned(),
-            ));
-        }
-    };
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| png_fault(&error))?;
     Ok(Rgb {
         width,
         height,
-        bytes,
+        bytes: png_bytes(image)?,
     })
+}
+
+fn png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
+    use DynamicImage::{
+        ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgba8,
+        ImageRgba16,
+    };
+    Ok(match image {
+        ImageRgb8(image) => image.into_raw(),
+        ImageRgba8(image) => image.pixels().flat_map(|p| drop_alpha(p.0)).collect(),
+        ImageLuma8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
+        ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
+        ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
+        ImageRgba16(image) => image
+            .pixels()
+            .flat_map(|p| drop_alpha(p.0).map(high))
+            .collect(),
+        ImageLuma16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
+        ImageLumaA16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
+        _ => {
+            let what = "a PNG that is neither grey nor RGB";
+            return Err(Fault::Damaged(what.to_owned()));
+        }
+    })
+}
+
+fn drop_alpha<T>([red, green, blue, _]: [T; 4]) -> [T; 3] {
+    [red, green, blue]
+}
+
+fn high(value: u16) -> u8 {
+    (value >> 8) as u8
 }
 
 fn png_fault(error: &ImageError) -> Fault {

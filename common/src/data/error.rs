@@ -1,27 +1,28 @@
-//! Why data cannot be read: the dataset as a whole, or one sample of it.
+//! Errors of data: of the dataset as a whole, or of one sample.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{MAX_PIXELS, SampleIndex};
 
-/// Why data cannot be read. Only [`DataError::Sample`] leaves the rest of the dataset usable.
+/// The reason why data cannot be read. Only [`DataError::Sample`] leaves the rest of the dataset
+/// usable.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A folder or file that the dataset rests on cannot be opened or read.
+    /// A folder or file of the dataset cannot be opened or read.
     #[error("cannot read {}: {cause}", path.display())]
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A folder or file is not what its format says.
+    /// A folder or file is not laid out as its format says.
     #[error("{}: {what}", path.display())]
     Layout {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
     /// One sample cannot be read; others can.
@@ -29,26 +30,26 @@ pub enum DataError {
     Sample {
         /// The sample.
         index: SampleIndex,
-        /// The file it stands in.
+        /// The file that contains it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         fault: Fault,
     },
-    /// There is no such sample.
+    /// The index is too large.
     #[error("sample {index}, {}: there are only {len} samples", path.display())]
     PastTheEnd {
-        /// The index asked for.
+        /// The index requested.
         index: SampleIndex,
         /// The dataset.
         path: PathBuf,
-        /// How many samples it has.
+        /// The number of samples.
         len: u64,
     },
 }
 
 impl DataError {
-    /// Whether the system failed to read, which another machine or moment may not; otherwise the
-    /// data itself is wrong.
+    /// Returns true if the system failed to read: a later try or another machine may succeed.
+    /// Otherwise the data is wrong.
     #[must_use]
     pub fn is_io(&self) -> bool {
         matches!(
@@ -62,7 +63,7 @@ impl DataError {
     }
 }
 
-/// What is wrong with one sample.
+/// A problem of one sample.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The system could not read the file.
@@ -71,32 +72,32 @@ pub enum Fault {
     /// The file has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// The file ends before its image does.
+    /// The file ends before the end of its image.
     #[error("the file is cut short")]
     Truncated,
-    /// The first bytes are of neither format, whatever the name says.
+    /// The first bytes belong to neither format.
     #[error("neither a JPEG nor a PNG file")]
     UnknownFormat,
-    /// The file breaks its format, or uses a corner of it that is not supported.
+    /// The file violates its format, or uses a part of it that is not supported.
     #[error("damaged or unsupported: {0}")]
     Damaged(String),
     /// Reading or resizing the image would take unreasonable memory.
     #[error("{width} x {height} pixels are more than the {} allowed", MAX_PIXELS)]
     TooLarge {
-        /// Pixels a row.
+        /// Pixels per row.
         width: u64,
-        /// Rows.
+        /// The number of rows.
         height: u64,
     },
-    /// A network takes images of one shape.
+    /// The image has another shape than the network takes.
     #[error("the image has shape {found:?}, the first of the sweep {expected:?}")]
     Shape {
         /// Channels, height and width of this image.
         found: [usize; 3],
-        /// Those of the images that the network takes.
+        /// Channels, height and width that the network takes.
         expected: [usize; 3],
     },
-    /// A pixel that is no brightness.
+    /// A pixel is not a brightness.
     #[error("value {value} at position {position} of the image is not in [0, 1]")]
     Pixel {
         /// Counted in the order channel, row, column.

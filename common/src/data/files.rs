@@ -1,4 +1,5 @@
-//! Reading files that several threads share: by offset, so that no thread moves another's position.
+//! Reads files that several threads share. Each read names its offset, so that threads share no
+//! position.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::DataError;
 use crate::roots::Roots;
 
-/// An open file and its name.
+/// An open file, its name and its length.
 #[derive(Debug)]
 pub(super) struct SharedFile {
     file: File,
@@ -34,34 +35,30 @@ impl SharedFile {
         &self.path
     }
 
-    /// Its length in bytes when it was opened.
+    /// The length in bytes when the file was opened.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// `count` bytes from `offset` on; fewer are an error.
+    /// Reads `count` bytes from `offset` on; fewer are an error.
     pub(super) fn read(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
 
-    /// Feeds the whole file to a digest.
+    /// Adds the whole file to a digest.
     pub(super) fn hash_into(&self, sha: &mut Sha256) -> Result<(), DataError> {
         let mut buffer = vec![0; 1 << 20];
         let mut offset = 0;
         loop {
-            match self
-                .file
-                .read_at(&mut buffer, offset)
-                .map_err(DataError::io(&self.path))?
-            {
-                0 => return Ok(()),
-                count => {
-                    sha.update(&buffer[..count]);
-                    offset += count as u64;
-                }
+            let read = self.file.read_at(&mut buffer, offset);
+            let count = read.map_err(DataError::io(&self.path))?;
+            if count == 0 {
+                return Ok(());
             }
+            sha.update(&buffer[..count]);
+            offset += count as u64;
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Image folders: a folder a class.
+//! Image folders: one folder per class.
 //!
 //! The index counts class folders sorted by name, then the `.jpg`, `.jpeg` and `.png` files in each
-//! sorted by name, in byte order. A label is its folder's place among the sorted folders, or its
+//! sorted by name, in byte order. A label is the folder's place among the sorted folders, or its
 //! line in a `classes` file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -17,98 +17,83 @@ use super::{DataError, Fault};
 use crate::domain::Class;
 use crate::roots::Roots;
 
-/// A million names of usual length.
+/// The largest `classes` file: a million names of usual length.
 const MAX_CLASSES_FILE: u64 = 64 << 20;
-/// What stands for the length of a file that cannot be looked at.
+/// The length in the digest of a file whose length cannot be read.
 const NO_LENGTH: u64 = u64::MAX;
 
 /// The listing of an image folder.
 #[derive(Debug)]
 pub(super) struct ImageFolder {
     root: PathBuf,
-    folders: Vec<Folder>,
-    files: Vec<File>,
+    folders: Vec<ClassFolder>,
+    files: Vec<ImageFile>,
     classes: u32,
     roots: Roots,
     linked: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
-struct Folder {
+struct ClassFolder {
     name: OsString,
     label: Class,
 }
 
 #[derive(Debug)]
-struct File {
+struct ImageFile {
     folder: u32,
     name: Box<OsStr>,
 }
 
 impl ImageFolder {
-    /// Lists the folders and their files; opens none of the files. Links must lead to somewhere
-    /// under `roots`.
+    /// Lists the folders and their files without opening the files. Links must lead to a place under
+    /// `roots`.
     pub(super) fn open(
         root: &Path,
         classes: Option<&Path>,
         roots: &Roots,
     ) -> Result<Self, DataError> {
         let mut linked = BTreeSet::new();
-        let names = entries(root, Kind::Folder, roots, &mut linked)?;
+        let names = entries(root, EntryKind::Folder, roots, &mut linked)?;
         if names.is_empty() {
             return Err(DataError::layout(root, "has no class folders"));
         }
-        let order = classes
-            .map(|file| Ok((file, read_classes(file, roots)?)))
-            .transpose()?;
-        let classes = order
-            .as_ref()
-            .map_or(names.len(), |(_, labels)| labels.len()) as u32;
-        let (root, roots) = (root.to_owned(), roots.clone());
+        let labels = Labels::read(classes, names.len(), roots)?;
         let mut listing = Self {
-            root,
+            root: root.to_owned(),
             folders: Vec::new(),
             files: Vec::new(),
-            classes,
-            roots,
+            classes: labels.count(),
+            roots: roots.clone(),
             linked,
         };
-        for (place, name) in names.into_iter().enumerate() {
-            let path = listing.root.join(&name);
-            let images = entries(&path, Kind::Image, &listing.roots, &mut listing.linked)?;
-            let label = match &order {
-                Some((file, labels)) => *name
-                    .to_str()
-                    .and_then(|name| labels.get(name))
-                    .ok_or_else(|| {
-                        DataError::layout(
-                            &path,
-                            format!("this folder is not in {}", file.display()),
-                        )
-                    })?,
-                // It would count as a class and shift the labels of all that follow.
-                None if images.is_empty() => {
-                    return Err(DataError::layout(
-                        &path,
-                        "this class folder holds no .jpg, .jpeg or .png file",
-                    ));
-                }
-                None => Class(place as u32),
-            };
-            let file = |name: OsString| File {
-                folder: place as u32,
-                name: name.into_boxed_os_str(),
-            };
-            listing.files.extend(images.into_iter().map(file));
-            listing.folders.push(Folder { name, label });
+        for name in names {
+            listing.add_folder(name, &labels)?;
         }
-        if listing.files.is_empty() {
-            return Err(DataError::layout(
-                &listing.root,
-                "holds no .jpg, .jpeg or .png file in its class folders",
-            ));
-        }
+        listing.check_not_empty()?;
         Ok(listing)
+    }
+
+    /// Adds the next class folder and its images.
+    fn add_folder(&mut self, name: OsString, labels: &Labels) -> Result<(), DataError> {
+        let place = self.folders.len();
+        let path = self.root.join(&name);
+        let images = entries(&path, EntryKind::Image, &self.roots, &mut self.linked)?;
+        let label = labels.of(&name, place, &path, images.is_empty())?;
+        self.files.extend(images.into_iter().map(|name| ImageFile {
+            folder: place as u32,
+            name: name.into_boxed_os_str(),
+        }));
+        self.folders.push(ClassFolder { name, label });
+        Ok(())
+    }
+
+    fn check_not_empty(&self) -> Result<(), DataError> {
+        if !self.files.is_empty() {
+            return Ok(());
+        }
+        let what = "holds no .jpg, .jpeg or .png file in its class folders";
+        Err(DataError::layout(&self.root, what))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -132,12 +117,12 @@ impl ImageFolder {
         decode(&read_sample(&self.roots, &self.path(place))?)
     }
 
-    /// The folders that links in this one lead into.
+    /// The folders that links in this one lead to.
     pub(super) fn linked(&self) -> &BTreeSet<PathBuf> {
         &self.linked
     }
 
-    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file that cannot be looked at does
+    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file whose length cannot be read does
     /// not fail the dataset here; it fails its sample later.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut sha = Sha256::new();
@@ -145,71 +130,141 @@ impl ImageFolder {
         sha.update((self.files.len() as u64).to_le_bytes());
         for (place, file) in self.files.iter().enumerate() {
             let folder = self.folder(file);
-            for part in [folder.name.as_os_str(), &*file.name] {
-                sha.update((part.len() as u64).to_le_bytes());
-                sha.update(part.as_encoded_bytes());
-            }
-            let length =
-                fs::metadata(self.path(place)).map_or(NO_LENGTH, |metadata| metadata.len());
+            hash_name(&mut sha, &folder.name);
+            hash_name(&mut sha, &file.name);
+            let length = fs::metadata(self.path(place)).map_or(NO_LENGTH, |file| file.len());
             sha.update(length.to_le_bytes());
             sha.update(folder.label.0.to_le_bytes());
         }
         sha.finalize().into()
     }
 
-    fn folder(&self, file: &File) -> &Folder {
+    fn folder(&self, file: &ImageFile) -> &ClassFolder {
         &self.folders[file.folder as usize]
     }
 }
 
+/// Adds a name to a digest, its length first.
+fn hash_name(sha: &mut Sha256, name: &OsStr) {
+    sha.update((name.len() as u64).to_le_bytes());
+    sha.update(name.as_encoded_bytes());
+}
+
+/// The labels of class folders.
+enum Labels {
+    /// The place of a folder in order of names, among `count`.
+    Places { count: u32 },
+    /// The line of a folder's name in a file.
+    Lines {
+        file: PathBuf,
+        labels: HashMap<String, Class>,
+    },
+}
+
+impl Labels {
+    fn read(file: Option<&Path>, folders: usize, roots: &Roots) -> Result<Self, DataError> {
+        let Some(file) = file else {
+            let count = folders as u32;
+            return Ok(Self::Places { count });
+        };
+        Ok(Self::Lines {
+            file: file.to_owned(),
+            labels: read_classes(file, roots)?,
+        })
+    }
+
+    /// The number of classes.
+    fn count(&self) -> u32 {
+        match self {
+            Self::Places { count } => *count,
+            Self::Lines { labels, .. } => labels.len() as u32,
+        }
+    }
+
+    /// The label of the folder `name`, at `place` in order of names.
+    fn of(
+        &self,
+        name: &OsStr,
+        place: usize,
+        path: &Path,
+        is_empty: bool,
+    ) -> Result<Class, DataError> {
+        match self {
+            Self::Lines { file, labels } => {
+                let label = name.to_str().and_then(|name| labels.get(name));
+                label.copied().ok_or_else(|| {
+                    let what = format!("this folder is not in {}", file.display());
+                    DataError::layout(path, what)
+                })
+            }
+            // It would count as a class and shift the labels of all that follow.
+            Self::Places { .. } if is_empty => Err(DataError::layout(
+                path,
+                "this class folder holds no .jpg, .jpeg or .png file",
+            )),
+            Self::Places { .. } => Ok(Class(place as u32)),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum EntryKind {
     Folder,
     Image,
 }
 
-/// The names in a folder that are folders, or images, sorted. Links count as what they point to; a
-/// link to nowhere with an image's name counts as an image, so that its sample fails rather than
-/// shifting the indices after it. A link that leads out of the roots fails the dataset; the others'
-/// targets are added to `linked`.
+/// The sorted names in a folder that are folders, or images. A link counts as its target; a link
+/// with an image's name and no target counts as an image, so that its sample fails and the indices
+/// after it do not shift. A link that leads out of the roots fails the dataset; the folders of other
+/// links' targets are added to `linked`.
 fn entries(
     folder: &Path,
-    wanted: Kind,
+    wanted: EntryKind,
     roots: &Roots,
     linked: &mut BTreeSet<PathBuf>,
 ) -> Result<Vec<OsString>, DataError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
         let entry = entry.map_err(DataError::io(folder))?;
-        let file_type = entry.file_type().map_err(DataError::io(&entry.path()))?;
-        let is_folder = if file_type.is_symlink() {
-            entry.path().is_dir()
-        } else {
-            file_type.is_dir()
-        };
-        let is_wanted = match wanted {
-            Kind::Folder => is_folder,
-            Kind::Image => !is_folder && has_image_extension(Path::new(&entry.file_name())),
-        };
-        if is_wanted
-            && file_type.is_symlink()
-            && let Some(behind) = folder_behind(&entry.path())
-        {
-            roots
-                .check(&entry.path())
-                .map_err(DataError::io(&entry.path()))?;
-            linked.insert(if is_folder {
-                canonical(&entry.path())?
-            } else {
-                behind
-            });
+        let path = entry.path();
+        let file_type = entry.file_type().map_err(DataError::io(&path))?;
+        if kind(&path, file_type) != Some(wanted) {
+            continue;
         }
-        if is_wanted {
-            names.push(entry.file_name());
+        if file_type.is_symlink() {
+            linked.extend(link_target(&path, wanted, roots)?);
         }
+        names.push(entry.file_name());
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// The kind of an entry; `None` if it is neither a folder nor an image.
+fn kind(path: &Path, file_type: FileType) -> Option<EntryKind> {
+    let is_folder = if file_type.is_symlink() {
+        path.is_dir()
+    } else {
+        file_type.is_dir()
+    };
+    if is_folder {
+        Some(EntryKind::Folder)
+    } else {
+        has_image_extension(path).then_some(EntryKind::Image)
+    }
+}
+
+/// The folder that a link leads to, or that contains the image it leads to; `None` if its target
+/// does not exist.
+fn link_target(path: &Path, kind: EntryKind, roots: &Roots) -> Result<Option<PathBuf>, DataError> {
+    let Some(behind) = folder_behind(path) else {
+        return Ok(None);
+    };
+    roots.check(path).map_err(DataError::io(path))?;
+    Ok(Some(match kind {
+        EntryKind::Folder => canonical(path)?,
+        EntryKind::Image => behind,
+    }))
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, DataError> {
@@ -217,37 +272,27 @@ fn canonical(path: &Path) -> Result<PathBuf, DataError> {
 }
 
 fn has_image_extension(name: &Path) -> bool {
-    let is = |extension: &OsStr| {
-        ["jpg", "jpeg", "png"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    };
-    name.extension().is_some_and(is)
+    let known = ["jpg", "jpeg", "png"];
+    name.extension()
+        .is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
 
-/// The label of each folder: its line, counted from 0.
+/// The label of each name: its line, counted from 0.
 fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, DataError> {
-    let bytes = roots
-        .read(file, MAX_CLASSES_FILE)
-        .map_err(DataError::io(file))?;
-    let text = String::from_utf8(bytes).map_err(|_| DataError::layout(file, "is not UTF-8"))?;
+    let bytes = roots.read(file, MAX_CLASSES_FILE);
+    let text = String::from_utf8(bytes.map_err(DataError::io(file))?);
+    let text = text.map_err(|_| DataError::layout(file, "is not UTF-8"))?;
     let mut labels = HashMap::new();
     for (place, name) in text.trim_end().lines().enumerate() {
         let line = place + 1;
         if name.is_empty() {
-            return Err(DataError::layout(
-                file,
-                format!("line {line} is empty and would shift the labels after it"),
-            ));
+            let what = format!("line {line} is empty and would shift the labels after it");
+            return Err(DataError::layout(file, what));
         }
-        if labels
-            .insert(name.to_owned(), Class(place as u32))
-            .is_some()
-        {
-            return Err(DataError::layout(
-                file,
-                format!("line {line} names {name:?} again"),
-            ));
+        let earlier = labels.insert(name.to_owned(), Class(place as u32));
+        if earlier.is_some() {
+            let what = format!("line {line} names {name:?} again");
+            return Err(DataError::layout(file, what));
         }
     }
     Ok(labels)

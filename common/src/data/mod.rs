@@ -1,12 +1,12 @@
 //! Datasets as f32 images in \[0, 1\].
 //!
-//! - `folder`: a folder a class, JPEG and PNG files; `decode` and `transform` turn a file into an
-//!   image
+//! - `folder`: one folder of JPEG and PNG files per class; `decode` and `transform` turn a file into
+//!   an image
 //! - `cifar10`: the binary files of CIFAR-10
 //! - `tensors`: safetensors with `images` and `labels`
 //!
-//! Opening reads the index, images are read one by one and from several threads at once.
-//! Normalisation is not done here: it belongs to the model, after the noise.
+//! Opening reads the index; images are read one by one, also by several threads at once.
+//! Normalisation is not done here: it is part of the model, after the noise.
 
 mod access;
 mod cifar10;
@@ -31,8 +31,8 @@ use folder::ImageFolder;
 use tensors::Tensors;
 use transform::{Transform, to_float};
 
-/// The most samples that a file may hold: more than any dataset, and as many labels as memory
-/// holds.
+/// The largest number of samples of a file: more than any dataset has, and few enough for the labels
+/// to fit in memory.
 pub const MAX_SAMPLES: u64 = 100_000_000;
 
 /// One image, channels first.
@@ -44,7 +44,7 @@ pub struct Image {
     pub pixels: Vec<f32>,
 }
 
-/// An opened dataset of at least one sample: its index is known, its images are read one by one.
+/// An open dataset of at least one sample. Its index is in memory; its images are read one by one.
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
@@ -59,6 +59,18 @@ enum Source {
     Tensors(Tensors),
 }
 
+impl Source {
+    fn open(spec: &DatasetSpec, roots: &Roots) -> Result<Self, DataError> {
+        let path = spec.path.as_path();
+        let classes = spec.classes.as_deref();
+        Ok(match spec.format {
+            DatasetFormat::ImageFolder => Self::Folder(ImageFolder::open(path, classes, roots)?),
+            DatasetFormat::Cifar10 => Self::Cifar10(Cifar10::open(path, roots)?),
+            DatasetFormat::Tensors => Self::Tensors(Tensors::open(path, roots)?),
+        })
+    }
+}
+
 #[expect(
     clippy::len_without_is_empty,
     reason = "an empty dataset does not open"
@@ -68,39 +80,30 @@ impl Dataset {
     ///
     /// # Errors
     /// When the path is missing or holds no sample, when a file is not laid out as its format says,
-    /// or when the specification asks of a format what it does not have. The message names the
+    /// or when the specification has a key that the format does not support. The message names the
     /// file.
     pub fn open(spec: &DatasetSpec) -> Result<Self, DataError> {
         Self::open_under(spec, &Roots::anywhere())
     }
 
-    /// As [`Self::open`], where the specification comes from someone else: every file, now and
-    /// later, must lie under `roots`, links resolved.
+    /// Opens a dataset of an untrusted specification: every file, now and later, must lie under
+    /// `roots`, links resolved.
     ///
     /// # Errors
-    /// As [`Self::open`], and when a file, or what a link leads to, lies outside.
+    /// As [`Self::open`], and when a file or the target of a link lies outside.
     pub fn open_under(spec: &DatasetSpec, roots: &Roots) -> Result<Self, DataError> {
-        let path = spec.path.as_path();
-        refuse_what_the_format_lacks(spec)?;
-        let source = match spec.format {
-            DatasetFormat::ImageFolder => {
-                Source::Folder(ImageFolder::open(path, spec.classes.as_deref(), roots)?)
-            }
-            DatasetFormat::Cifar10 => Source::Cifar10(Cifar10::open(path, roots)?),
-            DatasetFormat::Tensors => Source::Tensors(Tensors::open(path, roots)?),
-        };
-        let transform = Transform {
-            resize: spec.resize,
-            crop: spec.crop,
-        };
+        check_keys(spec)?;
         Ok(Self {
-            path: path.to_owned(),
-            source,
-            transform,
+            path: spec.path.clone(),
+            source: Source::open(spec, roots)?,
+            transform: Transform {
+                resize: spec.resize,
+                crop: spec.crop,
+            },
         })
     }
 
-    /// How many samples the dataset has.
+    /// The number of samples.
     #[must_use]
     pub fn len(&self) -> u64 {
         match &self.source {
@@ -110,7 +113,7 @@ impl Dataset {
         }
     }
 
-    /// How many classes its labels can tell apart, where the format says.
+    /// The number of classes, if the format determines it.
     #[must_use]
     pub fn classes(&self) -> Option<u32> {
         match &self.source {
@@ -120,13 +123,13 @@ impl Dataset {
         }
     }
 
-    /// SHA-256 of what identifies the data.
+    /// SHA-256 of the data's identity.
     ///
-    /// Of `cifar10` and `tensors`, of all bytes of the files, in order. Of an image folder, of its
-    /// listing: relative path, length in bytes and label of every file, in index order. The listing
-    /// changes when a file is added, removed, renamed, moved or re-encoded to another length. It
-    /// does not notice a file whose content changed at the same length: reading all of ImageNet
-    /// would take minutes before a sweep could be submitted.
+    /// For `cifar10` and `tensors` it covers all bytes of the files, in order. For an image folder it
+    /// covers the listing: relative path, length in bytes and label of every file, in index order.
+    /// The listing changes when a file is added, removed, renamed, moved or re-encoded to another
+    /// length. It does not change when the content of a file changes at the same length: reading all
+    /// of ImageNet would take minutes before a sweep could be submitted.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -151,7 +154,7 @@ impl Dataset {
         })
     }
 
-    /// The file that a sample is in.
+    /// The file that contains a sample.
     ///
     /// # Errors
     /// When the index is past the end.
@@ -168,8 +171,8 @@ impl Dataset {
         self.read(index, None)
     }
 
-    /// As [`Self::image`], for a network that takes images of this shape (channels, height, width)
-    /// only.
+    /// The image of a sample, for a network that takes only images of this shape (channels, height,
+    /// width).
     ///
     /// # Errors
     /// As [`Self::image`], and when the image has another shape.
@@ -181,7 +184,7 @@ impl Dataset {
         self.read(index, Some(shape))
     }
 
-    /// The folders outside the dataset's own that links in it lead into.
+    /// The folders outside the dataset that links in it lead to.
     #[must_use]
     pub fn linked_folders(&self) -> Vec<PathBuf> {
         let Source::Folder(folder) = &self.source else {
@@ -198,24 +201,30 @@ impl Dataset {
 
     fn read(&self, index: SampleIndex, wanted: Option<[usize; 3]>) -> Result<Image, DataError> {
         let place = self.place(index)?;
-        // Numbers of 32 bits take four times an image's bytes, so its shape is looked at first.
-        let seen = |decoded: Result<Rgb, Fault>| {
-            let image = self.transform.apply(decoded?)?;
-            admit([3, image.height as usize, image.width as usize], wanted)?;
-            Ok(to_float(&image))
-        };
-        let image = match &self.source {
-            Source::Folder(folder) => seen(folder.image(place)),
-            Source::Cifar10(cifar) => seen(cifar.image(place)),
+        self.read_place(place, wanted)
+            .map_err(|fault| DataError::Sample {
+                index,
+                path: self.file_at(place),
+                fault,
+            })
+    }
+
+    fn read_place(&self, place: usize, wanted: Option<[usize; 3]>) -> Result<Image, Fault> {
+        match &self.source {
+            Source::Folder(folder) => self.transformed(folder.image(place)?, wanted),
+            Source::Cifar10(cifar) => self.transformed(cifar.image(place)?, wanted),
             Source::Tensors(tensors) => {
-                admit(tensors.shape(), wanted).and_then(|()| tensors.image(place))
+                check_shape(tensors.shape(), wanted)?;
+                tensors.image(place)
             }
-        };
-        image.map_err(|fault| DataError::Sample {
-            index,
-            path: self.file_at(place),
-            fault,
-        })
+        }
+    }
+
+    fn transformed(&self, decoded: Rgb, wanted: Option<[usize; 3]>) -> Result<Image, Fault> {
+        let image = self.transform.apply(decoded)?;
+        // The shape is checked first, because f32 takes four times the memory of an image's bytes.
+        check_shape([3, image.height as usize, image.width as usize], wanted)?;
+        Ok(to_float(&image))
     }
 
     fn file_at(&self, place: usize) -> PathBuf {
@@ -226,7 +235,7 @@ impl Dataset {
         }
     }
 
-    /// The index as a place in this machine's memory, which exists.
+    /// Checks an index, and converts it to the number of a sample in memory.
     fn place(&self, index: SampleIndex) -> Result<usize, DataError> {
         if index.0 < self.len() {
             Ok(index.0 as usize)
@@ -240,22 +249,23 @@ impl Dataset {
     }
 }
 
-fn refuse_what_the_format_lacks(spec: &DatasetSpec) -> Result<(), DataError> {
-    let refuse = |what: &str| Err(DataError::layout(&spec.path, what));
-    if spec.classes.is_some() && spec.format != DatasetFormat::ImageFolder {
-        return refuse("`classes` names folders, and only an image-folder has them");
-    }
-    if (spec.resize.is_some() || spec.crop.is_some()) && spec.format == DatasetFormat::Tensors {
-        return refuse("tensors are taken as they are, without `resize` and `crop`");
-    }
-    if spec.resize == Some(0) || spec.crop == Some(0) {
-        return refuse("`resize` and `crop` must be at least 1 pixel");
-    }
-    Ok(())
+/// Refuses keys that the format does not support.
+fn check_keys(spec: &DatasetSpec) -> Result<(), DataError> {
+    let is_sized = spec.resize.is_some() || spec.crop.is_some();
+    let what = if spec.classes.is_some() && spec.format != DatasetFormat::ImageFolder {
+        "`classes` names folders, and only an image-folder has them"
+    } else if is_sized && spec.format == DatasetFormat::Tensors {
+        "tensors are used as they are, without `resize` and `crop`"
+    } else if spec.resize == Some(0) || spec.crop == Some(0) {
+        "`resize` and `crop` must be at least 1 pixel"
+    } else {
+        return Ok(());
+    };
+    Err(DataError::layout(&spec.path, what))
 }
 
-/// Refuses an image of another shape than the one that is wanted, if one is.
-fn admit(found: [usize; 3], wanted: Option<[usize; 3]>) -> Result<(), Fault> {
+/// Refuses an image of another shape than `wanted`, if that is given.
+fn check_shape(found: [usize; 3], wanted: Option<[usize; 3]>) -> Result<(), Fault> {
     match wanted {
         Some(expected) if expected != found => Err(Fault::Shape { found, expected }),
         _ => Ok(()),

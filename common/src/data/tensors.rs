@@ -1,6 +1,6 @@
 //! safetensors with `images` (N, C, H, W) as f32 in \[0, 1\] and `labels` (N) as i64.
 //!
-//! The header and the labels are read when the file is opened, an image when it is asked for.
+//! Opening the file reads the header and the labels; images are read on request.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use super::{DataError, Fault, Image, MAX_SAMPLES};
 use crate::domain::{Class, MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 use crate::roots::Roots;
 
-/// The file, open, and its labels.
+/// The open file and its labels.
 #[derive(Debug)]
 pub(super) struct Tensors {
     file: SharedFile,
     labels: Vec<Class>,
     /// Channels, height, width.
     shape: [usize; 3],
-    /// Where the first image starts in the file.
+    /// The offset of the first image in the file.
     images: u64,
 }
 
@@ -29,58 +29,20 @@ impl Tensors {
     pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
         let file = SharedFile::open(path, roots)?;
         let (header, data) = read_header(&file)?;
-        let refuse = |tensor: &str, what: String| {
-            DataError::layout(path, format!("tensor {tensor:?} {what}"))
-        };
-        let find = |tensor: &str, dtype: Dtype| match header.info(tensor) {
-            None => Err(refuse(tensor, "is missing".to_owned())),
-            Some(info) if info.dtype != dtype => Err(refuse(
-                tensor,
-                format!("is {:?}, not {dtype:?}", info.dtype),
-            )),
-            Some(info) => Ok(info),
-        };
-        let (images, labels) = (find("images", Dtype::F32)?, find("labels", Dtype::I64)?);
-        let [count, shape @ ..] =
-            <[usize; 4]>::try_from(images.shape.as_slice()).map_err(|_| {
-                refuse(
-                    "images",
-                    format!("has shape {:?}, not (N, C, H, W)", images.shape),
-                )
-            })?;
-        if images.shape.contains(&0) {
-            return Err(refuse(
-                "images",
-                format!("of shape {:?} is empty", images.shape),
-            ));
-        }
-        // A file may claim, and with holes even have, more than any memory holds.
-        if count as u64 > MAX_SAMPLES {
-            return Err(refuse(
-                "images",
-                format!("holds {count} images, more than the {MAX_SAMPLES} allowed"),
-            ));
-        }
-        if shape.iter().product::<usize>() as u64 > 3 * MAX_PIXELS {
-            let most = 3 * MAX_PIXELS;
-            return Err(refuse(
-                "images",
-                format!("has images of shape {shape:?}, more than the {most} values allowed"),
-            ));
-        }
+        let header = Header { path, header };
+        let images = header.find("images", Dtype::F32)?;
+        let labels = header.find("labels", Dtype::I64)?;
+        let [count, shape @ ..] = header.image_shape(images)?;
+        header.check_size(count, shape)?;
         if labels.shape != [count] {
-            return Err(refuse(
-                "labels",
-                format!("has shape {:?}, for {count} images", labels.shape),
-            ));
+            let what = format!("has shape {:?}, for {count} images", labels.shape);
+            return Err(header.refuse("labels", &what));
         }
-        let images = data + images.data_offsets.0 as u64;
-        let labels = read_labels(&file, data, labels)?;
         Ok(Self {
-            file,
-            labels,
+            labels: read_labels(&file, data, labels)?,
             shape,
-            images,
+            images: data + images.data_offsets.0 as u64,
+            file,
         })
     }
 
@@ -98,19 +60,13 @@ impl Tensors {
     }
 
     pub(super) fn image(&self, place: usize) -> Result<Image, Fault> {
-        // The header was held to the file's length, so none of these products overflows.
+        // The header was checked against the file's length, so no product overflows.
         let count = 4 * self.shape.iter().product::<usize>();
-        let bytes = self
-            .file
-            .read(self.images + place as u64 * count as u64, count)?;
-        let pixels: Vec<f32> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&value| f32::from_le_bytes(value))
-            .collect();
-        // Not a number is in no range either.
-        match pixels.iter().position(|value| !(0.0..=1.0).contains(value)) {
+        let offset = self.images + place as u64 * count as u64;
+        let pixels = floats(&self.file.read(offset, count)?);
+        // NaN is not in the range either.
+        let bad = pixels.iter().position(|value| !(0.0..=1.0).contains(value));
+        match bad {
             Some(position) => Err(Fault::Pixel {
                 position,
                 value: pixels[position],
@@ -130,37 +86,95 @@ impl Tensors {
     }
 }
 
-/// The header, and where the data after it starts. What it says of offsets holds for this file.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks();
+    values.iter().copied().map(f32::from_le_bytes).collect()
+}
+
+/// The header of a file, to check its tensors.
+struct Header<'a> {
+    path: &'a Path,
+    header: Metadata,
+}
+
+impl Header<'_> {
+    fn refuse(&self, tensor: &str, what: &str) -> DataError {
+        DataError::layout(self.path, format!("tensor {tensor:?} {what}"))
+    }
+
+    fn find(&self, tensor: &str, dtype: Dtype) -> Result<&TensorInfo, DataError> {
+        match self.header.info(tensor) {
+            None => Err(self.refuse(tensor, "is missing")),
+            Some(info) if info.dtype != dtype => {
+                Err(self.refuse(tensor, &format!("is {:?}, not {dtype:?}", info.dtype)))
+            }
+            Some(info) => Ok(info),
+        }
+    }
+
+    /// The shape (N, C, H, W) of the images, without zeros.
+    fn image_shape(&self, images: &TensorInfo) -> Result<[usize; 4], DataError> {
+        let found = &images.shape;
+        let shape = <[usize; 4]>::try_from(found.as_slice()).map_err(|_| {
+            self.refuse("images", &format!("has shape {found:?}, not (N, C, H, W)"))
+        })?;
+        if shape.contains(&0) {
+            return Err(self.refuse("images", &format!("of shape {found:?} is empty")));
+        }
+        Ok(shape)
+    }
+
+    /// Refuses sizes that no memory holds. A file may claim them, and a sparse file even have them.
+    fn check_size(&self, count: usize, shape: [usize; 3]) -> Result<(), DataError> {
+        let most = 3 * MAX_PIXELS;
+        let what = if count as u64 > MAX_SAMPLES {
+            format!("holds {count} images, more than the {MAX_SAMPLES} allowed")
+        } else if shape.iter().product::<usize>() as u64 > most {
+            format!("has images of shape {shape:?}, more than the {most} values allowed")
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse("images", &what))
+    }
+}
+
+/// Reads the header, and returns it with the offset of the data after it. The offsets in it are
+/// checked against the file's length.
 fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
-    let path = file.path();
-    let refuse = |what: String| DataError::layout(path, format!("not a safetensors file: {what}"));
-    if file.len() < 8 {
-        return Err(refuse("it is too short".to_owned()));
-    }
-    let length = file.read(0, 8).map_err(DataError::io(path))?;
-    let length = length
-        .iter()
-        .rev()
-        .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    if length > MAX_SAFETENSORS_HEADER.min(file.len() - 8) {
-        return Err(refuse(format!(
-            "its header claims {length} bytes, the file has {}",
-            file.len()
-        )));
-    }
-    let text = file.read(8, length as usize).map_err(DataError::io(path))?;
-    let header: Metadata =
-        serde_json::from_slice(&text).map_err(|e| refuse(format!("its header is damaged: {e}")))?;
-    let (data, found) = (header.data_len() as u64, file.len() - 8 - length);
+    let length = header_length(file)?;
+    let text = file.read(8, length as usize);
+    let text = text.map_err(DataError::io(file.path()))?;
+    let header: Metadata = serde_json::from_slice(&text)
+        .map_err(|error| not_safetensors(file, &format!("its header is damaged: {error}")))?;
+    let data = header.data_len() as u64;
+    let found = file.len() - 8 - length;
     if data != found {
-        return Err(refuse(format!(
-            "its header describes {data} bytes, {found} follow"
-        )));
+        let what = format!("its header describes {data} bytes, {found} follow");
+        return Err(not_safetensors(file, &what));
     }
     Ok((header, 8 + length))
 }
 
-/// How many labels are read at once.
+fn header_length(file: &SharedFile) -> Result<u64, DataError> {
+    let len = file.len();
+    if len < 8 {
+        return Err(not_safetensors(file, "it is too short"));
+    }
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&file.read(0, 8).map_err(DataError::io(file.path()))?);
+    let length = u64::from_le_bytes(bytes);
+    if length > MAX_SAFETENSORS_HEADER.min(len - 8) {
+        let what = format!("its header claims {length} bytes, the file has {len}");
+        return Err(not_safetensors(file, &what));
+    }
+    Ok(length)
+}
+
+fn not_safetensors(file: &SharedFile, what: &str) -> DataError {
+    DataError::layout(file.path(), format!("not a safetensors file: {what}"))
+}
+
+/// The number of labels that are read at once.
 const PIECE: usize = 1 << 16;
 
 fn read_labels(file: &SharedFile, data: u64, info: &TensorInfo) -> Result<Vec<Class>, DataError> {
@@ -169,21 +183,21 @@ fn read_labels(file: &SharedFile, data: u64, info: &TensorInfo) -> Result<Vec<Cl
     let mut labels = Vec::with_capacity(count);
     for first in (0..count).step_by(PIECE) {
         let piece = PIECE.min(count - first);
-        let bytes = file
-            .read(data + (start + 8 * first) as u64, 8 * piece)
-            .map_err(DataError::io(file.path()))?;
+        let offset = data + (start + 8 * first) as u64;
+        let bytes = file.read(offset, 8 * piece);
+        let bytes = bytes.map_err(DataError::io(file.path()))?;
         for (place, bytes) in bytes.as_chunks().0.iter().enumerate() {
-            let label = i64::from_le_bytes(*bytes);
-            labels.push(u32::try_from(label).map(Class).map_err(|_| {
-                let place = first + place;
-                DataError::layout(
-                    file.path(),
-                    format!("tensor \"labels\" has {label} at {place}, which is no class"),
-                )
-            })?);
+            labels.push(label(file, first + place, i64::from_le_bytes(*bytes))?);
         }
     }
     Ok(labels)
+}
+
+fn label(file: &SharedFile, place: usize, label: i64) -> Result<Class, DataError> {
+    u32::try_from(label).map(Class).map_err(|_| {
+        let what = format!("tensor \"labels\" has {label} at {place}, which is not a class");
+        DataError::layout(file.path(), what)
+    })
 }
 
 /// Writes a dataset in the `tensors` format: `pixels` of `shape` (N, C, H, W), and a label for each
@@ -197,31 +211,30 @@ pub fn write_tensors(
     pixels: &[f32],
     labels: &[Class],
 ) -> Result<(), DataError> {
-    let refuse = |e: SafeTensorError| match e {
-        SafeTensorError::IoError(cause) => DataError::Io {
-            path: path.to_owned(),
-            cause,
-        },
-        other => DataError::layout(path, format!("cannot be written: {other}")),
-    };
     if labels.len() != shape[0] {
-        return Err(DataError::layout(
-            path,
-            format!("{} labels for {} images", labels.len(), shape[0]),
-        ));
+        let what = format!("{} labels for {} images", labels.len(), shape[0]);
+        return Err(DataError::layout(path, what));
     }
-    let pixels: Vec<u8> = pixels
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
+    serialize(path, shape, pixels, labels).map_err(|error| match error {
+        SafeTensorError::IoError(cause) => DataError::io(path)(cause),
+        other => DataError::layout(path, format!("cannot be written: {other}")),
+    })
+}
+
+fn serialize(
+    path: &Path,
+    shape: [usize; 4],
+    pixels: &[f32],
+    labels: &[Class],
+) -> Result<(), SafeTensorError> {
+    let pixels: Vec<u8> = pixels.iter().flat_map(|v| v.to_le_bytes()).collect();
     let labels: Vec<u8> = labels
         .iter()
         .flat_map(|label| i64::from(label.0).to_le_bytes())
         .collect();
-    let images = TensorView::new(Dtype::F32, shape.to_vec(), &pixels).map_err(refuse)?;
-    let labels = TensorView::new(Dtype::I64, vec![shape[0]], &labels).map_err(refuse)?;
+    let images = TensorView::new(Dtype::F32, shape.to_vec(), &pixels)?;
+    let labels = TensorView::new(Dtype::I64, vec![shape[0]], &labels)?;
     safetensors::serialize_to_file([("images", images), ("labels", labels)], None, path)
-        .map_err(refuse)
 }
 
 #[cfg(test)]

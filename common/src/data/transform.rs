@@ -1,4 +1,6 @@
-//! Resizing and cropping as torchvision does with PIL images, and 8-bit RGB to f32.
+//! Resizes and crops as torchvision does with PIL images, and converts 8-bit RGB to f32.
+
+use std::error::Error;
 
 use fast_image_resize::images::{Image as Canvas, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -6,7 +8,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use super::decode::{Rgb, check_size};
 use super::{Fault, Image};
 
-/// `Resize(resize)`, then `CenterCrop(crop)`, each where it is given.
+/// `Resize(resize)`, then `CenterCrop(crop)`, each if it is given.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Transform {
     /// Pixels of the shorter side.
@@ -16,7 +18,7 @@ pub(super) struct Transform {
 }
 
 impl Transform {
-    /// The image resized and cropped.
+    /// Resizes and crops an image.
     pub(super) fn apply(self, mut image: Rgb) -> Result<Rgb, Fault> {
         if let Some(shorter) = self.resize {
             image = resize(image, shorter)?;
@@ -35,28 +37,27 @@ fn resize(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
     if image.width.min(image.height) == shorter {
         return Ok(image);
     }
-    let scaled = |side: u32, other: u32| {
-        if side <= other {
-            u64::from(shorter)
-        } else {
-            u64::from(shorter) * u64::from(side) / u64::from(other)
-        }
-    };
-    let (width, height) = (
-        scaled(image.width, image.height),
-        scaled(image.height, image.width),
-    );
+    let width = scaled(shorter, image.width, image.height);
+    let height = scaled(shorter, image.height, image.width);
     check_size(width, height)?;
-    let (width, height) = (width as u32, height as u32);
+    convolve(&image, width as u32, height as u32)
+        .map_err(|error| Fault::Damaged(format!("cannot be resized: {error}")))
+}
 
-    let damaged = |e: &dyn std::fmt::Display| Fault::Damaged(format!("cannot be resized: {e}"));
-    let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3)
-        .map_err(|e| damaged(&e))?;
+/// The new length of a side when the shorter one becomes `shorter`.
+fn scaled(shorter: u32, side: u32, other: u32) -> u64 {
+    if side <= other {
+        u64::from(shorter)
+    } else {
+        u64::from(shorter) * u64::from(side) / u64::from(other)
+    }
+}
+
+fn convolve(image: &Rgb, width: u32, height: u32) -> Result<Rgb, Box<dyn Error>> {
+    let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3)?;
     let mut canvas = Canvas::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut canvas, &options)
-        .map_err(|e| damaged(&e))?;
+    Resizer::new().resize(&source, &mut canvas, &options)?;
     Ok(Rgb {
         width,
         height,
@@ -68,10 +69,8 @@ fn resize(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
 /// both ends.
 fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
     check_size(side.into(), side.into())?;
-    let (columns, rows) = (
-        Window::centered(image.width, side),
-        Window::centered(image.height, side),
-    );
+    let columns = Window::centered(image.width, side);
+    let rows = Window::centered(image.height, side);
     let row_bytes = 3 * side as usize;
     let mut bytes = vec![0; row_bytes * side as usize];
     for row in 0..rows.count {
@@ -87,7 +86,7 @@ fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
     })
 }
 
-/// Which part of a side lands where in the crop.
+/// The part of a side that the crop contains, and its place in the crop.
 struct Window {
     source: usize,
     target: usize,
@@ -121,18 +120,11 @@ fn half_to_even(n: usize) -> usize {
 
 /// `torchvision.transforms.ToTensor()`, what a network sees: channels first, divided by 255.
 pub(super) fn to_float(image: &Rgb) -> Image {
-    let channel = |c: usize| {
-        image
-            .bytes
-            .iter()
-            .skip(c)
-            .step_by(3)
-            .map(|&byte| f32::from(byte) / 255.0)
-    };
-    let pixels = (0..3).flat_map(channel).collect();
+    let channel = |c: usize| image.bytes.iter().skip(c).step_by(3);
+    let values = (0..3).flat_map(channel);
     Image {
         shape: [3, image.height as usize, image.width as usize],
-        pixels,
+        pixels: values.map(|&byte| f32::from(byte) / 255.0).collect(),
     }
 }
 

@@ -1,11 +1,10 @@
-//! The file: opened by one program at a time, repaired on opening, and whole after every append
-//! that failed.
+//! Opens the file for one program at a time, repairs it, and keeps it whole when an append fails.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::scan::{End, Scan, scan};
+use super::scan::{LineEnd, Scan, scan};
 use super::{RecordFileError, to_line};
 use crate::domain::Record;
 use crate::roots::Roots;
@@ -15,41 +14,40 @@ use crate::roots::Roots;
 pub struct RecordFile {
     file: File,
     path: PathBuf,
-    /// Where the last whole line ends that was synced.
+    /// The length up to the last whole line that was synced.
     length: u64,
-    /// Whether there may be something after that.
+    /// True if there may be bytes after that.
     dirty: bool,
 }
 
-/// What opening a file found.
+/// An opened file and its contents.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedRecordFile {
     /// The file, to append to.
     pub file: RecordFile,
-    /// One record a sample, in the order of the file.
+    /// One record per sample, in the order of the file.
     pub records: Vec<Record>,
-    /// What had to be done to the last line.
+    /// The repair of the last line, if it needed one.
     pub repair: Option<Repair>,
 }
 
-/// What was done to a last line that a crash had left unfinished.
+/// The repair of a last line that a crash left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// It was a whole record and got the line feed that it lacked.
+    /// The line was a whole record; its missing line feed was added.
     Finished,
-    /// It was part of a record, of so many bytes, and was cut off. Nobody was told that it had been
-    /// written.
+    /// The line was a part of a record, of this number of bytes, and was removed. No program had been
+    /// notified that it was written.
     Removed(u64),
 }
 
 impl RecordFile {
-    /// Opens the file, creates it where there is none, and reads what it holds. The folder must
-    /// exist.
+    /// Opens the file, creating it if it is missing, and reads its records. The folder must exist.
     ///
     /// # Errors
-    /// When another program has it open so, it cannot be read or written, or a line other than a
-    /// torn last one is no record or contradicts an earlier one.
-    pub fn open(path: &Path) -> Result<Opened, RecordFileError> {
+    /// When another program has it open for writing, it cannot be read or written, or a line other
+    /// than a torn last one is not a record or contradicts an earlier one.
+    pub fn open(path: &Path) -> Result<OpenedRecordFile, RecordFileError> {
         let file = create_or_open(path).map_err(failed(path, "open it for writing"))?;
         lock(&file, path)?;
         let Scan {
@@ -63,32 +61,36 @@ impl RecordFile {
             length: whole,
             dirty: false,
         };
-        let repair = match end {
-            End::Clean => None,
-            End::Torn(bytes) => {
-                file.cut()
-                    .map_err(failed(path, "cut off its torn last line"))?;
-                Some(Repair::Removed(bytes))
-            }
-            End::NoLineFeed => {
-                file.write(b"\n")
-                    .map_err(failed(path, "finish its last line"))?;
-                Some(Repair::Finished)
-            }
-        };
-        Ok(Opened {
+        let repair = file.repair(end)?;
+        Ok(OpenedRecordFile {
             file,
             records,
             repair,
         })
     }
 
+    /// Completes or removes an unfinished last line.
+    fn repair(&mut self, end: LineEnd) -> Result<Option<Repair>, RecordFileError> {
+        match end {
+            LineEnd::LineFeed => Ok(None),
+            LineEnd::Torn(bytes) => {
+                let cut = self.cut();
+                cut.map_err(failed(&self.path, "cut off its torn last line"))?;
+                Ok(Some(Repair::Removed(bytes)))
+            }
+            LineEnd::NoLineFeed => {
+                let written = self.write(b"\n");
+                written.map_err(failed(&self.path, "finish its last line"))?;
+                Ok(Some(Repair::Finished))
+            }
+        }
+    }
+
     /// Appends records. When this returns, they are on the disk.
     ///
     /// # Errors
-    /// When they cannot be written and synced, on a full disk for one. Then none of them is in the
-    /// file, or will be before the next append that succeeds: what was written of them is cut off
-    /// again.
+    /// When they cannot be written and synced, e.g. on a full disk. Then none of them is in the file:
+    /// the part that was written is cut off again, at the latest before the next append.
     pub fn append(&mut self, records: &[Record]) -> Result<(), RecordFileError> {
         let mut text = String::new();
         for record in records {
@@ -109,8 +111,7 @@ impl RecordFile {
             .write_all(bytes)
             .and_then(|()| self.file.sync_data())
         {
-            // The first error is the one to tell; where cutting fails too, the next append begins
-            // with it.
+            // The first error is reported. If cutting fails too, the next append begins with it.
             let _ = self.cut();
             return Err(error);
         }
@@ -127,11 +128,11 @@ impl RecordFile {
     }
 }
 
-/// Reads a file's records without writing to it, while another program may be appending: an
-/// unfinished last line is left out.
+/// Reads a file's records without writing to it. Another program may be appending, so an unfinished
+/// last line is left out.
 ///
 /// # Errors
-/// When it cannot be read, or a line other than a torn last one is no record or contradicts an
+/// When it cannot be read, or a line other than a torn last one is not a record or contradicts an
 /// earlier one.
 pub fn read(path: &Path) -> Result<Vec<Record>, RecordFileError> {
     let file = Roots::anywhere()
@@ -149,25 +150,29 @@ fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Record
     }
 }
 
-/// A file that is new is in its folder for good only once the folder is synced.
 fn create_or_open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true);
     match options.clone().create_new(true).open(path) {
         Ok(file) => {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            sync_folder(path)?;
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A pipe would be waited for, a device never ends.
+            // Refuses pipes, which may block, and devices, which may never end.
             Roots::anywhere().open(path)?;
             options.open(path)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Syncs the folder of a new file: only then does the file survive a crash.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
@@ -183,12 +188,12 @@ fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
 
 #[cfg(test)]
 impl RecordFile {
-    /// As if the disk refused every further write.
+    /// Makes every further write fail.
     pub(super) fn make_read_only(&mut self) {
         self.file = File::open(&self.path).expect("the file that is open already");
     }
 
-    /// As if an append had failed, and cutting it off too.
+    /// Simulates an append that failed and could not be cut off.
     pub(super) fn mark_dirty(&mut self) {
         self.dirty = true;
     }

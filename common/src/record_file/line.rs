@@ -1,5 +1,5 @@
-//! The line: a contract with other people's scripts, so it is a type of its own, [`RecordLine`].
-//! The domain's [`Record`] is built from it and written as it, never serialised by accident.
+//! Converts records to lines and back. The line is a contract with users' scripts, so it has a
+//! separate type, [`RecordLine`]; the domain's [`Record`] is never serialised directly.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::terminal::escape_json;
 
-/// A record as it stands in the file. Certified and abstained samples carry the certificate, failed
+/// A record as a line of the file. Certified and abstained samples carry the certificate, failed
 /// ones `error`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordLine {
@@ -28,53 +28,32 @@ pub struct RecordLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum ResultFields {
-    Certificate {
-        // Without this a line that lacks the field would read as an abstention.
-        #[serde(deserialize_with = "Option::deserialize")]
-        prediction: Option<u32>,
-        radius: f64,
-        sigma: f64,
-        sigma0: f64,
-        n0: u64,
-        n: u64,
-        count: u64,
-        p_lower: f64,
-        alpha: f64,
-    },
-    Failure {
-        error: String,
-    },
+    Certificate(CertificateFields),
+    Failure { error: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct CertificateFields {
+    // Without this, a line without the field would read as an abstention.
+    #[serde(deserialize_with = "Option::deserialize")]
+    prediction: Option<u32>,
+    radius: f64,
+    sigma: f64,
+    sigma0: f64,
+    n0: u64,
+    n: u64,
+    count: u64,
+    p_lower: f64,
+    alpha: f64,
 }
 
 impl From<&Record> for RecordLine {
     fn from(record: &Record) -> Self {
-        let result = match &record.result {
-            Err(error) => ResultFields::Failure {
-                error: error.clone(),
-            },
-            Ok(c) => {
-                let (prediction, radius) = match c.outcome {
-                    Outcome::Certified { class, radius } => (Some(class.0), radius),
-                    Outcome::Abstained => (None, Radius::ZERO),
-                };
-                ResultFields::Certificate {
-                    prediction,
-                    radius: radius.get(),
-                    sigma: c.sigma.get(),
-                    sigma0: c.sigma0.get(),
-                    n0: c.n0,
-                    n: c.n,
-                    count: c.count,
-                    p_lower: c.p_lower.get(),
-                    alpha: c.alpha.get(),
-                }
-            }
-        };
         Self {
             variant: record.variant.to_string(),
             index: record.index.0,
             label: record.label.0,
-            result,
+            result: ResultFields::from(&record.result),
             seed: record.seed,
             seconds: record.seconds,
             worker: record.worker.clone(),
@@ -84,61 +63,52 @@ impl From<&Record> for RecordLine {
     }
 }
 
+impl From<&Result<Certification, String>> for ResultFields {
+    fn from(result: &Result<Certification, String>) -> Self {
+        match result {
+            Ok(certification) => Self::Certificate(certification.into()),
+            Err(error) => Self::Failure {
+                error: error.clone(),
+            },
+        }
+    }
+}
+
+impl From<&Certification> for CertificateFields {
+    fn from(certification: &Certification) -> Self {
+        let (prediction, radius) = match certification.outcome {
+            Outcome::Certified { class, radius } => (Some(class.0), radius),
+            Outcome::Abstained => (None, Radius::ZERO),
+        };
+        Self {
+            prediction,
+            radius: radius.get(),
+            sigma: certification.sigma.get(),
+            sigma0: certification.sigma0.get(),
+            n0: certification.n0,
+            n: certification.n,
+            count: certification.count,
+            p_lower: certification.p_lower.get(),
+            alpha: certification.alpha.get(),
+        }
+    }
+}
+
 impl TryFrom<RecordLine> for Record {
     type Error = InvalidValue;
 
     fn try_from(line: RecordLine) -> Result<Self, InvalidValue> {
         let result = match line.result {
+            ResultFields::Certificate(fields) => Ok(fields.try_into()?),
             ResultFields::Failure { error } => Err(error),
-            ResultFields::Certificate {
-                prediction,
-                radius,
-                sigma,
-                sigma0,
-                n0,
-                n,
-                count,
-                p_lower,
-                alpha,
-            } => {
-                let outcome = match (prediction, Radius::new(radius)?) {
-                    (Some(class), radius) => Outcome::Certified {
-                        class: Class(class),
-                        radius,
-                    },
-                    (None, Radius::ZERO) => Outcome::Abstained,
-                    (None, radius) => {
-                        return Err(InvalidValue(format!("an abstention has radius {radius}")));
-                    }
-                };
-                if count > n {
-                    return Err(InvalidValue(format!("count {count} is more than n {n}")));
-                }
-                Ok(Certification {
-                    outcome,
-                    sigma: Sigma::new(sigma)?,
-                    sigma0: Sigma::new(sigma0)?,
-                    n0,
-                    n,
-                    count,
-                    p_lower: Probability::new(p_lower)?,
-                    alpha: Alpha::new(alpha)?,
-                })
-            }
         };
-        if !(line.seconds.is_finite() && line.seconds >= 0.0) {
-            return Err(InvalidValue(format!(
-                "seconds must be a finite number, 0 or more, not {}",
-                line.seconds
-            )));
-        }
         Ok(Self {
             variant: VariantName::new(line.variant),
             index: SampleIndex(line.index),
             label: Class(line.label),
             result,
             seed: line.seed,
-            seconds: line.seconds,
+            seconds: check_seconds(line.seconds)?,
             worker: line.worker,
             attempt: line.attempt,
             device: line.device,
@@ -146,8 +116,49 @@ impl TryFrom<RecordLine> for Record {
     }
 }
 
-/// The record as one line of JSON, without the line feed. Errors and names of others are in it, so
-/// what would steer a terminal is written as `\u` and four hexadecimal digits.
+fn check_seconds(seconds: f64) -> Result<f64, InvalidValue> {
+    if seconds.is_finite() && seconds >= 0.0 {
+        return Ok(seconds);
+    }
+    let rule = "a finite number, 0 or more";
+    Err(InvalidValue(format!(
+        "seconds must be {rule}, not {seconds}"
+    )))
+}
+
+impl TryFrom<CertificateFields> for Certification {
+    type Error = InvalidValue;
+
+    fn try_from(fields: CertificateFields) -> Result<Self, InvalidValue> {
+        let CertificateFields { count, n, .. } = fields;
+        let outcome = outcome(fields.prediction, Radius::new(fields.radius)?)?;
+        if count > n {
+            return Err(InvalidValue(format!("count {count} is more than n {n}")));
+        }
+        Ok(Self {
+            outcome,
+            sigma: Sigma::new(fields.sigma)?,
+            sigma0: Sigma::new(fields.sigma0)?,
+            n0: fields.n0,
+            n,
+            count,
+            p_lower: Probability::new(fields.p_lower)?,
+            alpha: Alpha::new(fields.alpha)?,
+        })
+    }
+}
+
+fn outcome(prediction: Option<u32>, radius: Radius) -> Result<Outcome, InvalidValue> {
+    match prediction.map(Class) {
+        Some(class) => Ok(Outcome::Certified { class, radius }),
+        None if radius == Radius::ZERO => Ok(Outcome::Abstained),
+        None => Err(InvalidValue(format!("an abstention has radius {radius}"))),
+    }
+}
+
+/// Writes the record as one line of JSON, without the line feed. It contains errors and names from
+/// other programs, so characters that would control a terminal are written as `\u` and four
+/// hexadecimal digits.
 #[must_use]
 pub fn to_line(record: &Record) -> String {
     // Plain fields and finite numbers always serialise.
@@ -157,9 +168,9 @@ pub fn to_line(record: &Record) -> String {
 /// Reads one line.
 ///
 /// # Errors
-/// When the line is no JSON, lacks a field, holds a value out of range, or contradicts itself.
+/// When the line is not JSON, lacks a field, holds a value out of range, or contradicts itself.
 pub fn from_line(line: &str) -> Result<Record, InvalidValue> {
     let line: RecordLine =
-        serde_json::from_str(line).map_err(|e| InvalidValue(format!("no record: {e}")))?;
+        serde_json::from_str(line).map_err(|e| InvalidValue(format!("not a record: {e}")))?;
     line.try_into()
 }

@@ -1,8 +1,8 @@
-//! `records.jsonl`: one record a line, and a file that survives whoever writes it.
+//! `records.jsonl`: one record per line, in a file that survives a crash of its writer.
 //!
-//! - `line`: a record as a line of JSON and back
-//! - `scan`: the lines of a file, the torn last one and duplicates among them
-//! - `file`: opening, repairing, appending durably
+//! - `line`: converts a record to a line of JSON and back
+//! - `scan`: reads the lines of a file, handling a torn last line and duplicates
+//! - `file`: opens, repairs and appends durably
 
 mod file;
 mod line;
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use crate::domain::{SampleIndex, VariantName};
 
-pub use file::{Opened, RecordFile, Repair, read};
+pub use file::{OpenedRecordFile, RecordFile, Repair, read};
 pub use line::{RecordLine, from_line, to_line};
 
-/// What is wrong with a file of records.
+/// The reason why a file of records cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordFileError {
     /// It cannot be read or written.
@@ -23,9 +23,9 @@ pub enum RecordFileError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Why it failed.
+        /// The system's error.
         cause: std::io::Error,
     },
     /// Another program has it open for writing.
@@ -34,14 +34,14 @@ pub enum RecordFileError {
         /// The file.
         path: PathBuf,
     },
-    /// A line is no record, and no torn last line either.
+    /// A line is not a record, and it is not a torn last line.
     #[error("{path}, line {line}: {reason}", path = .path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// Two lines give the same sample different results.

@@ -1,129 +1,134 @@
-//! The records in a stream of lines.
+//! Reads the records in a stream of lines.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::{RecordFileError, from_line};
 use crate::domain::{Record, SampleIndex, VariantName};
 
-/// Longer than any record. Its longest part is the reason of a failure.
+/// The longest line: longer than any record. The longest part of a record is the reason of a failure.
 const MAX_LINE: u64 = 1 << 20;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// The first record of each sample, in the order of the file.
     pub(super) records: Vec<Record>,
-    /// How many bytes of the file are records.
+    /// The number of the file's bytes that are records.
     pub(super) whole: u64,
-    /// The state of its end.
-    pub(super) end: End,
+    /// The end of its last line.
+    pub(super) end: LineEnd,
 }
 
-/// How the last line ends.
+/// The end of the last line.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum End {
-    /// With a line feed, as it should.
+pub(super) enum LineEnd {
+    /// The line is whole and ends with a line feed.
     #[default]
-    Clean,
-    /// It is a whole record, but the line feed is missing.
+    LineFeed,
+    /// The line is a whole record without a line feed.
     NoLineFeed,
-    /// It is the beginning of a line that was never finished, of so many bytes.
+    /// The line is the beginning of a record, of this number of bytes.
     Torn(u64),
 }
 
-/// Reads all lines. `path` is for errors and is not opened.
+/// Reads all lines. `path` is only for errors and is not opened.
 pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordFileError> {
-    let mut scan = Scan::default();
-    let mut seen = HashMap::new();
-    let mut bytes = Vec::new();
+    let mut scanner = Scanner {
+        path,
+        scan: Scan::default(),
+        seen: HashMap::new(),
+    };
     for line in 1.. {
-        bytes.clear();
-        let length = lines
-            .by_ref()
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut bytes)
-            .map_err(|cause| RecordFileError::Io {
-                path: path.to_owned(),
-                action: "read",
-                cause,
-            })?;
-        if length == 0 {
+        let bytes = read_line(&mut lines).map_err(|cause| RecordFileError::Io {
+            path: path.to_owned(),
+            action: "read",
+            cause,
+        })?;
+        if bytes.is_empty() {
             break;
         }
-        let finished = bytes.last() == Some(&b'\n');
-        if !finished && length as u64 == MAX_LINE {
-            let reason = format!("no record: longer than {MAX_LINE} bytes");
-            return Err(RecordFileError::Line {
-                path: path.to_owned(),
-                line,
-                reason,
-            });
+        scanner.add(line, &bytes)?;
+    }
+    Ok(scanner.scan)
+}
+
+fn read_line(lines: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    lines.take(MAX_LINE).read_until(b'\n', &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The lines read so far.
+struct Scanner<'p> {
+    path: &'p Path,
+    scan: Scan,
+    /// The line and the position in `scan.records` of each sample's first record.
+    seen: HashMap<(VariantName, SampleIndex), (usize, usize)>,
+}
+
+impl Scanner<'_> {
+    fn add(&mut self, line: usize, bytes: &[u8]) -> Result<(), RecordFileError> {
+        let length = bytes.len() as u64;
+        let is_finished = bytes.last() == Some(&b'\n');
+        if !is_finished && length == MAX_LINE {
+            let reason = format!("not a record: longer than {MAX_LINE} bytes");
+            return Err(self.refuse(line, reason));
         }
-        match (parse(&bytes), finished) {
-            (Ok(record), _) => {
-                keep_first(&mut scan.records, &mut seen, record, line, path)?;
-                scan.whole += length as u64;
-                scan.end = if finished {
-                    End::Clean
+        match parse(bytes) {
+            Ok(record) => {
+                self.keep_first(record, line)?;
+                self.scan.whole += length;
+                self.scan.end = if is_finished {
+                    LineEnd::LineFeed
                 } else {
-                    End::NoLineFeed
+                    LineEnd::NoLineFeed
                 };
             }
-            (Err(_), false) => scan.end = End::Torn(length as u64),
-            (Err(reason), true) => {
-                return Err(RecordFileError::Line {
-                    path: path.to_owned(),
-                    line,
-                    reason,
-                });
-            }
+            Err(reason) if is_finished => return Err(self.refuse(line, reason)),
+            Err(_) => self.scan.end = LineEnd::Torn(length),
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, line: usize, reason: String) -> RecordFileError {
+        RecordFileError::Line {
+            path: self.path.to_owned(),
+            line,
+            reason,
         }
     }
-    Ok(scan)
+
+    /// Keeps a sample's first record. A crash between writing the file and trimming the queue leaves
+    /// a second record with the same result; a different result means that two sweeps were mixed.
+    fn keep_first(&mut self, record: Record, line: usize) -> Result<(), RecordFileError> {
+        let records = &mut self.scan.records;
+        match self.seen.entry((record.variant.clone(), record.index)) {
+            Entry::Vacant(place) => {
+                place.insert((line, records.len()));
+                records.push(record);
+                Ok(())
+            }
+            Entry::Occupied(place) if same_result(&records[place.get().1], &record) => Ok(()),
+            Entry::Occupied(place) => Err(RecordFileError::Contradiction {
+                path: self.path.to_owned(),
+                variant: record.variant,
+                index: record.index,
+                first: place.get().0,
+                second: line,
+            }),
+        }
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Record, String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| format!("no record: {e}"))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| format!("not a record: {e}"))?;
     from_line(text).map_err(|e| e.to_string())
 }
 
-/// Keeps a sample's first record. A second one that says the same is what a crash between writing
-/// the file and trimming the queue leaves behind; one that says something else means that two
-/// sweeps were mixed.
-fn keep_first(
-    records: &mut Vec<Record>,
-    seen: &mut HashMap<(VariantName, SampleIndex), (usize, usize)>,
-    record: Record,
-    line: usize,
-    path: &Path,
-) -> Result<(), RecordFileError> {
-    match seen.entry((record.variant.clone(), record.index)) {
-        Entry::Vacant(place) => {
-            place.insert((line, records.len()));
-            records.push(record);
-            Ok(())
-        }
-        Entry::Occupied(place) => {
-            let &(first, position) = place.get();
-            if same_result(&records[position], &record) {
-                return Ok(());
-            }
-            let (variant, index) = place.remove_entry().0;
-            Err(RecordFileError::Contradiction {
-                path: path.to_owned(),
-                variant,
-                index,
-                first,
-                second: line,
-            })
-        }
-    }
-}
-
-/// Whether two records differ in nothing but when, where and by whom they were made.
+/// Returns true if two records differ only in their time, worker, attempt and device.
 fn same_result(a: &Record, b: &Record) -> bool {
     a.label == b.label && a.seed == b.seed && a.result == b.result
 }

@@ -1,4 +1,4 @@
-//! Lines as the contract has them, and files that were cut anywhere.
+//! Tests the lines of the contract, and files that are cut anywhere.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -9,9 +9,21 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Alpha, Certification, Class, Outcome, Probability, Radius, Record, Sigma};
 
-const CERTIFIED: &str = r#"{"variant":"r20/fixed/0.25","index":20,"label":3,"prediction":3,"radius":0.378,"sigma":0.25,"sigma0":0.25,"n0":100,"n":1000,"count":970,"p_lower":0.94,"alpha":0.001,"seed":18446744073709551615,"seconds":1.5,"worker":"host-1","attempt":1,"device":"cpu"}"#;
-const ABSTAINED: &str = r#"{"variant":"r20/fixed/0.25","index":40,"label":3,"prediction":null,"radius":0.0,"sigma":0.25,"sigma0":0.25,"n0":100,"n":1000,"count":500,"p_lower":0.45,"alpha":0.001,"seed":1,"seconds":1.5,"worker":"host-1","attempt":2,"device":"cpu"}"#;
-const FAILED: &str = r#"{"variant":"r20/fixed/0.25","index":60,"label":3,"error":"a/b.png: not\nan image","seed":1,"seconds":0.0,"worker":"host-1","attempt":1,"device":"cpu"}"#;
+const CERTIFIED: &str = concat!(
+    r#"{"variant":"r20/fixed/0.25","index":20,"label":3,"prediction":3,"radius":0.378,"#,
+    r#""sigma":0.25,"sigma0":0.25,"n0":100,"n":1000,"count":970,"p_lower":0.94,"#,
+    r#""alpha":0.001,"seed":18446744073709551615,"seconds":1.5,"worker":"host-1","#,
+    r#""attempt":1,"device":"cpu"}"#,
+);
+const ABSTAINED: &str = concat!(
+    r#"{"variant":"r20/fixed/0.25","index":40,"label":3,"prediction":null,"radius":0.0,"#,
+    r#""sigma":0.25,"sigma0":0.25,"n0":100,"n":1000,"count":500,"p_lower":0.45,"#,
+    r#""alpha":0.001,"seed":1,"seconds":1.5,"worker":"host-1","attempt":2,"device":"cpu"}"#,
+);
+const FAILED: &str = concat!(
+    r#"{"variant":"r20/fixed/0.25","index":60,"label":3,"error":"a/b.png: not\nan image","#,
+    r#""seed":1,"seconds":0.0,"worker":"host-1","attempt":1,"device":"cpu"}"#,
+);
 
 fn certified() -> Record {
     Record {
@@ -43,7 +55,7 @@ fn three() -> String {
     format!("{CERTIFIED}\n{ABSTAINED}\n{FAILED}\n")
 }
 
-/// A file in a folder of its own, which lives as long as the first value.
+/// A file in a temporary folder, which exists as long as the first value.
 fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.jsonl");
@@ -104,20 +116,20 @@ fn a_line_that_contradicts_itself_is_refused() {
             "\"seconds\":-1.5",
             "seconds must be",
         ),
-        (CERTIFIED, "\"prediction\":3,", "", "no record"),
+        (CERTIFIED, "\"prediction\":3,", "", "not a record"),
         (
             CERTIFIED,
             "\"prediction\":3",
             "\"prediction\":-1",
-            "no record",
+            "not a record",
         ),
         (
             CERTIFIED,
             "\"label\":3,",
             "",
-            "no record: missing field `label`",
+            "not a record: missing field `label`",
         ),
-        (CERTIFIED, "0.378", "NaN", "no record"),
+        (CERTIFIED, "0.378", "NaN", "not a record"),
     ];
     for (line, old, new, reason) in cases {
         assert!(line.contains(old), "{old}");
@@ -156,7 +168,7 @@ fn a_file_torn_at_any_byte_of_its_last_line_is_repaired() {
 }
 
 #[test]
-fn a_repaired_file_goes_on_as_if_nothing_had_happened() {
+fn a_repaired_file_takes_further_records() {
     let (_folder, path) = file(&three()[..three().len() - 30]);
     let mut opened = RecordFile::open(&path).unwrap();
     opened.file.append(&[from_line(FAILED).unwrap()]).unwrap();
@@ -183,7 +195,7 @@ fn reading_leaves_a_torn_last_line_alone() {
 fn a_new_file_is_created_empty_and_takes_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.jsonl");
-    let Opened {
+    let OpenedRecordFile {
         mut file,
         records,
         repair,
@@ -208,7 +220,7 @@ fn a_bad_line_that_is_not_the_torn_last_one_is_named() {
             RecordFile::open(&path).map(|_| ()).unwrap_err(),
             read(&path).map(|_| ()).unwrap_err(),
         ] {
-            let start = format!("{}, line {line}: no record: ", path.display());
+            let start = format!("{}, line {line}: not a record: ", path.display());
             assert!(error.to_string().starts_with(&start), "{error}");
         }
         assert_eq!(
@@ -222,12 +234,12 @@ fn a_bad_line_that_is_not_the_torn_last_one_is_named() {
         read(&path)
             .unwrap_err()
             .to_string()
-            .contains("line 1: no record: invalid utf-8")
+            .contains("line 1: not a record: invalid utf-8")
     );
 }
 
 #[test]
-fn a_sample_that_comes_twice_counts_once_if_both_agree() {
+fn a_sample_with_two_records_counts_once_if_both_agree() {
     let again = ABSTAINED.replace(
         "\"seconds\":1.5,\"worker\":\"host-1\",\"attempt\":2",
         "\"seconds\":9,\"worker\":\"b\",\"attempt\":3",
@@ -296,7 +308,11 @@ fn what_a_failed_append_left_is_cut_before_the_next_one() {
 
 proptest! {
     #[test]
-    fn no_line_makes_the_reader_panic(line in "[\\[\\]{}\":,.0-9a-z_ \u{0}é\\\\-]{0,120}", cut in 0..CERTIFIED.len(), byte in any::<u8>()) {
+    fn no_line_makes_the_reader_panic(
+        line in "[\\[\\]{}\":,.0-9a-z_ \u{0}é\\\\-]{0,120}",
+        cut in 0..CERTIFIED.len(),
+        byte in any::<u8>(),
+    ) {
         let _ = from_line(&line);
         let mut bytes = CERTIFIED.as_bytes().to_vec();
         bytes[cut] = byte;
@@ -316,7 +332,7 @@ fn a_line_without_an_end_takes_no_memory() {
         .unwrap();
     let error = RecordFile::open(&path).unwrap_err().to_string();
     assert!(
-        error.ends_with(", line 4: no record: longer than 1048576 bytes"),
+        error.ends_with(", line 4: not a record: longer than 1048576 bytes"),
         "{error}"
     );
 }

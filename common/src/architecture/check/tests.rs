@@ -3,12 +3,12 @@
 use super::*;
 
 /// A model file as a list of tensors, with zeros for weights.
-struct Model {
+struct ModelFile {
     metadata: serde_json::Value,
     tensors: Vec<(String, &'static str, Vec<u64>)>,
 }
 
-impl Model {
+impl ModelFile {
     fn good(architecture: &str, classes: u32) -> Self {
         let parameters = architecture
             .parse::<Architecture>()
@@ -77,14 +77,14 @@ fn check_bytes(bytes: &[u8], architecture: &str, classes: u32) -> Result<(), Str
     })
 }
 
-/// What becomes of a good CIFAR ResNet-20 with a change.
-fn check(change: impl FnOnce(&mut Model)) -> Result<(), String> {
-    let mut model = Model::good("cifar-resnet20", 10);
+/// Checks a good CIFAR ResNet-20 after a change.
+fn check(change: impl FnOnce(&mut ModelFile)) -> Result<(), String> {
+    let mut model = ModelFile::good("cifar-resnet20", 10);
     change(&mut model);
     check_bytes(&model.bytes(), "cifar-resnet20", 10)
 }
 
-fn refused(change: impl FnOnce(&mut Model), error: &str) {
+fn refused(change: impl FnOnce(&mut ModelFile), error: &str) {
     assert_eq!(check(change), Err(error.to_owned()));
 }
 
@@ -98,7 +98,7 @@ fn a_file_with_all_tensors_passes() {
     ] {
         assert_eq!(
             check_bytes(
-                &Model::good(architecture, classes).bytes(),
+                &ModelFile::good(architecture, classes).bytes(),
                 architecture,
                 classes
             ),
@@ -109,7 +109,7 @@ fn a_file_with_all_tensors_passes() {
 
 #[test]
 fn prefixes_counters_and_normalisation_do_not_matter() {
-    let wrap = |m: &mut Model| {
+    let wrap = |m: &mut ModelFile| {
         for tensor in &mut m.tensors {
             tensor.0 = format!("1.module.{}", tensor.0);
         }
@@ -123,7 +123,7 @@ fn prefixes_counters_and_normalisation_do_not_matter() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn a_tensor_that_does_not_fit_is_named() {
     refused(
         |m| m.tensors.retain(|t| t.0 != "layer2.0.bn1.bias"),
         "tensor layer2.0.bn1.bias of shape [32] is missing",
@@ -157,12 +157,12 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn a_deeper_network_is_not_taken_for_a_shallower_one() {
-    let deep = Model::good("cifar-resnet32", 10).bytes();
+    let deep = ModelFile::good("cifar-resnet32", 10).bytes();
     assert_eq!(
         check_bytes(&deep, "cifar-resnet20", 10),
         Err("unknown tensor layer1.3.bn1.bias".to_owned())
     );
-    let shallow = Model::good("cifar-resnet20", 10).bytes();
+    let shallow = ModelFile::good("cifar-resnet20", 10).bytes();
     let missing = "tensor layer1.3.conv1.weight of shape [16, 16, 3, 3] is missing";
     assert_eq!(
         check_bytes(&shallow, "cifar-resnet32", 10),
@@ -183,8 +183,8 @@ fn the_architecture_in_the_metadata_counts() {
 }
 
 #[test]
-fn what_is_no_safetensors_file_is_refused() {
-    let whole = Model::good("half-space", 2).bytes();
+fn a_file_that_is_not_safetensors_is_refused() {
+    let whole = ModelFile::good("half-space", 2).bytes();
     let text = b"{\"weight\": 1}";
     let mut garbage = (text.len() as u64).to_le_bytes().to_vec();
     garbage.extend(text);
