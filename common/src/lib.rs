@@ -1,22 +1,20 @@
-//! What the coordinator and the worker share: everything that can be decided without a GPU, and
-//! without torch.
+//! The parts that the coordinator and the worker share. They need neither a GPU nor torch.
 //!
 //! In reading order:
 //! - [`domain`]: ids, units, outcomes and records
-//! - [`spec`]: a sweep specification as written, and as checked
-//! - [`plan`]: how a sweep is cut into jobs
-//! - [`sweep_message`]: a sweep as Redis and `manifest.json` hold it
-//! - [`architecture`]: the tensors each known network is made of
+//! - [`spec`]: sweep and training specifications, as written and as checked
+//! - [`plan`]: the jobs of a sweep
+//! - [`sweep_message`]: a sweep as Redis and `manifest.json` store it
+//! - [`architecture`]: the layers and tensors of each known network
 //! - [`stats`]: the bounds that certificates rest on
-//! - [`certify`]: the certifier as a machine without IO
+//! - [`certify`]: the certifier, a state machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
 //! - [`host`]: this machine's name
-//! - [`output`], [`log`], [`terminal`]: what goes to stdout and stderr, and harmless whoever wrote
-//!   it
-//! - [`replace()`], [`lock()`]: files that are replaced in one step, and that one program at a time
-//!   writes
-//! - [`bounded`], [`roots`]: how much of a file is read, and which files a program may open
+//! - [`output`], [`log`], [`terminal`]: stdout and stderr, without characters that control a
+//!   terminal
+//! - [`replace()`], [`lock()`]: replaces a file in one step, and locks it for one program
+//! - [`bounded`], [`roots`]: limits on the size and the place of files
 //! - [`queue`]: jobs, leases and results in Redis
 //! - [`cli`]: options, exit codes and stop signals of both programs
 

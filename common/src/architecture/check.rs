@@ -185,13 +185,7 @@ impl Expected {
                 }
             }
         }
-        let unknown = tensors
-            .into_iter()
-            .find(|(canonical, name)| !is_ignored(canonical) || !is_small(infos[name]));
-        match unknown {
-            Some((_, name)) => Err(ModelProblem::Unknown(name)),
-            None => Ok(()),
-        }
+        refuse_unknown(tensors, &infos)
     }
 
     /// Checks the name of the architecture, if the file gives one.
@@ -244,6 +238,20 @@ impl Expected {
                 found,
             },
         }
+    }
+}
+
+/// Refuses tensors that the network does not have, other than small ones that are ignored.
+fn refuse_unknown(
+    tensors: BTreeMap<String, String>,
+    infos: &HashMap<String, &TensorInfo>,
+) -> Result<(), ModelProblem> {
+    let unknown = tensors
+        .into_iter()
+        .find(|(canonical, name)| !is_ignored(canonical) || !is_small(infos[name]));
+    match unknown {
+        Some((_, name)) => Err(ModelProblem::Unknown(name)),
+        None => Ok(()),
     }
 }
 

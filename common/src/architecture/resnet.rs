@@ -136,8 +136,8 @@ impl<C> ResidualBlock<C> {
 }
 
 impl ResnetLayout {
-    /// The side of the last block's output for an image of `side` pixels. Each stride of 2 halves it,
-    /// rounded up; padding keeps the size otherwise.
+    /// The side of the last block's output for an image of `side` pixels. Each stride of 2 halves
+    /// it, rounded up; padding keeps the size otherwise.
     #[must_use]
     pub fn features_side(&self, side: u64) -> u64 {
         self.strides()

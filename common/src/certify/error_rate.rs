@@ -1,5 +1,5 @@
-//! How often certificates are false under each stopping rule, and that the measurement finds rules
-//! that are unsound.
+//! Measures the rate of false certificates under each stopping rule, and shows that the measurement
+//! detects unsound rules.
 //!
 //! The probability of the guess is put where a rule is most likely to fail: where the threshold of
 //! a radius is, at a value that the bound after `n` draws can take, or just below.
@@ -58,12 +58,13 @@ impl Noise {
 fn cumulative(n: u64, p: f64) -> Vec<f64> {
     let mut mass = (n as f64 * (-p).ln_1p()).exp();
     let mut sum = 0.0;
-    let step = |k: u64| {
+    let mut table = Vec::new();
+    for k in 0..n {
         sum += mass;
         mass *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
-        sum
-    };
-    (0..n).map(step).collect()
+        table.push(sum);
+    }
+    table
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +74,7 @@ struct RateCase {
     alpha: f64,
     /// The count of `n` draws whose bound is the threshold.
     count: u64,
-    /// How far the class's probability lies below the threshold.
+    /// The distance of the class's probability below the threshold.
     below: f64,
 }
 
@@ -126,12 +127,11 @@ impl RateCase {
     fn spec(self, stopping: Stopping) -> CertifySpec {
         let positive = |n| NonZeroU64::new(n).unwrap();
         let alpha = Alpha::new(self.alpha).unwrap();
-        let (n0, n, chunk) = (positive(20), positive(self.n), positive(self.chunk));
         CertifySpec {
-            n0,
-            n,
+            n0: positive(20),
+            n: positive(self.n),
             alpha,
-            chunk,
+            chunk: positive(self.chunk),
             memory: false,
             stopping,
         }
@@ -159,8 +159,7 @@ fn sigma() -> Sigma {
     Sigma::new(0.5).unwrap()
 }
 
-/// Whether one sample, from beginning to end, bounds the probability of its guess by more than it
-/// is.
+/// Certifies one sample, and returns true if the bound is above the true probability of its guess.
 fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
     let mut certifier = Certifier::new(spec, sigma());
     let mut truth = noise.p;
@@ -178,7 +177,7 @@ fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
     }
 }
 
-/// Whether a rate of `alpha` or less gives so many with a probability of 1e-5 or more.
+/// Returns true if a rate of at most `alpha` gives this number with a probability of 1e-5 or more.
 fn within(wrong: u64, alpha: f64) -> bool {
     stats::lower_bound(wrong, RUNS, Alpha::new(1e-5).unwrap()).get() <= alpha
 }
@@ -243,8 +242,9 @@ fn a_pilot_leaves_the_error_rate_as_it_is() {
     }
 }
 
-/// How many of [`RUNS`] samples of probability `p` a rule would certify at a threshold just above
-/// it: `bound` of the count and the draws so far at the end of some chunk, or `last` at the end.
+/// The number of [`RUNS`] samples that a rule would certify at a threshold just above their
+/// probability: `bound` of the count and the draws so far at the end of some chunk, or `last` at
+/// the end.
 fn found_wrong(
     case: RateCase,
     threshold: f64,
@@ -255,27 +255,36 @@ fn found_wrong(
     let looks: Vec<u64> = (1..=case.n.div_ceil(case.chunk))
         .map(|look| case.n.min(look * case.chunk))
         .collect();
-    // The least counts that certify, found once: bounds grow with the count.
-    let least = |bound: &dyn Fn(u64, u64) -> Probability, drawn: u64| -> u64 {
-        let counts: Vec<u64> = (0..=drawn).collect();
-        counts.partition_point(|&count| bound(count, drawn).get() < threshold) as u64
-    };
-    let mut enough: Vec<u64> = looks.iter().map(|&drawn| least(&bound, drawn)).collect();
+    let mut enough: Vec<u64> = looks
+        .iter()
+        .map(|&drawn| least_count(threshold, drawn, &bound))
+        .collect();
     let at_end = enough.last_mut().unwrap();
-    *at_end = least(&last, case.n).min(*at_end);
-    let wrong = |_: &u64| {
-        let (mut count, mut drawn) = (0, 0);
-        looks.iter().zip(&enough).any(|(&look, &enough)| {
-            count += noise.count(look - drawn);
-            drawn = look;
-            count >= enough
-        })
-    };
-    (0..RUNS).filter(wrong).count() as u64
+    *at_end = least_count(threshold, case.n, &last).min(*at_end);
+    (0..RUNS)
+        .filter(|_| is_certified(&mut noise, &looks, &enough))
+        .count() as u64
+}
+
+/// The least count of `drawn` whose bound reaches the threshold. Bounds grow with the count.
+fn least_count(threshold: f64, drawn: u64, bound: impl Fn(u64, u64) -> Probability) -> u64 {
+    let counts: Vec<u64> = (0..=drawn).collect();
+    counts.partition_point(|&count| bound(count, drawn).get() < threshold) as u64
+}
+
+/// Draws one sample, and returns true if its count is enough at some look.
+fn is_certified(noise: &mut Noise, looks: &[u64], enough: &[u64]) -> bool {
+    let mut count = 0;
+    let mut drawn = 0;
+    looks.iter().zip(enough).any(|(&look, &enough)| {
+        count += noise.count(look - drawn);
+        drawn = look;
+        count >= enough
+    })
 }
 
 #[test]
-fn looking_again_and_again_with_a_bound_for_one_look_is_found_out() {
+fn looking_repeatedly_with_a_bound_for_one_look_is_detected() {
     let case = CASES[1];
     let alpha = Alpha::new(case.alpha).unwrap();
     let bound = |count, n| stats::lower_bound(count, n, alpha);
@@ -285,7 +294,7 @@ fn looking_again_and_again_with_a_bound_for_one_look_is_found_out() {
 }
 
 #[test]
-fn spending_all_of_alpha_twice_is_found_out() {
+fn spending_all_of_alpha_twice_is_detected() {
     let case = RateCase {
         n: 10_000,
         chunk: 10,
@@ -294,10 +303,8 @@ fn spending_all_of_alpha_twice_is_found_out() {
         below: 0.0,
     };
     let alpha = Alpha::new(case.alpha).unwrap();
-    let (sequence, last) = (
-        |k, n| stats::sequence_bound(k, n, alpha),
-        |k, n| stats::lower_bound(k, n, alpha),
-    );
+    let sequence = |k, n| stats::sequence_bound(k, n, alpha);
+    let last = |k, n| stats::lower_bound(k, n, alpha);
     let wrong = found_wrong(case, case.threshold(alpha), sequence, last);
     println!("alpha twice: alpha {alpha}: {}", wrong as f64 / RUNS as f64);
     assert!(!within(wrong, case.alpha), "{wrong}");
@@ -359,7 +366,7 @@ fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
     };
     let (mut drawn, mut equal) = (0, 0);
     for i in 0..SAMPLES {
-        // Radii spread evenly, thresholds included, up to the largest that so many draws certify.
+        // Radii spread evenly, thresholds included, up to the largest that the draws can certify.
         let mut noise = Noise::new(
             probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)),
             u64::from(i),

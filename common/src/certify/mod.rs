@@ -1,5 +1,5 @@
-//! The certifier: a state machine without IO. It asks for draws, takes their counts, and ends with a
-//! certificate or an abstention.
+//! The certifier: a state machine without IO. It asks for draws, takes their counts, and ends with
+//! a certificate or an abstention.
 //!
 //! CERTIFY of Cohen et al. 2019 (section 3.2.2; `Smooth.certify` of their code), step by step:
 //! 1. *select*: draw n0 times and guess the class that is drawn most often;
@@ -9,13 +9,13 @@
 //! 5. otherwise its *radius* is sigma times the quantile of the bound.
 //!
 //! A wrong guess costs an abstention or a small radius, never soundness, because the draws that
-//! bound the class are not those that chose it. The caller supplies the draws: from a network, or in
-//! tests from a binomial distribution. Choosing sigma comes before and is not done here.
+//! bound the class are not those that chose it. The caller supplies the draws: from a network, or
+//! in tests from a binomial distribution. Choosing sigma comes before and is not done here.
 //!
 //! The specification's stopping rule sets the number of draws of step 2: `n` at once, chunk after
 //! chunk until the certified radii are decided (`stopping`), or the number that step 1 suggests
-//! (`pilot`). The decision depends only on the counts at the end of chunks and on the specification,
-//! so it does not depend on how draws are grouped into forward passes.
+//! (`pilot`). The decision depends only on the counts at the end of chunks and on the
+//! specification, so it does not depend on how draws are grouped into forward passes.
 
 mod pilot;
 mod stopping;
@@ -202,10 +202,7 @@ impl Certifier {
         n: u64,
         counts: &[u64],
     ) -> Result<CertifierState, CertifyError> {
-        let class = estimate.guess.0;
-        let classes = counts.len();
-        let missing = CertifyError::NoSuchClass { class, classes };
-        estimate.counts.count += *counts.get(class as usize).ok_or(missing)?;
+        estimate.counts.count += count_of(estimate.guess, counts)?;
         estimate.counts.drawn += n;
         let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
         Ok(match estimate.counts.bound(&self.spec) {
@@ -254,6 +251,14 @@ fn check_total(phase: Phase, asked: u64, counts: &[u64]) -> Result<(), CertifyEr
         asked,
         total,
     })
+}
+
+fn count_of(class: Class, counts: &[u64]) -> Result<u64, CertifyError> {
+    let missing = CertifyError::NoSuchClass {
+        class: class.0,
+        classes: counts.len(),
+    };
+    counts.get(class.0 as usize).copied().ok_or(missing)
 }
 
 /// The class with the largest count; the lowest number among equals, as numpy's `argmax`.

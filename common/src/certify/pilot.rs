@@ -16,11 +16,11 @@ const SPREAD: f64 = 6.0;
 /// P. Li & B. Sheng, "Input-specific robustness certification for randomized smoothing" (2022),
 /// with an expectation where they have an interval.
 ///
-/// There are two expectations, and neither may lose more than `loss`: over the class's probability p
-/// given those draws, with Jeffreys' prior, and at p = count / n0. The second matters where all draws
-/// agree: for networks p is then often nearer to 1 than the prior makes it, and near 1 a given loss
-/// takes the most draws. The count of n draws is taken as the one that p makes most likely, to a
-/// whole number. Radii are multiples of sigma, so sigma does not enter.
+/// There are two expectations, and neither may lose more than `loss`: over the class's probability
+/// p given those draws, with Jeffreys' prior, and at p = count / n0. The second matters where all
+/// draws agree: for networks p is then often nearer to 1 than the prior makes it, and near 1 a
+/// given loss takes the most draws. The count of n draws is taken as the one that p makes most
+/// likely, to a whole number. Radii are multiples of sigma, so sigma does not enter.
 pub(super) fn draws(spec: &CertifySpec, loss: f64, count: u64) -> u64 {
     let pilot = Pilot::new(spec, count);
     let chunk = spec.chunk.get();
@@ -63,7 +63,8 @@ impl<'a> Pilot<'a> {
             .sum()
     }
 
-    /// Returns true if `n` draws reach both goals. The posterior is left out if the first is missed.
+    /// Returns true if `n` draws reach both goals. The posterior is left out if the first is
+    /// missed.
     fn reaches(&self, n: u64, [at_share, expected]: [f64; 2]) -> bool {
         quantile(self.spec, self.share, n) >= at_share && self.expected(n) >= expected
     }

@@ -200,7 +200,8 @@ fn at_most_alpha_of_all_certificates_claim_too_much() {
         .enumerate()
     {
         let wrong = overclaims(p, n, 0.05, seed as u64);
-        // A rate of at most alpha gives so many failures with a probability of 1e-4 or more, ...
+        // A rate of at most alpha gives this number of failures with a probability of 1e-4 or more,
+        // ...
         let rate = stats::lower_bound(wrong, 2000, Alpha::new(1e-4).unwrap());
         assert!(rate.get() <= 0.05, "p {p} n {n}: {wrong} of 2000");
         // ... and a bound that holds nearly always would be a needlessly small one.
@@ -307,7 +308,7 @@ fn what_is_certified_at_the_end_of_a_chunk_is_recorded_with_the_bound_of_the_seq
 fn radii_out_of_reach_are_given_up() {
     let grid: Vec<f64> = (0..=20).map(|i| 0.25 * f64::from(i)).collect();
     let spec = deciding(&grid, 100_000, 500, 0.001);
-    // Far below one half, between two radii, and above the largest that so many draws can certify.
+    // Far below one half, between two radii, and above the largest that the draws can certify.
     for (share, certified) in [(0.2, None), (0.9, Some(0.5)), (1.0, Some(1.75))] {
         let certificate = steady(&spec, 0.5, share);
         assert!(certificate.n < 70_000, "{share}: {certificate:?}");

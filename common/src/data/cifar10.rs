@@ -1,8 +1,8 @@
 //! The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes, red plane first.
 //!
 //! The path is one such file, or a folder whose `.bin` files are read in name order. The folder as
-//! published contains the five training batches and the test batch, 60,000 rows: to certify the test
-//! set, name `test_batch.bin`.
+//! published contains the five training batches and the test batch, 60,000 rows: to certify the
+//! test set, name `test_batch.bin`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

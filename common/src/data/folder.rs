@@ -46,8 +46,8 @@ struct ImageFile {
 }
 
 impl ImageFolder {
-    /// Lists the folders and their files without opening the files. Links must lead to a place under
-    /// `roots`.
+    /// Lists the folders and their files without opening the files. Links must lead to a place
+    /// under `roots`.
     pub(super) fn open(
         root: &Path,
         classes: Option<&Path>,
@@ -122,8 +122,8 @@ impl ImageFolder {
         &self.linked
     }
 
-    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file whose length cannot be read does
-    /// not fail the dataset here; it fails its sample later.
+    /// SHA-256 of the listing, see [`super::Dataset::digest`]. A file whose length cannot be read
+    /// does not fail the dataset here; it fails its sample later.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut sha = Sha256::new();
         sha.update(b"ddrs image-folder listing 1\n");
@@ -215,8 +215,8 @@ enum EntryKind {
 
 /// The sorted names in a folder that are folders, or images. A link counts as its target; a link
 /// with an image's name and no target counts as an image, so that its sample fails and the indices
-/// after it do not shift. A link that leads out of the roots fails the dataset; the folders of other
-/// links' targets are added to `linked`.
+/// after it do not shift. A link that leads out of the roots fails the dataset; the folders of
+/// other links' targets are added to `linked`.
 fn entries(
     folder: &Path,
     wanted: EntryKind,
@@ -279,9 +279,7 @@ fn has_image_extension(name: &Path) -> bool {
 
 /// The label of each name: its line, counted from 0.
 fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, DataError> {
-    let bytes = roots.read(file, MAX_CLASSES_FILE);
-    let text = String::from_utf8(bytes.map_err(DataError::io(file))?);
-    let text = text.map_err(|_| DataError::layout(file, "is not UTF-8"))?;
+    let text = read_text(file, roots)?;
     let mut labels = HashMap::new();
     for (place, name) in text.trim_end().lines().enumerate() {
         let line = place + 1;
@@ -296,6 +294,12 @@ fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, Da
         }
     }
     Ok(labels)
+}
+
+fn read_text(file: &Path, roots: &Roots) -> Result<String, DataError> {
+    let bytes = roots.read(file, MAX_CLASSES_FILE);
+    String::from_utf8(bytes.map_err(DataError::io(file))?)
+        .map_err(|_| DataError::layout(file, "is not UTF-8"))
 }
 
 #[cfg(test)]

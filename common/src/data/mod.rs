@@ -1,7 +1,7 @@
 //! Datasets as f32 images in \[0, 1\].
 //!
-//! - `folder`: one folder of JPEG and PNG files per class; `decode` and `transform` turn a file into
-//!   an image
+//! - `folder`: one folder of JPEG and PNG files per class; `decode` and `transform` turn a file
+//!   into an image
 //! - `cifar10`: the binary files of CIFAR-10
 //! - `tensors`: safetensors with `images` and `labels`
 //!
@@ -31,8 +31,8 @@ use folder::ImageFolder;
 use tensors::Tensors;
 use transform::{Transform, to_float};
 
-/// The largest number of samples of a file: more than any dataset has, and few enough for the labels
-/// to fit in memory.
+/// The largest number of samples of a file: more than any dataset has, and few enough for the
+/// labels to fit in memory.
 pub const MAX_SAMPLES: u64 = 100_000_000;
 
 /// One image, channels first.
@@ -125,11 +125,11 @@ impl Dataset {
 
     /// SHA-256 of the data's identity.
     ///
-    /// For `cifar10` and `tensors` it covers all bytes of the files, in order. For an image folder it
-    /// covers the listing: relative path, length in bytes and label of every file, in index order.
-    /// The listing changes when a file is added, removed, renamed, moved or re-encoded to another
-    /// length. It does not change when the content of a file changes at the same length: reading all
-    /// of ImageNet would take minutes before a sweep could be submitted.
+    /// For `cifar10` and `tensors` it covers all bytes of the files, in order. For an image folder
+    /// it covers the listing: relative path, length in bytes and label of every file, in index
+    /// order. The listing changes when a file is added, removed, renamed, moved or re-encoded to
+    /// another length. It does not change when the content of a file changes at the same length:
+    /// reading all of ImageNet would take minutes before a sweep could be submitted.
     ///
     /// # Errors
     /// When a file cannot be read.

@@ -109,8 +109,8 @@ impl VariantName {
         &self.0
     }
 
-    /// The name as a file name: every character other than a letter, a digit, `.`, `-` or `_` becomes
-    /// `_`.
+    /// The name as a file name: every character other than a letter, a digit, `.`, `-` or `_`
+    /// becomes `_`.
     #[must_use]
     pub fn file_stem(&self) -> String {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

@@ -57,13 +57,7 @@ impl Radii {
     /// When the list is empty or too long, or a value is negative, not finite, or not above the
     /// value before it.
     pub fn new(values: &[f64]) -> Result<Self, InvalidRadii> {
-        if values.is_empty() {
-            return Err(InvalidRadii::list("must not be empty"));
-        }
-        if values.len() > Self::MAX_LEN {
-            let reason = format!("at most {}, not {}", Self::MAX_LEN, values.len());
-            return Err(InvalidRadii::list(reason));
-        }
+        check_length(values.len())?;
         let mut radii: Vec<Radius> = Vec::with_capacity(values.len());
         for &value in values {
             radii.push(next(radii.last(), value).map_err(|e| InvalidRadii::at(radii.len(), e))?);
@@ -80,6 +74,15 @@ impl Radii {
     #[must_use]
     pub fn values(&self) -> Vec<f64> {
         self.iter().map(Radius::get).collect()
+    }
+}
+
+fn check_length(found: usize) -> Result<(), InvalidRadii> {
+    let most = Radii::MAX_LEN;
+    match found {
+        0 => Err(InvalidRadii::list("must not be empty")),
+        _ if found > most => Err(InvalidRadii::list(format!("at most {most}, not {found}"))),
+        _ => Ok(()),
     }
 }
 
@@ -127,6 +130,11 @@ impl Range {
             let reason = format!("{text:?} is not from:to:step, as in 0:2:0.25");
             return Err(InvalidRadii::list(reason));
         };
+        Self { from, to, step }.checked()
+    }
+
+    fn checked(self) -> Result<Self, InvalidRadii> {
+        let Self { from, to, step } = self;
         if step <= 0.0 {
             let reason = format!("the step {step} is not above 0");
             return Err(InvalidRadii::list(reason));
@@ -135,7 +143,7 @@ impl Range {
             let reason = format!("{from} to {to} is not an ascending range from 0 or more");
             return Err(InvalidRadii::list(reason));
         }
-        Ok(Self { from, to, step })
+        Ok(self)
     }
 
     /// The number of steps from `from` to `to`. A quotient that misses a whole number by rounding
@@ -216,6 +224,7 @@ mod tests {
     #[test]
     fn listed_radii_must_ascend_and_the_one_that_does_not_is_named() {
         assert!(Radii::new(&[0.0, 0.5]).is_ok());
+        let too_many = vec![0.0; Radii::MAX_LEN + 1];
         let refused: [(&[f64], &str); 6] = [
             (&[], "radii: must not be empty"),
             (
@@ -231,10 +240,7 @@ mod tests {
                 &[-1.0],
                 "radii[0]: must be a finite number, 0 or more, not -1",
             ),
-            (
-                &[0.0; Radii::MAX_LEN + 1],
-                "radii: at most 10000, not 10001",
-            ),
+            (&too_many, "radii: at most 10000, not 10001"),
         ];
         for (values, error) in refused {
             assert_eq!(Radii::new(values).unwrap_err().to_string(), error);

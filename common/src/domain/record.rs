@@ -64,8 +64,8 @@ pub enum Outcome {
     Abstained,
 }
 
-/// A certificate, or an abstention, with the values that it follows from: the radius can be computed
-/// again from `count`, `n`, `alpha` and `sigma`.
+/// A certificate, or an abstention, with the values that it follows from: the radius can be
+/// computed again from `count`, `n`, `alpha` and `sigma`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certification {
     /// The certified class and radius, or an abstention.

@@ -15,8 +15,8 @@ fn checked(name: &str, value: f64, holds: bool, demand: &str) -> Result<f64, Inv
     }
 }
 
-/// The shortest text that reads back as the same number. A number with hundreds of digits is written
-/// with an exponent, a whole one without a point.
+/// The shortest text that reads back as the same number. A number with hundreds of digits is
+/// written with an exponent, a whole one without a point.
 pub(crate) fn short(value: f64) -> String {
     let text = format!("{value:?}");
     match text.strip_suffix(".0") {

@@ -36,8 +36,8 @@ pub struct OpenedRecordFile {
 pub enum Repair {
     /// The line was a whole record; its missing line feed was added.
     Finished,
-    /// The line was a part of a record, of this number of bytes, and was removed. No program had been
-    /// notified that it was written.
+    /// The line was a part of a record, of this number of bytes, and was removed. No program had
+    /// been notified that it was written.
     Removed(u64),
 }
 
@@ -89,8 +89,8 @@ impl RecordFile {
     /// Appends records. When this returns, they are on the disk.
     ///
     /// # Errors
-    /// When they cannot be written and synced, e.g. on a full disk. Then none of them is in the file:
-    /// the part that was written is cut off again, at the latest before the next append.
+    /// When they cannot be written and synced, e.g. on a full disk. Then none of them is in the
+    /// file: the part that was written is cut off again, at the latest before the next append.
     pub fn append(&mut self, records: &[Record]) -> Result<(), RecordFileError> {
         let mut text = String::new();
         for record in records {

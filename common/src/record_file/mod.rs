@@ -29,7 +29,10 @@ pub enum RecordFileError {
         cause: std::io::Error,
     },
     /// Another program has it open for writing.
-    #[error("{path}: another ddrs-coordinator is collecting into this file", path = .path.display())]
+    #[error(
+        "{path}: another ddrs-coordinator is collecting into this file",
+        path = .path.display()
+    )]
     Locked {
         /// The file.
         path: PathBuf,

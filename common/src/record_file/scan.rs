@@ -8,7 +8,8 @@ use std::path::Path;
 use super::{RecordFileError, from_line};
 use crate::domain::{Record, SampleIndex, VariantName};
 
-/// The longest line: longer than any record. The longest part of a record is the reason of a failure.
+/// The longest line: longer than any record. The longest part of a record is the reason of a
+/// failure.
 const MAX_LINE: u64 = 1 << 20;
 
 /// The contents of a file.
@@ -23,7 +24,7 @@ pub(super) struct Scan {
 }
 
 /// The end of the last line.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineEnd {
     /// The line is whole and ends with a line feed.
     #[default]
@@ -101,8 +102,9 @@ impl Scanner<'_> {
         }
     }
 
-    /// Keeps a sample's first record. A crash between writing the file and trimming the queue leaves
-    /// a second record with the same result; a different result means that two sweeps were mixed.
+    /// Keeps a sample's first record. A crash between writing the file and trimming the queue
+    /// leaves a second record with the same result; a different result means that two sweeps were
+    /// mixed.
     fn keep_first(&mut self, record: Record, line: usize) -> Result<(), RecordFileError> {
         let records = &mut self.scan.records;
         match self.seen.entry((record.variant.clone(), record.index)) {

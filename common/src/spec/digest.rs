@@ -56,8 +56,9 @@ pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// The id of a sweep over data and models with these digests, models in the sweep's order.
 ///
-/// Everything that can change a record is part of it. `[queue]`, `[report]` and `certify.memory` are
-/// not, nor are paths: the digests stand for them (that of the data covers the order of classes).
+/// Everything that can change a record is part of it. `[queue]`, `[report]` and `certify.memory`
+/// are not, nor are paths: the digests stand for them (that of the data covers the order of
+/// classes).
 #[must_use]
 pub fn sweep_id(sweep: &Sweep, data_digest: &[u8; 32], model_digests: &[[u8; 32]]) -> SweepId {
     let mut text = canonical(sweep);

@@ -1,4 +1,5 @@
-//! Parses TOML into a tree that knows the place of every key, so that an error can name line and key.
+//! Parses TOML into a tree that knows the place of every key, so that an error can name line and
+//! key.
 
 use std::ops::Range;
 use std::path::Path;
@@ -85,9 +86,7 @@ impl<'t> Document<'t> {
         for (key, value) in &self.root {
             let key = key.get_ref().as_ref();
             if tables.contains(&key) {
-                if !is_table(value) {
-                    return Err(self.error(key, format!("must be one table, [{key}]")));
-                }
+                self.check_table(key, value)?;
             } else if key == "model" && !is_array_of_tables(value) {
                 return Err(self.error(key, "must be an array of tables, [[model]]"));
             }
@@ -98,6 +97,13 @@ impl<'t> Document<'t> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_table(&self, key: &str, value: &Spanned<DeValue>) -> Result<(), SpecError> {
+        if is_table(value) {
+            return Ok(());
+        }
+        Err(self.error(key, format!("must be one table, [{key}]")))
     }
 
     fn data_dependent(&self) -> Option<&Spanned<DeValue<'t>>> {
@@ -208,20 +214,20 @@ fn value_places(value: &DeValue, path: &str, places: &mut Vec<Place>) {
         DeValue::Table(table) => table_places(table, path, places),
         DeValue::Array(array) => {
             for (index, element) in array.iter().enumerate() {
-                element_places(element, format!("{path}[{index}]"), places);
+                element_places(element, &format!("{path}[{index}]"), places);
             }
         }
         _ => {}
     }
 }
 
-fn element_places(element: &Spanned<DeValue>, path: String, places: &mut Vec<Place>) {
+fn element_places(element: &Spanned<DeValue>, path: &str, places: &mut Vec<Place>) {
     places.push(Place {
-        path: path.clone(),
+        path: path.to_owned(),
         name: element.span(),
         value: element.span(),
     });
-    value_places(element.get_ref(), &path, places);
+    value_places(element.get_ref(), path, places);
 }
 
 /// Replaces the names of Rust's types, which mean nothing to an author of TOML.

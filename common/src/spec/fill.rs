@@ -1,8 +1,8 @@
 //! Completes a specification by the metadata of its model files.
 //!
-//! A key that the specification leaves out is taken from the file; one that it gives must agree with
-//! the file. A network that is certified under another normalisation than it was trained with is
-//! still a network, and no other check would find the mistake.
+//! A key that the specification leaves out is taken from the file; one that it gives must agree
+//! with the file. A network that is certified under another normalisation than it was trained with
+//! is still a network, and no other check would find the mistake.
 //!
 //! The text is completed, not the parsed sweep: a program that reads it later, from Redis or from a
 //! manifest, needs no model file to know what was meant.
@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
@@ -20,7 +21,7 @@ use crate::architecture::{Architecture, metadata};
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
 /// Parses a specification after reading the headers of its safetensors files. Also returns the text
-/// with the keys that were taken from there; it is the same text if there were none.
+/// with the keys that were taken from there, or the same text without such keys.
 ///
 /// # Errors
 /// The first mistake, with its line in `text` and its key; also when a file contradicts a key.
@@ -66,21 +67,30 @@ fn models<'d>(document: &'d Document<'d>, spec: &Path) -> Vec<ModelTable<'d>> {
     let models = document.root().get("model");
     let models = models.and_then(|models| models.get_ref().as_array());
     let folder = spec.parent().unwrap_or(Path::new(""));
-    let mut found = Vec::new();
-    for (number, model) in models.into_iter().flatten().enumerate() {
-        let table = model.get_ref().as_table();
-        if let Some((table, (key, path))) = table.and_then(|table| Some((table, file_of(table)?))) {
-            found.push(ModelTable {
-                document,
-                table,
-                number,
-                start: model.span().start,
-                path_key: key,
-                path: folder.join(path),
-            });
-        }
-    }
-    found
+    models
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter_map(|(number, model)| model_table(document, number, model, folder))
+        .collect()
+}
+
+fn model_table<'d>(
+    document: &'d Document<'d>,
+    number: usize,
+    model: &'d Spanned<DeValue>,
+    folder: &Path,
+) -> Option<ModelTable<'d>> {
+    let table = model.get_ref().as_table()?;
+    let (path_key, path) = file_of(table)?;
+    Some(ModelTable {
+        document,
+        table,
+        number,
+        start: model.span().start,
+        path_key,
+        path: folder.join(path),
+    })
 }
 
 /// The place of the key `path` and its value, if that is a safetensors file.
@@ -97,8 +107,8 @@ struct Addition {
     lines: String,
 }
 
-/// The keys that the file of a model gives and its table does not; `None` if the file cannot be read
-/// but the table has what it needs.
+/// The keys that the file of a model gives and its table does not; `None` if the file cannot be
+/// read but the table has what it needs.
 fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecError> {
     let Some(facts) = model.metadata()? else {
         return Ok(None);
@@ -203,9 +213,9 @@ impl ModelFact {
         }
     }
 
-    /// Returns true if a specification's value is the same. Numbers are compared to six digits, since
-    /// some programs write them in single precision. A value of a wrong type agrees: the check of
-    /// types reports it.
+    /// Returns true if a specification's value is the same. Numbers are compared to six digits,
+    /// since some programs write them in single precision. A value of a wrong type agrees: the
+    /// check of types reports it.
     fn agrees(&self, given: &DeValue) -> bool {
         match (self, given) {
             (Self::Architecture(fact), DeValue::String(given)) => {
@@ -214,17 +224,16 @@ impl ModelFact {
             (Self::Classes(fact), DeValue::Integer(_)) => {
                 number(given).is_none_or(|given| given == f64::from(*fact))
             }
-            (Self::Channels(facts), DeValue::Array(given)) => {
-                facts.len() == given.len()
-                    && facts
-                        .iter()
-                        .zip(given.iter())
-                        .all(|(fact, given)| is_close(*fact, given.get_ref()))
-            }
+            (Self::Channels(facts), DeValue::Array(given)) => are_close(facts, given),
             (Self::NoNormalisation, DeValue::Array(given)) => given.is_empty(),
             _ => true,
         }
     }
+}
+
+fn are_close(facts: &[f64], given: &[Spanned<DeValue>]) -> bool {
+    let mut pairs = facts.iter().zip(given);
+    facts.len() == given.len() && pairs.all(|(fact, given)| is_close(*fact, given.get_ref()))
 }
 
 fn is_close(fact: f64, given: &DeValue) -> bool {

@@ -13,8 +13,8 @@ use serde::Deserialize;
 /// The keys that are tables.
 pub(super) const TABLES: &[&str] = &["dataset", "smoothing", "certify", "queue", "report"];
 
-/// A key without a default. [`super::check`] reports a missing one, because it knows the key's whole
-/// name.
+/// A key without a default. [`super::check`] reports a missing one, because it knows the key's
+/// whole name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Required<T>(pub(super) Option<T>);

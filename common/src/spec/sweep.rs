@@ -92,7 +92,8 @@ pub enum ModelSource {
 pub enum Precision {
     /// IEEE single precision.
     Fp32,
-    /// Single precision with products rounded to ten bits of mantissa, on hardware that supports it.
+    /// Single precision with products rounded to ten bits of mantissa, on hardware that supports
+    /// it.
     Tf32,
     /// bfloat16.
     Bf16,
@@ -111,8 +112,8 @@ pub struct SmoothingSpec {
     pub data_dependent: DataDependentSpec,
 }
 
-/// The parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are those
-/// of the paper's code.
+/// The parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are
+/// those of the paper's code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataDependentSpec {
     /// The method of maximising the estimated radius.
@@ -161,16 +162,16 @@ pub struct CertifySpec {
     pub stopping: Stopping,
 }
 
-/// The rule that ends the draws that bound a probability. Under every rule a certificate has the same
-/// alpha.
+/// The rule that ends the draws that bound a probability. Under every rule a certificate has the
+/// same alpha.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stopping {
     /// After `n`, as published.
     Fixed,
     /// As soon as it is known which of these radii are certified.
     Radii(Radii),
-    /// After a number that the draws of the selection phase suggest: the smallest that is expected to
-    /// lose at most this share, strictly between 0 and 1, of the radius that `n` would give.
+    /// After a number that the draws of the selection phase suggest: the smallest that is expected
+    /// to lose at most this share, strictly between 0 and 1, of the radius that `n` would give.
     Loss(f64),
 }
 
@@ -209,8 +210,8 @@ pub struct Variant {
 }
 
 impl Stopping {
-    /// The part of alpha that the bound after all `n` draws may use: four fifths if looking before `n`
-    /// may use one fifth.
+    /// The part of alpha that the bound after all `n` draws may use: four fifths if looking before
+    /// `n` may use one fifth.
     #[must_use]
     pub fn alpha_at_n(&self, alpha: Alpha) -> Alpha {
         match self {
@@ -219,8 +220,8 @@ impl Stopping {
         }
     }
 
-    /// The part of alpha that looking at the counts before `n` may use, all looks together; `None` if
-    /// the rule does not look.
+    /// The part of alpha that looking at the counts before `n` may use, all looks together; `None`
+    /// if the rule does not look.
     #[must_use]
     pub fn alpha_before_n(&self, alpha: Alpha) -> Option<Alpha> {
         match self {
@@ -282,8 +283,8 @@ impl Sweep {
     /// The variants in table order: model, then choice, then sigma.
     ///
     /// No two have the same name or the same [`VariantName::file_stem`]: model names contain only
-    /// characters that a stem keeps, and choices and sigmas do not contain the `_` that replaces `/`
-    /// there.
+    /// characters that a stem keeps, and choices and sigmas do not contain the `_` that replaces
+    /// `/` there.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();

@@ -1,8 +1,9 @@
 //! P(Bin(n, p) >= k) with a bound on its error.
 //!
-//! The direct form ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9. Loader's saddle-point
-//! form (C. Loader, "Fast and accurate computation of binomial probabilities", 2000; R's `dbinom`)
-//! has no such cancellation, and the rest of the tail is a series of positive terms.
+//! The direct form ln C(n, k) + k ln p + (n - k) ln q cancels: at n = 10^6 it is off by 1e-9.
+//! Loader's saddle-point form (C. Loader, "Fast and accurate computation of binomial
+//! probabilities", 2000; R's `dbinom`) has no such cancellation, and the rest of the tail is a
+//! series of positive terms.
 
 use std::f64::consts::PI;
 
@@ -25,8 +26,8 @@ impl BinomialTail {
     ///
     /// `error` adds up first-order bounds, in units of 2^-53. A deviance is off by at most 42 of
     /// its slope's distance |k - np| and 10 of itself, a Stirling error by 40, the logarithms and
-    /// sums by a few of the density's parts, and `ratio` by 5 for each of its terms. Each is counted
-    /// with room to spare.
+    /// sums by a few of the density's parts, and `ratio` by 5 for each of its terms. Each is
+    /// counted with room to spare.
     pub(super) fn at(k: u64, n: u64, p: f64) -> Self {
         let density = LnDensity::at(k, n, p);
         let tail = tail_ratio(k as f64, n as f64, p);
@@ -75,11 +76,13 @@ struct TailRatio {
 
 /// Sums P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q).
 ///
-/// The ratios r_j fall, so once they are below one a geometric series bounds the terms that are left
-/// out; the bound is added.
+/// The ratios r_j fall, so once they are below one a geometric series bounds the terms that are
+/// left out; the bound is added.
 fn tail_ratio(k: f64, n: f64, p: f64) -> TailRatio {
     let odds = p / (1.0 - p);
-    let (mut sum, mut term, mut j) = (1.0, 1.0, k);
+    let mut sum = 1.0;
+    let mut term = 1.0;
+    let mut j = k;
     loop {
         let r = (n - j) / (j + 1.0) * odds;
         term *= r;
@@ -94,14 +97,15 @@ fn tail_ratio(k: f64, n: f64, p: f64) -> TailRatio {
     }
 }
 
-/// A number not above ln alpha. It allows for a double `alpha` above the decimal that it was written
-/// as.
+/// A number not above ln alpha. It allows for a double `alpha` above the decimal that it was
+/// written as.
 pub(super) fn ln_from_below(alpha: Alpha) -> f64 {
     let ln = alpha.get().ln();
     ln - f64::EPSILON * (2.0 + 2.0 * ln.abs())
 }
 
-/// ln(n! / (sqrt(2 pi n) (n/e)^n)) for n >= 1, by Stirling's series, and below 16 by its recurrence.
+/// ln(n! / (sqrt(2 pi n) (n/e)^n)) for n >= 1, by Stirling's series, and below 16 by its
+/// recurrence.
 pub(super) fn stirling_error(n: u64) -> f64 {
     let x = n as f64;
     if n < 16 {

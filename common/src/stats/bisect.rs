@@ -3,7 +3,8 @@
 /// The smallest number from 1 to `most` for which `holds`, by bisection; `most` if no smaller one
 /// is found. `holds` must stay true once it is.
 pub(crate) fn first(most: u64, holds: impl Fn(u64) -> bool) -> u64 {
-    let (mut least, mut most) = (1, most);
+    let mut least = 1;
+    let mut most = most;
     while least < most {
         let middle = least + (most - least) / 2;
         if holds(middle) {

@@ -31,8 +31,8 @@ pub fn lower_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
     probability(p)
 }
 
-/// The least count with P(Bin(n, p) >= count) <= alpha, whose [`lower_bound`] reaches `p`; `None` if
-/// even n draws that all agree do not. Rounding may make it one too many or too few.
+/// The least count with P(Bin(n, p) >= count) <= alpha, whose [`lower_bound`] reaches `p`; `None`
+/// if even n draws that all agree do not. Rounding may make it one too many or too few.
 #[must_use]
 pub fn least_count(n: u64, p: Probability, alpha: Alpha) -> Option<u64> {
     let p = p.get();

@@ -30,8 +30,8 @@ pub fn quantile_lower(p: Probability) -> f64 {
 /// The z from which [`is_below`] uses the tail instead of the centre.
 const TAIL: f64 = 2.0;
 
-/// Returns true if Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p < 1,
-/// where both p - 1/2 and 1 - p are exact.
+/// Returns true if Phi(z) <= p even if every rounding went the wrong way, for z > 0 and 1/2 < p <
+/// 1, where both p - 1/2 and 1 - p are exact.
 fn is_below(z: f64, p: f64) -> bool {
     if z < TAIL {
         centre(z) * (1.0 + 64.0 * UNIT_ROUNDOFF) <= p - 0.5
@@ -43,7 +43,8 @@ fn is_below(z: f64, p: f64) -> bool {
 /// Phi(z) - 1/2 = phi(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...) (Abramowitz & Stegun 26.2.11).
 /// All terms are positive; the relative error is less than 64 roundings up to [`TAIL`].
 fn centre(z: f64) -> f64 {
-    let (mut sum, mut term) = (0.0, z);
+    let mut sum = 0.0;
+    let mut term = z;
     for odd in (3..).step_by(2) {
         sum += term;
         term *= z * z / f64::from(odd);
@@ -55,8 +56,8 @@ fn centre(z: f64) -> f64 {
 }
 
 /// 1 - Phi(z) = phi(z) / (z + 1/(z + 2/(z + 3/(z + ...)))), 128 levels deep (Abramowitz & Stegun
-/// 26.2.14). This is enough for full precision from [`TAIL`] on. It is evaluated from the inside, so
-/// that every step damps the errors before it.
+/// 26.2.14). This is enough for full precision from [`TAIL`] on. It is evaluated from the inside,
+/// so that every step damps the errors before it.
 fn tail(z: f64) -> f64 {
     density(z)
         / (1..=128)

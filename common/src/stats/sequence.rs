@@ -16,8 +16,8 @@ use crate::domain::{Alpha, Probability};
 
 /// A lower confidence bound for a class's probability that holds for all `n` together: if `count`
 /// of the first `n` draws gave the class, for n = 1, 2, ..., its probability is at least every one
-/// of these bounds with probability at least 1 - alpha. Draws may therefore end at any time, for any
-/// reason seen in them.
+/// of these bounds with probability at least 1 - alpha. Draws may therefore end at any time, for
+/// any reason seen in them.
 ///
 /// It is the p below count/n at which M, of likelihood p^count (1-p)^(n-count), is 1/alpha. The
 /// result is never above the exact one and less than 1e-12 below, for n up to 10^9.
@@ -42,8 +42,8 @@ pub fn sequence_bound(count: u64, n: u64, alpha: Alpha) -> Probability {
     probability(p)
 }
 
-/// Returns true if M at `p` is 1/alpha or more even if every rounding went the wrong way. M falls as
-/// p grows to count/n, so the draws then refute every smaller p as well.
+/// Returns true if M at `p` is 1/alpha or more even if every rounding went the wrong way. M falls
+/// as p grows to count/n, so the draws then refute every smaller p as well.
 fn refutes(count: u64, n: u64, p: f64, alpha: Alpha) -> bool {
     let mixture = Mixture::at(count, n, p);
     count as f64 > n as f64 * p && mixture.ln - mixture.error >= -ln_from_below(alpha)
@@ -84,8 +84,8 @@ fn divergence(k: u64, n: u64, p: f64) -> f64 {
     }
 }
 
-/// ln M at p = k/n, which is below 0, for 1 <= k <= n: B(k + 1/2, n - k + 1/2) / pi over the largest
-/// likelihood.
+/// ln M at p = k/n, which is below 0, for 1 <= k <= n: B(k + 1/2, n - k + 1/2) / pi over the
+/// largest likelihood.
 ///
 /// By Stirling's formula with its error d, Gamma(k + 1/2) = sqrt(2 pi) (k/e)^k exp(d(2k) - d(k));
 /// all powers cancel.
@@ -146,11 +146,11 @@ fn open_unit(p: f64) -> f64 {
 /// them will count is refuted at level `beta`.
 ///
 /// Whatever the probability is, if `needed` or more of the `n` draws count in the end, this is ever
-/// true before with probability at most `beta`: given the number that will count, the order of draws
-/// is that of drawing without replacement, and M with that likelihood is a martingale as well (I.
-/// Waudby-Smith & A. Ramdas, "Confidence sequences for sampling without replacement", 2020, section
-/// 2). For totals above count * n / drawn, M grows with the total, so refuting `needed` refutes all
-/// larger totals. Giving up claims nothing, so nothing is rounded in a direction here.
+/// true before with probability at most `beta`: given the number that will count, the order of
+/// draws is that of drawing without replacement, and M with that likelihood is a martingale as well
+/// (I. Waudby-Smith & A. Ramdas, "Confidence sequences for sampling without replacement", 2020,
+/// section 2). For totals above count * n / drawn, M grows with the total, so refuting `needed`
+/// refutes all larger totals. Giving up claims nothing, so nothing is rounded in a direction here.
 #[must_use]
 pub fn out_of_reach(count: u64, drawn: u64, needed: u64, n: u64, beta: Alpha) -> bool {
     if needed > count + (n - drawn) {

@@ -12,11 +12,7 @@ pub(in crate::spec) fn dataset(
     raw: RawDataset,
     folder: &Path,
 ) -> Result<DatasetSpec, SpecError> {
-    let format = match at.required("format", raw.format.clone())? {
-        RawFormat::ImageFolder => DatasetFormat::ImageFolder,
-        RawFormat::Cifar10 => DatasetFormat::Cifar10,
-        RawFormat::Tensors => DatasetFormat::Tensors,
-    };
+    let format = format(at.required("format", raw.format.clone())?);
     let resize = pixels(at, "resize", raw.resize)?;
     let crop = pixels(at, "crop", raw.crop)?;
     check_crop(at, resize, crop)?;
@@ -33,6 +29,14 @@ pub(in crate::spec) fn dataset(
             .map(|path| at.path("classes", &path, folder))
             .transpose()?,
     })
+}
+
+fn format(raw: RawFormat) -> DatasetFormat {
+    match raw {
+        RawFormat::ImageFolder => DatasetFormat::ImageFolder,
+        RawFormat::Cifar10 => DatasetFormat::Cifar10,
+        RawFormat::Tensors => DatasetFormat::Tensors,
+    }
 }
 
 fn pixels(at: &Section, key: &str, value: Option<i64>) -> Result<Option<u32>, SpecError> {

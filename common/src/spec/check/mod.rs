@@ -1,5 +1,5 @@
-//! Checks a specification as written and converts it: every number in range, every name known, every
-//! path resolved.
+//! Checks a specification as written and converts it: every number in range, every name known,
+//! every path resolved.
 
 mod certify;
 mod dataset;

@@ -133,12 +133,16 @@ fn channels(at: &Section, mean: &[f64], std: &[f64]) -> Result<(), SpecError> {
     }
     for (i, (&mean, &std)) in mean.iter().zip(std).enumerate() {
         at.number(&format!("mean[{i}]"), mean, true, "a finite number")?;
-        // Pixels are from 0 to 1: outside this range no image would remain, or no number that is
-        // finite in every precision.
-        let holds = (1e-6..=1e6).contains(&std);
-        at.number(&format!("std[{i}]"), std, holds, "from 1e-6 to 1e6")?;
+        check_std(at, &format!("std[{i}]"), std)?;
     }
     Ok(())
+}
+
+/// Checks a standard deviation. Pixels are from 0 to 1: outside the range no image would remain, or
+/// no number that is finite in every precision.
+fn check_std(at: &Section, key: &str, std: f64) -> Result<(), SpecError> {
+    let holds = (1e-6..=1e6).contains(&std);
+    at.number(key, std, holds, "from 1e-6 to 1e6").map(drop)
 }
 
 /// Checks a half-space. Its known radius is in the space of images as they are, so it is neither

@@ -17,7 +17,7 @@ const EXAMPLE: &str = r#"name = "cifar10-resnet20"
 seed = 1
 
 [dataset]
-format = "image-folder"      # image-folder (index: classes sorted, then file names) | cifar10 (binary files) | tensors (safetensors: images, labels)
+format = "image-folder"      # or cifar10 (binary files), tensors (safetensors: images, labels)
 path = "data/cifar10/test"   # relative to the spec file
 offset = 0                   # first index, then every `stride`-th, `limit` of them
 stride = 20
@@ -30,7 +30,7 @@ name = "cohen-0.25"
 path = "models/r20.safetensors"   # .safetensors with `architecture`, or a TorchScript .pt
 architecture = "cifar-resnet20"   # cifar-resnet{20,110,…}, resnet18, resnet50
 classes = 10
-mean = [0.4914, 0.4822, 0.4465]   # normalisation happens after the noise is added: radii are in [0,1] pixels
+mean = [0.4914, 0.4822, 0.4465]   # after the noise is added: radii are in [0,1] pixels
 std = [0.2023, 0.1994, 0.2010]
 precision = "fp32"                # fp32 | tf32 | bf16 | fp16: part of what is certified
 

@@ -107,17 +107,20 @@ fn a_model_out_of_range_is_refused() {
         (
             "r20.safetensors",
             "r20.pt",
-            "16: model[0].architecture: a TorchScript file contains its architecture; only .safetensors takes one",
+            "16: model[0].architecture: a TorchScript file contains its architecture; only \
+             .safetensors takes one",
         ),
         (
             "r20.safetensors",
             "r20.onnx",
-            "15: model[0].path: models/r20.onnx is neither .safetensors nor TorchScript (.pt or .pth)",
+            "15: model[0].path: models/r20.onnx is neither .safetensors nor TorchScript (.pt or \
+             .pth)",
         ),
         (
             "\"cifar-resnet20\"",
             "\"vgg\"",
-            "16: model[0].architecture: unknown architecture \"vgg\"; known are cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space",
+            "16: model[0].architecture: unknown architecture \"vgg\"; known are cifar-resnet20 \
+             (also 32, 44, 56, 110), resnet18, resnet50, half-space",
         ),
         (
             "\"cifar-resnet20\"",
@@ -198,7 +201,8 @@ fn noise_out_of_range_is_refused() {
         (
             "[0.25, 0.5] ",
             "[5]",
-            "23: smoothing.sigma[0]: 5 lies outside smoothing.data-dependent.range, [0.01, 4], where its choice would start",
+            "23: smoothing.sigma[0]: 5 lies outside smoothing.data-dependent.range, [0.01, 4], \
+             where its choice would start",
         ),
         (
             "[\"fixed\", \"data-dependent\"]",
@@ -238,7 +242,8 @@ fn noise_out_of_range_is_refused() {
         (
             "[0.01, 4.0]",
             "[0.01, 0.5, 4.0]",
-            "31: smoothing.data-dependent.range: wants two numbers, the lower end and the upper, not 3",
+            "31: smoothing.data-dependent.range: wants two numbers, the lower end and the upper, \
+             not 3",
         ),
         (
             "[0.01, 4.0]",

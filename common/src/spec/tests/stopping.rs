@@ -12,12 +12,14 @@ fn stopping_rules_and_methods_out_of_range_are_refused() {
         (
             "chunk = 500",
             "stopping = 'early' #",
-            "37: certify.stopping: invalid value: string \"early\", expected \"fixed\", { radii = [...] } or { loss = ... }",
+            "37: certify.stopping: invalid value: string \"early\", expected \"fixed\", { radii = \
+             [...] } or { loss = ... }",
         ),
         (
             "chunk = 500",
             "stopping = [0.5] #",
-            "37: certify.stopping: invalid type: sequence, expected \"fixed\", { radii = [...] } or { loss = ... }",
+            "37: certify.stopping: invalid type: sequence, expected \"fixed\", { radii = [...] } \
+             or { loss = ... }",
         ),
         (
             "chunk = 500",
@@ -52,12 +54,14 @@ fn stopping_rules_and_methods_out_of_range_are_refused() {
         (
             "iterations = 100",
             "method = 'search'",
-            "29: smoothing.data-dependent.learning-rate: has no meaning for method search, only for gradient",
+            "29: smoothing.data-dependent.learning-rate: has no meaning for method search, only \
+             for gradient",
         ),
         (
             "iterations = 100",
             "rounds = 2",
-            "27: smoothing.data-dependent.rounds: has no meaning for method gradient, only for search",
+            "27: smoothing.data-dependent.rounds: has no meaning for method gradient, only for \
+             search",
         ),
     ] {
         check_change(EXAMPLE, from, to, error);

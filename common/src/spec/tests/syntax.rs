@@ -29,17 +29,20 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     );
     check(
         &format!("{LEAST}bogus = 1\n"),
-        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, `memory`, `stopping`",
+        "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, \
+         `memory`, `stopping`",
     );
     check_change(
         LEAST,
         "[smoothing]",
         "n = 1\n[smoothing]",
-        "10: model[0].n: unknown field `n`, expected one of `name`, `path`, `architecture`, `classes`, `mean`, `std`, `precision`",
+        "10: model[0].n: unknown field `n`, expected one of `name`, `path`, `architecture`, \
+         `classes`, `mean`, `std`, `precision`",
     );
     check(
         &format!("{LEAST}[queue.more]\n"),
-        "16: queue.more: unknown field `more`, expected one of `job-samples`, `lease-seconds`, `max-attempts`",
+        "16: queue.more: unknown field `more`, expected one of `job-samples`, `lease-seconds`, \
+         `max-attempts`",
     );
     check(
         &format!("{LEAST}[report]\nradius = [1]\n"),
@@ -47,7 +50,9 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     );
     check(
         &format!("{LEAST}[smoothing.data-dependent]\nlearning_rate = 1\n"),
-        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one of `method`, `iterations`, `draws`, `learning-rate`, `rounds`, `candidates`, `clamp`, `range`",
+        "17: smoothing.data-dependent.learning_rate: unknown field `learning_rate`, expected one \
+         of `method`, `iterations`, `draws`, `learning-rate`, `rounds`, `candidates`, `clamp`, \
+         `range`",
     );
 }
 
@@ -125,7 +130,8 @@ fn values_of_a_wrong_type_are_refused() {
         LEAST,
         "'tensors'",
         "'png'",
-        "4: dataset.format: unknown variant `png`, expected one of `image-folder`, `cifar10`, `tensors`",
+        "4: dataset.format: unknown variant `png`, expected one of `image-folder`, `cifar10`, \
+         `tensors`",
     );
     check_change(
         LEAST,
@@ -162,6 +168,7 @@ fn values_of_a_wrong_type_are_refused() {
         LEAST,
         "seed = 1",
         "seed = 9223372036854775808",
-        "2: seed: invalid value: integer `9223372036854775808`, expected one up to 9223372036854775807",
+        "2: seed: invalid value: integer `9223372036854775808`, expected one up to \
+         9223372036854775807",
     );
 }

@@ -40,7 +40,8 @@ pub struct Training {
     pub epochs: NonZeroU64,
     /// The number of inputs per step.
     pub batch: NonZeroU64,
-    /// The number of inputs over which batch normalisation takes its statistics; it divides `batch`.
+    /// The number of inputs over which batch normalisation takes its statistics; it divides
+    /// `batch`.
     pub group: NonZeroU64,
     /// Stochastic gradient descent.
     pub optimiser: Optimiser,

@@ -34,9 +34,11 @@ pub enum Schedule {
         /// Below 1.
         factor: f64,
     },
-    /// It follows half a cosine from the learning rate to 0 (Loshchilov and Hutter 2017, without restarts).
+    /// It follows half a cosine from the learning rate to 0 (Loshchilov and Hutter 2017, without
+    /// restarts).
     Cosine,
-    /// It rises in a line over the first `rise` of all steps, then falls in a line to 0 (Smith 2018).
+    /// It rises in a line over the first `rise` of all steps, then falls in a line to 0 (Smith
+    /// 2018).
     OneCycle {
         /// A share of all steps, between 0 and 1.
         rise: f64,

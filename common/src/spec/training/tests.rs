@@ -101,7 +101,8 @@ fn losses_have_the_numbers_of_their_papers() {
 
 #[test]
 fn a_data_dependent_sigma_takes_the_numbers_of_its_ascent() {
-    let text = "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 3\ndraws = 8\nlearning-rate = 0.01";
+    let text = "initial = 0.25\nchoice = \"data-dependent\"\nfrom-epoch = 3\ndraws = \
+     8\nlearning-rate = 0.01";
     let TrainingChoice::DataDependent { from_epoch, ascent } =
         with("initial = 0.25", text).unwrap().sigma.choice
     else {

@@ -103,9 +103,9 @@ fn no_draw_bounds_nothing() {
     assert_eq!(bound(0, 100, 0.001), 0.0);
 }
 
-/// drawn, needed, n, beta and the number of counts, from 0 on, that are out of reach. All counts were
-/// tried in exact fractions, where the mixture is a product of k - 1/2 over a factorial and the
-/// likelihood a quotient of binomial coefficients.
+/// drawn, needed, n, beta and the number of counts, from 0 on, that are out of reach. All counts
+/// were tried in exact fractions, where the mixture is a product of k - 1/2 over a factorial and
+/// the likelihood a quotient of binomial coefficients.
 const TRUE_REACH: &[(u64, u64, u64, f64, u64)] = &[
     (1, 1, 1, 0.5, 1),
     (10, 90, 100, 0.001, 5),

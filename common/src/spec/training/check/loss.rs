@@ -9,16 +9,21 @@ use crate::spec::training::raw::{RawLoss, RawLossKind};
 /// Checks `[loss]`. Each loss has its own keys and refuses those of the others.
 pub(super) fn loss(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
     let kind = at.required("kind", raw.kind.clone())?;
-    let (own, name): (&[&str], _) = match kind {
-        RawLossKind::Gaussian => (&[], "gaussian"),
-        RawLossKind::SmoothAdv => (&["draws", "steps", "epsilon", "warm-up"], "smoothadv"),
-        RawLossKind::Macer => (&["draws", "beta", "gamma", "lambda"], "macer"),
-    };
+    let (name, own) = keys(kind);
     refuse_others(at, &given(raw), own, &format!("loss {name}"))?;
     match kind {
         RawLossKind::Gaussian => Ok(Loss::Gaussian),
         RawLossKind::SmoothAdv => smoothadv(at, raw),
         RawLossKind::Macer => macer(at, raw),
+    }
+}
+
+/// The word and the keys of a loss.
+fn keys(kind: RawLossKind) -> (&'static str, &'static [&'static str]) {
+    match kind {
+        RawLossKind::Gaussian => ("gaussian", &[]),
+        RawLossKind::SmoothAdv => ("smoothadv", &["draws", "steps", "epsilon", "warm-up"]),
+        RawLossKind::Macer => ("macer", &["draws", "beta", "gamma", "lambda"]),
     }
 }
 

@@ -46,20 +46,25 @@ fn schedule(at: &Section, raw: RawOptimiser, epochs: u64) -> Result<Schedule, Sp
 
 /// Refuses the keys of other schedules.
 fn refuse_keys_of_others(at: &Section, raw: &RawOptimiser) -> Result<(), SpecError> {
-    let (own, name): (&[&str], _) = match raw.schedule {
-        RawSchedule::Constant => (&[], "constant"),
-        RawSchedule::Step => (&["every", "factor"], "step"),
-        RawSchedule::Milestones => (&["milestones", "factor"], "milestones"),
-        RawSchedule::Cosine => (&[], "cosine"),
-        RawSchedule::OneCycle => (&["rise"], "one-cycle"),
-    };
     let given = [
         ("every", raw.every.is_some()),
         ("milestones", raw.milestones.is_some()),
         ("factor", raw.factor.is_some()),
         ("rise", raw.rise.is_some()),
     ];
+    let (name, own) = keys(raw.schedule);
     refuse_others(at, &given, own, &format!("schedule {name}"))
+}
+
+/// The word and the keys of a schedule.
+fn keys(schedule: RawSchedule) -> (&'static str, &'static [&'static str]) {
+    match schedule {
+        RawSchedule::Constant => ("constant", &[]),
+        RawSchedule::Step => ("step", &["every", "factor"]),
+        RawSchedule::Milestones => ("milestones", &["milestones", "factor"]),
+        RawSchedule::Cosine => ("cosine", &[]),
+        RawSchedule::OneCycle => ("one-cycle", &["rise"]),
+    }
 }
 
 fn required<T>(at: &Section, key: &str, value: Option<T>) -> Result<T, SpecError> {
@@ -78,11 +83,18 @@ fn milestones(at: &Section, raw: &[i64], epochs: u64) -> Result<Vec<u64>, SpecEr
     for (i, &epoch) in raw.iter().enumerate() {
         let key = format!("milestones[{i}]");
         let epoch = at.integer(&key, epoch, 1, epochs as i64 - 1)?;
-        if let Some(&before) = checked.last().filter(|&&before| before >= epoch) {
-            let message = format!("milestones must ascend, and {epoch} comes after {before}");
-            return Err(at.error(&key, message));
-        }
+        check_order(at, &key, checked.last().copied(), epoch)?;
         checked.push(epoch);
     }
     Ok(checked)
+}
+
+fn check_order(at: &Section, key: &str, before: Option<u64>, epoch: u64) -> Result<(), SpecError> {
+    match before {
+        Some(before) if before >= epoch => {
+            let message = format!("milestones must ascend, and {epoch} comes after {before}");
+            Err(at.error(key, message))
+        }
+        _ => Ok(()),
+    }
 }
