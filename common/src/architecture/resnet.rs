@@ -146,7 +146,7 @@ impl ResnetLayout {
 
     fn strides(&self) -> impl Iterator<Item = u32> + '_ {
         let blocks = self.blocks.iter().flat_map(|block| &block.path);
-        std::iter::once(self.stem.stride)
+        once(self.stem.stride)
             .chain(self.max_pool.map(|pool| pool.stride))
             .chain(blocks.map(|conv| conv.stride))
     }
