@@ -5,6 +5,7 @@ mod acceptance;
 mod bad_machine;
 mod cluster;
 mod damage;
+mod demo;
 mod determinism;
 mod endings;
 mod envelope;
