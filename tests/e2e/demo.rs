@@ -46,7 +46,10 @@ fn the_shapes_demo_gives_the_reference_records() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let spec = fs::read_to_string(root.join("examples/shapes/sweep.toml")).unwrap();
     let images = "path = \"../../demo/shapes/test\"";
-    assert!(spec.contains(images) && spec.contains("stride = 5"), "{spec}");
+    assert!(
+        spec.contains(images) && spec.contains("stride = 5"),
+        "{spec}"
+    );
     let spec = dir.write(
         "sweep.toml",
         spec.replace(images, "path = \"shapes/test\"\nlimit = 20"),
@@ -89,15 +92,27 @@ fn columns(text: &str) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<Vec<String>> = text.lines().map(fields).collect();
     let names = rows[0].iter().enumerate();
     names
-        .map(|(i, name)| (name.clone(), rows[1..].iter().map(|row| row[i].clone()).collect()))
+        .map(|(i, name)| {
+            (
+                name.clone(),
+                rows[1..].iter().map(|row| row[i].clone()).collect(),
+            )
+        })
         .collect()
 }
 
 /// Splits a line at the commas outside of quotes.
 fn fields(line: &str) -> Vec<String> {
     let parts = line.split('"').enumerate();
-    let marked: String =
-        parts.map(|(i, part)| if i % 2 == 0 { part.replace(',', "\n") } else { part.into() }).collect();
+    let marked: String = parts
+        .map(|(i, part)| {
+            if i % 2 == 0 {
+                part.replace(',', "\n")
+            } else {
+                part.into()
+            }
+        })
+        .collect();
     marked.split('\n').map(str::to_owned).collect()
 }
 
@@ -131,10 +146,12 @@ fn read(path: &Path) -> String {
 /// between runs: they are the last ones, from `seconds` on.
 fn stable_lines(path: &Path) -> BTreeMap<Key, String> {
     let text = read(path);
-    let stable = text.lines().map(|line| match line.split_once(",\"seconds\":") {
-        Some((stable, _)) => format!("{stable}}}"),
-        None => line.to_owned(),
-    });
+    let stable = text
+        .lines()
+        .map(|line| match line.split_once(",\"seconds\":") {
+            Some((stable, _)) => format!("{stable}}}"),
+            None => line.to_owned(),
+        });
     stable.map(|line| (key(&parse(&line)), line)).collect()
 }
 
@@ -156,7 +173,9 @@ fn cpu() -> Option<[String; 3]> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let field = |name: &str| {
         let line = text.lines().find(|line| {
-            line.split(':').next().is_some_and(|word| word.trim() == name)
+            line.split(':')
+                .next()
+                .is_some_and(|word| word.trim() == name)
         })?;
         Some(line.split(':').nth(1)?.trim().to_owned())
     };

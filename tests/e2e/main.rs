@@ -21,4 +21,5 @@ mod redis;
 mod released;
 mod sharing;
 mod trained;
+mod tutorial;
 mod worker_program;
