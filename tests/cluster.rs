@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ddrs_common::queue::PrivateServer;
 use serde_json::Value;
 
-use crate::{Ended, HalfSpace, TestDir, end};
+use crate::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
 /// How long a condition is waited for. Nothing is as slow as that.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ impl Cluster {
     /// # Panics
     /// When there is no Redis, or the sweep is refused.
     #[must_use]
-    pub fn new(spec: &HalfSpace) -> Self {
+    pub fn new(spec: &HalfSpaceSweep) -> Self {
         let dir = TestDir::new();
         let _ = dir.half_space(spec);
         Self::of(dir)
@@ -51,9 +51,10 @@ impl Cluster {
             .block_on(PrivateServer::start(&dir.path("redis")))
             .expect("a redis-server");
         let submitted =
-            end(dir
-                .coordinator()
-                .args(["submit", "sweep.toml", "--redis", &server.url()]))
+            run_to_end(
+                dir.coordinator()
+                    .args(["submit", "sweep.toml", "--redis", &server.url()]),
+            )
             .expect(0);
         Self {
             dir,
@@ -73,8 +74,8 @@ impl Cluster {
 
     /// A coordinator's command, to its end.
     #[must_use]
-    pub fn ask(&self, arguments: &[&str]) -> Ended {
-        end(&mut self.command(arguments))
+    pub fn ask(&self, arguments: &[&str]) -> ProgramOutput {
+        run_to_end(&mut self.command(arguments))
     }
 
     /// A coordinator's command that answers in JSON.
@@ -139,7 +140,7 @@ impl Cluster {
     /// # Panics
     /// When the worker fails.
     pub fn work(&self) {
-        let _ = end(&mut self.worker_command(&["--exit-when-idle"])).expect(0);
+        let _ = run_to_end(&mut self.worker_command(&["--exit-when-idle"])).expect(0);
     }
 
     /// The server's socket.
@@ -190,7 +191,7 @@ impl Cluster {
     ///
     /// # Panics
     /// When it does not stop.
-    pub fn end(self) {
+    pub fn shut_down(self) {
         self.runtime
             .block_on(self.server.stop())
             .expect("a server that stops");

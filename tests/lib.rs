@@ -25,7 +25,7 @@ pub struct TestDir {
 
 /// The end of a program: code, stdout, stderr.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ProgramOutput {
     /// The exit code; -1 when a signal ended it.
     pub code: i32,
     /// What it printed.
@@ -34,7 +34,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-impl From<Output> for Ended {
+impl From<Output> for ProgramOutput {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -44,7 +44,7 @@ impl From<Output> for Ended {
     }
 }
 
-impl Ended {
+impl ProgramOutput {
     /// Demands an exit code, showing everything otherwise.
     #[track_caller]
     #[must_use]
@@ -85,7 +85,7 @@ pub fn shared(name: &str) -> PathBuf {
 
 /// A half-space sweep over generated inputs: the values that tests vary.
 #[derive(Debug, Clone)]
-pub struct HalfSpace {
+pub struct HalfSpaceSweep {
     /// How many inputs.
     pub samples: usize,
     /// Draws that certify.
@@ -100,7 +100,7 @@ pub struct HalfSpace {
     pub seed: u64,
 }
 
-impl Default for HalfSpace {
+impl Default for HalfSpaceSweep {
     fn default() -> Self {
         Self {
             samples: 24,
@@ -116,7 +116,7 @@ impl Default for HalfSpace {
 /// Channels, height and width of the generated inputs.
 pub const SHAPE: [usize; 3] = [3, 4, 4];
 
-impl HalfSpace {
+impl HalfSpaceSweep {
     /// The normal of the plane.
     #[must_use]
     pub fn weight() -> Vec<f32> {
@@ -188,20 +188,20 @@ impl TestDir {
     /// # Panics
     /// When a file cannot be written.
     #[must_use]
-    pub fn half_space(&self, spec: &HalfSpace) -> PathBuf {
-        let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpace::image).collect();
+    pub fn half_space(&self, spec: &HalfSpaceSweep) -> PathBuf {
+        let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpaceSweep::image).collect();
         let labels: Vec<Class> = (0..spec.samples)
-            .map(|i| Class(u32::from(HalfSpace::distance(i) > 0.0)))
+            .map(|i| Class(u32::from(HalfSpaceSweep::distance(i) > 0.0)))
             .collect();
         let shape = [spec.samples, SHAPE[0], SHAPE[1], SHAPE[2]];
         write_tensors(&self.path("inputs.safetensors"), shape, &pixels, &labels)
             .expect("written inputs");
         write_half_space(
             &self.path("model.safetensors"),
-            &HalfSpace::weight(),
-            HalfSpace::BIAS,
+            &HalfSpaceSweep::weight(),
+            HalfSpaceSweep::BIAS,
         );
-        let HalfSpace {
+        let HalfSpaceSweep {
             n,
             choice,
             job_samples,
@@ -251,13 +251,14 @@ impl TestDir {
 
     /// `run SPEC --out OUT --workers N --device cpu`, to its end.
     #[must_use]
-    pub fn run(&self, spec: &Path, out: &str, workers: u32) -> Ended {
-        end(self
-            .coordinator()
-            .arg("run")
-            .arg(spec)
-            .args(["--out", out, "--device", "cpu"])
-            .args(["--workers", &workers.to_string()]))
+    pub fn run(&self, spec: &Path, out: &str, workers: u32) -> ProgramOutput {
+        run_to_end(
+            self.coordinator()
+                .arg("run")
+                .arg(spec)
+                .args(["--out", out, "--device", "cpu"])
+                .args(["--workers", &workers.to_string()]),
+        )
     }
 
     /// The records of a run, by variant and index.
@@ -306,7 +307,7 @@ impl Default for TestDir {
 /// # Panics
 /// When it does not start.
 #[must_use]
-pub fn end(command: &mut Command) -> Ended {
+pub fn run_to_end(command: &mut Command) -> ProgramOutput {
     command.output().expect("a program that starts").into()
 }
 

@@ -2,7 +2,7 @@
 //! did.
 //!
 //! One task carries one connection, both ways, a chunk at a time, so it knows whether the server
-//! has answered what the client asked last. A fault counts when a connection has felt it, not when
+//! has answered what the client asked last. A fault counts when a connection has counts it, not when
 //! it was ordered.
 
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// What every connection goes through, for as long as it is so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Weather {
+pub enum NetworkFault {
     /// All passes at once.
     #[default]
     Clear,
@@ -27,16 +27,16 @@ pub enum Weather {
     Frozen,
 }
 
-/// What connections have felt so far.
+/// What connections have counts so far.
 #[derive(Debug, Clone, Default)]
-pub struct Felt {
+pub struct ProxyCounts {
     /// Connections closed.
     pub cut: u64,
     /// Connections that a request vanished in, and that stay open and silent.
     pub half_open: u64,
     /// Answers that were late.
     pub late: u64,
-    /// Chunks that were held until the weather changed.
+    /// Chunks that were held until the fault changed.
     pub frozen: u64,
     /// The requests that were applied, and reset instead of answered.
     pub reset: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Felt {
 /// What is ordered. Connections notice that `cuts` or `half_opens` grew.
 #[derive(Debug, Clone, Copy, Default)]
 struct Orders {
-    weather: Weather,
+    fault: NetworkFault,
     cuts: u64,
     half_opens: u64,
 }
@@ -53,7 +53,7 @@ struct Orders {
 /// What all connections share.
 struct Shared {
     server: SocketAddr,
-    felt: Mutex<Felt>,
+    counts: Mutex<ProxyCounts>,
     /// Whether the next answer is to be lost.
     reset: AtomicBool,
 }
@@ -85,7 +85,7 @@ impl Proxy {
         let server = SocketAddr::from(([127, 0, 0, 1], server));
         let shared = Arc::new(Shared {
             server,
-            felt: Mutex::default(),
+            counts: Mutex::default(),
             reset: AtomicBool::new(false),
         });
         let orders = watch::Sender::new(Orders::default());
@@ -113,9 +113,9 @@ impl Proxy {
         format!("redis://{}/", self.address)
     }
 
-    /// Changes the weather.
-    pub fn weather(&self, weather: Weather) {
-        self.orders.send_modify(|orders| orders.weather = weather);
+    /// Changes the fault.
+    pub fn fault(&self, fault: NetworkFault) {
+        self.orders.send_modify(|orders| orders.fault = fault);
     }
 
     /// Closes all connections that there are.
@@ -135,10 +135,10 @@ impl Proxy {
         self.shared.reset.store(reset, Ordering::SeqCst);
     }
 
-    /// What connections have felt so far.
+    /// What connections have counts so far.
     #[must_use]
-    pub fn felt(&self) -> Felt {
-        lock(&self.shared.felt).clone()
+    pub fn counts(&self) -> ProxyCounts {
+        lock(&self.shared.counts).clone()
     }
 }
 
@@ -166,7 +166,7 @@ impl Shared {
                 changed = orders.changed() => {
                     let Ok(()) = changed else { return Ok(()) };
                     if orders.borrow().cuts > begun.cuts {
-                        lock(&self.felt).cut += 1;
+                        lock(&self.counts).cut += 1;
                         return Ok(());
                     }
                     if orders.borrow().half_opens > begun.half_opens {
@@ -185,7 +185,7 @@ impl Shared {
                     let answer = &answered[..length?];
                     if answer.is_empty() { return Ok(()) }
                     if let Some(request) = open.take().filter(|_| answer[0] != b'-' && self.reset.swap(false, Ordering::SeqCst)) {
-                        lock(&self.felt).reset.push(request);
+                        lock(&self.counts).reset.push(request);
                         return client.set_zero_linger();
                     }
                     self.delay(&orders).await;
@@ -202,25 +202,25 @@ impl Shared {
         let mut lost = [0; 1 << 12];
         let mut first = true;
         while client.read(&mut lost).await? > 0 {
-            lock(&self.felt).half_open += u64::from(std::mem::take(&mut first));
+            lock(&self.counts).half_open += u64::from(std::mem::take(&mut first));
         }
         Ok(())
     }
 
     async fn delay(&self, orders: &watch::Receiver<Orders>) {
-        let weather = orders.borrow().weather;
-        if let Weather::Late(delay) = weather {
-            lock(&self.felt).late += 1;
+        let fault = orders.borrow().fault;
+        if let NetworkFault::Late(delay) = fault {
+            lock(&self.counts).late += 1;
             tokio::time::sleep(delay).await;
         }
     }
 
     async fn thaw(&self, orders: &mut watch::Receiver<Orders>) {
-        if orders.borrow().weather == Weather::Frozen {
-            lock(&self.felt).frozen += 1;
+        if orders.borrow().fault == NetworkFault::Frozen {
+            lock(&self.counts).frozen += 1;
             // An error means that the proxy is gone, and this task soon after it.
             orders
-                .wait_for(|orders| orders.weather != Weather::Frozen)
+                .wait_for(|orders| orders.fault != NetworkFault::Frozen)
                 .await
                 .ok();
             // Whatever else was ordered meanwhile is still to be heard.

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use redis::Commands;
 
 use super::process::wait_for;
-use super::{Fsync, Lab, Scene, Worker};
-use crate::{HalfSpace, TestDir};
+use super::{ChaosContext, Fsync, TestSweep, WorkerProcess};
+use crate::{HalfSpaceSweep, TestDir};
 
 const HOUR: i64 = 3600;
 const SHIM: &str = r#"
@@ -54,40 +54,40 @@ time_t time(time_t *kept) {
 
 const SHIFTED: &str = "workers with a clock an hour off";
 
-pub(super) fn run(lab: &mut Lab) {
-    for _ in 0..lab.pick(1, 5) {
-        let spec = HalfSpace {
+pub(super) fn run(context: &mut ChaosContext) {
+    for _ in 0..context.pick(1, 5) {
+        let spec = HalfSpaceSweep {
             n: 20_000,
-            samples: lab.pick(30, 200),
-            ..HalfSpace::default()
+            samples: context.pick(30, 200),
+            ..HalfSpaceSweep::default()
         };
-        let mut scene = Scene::new(&spec, Fsync::EverySecond);
-        let Some(shim) = compile(&scene.dir) else {
-            return lab.skip("there is no C compiler to shift clocks with");
+        let mut sweep = TestSweep::new(&spec, Fsync::EverySecond);
+        let Some(shim) = compile(&sweep.dir) else {
+            return context.skip("there is no C compiler to shift clocks with");
         };
-        lab.announce(SHIFTED, lab.pick(2, 10));
+        context.announce(SHIFTED, context.pick(2, 10));
         let workers = [HOUR, -HOUR].map(|shift| {
             let environment = [
                 ("LD_PRELOAD", shim.display().to_string()),
                 ("CLOCK_SHIFT", shift.to_string()),
             ];
-            (shift, scene.worker_in(&environment, &["--exit-when-idle"]))
+            (shift, sweep.worker_in(&environment, &["--exit-when-idle"]))
         });
-        watch_deadlines(&scene, &spec);
+        watch_deadlines(&sweep, &spec);
         for (shift, worker) in workers {
-            check_worker(lab, &scene, shift, worker);
+            check_worker(context, &sweep, shift, worker);
         }
-        scene.check(lab);
+        sweep.check(context);
     }
 }
 
 /// Every lease ends within its length of now, by the server's clock, for as long as there is one.
-fn watch_deadlines(scene: &Scene, spec: &HalfSpace) {
-    let mut connection = scene.redis.connection();
+fn watch_deadlines(sweep: &TestSweep, spec: &HalfSpaceSweep) {
+    let mut connection = sweep.redis.connection();
     let mut seen = 0;
     wait_for("end of the sweep", || {
         let leases: Vec<(String, f64)> = connection
-            .zrange_withscores(scene.key("leases"), 0, -1)
+            .zrange_withscores(sweep.key("leases"), 0, -1)
             .expect("an answer");
         let (seconds, micros): (u64, u64) = redis::cmd("TIME")
             .query(&mut connection)
@@ -102,7 +102,7 @@ fn watch_deadlines(scene: &Scene, spec: &HalfSpace) {
         }
         seen += leases.len();
         let done: u64 = redis::cmd("BITCOUNT")
-            .arg(scene.key("done"))
+            .arg(sweep.key("done"))
             .query(&mut connection)
             .expect("an answer");
         (done == 2 * spec.samples as u64).then_some(())
@@ -111,14 +111,14 @@ fn watch_deadlines(scene: &Scene, spec: &HalfSpace) {
 }
 
 /// That the worker did its part, and that its own clock really was off: its log says so.
-fn check_worker(lab: &mut Lab, scene: &Scene, shift: i64, worker: Worker) {
+fn check_worker(context: &mut ChaosContext, sweep: &TestSweep, shift: i64, worker: WorkerProcess) {
     let name = worker.name.clone();
     assert!(
         worker.wait().success(),
         "{name} failed: {}",
-        scene.log_of(&name)
+        sweep.log_of(&name)
     );
-    let log = scene.log_of(&name);
+    let log = sweep.log_of(&name);
     let off = logged_minute(&log).expect("a log with times") - minute_of_day(SystemTime::now());
     // Both are minutes of a day, perhaps not of the same one.
     let off = (off + 720).rem_euclid(1440) - 720;
@@ -126,7 +126,7 @@ fn check_worker(lab: &mut Lab, scene: &Scene, shift: i64, worker: Worker) {
         (off - shift / 60).abs() < 30,
         "{name} was {off} minutes off: {log}"
     );
-    lab.count(SHIFTED, 1);
+    context.count(SHIFTED, 1);
 }
 
 /// The time of a log's first line, `2024-01-31T12:34:56.789Z …`, in minutes.

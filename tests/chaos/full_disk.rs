@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::aftermath::{check_records, reference};
+use super::checks::{check_records, reference};
 use super::process::processes_in;
-use super::running::Run;
-use super::scene::write_spec;
-use super::{Fsync, Lab, RedisServer, Scene, chaos_sweep, wait_for};
+use super::running_coordinator::RunningCoordinator;
+use super::test_sweep::write_spec;
+use super::{ChaosContext, Fsync, RedisServer, TestSweep, chaos_sweep, wait_for};
 use crate::TestDir;
 
 const COORDINATOR: &str = "full disks at the coordinator";
@@ -18,20 +18,20 @@ const MISCONF: &str = "full disks at redis under appendfsync everysec";
 const ENDED: &str = "full disks that ended redis under appendfsync always";
 const SHARED: &str = "full disks that coordinator and redis shared";
 
-pub(super) fn run(lab: &mut Lab) {
+pub(super) fn run(context: &mut ChaosContext) {
     let probe = TestDir::new();
     if let Err(reason) = Disk::mount(&probe.path("probe")) {
-        return lab.skip(format!("a tmpfs cannot be mounted here: {reason}"));
+        return context.skip(format!("a tmpfs cannot be mounted here: {reason}"));
     }
     for (fault, one_run) in [
-        (COORDINATOR, at_the_coordinator as fn(&mut Lab)),
+        (COORDINATOR, at_the_coordinator as fn(&mut ChaosContext)),
         (MISCONF, at_redis),
         (ENDED, at_a_redis_that_ends),
         (SHARED, at_both),
     ] {
-        lab.announce(fault, lab.pick(1, 10));
-        while lab.lacks(fault) {
-            one_run(lab);
+        context.announce(fault, context.pick(1, 10));
+        while context.lacks(fault) {
+            one_run(context);
         }
     }
 }
@@ -80,63 +80,63 @@ fn disk(at: &Path) -> Disk {
     Disk::mount(at).expect("a mount, as a moment ago")
 }
 
-fn at_the_coordinator(lab: &mut Lab) {
-    let mut scene = Scene::new(&chaos_sweep(), Fsync::EverySecond);
-    let room = disk(&scene.dir.path("out"));
-    let mut run = Run::start(&scene.dir, Some(&scene.redis));
-    lab.count(COORDINATOR, 1);
+fn at_the_coordinator(context: &mut ChaosContext) {
+    let mut sweep = TestSweep::new(&chaos_sweep(), Fsync::EverySecond);
+    let room = disk(&sweep.dir.path("out"));
+    let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
+    context.count(COORDINATOR, 1);
     room.fill();
     run.says("No space left on device");
     // Workers go on: what they record waits in Redis.
     wait_for("end of the workers' work", || {
-        (scene.status()["done"] == scene.samples()).then_some(())
+        (sweep.status()["done"] == sweep.samples()).then_some(())
     });
     assert!(run.is_alive(), "{}", run.log());
     room.make_room();
     run.succeeds();
-    scene.disks.push(room);
-    scene.check_collected("out", lab);
+    sweep.disks.push(room);
+    sweep.check_collected("out", context);
 }
 
-fn at_redis(lab: &mut Lab) {
+fn at_redis(context: &mut ChaosContext) {
     let dir = TestDir::new();
     let room = disk(&dir.path("redis"));
     let redis = RedisServer::start(&dir.path("redis"), Fsync::EverySecond, &[]);
-    let mut scene = Scene::on(dir, redis, &chaos_sweep());
-    let mut run = Run::start(&scene.dir, Some(&scene.redis));
-    lab.count(MISCONF, 1);
+    let mut sweep = TestSweep::on(dir, redis, &chaos_sweep());
+    let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
+    context.count(MISCONF, 1);
     room.fill();
     run.says("MISCONF");
     room.make_room();
     run.succeeds();
-    scene.disks.push(room);
-    scene.check_collected("out", lab);
+    sweep.disks.push(room);
+    sweep.check_collected("out", context);
 }
 
-fn at_a_redis_that_ends(lab: &mut Lab) {
+fn at_a_redis_that_ends(context: &mut ChaosContext) {
     let dir = TestDir::new();
     let room = disk(&dir.path("redis"));
     let redis = RedisServer::start(&dir.path("redis"), Fsync::Always, &[]);
-    let mut scene = Scene::on(dir, redis, &chaos_sweep());
-    let mut run = Run::start(&scene.dir, Some(&scene.redis));
-    lab.count(ENDED, 1);
+    let mut sweep = TestSweep::on(dir, redis, &chaos_sweep());
+    let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
+    context.count(ENDED, 1);
     room.fill();
     wait_for("end of a redis-server that cannot keep its promise", || {
-        scene.redis.has_ended().then_some(())
+        sweep.redis.has_ended().then_some(())
     });
     room.make_room();
-    scene.redis.launch();
+    sweep.redis.launch();
     run.succeeds();
-    scene.disks.push(room);
-    scene.check_collected("out", lab);
+    sweep.disks.push(room);
+    sweep.check_collected("out", context);
 }
 
-fn at_both(lab: &mut Lab) {
+fn at_both(context: &mut ChaosContext) {
     let (dir, spec) = (TestDir::new(), chaos_sweep());
     write_spec(&dir, &spec);
     let room = disk(&dir.path("out"));
-    let mut run = Run::start(&dir, None);
-    lab.count(SHARED, 1);
+    let mut run = RunningCoordinator::start(&dir, None);
+    context.count(SHARED, 1);
     room.fill();
     wait_for("word of a full disk", || {
         let log = run.log();
@@ -144,7 +144,7 @@ fn at_both(lab: &mut Lab) {
     });
     room.make_room();
     run.succeeds();
-    lab.compared(check_records(&dir.path("out"), &reference(&spec)));
+    context.compared(check_records(&dir.path("out"), &reference(&spec)));
     wait_for("end of every process of the run", || {
         processes_in(dir.dir.path()).is_empty().then_some(())
     });

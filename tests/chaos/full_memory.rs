@@ -3,8 +3,8 @@
 use redis::Commands;
 
 use super::process::wait_for;
-use super::{Fsync, Lab, RedisServer, Scene, Worker};
-use crate::{HalfSpace, TestDir, end};
+use super::{ChaosContext, Fsync, RedisServer, TestSweep, WorkerProcess};
+use crate::{HalfSpaceSweep, TestDir, run_to_end};
 
 /// Milliseconds that a lease lasts: long enough for a machine that is busy with other tests.
 const LEASE_MS: u64 = 3000;
@@ -14,28 +14,28 @@ const REFUSED: &str = "requests that redis refused for want of memory";
 
 /// Out of memory while jobs are leased: the leases outlive it, everybody waits, and all goes on
 /// afterwards.
-pub(super) fn run(lab: &mut Lab) {
-    lab.announce(FULL, lab.pick(1, 10));
-    lab.announce(REFUSED, lab.pick(2, 20));
-    while lab.lacks(FULL) {
-        let spec = HalfSpace {
+pub(super) fn run(context: &mut ChaosContext) {
+    context.announce(FULL, context.pick(1, 10));
+    context.announce(REFUSED, context.pick(2, 20));
+    while context.lacks(FULL) {
+        let spec = HalfSpaceSweep {
             samples: 40,
             n: 20_000,
             lease: LEASE_MS / 1000,
-            ..HalfSpace::default()
+            ..HalfSpaceSweep::default()
         };
-        let mut scene = Scene::new(&spec, Fsync::EverySecond);
+        let mut sweep = TestSweep::new(&spec, Fsync::EverySecond);
         let mut workers = vec![
-            scene.worker(&["--exit-when-idle"]),
-            scene.worker(&["--exit-when-idle"]),
+            sweep.worker(&["--exit-when-idle"]),
+            sweep.worker(&["--exit-when-idle"]),
         ];
-        let mut connection = scene.redis.connection();
+        let mut connection = sweep.redis.connection();
         wait_for("a lease", || {
-            (!leases(&scene, &mut connection).is_empty()).then_some(())
+            (!leases(&sweep, &mut connection).is_empty()).then_some(())
         });
 
         set(&mut connection, "maxmemory", "1");
-        let renewed = fill_up(&mut scene, &mut workers, &mut connection);
+        let renewed = fill_up(&mut sweep, &mut workers, &mut connection);
         set(&mut connection, "maxmemory", "0");
 
         for worker in workers {
@@ -44,18 +44,18 @@ pub(super) fn run(lab: &mut Lab) {
             assert!(
                 status.success(),
                 "{name} ended with {status}: {}",
-                scene.log_of(&name)
+                sweep.log_of(&name)
             );
         }
         assert_eq!(
-            meta(&scene, &mut connection, "crashes"),
+            meta(&sweep, &mut connection, "crashes"),
             0,
             "no job was taken from its worker"
         );
-        lab.count(REFUSED, refused(&mut connection));
-        lab.count(FULL, u64::from(renewed > 0));
-        lab.count("leases renewed while memory was short", renewed);
-        scene.check(lab);
+        context.count(REFUSED, refused(&mut connection));
+        context.count(FULL, u64::from(renewed > 0));
+        context.count("leases renewed while memory was short", renewed);
+        sweep.check(context);
     }
 }
 
@@ -63,29 +63,29 @@ pub(super) fn run(lab: &mut Lab) {
 /// taken away, nobody gives up, and looking and collecting work. Returns how many leases were
 /// renewed.
 fn fill_up(
-    scene: &mut Scene,
-    workers: &mut Vec<Worker>,
+    sweep: &mut TestSweep,
+    workers: &mut Vec<WorkerProcess>,
     connection: &mut redis::Connection,
 ) -> u64 {
-    workers.push(scene.worker(&["--exit-when-idle"]));
+    workers.push(sweep.worker(&["--exit-when-idle"]));
     // A job whose last record was stored before is completed all the same; no other follows it.
     wait_for("refused requests", || {
         (refused(connection) >= 2).then_some(())
     });
-    let held = leases(scene, connection);
+    let held = leases(sweep, connection);
     if held.is_empty() {
         return 0;
     }
-    let fence = meta(scene, connection, "fence");
+    let fence = meta(sweep, connection, "fence");
     wait_for("leases renewed for longer than a lease", || {
-        let now = leases(scene, connection);
+        let now = leases(sweep, connection);
         for (job, deadline) in &held {
             let renewed = now
                 .iter()
                 .find(|(other, _)| other == job)
                 .map(|(_, renewed)| *renewed);
             let renewed =
-                renewed.or_else(|| is_completed(scene, connection, job).then_some(f64::INFINITY));
+                renewed.or_else(|| is_completed(sweep, connection, job).then_some(f64::INFINITY));
             let renewed = renewed.unwrap_or_else(|| panic!("the lease of job {job} is gone"));
             if renewed < deadline + LEASE_MS as f64 {
                 return None;
@@ -94,16 +94,14 @@ fn fill_up(
         Some(())
     });
     assert_eq!(
-        meta(scene, connection, "fence"),
+        meta(sweep, connection, "fence"),
         fence,
         "no job changed hands"
     );
-    let _ = scene.status();
-    let _ = scene
-        .ask(&["collect", &scene.sweep, "--out", "out"])
-        .expect(0);
+    let _ = sweep.status();
+    let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
     let left: u64 = redis::cmd("XLEN")
-        .arg(scene.key("results"))
+        .arg(sweep.key("results"))
         .query(connection)
         .expect("an answer");
     assert_eq!(left, 0, "collecting makes room");
@@ -112,17 +110,17 @@ fn fill_up(
             worker.ended().is_none(),
             "{} gave up: {}",
             worker.name,
-            scene.log_of(&worker.name)
+            sweep.log_of(&worker.name)
         );
     }
     held.len() as u64
 }
 
 /// A server that makes room by removing jobs is refused by everybody, with what to set.
-pub(super) fn eviction(lab: &mut Lab) {
+pub(super) fn eviction(context: &mut ChaosContext) {
     const REFUSALS: &str = "programs that refused an evicting server";
     let policies = ["allkeys-lru", "allkeys-lfu", "allkeys-random"];
-    lab.announce(REFUSALS, 3 * policies.len() as u64);
+    context.announce(REFUSALS, 3 * policies.len() as u64);
     for policy in policies {
         let dir = TestDir::new();
         let redis = RedisServer::start(
@@ -130,7 +128,7 @@ pub(super) fn eviction(lab: &mut Lab) {
             Fsync::EverySecond,
             &["--maxmemory-policy", policy],
         );
-        let _ = dir.half_space(&HalfSpace::default());
+        let _ = dir.half_space(&HalfSpaceSweep::default());
         for (program, arguments) in [
             (
                 dir.coordinator(),
@@ -143,14 +141,14 @@ pub(super) fn eviction(lab: &mut Lab) {
             ),
         ] {
             let mut program = program;
-            let ended = end(program.args(arguments).env("DDRS_REDIS", redis.url()));
+            let ended = run_to_end(program.args(arguments).env("DDRS_REDIS", redis.url()));
             let told = ended.stderr.contains(policy)
                 && ended.stderr.contains("maxmemory-policy noeviction");
             assert!(
                 ended.code != 0 && told,
                 "{arguments:?} on {policy}: {ended:?}"
             );
-            lab.count(REFUSALS, 1);
+            context.count(REFUSALS, 1);
         }
         let keys: Vec<String> = redis.connection().keys("*").expect("an answer");
         assert!(keys.is_empty(), "nothing was written: {keys:?}");
@@ -158,21 +156,21 @@ pub(super) fn eviction(lab: &mut Lab) {
 }
 
 /// Leased jobs and their deadlines.
-fn leases(scene: &Scene, connection: &mut redis::Connection) -> Vec<(String, f64)> {
+fn leases(sweep: &TestSweep, connection: &mut redis::Connection) -> Vec<(String, f64)> {
     connection
-        .zrange_withscores(scene.key("leases"), 0, -1)
+        .zrange_withscores(sweep.key("leases"), 0, -1)
         .expect("an answer")
 }
 
-fn is_completed(scene: &Scene, connection: &mut redis::Connection, job: &str) -> bool {
+fn is_completed(sweep: &TestSweep, connection: &mut redis::Connection, job: &str) -> bool {
     connection
-        .getbit(scene.key("completed"), job.parse().expect("a job number"))
+        .getbit(sweep.key("completed"), job.parse().expect("a job number"))
         .expect("an answer")
 }
 
-fn meta(scene: &Scene, connection: &mut redis::Connection, field: &str) -> u64 {
+fn meta(sweep: &TestSweep, connection: &mut redis::Connection, field: &str) -> u64 {
     connection
-        .hget::<_, _, Option<u64>>(scene.key("meta"), field)
+        .hget::<_, _, Option<u64>>(sweep.key("meta"), field)
         .expect("an answer")
         .unwrap_or(0)
 }

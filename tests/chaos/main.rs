@@ -10,9 +10,9 @@ fn check(name: &str) {
         .iter()
         .find(|case| case.name == name)
         .expect("a case of that name");
-    let verdict = case.run(Size::Short, SEED);
-    eprintln!("{verdict}");
-    assert!(verdict.failure.is_none(), "{verdict}");
+    let report = case.run(Size::Short, SEED);
+    eprintln!("{report}");
+    assert!(report.failure.is_none(), "{report}");
 }
 
 #[test]

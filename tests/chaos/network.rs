@@ -7,85 +7,85 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::process::{Signal, spawn, wait_for};
-use super::{Fsync, Lab, Scene, Worker};
-use crate::HalfSpace;
-use crate::proxy::{Felt, Proxy, Weather};
+use super::{ChaosContext, Fsync, TestSweep, WorkerProcess};
+use crate::HalfSpaceSweep;
+use crate::proxy::{NetworkFault, Proxy, ProxyCounts};
 
 /// Longer than the queue waits for an answer, so that connections are given up.
 const LONG: Duration = Duration::from_secs(11);
 
 /// A little late, so that the sweep lasts however fast the workers are.
-const SLUGGISH: Weather = Weather::Late(Duration::from_millis(10));
+const SLUGGISH: NetworkFault = NetworkFault::Late(Duration::from_millis(10));
 
 /// Connections are closed.
-pub(super) fn cut(lab: &mut Lab) {
+pub(super) fn cut(context: &mut ChaosContext) {
     const CUT: &str = "connections cut";
-    lab.announce(CUT, lab.pick(20, 1000));
-    while lab.lacks(CUT) {
-        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
-        while lab.lacks(CUT) && !online.finished() {
-            let before = online.proxy.felt().cut;
-            sleep(lab.moment(Duration::from_millis(60)));
-            online.proxy.cut();
-            lab.count(CUT, online.proxy.felt().cut - before);
+    context.announce(CUT, context.pick(20, 1000));
+    while context.lacks(CUT) {
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        while context.lacks(CUT) && !sweep.finished() {
+            let before = sweep.proxy.counts().cut;
+            sleep(context.moment(Duration::from_millis(60)));
+            sweep.proxy.cut();
+            context.count(CUT, sweep.proxy.counts().cut - before);
         }
-        online.end(lab);
+        sweep.finish(context);
     }
 }
 
 /// Connections swallow what is sent, and are never closed.
-pub(super) fn half_open(lab: &mut Lab) {
+pub(super) fn half_open(context: &mut ChaosContext) {
     const SILENT: &str = "connections half open";
-    lab.announce(SILENT, lab.pick(2, 40));
-    while lab.lacks(SILENT) {
-        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
-        let before = lab.happened(SILENT);
-        while lab.lacks(SILENT) && !online.finished() {
-            online.proxy.half_open();
-            sleep(lab.moment(Duration::from_secs(1)));
-            lab.count(
+    context.announce(SILENT, context.pick(2, 40));
+    while context.lacks(SILENT) {
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        let before = context.happened(SILENT);
+        while context.lacks(SILENT) && !sweep.finished() {
+            sweep.proxy.half_open();
+            sleep(context.moment(Duration::from_secs(1)));
+            context.count(
                 SILENT,
-                before + online.proxy.felt().half_open - lab.happened(SILENT),
+                before + sweep.proxy.counts().half_open - context.happened(SILENT),
             );
         }
-        online.end(lab);
+        sweep.finish(context);
     }
 }
 
 /// Every answer is late.
-pub(super) fn latency(lab: &mut Lab) {
+pub(super) fn latency(context: &mut ChaosContext) {
     const LATE: &str = "answers 300 ms late";
-    lab.announce(LATE, lab.pick(20, 1000));
-    while lab.lacks(LATE) {
-        let online = Online::start(
-            lab.pick(8, 60),
+    context.announce(LATE, context.pick(20, 1000));
+    while context.lacks(LATE) {
+        let sweep = ProxiedSweep::start(
+            context.pick(8, 60),
             1,
-            Weather::Late(Duration::from_millis(300)),
+            NetworkFault::Late(Duration::from_millis(300)),
         );
-        let felt = online.end(lab);
-        lab.count(LATE, felt.late);
+        let counts = sweep.finish(context);
+        context.count(LATE, counts.late);
     }
 }
 
 /// Requests are applied, and the connection is reset instead of answered.
-pub(super) fn reset(lab: &mut Lab) {
+pub(super) fn reset(context: &mut ChaosContext) {
     for answer in LOST {
-        lab.announce(answer, lab.pick(1, 25));
+        context.announce(answer, context.pick(1, 25));
     }
-    while LOST.into_iter().any(|answer| lab.lacks(answer)) {
+    while LOST.into_iter().any(|answer| context.lacks(answer)) {
         // With so long a lease none is renewed: a call that names a lease, and is no record,
         // completes a job.
-        let mut online = Online::start(lab.pick(40, 200), 60, SLUGGISH);
-        while !online.finished() {
-            online.proxy.reset_next_answer(true);
-            sleep(lab.moment(Duration::from_millis(40)));
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 60, SLUGGISH);
+        while !sweep.finished() {
+            sweep.proxy.reset_next_answer(true);
+            sleep(context.moment(Duration::from_millis(40)));
             // Half the time all is well: a request that is repeated once a second must not meet
             // this every time.
-            online.proxy.reset_next_answer(false);
-            sleep(lab.moment(Duration::from_millis(40)));
+            sweep.proxy.reset_next_answer(false);
+            sleep(context.moment(Duration::from_millis(40)));
         }
-        for request in &online.end(lab).reset {
-            lab.count(answer_to(request), 1);
+        for request in &sweep.finish(context).reset {
+            context.count(answer_to(request), 1);
         }
     }
 }
@@ -114,50 +114,50 @@ fn answer_to(request: &str) -> &'static str {
 
 /// Redis, or the way to it, stands still without closing anything; some times for longer than
 /// anybody waits.
-pub(super) fn hang(lab: &mut Lab) {
+pub(super) fn hang(context: &mut ChaosContext) {
     const STOPPED: &str = "redis-server stopped (SIGSTOP) and continued";
     const FROZEN: &str = "times nothing passed and nothing was closed";
-    lab.announce(STOPPED, lab.pick(1, 20));
-    lab.announce(FROZEN, lab.pick(1, 20));
-    while lab.lacks(STOPPED) || lab.lacks(FROZEN) {
-        let mut online = Online::start(lab.pick(40, 200), 1, SLUGGISH);
-        while !online.finished() && (lab.lacks(STOPPED) || lab.lacks(FROZEN)) {
-            let round = lab.happened(STOPPED);
+    context.announce(STOPPED, context.pick(1, 20));
+    context.announce(FROZEN, context.pick(1, 20));
+    while context.lacks(STOPPED) || context.lacks(FROZEN) {
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        while !sweep.finished() && (context.lacks(STOPPED) || context.lacks(FROZEN)) {
+            let round = context.happened(STOPPED);
             let length = if round.is_multiple_of(5) {
                 LONG
             } else {
-                lab.moment(Duration::from_secs(2))
+                context.moment(Duration::from_secs(2))
             };
-            if lab.happened(FROZEN) < round {
-                let before = online.proxy.felt().frozen;
-                online.proxy.weather(Weather::Frozen);
+            if context.happened(FROZEN) < round {
+                let before = sweep.proxy.counts().frozen;
+                sweep.proxy.fault(NetworkFault::Frozen);
                 sleep(length);
-                online.proxy.weather(SLUGGISH);
-                lab.count(FROZEN, u64::from(online.proxy.felt().frozen > before));
+                sweep.proxy.fault(SLUGGISH);
+                context.count(FROZEN, u64::from(sweep.proxy.counts().frozen > before));
             } else {
-                online.scene.redis.signal(Signal::STOP);
+                sweep.sweep.redis.signal(Signal::STOP);
                 sleep(length);
-                online.scene.redis.signal(Signal::CONT);
-                lab.count(STOPPED, 1);
+                sweep.sweep.redis.signal(Signal::CONT);
+                context.count(STOPPED, 1);
             }
-            sleep(lab.moment(Duration::from_millis(300)));
+            sleep(context.moment(Duration::from_millis(300)));
         }
-        online.end(lab);
+        sweep.finish(context);
     }
 }
 
 /// A sweep in progress, with a proxy between Redis and the others.
-struct Online {
-    scene: Scene,
+struct ProxiedSweep {
+    sweep: TestSweep,
     proxy: Proxy,
-    workers: [Worker; 2],
-    collector: Collector,
+    workers: [WorkerProcess; 2],
+    collector: CollectorProcess,
 }
 
 /// `collect --follow`. Killed when this is dropped.
-struct Collector(Child);
+struct CollectorProcess(Child);
 
-impl Drop for Collector {
+impl Drop for CollectorProcess {
     fn drop(&mut self) {
         // Either may fail on one that has ended, which is what is wanted.
         self.0.kill().ok();
@@ -165,36 +165,36 @@ impl Drop for Collector {
     }
 }
 
-impl Online {
+impl ProxiedSweep {
     /// Returns when everybody is at work: a server that is not there when a program starts is
     /// reported, not waited for.
-    fn start(samples: usize, lease: u64, weather: Weather) -> Self {
-        let spec = HalfSpace {
+    fn start(samples: usize, lease: u64, fault: NetworkFault) -> Self {
+        let spec = HalfSpaceSweep {
             samples,
             lease,
             n: 20_000,
-            ..HalfSpace::default()
+            ..HalfSpaceSweep::default()
         };
-        let mut scene = Scene::new(&spec, Fsync::EverySecond);
-        let proxy = Proxy::before(scene.redis.port());
-        let log = std::fs::File::create(scene.dir.path("collector.log")).expect("a log");
-        let mut command = scene.dir.coordinator();
+        let mut sweep = TestSweep::new(&spec, Fsync::EverySecond);
+        let proxy = Proxy::before(sweep.redis.port());
+        let log = std::fs::File::create(sweep.dir.path("collector.log")).expect("a log");
+        let mut command = sweep.dir.coordinator();
         command
-            .args(["collect", &scene.sweep, "--out", "out", "--follow"])
+            .args(["collect", &sweep.id, "--out", "out", "--follow"])
             .env("DDRS_REDIS", proxy.url());
-        let mut collector = Collector(spawn(command.stderr(log)));
-        let mut workers = [(); 2].map(|()| scene.worker_at(&proxy.url(), &["--exit-when-idle"]));
-        let mut connection = scene.redis.connection();
+        let mut collector = CollectorProcess(spawn(command.stderr(log)));
+        let mut workers = [(); 2].map(|()| sweep.worker_at(&proxy.url(), &["--exit-when-idle"]));
+        let mut connection = sweep.redis.connection();
         let mut is_there = |command: &str, key: &str, field: &str| {
             let asked = redis::cmd(command)
-                .arg(scene.key(key))
+                .arg(sweep.key(key))
                 .arg(field)
                 .query::<Option<String>>(&mut connection);
             asked.expect("an answer").is_some()
         };
         wait_for("workers and collector", || {
             // Who has ended has been there, and has signed off.
-            let mut here = |worker: &mut Worker| {
+            let mut here = |worker: &mut WorkerProcess| {
                 worker.ended().is_some() || is_there("ZSCORE", "workers", &worker.name)
             };
             let ready = workers.iter_mut().all(&mut here);
@@ -202,9 +202,9 @@ impl Online {
                 || is_there("HGET", "meta", "collector");
             (ready && collects).then_some(())
         });
-        proxy.weather(weather);
+        proxy.fault(fault);
         Self {
-            scene,
+            sweep,
             proxy,
             workers,
             collector,
@@ -217,16 +217,16 @@ impl Online {
             .workers
             .iter_mut()
             .all(|worker| worker.ended().is_some());
-        let mut connection = self.scene.redis.connection();
+        let mut connection = self.sweep.redis.connection();
         let mut meta = redis::cmd("HGET");
         let jobs: u64 = meta
-            .arg(self.scene.key("meta"))
+            .arg(self.sweep.key("meta"))
             .arg("jobs")
             .query(&mut connection)
             .expect("an answer");
         let mut completed = redis::cmd("BITCOUNT");
         let done = completed
-            .arg(self.scene.key("completed"))
+            .arg(self.sweep.key("completed"))
             .query::<u64>(&mut connection)
             .expect("an answer")
             == jobs;
@@ -235,14 +235,14 @@ impl Online {
     }
 
     /// Waits until all have ended by themselves, and checks what they leave.
-    fn end(mut self, lab: &mut Lab) -> Felt {
+    fn finish(mut self, context: &mut ChaosContext) -> ProxyCounts {
         for worker in self.workers {
             let name = worker.name.clone();
             let status = worker.wait();
             assert!(
                 status.success(),
                 "{name} ended with {status}: {}",
-                self.scene.log_of(&name)
+                self.sweep.log_of(&name)
             );
         }
         let status = wait_for("end of the collector", || {
@@ -251,9 +251,9 @@ impl Online {
         assert!(
             status.success(),
             "the collector ended with {status}: {}",
-            self.scene.log_of("collector")
+            self.sweep.log_of("collector")
         );
-        self.scene.check_collected("out", lab);
-        self.proxy.felt()
+        self.sweep.check_collected("out", context);
+        self.proxy.counts()
     }
 }

@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(2);
 
 /// A worker. Killed when this is dropped.
-pub struct Worker {
+pub struct WorkerProcess {
     /// What leases call it.
     pub name: String,
     child: Child,
 }
 
-impl Worker {
+impl WorkerProcess {
     /// Starts `ddrs-worker run` on the Redis at `url`, with a log of its own in `dir`.
     #[must_use]
     pub fn start(dir: &TestDir, url: &str, name: &str, more: &[&str]) -> Self {
@@ -88,7 +88,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // Either may fail on one that has ended, which is what is wanted.
         self.child.kill().ok();

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::running::Run;
-use super::{Fsync, Lab, Scene};
-use crate::HalfSpace;
+use super::running_coordinator::RunningCoordinator;
+use super::{ChaosContext, Fsync, TestSweep};
+use crate::HalfSpaceSweep;
 
 /// Longest time between a start and the next kill.
 const UP: Duration = Duration::from_millis(500);
@@ -43,35 +43,35 @@ impl Crash {
 
 const CUT_OFF: &str = "bytes of append-only files lost in them";
 
-pub(super) fn run(lab: &mut Lab) {
+pub(super) fn run(context: &mut ChaosContext) {
     for crash in [
         Crash::Process(Fsync::EverySecond),
         Crash::Process(Fsync::Always),
         Crash::Power,
     ] {
-        lab.announce(crash.fault(), lab.pick(4, 40));
-        while lab.lacks(crash.fault()) {
-            one_run(lab, crash);
+        context.announce(crash.fault(), context.pick(4, 40));
+        while context.lacks(crash.fault()) {
+            one_run(context, crash);
         }
     }
-    lab.announce(CUT_OFF, 1);
+    context.announce(CUT_OFF, 1);
 }
 
 /// One sweep from start to end; the server dies over and over until the run ends.
-fn one_run(lab: &mut Lab, crash: Crash) {
+fn one_run(context: &mut ChaosContext, crash: Crash) {
     let fsync = if let Crash::Process(fsync) = crash {
         fsync
     } else {
         Fsync::EverySecond
     };
-    let mut scene = Scene::new(
-        &HalfSpace {
-            samples: lab.pick(24, 120),
+    let mut sweep = TestSweep::new(
+        &HalfSpaceSweep {
+            samples: context.pick(24, 120),
             ..super::chaos_sweep()
         },
         fsync,
     );
-    let mut run = Run::start(&scene.dir, Some(&scene.redis));
+    let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
     let deadline = Instant::now() + LONGEST_RUN;
     while run.is_alive() {
         assert!(
@@ -79,28 +79,26 @@ fn one_run(lab: &mut Lab, crash: Crash) {
             "the run came to a standstill: {}",
             run.log()
         );
-        let history = watch(&scene.redis.append_only_file(), lab.moment(UP));
+        let history = watch(&sweep.redis.append_only_file(), context.moment(UP));
         if !run.is_alive() {
             break;
         }
-        scene.redis.kill();
-        lab.count(crash.fault(), 1);
+        sweep.redis.kill();
+        context.count(crash.fault(), 1);
         if crash == Crash::Power {
-            cut_power(lab, &scene.redis.append_only_file(), &history);
+            cut_power(context, &sweep.redis.append_only_file(), &history);
         }
-        sleep(lab.moment(DOWN));
-        scene.redis.launch();
+        sleep(context.moment(DOWN));
+        sweep.redis.launch();
     }
     run.succeeds();
     if crash == Crash::Power {
         // The last cut may have brought jobs back whose records are safe: who collects again
         // settles them, and leases of workers that are gone run out.
-        let _ = scene
-            .ask(&["collect", &scene.sweep, "--out", "out"])
-            .expect(0);
-        scene.work_to_the_end();
+        let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
+        sweep.work_to_the_end();
     }
-    scene.check_collected("out", lab);
+    sweep.check_collected("out", context);
 }
 
 /// How long a file was at each moment of some time.
@@ -118,22 +116,22 @@ fn watch(file: &Path, time: Duration) -> Vec<(Instant, u64)> {
 
 /// Loses what was appended since a moment of the last second, down to any byte of the command that
 /// was written then.
-fn cut_power(lab: &mut Lab, file: &Path, history: &[(Instant, u64)]) {
+fn cut_power(context: &mut ChaosContext, file: &Path, history: &[(Instant, u64)]) {
     let now = length(file);
-    let synced = Instant::now().checked_sub(lab.moment(UNSYNCED));
+    let synced = Instant::now().checked_sub(context.moment(UNSYNCED));
     let kept = history
         .iter()
         .rev()
         .find(|(at, _)| synced.is_some_and(|synced| *at <= synced))
         .or(history.first());
     let kept = kept.map_or(now, |&(_, length)| length.min(now));
-    let cut = lab.rng.random_range(kept..=now);
+    let cut = context.rng.random_range(kept..=now);
     fs::File::options()
         .write(true)
         .open(file)
         .and_then(|file| file.set_len(cut))
         .expect("a file that can be cut");
-    lab.count(CUT_OFF, now - cut);
+    context.count(CUT_OFF, now - cut);
 }
 
 fn length(file: &Path) -> u64 {

@@ -6,45 +6,41 @@ use std::fs;
 use ddrs_common::record_file::RecordFile;
 use rand::RngExt;
 
-use super::{Fsync, Lab, Scene, chaos_sweep};
-use crate::HalfSpace;
+use super::{ChaosContext, Fsync, TestSweep, chaos_sweep};
+use crate::HalfSpaceSweep;
 
 const CUT: &str = "last lines torn";
 const COLLECTED: &str = "of them repaired by a collector";
 const AGAIN: &str = "samples certified again after that";
 
-pub(super) fn run(lab: &mut Lab) {
-    let mut scene = Scene::new(
-        &HalfSpace {
+pub(super) fn run(context: &mut ChaosContext) {
+    let mut sweep = TestSweep::new(
+        &HalfSpaceSweep {
             samples: 6,
             ..chaos_sweep()
         },
         Fsync::EverySecond,
     );
-    scene.work_to_the_end();
-    let _ = scene
-        .ask(&["collect", &scene.sweep, "--out", "out"])
-        .expect(0);
-    let path = scene.dir.path("out/records.jsonl");
-    for _ in 0..lab.pick(1, 4) {
+    sweep.work_to_the_end();
+    let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
+    let path = sweep.dir.path("out/records.jsonl");
+    for _ in 0..context.pick(1, 4) {
         let whole = fs::read(&path).expect("records");
         let last = whole[..whole.len() - 1]
             .iter()
             .rposition(|&byte| byte == b'\n')
             .expect("two lines")
             + 1;
-        lab.announce(CUT, lab.happened(CUT) + (whole.len() - last) as u64);
+        context.announce(CUT, context.happened(CUT) + (whole.len() - last) as u64);
         // Every byte for the code that opens the file; for whole programs every one in full, some
         // in short.
-        let step = lab.pick(40, 1);
-        let certify_at = lab.rng.random_range(last..whole.len() - 1);
+        let step = context.pick(40, 1);
+        let certify_at = context.rng.random_range(last..whole.len() - 1);
         for cut in last..whole.len() {
             fs::write(&path, &whole[..cut]).expect("a file that can be written");
             if cut % step == 0 || cut == certify_at {
-                let _ = scene
-                    .ask(&["collect", &scene.sweep, "--out", "out"])
-                    .expect(0);
-                lab.count(COLLECTED, 1);
+                let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
+                context.count(COLLECTED, 1);
             } else {
                 RecordFile::open(&path).expect("a file that can be repaired");
             }
@@ -58,27 +54,23 @@ pub(super) fn run(lab: &mut Lab) {
                 fs::read(&path).expect("records") == expected,
                 "cut at byte {cut}"
             );
-            lab.count(CUT, 1);
+            context.count(CUT, 1);
             if cut == certify_at {
-                certify_again(lab, &mut scene);
+                certify_again(context, &mut sweep);
             }
         }
         fs::write(&path, &whole[..certify_at]).expect("a file that can be written");
-        certify_again(lab, &mut scene);
+        certify_again(context, &mut sweep);
     }
-    scene.check(lab);
+    sweep.check(context);
 }
 
 /// The sample whose record was torn is certified again, and no other.
-fn certify_again(lab: &mut Lab, scene: &mut Scene) {
-    let _ = scene
-        .ask(&["collect", &scene.sweep, "--out", "out"])
-        .expect(0);
-    let status = scene.status();
-    assert_eq!(status["done"], scene.samples() - 1, "{status}");
-    scene.work_to_the_end();
-    let _ = scene
-        .ask(&["collect", &scene.sweep, "--out", "out"])
-        .expect(0);
-    lab.count(AGAIN, 1);
+fn certify_again(context: &mut ChaosContext, sweep: &mut TestSweep) {
+    let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
+    let status = sweep.status();
+    assert_eq!(status["done"], sweep.samples() - 1, "{status}");
+    sweep.work_to_the_end();
+    let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
+    context.count(AGAIN, 1);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use redis::Commands;
 
-use super::{Fsync, Lab, Scene, Worker, chaos_sweep};
+use super::{ChaosContext, Fsync, TestSweep, WorkerProcess, chaos_sweep};
 
 /// How many run at a time.
 const AT_ONCE: usize = 3;
@@ -18,21 +18,21 @@ const START: Duration = Duration::from_millis(400);
 /// A job takes about this long.
 const JOB: Duration = Duration::from_millis(60);
 
-pub(super) fn run(lab: &mut Lab) {
-    let per_run = lab.pick(15, 25);
-    lab.announce("workers killed", lab.pick(30, 1000));
+pub(super) fn run(context: &mut ChaosContext) {
+    let per_run = context.pick(15, 25);
+    context.announce("workers killed", context.pick(30, 1000));
     for moment in [
         Moment::Starting,
         Moment::Claimed,
         Moment::Working,
         Moment::Recorded,
     ] {
-        lab.announce(moment.fault(), lab.pick(1, 100));
+        context.announce(moment.fault(), context.pick(1, 100));
     }
     // Half of these runs are enough on a machine that is not too fast for its victims.
-    for _ in 0..lab.pick(10, 160) {
-        if lab.lacks_any() {
-            one_run(lab, per_run);
+    for _ in 0..context.pick(10, 160) {
+        if context.lacks_any() {
+            one_run(context, per_run);
         }
     }
 }
@@ -63,23 +63,23 @@ impl Moment {
 
 /// A worker with a date.
 struct Doomed {
-    worker: Worker,
+    worker: WorkerProcess,
     moment: Moment,
     /// What is left of it once the moment has come.
     delay: Duration,
     due: Option<Instant>,
 }
 
-fn one_run(lab: &mut Lab, kills: usize) {
-    let mut scene = Scene::new(&chaos_sweep(), Fsync::EverySecond);
-    let mut connection = scene.redis.connection();
+fn one_run(context: &mut ChaosContext, kills: usize) {
+    let mut sweep = TestSweep::new(&chaos_sweep(), Fsync::EverySecond);
+    let mut connection = sweep.redis.connection();
     let mut doomed: Vec<Doomed> = Vec::new();
     let mut killed = 0;
     loop {
         while doomed.len() < AT_ONCE.min(kills - killed) {
-            doomed.push(Doomed::draw(lab, &mut scene));
+            doomed.push(Doomed::draw(context, &mut sweep));
         }
-        let seen = Seen::now(&mut connection, &scene);
+        let seen = Seen::now(&mut connection, &sweep);
         // A worker without work dies for nothing.
         if killed == kills || seen.finished {
             break;
@@ -93,34 +93,34 @@ fn one_run(lab: &mut Lab, kills: usize) {
             let worked = seen.claimed.contains(&worker.name);
             worker.kill();
             killed += 1;
-            lab.count("workers killed", 1);
+            context.count("workers killed", 1);
             if worked != matches!(moment, Moment::Starting) {
-                lab.count(moment.fault(), 1);
+                context.count(moment.fault(), 1);
             }
         }
         sleep(POLL);
     }
     drop(doomed);
-    scene.work_to_the_end();
-    scene.check(lab);
+    sweep.work_to_the_end();
+    sweep.check(context);
 }
 
 impl Doomed {
-    fn draw(lab: &mut Lab, scene: &mut Scene) -> Self {
+    fn draw(context: &mut ChaosContext, sweep: &mut TestSweep) -> Self {
         let moments = [
             Moment::Starting,
             Moment::Claimed,
             Moment::Working,
             Moment::Recorded,
         ];
-        let moment = moments[lab.rng.random_range(0..moments.len())];
+        let moment = moments[context.rng.random_range(0..moments.len())];
         let delay = match moment {
-            Moment::Starting => lab.moment(START),
+            Moment::Starting => context.moment(START),
             Moment::Claimed | Moment::Recorded => Duration::ZERO,
-            Moment::Working => lab.moment(JOB),
+            Moment::Working => context.moment(JOB),
         };
         Self {
-            worker: scene.worker(&[]),
+            worker: sweep.worker(&[]),
             moment,
             delay,
             due: None,
@@ -153,19 +153,19 @@ struct Seen {
 }
 
 impl Seen {
-    fn now(connection: &mut redis::Connection, scene: &Scene) -> Self {
-        let claims: Vec<String> = connection.hvals(scene.key("claims")).expect("an answer");
+    fn now(connection: &mut redis::Connection, sweep: &TestSweep) -> Self {
+        let claims: Vec<String> = connection.hvals(sweep.key("claims")).expect("an answer");
         let live = claims.iter().filter(|claim| claim.contains(" live "));
         let claimed = live
             .filter_map(|claim| claim.rsplit(' ').next().map(str::to_owned))
             .collect();
-        let results = scene.stream("results", connection);
+        let results = sweep.stream("results", connection);
         let worker = |fields: &BTreeMap<String, String>| {
             let record: serde_json::Value =
                 serde_json::from_str(&fields["record"]).expect("a record");
             record["worker"].as_str().expect("a worker").to_owned()
         };
-        let finished = results.len() as u64 == scene.samples();
+        let finished = results.len() as u64 == sweep.samples();
         Self {
             claimed,
             recorded: results.iter().map(worker).collect(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use ddrs_tests::chaos::wait_for;
-use ddrs_tests::{Cluster, TestDir, end, ended, write_half_space};
+use ddrs_tests::{Cluster, TestDir, ended, run_to_end, write_half_space};
 
 /// Forty pictures, of which each takes a tenth of a second or so: more jobs than a worker does that
 /// rests twice between failures.
@@ -55,7 +55,7 @@ fn a_worker_that_was_killed_is_not_called_idle() {
             .contains("(lost, or at another sweep, last seen")
             .then_some(())
     });
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
@@ -80,7 +80,8 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs()
     let code = ended(&mut bad).0;
     let said = fs::read_to_string(cluster.dir.path("bad.log")).unwrap();
     assert_eq!(code, 1, "{said}");
-    let _ = end(&mut cluster.worker_command(&["--name", "good", "--exit-when-idle"])).expect(0);
+    let _ =
+        run_to_end(&mut cluster.worker_command(&["--name", "good", "--exit-when-idle"])).expect(0);
     assert!(
         said.contains("3 jobs in a row failed here, so the fault may be this machine's"),
         "{said}"
@@ -97,7 +98,7 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs()
         serde_json::json!([]),
         "who has ended is not listed"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn files_that_are_away_for_a_moment_do_not_use_up_the_attempts() {
         (&40.into(), &0.into()),
         "{status}"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use ddrs_tests::{Cluster, HalfSpace, end};
+use ddrs_tests::{Cluster, HalfSpaceSweep, run_to_end};
 
 #[test]
 fn the_same_sweep_is_submitted_once() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     assert_eq!(cluster.sweep.len(), 16);
     assert_eq!(
         cluster
@@ -23,12 +23,12 @@ fn the_same_sweep_is_submitted_once() {
         (&48.into(), &16.into()),
         "{status}"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn workers_and_a_collector_give_what_run_gives() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     cluster.work();
     let status = cluster.json(&["status", &cluster.sweep]);
     assert_eq!(
@@ -56,12 +56,12 @@ fn workers_and_a_collector_give_what_run_gives() {
         0,
         "redis is trimmed"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_second_folder_cannot_take_over_a_collection() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     cluster.work();
     let _ = cluster
         .ask(&["collect", &cluster.sweep, "--out", "first"])
@@ -77,12 +77,12 @@ fn a_second_folder_cannot_take_over_a_collection() {
     let _ = cluster
         .ask(&["collect", &cluster.sweep, "--out", "first"])
         .expect(0);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let mut first = cluster
         .command(&["collect", &cluster.sweep, "--follow", "--out", "first"])
         .spawn()
@@ -103,14 +103,14 @@ fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
     cluster.work();
     assert_eq!(ddrs_tests::ended(&mut first).0, 0);
     assert_eq!(cluster.dir.records("first").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_mistyped_folder_takes_nothing_from_the_right_one() {
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         n: 60_000,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     while cluster.json(&["status", &cluster.sweep])["done"].as_u64() < Some(5) {
@@ -129,16 +129,16 @@ fn a_mistyped_folder_takes_nothing_from_the_right_one() {
         .ask(&["collect", &cluster.sweep, "--out", "right"])
         .expect(0);
     assert_eq!(cluster.dir.records("right").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
     for signal in ["TERM", "INT", "USR1"] {
-        let cluster = Cluster::new(&HalfSpace {
+        let cluster = Cluster::new(&HalfSpaceSweep {
             n: 2_000_000,
             samples: 2,
-            ..HalfSpace::default()
+            ..HalfSpaceSweep::default()
         });
         let mut worker = cluster.worker(&[]);
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -161,25 +161,25 @@ fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
             (&0.into(), &2.into(), &0.into()),
             "{signal}: {status}"
         );
-        cluster.end();
+        cluster.shut_down();
     }
 }
 
 #[test]
 fn a_cancelled_sweep_hands_out_nothing_until_it_is_taken_up_again() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
     cluster.work();
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
     let _ = cluster.ask(&["submit", "sweep.toml"]).expect(0);
     cluster.work();
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn why_tells_what_happened_to_a_sample() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let why = |index: &str| cluster.json(&["why", &cluster.sweep, "plane/fixed/0.5", index]);
     assert_eq!(why("4")["state"], "pending");
     cluster.work();
@@ -198,26 +198,28 @@ fn why_tells_what_happened_to_a_sample() {
             .expect(2);
         assert!(ended.stderr.contains(word), "{}", ended.stderr);
     }
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_worker_opens_nothing_outside_its_root() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let elsewhere = tempfile::tempdir().unwrap();
     let root = elsewhere.path().display().to_string();
-    let ended = end(cluster
-        .dir
-        .worker()
-        .args([
-            "run",
-            "--exit-when-idle",
-            "--device",
-            "cpu",
-            "--root",
-            &root,
-        ])
-        .env("DDRS_REDIS", cluster.server.url()));
+    let ended = run_to_end(
+        cluster
+            .dir
+            .worker()
+            .args([
+                "run",
+                "--exit-when-idle",
+                "--device",
+                "cpu",
+                "--root",
+                &root,
+            ])
+            .env("DDRS_REDIS", cluster.server.url()),
+    );
     let ended = ended.expect(2);
     assert!(
         ended.stderr.contains("--root") && ended.stderr.contains("inputs.safetensors"),
@@ -225,12 +227,12 @@ fn a_worker_opens_nothing_outside_its_root() {
         ended.stderr
     );
     assert_eq!(cluster.json(&["status", &cluster.sweep])["done"], 0);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_log_on_a_full_disk_stops_nobody() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let full = || {
         std::fs::File::options()
             .write(true)
@@ -255,40 +257,42 @@ fn a_log_on_a_full_disk_stops_nobody() {
             .success()
     );
     assert_eq!(cluster.dir.records("out").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_model_that_changed_since_is_refused() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     ddrs_tests::write_half_space(&cluster.dir.path("model.safetensors"), &[1.0; 48], 0.0);
-    let ended = end(cluster
-        .dir
-        .worker()
-        .args(["run", "--exit-when-idle", "--device", "cpu"])
-        .env("DDRS_REDIS", cluster.server.url()));
+    let ended = run_to_end(
+        cluster
+            .dir
+            .worker()
+            .args(["run", "--exit-when-idle", "--device", "cpu"])
+            .env("DDRS_REDIS", cluster.server.url()),
+    );
     let ended = ended.expect(2);
     assert!(
         ended.stderr.contains("model.safetensors") && ended.stderr.contains("digest"),
         "{}",
         ended.stderr
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn doctor_finds_the_sweep_runnable() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let ended = cluster.ask(&["doctor", "sweep.toml"]).expect(0);
     for word in ["redis", "append", "48"] {
         assert!(ended.stdout.contains(word), "{}", ended.stdout);
     }
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn unknown_sweeps_and_unreachable_servers_are_named() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     for command in [
         &["status"][..],
         &["retry"],
@@ -301,14 +305,16 @@ fn unknown_sweeps_and_unreachable_servers_are_named() {
             "{command:?}: {ended:?}"
         );
     }
-    let ended = end(cluster
-        .dir
-        .coordinator()
-        .arg("status")
-        .env("DDRS_REDIS", "redis://user:secret@127.0.0.1:1/"));
+    let ended = run_to_end(
+        cluster
+            .dir
+            .coordinator()
+            .arg("status")
+            .env("DDRS_REDIS", "redis://user:secret@127.0.0.1:1/"),
+    );
     assert!(
         ended.code == 1 && ended.stderr.contains("127.0.0.1:1") && !ended.stderr.contains("secret"),
         "{ended:?}"
     );
-    cluster.end();
+    cluster.shut_down();
 }

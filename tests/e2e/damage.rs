@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use ddrs_tests::{Cluster, HalfSpace, end, ended, signal};
+use ddrs_tests::{Cluster, HalfSpaceSweep, ended, run_to_end, signal};
 
 /// A second sweep beside the cluster's own.
 fn another(cluster: &Cluster) -> String {
@@ -33,7 +33,7 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
         value("meta", ["samples", "-5"]),
         value("meta", ["lease", "abc"]),
     ] {
-        let cluster = Cluster::new(&HalfSpace::default());
+        let cluster = Cluster::new(&HalfSpaceSweep::default());
         let other = another(&cluster);
         let damaged = cluster.key(key);
         if command == "SET" || key == "spec" {
@@ -85,11 +85,14 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
                 told.stdout.contains(&other) && told.stderr.contains(&cluster.sweep),
                 "{told:?}"
             );
-            let alone =
-                end(&mut cluster.worker_command(&["--exit-when-idle", "--sweep", &cluster.sweep]))
-                    .expect(2);
+            let alone = run_to_end(&mut cluster.worker_command(&[
+                "--exit-when-idle",
+                "--sweep",
+                &cluster.sweep,
+            ]))
+            .expect(2);
             assert!(alone.stderr.contains("WRONGTYPE"), "{}", alone.stderr);
         }
-        cluster.end();
+        cluster.shut_down();
     }
 }

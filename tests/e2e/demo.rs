@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end, program};
+use ddrs_tests::{TestDir, program, run_to_end};
 use serde_json::Value;
 
 /// Vendor, family and model of the CPU that made the references.
@@ -26,7 +26,7 @@ type Key = (String, u64);
 fn the_half_space_demo_gives_the_reference_records() {
     let dir = TestDir::new();
     let example = program("examples/half_space");
-    let _ = end(Command::new(example).arg("generate").arg(dir.path("demo"))).expect(0);
+    let _ = run_to_end(Command::new(example).arg("generate").arg(dir.path("demo"))).expect(0);
     let _ = dir.run(&dir.path("demo/sweep.toml"), "out", 2).expect(0);
     let expected = reference("half-space.jsonl");
     let found = stable_lines(&dir.path("out/records.jsonl"));
@@ -42,7 +42,7 @@ fn the_half_space_demo_gives_the_reference_records() {
 #[test]
 fn the_shapes_demo_gives_the_reference_records() {
     let dir = TestDir::new();
-    let _ = end(Command::new(program("examples/shapes")).arg(dir.path("shapes"))).expect(0);
+    let _ = run_to_end(Command::new(program("examples/shapes")).arg(dir.path("shapes"))).expect(0);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let spec = fs::read_to_string(root.join("examples/shapes/sweep.toml")).unwrap();
     let images = "path = \"../../demo/shapes/test\"";

@@ -6,12 +6,12 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use ddrs_common::queue::PrivateServer;
-use ddrs_tests::{HalfSpace, TestDir};
+use ddrs_tests::{HalfSpaceSweep, TestDir};
 
 #[test]
 fn one_worker_or_three_give_the_same_records() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "one", 1).expect(0);
     let _ = dir.run(&spec, "three", 3).expect(0);
     assert_eq!(dir.stable_records("one"), dir.stable_records("three"));
@@ -22,9 +22,9 @@ fn jobs_of_any_size_give_the_same_records() {
     let dir = TestDir::new();
     let mut seen = Vec::new();
     for job_samples in [1, 3, 5, 24] {
-        let spec = dir.half_space(&HalfSpace {
+        let spec = dir.half_space(&HalfSpaceSweep {
             job_samples,
-            ..HalfSpace::default()
+            ..HalfSpaceSweep::default()
         });
         let out = format!("jobs-of-{job_samples}");
         let _ = dir.run(&spec, &out, 2).expect(0);
@@ -36,11 +36,11 @@ fn jobs_of_any_size_give_the_same_records() {
 #[test]
 fn another_seed_gives_other_counts() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "one", 1).expect(0);
-    let spec = dir.half_space(&HalfSpace {
+    let spec = dir.half_space(&HalfSpaceSweep {
         seed: 2,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let _ = dir.run(&spec, "two", 1).expect(0);
     let counts = |out| {
@@ -140,11 +140,11 @@ fn a_run_goes_on_without_its_redis_files() {
 }
 
 /// Slow enough to be caught in the act: a few seconds.
-fn slow() -> HalfSpace {
-    HalfSpace {
+fn slow() -> HalfSpaceSweep {
+    HalfSpaceSweep {
         n: 60_000,
         lease: 2,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     }
 }
 

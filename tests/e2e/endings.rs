@@ -9,15 +9,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ddrs_common::queue::{JobState, PrivateServer, QueueClient, SweepQueue};
-use ddrs_tests::{Cluster, Ended, HalfSpace, TestDir, end, ended, signal};
+use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, TestDir, ended, run_to_end, signal};
 
 /// One sample, a second or more of work, and one attempt.
 fn one_sample(dir: &TestDir) -> std::path::PathBuf {
-    let shape = HalfSpace {
+    let shape = HalfSpaceSweep {
         samples: 1,
         n: 3_000_000,
         choice: r#"["fixed"]"#,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + "max-attempts = 1\n";
@@ -81,7 +81,7 @@ fn dead_jobs_of_a_private_run_are_tried_again_by_the_next_run() {
         .build()
         .unwrap();
     signal("KILL", runtime.block_on(holder(&dir)));
-    let killed = Ended::from(run.wait_with_output().unwrap()).expect(3);
+    let killed = ProgramOutput::from(run.wait_with_output().unwrap()).expect(3);
     let named = "sample 0 of plane/fixed/0.5 killed its worker once";
     assert!(
         killed.stderr.contains(named) && killed.stderr.contains("run again"),
@@ -95,7 +95,7 @@ fn dead_jobs_of_a_private_run_are_tried_again_by_the_next_run() {
 #[test]
 fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -113,8 +113,8 @@ fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
 
 #[test]
 fn a_run_without_workers_needs_a_redis_that_others_reach() {
-    let cluster = Cluster::new(&HalfSpace::default());
-    let none = end(cluster.dir.coordinator().args([
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
+    let none = run_to_end(cluster.dir.coordinator().args([
         "run",
         "sweep.toml",
         "--out",
@@ -134,24 +134,29 @@ fn a_run_without_workers_needs_a_redis_that_others_reach() {
         .expect(0);
     assert_eq!(ended(&mut worker).0, 0);
     assert_eq!(cluster.dir.records("out").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_run_whose_redis_is_not_there_makes_no_folder() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let socket = format!("unix://{}", dir.path("nobody.sock").display());
-    let _ = end(dir
-        .coordinator()
-        .args(["run", "sweep.toml", "--out", "out", "--redis", &socket]))
+    let _ = run_to_end(dir.coordinator().args([
+        "run",
+        "sweep.toml",
+        "--out",
+        "out",
+        "--redis",
+        &socket,
+    ]))
     .expect(1);
     assert!(!dir.path("out").exists());
 }
 
 #[test]
 fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let start = |arguments: &[&str]| -> Child {
         cluster
             .command(arguments)
@@ -165,22 +170,22 @@ fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
     cluster.eventually(|_| collector("collector").then_some(()));
     let watch = start(&["status", &cluster.sweep, "--watch"]);
     let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
-    let run = Ended::from(run.wait_with_output().unwrap()).expect(3);
+    let run = ProgramOutput::from(run.wait_with_output().unwrap()).expect(3);
     assert!(
         run.stderr
             .contains("the sweep was cancelled, 48 samples have no record"),
         "{}",
         run.stderr
     );
-    let watched = Ended::from(watch.wait_with_output().unwrap()).expect(0);
+    let watched = ProgramOutput::from(watch.wait_with_output().unwrap()).expect(0);
     assert!(watched.stdout.contains("(cancelled)"), "{}", watched.stdout);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
-    let cluster = Cluster::new(&HalfSpace::default());
-    let idle = || end(&mut cluster.worker_command(&["--exit-when-idle"]));
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
+    let idle = || run_to_end(&mut cluster.worker_command(&["--exit-when-idle"]));
     let _ = idle().expect(0);
     let spec = fs::read_to_string(cluster.dir.path("sweep.toml")).unwrap();
     cluster
@@ -228,12 +233,12 @@ fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
         48,
         "taken up again, it is worked on"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let (here, away) = (
         cluster.dir.path("inputs.safetensors"),
         cluster.dir.path("away"),
@@ -255,7 +260,7 @@ fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
     cluster.eventually(|status| (status["done"] == 48).then_some(()));
     signal("TERM", worker.id());
     assert_eq!(ended(&mut worker).0, 0);
-    cluster.end();
+    cluster.shut_down();
 }
 
 /// Waits until a program keeps SIGINT, SIGTERM and SIGUSR1 from ending it.
@@ -304,7 +309,7 @@ fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, 
 
 /// Demands that a run which was told to stop did so, and left no redis-server.
 fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
-    let ended = Ended::from(run.wait_with_output().unwrap()).expect(130);
+    let ended = ProgramOutput::from(run.wait_with_output().unwrap()).expect(130);
     assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
     assert!(
         PrivateServer::find(&dir.path(out).join("redis"))
@@ -317,9 +322,9 @@ fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
 #[test]
 fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace {
+    let _ = dir.half_space(&HalfSpaceSweep {
         n: 60_000,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     for (number, moment) in [0, 1, 2, 4, 6, 9, 13, 20, 35, 60, 100, 200, 500]
         .into_iter()
@@ -363,7 +368,7 @@ fn a_run_can_be_stopped_while_it_reads_what_it_works_on() {
 #[test]
 fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let never = dir.write("never", "#!/bin/sh\ntouch started\nexec sleep 1000\n");
     fs::set_permissions(&never, fs::Permissions::from_mode(0o755)).unwrap();
     let run = run_that_listens(&dir, "sweep.toml", "out", &[("DDRS_REDIS_SERVER", &never)]);
@@ -378,10 +383,10 @@ fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
 
 #[test]
 fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_collect() {
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         n: 60_000,
         job_samples: 1,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let mut worker = cluster.worker(&[]);
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
@@ -405,7 +410,7 @@ fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_c
             (collects() && fs::metadata(&records).is_ok_and(|file| file.len() > 0)).then_some(())
         });
         signal(name, collect.id());
-        let ended = Ended::from(collect.wait_with_output().unwrap()).expect(130);
+        let ended = ProgramOutput::from(collect.wait_with_output().unwrap()).expect(130);
         assert!(ended.stdout.contains("samples are in"), "{}", ended.stdout);
         assert!(cluster.dir.path(name).join("report/table.txt").is_file());
         assert!(!collects(), "its turn has ended");
@@ -423,5 +428,5 @@ fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_c
         .ask(&["collect", &cluster.sweep, "--out", "last"])
         .expect(0);
     assert_eq!(cluster.dir.records("last").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }

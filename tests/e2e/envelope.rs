@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end};
+use ddrs_tests::{TestDir, run_to_end};
 
 /// The radius of each of four images that is certified for its class.
 type Radii = [Option<f64>; 4];
@@ -64,7 +64,7 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
         ),
     ];
     let logs = write_logs(&dir, &logs);
-    let printed = end(&mut envelope(&dir, &logs)).expect(0).stdout;
+    let printed = run_to_end(&mut envelope(&dir, &logs)).expect(0).stdout;
     check_lines(
         &printed,
         &[
@@ -102,7 +102,7 @@ fn the_strongest_of_one_kind_may_be_of_another_loss_than_that_of_the_other() {
         ),
     ];
     let logs = write_logs(&dir, &logs);
-    let printed = end(&mut envelope(&dir, &logs)).expect(0).stdout;
+    let printed = run_to_end(&mut envelope(&dir, &logs)).expect(0).stdout;
     // Images 0, 1 and 2 over images 2 and 3: two are gained and one is lost.
     let line = "| the strongest of each | 0.5 | not certified | +25.0 ± 81.3 | not certified |";
     check_lines(&printed, &[line]);
@@ -122,7 +122,7 @@ fn the_released_logs_give_the_published_gains() {
         })
         .collect();
     logs.sort();
-    let printed = end(&mut envelope(&dir, &logs)).expect(0).stdout;
+    let printed = run_to_end(&mut envelope(&dir, &logs)).expect(0).stdout;
     check_lines(
         &printed,
         &[
@@ -153,11 +153,11 @@ fn logs_that_cannot_be_compared_are_refused() {
         (other_images, "have different images"),
         (same, "are logs of the same network, choice and sigma"),
     ] {
-        let ended = end(&mut envelope(&dir, &[first.clone(), second])).expect(2);
+        let ended = run_to_end(&mut envelope(&dir, &[first.clone(), second])).expect(2);
         assert!(ended.stderr.contains(reason), "{}", ended.stderr);
     }
     let mut with_radii = envelope(&dir, &[first]);
-    let ended = end(with_radii.args(["--radii", "0:1:0.5"])).expect(2);
+    let ended = run_to_end(with_radii.args(["--radii", "0:1:0.5"])).expect(2);
     assert!(
         ended.stderr.contains("cannot be used with"),
         "{}",

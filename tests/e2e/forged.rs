@@ -1,12 +1,12 @@
 //! Results in Redis that no worker of the sweep can have written.
 
-use ddrs_tests::{Cluster, HalfSpace, end};
+use ddrs_tests::{Cluster, HalfSpaceSweep, run_to_end};
 
 #[test]
 fn results_that_are_none_of_the_sweeps_are_dropped_and_certified_in_earnest() {
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let results = cluster.key("results");
     // A finished sweep's first record, of another seed, and with a radius that does not follow from
@@ -56,14 +56,14 @@ fn results_that_are_none_of_the_sweeps_are_dropped_and_certified_in_earnest() {
         cluster.dir.stable_records("undisturbed")
     );
     let _ = cluster.ask(&["report", "out"]).expect(0);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn a_result_that_cannot_be_trimmed_is_told_and_not_read_for_ever() {
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let last = "18446744073709551615-18446744073709551615";
     let _ = cluster.redis(&[
@@ -80,31 +80,35 @@ fn a_result_that_cannot_be_trimmed_is_told_and_not_read_for_ever() {
         .expect(1)
         .stderr;
     assert!(said.contains(last) && said.contains("remove it"), "{said}");
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn an_argument_that_is_no_text_is_refused_by_both_programs() {
     use std::os::unix::ffi::OsStrExt;
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let odd = std::ffi::OsStr::from_bytes(b"bad\xff.toml");
-    let run = end(cluster
-        .dir
-        .coordinator()
-        .arg("run")
-        .arg(odd)
-        .args(["--out", "odd"]))
+    let run = run_to_end(
+        cluster
+            .dir
+            .coordinator()
+            .arg("run")
+            .arg(odd)
+            .args(["--out", "odd"]),
+    )
     .expect(2);
     assert!(run.stderr.contains("bad"), "{}", run.stderr);
-    let worker = end(cluster
-        .dir
-        .worker()
-        .args(["run", "--redis", "redis://127.0.0.1:1", "--root"])
-        .arg(odd))
+    let worker = run_to_end(
+        cluster
+            .dir
+            .worker()
+            .args(["run", "--redis", "redis://127.0.0.1:1", "--root"])
+            .arg(odd),
+    )
     .expect(2);
     assert!(worker.stderr.contains("bad"), "{}", worker.stderr);
-    cluster.end();
+    cluster.shut_down();
 }

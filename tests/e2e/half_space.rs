@@ -1,21 +1,21 @@
 //! The main job on the classifier whose true radii are known.
 
 use ddrs_common::queue::PrivateServer;
-use ddrs_tests::{HalfSpace, TestDir};
+use ddrs_tests::{HalfSpaceSweep, TestDir};
 
 #[test]
 fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace {
+    let spec = dir.half_space(&HalfSpaceSweep {
         n: 2000,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let ended = dir.run(&spec, "out", 1).expect(0);
     let records = dir.records("out");
     assert_eq!(records.len(), 48);
     let mut above = 0;
     for ((variant, index), record) in &records {
-        let distance = HalfSpace::distance(*index as usize);
+        let distance = HalfSpaceSweep::distance(*index as usize);
         if let Some(class) = record["prediction"].as_u64() {
             // Alpha is 0.001: one wrong certificate in 48 happens in one run of twenty; the seed is
             // fixed.
@@ -40,7 +40,7 @@ fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
 #[test]
 fn a_finished_run_is_reported_again_without_work() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let first = dir.run(&spec, "out", 1).expect(0);
     let before = std::fs::read(dir.path("out/records.jsonl")).unwrap();
     let again = dir.run(&spec, "out", 1).expect(0);
@@ -54,7 +54,7 @@ fn a_finished_run_is_reported_again_without_work() {
 #[test]
 fn a_finished_run_ends_the_server_that_a_killed_coordinator_left() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
     let folder = dir.path("out/redis");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,9 +72,9 @@ fn a_finished_run_ends_the_server_that_a_killed_coordinator_left() {
 #[test]
 fn one_sample_without_a_queue_gives_the_same_record() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let ended = ddrs_tests::end(
+    let ended = ddrs_tests::run_to_end(
         dir.worker()
             .arg("certify")
             .arg(&spec)
@@ -92,11 +92,11 @@ fn one_sample_without_a_queue_gives_the_same_record() {
 #[test]
 fn another_sweep_does_not_mix_into_the_folder() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let spec = dir.half_space(&HalfSpace {
+    let spec = dir.half_space(&HalfSpaceSweep {
         seed: 2,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let ended = dir.run(&spec, "out", 1).expect(2);
     assert!(ended.stderr.contains("holds sweep"), "{}", ended.stderr);
@@ -105,7 +105,7 @@ fn another_sweep_does_not_mix_into_the_folder() {
 #[test]
 fn radii_and_leases_may_change_between_runs() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
     let text = std::fs::read_to_string(&spec)
         .unwrap()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end, shared, write_half_space};
+use ddrs_tests::{TestDir, run_to_end, shared, write_half_space};
 use serde_json::Value;
 
 /// Pictures of `size` pixels, a folder a class; returns the number of files.
@@ -58,9 +58,10 @@ fn a_corrupt_image_fails_alone_and_is_named() {
         );
     }
     assert!(ended.stderr.contains("failed"), "{}", ended.stderr);
-    let json = end(dir
-        .coordinator()
-        .args(["report", "out", "--format", "json"]))
+    let json = run_to_end(
+        dir.coordinator()
+            .args(["report", "out", "--format", "json"]),
+    )
     .expect(0)
     .stdout;
     let rows: Value = serde_json::from_str(&json).unwrap();
@@ -104,7 +105,7 @@ fn photographs_run_through_resnet_50() {
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));
-    let _ = end(dir.dev().args([
+    let _ = run_to_end(dir.dev().args([
         "random-weights",
         "resnet50",
         "--classes",

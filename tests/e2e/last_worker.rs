@@ -3,17 +3,17 @@
 use std::fs;
 use std::process::{Child, Stdio};
 
-use ddrs_tests::{Cluster, Ended, HalfSpace, TestDir};
+use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, TestDir};
 
 /// One sample of more than a second, one attempt, a lease of a second.
 fn one_attempt() -> Cluster {
     let dir = TestDir::new();
-    let shape = HalfSpace {
+    let shape = HalfSpaceSweep {
         samples: 1,
         n: 100_000_000,
         choice: r#"["fixed"]"#,
         lease: 1,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + "max-attempts = 1\n";
@@ -40,14 +40,14 @@ fn a_collector_that_is_left_alone_buries_the_job_that_killed_the_last_worker() {
         .unwrap();
     kill_the_worker(&cluster);
     // Ends by itself: nobody but the collector can have taken the job back.
-    let _ = Ended::from(collector.wait_with_output().unwrap()).expect(3);
+    let _ = ProgramOutput::from(collector.wait_with_output().unwrap()).expect(3);
     let status = cluster.status();
     assert_eq!(
         (&status["dead"], &status["leased"]),
         (&1.into(), &0.into()),
         "{status}"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
@@ -63,5 +63,5 @@ fn a_lease_that_nobody_takes_back_is_shown_as_lapsed() {
         text.contains("(cancelled)") && !text.contains(" left"),
         "{text}"
     );
-    cluster.end();
+    cluster.shut_down();
 }

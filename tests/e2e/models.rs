@@ -4,15 +4,18 @@ use std::fs;
 use std::path::PathBuf;
 
 use ddrs_common::domain::Class;
-use ddrs_tests::{TestDir, end, shared};
+use ddrs_tests::{TestDir, run_to_end, shared};
 
 /// A folder with a random ResNet-20, a few small images and a specification for both; `edit`
 /// changes its text.
 fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> PathBuf {
     if !dir.path("model.safetensors").exists() {
-        let _ = end(dir
-            .dev()
-            .args(["random-weights", architecture, "--out", "model.safetensors"]))
+        let _ = run_to_end(dir.dev().args([
+            "random-weights",
+            architecture,
+            "--out",
+            "model.safetensors",
+        ]))
         .expect(0);
     }
     let pixels: Vec<f32> = (0..4 * 3 * 32 * 32)

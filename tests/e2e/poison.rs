@@ -2,18 +2,18 @@
 
 use std::fs;
 
-use ddrs_tests::{Cluster, HalfSpace, Poison, TestDir};
+use ddrs_tests::{Cluster, HalfSpaceSweep, Poison, TestDir};
 
 const VARIANT: &str = "plane/fixed/0.5";
 
 /// Three jobs of four samples.
 fn three_jobs(max_attempts: u32) -> TestDir {
     let dir = TestDir::new();
-    let shape = HalfSpace {
+    let shape = HalfSpaceSweep {
         samples: 12,
         job_samples: 4,
         choice: r#"["fixed"]"#,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     };
     let spec = dir.half_space(&shape);
     let text = fs::read_to_string(&spec).unwrap() + &format!("max-attempts = {max_attempts}\n");
@@ -108,7 +108,7 @@ fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
         cluster.dir.stable_records("undisturbed"),
         "records do not tell how they came to be"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]

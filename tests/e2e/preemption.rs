@@ -5,16 +5,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{EventKind, QueueClient};
-use ddrs_tests::{Cluster, HalfSpace, TestDir, ended, signal};
+use ddrs_tests::{Cluster, HalfSpaceSweep, TestDir, ended, signal};
 
 /// One sample, certified with a hundred million draws, its sigma chosen with as many.
 fn endless(choice: &'static str) -> Cluster {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace {
+    let spec = dir.half_space(&HalfSpaceSweep {
         samples: 1,
         choice,
         n: 100_000_000,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     let text = fs::read_to_string(&spec)
         .unwrap()
@@ -76,7 +76,7 @@ fn check(choice: &'static str, name: &str) {
         took < PROMISED,
         "SIG{name} within {choice}: handed back after {took:?}"
     );
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]

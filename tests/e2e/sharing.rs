@@ -4,14 +4,14 @@ use std::fs;
 use std::process::{Child, Stdio};
 
 use ddrs_common::queue::PROTOCOL;
-use ddrs_tests::{Cluster, Ended, HalfSpace, end, ended, signal};
+use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, ended, run_to_end, signal};
 
 /// Long enough for others to come in between: a second or more.
-fn slow() -> HalfSpace {
-    HalfSpace {
+fn slow() -> HalfSpaceSweep {
+    HalfSpaceSweep {
         n: 60_000,
         job_samples: 1,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     }
 }
 
@@ -25,13 +25,13 @@ fn start(cluster: &Cluster, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn wait(child: Child) -> Ended {
+fn wait(child: Child) -> ProgramOutput {
     child.wait_with_output().unwrap().into()
 }
 
 #[test]
 fn a_second_collector_is_refused_while_the_first_is_at_work() {
-    let cluster = Cluster::new(&HalfSpace {
+    let cluster = Cluster::new(&HalfSpaceSweep {
         n: 400_000,
         ..slow()
     });
@@ -58,7 +58,7 @@ fn a_second_collector_is_refused_while_the_first_is_at_work() {
     assert_eq!(ended(&mut worker).0, 0);
     let _ = wait(first).expect(0);
     assert_eq!(cluster.dir.records("first").len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
@@ -88,12 +88,12 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
         .ask(&["collect", &cluster.sweep, "--out", winner])
         .expect(0);
     assert_eq!(cluster.dir.records(winner).len(), 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn the_same_sweep_submitted_many_times_at_once_is_there_once() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.redis(&["FLUSHALL"]);
     let submissions: Vec<Child> = (0..6)
         .map(|_| start(&cluster, &["submit", "sweep.toml"]))
@@ -110,7 +110,7 @@ fn the_same_sweep_submitted_many_times_at_once_is_there_once() {
     assert_eq!(cluster.redis(&["LLEN", &cluster.key("pending")]), ":16");
     cluster.work();
     assert_eq!(cluster.status()["done"], 48);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
@@ -146,14 +146,14 @@ fn two_sweeps_share_a_worker_fairly() {
     }
     signal("TERM", worker.id());
     assert_eq!(ended(&mut worker).0, 0);
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn programs_of_other_versions_are_refused_and_both_versions_named() {
     for theirs in [PROTOCOL - 1, PROTOCOL + 1] {
-        let cluster = Cluster::new(&HalfSpace::default());
-        let says_both = |ended: Ended| {
+        let cluster = Cluster::new(&HalfSpaceSweep::default());
+        let says_both = |ended: ProgramOutput| {
             let both = [theirs, PROTOCOL]
                 .iter()
                 .all(|version| ended.stderr.contains(&version.to_string()));
@@ -163,7 +163,7 @@ fn programs_of_other_versions_are_refused_and_both_versions_named() {
                 ended.stderr
             );
         };
-        let worker = || end(&mut cluster.worker_command(&["--exit-when-idle"])).expect(2);
+        let worker = || run_to_end(&mut cluster.worker_command(&["--exit-when-idle"])).expect(2);
         let _ = cluster.redis(&[
             "HSET",
             &cluster.key("meta"),
@@ -196,15 +196,15 @@ fn programs_of_other_versions_are_refused_and_both_versions_named() {
             ":16",
             "nothing was claimed"
         );
-        cluster.end();
+        cluster.shut_down();
     }
 }
 
 #[test]
 fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
-    let cluster = Cluster::new(&HalfSpace::default());
+    let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
-    let worker = end(&mut cluster.worker_command(&["--exit-when-idle"]));
+    let worker = run_to_end(&mut cluster.worker_command(&["--exit-when-idle"]));
     let submit = cluster.ask(&["submit", "sweep.toml"]);
     let run = cluster.ask(&[
         "run",
@@ -221,12 +221,12 @@ fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
         );
     }
     assert_eq!(cluster.redis(&["LLEN", &cluster.key("pending")]), ":16");
-    cluster.end();
+    cluster.shut_down();
 }
 
 #[test]
 fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
-    let cluster = Cluster::new(&HalfSpace { lease: 1, ..slow() });
+    let cluster = Cluster::new(&HalfSpaceSweep { lease: 1, ..slow() });
     let limit =
         |bytes: &str| assert_eq!(cluster.redis(&["CONFIG", "SET", "maxmemory", bytes]), "+OK");
     let deadline = || -> Option<u64> {
@@ -265,5 +265,5 @@ fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
         (&48.into(), &0.into(), &0.into()),
         "{status}"
     );
-    cluster.end();
+    cluster.shut_down();
 }

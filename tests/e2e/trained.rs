@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use ddrs_common::domain::Class;
-use ddrs_tests::{TestDir, end, signal};
+use ddrs_tests::{TestDir, run_to_end, signal};
 
 /// A network of two steps of training, and a specification that certifies it; `own` is what that
 /// says of the model.
@@ -31,7 +31,7 @@ fn trained(dir: &TestDir, own: &str) -> PathBuf {
                     mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n[loss]\nkind = \"gaussian\"\n[sigma]\ninitial = 0.25\n\
                     [train]\nepochs = 1\nbatch = 4\ngroup = 2\n[optimiser]\nlearning-rate = 0.01\n";
     let spec = dir.write("train.toml", format!("{dataset}{training}"));
-    let _ = end(dir.worker().arg("train").arg(spec).args([
+    let _ = run_to_end(dir.worker().arg("train").arg(spec).args([
         "--out",
         "model.safetensors",
         "--device",
@@ -122,9 +122,9 @@ fn a_training_that_is_killed_goes_on_to_the_same_weights() {
         "it was done before it was killed"
     );
     assert!(!out.exists());
-    let _ = end(&mut train(&out)).expect(0);
+    let _ = run_to_end(&mut train(&out)).expect(0);
     let whole = dir.path("whole.safetensors");
-    let _ = end(&mut train(&whole)).expect(0);
+    let _ = run_to_end(&mut train(&whole)).expect(0);
     assert!(fs::read(out).unwrap() == fs::read(whole).unwrap());
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end, program};
+use ddrs_tests::{TestDir, program, run_to_end};
 
 /// The port of the tutorial's Redis. The test replaces it by a free one.
 const PORT: &str = "6399";
@@ -23,23 +23,25 @@ fn the_tutorial_runs_as_written() {
     );
     let dir = TestDir::new();
     prepare(&dir);
-    let ended = end(Command::new("bash")
-        .args([
-            "-euo",
-            "pipefail",
-            "-c",
-            &script.replace(PORT, &free_port()),
-        ])
-        .current_dir(dir.path(""))
-        .env(
-            "PATH",
-            format!(
-                "{}:{}",
-                dir.path("bin").display(),
-                std::env::var("PATH").unwrap()
-            ),
-        )
-        .env_remove("DDRS_REDIS"))
+    let ended = run_to_end(
+        Command::new("bash")
+            .args([
+                "-euo",
+                "pipefail",
+                "-c",
+                &script.replace(PORT, &free_port()),
+            ])
+            .current_dir(dir.path(""))
+            .env(
+                "PATH",
+                format!(
+                    "{}:{}",
+                    dir.path("bin").display(),
+                    std::env::var("PATH").unwrap()
+                ),
+            )
+            .env_remove("DDRS_REDIS"),
+    )
     .expect(0);
     assert!(ended.stdout.contains("the same table"), "{}", ended.stdout);
     for block in blocks(&tutorial, "text") {
@@ -67,10 +69,12 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 /// the example that is already built.
 fn prepare(dir: &TestDir) {
     let examples = dir.path("examples");
-    let _ = end(Command::new("cp")
-        .arg("-r")
-        .arg(root().join("examples"))
-        .arg(examples))
+    let _ = run_to_end(
+        Command::new("cp")
+            .arg("-r")
+            .arg(root().join("examples"))
+            .arg(examples),
+    )
     .expect(0);
     let programs = program("ddrs-coordinator").parent().unwrap().to_owned();
     fs::create_dir(dir.path("target")).unwrap();

@@ -1,18 +1,19 @@
 //! A worker program that is none.
 
-use ddrs_tests::{HalfSpace, TestDir, end};
+use ddrs_tests::{HalfSpaceSweep, TestDir, run_to_end};
 
 #[test]
 fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let plain = dir.write("plain-file", "");
     for program in [
         "/nonexistent/worker",
         plain.to_str().unwrap(),
         "no-such-program-on-the-path",
     ] {
-        let doctor = end(dir.coordinator().arg("doctor").env("DDRS_WORKER", program)).expect(2);
+        let doctor =
+            run_to_end(dir.coordinator().arg("doctor").env("DDRS_WORKER", program)).expect(2);
         let line = doctor
             .stdout
             .lines()
@@ -22,7 +23,7 @@ fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
         let mut run = dir.coordinator();
         run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"])
             .env("DDRS_WORKER", program);
-        let run = end(&mut run).expect(1);
+        let run = run_to_end(&mut run).expect(1);
         assert!(
             run.stderr.contains(program) && run.stderr.contains("not an executable file"),
             "{}",
@@ -34,11 +35,11 @@ fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
 #[test]
 fn a_program_that_ends_without_working_is_given_up_with_a_word() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let mut run = dir.coordinator();
     run.args(["run", "sweep.toml", "--out", "out", "--device", "cpu"])
         .env("DDRS_WORKER", "true");
-    let run = end(&mut run).expect(1);
+    let run = run_to_end(&mut run).expect(1);
     assert!(run.stderr.contains("starting them again"), "{}", run.stderr);
     assert!(
         run.stderr.contains("5 times in a row") && run.stderr.contains("true a ddrs-worker?"),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use ddrs_tests::chaos::{CASES, Case, Size, Verdict};
+use ddrs_tests::chaos::{CASES, ChaosCase, Size, CaseReport};
 
 const HEADER: &str =
     "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n";
@@ -29,13 +29,13 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or_else(new_seed);
     println!("seed {seed} (the same schedule again: --seed {seed})\n");
     let cases = CASES.iter().filter(|case| arguments.has(case));
-    let verdicts: Vec<Verdict> = cases.map(|case| arguments.run(case, seed)).collect();
+    let reports: Vec<CaseReport> = cases.map(|case| arguments.run(case, seed)).collect();
     print!("{HEADER}");
-    for verdict in &verdicts {
-        println!("{}", row(verdict));
+    for report in &reports {
+        println!("{}", row(report));
     }
-    println!("\n{}", totals(&verdicts));
-    if verdicts.iter().any(|verdict| verdict.failure.is_some()) {
+    println!("\n{}", totals(&reports));
+    if reports.iter().any(|report| report.failure.is_some()) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -43,16 +43,16 @@ fn main() -> ExitCode {
 }
 
 impl ChaosArguments {
-    fn has(&self, case: &Case) -> bool {
+    fn has(&self, case: &ChaosCase) -> bool {
         self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
     }
 
-    fn run(&self, case: &Case, seed: u64) -> Verdict {
+    fn run(&self, case: &ChaosCase, seed: u64) -> CaseReport {
         println!("{}: {}", case.name, case.what);
         let size = if self.short { Size::Short } else { Size::Full };
-        let verdict = case.run(size, seed);
-        println!("{verdict}");
-        verdict
+        let report = case.run(size, seed);
+        println!("{report}");
+        report
     }
 }
 
@@ -67,31 +67,31 @@ fn new_seed() -> u64 {
     now.map_or(0, |past| u64::from(past.subsec_nanos()) / 1000)
 }
 
-fn row(verdict: &Verdict) -> String {
-    let faults = faults(verdict);
-    let lost = match &verdict.failure {
+fn row(report: &CaseReport) -> String {
+    let faults = faults(report);
+    let lost = match &report.failure {
         Some(failure) => failure,
-        None if verdict.is_skipped() => "",
+        None if report.is_skipped() => "",
         None => "nothing",
     };
     format!(
         "| {} | {faults} | {} | {lost} |",
-        verdict.name, verdict.samples
+        report.name, report.samples
     )
 }
 
-fn faults(verdict: &Verdict) -> String {
-    let faults = verdict.faults.iter();
+fn faults(report: &CaseReport) -> String {
+    let faults = report.faults.iter();
     let faults = faults.map(|(fault, times)| format!("{times} {fault}"));
-    let skipped = verdict.skipped.iter();
+    let skipped = report.skipped.iter();
     let skipped = skipped.map(|reason| format!("left out: {reason}"));
     faults.chain(skipped).collect::<Vec<_>>().join(", ")
 }
 
-fn totals(verdicts: &[Verdict]) -> String {
-    let failed = count(verdicts, |verdict| verdict.failure.is_some());
-    let skipped = count(verdicts, Verdict::is_skipped);
-    let passed = verdicts.len() - failed - skipped;
+fn totals(reports: &[CaseReport]) -> String {
+    let failed = count(reports, |report| report.failure.is_some());
+    let skipped = count(reports, CaseReport::is_skipped);
+    let passed = reports.len() - failed - skipped;
     let mut text = format!("{passed} passed, {failed} failed");
     if skipped > 0 {
         text += &format!(", {skipped} skipped");
@@ -99,6 +99,6 @@ fn totals(verdicts: &[Verdict]) -> String {
     text
 }
 
-fn count(verdicts: &[Verdict], of: impl Fn(&Verdict) -> bool) -> usize {
-    verdicts.iter().filter(|verdict| of(verdict)).count()
+fn count(reports: &[CaseReport], of: impl Fn(&CaseReport) -> bool) -> usize {
+    reports.iter().filter(|report| of(report)).count()
 }

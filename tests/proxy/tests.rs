@@ -68,7 +68,7 @@ fn a_cut_closes_the_connections_there_are_and_spares_later_ones() {
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
     let mut later = echo.client();
     assert_eq!(ask(&mut later, "again").unwrap(), "again");
-    assert_eq!(echo.proxy.felt().cut, 1);
+    assert_eq!(echo.proxy.counts().cut, 1);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
         .set_read_timeout(Some(Duration::from_millis(50)))
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while echo.proxy.felt().half_open == 0 {
+    while echo.proxy.counts().half_open == 0 {
         assert!(Instant::now() < deadline, "a silent connection");
         // Ordered, not yet heard: until it is, requests pass, and their answers may come too late
         // for this.
@@ -100,7 +100,7 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
         .take_while(|request| request != "after")
         .collect();
     assert!(!passed.concat().contains("swallowed"), "{passed:?}");
-    assert_eq!(echo.proxy.felt().half_open, 1);
+    assert_eq!(echo.proxy.counts().half_open, 1);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_reset_request_has_arrived_and_is_not_answered() {
         ErrorKind::ConnectionReset
     );
     assert_eq!(echo.arrived.recv().unwrap(), SCRIPT);
-    assert_eq!(echo.proxy.felt().reset, [SCRIPT]);
+    assert_eq!(echo.proxy.counts().reset, [SCRIPT]);
     assert_eq!(
         ask(&mut echo.client(), SCRIPT).unwrap(),
         SCRIPT,
@@ -127,24 +127,25 @@ fn a_reset_request_has_arrived_and_is_not_answered() {
 fn late_answers_come_late() {
     let echo = Echo::new();
     let mut client = echo.client();
-    echo.proxy.weather(Weather::Late(Duration::from_millis(30)));
+    echo.proxy
+        .fault(NetworkFault::Late(Duration::from_millis(30)));
     let begun = Instant::now();
     assert_eq!(ask(&mut client, "slow").unwrap(), "slow");
     assert!(begun.elapsed() >= Duration::from_millis(30));
-    assert_eq!(echo.proxy.felt().late, 1);
+    assert_eq!(echo.proxy.counts().late, 1);
 }
 
 #[test]
 fn what_was_frozen_arrives_at_last() {
     let echo = Echo::new();
     let mut client = echo.client();
-    echo.proxy.weather(Weather::Frozen);
+    echo.proxy.fault(NetworkFault::Frozen);
     client.write_all(b"held").unwrap();
-    while echo.proxy.felt().frozen == 0 {
+    while echo.proxy.counts().frozen == 0 {
         std::thread::yield_now();
     }
     assert!(echo.arrived.try_recv().is_err());
-    echo.proxy.weather(Weather::Clear);
+    echo.proxy.fault(NetworkFault::Clear);
     assert_eq!(echo.arrived.recv().unwrap(), "held");
     let mut answer = [0; 4];
     client.read_exact(&mut answer).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end};
+use ddrs_tests::{TestDir, run_to_end};
 
 use super::pictures;
 
@@ -14,7 +14,7 @@ fn told(dir: &TestDir, spec: &str, why: &str) {
         dir.coordinator().args(["doctor", spec]),
         dir.coordinator().args(["run", spec, "--out", "out"]),
     ] {
-        let ended = end(program).expect(2);
+        let ended = run_to_end(program).expect(2);
         assert!(
             (ended.stdout + &ended.stderr).contains(why),
             "expected {why:?}"
@@ -28,9 +28,10 @@ fn a_specification_without_an_end_is_given_up() {
     symlink("/dev/zero", dir.path("sweep.toml")).unwrap();
     told(&dir, "sweep.toml", "longer than the 1048576 bytes allowed");
     let ended =
-        end(dir
-            .worker()
-            .args(["certify", "sweep.toml", "--index", "0", "--device", "cpu"]))
+        run_to_end(
+            dir.worker()
+                .args(["certify", "sweep.toml", "--index", "0", "--device", "cpu"]),
+        )
         .expect(2);
     assert!(ended.stderr.contains("longer than"), "{}", ended.stderr);
 }
@@ -45,9 +46,14 @@ fn models_and_records_must_be_regular_files() {
             .save(dir.path("images").join(class).join("0.png"))
             .unwrap();
     }
-    let _ = end(dir
-        .coordinator()
-        .args(["run", "sweep.toml", "--out", "sound", "--device", "cpu"]))
+    let _ = run_to_end(dir.coordinator().args([
+        "run",
+        "sweep.toml",
+        "--out",
+        "sound",
+        "--device",
+        "cpu",
+    ]))
     .expect(0);
     for special in ["/dev/zero", "pipe"] {
         let model = dir.path("model.safetensors");
@@ -68,7 +74,7 @@ fn models_and_records_must_be_regular_files() {
     let records = dir.path("sound/records.jsonl");
     fs::remove_file(&records).unwrap();
     symlink("/dev/zero", &records).unwrap();
-    let ended = end(dir.coordinator().args(["report", "sound"])).expect(2);
+    let ended = run_to_end(dir.coordinator().args(["report", "sound"])).expect(2);
     assert!(
         ended.stderr.contains("not a regular file"),
         "{}",

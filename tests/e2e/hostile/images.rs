@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use ddrs_tests::{TestDir, end, program};
+use ddrs_tests::{TestDir, program, run_to_end};
 use image::{DynamicImage, ImageFormat, Luma};
 use serde_json::Value;
 
@@ -137,20 +137,22 @@ fn every_picture_is_certified_or_fails_alone_within_bounded_memory() {
             .success()
     );
     dir.write("images/b/sound.png", &files[0].1);
-    let ended = end(Command::new("sh")
-        .args(["-c", &format!("ulimit -v {LIMIT}; exec \"$0\" \"$@\"")])
-        .arg(program("ddrs-coordinator"))
-        .args([
-            "run",
-            "sweep.toml",
-            "--out",
-            "out",
-            "--device",
-            "cpu",
-            "--workers",
-            "1",
-        ])
-        .current_dir(dir.path("")))
+    let ended = run_to_end(
+        Command::new("sh")
+            .args(["-c", &format!("ulimit -v {LIMIT}; exec \"$0\" \"$@\"")])
+            .arg(program("ddrs-coordinator"))
+            .args([
+                "run",
+                "sweep.toml",
+                "--out",
+                "out",
+                "--device",
+                "cpu",
+                "--workers",
+                "1",
+            ])
+            .current_dir(dir.path("")),
+    )
     .expect(3);
     assert!(ended.stderr.contains("samples failed"), "{}", ended.stderr);
     let records = dir.records("out");

@@ -9,7 +9,7 @@ mod roots;
 mod usage;
 
 use ddrs_common::queue::PrivateServer;
-use ddrs_tests::{Ended, TestDir, end};
+use ddrs_tests::{ProgramOutput, TestDir, run_to_end};
 
 /// A Redis of one's own beside a folder.
 struct Queue {
@@ -30,15 +30,16 @@ impl Queue {
     }
 
     /// A coordinator's command, to its end.
-    fn ask(&self, dir: &TestDir, arguments: &[&str]) -> Ended {
-        end(dir
-            .coordinator()
-            .args(arguments)
-            .env("DDRS_REDIS", self.server.url()))
+    fn ask(&self, dir: &TestDir, arguments: &[&str]) -> ProgramOutput {
+        run_to_end(
+            dir.coordinator()
+                .args(arguments)
+                .env("DDRS_REDIS", self.server.url()),
+        )
     }
 
     /// A worker that does what there is to do.
-    fn work(&self, dir: &TestDir, arguments: &[&str]) -> Ended {
+    fn work(&self, dir: &TestDir, arguments: &[&str]) -> ProgramOutput {
         let mut worker = dir.worker();
         worker.args([
             "run",
@@ -48,10 +49,10 @@ impl Queue {
             "--threads",
             "1",
         ]);
-        end(worker.args(arguments).env("DDRS_REDIS", self.server.url()))
+        run_to_end(worker.args(arguments).env("DDRS_REDIS", self.server.url()))
     }
 
-    fn end(self) {
+    fn run_to_end(self) {
         self.runtime.block_on(self.server.stop()).unwrap();
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ddrs_tests::{Ended, HalfSpace, TestDir, end, shared};
+use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end, shared};
 
 use super::Queue;
 
@@ -32,8 +32,8 @@ fn sweep(dir: &TestDir, model: &str, more: &str) {
 }
 
 /// `certify` knows no digest: nothing but the file itself says that it is sound.
-fn certify(dir: &TestDir) -> Ended {
-    end(dir.worker().args([
+fn certify(dir: &TestDir) -> ProgramOutput {
+    run_to_end(dir.worker().args([
         "certify",
         "sweep.toml",
         "--index",
@@ -81,10 +81,12 @@ fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
 #[test]
 fn damaged_weights_never_end_a_worker_abruptly() {
     let dir = TestDir::new();
-    let _ = end(dir
-        .dev()
-        .args(["random-weights", "cifar-resnet20", "--out", "m.safetensors"]))
-    .expect(0);
+    let _ =
+        run_to_end(
+            dir.dev()
+                .args(["random-weights", "cifar-resnet20", "--out", "m.safetensors"]),
+        )
+        .expect(0);
     sweep(&dir, "m.safetensors", "architecture = \"cifar-resnet20\"\n");
     let _ = certify(&dir).expect(0);
     // A flipped bit of a weight is another weight: only a digest tells.
@@ -114,7 +116,7 @@ fn damaged_programs_never_reach_libtorch() {
 fn a_model_that_is_not_the_one_submitted_is_refused_before_any_job() {
     let dir = TestDir::new();
     let queue = Queue::start(&dir);
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let sweep = queue.ask(&dir, &["submit", "sweep.toml"]).expect(0).stdout;
     let model = dir.path("model.safetensors");
     let whole = fs::read(&model).unwrap();
@@ -143,5 +145,5 @@ fn a_model_that_is_not_the_one_submitted_is_refused_before_any_job() {
         (&status["done"], &status["errors"], &status["crashes"]),
         (&48.into(), &0.into(), &0.into())
     );
-    queue.end();
+    queue.run_to_end();
 }

@@ -105,7 +105,7 @@ fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
     assert_eq!(record["worker"], WORKER);
     let error = record["error"].as_str().unwrap();
     assert!(error.contains(CLASS) && error.contains(FILE), "{error:?}");
-    queue.end();
+    queue.run_to_end();
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn reasons_of_dead_jobs_are_only_text() {
             .contains(FILE),
         "{json}"
     );
-    queue.end();
+    queue.run_to_end();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use ddrs_tests::{HalfSpace, TestDir};
+use ddrs_tests::{HalfSpaceSweep, TestDir};
 
 use super::{Queue, pictures};
 
@@ -44,7 +44,7 @@ fn a_link_in_the_data_does_not_lead_out_of_the_root() {
             ],
         )
         .expect(0);
-    queue.end();
+    queue.run_to_end();
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_run_of_ones_own_follows_the_links_in_its_data() {
 fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
     let dir = TestDir::new();
     let queue = Queue::start(&dir);
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     fs::create_dir_all(dir.path("root/inner")).unwrap();
     for (from, to) in [("inputs", "root/inputs"), ("model", "root/model")] {
         symlink(
@@ -115,5 +115,5 @@ fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
             .expect(2);
         assert!(ended.stderr.contains(named), "{}", ended.stderr);
     }
-    queue.end();
+    queue.run_to_end();
 }

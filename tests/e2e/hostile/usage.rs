@@ -3,13 +3,13 @@
 
 use std::fs;
 
-use ddrs_tests::{HalfSpace, TestDir, end};
+use ddrs_tests::{HalfSpaceSweep, TestDir, run_to_end};
 use serde_json::Value;
 
 #[test]
 fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     let id = "0123456789abcdef";
     let commands: [&[&str]; 8] = [
         &["status"],
@@ -24,9 +24,9 @@ fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
     for url in ["http://:s3cret@host", "host", "redis://:s3cret@host/x"] {
         let mut ended: Vec<_> = commands
             .iter()
-            .map(|command| end(dir.coordinator().args(*command).args(["--redis", url])))
+            .map(|command| run_to_end(dir.coordinator().args(*command).args(["--redis", url])))
             .collect();
-        ended.push(end(dir.worker().args(["run", "--redis", url])));
+        ended.push(run_to_end(dir.worker().args(["run", "--redis", url])));
         for ended in ended {
             let ended = ended.expect(2);
             let said = ended.stdout + &ended.stderr;
@@ -49,7 +49,7 @@ fn a_folder_that_is_no_run_is_bad_usage() {
         &["report", "empty", "--radii", "0:1:0.5"],
         &["report", "nowhere.tsv"],
     ] {
-        let ended = end(dir.coordinator().args(arguments)).expect(2);
+        let ended = run_to_end(dir.coordinator().args(arguments)).expect(2);
         assert!(ended.stderr.contains(arguments[1]), "{}", ended.stderr);
         assert_eq!(
             ended.stderr.matches("No such file").count(),
@@ -58,7 +58,7 @@ fn a_folder_that_is_no_run_is_bad_usage() {
             ended.stderr
         );
     }
-    let told = end(dir.coordinator().args(["report", "empty"])).stderr;
+    let told = run_to_end(dir.coordinator().args(["report", "empty"])).stderr;
     assert!(
         told.contains("empty is not a run folder: cannot read empty/manifest.json"),
         "{told}"
@@ -68,7 +68,7 @@ fn a_folder_that_is_no_run_is_bad_usage() {
 #[test]
 fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let text = fs::read_to_string(&spec).unwrap();
     for (from, to, error) in [
         (
@@ -85,7 +85,8 @@ fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
         assert!(text.contains(from));
         fs::write(&spec, text.replace(from, to)).unwrap();
         let run = dir.run(&spec, "out", 1).expect(2);
-        let certify = end(dir.worker().args(["certify", "sweep.toml", "--index", "0"])).expect(2);
+        let certify =
+            run_to_end(dir.worker().args(["certify", "sweep.toml", "--index", "0"])).expect(2);
         for stderr in [run.stderr, certify.stderr] {
             assert!(stderr.contains(&format!("sweep.toml{error}")), "{stderr}");
         }
@@ -95,7 +96,7 @@ fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
 #[test]
 fn every_line_is_json_where_json_was_asked_for() {
     let dir = TestDir::new();
-    let spec = dir.half_space(&HalfSpace::default());
+    let spec = dir.half_space(&HalfSpaceSweep::default());
     let run = || {
         let mut command = dir.coordinator();
         command.args([
@@ -110,7 +111,7 @@ fn every_line_is_json_where_json_was_asked_for() {
             "--workers",
             "1",
         ]);
-        end(&mut command)
+        run_to_end(&mut command)
     };
     let lines = |stderr: &str| -> Vec<Value> {
         let line =
@@ -143,7 +144,7 @@ fn every_line_is_json_where_json_was_asked_for() {
         (&last["level"], &last["fields"]["message"]),
         (&"ERROR".into(), &message.into())
     );
-    let refused = end(dir.worker().args([
+    let refused = run_to_end(dir.worker().args([
         "--log-format",
         "json",
         "certify",

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddrs_tests::{TestDir, end};
+use ddrs_tests::{TestDir, run_to_end};
 use sha2::{Digest, Sha256};
 
-use super::server::{Server, ask, assert_undisturbed, coordinator, run, small};
+use super::server::{TestServer, ask, assert_undisturbed, coordinator, run, small};
 
 const PASSWORD: &str = "the-test-password";
 
@@ -22,12 +22,12 @@ fn shipped() -> String {
         .replace("ADMIN-SHA256", &digest)
 }
 
-fn start(dir: &TestDir, users: &str) -> Server {
+fn start(dir: &TestDir, users: &str) -> TestServer {
     let file = dir.write("users.acl", users);
-    Server::start(&dir.path("server"), &["--aclfile", file.to_str().unwrap()])
+    TestServer::start(&dir.path("server"), &["--aclfile", file.to_str().unwrap()])
 }
 
-fn login(server: &Server) -> [(&'static str, String); 3] {
+fn login(server: &TestServer) -> [(&'static str, String); 3] {
     [
         ("DDRS_REDIS", server.url()),
         ("DDRS_REDIS_USER", "ddrs".to_owned()),
@@ -51,7 +51,7 @@ fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused
     let submitted = coordinator(&dir, &["submit", "sweep.toml"], &login).expect(0);
     let sweep = submitted.stdout.trim();
     let worker = ["run", "--exit-when-idle", "--device", "cpu"];
-    let _ = end(dir.worker().args(worker).envs(login.iter().copied())).expect(0);
+    let _ = run_to_end(dir.worker().args(worker).envs(login.iter().copied())).expect(0);
     let _ = coordinator(&dir, &["status"], &login).expect(0);
     let _ = coordinator(&dir, &["collect", sweep, "--out", "collected"], &login).expect(0);
     let _ = coordinator(&dir, &["why", sweep, "plane/fixed/0.5", "4"], &login).expect(0);
@@ -61,7 +61,7 @@ fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused
     assert_undisturbed(&dir, "collected");
     let mut admin = server.connection(&format!("admin:{PASSWORD}@"));
     let _: () = ask(&mut admin, "FLUSHALL").unwrap();
-    let _ = end(&mut run(&dir, "run", &login)).expect(0);
+    let _ = run_to_end(&mut run(&dir, "run", &login)).expect(0);
     assert_undisturbed(&dir, "run");
     let refused: Vec<redis::Value> = ask(&mut admin, "ACL LOG").unwrap();
     assert_eq!(refused, [], "nothing was even tried that is not allowed");

@@ -4,16 +4,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ddrs_common::queue::{QueueClient, Submission};
-use ddrs_tests::{Ended, TestDir, end, ended, signal};
+use ddrs_tests::{ProgramOutput, TestDir, ended, run_to_end, signal};
 
 use super::server::{
-    Server, ask, assert_undisturbed, coordinator, eventually, free_port, long, run, small,
+    TestServer, ask, assert_undisturbed, coordinator, eventually, free_port, long, run, small,
 };
 
 const RANGES: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
 /// Three masters that share the slots and know each other.
-fn start(dir: &TestDir) -> [Server; 3] {
+fn start(dir: &TestDir) -> [TestServer; 3] {
     let nodes = [0, 1, 2].map(|number| {
         let bus = free_port();
         let options = [
@@ -23,7 +23,7 @@ fn start(dir: &TestDir) -> [Server; 3] {
             &bus.to_string(),
         ];
         (
-            Server::start(&dir.path(&format!("node-{number}")), &options),
+            TestServer::start(&dir.path(&format!("node-{number}")), &options),
             bus,
         )
     });
@@ -48,12 +48,12 @@ fn start(dir: &TestDir) -> [Server; 3] {
     nodes.map(|(node, _)| node)
 }
 
-fn id(node: &Server) -> String {
+fn id(node: &TestServer) -> String {
     ask(&mut node.connection(""), "CLUSTER MYID").unwrap()
 }
 
 /// The node that has a slot: the one that does not send elsewhere.
-fn owner(nodes: &[Server; 3], key: &str) -> usize {
+fn owner(nodes: &[TestServer; 3], key: &str) -> usize {
     nodes
         .iter()
         .position(|node| {
@@ -63,9 +63,9 @@ fn owner(nodes: &[Server; 3], key: &str) -> usize {
 }
 
 /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
-fn migrate(nodes: &[Server; 3], from: usize, to: usize, slot: u16) {
+fn migrate(nodes: &[TestServer; 3], from: usize, to: usize, slot: u16) {
     let (source, target) = (&nodes[from], &nodes[to]);
-    let set = |node: &Server, what: &str| {
+    let set = |node: &TestServer, what: &str| {
         let _: () = ask(
             &mut node.connection(""),
             &format!("CLUSTER SETSLOT {slot} {what}"),
@@ -108,7 +108,7 @@ fn a_sweep_runs_through_any_node_of_a_cluster() {
     for (number, node) in nodes.iter().enumerate() {
         let out = format!("through-{number}");
         let url = node.url();
-        let _ = end(&mut run(&dir, &out, &[("DDRS_REDIS", &url)])).expect(0);
+        let _ = run_to_end(&mut run(&dir, &out, &[("DDRS_REDIS", &url)])).expect(0);
         assert_eq!(dir.records(&out).len(), 48);
         let sweeps: Vec<String> = nodes
             .iter()
@@ -159,14 +159,14 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
         dir.records("moved").len() < 48,
         "it was over before the slot moved"
     );
-    let ended: Ended = running.wait_with_output().unwrap().into();
+    let ended: ProgramOutput = running.wait_with_output().unwrap().into();
     let _ = ended.expect(0);
     assert_eq!(owner(&nodes, &sweep), to);
     assert_undisturbed(&dir, "moved");
 }
 
 /// Takes a slot from whoever has it, and lets the cluster go on without it.
-fn open_a_hole(nodes: &[Server; 3], slot: u16) {
+fn open_a_hole(nodes: &[TestServer; 3], slot: u16) {
     for node in nodes {
         let _: () = ask(
             &mut node.connection(""),
@@ -183,7 +183,8 @@ fn open_a_hole(nodes: &[Server; 3], slot: u16) {
             )
             .ok();
         }
-        let info = |node: &Server| ask::<String>(&mut node.connection(""), "CLUSTER INFO").unwrap();
+        let info =
+            |node: &TestServer| ask::<String>(&mut node.connection(""), "CLUSTER INFO").unwrap();
         nodes
             .iter()
             .all(|node| info(node).contains("cluster_slots_assigned:16383"))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Server, ask, coordinator, free_port, small};
+use super::server::{TestServer, ask, coordinator, free_port, small};
 
 /// Half of the time for which other commands ask again.
 const AT_ONCE: Duration = Duration::from_secs(30);
@@ -10,7 +10,7 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 /// The line of a check, for a server with these options.
 fn line(options: &[&str], setup: &[&str], subject: &str, code: i32) -> String {
     let dir = small();
-    let server = Server::start(&dir.path("server"), options);
+    let server = TestServer::start(&dir.path("server"), options);
     let mut connection = server.connection("");
     for step in setup {
         let _: redis::Value = ask(&mut connection, step).unwrap();
@@ -106,7 +106,7 @@ fn a_cluster_with_holes_is_found() {
     let dir = small();
     let bus = free_port().to_string();
     let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-    let server = Server::start(&dir.path("server"), &options);
+    let server = TestServer::start(&dir.path("server"), &options);
     let _: () = ask(&mut server.connection(""), "CLUSTER ADDSLOTSRANGE 0 9").unwrap();
     let start = Instant::now();
     let told = coordinator(&dir, &["doctor"], &[("DDRS_REDIS", &server.url())]).expect(2);

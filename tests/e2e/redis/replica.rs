@@ -3,15 +3,15 @@
 
 use std::process::Stdio;
 
-use ddrs_tests::{end, signal};
+use ddrs_tests::{run_to_end, signal};
 
-use super::server::{Server, ask, assert_undisturbed, eventually, long, run};
+use super::server::{TestServer, ask, assert_undisturbed, eventually, long, run};
 
 #[test]
 fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
     let dir = long();
-    let mut master = Server::start(&dir.path("master"), &[]);
-    let replica = Server::start(
+    let mut master = TestServer::start(&dir.path("master"), &[]);
+    let replica = TestServer::start(
         &dir.path("replica"),
         &["--replicaof", "127.0.0.1", &master.port.to_string()],
     );
@@ -46,7 +46,7 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
 
     // The operator names the new address.
     let url = replica.url();
-    let _ = end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
+    let _ = run_to_end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
     let complete = dir.records("out");
     assert!(
         collected

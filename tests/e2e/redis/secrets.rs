@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ddrs_tests::{Ended, TestDir, end};
+use ddrs_tests::{ProgramOutput, TestDir, run_to_end};
 
-use super::server::{Server, ask, coordinator, eventually, long, run};
+use super::server::{TestServer, ask, coordinator, eventually, long, run};
 
 const MARKER: &str = "marker-9f2c61";
 
@@ -39,15 +39,15 @@ fn arguments() -> Vec<String> {
         .collect()
 }
 
-fn clean(ended: &Ended) {
+fn clean(ended: &ProgramOutput) {
     assert!(
         !ended.stdout.contains(MARKER) && !ended.stderr.contains(MARKER),
         "{ended:?}"
     );
 }
 
-fn start(dir: &TestDir) -> Server {
-    let server = Server::start(&dir.path("server"), &[]);
+fn start(dir: &TestDir) -> TestServer {
+    let server = TestServer::start(&dir.path("server"), &[]);
     let _: () = ask(
         &mut server.connection(""),
         &format!("CONFIG SET requirepass {MARKER}"),
@@ -93,7 +93,7 @@ fn a_password_appears_nowhere_but_in_its_file() {
         "no worker"
     );
     assert!(!arguments.iter().any(|words| words.contains(MARKER)));
-    let ended: Ended = running.wait_with_output().unwrap().into();
+    let ended: ProgramOutput = running.wait_with_output().unwrap().into();
     clean(&ended.expect(0));
     for login in [&by_file[..], &by_url, &by_variable] {
         for arguments in [
@@ -104,7 +104,7 @@ fn a_password_appears_nowhere_but_in_its_file() {
             clean(&coordinator(&dir, arguments, login).expect(0));
         }
         let worker = ["run", "--exit-when-idle", "--device", "cpu"];
-        clean(&end(dir.worker().args(worker).envs(login.iter().copied())).expect(0));
+        clean(&run_to_end(dir.worker().args(worker).envs(login.iter().copied())).expect(0));
     }
     for path in files(&dir.path("")).iter().filter(|path| **path != file) {
         let text = fs::read(path).unwrap();
@@ -127,7 +127,7 @@ fn errors_about_a_password_do_not_repeat_it() {
         ("DDRS_REDIS_PASSWORD", &wrong),
         ("RUST_LOG", "trace"),
     ];
-    let worker = end(dir.worker().args(["run", "--device", "cpu"]).envs(login));
+    let worker = run_to_end(dir.worker().args(["run", "--device", "cpu"]).envs(login));
     let among_arguments = format!("redis://:{MARKER}@127.0.0.1:{}", server.port);
     for ended in [
         coordinator(&dir, &["status"], &login),
@@ -139,7 +139,7 @@ fn errors_about_a_password_do_not_repeat_it() {
             &[("DDRS_REDIS", &format!("redis://:{MARKER}@127.0.0.1:1"))],
         ),
         coordinator(&dir, &["status", "--redis", &among_arguments], &[]),
-        end(dir.worker().args(["run", "--redis", &among_arguments])),
+        run_to_end(dir.worker().args(["run", "--redis", &among_arguments])),
     ] {
         assert_ne!(ended.code, 0, "{ended:?}");
         clean(&ended);

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ddrs_tests::{Ended, HalfSpace, TestDir, end};
+use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server on a port of its own, killed when this is dropped.
-pub(super) struct Server {
+pub(super) struct TestServer {
     pub(super) port: u16,
     dir: PathBuf,
     child: Child,
 }
 
-impl Server {
+impl TestServer {
     /// Starts a server that listens without TLS.
     pub(super) fn start(dir: &Path, more: &[&str]) -> Self {
         Self::on("--port", dir, more)
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -125,17 +125,17 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 /// A folder with a small half-space sweep.
 pub(super) fn small() -> TestDir {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace::default());
+    let _ = dir.half_space(&HalfSpaceSweep::default());
     dir
 }
 
 /// A folder with a sweep that takes long enough for something to happen meanwhile.
 pub(super) fn long() -> TestDir {
     let dir = TestDir::new();
-    let _ = dir.half_space(&HalfSpace {
+    let _ = dir.half_space(&HalfSpaceSweep {
         n: 60_000,
         job_samples: 1,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     });
     dir
 }
@@ -162,11 +162,12 @@ pub(super) fn coordinator(
     dir: &TestDir,
     arguments: &[&str],
     environment: &[(&str, &str)],
-) -> Ended {
-    end(dir
-        .coordinator()
-        .args(arguments)
-        .envs(environment.iter().copied()))
+) -> ProgramOutput {
+    run_to_end(
+        dir.coordinator()
+            .args(arguments)
+            .envs(environment.iter().copied()),
+    )
 }
 
 /// Demands that a run has the records of an undisturbed one on a private Redis.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ddrs_tests::{TestDir, ended, signal};
 
-use super::server::{Server, coordinator, eventually, long, run};
+use super::server::{TestServer, coordinator, eventually, long, run};
 
 /// Less than one answer of a server is waited for.
 const SOON: Duration = Duration::from_secs(8);
@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(8);
 #[test]
 fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
     let dir = long();
-    let server = Server::start(&dir.path("server"), &[]);
+    let server = TestServer::start(&dir.path("server"), &[]);
     let url = server.url();
     let log = File::create(dir.path("run.log")).unwrap();
     let mut running = run(&dir, "out", &[("DDRS_REDIS", &url)])
@@ -36,7 +36,7 @@ fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
     );
     assert!(took < SOON, "{took:?}");
     signal("CONT", server.pid());
-    let _ = ddrs_tests::end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
+    let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
     assert_eq!(dir.records("out").len(), 48, "the same command goes on");
 }
 
@@ -82,7 +82,7 @@ fn a_run_whose_own_redis_hangs_stops_when_it_is_told_to_and_loses_nothing() {
         assert_eq!(code, 130, "{}", said(&dir));
         assert!(took < SOON, "{took:?}");
         assert_gone(server);
-        let _ = ddrs_tests::end(&mut run(&dir, "out", &[])).expect(0);
+        let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[])).expect(0);
         assert_eq!(dir.records("out").len(), 48, "the same command goes on");
     }
 }
@@ -97,7 +97,7 @@ fn a_run_whose_own_redis_lost_its_folder_stops_when_it_is_told_to() {
     assert_eq!(code, 130, "{}", said(&dir));
     assert!(took < SOON, "{took:?}");
     assert_gone(server);
-    let _ = ddrs_tests::end(&mut run(&dir, "out", &[])).expect(0);
+    let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[])).expect(0);
     assert_eq!(dir.records("out").len(), 48, "the same command goes on");
 }
 
@@ -125,7 +125,7 @@ fn a_run_that_is_told_to_stop_again_waits_for_nobody() {
 #[test]
 fn a_worker_whose_redis_hangs_stops_when_it_is_told_to() {
     let dir = long();
-    let server = Server::start(&dir.path("server"), &[]);
+    let server = TestServer::start(&dir.path("server"), &[]);
     let redis = [("DDRS_REDIS", server.url())];
     let redis: Vec<(&str, &str)> = redis
         .iter()

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ddrs_tests::{TestDir, end};
+use ddrs_tests::{TestDir, run_to_end};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-use super::server::{Server, assert_undisturbed, coordinator, run, small};
+use super::server::{TestServer, assert_undisturbed, coordinator, run, small};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -40,7 +40,7 @@ fn certificate(dir: &TestDir, authority: &Authority, name: &str, host: &str, exp
 
 /// An authority `ca` with a certificate `client`, and a server that shows `host` and demands
 /// certificates.
-fn start(dir: &TestDir, host: &str, expired: bool) -> Server {
+fn start(dir: &TestDir, host: &str, expired: bool) -> TestServer {
     let ca = authority(dir, "ca");
     certificate(dir, &ca, "server", host, expired);
     certificate(dir, &ca, "client", "client", false);
@@ -54,7 +54,7 @@ fn start(dir: &TestDir, host: &str, expired: bool) -> Server {
         "--tls-ca-cert-file",
         &ca,
     ];
-    Server::start_tls(
+    TestServer::start_tls(
         &dir.path("server"),
         &[&options[..], &["--tls-auth-clients", "yes"]].concat(),
     )
@@ -81,7 +81,7 @@ fn a_sweep_runs_over_tls_with_certificates_on_both_sides() {
     let dir = small();
     let server = start(&dir, "127.0.0.1", false);
     let url = format!("rediss://127.0.0.1:{}", server.port);
-    let _ = end(&mut run(&dir, "tls", &told(&url, "ca.pem"))).expect(0);
+    let _ = run_to_end(&mut run(&dir, "tls", &told(&url, "ca.pem"))).expect(0);
     assert_undisturbed(&dir, "tls");
     let arguments = [
         "--redis",
@@ -99,7 +99,7 @@ fn a_sweep_runs_over_tls_with_certificates_on_both_sides() {
         &arguments,
     ]
     .concat();
-    let _ = end(dir.worker().args(worker)).expect(0);
+    let _ = run_to_end(dir.worker().args(worker)).expect(0);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn whoever_does_not_fit_is_refused_with_the_reason() {
 #[test]
 fn a_port_that_does_not_speak_tls_is_told_from_one_that_is_not_there() {
     let dir = small();
-    let server = Server::start(&dir.path("server"), &[]);
+    let server = TestServer::start(&dir.path("server"), &[]);
     let _ = authority(&dir, "ca");
     let told = |port: u16| {
         let url = format!("rediss://127.0.0.1:{port}");

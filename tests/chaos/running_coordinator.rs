@@ -9,12 +9,12 @@ use super::{RedisServer, wait_for};
 use crate::TestDir;
 
 /// `run sweep.toml --out out` with two workers. Killed when this is dropped.
-pub(super) struct Run {
+pub(super) struct RunningCoordinator {
     child: Child,
     log: PathBuf,
 }
 
-impl Run {
+impl RunningCoordinator {
     /// Starts it on a server, or on one of its own, and returns when it has its first record.
     pub(super) fn start(dir: &TestDir, redis: Option<&RedisServer>) -> Self {
         let mut command = dir.coordinator();
@@ -74,7 +74,7 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for RunningCoordinator {
     fn drop(&mut self) {
         // Either may fail on one that has ended, which is what is wanted.
         self.child.kill().ok();

@@ -5,25 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use redis::Commands;
 use serde_json::Value;
 
-use super::aftermath::{check_records, reference};
+use super::checks::{check_records, reference};
 use super::full_disk::Disk;
 use super::process::processes_in;
-use super::{Fsync, Lab, RedisServer, Worker};
-use crate::{Ended, HalfSpace, TestDir, end};
+use super::{ChaosContext, Fsync, RedisServer, WorkerProcess};
+use crate::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
 /// The sweep of most cases: 48 samples of two variants in 16 jobs, slow enough to be caught in the
 /// act, with leases of a second.
 #[must_use]
-pub fn chaos_sweep() -> HalfSpace {
-    HalfSpace {
+pub fn chaos_sweep() -> HalfSpaceSweep {
+    HalfSpaceSweep {
         n: 20_000,
         lease: 1,
-        ..HalfSpace::default()
+        ..HalfSpaceSweep::default()
     }
 }
 
 /// A folder, a Redis and a sweep that was submitted to it.
-pub struct Scene {
+pub struct TestSweep {
     /// Mounted in the folder, so gone before it.
     pub(super) disks: Vec<Disk>,
     /// The folder: `sweep.toml` and what it names, workers' logs, `redis/`, later `out/`.
@@ -31,15 +31,15 @@ pub struct Scene {
     /// The server.
     pub redis: RedisServer,
     /// The sweep's id.
-    pub sweep: String,
-    spec: HalfSpace,
+    pub id: String,
+    spec: HalfSpaceSweep,
     workers_started: u32,
 }
 
-impl Scene {
+impl TestSweep {
     /// Sets it up. Jobs may lose up to 1000 workers.
     #[must_use]
-    pub fn new(spec: &HalfSpace, fsync: Fsync) -> Self {
+    pub fn new(spec: &HalfSpaceSweep, fsync: Fsync) -> Self {
         let dir = TestDir::new();
         let redis = RedisServer::start(&dir.path("redis"), fsync, &[]);
         Self::on(dir, redis, spec)
@@ -47,19 +47,20 @@ impl Scene {
 
     /// Sets it up on a server that runs.
     #[must_use]
-    pub fn on(dir: TestDir, redis: RedisServer, spec: &HalfSpace) -> Self {
+    pub fn on(dir: TestDir, redis: RedisServer, spec: &HalfSpaceSweep) -> Self {
         write_spec(&dir, spec);
-        let submitted = end(dir
-            .coordinator()
-            .args(["submit", "sweep.toml"])
-            .env("DDRS_REDIS", redis.url()))
+        let submitted = run_to_end(
+            dir.coordinator()
+                .args(["submit", "sweep.toml"])
+                .env("DDRS_REDIS", redis.url()),
+        )
         .expect(0);
-        let sweep = submitted.stdout.trim().to_owned();
+        let id = submitted.stdout.trim().to_owned();
         Self {
             disks: Vec::new(),
             dir,
             redis,
-            sweep,
+            id,
             spec: spec.clone(),
             workers_started: 0,
         }
@@ -67,33 +68,34 @@ impl Scene {
 
     /// Runs a command of the coordinator against this Redis.
     #[must_use]
-    pub fn ask(&self, arguments: &[&str]) -> Ended {
-        end(self
-            .dir
-            .coordinator()
-            .args(arguments)
-            .env("DDRS_REDIS", self.redis.url()))
+    pub fn ask(&self, arguments: &[&str]) -> ProgramOutput {
+        run_to_end(
+            self.dir
+                .coordinator()
+                .args(arguments)
+                .env("DDRS_REDIS", self.redis.url()),
+        )
     }
 
     /// What `status` says of the sweep.
     #[must_use]
     pub fn status(&self) -> Value {
         let told = self
-            .ask(&["status", &self.sweep, "--format", "json"])
+            .ask(&["status", &self.id, "--format", "json"])
             .expect(0);
         serde_json::from_str(&told.stdout).expect("JSON")
     }
 
     /// Starts a worker with a name of its own.
-    pub fn worker(&mut self, more: &[&str]) -> Worker {
+    pub fn worker(&mut self, more: &[&str]) -> WorkerProcess {
         let url = self.redis.url();
         self.worker_at(&url, more)
     }
 
     /// Starts a worker that finds Redis at another address, say behind a proxy.
-    pub fn worker_at(&mut self, url: &str, more: &[&str]) -> Worker {
+    pub fn worker_at(&mut self, url: &str, more: &[&str]) -> WorkerProcess {
         self.workers_started += 1;
-        Worker::start(
+        WorkerProcess::start(
             &self.dir,
             url,
             &format!("worker-{}", self.workers_started),
@@ -102,10 +104,10 @@ impl Scene {
     }
 
     /// Starts a worker with more in its environment.
-    pub fn worker_in(&mut self, environment: &[(&str, String)], more: &[&str]) -> Worker {
+    pub fn worker_in(&mut self, environment: &[(&str, String)], more: &[&str]) -> WorkerProcess {
         self.workers_started += 1;
         let (name, url) = (format!("worker-{}", self.workers_started), self.redis.url());
-        Worker::start_in(&self.dir, &url, &name, environment, more)
+        WorkerProcess::start_in(&self.dir, &url, &name, environment, more)
     }
 
     /// How many samples all variants have together.
@@ -117,7 +119,7 @@ impl Scene {
     /// A key of the sweep.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
-        format!("ddrs:{{{}}}:{name}", self.sweep)
+        format!("ddrs:{{{}}}:{name}", self.id)
     }
 
     /// The entries of one of the sweep's streams, `results` or `events`.
@@ -165,15 +167,13 @@ impl Scene {
 
     /// Collects into `out/` and demands that everything is as if nothing had happened:
     /// [`check_records`], nothing but results in Redis, and after its end no process.
-    pub fn check(self, lab: &mut Lab) {
-        let _ = self
-            .ask(&["collect", &self.sweep, "--out", "out"])
-            .expect(0);
-        self.check_collected("out", lab);
+    pub fn check(self, context: &mut ChaosContext) {
+        let _ = self.ask(&["collect", &self.id, "--out", "out"]).expect(0);
+        self.check_collected("out", context);
     }
 
     /// [`Self::check`] for records that a `run` or `collect` has put into a folder.
-    pub fn check_collected(mut self, out: &str, lab: &mut Lab) {
+    pub fn check_collected(mut self, out: &str, context: &mut ChaosContext) {
         let samples = check_records(&self.dir.path(out), &reference(&self.spec));
         self.check_keys();
         let mut connection = self.redis.connection();
@@ -184,7 +184,7 @@ impl Scene {
         });
         let left = processes_in(self.dir.dir.path());
         assert!(left.is_empty(), "processes are left over: {left:?}");
-        lab.compared(samples);
+        context.compared(samples);
     }
 
     /// What a finished sweep may leave in Redis: who it was, what is done, who worked, what
@@ -223,7 +223,7 @@ impl Scene {
     }
 }
 
-pub(super) fn write_spec(dir: &TestDir, spec: &HalfSpace) {
+pub(super) fn write_spec(dir: &TestDir, spec: &HalfSpaceSweep) {
     let path = dir.half_space(spec);
     // The queue's settings come last in the specification.
     let text = std::fs::read_to_string(&path).expect("a specification") + "max-attempts = 1000\n";

@@ -10,37 +10,37 @@ use ddrs_common::queue::QueueClient;
 use redis::Commands;
 
 use super::process::Signal;
-use super::{Fsync, Lab, Scene, Worker, chaos_sweep, wait_for};
-use crate::HalfSpace;
+use super::{ChaosContext, Fsync, TestSweep, WorkerProcess, chaos_sweep, wait_for};
+use crate::HalfSpaceSweep;
 
 /// How many at a time.
 const AT_ONCE: usize = 3;
 
-/// A zombie that has said nothing for so long has nothing to say.
+/// A stale worker that has said nothing for so long has nothing to say.
 const MUTE: Duration = Duration::from_secs(20);
 
-const OUTLIVED: &str = "zombies that outlived their lease";
-const BURIED: &str = "zombies that had been declared dead";
+const OUTLIVED: &str = "stale that outlived their lease";
+const DECLARED_DEAD: &str = "stale that had been declared dead";
 const REFUSED: &str = "late requests refused";
 const RECORDS: &str = "of them records";
 
-pub(super) fn run(lab: &mut Lab) {
-    let each = lab.pick(3, 60);
-    lab.announce(OUTLIVED, each);
-    lab.announce(BURIED, each);
-    lab.announce(REFUSED, each);
-    lab.announce(RECORDS, lab.pick(1, each / 2));
-    while lab.lacks(OUTLIVED) {
-        one_run(lab, End::Lapses);
+pub(super) fn run(context: &mut ChaosContext) {
+    let each = context.pick(3, 60);
+    context.announce(OUTLIVED, each);
+    context.announce(DECLARED_DEAD, each);
+    context.announce(REFUSED, each);
+    context.announce(RECORDS, context.pick(1, each / 2));
+    while context.lacks(OUTLIVED) {
+        one_run(context, LeaseEnd::Lapses);
     }
-    while lab.lacks(BURIED) || lab.lacks(RECORDS) {
-        one_run(lab, End::DeclaredDead);
+    while context.lacks(DECLARED_DEAD) || context.lacks(RECORDS) {
+        one_run(context, LeaseEnd::DeclaredDead);
     }
 }
 
 /// How a lease ends while its worker is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum LeaseEnd {
     /// It runs out. The worker finds its renewal overdue when it continues, and learns then.
     Lapses,
     /// A coordinator takes the worker for dead and ends its lease. The worker, whose renewal is far
@@ -48,91 +48,95 @@ enum End {
     DeclaredDead,
 }
 
-fn one_run(lab: &mut Lab, end: End) {
-    let lease = if end == End::Lapses { 1 } else { 600 };
-    let mut scene = Scene::new(
-        &HalfSpace {
+fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
+    let lease = if end == LeaseEnd::Lapses { 1 } else { 600 };
+    let mut sweep = TestSweep::new(
+        &HalfSpaceSweep {
             lease,
             ..chaos_sweep()
         },
         Fsync::EverySecond,
     );
-    let zombies: Vec<(Worker, Claim)> = (0..AT_ONCE)
-        .map(|_| stopped_with_a_job(lab, &mut scene))
+    let stale: Vec<(WorkerProcess, StoppedClaim)> = (0..AT_ONCE)
+        .map(|_| stopped_with_a_job(context, &mut sweep))
         .collect();
-    if end == End::DeclaredDead {
-        declare_dead(
-            &scene,
-            zombies.iter().map(|(worker, _)| worker.name.as_str()),
-        );
+    if end == LeaseEnd::DeclaredDead {
+        declare_dead(&sweep, stale.iter().map(|(worker, _)| worker.name.as_str()));
     }
-    let successor = scene.worker(&[]);
-    for (_, claim) in &zombies {
-        wait_for("successor of a zombie", || {
-            claim.is_over(&scene).then_some(())
+    let successor = sweep.worker(&[]);
+    for (_, claim) in &stale {
+        wait_for("successor of a stale worker", || {
+            claim.is_over(&sweep).then_some(())
         });
     }
-    for (worker, _) in &zombies {
+    for (worker, _) in &stale {
         worker.signal(Signal::CONT);
     }
     let mut woken = 0;
-    for (worker, claim) in &zombies {
+    for (worker, claim) in &stale {
         let since = Instant::now();
-        let spoke = wait_for("word that a zombie had lost its job", || {
-            let spoke = scene.log_of(&worker.name).contains("another worker's");
+        let spoke = wait_for("word that a stale worker had lost its job", || {
+            let spoke = sweep.log_of(&worker.name).contains("another worker's");
             // One that was stopped before it read of its claim, or after its last record, has
             // nothing to write any more.
-            (spoke || (since.elapsed() > MUTE && claim.is_completed(&scene))).then_some(spoke)
+            (spoke || (since.elapsed() > MUTE && claim.is_completed(&sweep))).then_some(spoke)
         });
         woken += u64::from(spoke);
     }
-    lab.count(if end == End::Lapses { OUTLIVED } else { BURIED }, woken);
-    let refused: Vec<String> = refusals(&scene);
-    for (_, claim) in &zombies {
+    context.count(
+        if end == LeaseEnd::Lapses {
+            OUTLIVED
+        } else {
+            DECLARED_DEAD
+        },
+        woken,
+    );
+    let refused: Vec<String> = refusals(&sweep);
+    for (_, claim) in &stale {
         let name = format!("under claim {}", claim.fence);
         let told = refused.iter().any(|refusal| refusal.ends_with(&name));
         // A renewal of a job that is complete by now harms nobody, and is answered without being
         // counted.
         assert!(
-            told || claim.is_completed(&scene),
+            told || claim.is_completed(&sweep),
             "claim {} was not refused: {refused:?}",
             claim.fence
         );
     }
-    let counted = scene.status()["refused"].as_u64().expect("a count");
+    let counted = sweep.status()["refused"].as_u64().expect("a count");
     assert!(
         counted >= refused.len() as u64,
         "status counts {counted} of {refused:?}"
     );
-    lab.count(REFUSED, refused.len() as u64);
-    lab.count(
+    context.count(REFUSED, refused.len() as u64);
+    context.count(
         RECORDS,
         refused
             .iter()
             .filter(|refusal| refusal.starts_with("the record"))
             .count() as u64,
     );
-    drop((zombies, successor));
-    if end == End::DeclaredDead {
+    drop((stale, successor));
+    if end == LeaseEnd::DeclaredDead {
         // The leases of those that were just killed would last for minutes.
-        declare_dead(&scene, [""].into_iter());
+        declare_dead(&sweep, [""].into_iter());
     }
-    scene.work_to_the_end();
-    scene.check(lab);
+    sweep.work_to_the_end();
+    sweep.check(context);
 }
 
 /// A claim as it was when its worker was stopped.
-struct Claim {
+struct StoppedClaim {
     job: u32,
     fence: String,
 }
 
-impl Claim {
-    fn of(worker: &str, scene: &Scene) -> Option<Self> {
-        let claims: BTreeMap<u32, String> = scene
+impl StoppedClaim {
+    fn of(worker: &str, sweep: &TestSweep) -> Option<Self> {
+        let claims: BTreeMap<u32, String> = sweep
             .redis
             .connection()
-            .hgetall(scene.key("claims"))
+            .hgetall(sweep.key("claims"))
             .expect("an answer");
         let (job, claim) = claims.into_iter().find(|(_, claim)| {
             claim.contains(" live ") && claim.ends_with(&format!(" {worker}"))
@@ -143,20 +147,20 @@ impl Claim {
         })
     }
 
-    fn is_completed(&self, scene: &Scene) -> bool {
-        scene
+    fn is_completed(&self, sweep: &TestSweep) -> bool {
+        sweep
             .redis
             .connection()
-            .getbit(scene.key("completed"), self.job as usize)
+            .getbit(sweep.key("completed"), self.job as usize)
             .expect("an answer")
     }
 
     /// Whether somebody else has the job now, or has completed it.
-    fn is_over(&self, scene: &Scene) -> bool {
-        let claim: Option<String> = scene
+    fn is_over(&self, sweep: &TestSweep) -> bool {
+        let claim: Option<String> = sweep
             .redis
             .connection()
-            .hget(scene.key("claims"), self.job)
+            .hget(sweep.key("claims"), self.job)
             .expect("an answer");
         claim.is_none_or(|claim| {
             claim.contains(" live ") && !claim.starts_with(&format!("{} ", self.fence))
@@ -165,16 +169,19 @@ impl Claim {
 }
 
 /// A worker that was stopped at some moment of a job of its.
-fn stopped_with_a_job(lab: &mut Lab, scene: &mut Scene) -> (Worker, Claim) {
+fn stopped_with_a_job(
+    context: &mut ChaosContext,
+    sweep: &mut TestSweep,
+) -> (WorkerProcess, StoppedClaim) {
     loop {
-        let worker = scene.worker(&[]);
-        wait_for("claim", || Claim::of(&worker.name, scene));
-        sleep(lab.moment(Duration::from_millis(30)));
+        let worker = sweep.worker(&[]);
+        wait_for("claim", || StoppedClaim::of(&worker.name, sweep));
+        sleep(context.moment(Duration::from_millis(30)));
         worker.stop();
         // What it had sent is in effect now, before the next look.
-        let _ = Claim::of(&worker.name, scene);
+        let _ = StoppedClaim::of(&worker.name, sweep);
         // Without one it was between two jobs.
-        if let Some(claim) = Claim::of(&worker.name, scene) {
+        if let Some(claim) = StoppedClaim::of(&worker.name, sweep) {
             return (worker, claim);
         }
         worker.kill();
@@ -182,16 +189,16 @@ fn stopped_with_a_job(lab: &mut Lab, scene: &mut Scene) -> (Worker, Claim) {
 }
 
 /// What a coordinator does that sees its worker die; an empty name stands for all.
-fn declare_dead<'a>(scene: &Scene, workers: impl Iterator<Item = &'a str>) {
+fn declare_dead<'a>(sweep: &TestSweep, workers: impl Iterator<Item = &'a str>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let client = QueueClient::connect(&scene.redis.url())
+        let client = QueueClient::connect(&sweep.redis.url())
             .await
             .expect("a connection");
-        let queue = client.sweep(&scene.sweep.clone().try_into().expect("a sweep's id"));
+        let queue = client.sweep(&sweep.id.clone().try_into().expect("a sweep's id"));
         for worker in workers {
             queue
                 .admin()
@@ -203,8 +210,8 @@ fn declare_dead<'a>(scene: &Scene, workers: impl Iterator<Item = &'a str>) {
 }
 
 /// The refusals that `why` tells of.
-fn refusals(scene: &Scene) -> Vec<String> {
-    let events = scene.stream("events", &mut scene.redis.connection());
+fn refusals(sweep: &TestSweep) -> Vec<String> {
+    let events = sweep.stream("events", &mut sweep.redis.connection());
     let refused = events
         .into_iter()
         .filter(|event| event["what"] == "refused");

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
 
-use crate::{HalfSpace, TestDir};
+use crate::{HalfSpaceSweep, TestDir};
 
 /// What an undisturbed run leaves behind.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,25 +18,25 @@ pub struct Reference {
     pub report: BTreeMap<String, Vec<u8>>,
 }
 
-type Known = HashMap<String, Arc<Reference>>;
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+type ReferenceCache = HashMap<String, Arc<Reference>>;
+static REFERENCES: LazyLock<Mutex<ReferenceCache>> = LazyLock::new(Mutex::default);
 
 /// What a sweep leaves when nothing happens to it. Each sweep is run once in a process.
 ///
 /// # Panics
 /// When the run fails.
 #[must_use]
-pub fn reference(spec: &HalfSpace) -> Arc<Reference> {
+pub fn reference(spec: &HalfSpaceSweep) -> Arc<Reference> {
     // Settings of the queue change no record.
     let key = format!(
         "{:?}",
-        HalfSpace {
+        HalfSpaceSweep {
             job_samples: 1,
             lease: 1,
             ..spec.clone()
         }
     );
-    let mut known = KNOWN
+    let mut known = REFERENCES
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let entry = known.entry(key).or_insert_with(|| {

@@ -11,7 +11,7 @@ use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{Claim, ClaimToken, QueueClient, Submission, SweepQueue};
 use redis::Commands;
 
-use super::{Fsync, Lab, RedisServer, wait_for};
+use super::{ChaosContext, Fsync, RedisServer, wait_for};
 use crate::TestDir;
 
 const LAPSED: &str = "leases that lapsed at once";
@@ -27,11 +27,11 @@ const SLOWLOG: [&str; 4] = [
 
 /// Leases jobs, loses all their workers at once, reaps them, and looks what became of each job.
 /// Times are printed, not judged.
-pub(super) fn run(lab: &mut Lab) {
-    let leased = lab.pick(10_000, 100_000);
+pub(super) fn run(context: &mut ChaosContext) {
+    let leased = context.pick(10_000, 100_000);
     let jobs = 2 * leased;
-    lab.announce(LAPSED, u64::from(leased));
-    lab.announce(PENDING, u64::from(jobs));
+    context.announce(LAPSED, u64::from(leased));
+    context.announce(PENDING, u64::from(jobs));
     let dir = TestDir::new();
     let redis = RedisServer::start(&dir.path("redis"), Fsync::EverySecond, &SLOWLOG);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -51,7 +51,7 @@ pub(super) fn run(lab: &mut Lab) {
         .block_on(queue.status().progress())
         .expect("progress");
     timed.show("a look at the progress");
-    lab.count(PENDING, progress.pending);
+    context.count(PENDING, progress.pending);
     runtime.block_on(claim(&queue, 1));
     timed.show("one claim");
     runtime.block_on(claim_at_once(&queue, leased - 1));
@@ -76,12 +76,12 @@ pub(super) fn run(lab: &mut Lab) {
         reaped > 0 && lapsed == u64::from(leased) && crashes == lapsed,
         "{lapsed} lapsed, {crashes} were charged"
     );
-    lab.count(LAPSED, crashes);
+    context.count(LAPSED, crashes);
 }
 
 async fn submit(queue: &SweepQueue, jobs: u32) {
     let submission = Submission {
-        spec: "a crowd",
+        spec: "a many_leases",
         jobs,
         samples: u64::from(jobs),
         variants: 1,
@@ -138,16 +138,16 @@ fn check(queue: &SweepQueue, connection: &mut redis::Connection, jobs: u32) {
 /// Times of steps, of their longest call, and of another client meanwhile.
 struct Timed {
     connection: redis::Connection,
-    bystander: Bystander,
+    probe: LatencyProbe,
     since: Instant,
 }
 
 impl Timed {
     fn new(redis: &RedisServer) -> Self {
-        let bystander = Bystander::start(redis.connection());
+        let probe = LatencyProbe::start(redis.connection());
         let mut timed = Self {
             connection: redis.connection(),
-            bystander,
+            probe,
             since: Instant::now(),
         };
         timed.begin();
@@ -157,10 +157,10 @@ impl Timed {
     /// Prints what the step before took.
     fn show(&mut self, step: &str) {
         let took = self.since.elapsed();
-        let waited = self.bystander.longest();
+        let waited = self.probe.longest();
         let longest = longest_call(&mut self.connection);
         eprintln!(
-            "{step}: {took:.1?}; its longest call {longest:.1?}; a bystander waited {waited:.1?} at most"
+            "{step}: {took:.1?}; its longest call {longest:.1?}; a probe waited {waited:.1?} at most"
         );
         self.begin();
     }
@@ -170,7 +170,7 @@ impl Timed {
             .arg("RESET")
             .exec(&mut self.connection)
             .expect("an answer");
-        self.bystander.longest();
+        self.probe.longest();
         self.since = Instant::now();
     }
 }
@@ -189,7 +189,7 @@ fn longest_call(connection: &mut redis::Connection) -> Duration {
 }
 
 /// Another client, which asks something small again and again, and must always be answered.
-struct Bystander {
+struct LatencyProbe {
     /// Microseconds.
     longest: Arc<AtomicU64>,
     /// How often it was answered.
@@ -198,7 +198,7 @@ struct Bystander {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Bystander {
+impl LatencyProbe {
     fn start(mut connection: redis::Connection) -> Self {
         let (longest, answers, stop) =
             <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
@@ -227,20 +227,20 @@ impl Bystander {
     /// The longest wait since this was asked last, the one in progress included.
     fn longest(&self) -> Duration {
         let answers = self.answers.load(Ordering::Relaxed);
-        wait_for("answer to the bystander", || {
+        wait_for("answer to the probe", || {
             (self.answers.load(Ordering::Relaxed) > answers).then_some(())
         });
         Duration::from_micros(self.longest.swap(0, Ordering::Relaxed))
     }
 }
 
-impl Drop for Bystander {
+impl Drop for LatencyProbe {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
         assert!(
             std::thread::panicking() || !matches!(ended, Some(Err(_))),
-            "redis left the bystander without an answer"
+            "redis left the probe without an answer"
         );
     }
 }

@@ -16,7 +16,7 @@ pub enum Size {
 }
 
 /// The bench of one case.
-pub struct Lab {
+pub struct ChaosContext {
     /// How much is to be done.
     pub size: Size,
     /// Decides every choice of the schedule.
@@ -36,7 +36,7 @@ struct Count {
 
 /// How a case went.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct CaseReport {
     /// The case.
     pub name: &'static str,
     /// Each kind of fault and how often it happened, and events that only a fault can bring about.
@@ -51,7 +51,7 @@ pub struct Verdict {
     pub took: Duration,
 }
 
-impl Lab {
+impl ChaosContext {
     pub(super) fn new(name: &'static str, size: Size, seed: u64) -> Self {
         // Each case has dice of its own, so that it replays alone as it does among the others.
         let mut key = [0; 32];
@@ -137,7 +137,7 @@ impl Lab {
         self.skipped.push(reason);
     }
 
-    pub(super) fn verdict(self, panic: Option<String>) -> Verdict {
+    pub(super) fn report(self, panic: Option<String>) -> CaseReport {
         let short = self
             .faults
             .iter()
@@ -155,7 +155,7 @@ impl Lab {
             .sum::<u64>();
         let none =
             (happened == 0 && self.skipped.is_empty()).then(|| "no fault happened".to_owned());
-        Verdict {
+        CaseReport {
             name: self.name,
             faults: self
                 .faults
@@ -182,7 +182,7 @@ impl Lab {
     }
 }
 
-impl Verdict {
+impl CaseReport {
     /// Whether nothing of the case could be done here.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
@@ -192,7 +192,7 @@ impl Verdict {
     }
 }
 
-impl std::fmt::Display for Verdict {
+impl std::fmt::Display for CaseReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = match self.failure {
             Some(_) => "FAILED",
