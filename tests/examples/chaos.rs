@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use ddrs_tests::chaos::{CASES, ChaosCase, Size, CaseReport};
+use ddrs_tests::chaos::{CASES, CaseReport, ChaosCase, Size};
 
 const HEADER: &str =
     "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n";
