@@ -66,18 +66,18 @@ pub fn is_json() -> bool {
 /// Writes a message to stderr: the bare text, or a log event if logs are JSON.
 pub fn say(text: &str) {
     if is_json() {
-        info!("{text}")
+        info!("{text}");
     } else {
-        write_line(&plain(text))
+        write_line(&plain(text));
     }
 }
 
 /// Writes the error that ends the program.
 pub fn fail(reason: &str) {
     if is_json() {
-        error!("{reason}")
+        error!("{reason}");
     } else {
-        write_line(&format!("error: {}", plain(reason)))
+        write_line(&format!("error: {}", plain(reason)));
     }
 }
 

@@ -25,8 +25,10 @@ pub(crate) fn find() -> Result<PathBuf> {
 }
 
 fn find_named(name: &Path) -> Result<PathBuf> {
-    first_executable(places_of(name))
-        .with_context(|| format!("{WORKER_VARIABLE} is {name:?}, which is not an executable file"))
+    first_executable(places_of(name)).with_context(|| {
+        let name = name.display();
+        format!("{WORKER_VARIABLE} is {name}, which is not an executable file")
+    })
 }
 
 /// Returns the files that a name may mean. As in a shell, a name without a folder is looked up on

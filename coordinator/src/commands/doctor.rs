@@ -143,8 +143,8 @@ impl Finding {
         Self::new(subject, CheckStatus::Warning, text)
     }
 
-    fn bad(subject: &'static str, text: impl ToString) -> Self {
-        Self::new(subject, CheckStatus::Bad, text.to_string())
+    fn bad(subject: &'static str, text: impl Into<String>) -> Self {
+        Self::new(subject, CheckStatus::Bad, text)
     }
 
     fn is_bad(&self) -> bool {

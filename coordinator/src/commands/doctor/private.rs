@@ -29,7 +29,7 @@ pub(super) async fn check(stop: &mut StopRequests) -> Option<Vec<Finding>> {
 async fn check_in(dir: &Path) -> Vec<Finding> {
     let server = match PrivateServer::start(dir).await {
         Ok(server) => server,
-        Err(error) => return vec![Finding::bad("redis", error)],
+        Err(error) => return vec![Finding::bad("redis", error.to_string())],
     };
     let settings = ServerSettings {
         url: server.url(),

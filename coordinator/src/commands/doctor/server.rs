@@ -14,7 +14,7 @@ const CLOCK_TOLERANCE: f64 = 5.0;
 pub(super) async fn check(settings: &ServerSettings) -> Vec<Finding> {
     let client = match QueueClient::reach(settings).await {
         Ok(client) => client.with_patience(Duration::ZERO),
-        Err(error) => return vec![Finding::bad("redis", error)],
+        Err(error) => return vec![Finding::bad("redis", error.to_string())],
     };
     let mut findings = check_servers(&client).await;
     findings.extend(check_slots(&client).await);
@@ -26,7 +26,7 @@ pub(super) async fn check(settings: &ServerSettings) -> Vec<Finding> {
 async fn check_servers(client: &QueueClient) -> Vec<Finding> {
     match client.servers().await {
         Ok(servers) => check_each(&servers),
-        Err(error) => vec![Finding::bad("redis", error)],
+        Err(error) => vec![Finding::bad("redis", error.to_string())],
     }
 }
 
@@ -47,7 +47,7 @@ async fn check_slots(client: &QueueClient) -> Option<Finding> {
             "every hash slot of the cluster has a node",
         )),
         Ok(Some(unserved)) => Some(Finding::bad("slots", unserved_text(unserved))),
-        Err(error) => Some(Finding::bad("slots", error)),
+        Err(error) => Some(Finding::bad("slots", error.to_string())),
     }
 }
 
@@ -73,7 +73,7 @@ async fn check_requests(client: &QueueClient) -> Finding {
 
 fn failed_request(error: &QueueError) -> Finding {
     if error.is_forbidden() {
-        Finding::bad("permissions", error)
+        Finding::bad("permissions", error.to_string())
     } else {
         Finding::bad(
             "requests",
@@ -87,7 +87,7 @@ fn failed_request(error: &QueueError) -> Finding {
 async fn check_clock(client: &QueueClient) -> Finding {
     match client.time().await {
         Ok(time) => clock_finding(time - seconds_since_epoch()),
-        Err(error) => Finding::bad("clock", error),
+        Err(error) => Finding::bad("clock", error.to_string()),
     }
 }
 

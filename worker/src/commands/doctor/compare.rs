@@ -46,7 +46,7 @@ pub(super) fn compare(name: &str, device: Device, draws: u32) -> Result<Vec<Comp
 }
 
 /// One network and the draws of one image.
-struct ComparedModel {
+struct ModelWithDraws {
     spec: ModelSpec,
     batch: Tensor,
     /// The folder of random weights.
@@ -74,7 +74,7 @@ impl MeasuredScores {
     }
 }
 
-impl ComparedModel {
+impl ModelWithDraws {
     fn expected(&self) -> Result<ExpectedScores> {
         let network = self.load(Precision::Fp32, Device::Cpu)?;
         let scores = scores(&*network, &self.batch, Device::Cpu)?;
@@ -262,7 +262,7 @@ fn scores_of_pass(network: &dyn Classifier, images: &Tensor, device: Device) -> 
     Ok(scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)
 }
 
-fn compared_models(name: &str, draws: i64) -> Result<Vec<ComparedModel>> {
+fn compared_models(name: &str, draws: i64) -> Result<Vec<ModelWithDraws>> {
     ensure!(draws > 0, "--draws must be 1 or more");
     let path = Path::new(name);
     if path
@@ -276,11 +276,11 @@ fn compared_models(name: &str, draws: i64) -> Result<Vec<ComparedModel>> {
 }
 
 /// Returns every model of a specification, with its first image at its first sigma.
-fn from_specification(path: &Path, draws: i64) -> Result<Vec<ComparedModel>> {
+fn from_specification(path: &Path, draws: i64) -> Result<Vec<ModelWithDraws>> {
     let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (sweep, _) = spec::parse_with_models(&text, path)?;
     let batch = first_image(&sweep, draws)?;
-    let models = sweep.models.iter().map(|spec| ComparedModel {
+    let models = sweep.models.iter().map(|spec| ModelWithDraws {
         spec: spec.clone(),
         batch: batch.shallow_clone(),
         folder: None,
@@ -299,13 +299,13 @@ fn first_image(sweep: &Sweep, draws: i64) -> Result<Tensor> {
 }
 
 /// Returns random weights, with an image of a fixed pattern.
-fn from_architecture(architecture: Architecture, draws: i64) -> Result<ComparedModel> {
+fn from_architecture(architecture: Architecture, draws: i64) -> Result<ModelWithDraws> {
     let folder = DoctorFolder::create()?;
     let path = folder.path().join("model.safetensors");
     let (classes, _) = model::usual_size(architecture);
     model::random_weights(architecture, classes, 0, &path)?;
     let spec = model::centre(architecture, classes, &path)?;
-    Ok(ComparedModel {
+    Ok(ModelWithDraws {
         spec,
         batch: model::noisy_pattern(architecture, draws)?,
         folder: Some(folder),

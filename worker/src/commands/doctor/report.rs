@@ -47,13 +47,11 @@ impl DoctorReport {
 
     fn write_picked(&self, out: &mut String) -> fmt::Result {
         let asked = &self.asked;
-        match &self.picked {
-            Some(picked) => writeln!(out, "--device {asked} is {picked}"),
-            None => {
-                let reason = self.not_usable.as_deref().unwrap_or_default();
-                writeln!(out, "--device {asked} cannot be used: {reason}")
-            }
+        if let Some(picked) = &self.picked {
+            return writeln!(out, "--device {asked} is {picked}");
         }
+        let reason = self.not_usable.as_deref().unwrap_or_default();
+        writeln!(out, "--device {asked} cannot be used: {reason}")
     }
 }
 
