@@ -41,6 +41,7 @@ fuzz: setup
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) run --quiet --release --locked -p ddrs-style
 
 # With PyTorch's loops: make bench BENCH="--peer-python PATH".
 bench: build

@@ -1,6 +1,6 @@
 //! Finds doc comments that begin with a question word.
 
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::tree::SourceFile;
 
 /// Words that a doc comment does not begin with.
@@ -11,7 +11,7 @@ const QUESTIONS: [&str; 7] = ["What", "Who", "Whom", "Whose", "Where", "How", "W
 pub(crate) struct DocComments {
     pub(crate) count: usize,
     /// Those that begin with a question word.
-    pub(crate) questions: Vec<Place>,
+    pub(crate) questions: Vec<Offence>,
 }
 
 impl DocComments {
@@ -39,7 +39,7 @@ impl DocComments {
         self.count += 1;
         let first = words.split(|letter: char| !letter.is_alphanumeric()).next();
         if first.is_some_and(|first| QUESTIONS.contains(&first)) {
-            self.questions.push(Place::new(&file.path, line, words));
+            self.questions.push(Offence::new(&file.path, line, words));
         }
     }
 }

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::tree::SourceFile;
 
 /// Lines of the longest closure that `let` may bind.
@@ -15,7 +15,7 @@ const CLOSURE_LINES: usize = 3;
 pub(crate) struct Function {
     pub(crate) tokens: usize,
     /// The function's name, with its number of tokens.
-    pub(crate) place: Place,
+    pub(crate) place: Offence,
 }
 
 /// The functions of production code, outside items under `#[cfg(test)]`.
@@ -24,9 +24,9 @@ pub(crate) struct Functions {
     path: String,
     pub(crate) all: Vec<Function>,
     /// Places of `let (a, b) = (x, y)`.
-    pub(crate) tuple_lets: Vec<Place>,
+    pub(crate) tuple_lets: Vec<Offence>,
     /// Places of long closures that `let` binds.
-    pub(crate) long_closures: Vec<Place>,
+    pub(crate) long_closures: Vec<Offence>,
 }
 
 impl Functions {
@@ -49,8 +49,8 @@ impl Functions {
         self.all.push(Function { tokens, place });
     }
 
-    fn place(&self, span: proc_macro2::Span, words: &str) -> Place {
-        Place::new(&self.path, span.start().line, words)
+    fn place(&self, span: proc_macro2::Span, words: &str) -> Offence {
+        Offence::new(&self.path, span.start().line, words)
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
         let found = functions(
             "fn f() {\n let (a, b) = (1, 2);\n let (c, d) = g();\n let h = |x| {\n x;\n x\n };\n }",
         );
-        let lines = |places: &[Place]| places.iter().map(|place| place.line).collect::<Vec<_>>();
+        let lines = |places: &[Offence]| places.iter().map(|place| place.line).collect::<Vec<_>>();
         assert_eq!(lines(&found.tuple_lets), [2]);
         assert_eq!(lines(&found.long_closures), [4]);
         assert!(

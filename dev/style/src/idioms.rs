@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::prose::paragraphs;
 use crate::tree::SourceFile;
 
@@ -42,20 +42,22 @@ const PER: &str = concat!(
 static IDIOM: LazyLock<Regex> = LazyLock::new(|| {
     let distributive = format!(r"\b(?:{COUNTED}) an? (?:{PER})\b");
     let all = format!("(?i){}|{distributive}", IDIOMS.join("|"));
-    Regex::new(&all).unwrap_or_else(|error| unreachable!("a fixed pattern: {error}"))
+    // A phrase may continue on the next line.
+    Regex::new(&all.replace(' ', r"\s+"))
+        .unwrap_or_else(|error| unreachable!("a fixed pattern: {error}"))
 });
 
 /// Finds idioms in documents, comments and string literals.
-pub(crate) fn idioms(files: &[SourceFile]) -> Vec<Place> {
+pub(crate) fn idioms(files: &[SourceFile]) -> Vec<Offence> {
     let searched = files.iter().filter(|file| file.path != THIS_FILE);
     searched.flat_map(idioms_of).collect()
 }
 
-fn idioms_of(file: &SourceFile) -> Vec<Place> {
+fn idioms_of(file: &SourceFile) -> Vec<Offence> {
     let paragraphs = paragraphs(file);
     let hits = paragraphs.iter().flat_map(|paragraph| {
         let hits = IDIOM.find_iter(&paragraph.words);
-        hits.map(|hit| Place::new(&file.path, paragraph.line, hit.as_str()))
+        hits.map(|hit| Offence::new(&file.path, paragraph.line, hit.as_str()))
     });
     hits.collect()
 }

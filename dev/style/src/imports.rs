@@ -58,11 +58,6 @@ impl Imports {
     }
 
     fn add_tree(&mut self, tree: &UseTree, before: &[String], is_public: bool) {
-        let imported = |name, shown| ImportedName {
-            before,
-            name,
-            shown,
-        };
         match tree {
             UseTree::Path(path) => {
                 let next = [before, &[path.ident.to_string()]].concat();
@@ -73,8 +68,14 @@ impl Imports {
                     self.add_tree(tree, before, is_public);
                 }
             }
-            UseTree::Name(name) => self.add(&imported(&name.ident, &name.ident), is_public),
-            UseTree::Rename(name) => self.add(&imported(&name.ident, &name.rename), is_public),
+            UseTree::Name(name) => self.add(
+                &ImportedName::new(before, &name.ident, &name.ident),
+                is_public,
+            ),
+            UseTree::Rename(name) => self.add(
+                &ImportedName::new(before, &name.ident, &name.rename),
+                is_public,
+            ),
             UseTree::Glob(_) => {}
         }
     }
@@ -96,7 +97,15 @@ impl Imports {
     }
 }
 
-impl ImportedName<'_> {
+impl<'a> ImportedName<'a> {
+    fn new(before: &'a [String], name: &'a Ident, shown: &'a Ident) -> Self {
+        Self {
+            before,
+            name,
+            shown,
+        }
+    }
+
     /// Returns the name that the import gives, and the path that it stands for.
     fn shown_path(&self) -> Option<(String, ModulePath)> {
         if self.name == "self" {

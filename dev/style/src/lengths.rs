@@ -1,6 +1,6 @@
 //! Finds lines, table cells and list items that are too long.
 
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::tree::SourceFile;
 
 /// Columns of a line of code.
@@ -11,38 +11,38 @@ const CELL_WORDS: usize = 40;
 const ITEM_WORDS: usize = 80;
 
 /// Finds lines of Rust and Lua that are too wide.
-pub(crate) fn wide_lines(files: &[SourceFile]) -> Vec<Place> {
+pub(crate) fn wide_lines(files: &[SourceFile]) -> Vec<Offence> {
     let code = files.iter().filter(|file| file.is_code());
     code.flat_map(wide_lines_of).collect()
 }
 
-fn wide_lines_of(file: &SourceFile) -> impl Iterator<Item = Place> + '_ {
+fn wide_lines_of(file: &SourceFile) -> impl Iterator<Item = Offence> + '_ {
     let lines = (1..).zip(file.text.lines());
     let wide = lines.filter(|(_, line)| line.chars().count() > COLUMNS);
-    wide.map(|(number, line)| Place::new(&file.path, number, &beginning(line)))
+    wide.map(|(number, line)| Offence::new(&file.path, number, &beginning(line)))
 }
 
 /// Finds table cells and list items of documents that are too long.
-pub(crate) fn walls(files: &[SourceFile]) -> Vec<Place> {
+pub(crate) fn walls(files: &[SourceFile]) -> Vec<Offence> {
     let documents = files.iter().filter(|file| file.is_document());
     documents.flat_map(walls_of).collect()
 }
 
-fn walls_of(file: &SourceFile) -> Vec<Place> {
+fn walls_of(file: &SourceFile) -> Vec<Offence> {
     let mut found = long(file, &cells(file), CELL_WORDS);
     found.extend(long(file, &items(file), ITEM_WORDS));
     found
 }
 
 /// Returns the texts of more than `limit` words. Lines count from 1.
-fn long(file: &SourceFile, texts: &[(usize, String)], limit: usize) -> Vec<Place> {
+fn long(file: &SourceFile, texts: &[(usize, String)], limit: usize) -> Vec<Offence> {
     let counted = texts
         .iter()
         .map(|(line, text)| (line, word_count(text), text));
     let long = counted.filter(|(_, words, _)| *words > limit);
     long.map(|(line, words, text)| {
         let words = format!("{words} words: {}", beginning(text));
-        Place::new(&file.path, *line, &words)
+        Offence::new(&file.path, *line, &words)
     })
     .collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! - [`tree`]: finds the files and parses the Rust ones
-//! - [`place`]: a place in a file
+//! - [`offence`]: a place that breaks a rule
 //! - [`functions`]: tokens per function, tuple `let`s, long closures
 //! - [`names`]: type names that two modules define
 //! - [`imports`]: the items and paths of a file
@@ -21,8 +21,9 @@ mod imports;
 mod lengths;
 mod modules;
 mod names;
+mod offence;
 mod output;
-mod place;
+
 mod prose;
 mod report;
 mod tree;

@@ -1,6 +1,6 @@
 //! Prints the measures.
 
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::report::Measure;
 
 /// Prints one row per measure.
@@ -38,7 +38,7 @@ pub(crate) fn print_offenders(measures: &[Measure], part: &str) {
     }
 }
 
-fn line(place: &Place) -> String {
-    let Place { path, line, words } = place;
+fn line(place: &Offence) -> String {
+    let Offence { path, line, words } = place;
     format!("  {path}:{line}: {}", words.replace('\n', " "))
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream, TokenTree};
 use quote::ToTokens;
 
 use crate::functions::is_test;
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::tree::SourceFile;
 
 /// The rules themselves, which quote what they forbid.
@@ -18,7 +18,7 @@ struct ProseLine {
 }
 
 /// Returns whole paragraphs, so that a phrase across two lines is found.
-pub(crate) fn paragraphs(file: &SourceFile) -> Vec<Place> {
+pub(crate) fn paragraphs(file: &SourceFile) -> Vec<Offence> {
     if file.path == RULES {
         return Vec::new();
     }
@@ -44,17 +44,17 @@ fn prose_lines(file: &SourceFile) -> Vec<(usize, ProseLine)> {
     found
 }
 
-fn add_line(found: &mut Vec<Place>, file: &SourceFile, line: usize, prose: &ProseLine) {
+fn add_line(found: &mut Vec<Offence>, file: &SourceFile, line: usize, prose: &ProseLine) {
     match found.last_mut() {
         Some(last) if prose.joins && next_line(last) == line => {
             last.words.push('\n');
             last.words.push_str(&prose.words);
         }
-        _ => found.push(Place::new(&file.path, line, &prose.words)),
+        _ => found.push(Offence::new(&file.path, line, &prose.words)),
     }
 }
 
-fn next_line(paragraph: &Place) -> usize {
+fn next_line(paragraph: &Offence) -> usize {
     paragraph.line + paragraph.words.matches('\n').count() + 1
 }
 
@@ -87,12 +87,12 @@ fn comment_mark(path: &str) -> &'static str {
 }
 
 /// Returns the string literals outside tests.
-fn literals(file: &SourceFile) -> Vec<Place> {
+fn literals(file: &SourceFile) -> Vec<Offence> {
     let mut found = Vec::new();
     let items = file.rust.iter().flat_map(|rust| &rust.items);
     for item in items.filter(|item| !is_test(item)) {
         visit_strings(item.to_token_stream(), &mut |line, words| {
-            found.push(Place::new(&file.path, line, words));
+            found.push(Offence::new(&file.path, line, words));
         });
     }
     found

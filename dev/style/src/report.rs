@@ -6,7 +6,7 @@ use crate::idioms::idioms;
 use crate::lengths::{walls, wide_lines, word_count};
 use crate::modules;
 use crate::names::{self, RepeatedName};
-use crate::place::Place;
+use crate::offence::Offence;
 use crate::tree::SourceFile;
 
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
@@ -16,7 +16,7 @@ pub(crate) struct Measure {
     pub(crate) name: &'static str,
     pub(crate) found: f64,
     pub(crate) limit: Option<f64>,
-    pub(crate) offenders: Vec<Place>,
+    pub(crate) offenders: Vec<Offence>,
 }
 
 impl Measure {
@@ -34,7 +34,7 @@ impl Measure {
         }
     }
 
-    fn counted(name: &'static str, offenders: Vec<Place>, limit: usize) -> Self {
+    fn counted(name: &'static str, offenders: Vec<Offence>, limit: usize) -> Self {
         Self {
             name,
             found: offenders.len() as f64,
@@ -48,7 +48,7 @@ impl Measure {
         Self { limit, ..self }
     }
 
-    fn with(self, offenders: Vec<Place>) -> Self {
+    fn with(self, offenders: Vec<Offence>) -> Self {
         Self { offenders, ..self }
     }
 }
@@ -109,15 +109,15 @@ fn of_modules(files: &[SourceFile]) -> [Measure; 3] {
     ]
 }
 
-fn of_names(names: Vec<RepeatedName>) -> Vec<Place> {
+fn of_names(names: Vec<RepeatedName>) -> Vec<Offence> {
     let names = names.into_iter();
     names
         .map(|repeated| joined(&repeated.paths, &repeated.name))
         .collect()
 }
 
-fn joined(paths: &[String], words: &str) -> Place {
-    Place::new(&paths.join(", "), 0, words)
+fn joined(paths: &[String], words: &str) -> Offence {
+    Offence::new(&paths.join(", "), 0, words)
 }
 
 fn of_documents(files: &[SourceFile]) -> [Measure; 4] {

@@ -6,7 +6,7 @@ use crate::setup::Setup;
 use crate::step::CheckStep;
 
 /// A network with random weights, or a sweep, and the draws to compare.
-struct ComparedModel<'a> {
+struct ModelDraws<'a> {
     name: &'a str,
     model: &'a OsStr,
     draws: u32,
@@ -23,12 +23,12 @@ const QUICK: [(&str, u32); 1] = [("cifar-resnet20", 64)];
 /// Returns one step per network, and one for the sweep that was named.
 pub(crate) fn steps(setup: &Setup) -> Vec<CheckStep<'static>> {
     let networks: &[_] = if setup.args.quick { &QUICK } else { &FULL };
-    let networks = networks.iter().map(|&(name, draws)| ComparedModel {
+    let networks = networks.iter().map(|&(name, draws)| ModelDraws {
         name,
         model: name.as_ref(),
         draws,
     });
-    let sweep = setup.args.spec.iter().map(|spec| ComparedModel {
+    let sweep = setup.args.spec.iter().map(|spec| ModelDraws {
         name: "spec",
         model: spec.as_ref(),
         draws: 1000,
@@ -37,7 +37,7 @@ pub(crate) fn steps(setup: &Setup) -> Vec<CheckStep<'static>> {
     all.map(|comparison| step(setup, &comparison)).collect()
 }
 
-fn step(setup: &Setup, comparison: &ComparedModel) -> CheckStep<'static> {
+fn step(setup: &Setup, comparison: &ModelDraws) -> CheckStep<'static> {
     let mut command = setup.programs.worker();
     command
         .args(["doctor", "--device", &setup.args.device])
