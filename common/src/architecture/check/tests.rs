@@ -3,12 +3,12 @@
 use super::*;
 
 /// A model file as a list of tensors, with zeros for weights.
-struct ModelFile {
+struct ModelTensors {
     metadata: serde_json::Value,
     tensors: Vec<(String, &'static str, Vec<u64>)>,
 }
 
-impl ModelFile {
+impl ModelTensors {
     fn good(architecture: &str, classes: u32) -> Self {
         let parameters = architecture
             .parse::<Architecture>()
@@ -78,13 +78,13 @@ fn check_bytes(bytes: &[u8], architecture: &str, classes: u32) -> Result<(), Str
 }
 
 /// Checks a good CIFAR ResNet-20 after a change.
-fn check(change: impl FnOnce(&mut ModelFile)) -> Result<(), String> {
-    let mut model = ModelFile::good("cifar-resnet20", 10);
+fn check(change: impl FnOnce(&mut ModelTensors)) -> Result<(), String> {
+    let mut model = ModelTensors::good("cifar-resnet20", 10);
     change(&mut model);
     check_bytes(&model.bytes(), "cifar-resnet20", 10)
 }
 
-fn refused(change: impl FnOnce(&mut ModelFile), error: &str) {
+fn refused(change: impl FnOnce(&mut ModelTensors), error: &str) {
     assert_eq!(check(change), Err(error.to_owned()));
 }
 
@@ -98,7 +98,7 @@ fn a_file_with_all_tensors_passes() {
     ] {
         assert_eq!(
             check_bytes(
-                &ModelFile::good(architecture, classes).bytes(),
+                &ModelTensors::good(architecture, classes).bytes(),
                 architecture,
                 classes
             ),
@@ -109,7 +109,7 @@ fn a_file_with_all_tensors_passes() {
 
 #[test]
 fn prefixes_counters_and_normalisation_do_not_matter() {
-    let wrap = |m: &mut ModelFile| {
+    let wrap = |m: &mut ModelTensors| {
         for tensor in &mut m.tensors {
             tensor.0 = format!("1.module.{}", tensor.0);
         }
@@ -157,12 +157,12 @@ fn a_tensor_that_does_not_fit_is_named() {
 
 #[test]
 fn a_deeper_network_is_not_taken_for_a_shallower_one() {
-    let deep = ModelFile::good("cifar-resnet32", 10).bytes();
+    let deep = ModelTensors::good("cifar-resnet32", 10).bytes();
     assert_eq!(
         check_bytes(&deep, "cifar-resnet20", 10),
         Err("unknown tensor layer1.3.bn1.bias".to_owned())
     );
-    let shallow = ModelFile::good("cifar-resnet20", 10).bytes();
+    let shallow = ModelTensors::good("cifar-resnet20", 10).bytes();
     let missing = "tensor layer1.3.conv1.weight of shape [16, 16, 3, 3] is missing";
     assert_eq!(
         check_bytes(&shallow, "cifar-resnet32", 10),
@@ -184,7 +184,7 @@ fn the_architecture_in_the_metadata_counts() {
 
 #[test]
 fn a_file_that_is_not_safetensors_is_refused() {
-    let whole = ModelFile::good("half-space", 2).bytes();
+    let whole = ModelTensors::good("half-space", 2).bytes();
     let text = b"{\"weight\": 1}";
     let mut garbage = (text.len() as u64).to_le_bytes().to_vec();
     garbage.extend(text);
