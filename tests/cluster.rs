@@ -1,4 +1,4 @@
-//! A Redis of a test's own, with a submitted sweep and the commands of a cluster.
+//! A private Redis with a submitted sweep, and helpers that run commands on it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use crate::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
-/// How long a condition is waited for. Nothing is as slow as that.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest time to wait for a condition.
+const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
-/// A folder, a Redis of its own and a submitted sweep.
+/// A folder, a private Redis and a submitted sweep.
 pub struct Cluster {
-    /// The folder: `sweep.toml`, data, model, `redis`.
+    /// Contains `sweep.toml`, the data, the model and `redis`.
     pub dir: TestDir,
-    /// The server.
+    /// The Redis server of the sweep.
     pub server: PrivateServer,
-    /// The sweep's id.
+    /// The id of the sweep.
     pub sweep: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -29,7 +29,7 @@ impl Cluster {
     /// Submits a half-space sweep.
     ///
     /// # Panics
-    /// When there is no Redis, or the sweep is refused.
+    /// Panics if redis-server does not start or `submit` fails.
     #[must_use]
     pub fn new(spec: &HalfSpaceSweep) -> Self {
         let dir = TestDir::new();
@@ -40,7 +40,7 @@ impl Cluster {
     /// Submits the `sweep.toml` of a folder.
     ///
     /// # Panics
-    /// When there is no Redis, or the sweep is refused.
+    /// Panics if redis-server does not start or `submit` fails.
     #[must_use]
     pub fn of(dir: TestDir) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,7 +64,7 @@ impl Cluster {
         }
     }
 
-    /// A coordinator's command, ready to start.
+    /// Returns a command of the coordinator that is ready to start.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.dir.coordinator();
@@ -72,16 +72,16 @@ impl Cluster {
         command
     }
 
-    /// A coordinator's command, to its end.
+    /// Runs a command of the coordinator to its end.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> ProgramOutput {
         run_to_end(&mut self.command(arguments))
     }
 
-    /// A coordinator's command that answers in JSON.
+    /// Runs a command of the coordinator with `--format json` and returns its output.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if the command fails or does not print JSON.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let ended = self
@@ -91,29 +91,32 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
     }
 
-    /// What `status` says of the sweep.
+    /// Returns the output of `status` for the sweep.
     #[must_use]
     pub fn status(&self) -> Value {
         self.json(&["status", &self.sweep])
     }
 
-    /// Looks at the sweep again and again until `look` finds something.
+    /// Calls `look` with the status of the sweep until it returns a value.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if `look` returns no value within two minutes.
     pub fn eventually<T>(&self, mut look: impl FnMut(&Value) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             let status = self.status();
             if let Some(found) = look(&status) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "it did not happen: {status}");
+            assert!(
+                Instant::now() < deadline,
+                "the condition did not hold within {WAIT_LIMIT:?}: {status}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// A worker's command, ready to start.
+    /// Returns a command of the worker that is ready to start.
     #[must_use]
     pub fn worker_command(&self, more: &[&str]) -> Command {
         let mut command = self.dir.worker();
@@ -124,10 +127,10 @@ impl Cluster {
         command
     }
 
-    /// A worker, started.
+    /// Starts a worker.
     ///
     /// # Panics
-    /// When it does not start.
+    /// Panics if the worker does not start.
     #[must_use]
     pub fn worker(&self, more: &[&str]) -> Child {
         self.worker_command(more)
@@ -135,18 +138,18 @@ impl Cluster {
             .expect("a worker that starts")
     }
 
-    /// Works until nothing is left to do.
+    /// Runs a worker until no job is left.
     ///
     /// # Panics
-    /// When the worker fails.
+    /// Panics if the worker fails.
     pub fn work(&self) {
         let _ = run_to_end(&mut self.worker_command(&["--exit-when-idle"])).expect(0);
     }
 
-    /// The server's socket.
+    /// Returns the path of the server's socket.
     ///
     /// # Panics
-    /// When its address is no socket's.
+    /// Panics if the address of the server is not a socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.server
@@ -156,10 +159,11 @@ impl Cluster {
             .into()
     }
 
-    /// A command to Redis, past the programs; returns the answer: a text, or else its first line.
+    /// Sends a command to Redis directly. Returns the text of the answer, or the first line of an
+    /// answer that is not a text.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// Panics if the server does not answer.
     #[must_use]
     pub fn redis(&self, words: &[&str]) -> String {
         let mut stream = UnixStream::connect(self.socket()).expect("a server that listens");
@@ -181,7 +185,7 @@ impl Cluster {
         }
     }
 
-    /// A key of the sweep.
+    /// Returns the full name of a key of the sweep.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         format!("ddrs:{{{}}}:{name}", self.sweep)
@@ -190,7 +194,7 @@ impl Cluster {
     /// Stops the server.
     ///
     /// # Panics
-    /// When it does not stop.
+    /// Panics if the server does not stop.
     pub fn shut_down(self) {
         self.runtime
             .block_on(self.server.stop())
@@ -201,29 +205,32 @@ impl Cluster {
 /// Sends a signal to a process.
 ///
 /// # Panics
-/// When there is no such process.
+/// Panics if the process does not exist.
 pub fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .status();
     assert!(
         sent.is_ok_and(|status| status.success()),
-        "SIG{name} to {pid}"
+        "cannot send SIG{name} to process {pid}"
     );
 }
 
-/// Waits for the end of a process; returns its exit code, -1 when a signal ended it, and how long
-/// it took.
+/// Waits for the end of a process. Returns its exit code, or -1 if a signal ended it, and the time
+/// waited.
 ///
 /// # Panics
-/// When it does not end.
+/// Panics if the process does not end within two minutes.
 pub fn ended(child: &mut Child) -> (i32, Duration) {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().expect("a child of this process") {
             return (status.code().unwrap_or(-1), start.elapsed());
         }
-        assert!(start.elapsed() < PATIENCE, "it does not end");
+        assert!(
+            start.elapsed() < WAIT_LIMIT,
+            "the process did not end within {WAIT_LIMIT:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

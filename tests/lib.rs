@@ -1,5 +1,5 @@
-//! What the end-to-end tests stand on: the real programs, folders of their own, small
-//! specifications.
+//! Helpers of the end-to-end tests: they run the real programs, create temporary folders, and write
+//! small specifications.
 
 pub mod chaos;
 mod cluster;
@@ -18,19 +18,19 @@ use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
 use serde_json::Value;
 
-/// A folder of one test, gone at its end.
+/// A temporary folder of one test. It is removed on drop.
 pub struct TestDir {
     pub(crate) dir: tempfile::TempDir,
 }
 
-/// The end of a program: code, stdout, stderr.
+/// The exit code, stdout and stderr of a program that has ended.
 #[derive(Debug)]
 pub struct ProgramOutput {
-    /// The exit code; -1 when a signal ended it.
+    /// The exit code, or -1 if a signal ended the program.
     pub code: i32,
-    /// What it printed.
+    /// Holds the results that the program printed.
     pub stdout: String,
-    /// What it logged.
+    /// Holds the log lines and error messages.
     pub stderr: String,
 }
 
@@ -45,7 +45,7 @@ impl From<Output> for ProgramOutput {
 }
 
 impl ProgramOutput {
-    /// Demands an exit code, showing everything otherwise.
+    /// Checks the exit code. Panics with the whole output if it differs or the program panicked.
     #[track_caller]
     #[must_use]
     pub fn expect(self, code: i32) -> Self {
@@ -59,10 +59,10 @@ impl ProgramOutput {
     }
 }
 
-/// A program that was built beside the tests.
+/// Returns the path of a program that was built together with the tests.
 ///
 /// # Panics
-/// When it was not built.
+/// Panics if the program was not built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a test is a program");
@@ -76,27 +76,27 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
-/// The path of real images or models. Tests that use it are ignored where the folder is missing
-/// (`cfg(ddrs_shared)`, set by the build script).
+/// Returns the path of real images or models. Tests that use it are ignored if the folder is
+/// missing (`cfg(ddrs_shared)`, set by the build script).
 #[must_use]
 pub fn shared(name: &str) -> PathBuf {
     Path::new(env!("DDRS_SHARED")).join(name)
 }
 
-/// A half-space sweep over generated inputs: the values that tests vary.
+/// The values that tests vary in a half-space sweep over generated inputs.
 #[derive(Debug, Clone)]
 pub struct HalfSpaceSweep {
-    /// How many inputs.
+    /// The number of inputs.
     pub samples: usize,
-    /// Draws that certify.
+    /// The number of draws in the estimation phase.
     pub n: u64,
-    /// The choices, as in the specification.
+    /// The ways to choose sigma, as a TOML array.
     pub choice: &'static str,
-    /// Samples to a job.
+    /// The number of samples per job.
     pub job_samples: u64,
-    /// Seconds to a lease.
+    /// The duration of a lease in seconds.
     pub lease: u64,
-    /// The seed.
+    /// The seed of the sweep.
     pub seed: u64,
 }
 
@@ -117,7 +117,7 @@ impl Default for HalfSpaceSweep {
 pub const SHAPE: [usize; 3] = [3, 4, 4];
 
 impl HalfSpaceSweep {
-    /// The normal of the plane.
+    /// Returns the normal vector of the plane.
     #[must_use]
     pub fn weight() -> Vec<f32> {
         (0..SHAPE.iter().product::<usize>())
@@ -125,10 +125,10 @@ impl HalfSpaceSweep {
             .collect()
     }
 
-    /// The plane's distance term.
+    /// The offset of the plane.
     pub const BIAS: f32 = 0.25;
 
-    /// One input.
+    /// Returns the pixels of one input.
     #[must_use]
     pub fn image(index: usize) -> Vec<f32> {
         (0..SHAPE.iter().product::<usize>())
@@ -136,10 +136,12 @@ impl HalfSpaceSweep {
             .collect()
     }
 
-    /// w·x + b over |w|: positive for class 1, its size the true smoothed radius.
+    /// Returns (w·x + b) / |w|. It is positive for class 1, and its absolute value is the true
+    /// radius of the smoothed classifier.
     #[must_use]
     pub fn distance(index: usize) -> f64 {
-        let (weight, image) = (Self::weight(), Self::image(index));
+        let weight = Self::weight();
+        let image = Self::image(index);
         let dot: f64 = weight
             .iter()
             .zip(&image)
@@ -155,10 +157,10 @@ impl HalfSpaceSweep {
 }
 
 impl TestDir {
-    /// A fresh folder.
+    /// Creates an empty folder.
     ///
     /// # Panics
-    /// When the system gives none.
+    /// Panics if the folder cannot be created.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -166,16 +168,16 @@ impl TestDir {
         }
     }
 
-    /// A path in it.
+    /// Returns a path in the folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Writes a file in it.
+    /// Writes a file in the folder.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// Panics if the file cannot be written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a path in the folder")).expect("a folder");
@@ -183,10 +185,11 @@ impl TestDir {
         path
     }
 
-    /// Writes a half-space sweep: inputs, model, specification; returns the specification's path.
+    /// Writes the inputs, the model and the specification of a half-space sweep. Returns the path
+    /// of the specification.
     ///
     /// # Panics
-    /// When a file cannot be written.
+    /// Panics if a file cannot be written.
     #[must_use]
     pub fn half_space(&self, spec: &HalfSpaceSweep) -> PathBuf {
         let pixels: Vec<f32> = (0..spec.samples).flat_map(HalfSpaceSweep::image).collect();
@@ -212,8 +215,10 @@ impl TestDir {
         self.write(
             "sweep.toml",
             format!(
-                "name = \"half-space\"\nseed = {seed}\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
-                 [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
+                "name = \"half-space\"\nseed = {seed}\n\
+                 [dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
+                 [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\n\
+                 architecture = \"half-space\"\nclasses = 2\n\
                  [smoothing]\nsigma = [0.5]\nchoice = {choice}\n\
                  [smoothing.data-dependent]\niterations = 5\ndraws = 4\nlearning-rate = 0.05\n\
                  [certify]\nn0 = 20\nn = {n}\nalpha = 0.001\nchunk = 200\n\
@@ -222,13 +227,13 @@ impl TestDir {
         )
     }
 
-    /// The coordinator's command, ready for arguments.
+    /// Returns the command of the coordinator, ready for arguments.
     #[must_use]
     pub fn coordinator(&self) -> Command {
         self.command("ddrs-coordinator")
     }
 
-    /// The worker's command, ready for arguments.
+    /// Returns the command of the worker, ready for arguments.
     #[must_use]
     pub fn worker(&self) -> Command {
         self.command("ddrs-worker")
@@ -249,7 +254,7 @@ impl TestDir {
         command
     }
 
-    /// `run SPEC --out OUT --workers N --device cpu`, to its end.
+    /// Runs `run SPEC --out OUT --workers N --device cpu` to its end.
     #[must_use]
     pub fn run(&self, spec: &Path, out: &str, workers: u32) -> ProgramOutput {
         run_to_end(
@@ -261,10 +266,10 @@ impl TestDir {
         )
     }
 
-    /// The records of a run, by variant and index.
+    /// Returns the records of a run by variant and index.
     ///
     /// # Panics
-    /// When a line is no JSON or a sample has two.
+    /// Panics if a line is not JSON or a sample has two records.
     #[must_use]
     pub fn records(&self, out: &str) -> BTreeMap<(String, u64), Value> {
         let text = fs::read_to_string(self.path(out).join("records.jsonl")).unwrap_or_default();
@@ -283,7 +288,8 @@ impl TestDir {
         records
     }
 
-    /// The records without what may differ between runs: time, worker, attempt, device.
+    /// Returns the records without the fields that may differ between runs: time, worker, attempt
+    /// and device.
     #[must_use]
     pub fn stable_records(&self, out: &str) -> BTreeMap<(String, u64), Value> {
         let mut records = self.records(out);
@@ -305,21 +311,23 @@ impl Default for TestDir {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// When it does not start.
+/// Panics if the program does not start.
 #[must_use]
 pub fn run_to_end(command: &mut Command) -> ProgramOutput {
     command.output().expect("a program that starts").into()
 }
 
-/// Writes the model file of a half-space.
+/// Writes the model file of a half-space classifier.
 ///
 /// # Panics
-/// When it cannot be written.
+/// Panics if the file cannot be written.
 pub fn write_half_space(path: &Path, weight: &[f32], bias: f32) {
     use safetensors::tensor::{Dtype, TensorView};
-    let bytes =
-        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let (weights, biases) = (bytes(weight), bytes(&[bias]));
+    let weights: Vec<u8> = weight
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let biases = bias.to_le_bytes();
     let tensors = [
         (
             "weight",

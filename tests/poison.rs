@@ -1,7 +1,7 @@
-//! Samples that kill their workers: a proxy before Redis that ends, with SIGKILL, every worker that
-//! brings the record of one of them. To the queue that is a sample that kills its worker each time,
-//! after any amount of work, whatever else the worker had in hand; to the worker it is a death
-//! without notice. Nothing of the programs is made for it.
+//! A proxy in front of Redis that simulates poison samples. It kills every worker that sends the
+//! record of such a sample with SIGKILL. For the queue, this equals a sample that crashes its
+//! worker on each attempt, at any point of its work. The programs contain no code for this
+//! simulation.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,41 +12,40 @@ use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{UnixListener, UnixStream};
 
-/// The proxy. It goes on for as long as the test's process lives.
+/// A running proxy. It runs until the process of the test ends.
 pub struct Poison {
     socket: PathBuf,
     kills: Arc<AtomicU32>,
 }
 
-/// What each connection is held to.
+/// The server and the samples for which a connection kills its worker.
 #[derive(Clone)]
-struct Rule {
+struct PoisonRule {
     server: PathBuf,
-    /// How the records begin that nobody survives.
-    deadly: Arc<Vec<Vec<u8>>>,
+    /// The beginnings of the records that kill their worker.
+    fatal: Arc<Vec<Vec<u8>>>,
     kills: Arc<AtomicU32>,
 }
 
 impl Poison {
-    /// Listens at `socket` before the Redis at `server`. Deadly are the samples named by variant
-    /// and index.
+    /// Listens at `socket` and forwards to the Redis at `server`. `samples` are the variants and
+    /// indices of the poison samples.
     ///
     /// # Panics
-    /// When the socket cannot be had.
+    /// Panics if the socket cannot be opened.
     #[must_use]
     pub fn before(server: &Path, socket: &Path, samples: &[(&str, u64)]) -> Self {
         let kills = Arc::<AtomicU32>::default();
         let beginning = |(variant, index): &(&str, u64)| {
             format!("\"variant\":\"{variant}\",\"index\":{index},").into()
         };
-        let deadly = Arc::new(samples.iter().map(beginning).collect());
-        let rule = Rule {
+        let fatal = Arc::new(samples.iter().map(beginning).collect());
+        let rule = PoisonRule {
             server: server.to_owned(),
-            deadly,
+            fatal,
             kills: Arc::clone(&kills),
         };
-        let listener =
-            std::os::unix::net::UnixListener::bind(socket).expect("a socket of the test's own");
+        let listener = std::os::unix::net::UnixListener::bind(socket).expect("a socket");
         listener
             .set_nonblocking(true)
             .expect("a listener for tokio");
@@ -57,20 +56,20 @@ impl Poison {
         }
     }
 
-    /// The address that is given to programs.
+    /// Returns the address of the proxy.
     #[must_use]
     pub fn url(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
-    /// How many workers were killed.
+    /// Returns the number of workers that were killed.
     #[must_use]
     pub fn kills(&self) -> u32 {
         self.kills.load(Ordering::SeqCst)
     }
 }
 
-fn serve(listener: std::os::unix::net::UnixListener, rule: &Rule) {
+fn serve(listener: std::os::unix::net::UnixListener, rule: &PoisonRule) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -78,33 +77,34 @@ fn serve(listener: std::os::unix::net::UnixListener, rule: &Rule) {
     runtime.block_on(async {
         let listener = UnixListener::from_std(listener).expect("a listener");
         while let Ok((client, _)) = listener.accept().await {
-            // An end on either side ends both; the programs notice by themselves.
+            // An error of either connection closes both. The programs detect the closed connection.
             tokio::spawn(pass(client, rule.clone()));
         }
     });
 }
 
-/// Passes bytes both ways until a deadly record comes.
-async fn pass(client: UnixStream, rule: Rule) -> std::io::Result<()> {
+/// Forwards bytes in both directions until the client sends a fatal record.
+async fn pass(client: UnixStream, rule: PoisonRule) -> std::io::Result<()> {
     let pid = client.peer_cred()?.pid();
     let server = UnixStream::connect(&rule.server).await?;
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-        (client.into_split(), server.into_split());
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
     let answers = tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
-    let longest = rule.deadly.iter().map(Vec::len).max().unwrap_or(0);
-    // What was read last: a record may come in pieces.
-    let (mut seen, mut buffer) = (Vec::new(), vec![0; 65_536]);
+    let longest = rule.fatal.iter().map(Vec::len).max().unwrap_or(0);
+    // The last bytes are kept, because a record may arrive in several reads.
+    let mut recent = Vec::new();
+    let mut buffer = vec![0; 65_536];
     loop {
         let length = from_client.read(&mut buffer).await?;
         if length == 0 {
             answers.abort();
             return Ok(());
         }
-        seen.extend_from_slice(&buffer[..length]);
+        recent.extend_from_slice(&buffer[..length]);
         if rule
-            .deadly
+            .fatal
             .iter()
-            .any(|deadly| seen.windows(deadly.len()).any(|part| part == deadly))
+            .any(|fatal| recent.windows(fatal.len()).any(|part| part == fatal))
         {
             let pid = pid.expect("the system names the process at the other end");
             rule.kills.fetch_add(1, Ordering::SeqCst);
@@ -114,7 +114,7 @@ async fn pass(client: UnixStream, rule: Rule) -> std::io::Result<()> {
             answers.abort();
             return Ok(());
         }
-        seen.drain(..seen.len().saturating_sub(longest));
+        recent.drain(..recent.len().saturating_sub(longest));
         to_server.write_all(&buffer[..length]).await?;
     }
 }

@@ -1,9 +1,8 @@
-//! A TCP proxy before a Redis that does to connections what networks do, and counts how often it
-//! did.
+//! A TCP proxy in front of Redis that injects network faults into connections and counts them.
 //!
-//! One task carries one connection, both ways, a chunk at a time, so it knows whether the server
-//! has answered what the client asked last. A fault counts when a connection has counts it, not when
-//! it was ordered.
+//! One task forwards one connection in both directions, one read at a time. So it knows whether the
+//! server has answered the client's last request. A fault is counted when a connection has suffered
+//! it, not when it was ordered.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,35 +13,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What every connection goes through, for as long as it is so.
+/// A fault that affects every connection while it is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NetworkFault {
-    /// All passes at once.
+    /// Forwards everything at once.
     #[default]
     Clear,
-    /// Every answer comes this much later.
+    /// Delays every answer by this time.
     Late(Duration),
-    /// Nothing passes and nothing is closed. What was sent meanwhile arrives when this ends, also
-    /// from clients that have given up.
+    /// Forwards nothing and closes nothing. Data sent during this fault arrives when it ends, also
+    /// from clients that have closed their connection.
     Frozen,
 }
 
-/// What connections have counts so far.
+/// The faults that connections have suffered so far.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyCounts {
-    /// Connections closed.
+    /// Connections that were closed.
     pub cut: u64,
-    /// Connections that a request vanished in, and that stay open and silent.
+    /// Connections that dropped a request and stayed open without an answer.
     pub half_open: u64,
-    /// Answers that were late.
+    /// Answers that were delayed.
     pub late: u64,
-    /// Chunks that were held until the fault changed.
+    /// Reads that were held until the fault changed.
     pub frozen: u64,
-    /// The requests that were applied, and reset instead of answered.
+    /// The requests that were applied and whose connection was reset instead of answered.
     pub reset: Vec<String>,
 }
 
-/// What is ordered. Connections notice that `cuts` or `half_opens` grew.
+/// The faults that are ordered. A connection obeys when `cuts` or `half_opens` grows.
 #[derive(Debug, Clone, Copy, Default)]
 struct Orders {
     fault: NetworkFault,
@@ -50,15 +49,15 @@ struct Orders {
     half_opens: u64,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Shared {
     server: SocketAddr,
     counts: Mutex<ProxyCounts>,
-    /// Whether the next answer is to be lost.
+    /// Says whether the next answer must be lost.
     reset: AtomicBool,
 }
 
-/// A proxy. Dropping it closes every connection.
+/// A running proxy. Dropping it closes every connection.
 pub struct Proxy {
     address: SocketAddr,
     orders: watch::Sender<Orders>,
@@ -67,10 +66,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a port of its own, and carries what comes to a server's port on this machine.
+    /// Listens on a free port and forwards connections to a server's port on this machine.
     ///
     /// # Panics
-    /// When the system gives no port or thread.
+    /// Panics if no port or thread is available.
     #[must_use]
     pub fn before(server: u16) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -89,14 +88,16 @@ impl Proxy {
             reset: AtomicBool::new(false),
         });
         let orders = watch::Sender::new(Orders::default());
-        let (seen, carried) = (orders.subscribe(), Arc::clone(&shared));
+        let ordered = orders.subscribe();
+        let shared_by_tasks = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (mut orders, shared) = (seen.clone(), Arc::clone(&carried));
-                // A connection hears only what is ordered after it was made.
+                let mut orders = ordered.clone();
+                let shared = Arc::clone(&shared_by_tasks);
+                // A connection obeys only orders that are newer than itself.
                 orders.mark_unchanged();
-                // However a connection ends, its client notices; nobody else need know.
-                tokio::spawn(async move { shared.carry(client, orders).await.ok() });
+                // An error closes the connection, which is enough for the client.
+                tokio::spawn(async move { shared.forward(client, orders).await.ok() });
             }
         });
         Self {
@@ -107,7 +108,7 @@ impl Proxy {
         }
     }
 
-    /// The address that clients are given.
+    /// Returns the address for clients.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address)
@@ -118,37 +119,36 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.fault = fault);
     }
 
-    /// Closes all connections that there are.
+    /// Closes all open connections.
     pub fn cut(&self) {
         self.orders.send_modify(|orders| orders.cuts += 1);
     }
 
-    /// From here on the connections that there are swallow what is sent, and never close. New ones
-    /// work.
+    /// Makes all open connections drop all data from now on without closing. New connections work.
     pub fn half_open(&self) {
         self.orders.send_modify(|orders| orders.half_opens += 1);
     }
 
-    /// Whether the next script call, and only that one, is applied and the connection reset instead
-    /// of answered.
+    /// Sets whether the next answer to a script call is replaced by a reset of its connection. It
+    /// affects one call, which Redis has then applied.
     pub fn reset_next_answer(&self, reset: bool) {
         self.shared.reset.store(reset, Ordering::SeqCst);
     }
 
-    /// What connections have counts so far.
+    /// Returns the faults that connections have suffered so far.
     #[must_use]
     pub fn counts(&self) -> ProxyCounts {
         lock(&self.shared.counts).clone()
     }
 }
 
-/// A counter is right also after a task that held it panicked.
+/// Locks a counter. Its value is valid even after a panic of a task that held the lock.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    async fn carry(
+    async fn forward(
         &self,
         mut client: TcpStream,
         mut orders: watch::Receiver<Orders>,
@@ -156,49 +156,57 @@ impl Shared {
         let mut server = TcpStream::connect(self.server).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        let begun = *orders.borrow();
-        let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        // A script call that was sent when nothing else was unanswered: the next answer is its own.
-        let mut open: Option<String> = None;
-        let mut quiet = true;
+        let initial = *orders.borrow();
+        let mut asked = vec![0; 1 << 16];
+        let mut answered = vec![0; 1 << 16];
+        // A script call that was sent while no other request waited for an answer. The next answer
+        // belongs to it.
+        let mut pending: Option<String> = None;
+        let mut idle = true;
         loop {
             tokio::select! {
                 changed = orders.changed() => {
                     let Ok(()) = changed else { return Ok(()) };
-                    if orders.borrow().cuts > begun.cuts {
+                    if orders.borrow().cuts > initial.cuts {
                         lock(&self.counts).cut += 1;
                         return Ok(());
                     }
-                    if orders.borrow().half_opens > begun.half_opens {
-                        return self.swallow(client).await;
+                    if orders.borrow().half_opens > initial.half_opens {
+                        return self.drop_data(client).await;
                     }
                 }
                 length = client.read(&mut asked) => {
                     let request = &asked[..length?];
                     if request.is_empty() { return Ok(()) }
-                    self.thaw(&mut orders).await;
-                    open = (quiet && is_script(request)).then(|| String::from_utf8_lossy(request).into_owned());
-                    quiet = false;
+                    self.wait_while_frozen(&mut orders).await;
+                    pending = script_call(request).filter(|_| idle);
+                    idle = false;
                     server.write_all(request).await?;
                 }
                 length = server.read(&mut answered) => {
                     let answer = &answered[..length?];
                     if answer.is_empty() { return Ok(()) }
-                    if let Some(request) = open.take().filter(|_| answer[0] != b'-' && self.reset.swap(false, Ordering::SeqCst)) {
+                    if let Some(request) = pending.take().filter(|_| self.takes_reset(answer)) {
                         lock(&self.counts).reset.push(request);
                         return client.set_zero_linger();
                     }
                     self.delay(&orders).await;
-                    self.thaw(&mut orders).await;
-                    quiet = true;
+                    self.wait_while_frozen(&mut orders).await;
+                    idle = true;
                     client.write_all(answer).await?;
                 }
             }
         }
     }
 
-    /// Reads and throws away, until the client gives up.
-    async fn swallow(&self, mut client: TcpStream) -> std::io::Result<()> {
+    /// Returns true if the connection must be reset instead of passing on this answer. An error
+    /// does not count, because Redis has not applied the request.
+    fn takes_reset(&self, answer: &[u8]) -> bool {
+        answer[0] != b'-' && self.reset.swap(false, Ordering::SeqCst)
+    }
+
+    /// Reads and drops data until the client closes the connection.
+    async fn drop_data(&self, mut client: TcpStream) -> std::io::Result<()> {
         let mut lost = [0; 1 << 12];
         let mut first = true;
         while client.read(&mut lost).await? > 0 {
@@ -215,22 +223,24 @@ impl Shared {
         }
     }
 
-    async fn thaw(&self, orders: &mut watch::Receiver<Orders>) {
+    async fn wait_while_frozen(&self, orders: &mut watch::Receiver<Orders>) {
         if orders.borrow().fault == NetworkFault::Frozen {
             lock(&self.counts).frozen += 1;
-            // An error means that the proxy is gone, and this task soon after it.
+            // An error means that the proxy was dropped. This task ends soon after.
             orders
                 .wait_for(|orders| orders.fault != NetworkFault::Frozen)
                 .await
                 .ok();
-            // Whatever else was ordered meanwhile is still to be heard.
+            // Other orders given in the meantime must still be obeyed.
             orders.mark_changed();
         }
     }
 }
 
-fn is_script(request: &[u8]) -> bool {
-    request.windows(9).any(|part| part == b"\r\nEVALSHA")
+/// Returns the text of a request that calls a script.
+fn script_call(request: &[u8]) -> Option<String> {
+    let calls = request.windows(9).any(|part| part == b"\r\nEVALSHA");
+    calls.then(|| String::from_utf8_lossy(request).into_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The cases, in the order in which `make chaos` runs them.
+//! The list of chaos cases, in the order in which `make chaos` runs them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,37 +7,37 @@ use super::{
     many_leases, network, redis_crashes, stale_workers, torn_line, worker_kills,
 };
 
-/// Something that goes wrong, and what must hold all the same.
+/// A kind of fault with the code that injects it and checks the result.
 #[derive(Clone, Copy)]
 pub struct ChaosCase {
-    /// What `--case` calls it.
+    /// The argument of `--case`. It is part of the seed of the schedule.
     pub name: &'static str,
-    /// What is done to whom.
+    /// A description of the fault.
     pub what: &'static str,
-    /// Does it, and panics where a promise does not hold.
+    /// Injects the faults and panics if a guarantee does not hold.
     pub run: fn(&mut ChaosContext),
 }
 
-/// All of them.
+/// All chaos cases.
 pub const CASES: &[ChaosCase] = &[
     ChaosCase {
         name: "worker-kills",
-        what: "workers are killed at every moment of their lives, many times in each run",
+        what: "workers are killed at start, after a claim, during a job and after a record",
         run: worker_kills::run,
     },
     ChaosCase {
         name: "zombies",
-        what: "workers are stopped, lose their lease to another, and come back wanting to write",
+        what: "workers are stopped, lose their lease to another worker, continue and try to write",
         run: stale_workers::run,
     },
     ChaosCase {
         name: "redis-crashes",
-        what: "redis-server is killed and started again throughout each run, also with its last second lost",
+        what: "redis-server is killed and restarted in each run; some kills lose the last second",
         run: redis_crashes::run,
     },
     ChaosCase {
         name: "collection",
-        what: "the coordinator is killed at every stage of collecting, and `run` at any moment",
+        what: "`collect` is killed at each of its stages, and `run` at random moments",
         run: collection::run,
     },
     ChaosCase {
@@ -47,7 +47,7 @@ pub const CASES: &[ChaosCase] = &[
     },
     ChaosCase {
         name: "full-disk",
-        what: "the disk of the coordinator, of redis, or of both fills up in the middle of a run",
+        what: "the disk of the coordinator, of redis, or of both fills up during a run",
         run: full_disk::run,
     },
     ChaosCase {
@@ -57,7 +57,7 @@ pub const CASES: &[ChaosCase] = &[
     },
     ChaosCase {
         name: "network-half-open",
-        what: "connections to redis swallow what is sent, and are never closed",
+        what: "connections to redis stay open but drop all data",
         run: network::half_open,
     },
     ChaosCase {
@@ -67,22 +67,22 @@ pub const CASES: &[ChaosCase] = &[
     },
     ChaosCase {
         name: "network-reset",
-        what: "requests are applied, and the connection is reset instead of answered",
+        what: "redis applies requests, but the connection is reset before the answer",
         run: network::reset,
     },
     ChaosCase {
         name: "network-hang",
-        what: "redis, or the way to it, stands still for up to eleven seconds, and nothing is closed",
+        what: "redis or the network stops for up to 11 s without closing a connection",
         run: network::hang,
     },
     ChaosCase {
         name: "memory-full",
-        what: "redis is out of memory (noeviction) for longer than a lease lasts, while jobs are leased",
+        what: "redis is out of memory (noeviction) for longer than a lease while jobs are leased",
         run: full_memory::run,
     },
     ChaosCase {
         name: "memory-eviction",
-        what: "redis would remove jobs when memory runs out; every program refuses it",
+        what: "redis is configured to evict keys; every program refuses to use it",
         run: full_memory::eviction,
     },
     ChaosCase {
@@ -92,19 +92,19 @@ pub const CASES: &[ChaosCase] = &[
     },
     ChaosCase {
         name: "clocks",
-        what: "one worker's clock is an hour ahead, another's an hour behind",
+        what: "the clock of one worker is an hour ahead, that of another an hour behind",
         run: clocks::run,
     },
     ChaosCase {
         name: "crowd",
-        what: "thousands of leases lapse at once (in full 100,000), with twice as many jobs in the queue",
+        what: "10,000 leases (100,000 in the full size) expire at once, with as many jobs pending",
         run: many_leases::run,
     },
 ];
 
 impl ChaosCase {
-    /// Runs it and says how it went. A case that injected fewer faults than it announced has
-    /// failed.
+    /// Runs the case and returns its report. A case fails if it injected fewer faults than it
+    /// announced.
     #[must_use]
     pub fn run(&self, size: Size, seed: u64) -> CaseReport {
         let mut context = ChaosContext::new(self.name, size, seed);
@@ -116,6 +116,6 @@ impl ChaosCase {
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("it panicked")
+        .unwrap_or("the case panicked without a message")
         .to_owned()
 }

@@ -1,4 +1,4 @@
-//! Comparing what a case left with what an undisturbed run leaves.
+//! Compares the files that a case leaves with those of an undisturbed run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,25 +9,26 @@ use serde_json::Value;
 
 use crate::{HalfSpaceSweep, TestDir};
 
-/// What an undisturbed run leaves behind.
+/// The records and reports of an undisturbed run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The lines of `records.jsonl`, without time, worker, attempt and device, sorted.
     pub records: Vec<String>,
-    /// The files of `report/`: tables and curve as they are, logs without their column of times.
+    /// The files of `report/`: tables and curves unchanged, logs without their column of times.
     pub report: BTreeMap<String, Vec<u8>>,
 }
 
 type ReferenceCache = HashMap<String, Arc<Reference>>;
 static REFERENCES: LazyLock<Mutex<ReferenceCache>> = LazyLock::new(Mutex::default);
 
-/// What a sweep leaves when nothing happens to it. Each sweep is run once in a process.
+/// Returns the result of an undisturbed run of a sweep. Each sweep runs once per process; later
+/// calls return the stored result.
 ///
 /// # Panics
-/// When the run fails.
+/// Panics if the run fails.
 #[must_use]
 pub fn reference(spec: &HalfSpaceSweep) -> Arc<Reference> {
-    // Settings of the queue change no record.
+    // The settings of the queue do not influence records.
     let key = format!(
         "{:?}",
         HalfSpaceSweep {
@@ -48,11 +49,11 @@ pub fn reference(spec: &HalfSpaceSweep) -> Arc<Reference> {
     Arc::clone(entry)
 }
 
-/// Demands that a folder of a run holds one record of each sample, and the same records and tables
-/// as an undisturbed run. Returns how many samples.
+/// Checks that a run folder holds one record per sample, and the same records and tables as an
+/// undisturbed run. Returns the number of samples.
 ///
 /// # Panics
-/// When it does not.
+/// Panics if a record or table is missing or differs.
 pub fn check_records(out: &Path, expected: &Reference) -> u64 {
     let found = Reference::read(out);
     let lost: Vec<_> = expected
@@ -62,20 +63,20 @@ pub fn check_records(out: &Path, expected: &Reference) -> u64 {
         .collect();
     assert!(
         lost.is_empty(),
-        "{} records are lost or changed, the first: {}",
+        "{} records are missing or changed; the first is {}",
         lost.len(),
         lost[0]
     );
     assert_eq!(
         found.records.len(),
         expected.records.len(),
-        "each sample has one record"
+        "every sample must have exactly one record"
     );
     for (name, content) in &expected.report {
         let same = found.report.get(name) == Some(content);
         assert!(
             same,
-            "report/{name} differs from that of an undisturbed run"
+            "report/{name} differs from the one of an undisturbed run"
         );
     }
     found.records.len() as u64
@@ -84,7 +85,7 @@ pub fn check_records(out: &Path, expected: &Reference) -> u64 {
 impl Reference {
     fn read(out: &Path) -> Self {
         let text = fs::read_to_string(out.join("records.jsonl")).expect("records");
-        let mut records: Vec<String> = text.lines().map(stable).collect();
+        let mut records: Vec<String> = text.lines().map(without_run_fields).collect();
         records.sort();
         let mut report = BTreeMap::new();
         for entry in fs::read_dir(out.join("report")).expect("reports").flatten() {
@@ -96,7 +97,7 @@ impl Reference {
                 .and_then(|extension| extension.to_str())
             {
                 Some("tsv") => report.insert(name, without_last_column(&content)),
-                // The page names folders and times.
+                // The page contains folder names and times.
                 Some("html") => None,
                 _ => report.insert(name, content),
             };
@@ -105,7 +106,7 @@ impl Reference {
     }
 }
 
-fn stable(line: &str) -> String {
+fn without_run_fields(line: &str) -> String {
     let mut record: Value = serde_json::from_str(line).expect("a line of JSON");
     let fields = record.as_object_mut().expect("an object");
     for key in ["seconds", "worker", "attempt", "device"] {

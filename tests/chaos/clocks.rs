@@ -1,8 +1,8 @@
-//! Workers whose clock is an hour off, one ahead and one behind. Deadlines are the server's, so
-//! nobody notices.
+//! Runs workers whose clock is wrong by plus or minus an hour. The clock of the Redis server decides
+//! deadlines, so a worker's clock must have no effect.
 //!
-//! The clock is shifted by a library of a few lines that stands before the C library's; where there
-//! is no C compiler the case is left out.
+//! A preloaded library of a few lines of C shifts the clock. The case is skipped on a machine
+//! without a C compiler.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use redis::Commands;
 
 use super::process::wait_for;
-use super::{ChaosContext, Fsync, TestSweep, WorkerProcess};
+use super::{ChaosContext, Fsync, TestSweep, TestWorker};
 use crate::{HalfSpaceSweep, TestDir};
 
 const HOUR: i64 = 3600;
@@ -52,7 +52,7 @@ time_t time(time_t *kept) {
 }
 "#;
 
-const SHIFTED: &str = "workers with a clock an hour off";
+const SHIFTED: &str = "workers with a clock that is wrong by an hour";
 
 pub(super) fn run(context: &mut ChaosContext) {
     for _ in 0..context.pick(1, 5) {
@@ -63,7 +63,8 @@ pub(super) fn run(context: &mut ChaosContext) {
         };
         let mut sweep = TestSweep::new(&spec, Fsync::EverySecond);
         let Some(shim) = compile(&sweep.dir) else {
-            return context.skip("there is no C compiler to shift clocks with");
+            return context
+                .skip("no C compiler (cc) was found to build the library that shifts clocks");
         };
         context.announce(SHIFTED, context.pick(2, 10));
         let workers = [HOUR, -HOUR].map(|shift| {
@@ -81,7 +82,7 @@ pub(super) fn run(context: &mut ChaosContext) {
     }
 }
 
-/// Every lease ends within its length of now, by the server's clock, for as long as there is one.
+/// Checks until the end of the sweep that the deadlines of all leases are near the server's time.
 fn watch_deadlines(sweep: &TestSweep, spec: &HalfSpaceSweep) {
     let mut connection = sweep.redis.connection();
     let mut seen = 0;
@@ -94,10 +95,10 @@ fn watch_deadlines(sweep: &TestSweep, spec: &HalfSpaceSweep) {
             .expect("an answer");
         let now = (seconds * 1000 + micros / 1000) as f64;
         for (job, deadline) in &leases {
-            // Half an hour covers any delay, and no shift.
+            // Half an hour is longer than any delay and shorter than the shift.
             assert!(
                 (deadline - now).abs() < 1_800_000.0,
-                "job {job} is leased until {deadline} at {now}"
+                "job {job} is leased until {deadline}, but the server time is {now}"
             );
         }
         seen += leases.len();
@@ -107,11 +108,11 @@ fn watch_deadlines(sweep: &TestSweep, spec: &HalfSpaceSweep) {
             .expect("an answer");
         (done == 2 * spec.samples as u64).then_some(())
     });
-    assert!(seen > 0, "no lease was seen");
+    assert!(seen > 0, "no lease was observed during the sweep");
 }
 
-/// That the worker did its part, and that its own clock really was off: its log says so.
-fn check_worker(context: &mut ChaosContext, sweep: &TestSweep, shift: i64, worker: WorkerProcess) {
+/// Checks that the worker succeeded, and that its own clock was shifted, by the times in its log.
+fn check_worker(context: &mut ChaosContext, sweep: &TestSweep, shift: i64, worker: TestWorker) {
     let name = worker.name.clone();
     assert!(
         worker.wait().success(),
@@ -119,17 +120,18 @@ fn check_worker(context: &mut ChaosContext, sweep: &TestSweep, shift: i64, worke
         sweep.log_of(&name)
     );
     let log = sweep.log_of(&name);
-    let off = logged_minute(&log).expect("a log with times") - minute_of_day(SystemTime::now());
-    // Both are minutes of a day, perhaps not of the same one.
-    let off = (off + 720).rem_euclid(1440) - 720;
+    let difference =
+        logged_minute(&log).expect("a log with times") - minute_of_day(SystemTime::now());
+    // Both are minutes of a day. The days may differ.
+    let difference = (difference + 720).rem_euclid(1440) - 720;
     assert!(
-        (off - shift / 60).abs() < 30,
-        "{name} was {off} minutes off: {log}"
+        (difference - shift / 60).abs() < 30,
+        "the clock of {name} differs by {difference} minutes: {log}"
     );
     context.count(SHIFTED, 1);
 }
 
-/// The time of a log's first line, `2024-01-31T12:34:56.789Z …`, in minutes.
+/// Returns the minute of the day of the first line of a log, `2024-01-31T12:34:56.789Z …`.
 fn logged_minute(log: &str) -> Option<i64> {
     let (_, time) = log.split_once('T')?;
     let number = |from: usize| time.get(from..from + 2)?.parse::<i64>().ok();
@@ -141,9 +143,10 @@ fn minute_of_day(time: SystemTime) -> i64 {
     (since.as_secs() / 60 % 1440) as i64
 }
 
-/// The library, if there is a compiler.
+/// Compiles the library that shifts the clock. Returns `None` without a C compiler.
 fn compile(dir: &TestDir) -> Option<PathBuf> {
-    let (source, library) = (dir.write("clock.c", SHIM), dir.path("clock.so"));
+    let source = dir.write("clock.c", SHIM);
+    let library = dir.path("clock.so");
     let compiler = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(&library)

@@ -1,6 +1,6 @@
-//! The coordinator killed at every stage of collecting: before it has written what it read, between
-//! writing and trimming (also with the batch torn, as by a loss of power before the sync), after
-//! trimming; and `run` at any moment.
+//! Kills the coordinator at each stage of collecting: before it has written the records that it
+//! read, between writing and trimming, and after trimming. Some kills also tear the written batch,
+//! as a loss of power before the sync would. `run` is killed at random moments.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,15 +19,15 @@ use super::{ChaosContext, Fsync, TestSweep, chaos_sweep, wait_for};
 use crate::{HalfSpaceSweep, TestDir};
 
 const COLLECTORS: &str = "collectors killed";
-const UNWRITTEN: &str = "of them before writing what was in redis";
+const UNWRITTEN: &str = "of them before writing the records in redis";
 const UNTRIMMED: &str = "of them after writing, before trimming";
-const TORN: &str = "batches torn that were not trimmed yet";
+const TORN: &str = "batches torn before they were trimmed";
 const TRIMMED: &str = "of them after trimming";
-const RUNS: &str = "runs killed";
+const RUNS: &str = "`run` processes killed";
 
-/// From its start to its end a collector takes about this long.
+/// The approximate duration of one `collect`.
 const COLLECTING: Duration = Duration::from_millis(60);
-/// Within this time a `run` is killed.
+/// A `run` is killed within this time.
 const RUNNING: Duration = Duration::from_millis(1500);
 
 pub(super) fn run(context: &mut ChaosContext) {
@@ -47,7 +47,7 @@ pub(super) fn run(context: &mut ChaosContext) {
     }
 }
 
-/// One sweep, whose collectors are killed while a worker goes on.
+/// Runs one sweep and kills its collectors while a worker continues.
 fn kill_collectors(context: &mut ChaosContext) {
     let mut sweep = TestSweep::new(&chaos_sweep(), Fsync::EverySecond);
     let mut connection = sweep.redis.connection();
@@ -70,11 +70,11 @@ fn kill_collectors(context: &mut ChaosContext) {
         if collector.try_wait().expect("a child").is_none() {
             collector
                 .kill()
-                .expect("a collector that was not waited for");
+                .expect("a collector that was not yet waited for");
             context.count(COLLECTORS, 1);
         }
         collector.wait().expect("a dead collector");
-        look(context, &sweep, &mut connection);
+        count_stage(context, &sweep, &mut connection);
         redis::cmd("CLIENT")
             .arg("UNPAUSE")
             .exec(&mut connection)
@@ -100,8 +100,8 @@ fn start_collector(sweep: &TestSweep) -> Child {
     spawn_logged(&mut command, &sweep.dir.path("collect.log"))
 }
 
-/// A collector that has read what is in Redis, has been given the time to write it, and is kept
-/// from trimming.
+/// Starts a collector and pauses writes to Redis once it has read the results. Returns when it has
+/// written the records or has ended. It cannot trim until the pause ends.
 fn collector_before_trimming(sweep: &TestSweep, connection: &mut redis::Connection) -> Child {
     let mut monitor = TcpStream::connect(("127.0.0.1", sweep.redis.port())).expect("a connection");
     monitor.write_all(b"MONITOR\r\n").expect("a request");
@@ -125,7 +125,7 @@ fn collector_before_trimming(sweep: &TestSweep, connection: &mut redis::Connecti
     collector
 }
 
-/// What is in Redis and not in the file.
+/// Returns the records that are in Redis and not in the file.
 fn unwritten(sweep: &TestSweep, connection: &mut redis::Connection) -> Vec<String> {
     let text = fs::read_to_string(sweep.dir.path("out/records.jsonl")).unwrap_or_default();
     let written: BTreeSet<&str> = text.lines().collect();
@@ -138,8 +138,9 @@ fn unwritten(sweep: &TestSweep, connection: &mut redis::Connection) -> Vec<Strin
         .collect()
 }
 
-/// Sees from what a dead collector left how far it had come, and tears what it had not trimmed.
-fn look(context: &mut ChaosContext, sweep: &TestSweep, connection: &mut redis::Connection) {
+/// Counts the stage at which a collector was killed, judged by what it left. In half of the cases,
+/// tears records that were written and not trimmed.
+fn count_stage(context: &mut ChaosContext, sweep: &TestSweep, connection: &mut redis::Connection) {
     let path = sweep.dir.path("out/records.jsonl");
     let in_redis = sweep.stream("results", connection).len();
     let written = fs::read(&path).unwrap_or_default();
@@ -150,7 +151,7 @@ fn look(context: &mut ChaosContext, sweep: &TestSweep, connection: &mut redis::C
     } else if in_redis > 0 {
         context.count(UNTRIMMED, 1);
         if context.rng.random_bool(0.5) {
-            // All that is still in Redis may be missing from the disk, to the byte.
+            // Any suffix of the records that are still in Redis may be missing from the disk.
             let lines: Vec<&[u8]> = written.split_inclusive(|&byte| byte == b'\n').collect();
             let safe: usize = lines[..lines.len() - in_redis.min(lines.len())]
                 .iter()
@@ -163,8 +164,16 @@ fn look(context: &mut ChaosContext, sweep: &TestSweep, connection: &mut redis::C
     }
 }
 
-/// One sweep by `run` with a Redis of its own; the coordinator is killed and started again until it
-/// gets to the end.
+fn start_run(dir: &TestDir) -> Child {
+    let mut command = dir.coordinator();
+    command
+        .args(["run", "sweep.toml", "--out", "out"])
+        .args(["--workers", "2", "--device", "cpu"]);
+    spawn_logged(&mut command, &dir.path("run.log"))
+}
+
+/// Runs one sweep with `run`, which starts a private Redis. The coordinator is killed and restarted
+/// until it finishes.
 fn kill_runs(context: &mut ChaosContext) {
     let spec = HalfSpaceSweep {
         samples: context.pick(24, 48),
@@ -172,22 +181,8 @@ fn kill_runs(context: &mut ChaosContext) {
     };
     let dir = TestDir::new();
     write_spec(&dir, &spec);
-    let start = || {
-        let mut command = dir.coordinator();
-        command.args([
-            "run",
-            "sweep.toml",
-            "--out",
-            "out",
-            "--workers",
-            "2",
-            "--device",
-            "cpu",
-        ]);
-        spawn_logged(&mut command, &dir.path("run.log"))
-    };
     while context.lacks(RUNS) {
-        let mut coordinator = start();
+        let mut coordinator = start_run(&dir);
         let due = Instant::now() + context.moment(RUNNING);
         let ended = loop {
             match coordinator.try_wait().expect("a child") {
@@ -198,7 +193,7 @@ fn kill_runs(context: &mut ChaosContext) {
         let Some(status) = ended else {
             coordinator
                 .kill()
-                .expect("a coordinator that was not waited for");
+                .expect("a coordinator that was not yet waited for");
             coordinator.wait().expect("a dead coordinator");
             context.count(RUNS, 1);
             continue;

@@ -1,25 +1,24 @@
-//! What a case has at hand: how large it shall be, its schedule's dice, and a tally of the faults
-//! that really happened.
+//! Holds the state of one case: its size, the random generator of its schedule, and the counts of
+//! the faults that happened.
 
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How much of a case is run.
+/// The size of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// Seconds: a version for every test run.
+    /// Takes seconds. Every test run includes it.
     Short,
-    /// Minutes.
+    /// Takes minutes. `make chaos` runs it.
     Full,
 }
 
-/// The bench of one case.
+/// The state of one case while it runs.
 pub struct ChaosContext {
-    /// How much is to be done.
-    pub size: Size,
-    /// Decides every choice of the schedule.
+    size: Size,
+    /// The only source of random choices in the schedule.
     pub rng: ChaCha8Rng,
     name: &'static str,
     started: Instant,
@@ -34,26 +33,27 @@ struct Count {
     announced: u64,
 }
 
-/// How a case went.
+/// The result of a case.
 #[derive(Debug, Clone)]
 pub struct CaseReport {
-    /// The case.
+    /// The case's name.
     pub name: &'static str,
-    /// Each kind of fault and how often it happened, and events that only a fault can bring about.
+    /// The number of times that each fault happened, and each event that only a fault can cause.
     pub faults: Vec<(&'static str, u64)>,
-    /// How many samples were compared with an undisturbed run, one by one.
+    /// The number of samples that were compared with an undisturbed run, one by one.
     pub samples: u64,
-    /// What could not be done here, and why.
+    /// The parts that this machine does not allow, with the reasons.
     pub skipped: Vec<String>,
-    /// Why it failed, if it did.
+    /// The reason of a failure.
     pub failure: Option<String>,
-    /// How long it took.
+    /// The duration of the case.
     pub took: Duration,
 }
 
 impl ChaosContext {
     pub(super) fn new(name: &'static str, size: Size, seed: u64) -> Self {
-        // Each case has dice of its own, so that it replays alone as it does among the others.
+        // The name is part of the seed. A case that runs alone repeats the schedule that it has
+        // among the other cases.
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..]
@@ -72,7 +72,7 @@ impl ChaosContext {
         }
     }
 
-    /// One of two numbers: for the short version, and for the full one.
+    /// Returns the value for the size of this run.
     #[must_use]
     pub fn pick<T>(&self, short: T, full: T) -> T {
         match self.size {
@@ -81,23 +81,23 @@ impl ChaosContext {
         }
     }
 
-    /// A moment within the first `longest` of something.
+    /// Draws a duration uniformly between zero and `longest`.
     pub fn moment(&mut self, longest: Duration) -> Duration {
         longest.mul_f64(self.rng.random_range(0.0..1.0))
     }
 
-    /// Says that the case will have been worthless with fewer than `times` of a fault, or of what
-    /// only it brings about.
+    /// Announces that a fault, or an event that only the fault can cause, must happen at least
+    /// `times` times. The case fails if it happens less often.
     pub fn announce(&mut self, fault: &'static str, times: u64) {
         self.entry(fault).announced = times;
     }
 
-    /// Counts a fault, or what only it brings about, that happened `times` times.
+    /// Counts `times` more occurrences of a fault, or of an event that only the fault can cause.
     pub fn count(&mut self, fault: &'static str, times: u64) {
         self.entry(fault).happened += times;
     }
 
-    /// How often a fault has happened so far.
+    /// Returns the number of times that a fault has happened.
     #[must_use]
     pub fn happened(&self, fault: &str) -> u64 {
         self.faults
@@ -106,8 +106,8 @@ impl ChaosContext {
             .map_or(0, |(_, count)| count.happened)
     }
 
-    /// Whether an announced fault has yet to happen more often. Not for ever: a case whose time is
-    /// up ends, and fails for what it lacks.
+    /// Returns true if an announced fault must happen more often. It returns false once the time of
+    /// the case is over, so that the case ends and fails for the missing faults.
     #[must_use]
     pub fn lacks(&self, fault: &str) -> bool {
         self.started.elapsed() < self.pick(Duration::from_secs(300), Duration::from_secs(3600))
@@ -117,7 +117,7 @@ impl ChaosContext {
                 .any(|(name, count)| *name == fault && count.happened < count.announced)
     }
 
-    /// Whether any announced fault has.
+    /// Returns true if any announced fault must happen more often.
     #[must_use]
     pub fn lacks_any(&self) -> bool {
         self.faults
@@ -130,7 +130,8 @@ impl ChaosContext {
         self.samples += samples;
     }
 
-    /// Leaves out a part that this machine does not allow, and says so.
+    /// Records and prints that a part of the case is skipped because this machine does not allow
+    /// it.
     pub fn skip(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         eprintln!("skipped: {}: {reason}", self.name);
@@ -138,13 +139,13 @@ impl ChaosContext {
     }
 
     pub(super) fn report(self, panic: Option<String>) -> CaseReport {
-        let short = self
+        let missing = self
             .faults
             .iter()
             .find(|(_, count)| count.happened < count.announced);
-        let few = short.map(|(fault, count)| {
+        let too_few = missing.map(|(fault, count)| {
             format!(
-                "{} happened {} times, {} were announced",
+                "{:?} happened {} times, but {} were announced",
                 fault, count.happened, count.announced
             )
         });
@@ -164,7 +165,7 @@ impl ChaosContext {
                 .collect(),
             samples: self.samples,
             skipped: self.skipped,
-            failure: panic.or(few).or(none),
+            failure: panic.or(too_few).or(none),
             took: self.started.elapsed(),
         }
     }
@@ -183,7 +184,7 @@ impl ChaosContext {
 }
 
 impl CaseReport {
-    /// Whether nothing of the case could be done here.
+    /// Returns true if this machine allowed no part of the case.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
         self.failure.is_none()
@@ -216,7 +217,7 @@ impl std::fmt::Display for CaseReport {
             None if self.is_skipped() => Ok(()),
             None => writeln!(
                 f,
-                "  {:>7}  samples compared with an undisturbed run: nothing lost",
+                "  {:>7}  samples compared with an undisturbed run, none lost",
                 self.samples
             ),
         }

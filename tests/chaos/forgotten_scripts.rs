@@ -1,4 +1,4 @@
-//! Redis forgets every script, again and again, while a sweep is worked on.
+//! Removes all scripts from Redis repeatedly while workers certify a sweep.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{ChaosContext, Fsync, TestSweep};
 use crate::HalfSpaceSweep;
 
-/// The scripts are flushed every few milliseconds until the sweep is done.
+/// Flushes the scripts every few milliseconds until the sweep is done.
 pub(super) fn run(context: &mut ChaosContext) {
     const FLUSHES: &str = "SCRIPT FLUSH";
-    const UNKNOWN: &str = "calls of a script that redis had forgotten";
+    const UNKNOWN: &str = "calls of a script that redis did not have";
     context.announce(FLUSHES, context.pick(20, 1000));
     context.announce(UNKNOWN, context.pick(10, 500));
     while context.lacks(FLUSHES) || context.lacks(UNKNOWN) {

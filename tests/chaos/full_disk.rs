@@ -1,5 +1,5 @@
-//! Disks that fill up in the middle of a run: the coordinator's, Redis's, and one that both share.
-//! Each is a small tmpfs.
+//! Fills up disks during a run: the disk of the coordinator, that of Redis, and one that both
+//! share. Each disk is a small tmpfs.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,18 +15,18 @@ use crate::TestDir;
 
 const COORDINATOR: &str = "full disks at the coordinator";
 const MISCONF: &str = "full disks at redis under appendfsync everysec";
-const ENDED: &str = "full disks that ended redis under appendfsync always";
-const SHARED: &str = "full disks that coordinator and redis shared";
+const ENDED: &str = "full disks that stopped redis under appendfsync always";
+const SHARED: &str = "full disks shared by coordinator and redis";
 
 pub(super) fn run(context: &mut ChaosContext) {
     let probe = TestDir::new();
-    if let Err(reason) = Disk::mount(&probe.path("probe")) {
-        return context.skip(format!("a tmpfs cannot be mounted here: {reason}"));
+    if let Err(reason) = SmallDisk::mount(&probe.path("probe")) {
+        return context.skip(format!("cannot mount a tmpfs: {reason}"));
     }
     for (fault, one_run) in [
         (COORDINATOR, at_the_coordinator as fn(&mut ChaosContext)),
         (MISCONF, at_redis),
-        (ENDED, at_a_redis_that_ends),
+        (ENDED, at_redis_until_it_stops),
         (SHARED, at_both),
     ] {
         context.announce(fault, context.pick(1, 10));
@@ -36,10 +36,10 @@ pub(super) fn run(context: &mut ChaosContext) {
     }
 }
 
-/// A small file system, unmounted when this is dropped.
-pub(super) struct Disk(PathBuf);
+/// A file system of 4 MiB. It is unmounted on drop.
+pub(super) struct SmallDisk(PathBuf);
 
-impl Disk {
+impl SmallDisk {
     fn mount(at: &Path) -> Result<Self, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         let mut mount = Command::new("mount");
@@ -54,7 +54,7 @@ impl Disk {
         Ok(Self(at.to_owned()))
     }
 
-    /// Takes all the room there is.
+    /// Fills the file system with one file.
     fn fill(&self) {
         let mut filler = File::create(self.filler()).expect("a file");
         while filler.write_all(&[0; 4096]).is_ok() {}
@@ -69,15 +69,15 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, since a process that a failed case left may be in it still.
+        // A lazy unmount succeeds even if a process of a failed case still uses the file system.
         Command::new("umount").arg("-l").arg(&self.0).status().ok();
     }
 }
 
-fn disk(at: &Path) -> Disk {
-    Disk::mount(at).expect("a mount, as a moment ago")
+fn disk(at: &Path) -> SmallDisk {
+    SmallDisk::mount(at).expect("a tmpfs can be mounted, as the probe showed")
 }
 
 fn at_the_coordinator(context: &mut ChaosContext) {
@@ -86,14 +86,14 @@ fn at_the_coordinator(context: &mut ChaosContext) {
     let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
     context.count(COORDINATOR, 1);
     room.fill();
-    run.says("No space left on device");
-    // Workers go on: what they record waits in Redis.
+    run.wait_for_log("No space left on device");
+    // Workers continue. Their records wait in Redis.
     wait_for("end of the workers' work", || {
         (sweep.status()["done"] == sweep.samples()).then_some(())
     });
     assert!(run.is_alive(), "{}", run.log());
     room.make_room();
-    run.succeeds();
+    run.wait_for_success();
     sweep.disks.push(room);
     sweep.check_collected("out", context);
 }
@@ -106,14 +106,14 @@ fn at_redis(context: &mut ChaosContext) {
     let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
     context.count(MISCONF, 1);
     room.fill();
-    run.says("MISCONF");
+    run.wait_for_log("MISCONF");
     room.make_room();
-    run.succeeds();
+    run.wait_for_success();
     sweep.disks.push(room);
     sweep.check_collected("out", context);
 }
 
-fn at_a_redis_that_ends(context: &mut ChaosContext) {
+fn at_redis_until_it_stops(context: &mut ChaosContext) {
     let dir = TestDir::new();
     let room = disk(&dir.path("redis"));
     let redis = RedisServer::start(&dir.path("redis"), Fsync::Always, &[]);
@@ -121,29 +121,30 @@ fn at_a_redis_that_ends(context: &mut ChaosContext) {
     let mut run = RunningCoordinator::start(&sweep.dir, Some(&sweep.redis));
     context.count(ENDED, 1);
     room.fill();
-    wait_for("end of a redis-server that cannot keep its promise", || {
+    wait_for("end of a redis-server that cannot sync its file", || {
         sweep.redis.has_ended().then_some(())
     });
     room.make_room();
     sweep.redis.launch();
-    run.succeeds();
+    run.wait_for_success();
     sweep.disks.push(room);
     sweep.check_collected("out", context);
 }
 
 fn at_both(context: &mut ChaosContext) {
-    let (dir, spec) = (TestDir::new(), chaos_sweep());
+    let dir = TestDir::new();
+    let spec = chaos_sweep();
     write_spec(&dir, &spec);
     let room = disk(&dir.path("out"));
     let mut run = RunningCoordinator::start(&dir, None);
     context.count(SHARED, 1);
     room.fill();
-    wait_for("word of a full disk", || {
+    wait_for("message about a full disk", || {
         let log = run.log();
         (log.contains("No space left on device") || log.contains("MISCONF")).then_some(())
     });
     room.make_room();
-    run.succeeds();
+    run.wait_for_success();
     context.compared(check_records(&dir.path("out"), &reference(&spec)));
     wait_for("end of every process of the run", || {
         processes_in(dir.dir.path()).is_empty().then_some(())

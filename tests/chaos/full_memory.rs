@@ -1,19 +1,19 @@
-//! Redis runs out of memory, and must not make room by itself.
+//! Lets Redis run out of memory. Redis must not evict keys to make room.
 
 use redis::Commands;
 
 use super::process::wait_for;
-use super::{ChaosContext, Fsync, RedisServer, TestSweep, WorkerProcess};
+use super::{ChaosContext, Fsync, RedisServer, TestSweep, TestWorker};
 use crate::{HalfSpaceSweep, TestDir, run_to_end};
 
-/// Milliseconds that a lease lasts: long enough for a machine that is busy with other tests.
+/// The duration of a lease in milliseconds. It suffices on a machine that is busy with other tests.
 const LEASE_MS: u64 = 3000;
 
 const FULL: &str = "times redis was out of memory for longer than a lease";
-const REFUSED: &str = "requests that redis refused for want of memory";
+const REFUSED: &str = "requests that redis refused because memory was full";
 
-/// Out of memory while jobs are leased: the leases outlive it, everybody waits, and all goes on
-/// afterwards.
+/// Takes all memory while jobs are leased. Workers must keep their leases and wait, and must
+/// continue when memory is available again.
 pub(super) fn run(context: &mut ChaosContext) {
     context.announce(FULL, context.pick(1, 10));
     context.announce(REFUSED, context.pick(2, 20));
@@ -35,7 +35,7 @@ pub(super) fn run(context: &mut ChaosContext) {
         });
 
         set(&mut connection, "maxmemory", "1");
-        let renewed = fill_up(&mut sweep, &mut workers, &mut connection);
+        let renewed = check_full_memory(&mut sweep, &mut workers, &mut connection);
         set(&mut connection, "maxmemory", "0");
 
         for worker in workers {
@@ -50,25 +50,25 @@ pub(super) fn run(context: &mut ChaosContext) {
         assert_eq!(
             meta(&sweep, &mut connection, "crashes"),
             0,
-            "no job was taken from its worker"
+            "no job may be taken from its worker"
         );
         context.count(REFUSED, refused(&mut connection));
         context.count(FULL, u64::from(renewed > 0));
-        context.count("leases renewed while memory was short", renewed);
+        context.count("leases renewed while memory was full", renewed);
         sweep.check(context);
     }
 }
 
-/// What must hold while memory is short: leases are renewed past their end, none is handed out or
-/// taken away, nobody gives up, and looking and collecting work. Returns how many leases were
-/// renewed.
-fn fill_up(
+/// Checks the guarantees for full memory. Leases are renewed past their first deadline. No job is
+/// claimed or taken from its worker. No worker gives up. `status` and `collect` work. Returns the
+/// number of leases that were renewed.
+fn check_full_memory(
     sweep: &mut TestSweep,
-    workers: &mut Vec<WorkerProcess>,
+    workers: &mut Vec<TestWorker>,
     connection: &mut redis::Connection,
 ) -> u64 {
     workers.push(sweep.worker(&["--exit-when-idle"]));
-    // A job whose last record was stored before is completed all the same; no other follows it.
+    // A job whose last record was already stored can still be completed. No other job follows it.
     wait_for("refused requests", || {
         (refused(connection) >= 2).then_some(())
     });
@@ -77,7 +77,7 @@ fn fill_up(
         return 0;
     }
     let fence = meta(sweep, connection, "fence");
-    wait_for("leases renewed for longer than a lease", || {
+    wait_for("lease renewals for longer than one lease", || {
         let now = leases(sweep, connection);
         for (job, deadline) in &held {
             let renewed = now
@@ -86,7 +86,7 @@ fn fill_up(
                 .map(|(_, renewed)| *renewed);
             let renewed =
                 renewed.or_else(|| is_completed(sweep, connection, job).then_some(f64::INFINITY));
-            let renewed = renewed.unwrap_or_else(|| panic!("the lease of job {job} is gone"));
+            let renewed = renewed.unwrap_or_else(|| panic!("the lease of job {job} disappeared"));
             if renewed < deadline + LEASE_MS as f64 {
                 return None;
             }
@@ -96,7 +96,7 @@ fn fill_up(
     assert_eq!(
         meta(sweep, connection, "fence"),
         fence,
-        "no job changed hands"
+        "no job may be claimed while memory is full"
     );
     let _ = sweep.status();
     let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
@@ -104,7 +104,7 @@ fn fill_up(
         .arg(sweep.key("results"))
         .query(connection)
         .expect("an answer");
-    assert_eq!(left, 0, "collecting makes room");
+    assert_eq!(left, 0, "collecting must remove the results from redis");
     for worker in workers {
         assert!(
             worker.ended().is_none(),
@@ -116,7 +116,8 @@ fn fill_up(
     held.len() as u64
 }
 
-/// A server that makes room by removing jobs is refused by everybody, with what to set.
+/// Starts every program on a server that evicts keys. Each must refuse the server and say which
+/// setting to change.
 pub(super) fn eviction(context: &mut ChaosContext) {
     const REFUSALS: &str = "programs that refused an evicting server";
     let policies = ["allkeys-lru", "allkeys-lfu", "allkeys-random"];
@@ -142,20 +143,20 @@ pub(super) fn eviction(context: &mut ChaosContext) {
         ] {
             let mut program = program;
             let ended = run_to_end(program.args(arguments).env("DDRS_REDIS", redis.url()));
-            let told = ended.stderr.contains(policy)
+            let explained = ended.stderr.contains(policy)
                 && ended.stderr.contains("maxmemory-policy noeviction");
             assert!(
-                ended.code != 0 && told,
+                ended.code != 0 && explained,
                 "{arguments:?} on {policy}: {ended:?}"
             );
             context.count(REFUSALS, 1);
         }
         let keys: Vec<String> = redis.connection().keys("*").expect("an answer");
-        assert!(keys.is_empty(), "nothing was written: {keys:?}");
+        assert!(keys.is_empty(), "the refusing programs wrote {keys:?}");
     }
 }
 
-/// Leased jobs and their deadlines.
+/// Returns the leased jobs and their deadlines.
 fn leases(sweep: &TestSweep, connection: &mut redis::Connection) -> Vec<(String, f64)> {
     connection
         .zrange_withscores(sweep.key("leases"), 0, -1)
@@ -184,7 +185,7 @@ fn set(connection: &mut redis::Connection, setting: &str, value: &str) {
         .expect("a setting");
 }
 
-/// How often the server answered OOM since it started.
+/// Returns the number of OOM errors since the server started.
 fn refused(connection: &mut redis::Connection) -> u64 {
     let info: String = redis::cmd("INFO")
         .arg("errorstats")

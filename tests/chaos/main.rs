@@ -1,8 +1,8 @@
-//! A short version of every chaos case, on a schedule that never changes.
+//! Runs the short version of every chaos case, with a fixed seed.
 
 use ddrs_tests::chaos::{CASES, Size};
 
-/// The schedule of every test run.
+/// The seed of the schedule in every test run.
 const SEED: u64 = 1;
 
 fn check(name: &str) {
@@ -26,7 +26,7 @@ fn a_worker_that_outlived_its_lease_writes_nothing() {
 }
 
 #[test]
-fn a_redis_that_crashes_loses_no_record_for_good() {
+fn a_redis_that_crashes_loses_no_record_permanently() {
     check("redis-crashes");
 }
 
@@ -36,32 +36,32 @@ fn a_coordinator_killed_while_it_collects_loses_nothing() {
 }
 
 #[test]
-fn a_torn_last_line_costs_its_own_sample_and_no_other() {
+fn a_torn_last_line_costs_only_its_own_sample() {
     check("torn-line");
 }
 
 #[test]
-fn a_full_disk_is_told_and_waited_out() {
+fn a_full_disk_is_reported_and_writing_resumes_when_there_is_room() {
     check("full-disk");
 }
 
 #[test]
-fn a_connection_that_is_cut_is_made_again() {
+fn a_connection_that_is_cut_is_opened_again() {
     check("network-cut");
 }
 
 #[test]
-fn a_connection_that_falls_silent_is_given_up_and_made_again() {
+fn a_connection_that_stops_answering_is_closed_and_opened_again() {
     check("network-half-open");
 }
 
 #[test]
-fn a_slow_network_is_only_slow() {
+fn a_slow_network_causes_nothing_but_delays() {
     check("network-latency");
 }
 
 #[test]
-fn a_request_whose_answer_is_lost_is_repeated_to_no_harm() {
+fn a_request_whose_answer_is_lost_is_repeated_without_harm() {
     check("network-reset");
 }
 
@@ -76,7 +76,7 @@ fn leases_outlive_a_redis_without_memory() {
 }
 
 #[test]
-fn a_redis_that_evicts_is_refused_with_what_to_set() {
+fn a_redis_that_evicts_is_refused_with_the_setting_to_change() {
     check("memory-eviction");
 }
 
@@ -91,6 +91,6 @@ fn a_workers_clock_does_not_matter() {
 }
 
 #[test]
-fn a_crowd_of_lapsed_leases_is_reaped_without_stopping_the_others() {
+fn many_expired_leases_are_requeued_without_blocking_other_clients() {
     check("crowd");
 }

@@ -1,5 +1,5 @@
-//! A queue far larger than its workers: a hundred thousand leases lapse at once, and twice as many
-//! jobs wait. Nothing may take Redis so long that the others stop.
+//! Lets 100,000 leases expire at once in a queue of 200,000 jobs. No call may occupy Redis for so
+//! long that other clients lose their connection.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use redis::Commands;
 use super::{ChaosContext, Fsync, RedisServer, wait_for};
 use crate::TestDir;
 
-const LAPSED: &str = "leases that lapsed at once";
+const EXPIRED: &str = "leases that expired at once";
 const PENDING: &str = "jobs pending at once";
 
-/// Remember every call that takes a millisecond or more.
+/// Makes Redis log every call that takes at least one millisecond.
 const SLOWLOG: [&str; 4] = [
     "--slowlog-log-slower-than",
     "1000",
@@ -25,12 +25,12 @@ const SLOWLOG: [&str; 4] = [
     "1000000",
 ];
 
-/// Leases jobs, loses all their workers at once, reaps them, and looks what became of each job.
-/// Times are printed, not judged.
+/// Leases jobs, lets all leases expire at once, requeues the jobs, and checks the place of each
+/// job. Times are printed; no assertion depends on them.
 pub(super) fn run(context: &mut ChaosContext) {
     let leased = context.pick(10_000, 100_000);
     let jobs = 2 * leased;
-    context.announce(LAPSED, u64::from(leased));
+    context.announce(EXPIRED, u64::from(leased));
     context.announce(PENDING, u64::from(jobs));
     let dir = TestDir::new();
     let redis = RedisServer::start(&dir.path("redis"), Fsync::EverySecond, &SLOWLOG);
@@ -44,39 +44,39 @@ pub(super) fn run(context: &mut ChaosContext) {
         .expect("a queue");
     let queue = queue.sweep(&SweepId::from_digest(&[0xc0; 32]));
 
-    let mut timed = Timed::new(&redis);
+    let mut timed = StepTimer::new(&redis);
     runtime.block_on(submit(&queue, jobs));
-    timed.show("submitting");
+    timed.show("submitting the jobs");
     let progress = runtime
         .block_on(queue.status().progress())
         .expect("progress");
-    timed.show("a look at the progress");
+    timed.show("reading the progress");
     context.count(PENDING, progress.pending);
     runtime.block_on(claim(&queue, 1));
     timed.show("one claim");
     runtime.block_on(claim_at_once(&queue, leased - 1));
     timed.show("all claims");
 
-    let lapsed = runtime
+    let expired = runtime
         .block_on(queue.admin().expire_leases(None))
-        .expect("lapsed leases");
-    timed.show("letting the leases lapse");
+        .expect("expired leases");
+    timed.show("expiring the leases");
     runtime.block_on(claim(&queue, 1));
-    timed.show("a claim that also reaps");
-    let reaped = runtime
+    timed.show("a claim that also requeues");
+    let requeued = runtime
         .block_on(queue.admin().requeue_expired(u64::from(jobs)))
-        .expect("reaped jobs");
-    timed.show("reaping the rest");
+        .expect("requeued jobs");
+    timed.show("requeueing the rest");
     check(&queue, &mut redis.connection(), jobs);
     let crashes = runtime
         .block_on(queue.status().progress())
         .expect("progress")
         .crashes;
     assert!(
-        reaped > 0 && lapsed == u64::from(leased) && crashes == lapsed,
-        "{lapsed} lapsed, {crashes} were charged"
+        requeued > 0 && expired == u64::from(leased) && crashes == expired,
+        "{expired} leases expired, but {crashes} crashes were charged"
     );
-    context.count(LAPSED, crashes);
+    context.count(EXPIRED, crashes);
 }
 
 async fn submit(queue: &SweepQueue, jobs: u32) {
@@ -105,7 +105,7 @@ async fn claim(queue: &SweepQueue, number: u32) {
     assert!(matches!(claimed, Claim::Job(_)), "{claimed:?}");
 }
 
-/// Claims jobs for so many workers, some of them at a time.
+/// Claims `count` jobs, each for another worker, through 50 concurrent clients.
 async fn claim_at_once(queue: &SweepQueue, count: u32) {
     let clients = 50;
     let mut claims = tokio::task::JoinSet::new();
@@ -120,7 +120,7 @@ async fn claim_at_once(queue: &SweepQueue, count: u32) {
     claims.join_all().await;
 }
 
-/// That every job is in one place: one with the last claim, all others pending, none twice.
+/// Checks that each job is in one place: one job is leased, and all others are pending.
 fn check(queue: &SweepQueue, connection: &mut redis::Connection, jobs: u32) {
     let key = |name: &str| format!("ddrs:{{{}}}:{name}", queue.id());
     let pending: Vec<u32> = connection.lrange(key("pending"), 0, -1).expect("an answer");
@@ -131,18 +131,18 @@ fn check(queue: &SweepQueue, connection: &mut redis::Connection, jobs: u32) {
     assert_eq!(
         (pending.len() + 1, all.len()),
         (jobs as usize, jobs as usize),
-        "no job is lost or there twice"
+        "no job may be lost or present twice"
     );
 }
 
-/// Times of steps, of their longest call, and of another client meanwhile.
-struct Timed {
+/// Measures each step: its duration, its longest call, and the longest wait of another client.
+struct StepTimer {
     connection: redis::Connection,
     probe: LatencyProbe,
     since: Instant,
 }
 
-impl Timed {
+impl StepTimer {
     fn new(redis: &RedisServer) -> Self {
         let probe = LatencyProbe::start(redis.connection());
         let mut timed = Self {
@@ -154,13 +154,13 @@ impl Timed {
         timed
     }
 
-    /// Prints what the step before took.
+    /// Prints the times since the previous step and starts the next one.
     fn show(&mut self, step: &str) {
         let took = self.since.elapsed();
         let waited = self.probe.longest();
         let longest = longest_call(&mut self.connection);
         eprintln!(
-            "{step}: {took:.1?}; its longest call {longest:.1?}; a probe waited {waited:.1?} at most"
+            "{step}: {took:.1?}; longest call {longest:.1?}; longest wait of a probe {waited:.1?}"
         );
         self.begin();
     }
@@ -175,7 +175,7 @@ impl Timed {
     }
 }
 
-/// The longest of the calls that took a millisecond or more.
+/// Returns the duration of the longest call in the slow log, or zero if the log is empty.
 fn longest_call(connection: &mut redis::Connection) -> Duration {
     let calls: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG")
         .arg("GET")
@@ -188,59 +188,62 @@ fn longest_call(connection: &mut redis::Connection) -> Duration {
     Duration::from_micros(micros.max().unwrap_or(0))
 }
 
-/// Another client, which asks something small again and again, and must always be answered.
+/// A client that sends PING repeatedly and expects an answer each time.
 struct LatencyProbe {
-    /// Microseconds.
-    longest: Arc<AtomicU64>,
-    /// How often it was answered.
-    answers: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<ProbeState>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The state that a probe shares with its thread.
+#[derive(Default)]
+struct ProbeState {
+    /// The longest wait, in microseconds.
+    longest: AtomicU64,
+    answers: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl ProbeState {
+    fn ping(&self, connection: &mut redis::Connection) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            redis::cmd("PING").exec(connection).expect("an answer");
+            let waited = asked.elapsed().as_micros() as u64;
+            self.longest.fetch_max(waited, Ordering::Relaxed);
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl LatencyProbe {
     fn start(mut connection: redis::Connection) -> Self {
-        let (longest, answers, stop) =
-            <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
-        let (kept, counted, stopped) = (
-            Arc::clone(&longest),
-            Arc::clone(&answers),
-            Arc::clone(&stop),
-        );
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                let asked = Instant::now();
-                redis::cmd("PING").exec(&mut connection).expect("an answer");
-                kept.fetch_max(asked.elapsed().as_micros() as u64, Ordering::Relaxed);
-                counted.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
+        let shared = Arc::new(ProbeState::default());
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || of_thread.ping(&mut connection));
         Self {
-            longest,
-            answers,
-            stop,
+            shared,
             thread: Some(thread),
         }
     }
 
-    /// The longest wait since this was asked last, the one in progress included.
+    /// Returns the longest wait since the previous call, including the one in progress.
     fn longest(&self) -> Duration {
-        let answers = self.answers.load(Ordering::Relaxed);
+        let answers = self.shared.answers.load(Ordering::Relaxed);
         wait_for("answer to the probe", || {
-            (self.answers.load(Ordering::Relaxed) > answers).then_some(())
+            (self.shared.answers.load(Ordering::Relaxed) > answers).then_some(())
         });
-        Duration::from_micros(self.longest.swap(0, Ordering::Relaxed))
+        Duration::from_micros(self.shared.longest.swap(0, Ordering::Relaxed))
     }
 }
 
 impl Drop for LatencyProbe {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
         assert!(
             std::thread::panicking() || !matches!(ended, Some(Err(_))),
-            "redis left the probe without an answer"
+            "redis did not answer the probe"
         );
     }
 }

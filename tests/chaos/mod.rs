@@ -1,10 +1,10 @@
-//! Faults on purpose: the real coordinator, workers and redis-server are killed, stopped, cut off
-//! and filled up, on a schedule that a seed decides, and afterwards everything must be as if
-//! nothing had happened.
+//! Injects faults into the real coordinator, workers and redis-server. Processes are killed and
+//! stopped, connections are cut, and disks and memory are filled up. Afterwards the records,
+//! tables, Redis keys and processes must be the same as after an undisturbed run.
 //!
-//! A [`ChaosCase`] is written once and run at two sizes: a short one among the tests, the full one by
-//! `make chaos`. What a seed replays is the schedule (which fault, at which moment, how long); the
-//! processes' own timing is theirs.
+//! Each [`ChaosCase`] has two sizes. The tests run the short one, and `make chaos` the full one. A
+//! seed determines the schedule: which fault happens, at which moment, and for how long. It does
+//! not determine the timing of the processes.
 
 mod cases;
 mod checks;
@@ -28,6 +28,6 @@ mod worker_kills;
 pub use cases::{CASES, ChaosCase};
 pub use checks::{Reference, check_records, reference};
 pub use context::{CaseReport, ChaosContext, Size};
-pub use process::{Signal, WorkerProcess, signal, wait_for};
+pub use process::{Signal, TestWorker, signal, wait_for};
 pub use redis_server::{Fsync, RedisServer};
 pub use test_sweep::{TestSweep, chaos_sweep};

@@ -1,28 +1,27 @@
-//! The network between Redis and everybody else fails in five ways. Two workers and a collector
-//! reach Redis through a proxy; each must find its way back by itself, since nobody starts a second
-//! one.
+//! Injects five kinds of network fault. Two workers and a collector connect to Redis through a
+//! proxy. Each process must reconnect by itself, because no case restarts one.
 
 use std::process::Child;
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::process::{Signal, spawn, wait_for};
-use super::{ChaosContext, Fsync, TestSweep, WorkerProcess};
+use super::{ChaosContext, Fsync, TestSweep, TestWorker};
 use crate::HalfSpaceSweep;
 use crate::proxy::{NetworkFault, Proxy, ProxyCounts};
 
-/// Longer than the queue waits for an answer, so that connections are given up.
+/// A time that exceeds the response timeout of the queue, so that clients close their connections.
 const LONG: Duration = Duration::from_secs(11);
 
-/// A little late, so that the sweep lasts however fast the workers are.
-const SLUGGISH: NetworkFault = NetworkFault::Late(Duration::from_millis(10));
+/// A delay of each answer that makes the sweep last long enough even with fast workers.
+const SHORT_DELAY: NetworkFault = NetworkFault::Late(Duration::from_millis(10));
 
-/// Connections are closed.
+/// Closes all connections every few milliseconds.
 pub(super) fn cut(context: &mut ChaosContext) {
     const CUT: &str = "connections cut";
     context.announce(CUT, context.pick(20, 1000));
     while context.lacks(CUT) {
-        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SHORT_DELAY);
         while context.lacks(CUT) && !sweep.finished() {
             let before = sweep.proxy.counts().cut;
             sleep(context.moment(Duration::from_millis(60)));
@@ -33,12 +32,12 @@ pub(super) fn cut(context: &mut ChaosContext) {
     }
 }
 
-/// Connections swallow what is sent, and are never closed.
+/// Makes connections drop all data without closing them.
 pub(super) fn half_open(context: &mut ChaosContext) {
     const SILENT: &str = "connections half open";
     context.announce(SILENT, context.pick(2, 40));
     while context.lacks(SILENT) {
-        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SHORT_DELAY);
         let before = context.happened(SILENT);
         while context.lacks(SILENT) && !sweep.finished() {
             sweep.proxy.half_open();
@@ -52,7 +51,7 @@ pub(super) fn half_open(context: &mut ChaosContext) {
     }
 }
 
-/// Every answer is late.
+/// Delays every answer by 300 ms.
 pub(super) fn latency(context: &mut ChaosContext) {
     const LATE: &str = "answers 300 ms late";
     context.announce(LATE, context.pick(20, 1000));
@@ -67,20 +66,20 @@ pub(super) fn latency(context: &mut ChaosContext) {
     }
 }
 
-/// Requests are applied, and the connection is reset instead of answered.
+/// Lets Redis apply requests, then resets the connection before the answer.
 pub(super) fn reset(context: &mut ChaosContext) {
     for answer in LOST {
         context.announce(answer, context.pick(1, 25));
     }
     while LOST.into_iter().any(|answer| context.lacks(answer)) {
-        // With so long a lease none is renewed: a call that names a lease, and is no record,
-        // completes a job.
-        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 60, SLUGGISH);
+        // No lease is renewed during a lease of 60 s. So a call that names a lease and has no
+        // record completes a job.
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 60, SHORT_DELAY);
         while !sweep.finished() {
             sweep.proxy.reset_next_answer(true);
             sleep(context.moment(Duration::from_millis(40)));
-            // Half the time all is well: a request that is repeated once a second must not meet
-            // this every time.
+            // Requests succeed for half of the time. A client repeats its request every second, and
+            // not every repetition may fail.
             sweep.proxy.reset_next_answer(false);
             sleep(context.moment(Duration::from_millis(40)));
         }
@@ -93,10 +92,10 @@ pub(super) fn reset(context: &mut ChaosContext) {
 const CLAIM: &str = "claims applied, answer lost";
 const RECORD: &str = "records applied, answer lost";
 const COMPLETE: &str = "completions applied, answer lost";
-const COLLECT: &str = "calls of the collector applied, answer lost";
+const COLLECT: &str = "collector calls applied, answer lost";
 const LOST: [&str; 4] = [CLAIM, RECORD, COMPLETE, COLLECT];
 
-/// Which call this was. What the collector asks names no lease.
+/// Classifies a request. Calls of the collector name no lease.
 fn answer_to(request: &str) -> &'static str {
     let is_token =
         |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -112,15 +111,15 @@ fn answer_to(request: &str) -> &'static str {
     }
 }
 
-/// Redis, or the way to it, stands still without closing anything; some times for longer than
-/// anybody waits.
+/// Stops Redis or the proxy without closing a connection. Some stops last longer than the response
+/// timeout.
 pub(super) fn hang(context: &mut ChaosContext) {
     const STOPPED: &str = "redis-server stopped (SIGSTOP) and continued";
-    const FROZEN: &str = "times nothing passed and nothing was closed";
+    const FROZEN: &str = "times the network passed nothing and closed nothing";
     context.announce(STOPPED, context.pick(1, 20));
     context.announce(FROZEN, context.pick(1, 20));
     while context.lacks(STOPPED) || context.lacks(FROZEN) {
-        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SLUGGISH);
+        let mut sweep = ProxiedSweep::start(context.pick(40, 200), 1, SHORT_DELAY);
         while !sweep.finished() && (context.lacks(STOPPED) || context.lacks(FROZEN)) {
             let round = context.happened(STOPPED);
             let length = if round.is_multiple_of(5) {
@@ -132,7 +131,7 @@ pub(super) fn hang(context: &mut ChaosContext) {
                 let before = sweep.proxy.counts().frozen;
                 sweep.proxy.fault(NetworkFault::Frozen);
                 sleep(length);
-                sweep.proxy.fault(SLUGGISH);
+                sweep.proxy.fault(SHORT_DELAY);
                 context.count(FROZEN, u64::from(sweep.proxy.counts().frozen > before));
             } else {
                 sweep.sweep.redis.signal(Signal::STOP);
@@ -146,28 +145,37 @@ pub(super) fn hang(context: &mut ChaosContext) {
     }
 }
 
-/// A sweep in progress, with a proxy between Redis and the others.
+/// Returns true if a key of the sweep has a member or field of this name.
+fn has_field(sweep: &TestSweep, command: &str, key: &str, field: &str) -> bool {
+    let value = redis::cmd(command)
+        .arg(sweep.key(key))
+        .arg(field)
+        .query::<Option<String>>(&mut sweep.redis.connection());
+    value.expect("an answer").is_some()
+}
+
+/// A sweep in progress whose programs connect to Redis through a proxy.
 struct ProxiedSweep {
     sweep: TestSweep,
     proxy: Proxy,
-    workers: [WorkerProcess; 2],
+    workers: [TestWorker; 2],
     collector: CollectorProcess,
 }
 
-/// `collect --follow`. Killed when this is dropped.
+/// A running `collect --follow`. It is killed on drop.
 struct CollectorProcess(Child);
 
 impl Drop for CollectorProcess {
     fn drop(&mut self) {
-        // Either may fail on one that has ended, which is what is wanted.
+        // Both calls may fail if the process has already ended.
         self.0.kill().ok();
         self.0.wait().ok();
     }
 }
 
 impl ProxiedSweep {
-    /// Returns when everybody is at work: a server that is not there when a program starts is
-    /// reported, not waited for.
+    /// Starts the programs and waits until all have connected, then injects `fault`. A program that
+    /// cannot reach Redis at its start exits instead of waiting.
     fn start(samples: usize, lease: u64, fault: NetworkFault) -> Self {
         let spec = HalfSpaceSweep {
             samples,
@@ -184,23 +192,14 @@ impl ProxiedSweep {
             .env("DDRS_REDIS", proxy.url());
         let mut collector = CollectorProcess(spawn(command.stderr(log)));
         let mut workers = [(); 2].map(|()| sweep.worker_at(&proxy.url(), &["--exit-when-idle"]));
-        let mut connection = sweep.redis.connection();
-        let mut is_there = |command: &str, key: &str, field: &str| {
-            let asked = redis::cmd(command)
-                .arg(sweep.key(key))
-                .arg(field)
-                .query::<Option<String>>(&mut connection);
-            asked.expect("an answer").is_some()
-        };
         wait_for("workers and collector", || {
-            // Who has ended has been there, and has signed off.
-            let mut here = |worker: &mut WorkerProcess| {
-                worker.ended().is_some() || is_there("ZSCORE", "workers", &worker.name)
-            };
-            let ready = workers.iter_mut().all(&mut here);
+            // A worker that has ended was connected before and removed its entry.
+            let all_work = workers.iter_mut().all(|worker| {
+                worker.ended().is_some() || has_field(&sweep, "ZSCORE", "workers", &worker.name)
+            });
             let collects = collector.0.try_wait().expect("a child").is_some()
-                || is_there("HGET", "meta", "collector");
-            (ready && collects).then_some(())
+                || has_field(&sweep, "HGET", "meta", "collector");
+            (all_work && collects).then_some(())
         });
         proxy.fault(fault);
         Self {
@@ -211,9 +210,9 @@ impl ProxiedSweep {
         }
     }
 
-    /// Whether every job is completed. Asked past the proxy.
+    /// Returns true if every job is completed. The question does not pass through the proxy.
     fn finished(&mut self) -> bool {
-        let given_up = self
+        let all_ended = self
             .workers
             .iter_mut()
             .all(|worker| worker.ended().is_some());
@@ -230,11 +229,11 @@ impl ProxiedSweep {
             .query::<u64>(&mut connection)
             .expect("an answer")
             == jobs;
-        assert!(done || !given_up, "all workers ended before the sweep did");
+        assert!(done || !all_ended, "all workers ended before the sweep did");
         done
     }
 
-    /// Waits until all have ended by themselves, and checks what they leave.
+    /// Waits until all programs have ended by themselves, and checks the result.
     fn finish(mut self, context: &mut ChaosContext) -> ProxyCounts {
         for worker in self.workers {
             let name = worker.name.clone();

@@ -1,4 +1,4 @@
-//! Processes that are meant to be hurt, and looking for those that were left behind.
+//! Starts and signals the processes of a case, and finds processes that are left over.
 
 use std::fs;
 use std::path::Path;
@@ -11,25 +11,25 @@ use rustix::process::{Pid, kill_process};
 
 use crate::TestDir;
 
-/// Longer than anything takes on a machine that works at all.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The longest time that [`wait_for`] waits.
+const WAIT_LIMIT: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(2);
 
-/// A worker. Killed when this is dropped.
-pub struct WorkerProcess {
-    /// What leases call it.
+/// A running worker. It is killed on drop.
+pub struct TestWorker {
+    /// The name of the worker in leases.
     pub name: String,
     child: Child,
 }
 
-impl WorkerProcess {
-    /// Starts `ddrs-worker run` on the Redis at `url`, with a log of its own in `dir`.
+impl TestWorker {
+    /// Starts `ddrs-worker run` on the Redis at `url`, with its log in `dir`.
     #[must_use]
     pub fn start(dir: &TestDir, url: &str, name: &str, more: &[&str]) -> Self {
         Self::start_in(dir, url, name, &[], more)
     }
 
-    /// The same, with more in its environment.
+    /// Starts the worker with additional environment variables.
     #[must_use]
     pub fn start_in(
         dir: &TestDir,
@@ -51,12 +51,12 @@ impl WorkerProcess {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the worker.
     pub fn signal(&self, which: Signal) {
         signal(&self.child, which);
     }
 
-    /// Stops it, and returns when it has stopped.
+    /// Stops the worker with SIGSTOP, and returns when it has stopped.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
@@ -69,28 +69,30 @@ impl WorkerProcess {
         });
     }
 
-    /// Ends it at once, and takes its body away.
+    /// Kills the worker with SIGKILL and waits for its end.
     pub fn kill(mut self) {
-        self.child.kill().expect("a worker that was not waited for");
+        self.child
+            .kill()
+            .expect("a worker that was not yet waited for");
         self.child.wait().expect("a dead worker");
     }
 
-    /// How it ended; panics when it does not.
+    /// Waits for the exit status. Panics if the worker does not end within the limit.
     pub fn wait(mut self) -> ExitStatus {
         wait_for(&format!("the end of {}", self.name), || {
             self.child.try_wait().expect("a child")
         })
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the worker has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
 }
 
-impl Drop for WorkerProcess {
+impl Drop for TestWorker {
     fn drop(&mut self) {
-        // Either may fail on one that has ended, which is what is wanted.
+        // Both calls may fail if the process has already ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -105,17 +107,17 @@ pub fn signal(child: &Child, which: Signal) {
     kill_process(pid, which).expect("a child that can be signalled");
 }
 
-/// Asks again and again until there is an answer.
+/// Calls `look` repeatedly until it returns a value.
 ///
 /// # Panics
-/// When there is none for three minutes.
+/// Panics if `look` returns no value for three minutes.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "no {what} in {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "no {what} in {WAIT_LIMIT:?}");
         sleep(POLL);
     }
 }
@@ -138,7 +140,8 @@ pub(super) fn spawn_logged(command: &mut Command, log: &Path) -> Child {
     spawn(command.stderr(log))
 }
 
-/// The command lines of processes that work in a folder or have it in their arguments.
+/// Returns the command lines of processes whose working directory is in a folder or whose arguments
+/// contain the folder.
 pub(super) fn processes_in(folder: &Path) -> Vec<String> {
     let name = folder.to_string_lossy().into_owned();
     let entries = fs::read_dir("/proc").expect("/proc").flatten();

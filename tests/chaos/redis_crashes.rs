@@ -1,6 +1,6 @@
-//! redis-server killed and started again, many times in one run. A killed process loses nothing
-//! that it has written; a machine that loses its power loses what was not synced, and that is
-//! played by cutting the append-only file back.
+//! Kills and restarts redis-server many times during one run. A killed process loses no data that
+//! it has written. A machine that loses power loses the data that was not synced. The case
+//! simulates this by truncating the append-only file.
 
 use std::fs;
 use std::path::Path;
@@ -13,21 +13,21 @@ use super::running_coordinator::RunningCoordinator;
 use super::{ChaosContext, Fsync, TestSweep};
 use crate::HalfSpaceSweep;
 
-/// Longest time between a start and the next kill.
+/// The longest time between a start and the next kill.
 const UP: Duration = Duration::from_millis(500);
-/// Longest time without a server.
+/// The longest time without a server.
 const DOWN: Duration = Duration::from_millis(400);
-/// A run takes seconds, with all its crashes.
+/// The limit for one run. A run with all its crashes takes seconds.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
-/// What `appendfsync everysec` may lose.
+/// The time whose writes `appendfsync everysec` may lose.
 const UNSYNCED: Duration = Duration::from_secs(1);
 
-/// What a crash takes with it.
+/// A kind of crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Crash {
-    /// The process.
+    /// Kills the process.
     Process(Fsync),
-    /// The process and what was appended since some moment of the last second.
+    /// Kills the process and removes the data appended since a random moment of the last second.
     Power,
 }
 
@@ -41,7 +41,7 @@ impl Crash {
     }
 }
 
-const CUT_OFF: &str = "bytes of append-only files lost in them";
+const CUT_OFF: &str = "bytes of append-only files lost in these";
 
 pub(super) fn run(context: &mut ChaosContext) {
     for crash in [
@@ -57,7 +57,7 @@ pub(super) fn run(context: &mut ChaosContext) {
     context.announce(CUT_OFF, 1);
 }
 
-/// One sweep from start to end; the server dies over and over until the run ends.
+/// Runs one sweep from start to end and crashes the server repeatedly until the run ends.
 fn one_run(context: &mut ChaosContext, crash: Crash) {
     let fsync = if let Crash::Process(fsync) = crash {
         fsync
@@ -76,7 +76,7 @@ fn one_run(context: &mut ChaosContext, crash: Crash) {
     while run.is_alive() {
         assert!(
             Instant::now() < deadline,
-            "the run came to a standstill: {}",
+            "the run did not end within {LONGEST_RUN:?}: {}",
             run.log()
         );
         let history = watch(&sweep.redis.append_only_file(), context.moment(UP));
@@ -91,17 +91,17 @@ fn one_run(context: &mut ChaosContext, crash: Crash) {
         sleep(context.moment(DOWN));
         sweep.redis.launch();
     }
-    run.succeeds();
+    run.wait_for_success();
     if crash == Crash::Power {
-        // The last cut may have brought jobs back whose records are safe: who collects again
-        // settles them, and leases of workers that are gone run out.
+        // The last truncation may have restored jobs whose records are already in the file. The
+        // next `collect` marks them as done, and the leases of workers that have ended expire.
         let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
         sweep.work_to_the_end();
     }
     sweep.check_collected("out", context);
 }
 
-/// How long a file was at each moment of some time.
+/// Records the length of a file during a period, with the time of each measurement.
 fn watch(file: &Path, time: Duration) -> Vec<(Instant, u64)> {
     let end = Instant::now() + time;
     let mut history = Vec::new();
@@ -114,8 +114,8 @@ fn watch(file: &Path, time: Duration) -> Vec<(Instant, u64)> {
     }
 }
 
-/// Loses what was appended since a moment of the last second, down to any byte of the command that
-/// was written then.
+/// Truncates the file at a random byte among those appended since a random moment of the last
+/// second.
 fn cut_power(context: &mut ChaosContext, file: &Path, history: &[(Instant, u64)]) {
     let now = length(file);
     let synced = Instant::now().checked_sub(context.moment(UNSYNCED));

@@ -1,5 +1,5 @@
-//! A redis-server that can be killed, starved and brought back: a process on a port of its own,
-//! with its append-only file in a folder of its own.
+//! A redis-server process that a case can kill and restart. It has a separate port, and a separate
+//! folder for its append-only file.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,16 +8,16 @@ use std::process::{Child, Command};
 
 use super::process::{Signal, signal, spawn, wait_for};
 
-/// When the append-only file is synced.
+/// The policy for syncing the append-only file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
-    /// Once a second: a loss of power may cost the last second.
+    /// Syncs every second. A loss of power may lose the writes of the last second.
     EverySecond,
-    /// Before every answer.
+    /// Syncs before every answer.
     Always,
 }
 
-/// The server. Killed when this is dropped.
+/// A running redis-server. It is killed on drop.
 pub struct RedisServer {
     dir: PathBuf,
     port: u16,
@@ -26,7 +26,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server with its files in `dir`, and more options as on redis-server's command line.
+    /// Starts a server with its files in `dir` and additional command-line options.
     #[must_use]
     pub fn start(dir: &Path, fsync: Fsync, more: &[&str]) -> Self {
         fs::create_dir_all(dir).expect("a folder");
@@ -34,18 +34,10 @@ impl RedisServer {
             Fsync::EverySecond => "everysec",
             Fsync::Always => "always",
         };
-        let options = [
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            fsync,
-            "--save",
-            "",
-            "--maxmemory-policy",
-            "noeviction",
-        ];
-        let options = options
+        let persistence = ["--appendonly", "yes", "--appendfsync", fsync, "--save", ""];
+        let options = persistence
             .iter()
+            .chain(&["--maxmemory-policy", "noeviction"])
             .chain(more)
             .map(|&option| option.to_owned())
             .collect();
@@ -59,53 +51,54 @@ impl RedisServer {
         server
     }
 
-    /// Its address.
+    /// Returns the address of the server.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Where it listens.
+    /// Returns the port of the server.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its folder.
+    /// Returns the folder of the server.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// A connection past the queue's own code.
+    /// Opens a connection without using the code of the queue.
     #[must_use]
     pub fn connection(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).expect("an address");
         wait_for("connection to redis", || client.get_connection().ok())
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the server.
     pub fn signal(&self, which: Signal) {
         signal(self.child.as_ref().expect("a server that runs"), which);
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        child.kill().expect("a server that was not waited for");
+        child.kill().expect("a server that was not yet waited for");
         child.wait().expect("a dead server");
     }
 
-    /// Whether it has ended by itself, as it does when it cannot write its file and must.
+    /// Returns true if the server has ended by itself, as it does under `appendfsync always` when
+    /// it cannot write its file.
     pub fn has_ended(&mut self) -> bool {
         self.child
             .as_mut()
             .is_none_or(|child| child.try_wait().expect("a child").is_some())
     }
 
-    /// Starts it again after its end, on the same port and files; returns when it has loaded them.
+    /// Starts the server on its port and files. Returns when it has loaded the files.
     pub fn launch(&mut self) {
         let mut command = Command::new("redis-server");
         command.current_dir(&self.dir).args([
@@ -128,7 +121,7 @@ impl RedisServer {
         });
     }
 
-    /// The file that the server appends commands to.
+    /// Returns the path of the current append-only file.
     #[must_use]
     pub fn append_only_file(&self) -> PathBuf {
         let files = fs::read_dir(self.dir.join("appendonlydir"))
@@ -140,7 +133,7 @@ impl RedisServer {
         files.pop().expect("an append-only file")
     }
 
-    /// What it logged.
+    /// Returns the log of the server.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("redis.log")).unwrap_or_default()

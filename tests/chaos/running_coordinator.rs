@@ -1,4 +1,4 @@
-//! A `run` in progress.
+//! A `run` that is in progress.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,21 +8,18 @@ use super::process::spawn_logged;
 use super::{RedisServer, wait_for};
 use crate::TestDir;
 
-/// `run sweep.toml --out out` with two workers. Killed when this is dropped.
+/// A running `run sweep.toml --out out` with two workers. It is killed on drop.
 pub(super) struct RunningCoordinator {
     child: Child,
     log: PathBuf,
 }
 
 impl RunningCoordinator {
-    /// Starts it on a server, or on one of its own, and returns when it has its first record.
+    /// Starts `run` on the given server, or lets it start its private one. Returns when the first
+    /// record is in the file.
     pub(super) fn start(dir: &TestDir, redis: Option<&RedisServer>) -> Self {
         let mut command = dir.coordinator();
-        command.args([
-            "run",
-            "sweep.toml",
-            "--out",
-            "out",
+        command.args(["run", "sweep.toml", "--out", "out"]).args([
             "--workers",
             "2",
             "--device",
@@ -46,13 +43,13 @@ impl RunningCoordinator {
         run
     }
 
-    /// What it logged.
+    /// Returns the log of the run.
     pub(super) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until it says so.
-    pub(super) fn says(&mut self, words: &str) {
+    /// Waits until the log contains the words.
+    pub(super) fn wait_for_log(&mut self, words: &str) {
         wait_for(words, || {
             assert!(self.is_alive(), "run ended: {}", self.log());
             self.log().contains(words).then_some(())
@@ -63,8 +60,8 @@ impl RunningCoordinator {
         self.ended().is_none()
     }
 
-    /// Waits until it has ended well.
-    pub(super) fn succeeds(&mut self) {
+    /// Waits until the run has ended with exit code 0.
+    pub(super) fn wait_for_success(&mut self) {
         let status = wait_for("end of the run", || self.ended());
         assert!(status.success(), "run ended with {status}: {}", self.log());
     }
@@ -76,7 +73,7 @@ impl RunningCoordinator {
 
 impl Drop for RunningCoordinator {
     fn drop(&mut self) {
-        // Either may fail on one that has ended, which is what is wanted.
+        // Both calls may fail if the process has already ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -1,6 +1,6 @@
-//! Workers that come back after their lease was given to another: stopped with SIGSTOP, continued
-//! with SIGCONT when somebody else has their job. What they want to write then must be refused, and
-//! be seen to be.
+//! Stops workers with SIGSTOP until their lease has ended and another worker has their job, then
+//! continues them with SIGCONT. Redis must refuse and report the late writes of these stale
+//! workers.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -10,46 +10,47 @@ use ddrs_common::queue::QueueClient;
 use redis::Commands;
 
 use super::process::Signal;
-use super::{ChaosContext, Fsync, TestSweep, WorkerProcess, chaos_sweep, wait_for};
+use super::{ChaosContext, Fsync, TestSweep, TestWorker, chaos_sweep, wait_for};
 use crate::HalfSpaceSweep;
 
-/// How many at a time.
+/// The number of stale workers at a time.
 const AT_ONCE: usize = 3;
 
-/// A stale worker that has said nothing for so long has nothing to say.
-const MUTE: Duration = Duration::from_secs(20);
+/// A stale worker that has logged nothing for this time has nothing left to write.
+const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
-const OUTLIVED: &str = "stale that outlived their lease";
-const DECLARED_DEAD: &str = "stale that had been declared dead";
+const EXPIRED: &str = "stale workers whose lease expired";
+const DECLARED_DEAD: &str = "stale workers that had been declared dead";
 const REFUSED: &str = "late requests refused";
 const RECORDS: &str = "of them records";
 
 pub(super) fn run(context: &mut ChaosContext) {
     let each = context.pick(3, 60);
-    context.announce(OUTLIVED, each);
+    context.announce(EXPIRED, each);
     context.announce(DECLARED_DEAD, each);
     context.announce(REFUSED, each);
     context.announce(RECORDS, context.pick(1, each / 2));
-    while context.lacks(OUTLIVED) {
-        one_run(context, LeaseEnd::Lapses);
+    while context.lacks(EXPIRED) {
+        one_run(context, LeaseEnd::Expires);
     }
     while context.lacks(DECLARED_DEAD) || context.lacks(RECORDS) {
         one_run(context, LeaseEnd::DeclaredDead);
     }
 }
 
-/// How a lease ends while its worker is stopped.
+/// The event that ends a lease while its worker is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LeaseEnd {
-    /// It runs out. The worker finds its renewal overdue when it continues, and learns then.
-    Lapses,
-    /// A coordinator takes the worker for dead and ends its lease. The worker, whose renewal is far
-    /// off, continues with its sample and learns when it writes.
+    /// The lease expires. The worker finds its renewal overdue when it continues, and learns from
+    /// the answer that it lost the lease.
+    Expires,
+    /// A coordinator declares the worker dead and ends its lease. The next renewal is minutes away,
+    /// so the worker continues with its sample and learns of the loss when it writes.
     DeclaredDead,
 }
 
 fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
-    let lease = if end == LeaseEnd::Lapses { 1 } else { 600 };
+    let lease = if end == LeaseEnd::Expires { 1 } else { 600 };
     let mut sweep = TestSweep::new(
         &HalfSpaceSweep {
             lease,
@@ -57,7 +58,7 @@ fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
         },
         Fsync::EverySecond,
     );
-    let stale: Vec<(WorkerProcess, StoppedClaim)> = (0..AT_ONCE)
+    let stale: Vec<(TestWorker, StoppedClaim)> = (0..AT_ONCE)
         .map(|_| stopped_with_a_job(context, &mut sweep))
         .collect();
     if end == LeaseEnd::DeclaredDead {
@@ -72,33 +73,34 @@ fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
     for (worker, _) in &stale {
         worker.signal(Signal::CONT);
     }
-    let mut woken = 0;
+    let mut informed = 0;
     for (worker, claim) in &stale {
         let since = Instant::now();
-        let spoke = wait_for("word that a stale worker had lost its job", || {
-            let spoke = sweep.log_of(&worker.name).contains("another worker's");
-            // One that was stopped before it read of its claim, or after its last record, has
-            // nothing to write any more.
-            (spoke || (since.elapsed() > MUTE && claim.is_completed(&sweep))).then_some(spoke)
+        let informed_now = wait_for("log line of a stale worker that lost its job", || {
+            let logged = sweep.log_of(&worker.name).contains("another worker's");
+            // A worker has nothing left to write if it was stopped before it read the answer to its
+            // claim, or after its last record.
+            let silent = since.elapsed() > SILENCE_LIMIT && claim.is_completed(&sweep);
+            (logged || silent).then_some(logged)
         });
-        woken += u64::from(spoke);
+        informed += u64::from(informed_now);
     }
     context.count(
-        if end == LeaseEnd::Lapses {
-            OUTLIVED
+        if end == LeaseEnd::Expires {
+            EXPIRED
         } else {
             DECLARED_DEAD
         },
-        woken,
+        informed,
     );
     let refused: Vec<String> = refusals(&sweep);
     for (_, claim) in &stale {
         let name = format!("under claim {}", claim.fence);
-        let told = refused.iter().any(|refusal| refusal.ends_with(&name));
-        // A renewal of a job that is complete by now harms nobody, and is answered without being
-        // counted.
+        let reported = refused.iter().any(|refusal| refusal.ends_with(&name));
+        // The renewal of a job that has been completed is harmless. It is answered and not counted
+        // as refused.
         assert!(
-            told || claim.is_completed(&sweep),
+            reported || claim.is_completed(&sweep),
             "claim {} was not refused: {refused:?}",
             claim.fence
         );
@@ -106,7 +108,7 @@ fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
     let counted = sweep.status()["refused"].as_u64().expect("a count");
     assert!(
         counted >= refused.len() as u64,
-        "status counts {counted} of {refused:?}"
+        "status counts {counted} refusals, the history has {refused:?}"
     );
     context.count(REFUSED, refused.len() as u64);
     context.count(
@@ -118,7 +120,7 @@ fn one_run(context: &mut ChaosContext, end: LeaseEnd) {
     );
     drop((stale, successor));
     if end == LeaseEnd::DeclaredDead {
-        // The leases of those that were just killed would last for minutes.
+        // The leases of the workers that were just killed would last for minutes.
         declare_dead(&sweep, [""].into_iter());
     }
     sweep.work_to_the_end();
@@ -155,7 +157,7 @@ impl StoppedClaim {
             .expect("an answer")
     }
 
-    /// Whether somebody else has the job now, or has completed it.
+    /// Returns true if another worker has the job or has completed it.
     fn is_over(&self, sweep: &TestSweep) -> bool {
         let claim: Option<String> = sweep
             .redis
@@ -168,19 +170,19 @@ impl StoppedClaim {
     }
 }
 
-/// A worker that was stopped at some moment of a job of its.
+/// Starts a worker and stops it at a random moment of one of its jobs.
 fn stopped_with_a_job(
     context: &mut ChaosContext,
     sweep: &mut TestSweep,
-) -> (WorkerProcess, StoppedClaim) {
+) -> (TestWorker, StoppedClaim) {
     loop {
         let worker = sweep.worker(&[]);
         wait_for("claim", || StoppedClaim::of(&worker.name, sweep));
         sleep(context.moment(Duration::from_millis(30)));
         worker.stop();
-        // What it had sent is in effect now, before the next look.
+        // Redis has applied all requests of the stopped worker once it answers this one.
         let _ = StoppedClaim::of(&worker.name, sweep);
-        // Without one it was between two jobs.
+        // A worker without a claim was stopped between two jobs.
         if let Some(claim) = StoppedClaim::of(&worker.name, sweep) {
             return (worker, claim);
         }
@@ -188,7 +190,8 @@ fn stopped_with_a_job(
     }
 }
 
-/// What a coordinator does that sees its worker die; an empty name stands for all.
+/// Ends the leases of workers as a coordinator does when its worker dies. An empty name stands for
+/// all workers.
 fn declare_dead<'a>(sweep: &TestSweep, workers: impl Iterator<Item = &'a str>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -209,7 +212,7 @@ fn declare_dead<'a>(sweep: &TestSweep, workers: impl Iterator<Item = &'a str>) {
     });
 }
 
-/// The refusals that `why` tells of.
+/// Returns the refusals in the history of the sweep, which `why` shows.
 fn refusals(sweep: &TestSweep) -> Vec<String> {
     let events = sweep.stream("events", &mut sweep.redis.connection());
     let refused = events

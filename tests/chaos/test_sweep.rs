@@ -1,4 +1,4 @@
-//! A submitted sweep, its Redis, and the end to which every case must bring it.
+//! A submitted sweep with its Redis, and the checks that every case ends with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use redis::Commands;
 use serde_json::Value;
 
 use super::checks::{check_records, reference};
-use super::full_disk::Disk;
+use super::full_disk::SmallDisk;
 use super::process::processes_in;
-use super::{ChaosContext, Fsync, RedisServer, WorkerProcess};
+use super::{ChaosContext, Fsync, RedisServer, TestWorker};
 use crate::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
-/// The sweep of most cases: 48 samples of two variants in 16 jobs, slow enough to be caught in the
-/// act, with leases of a second.
+/// Returns the sweep of most cases: 48 samples of two variants in 16 jobs, with leases of one
+/// second. Its jobs take long enough for a fault to happen during one.
 #[must_use]
 pub fn chaos_sweep() -> HalfSpaceSweep {
     HalfSpaceSweep {
@@ -22,22 +22,22 @@ pub fn chaos_sweep() -> HalfSpaceSweep {
     }
 }
 
-/// A folder, a Redis and a sweep that was submitted to it.
+/// A folder, a Redis server, and a sweep that was submitted to it.
 pub struct TestSweep {
-    /// Mounted in the folder, so gone before it.
-    pub(super) disks: Vec<Disk>,
-    /// The folder: `sweep.toml` and what it names, workers' logs, `redis/`, later `out/`.
+    /// File systems mounted in the folder. The order of the fields drops them before the folder.
+    pub(super) disks: Vec<SmallDisk>,
+    /// Contains `sweep.toml`, the files that it names, logs of workers, `redis/`, and later `out/`.
     pub dir: TestDir,
-    /// The server.
+    /// The server that holds the queue.
     pub redis: RedisServer,
-    /// The sweep's id.
+    /// The id of the sweep.
     pub id: String,
     spec: HalfSpaceSweep,
     workers_started: u32,
 }
 
 impl TestSweep {
-    /// Sets it up. Jobs may lose up to 1000 workers.
+    /// Starts a server and submits the sweep. A job may crash up to 1000 workers.
     #[must_use]
     pub fn new(spec: &HalfSpaceSweep, fsync: Fsync) -> Self {
         let dir = TestDir::new();
@@ -45,7 +45,7 @@ impl TestSweep {
         Self::on(dir, redis, spec)
     }
 
-    /// Sets it up on a server that runs.
+    /// Submits the sweep to a running server.
     #[must_use]
     pub fn on(dir: TestDir, redis: RedisServer, spec: &HalfSpaceSweep) -> Self {
         write_spec(&dir, spec);
@@ -66,7 +66,7 @@ impl TestSweep {
         }
     }
 
-    /// Runs a command of the coordinator against this Redis.
+    /// Runs a command of the coordinator on this Redis.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> ProgramOutput {
         run_to_end(
@@ -77,25 +77,25 @@ impl TestSweep {
         )
     }
 
-    /// What `status` says of the sweep.
+    /// Returns the output of `status` for the sweep.
     #[must_use]
     pub fn status(&self) -> Value {
-        let told = self
+        let output = self
             .ask(&["status", &self.id, "--format", "json"])
             .expect(0);
-        serde_json::from_str(&told.stdout).expect("JSON")
+        serde_json::from_str(&output.stdout).expect("JSON")
     }
 
-    /// Starts a worker with a name of its own.
-    pub fn worker(&mut self, more: &[&str]) -> WorkerProcess {
+    /// Starts a worker with a new name.
+    pub fn worker(&mut self, more: &[&str]) -> TestWorker {
         let url = self.redis.url();
         self.worker_at(&url, more)
     }
 
-    /// Starts a worker that finds Redis at another address, say behind a proxy.
-    pub fn worker_at(&mut self, url: &str, more: &[&str]) -> WorkerProcess {
+    /// Starts a worker that connects to Redis at another address, such as that of a proxy.
+    pub fn worker_at(&mut self, url: &str, more: &[&str]) -> TestWorker {
         self.workers_started += 1;
-        WorkerProcess::start(
+        TestWorker::start(
             &self.dir,
             url,
             &format!("worker-{}", self.workers_started),
@@ -103,26 +103,26 @@ impl TestSweep {
         )
     }
 
-    /// Starts a worker with more in its environment.
-    pub fn worker_in(&mut self, environment: &[(&str, String)], more: &[&str]) -> WorkerProcess {
+    /// Starts a worker with additional environment variables.
+    pub fn worker_in(&mut self, environment: &[(&str, String)], more: &[&str]) -> TestWorker {
         self.workers_started += 1;
-        let (name, url) = (format!("worker-{}", self.workers_started), self.redis.url());
-        WorkerProcess::start_in(&self.dir, &url, &name, environment, more)
+        let name = format!("worker-{}", self.workers_started);
+        TestWorker::start_in(&self.dir, &self.redis.url(), &name, environment, more)
     }
 
-    /// How many samples all variants have together.
+    /// Returns the number of samples of all variants together.
     #[must_use]
     pub fn samples(&self) -> u64 {
         2 * self.spec.samples as u64
     }
 
-    /// A key of the sweep.
+    /// Returns the full name of a key of the sweep.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         format!("ddrs:{{{}}}:{name}", self.id)
     }
 
-    /// The entries of one of the sweep's streams, `results` or `events`.
+    /// Returns the entries of a stream of the sweep, `results` or `events`.
     #[must_use]
     pub fn stream(
         &self,
@@ -142,7 +142,7 @@ impl TestSweep {
             .collect()
     }
 
-    /// Lets two undisturbed workers do what is left.
+    /// Starts two workers and waits until they have finished the sweep.
     pub fn work_to_the_end(&mut self) {
         let workers = [
             self.worker(&["--exit-when-idle"]),
@@ -159,20 +159,20 @@ impl TestSweep {
         }
     }
 
-    /// What a worker logged.
+    /// Returns the log of a worker.
     #[must_use]
     pub fn log_of(&self, worker: &str) -> String {
         std::fs::read_to_string(self.dir.path(&format!("{worker}.log"))).unwrap_or_default()
     }
 
-    /// Collects into `out/` and demands that everything is as if nothing had happened:
-    /// [`check_records`], nothing but results in Redis, and after its end no process.
+    /// Collects into `out/` and checks the result: the records with [`check_records`], the keys
+    /// that are left in Redis, and that no process is left after the server has ended.
     pub fn check(self, context: &mut ChaosContext) {
         let _ = self.ask(&["collect", &self.id, "--out", "out"]).expect(0);
         self.check_collected("out", context);
     }
 
-    /// [`Self::check`] for records that a `run` or `collect` has put into a folder.
+    /// Does the checks of [`Self::check`] for records that `run` or `collect` has already written.
     pub fn check_collected(mut self, out: &str, context: &mut ChaosContext) {
         let samples = check_records(&self.dir.path(out), &reference(&self.spec));
         self.check_keys();
@@ -187,12 +187,12 @@ impl TestSweep {
         context.compared(samples);
     }
 
-    /// What a finished sweep may leave in Redis: who it was, what is done, who worked, what
-    /// happened. No job, lease, claim, charge or record.
+    /// Checks that Redis holds only the settings of the sweep, the finished samples, the workers
+    /// and the history. No job, lease, claim, charge or record may be left.
     fn check_keys(&self) {
         let mut connection = self.redis.connection();
         let keys: BTreeSet<String> = connection.keys("*").expect("an answer");
-        let stays = [
+        let allowed_names = [
             "meta",
             "spec",
             "done",
@@ -201,31 +201,29 @@ impl TestSweep {
             "workers",
             "events",
         ];
-        let mut known: BTreeSet<String> = stays.map(|name| self.key(name)).into();
-        known.insert("ddrs:sweeps".to_owned());
-        let left: Vec<_> = keys.difference(&known).collect();
+        let mut allowed: BTreeSet<String> = allowed_names.map(|name| self.key(name)).into();
+        allowed.insert("ddrs:sweeps".to_owned());
+        let left: Vec<_> = keys.difference(&allowed).collect();
         assert!(left.is_empty(), "keys are left over: {left:?}");
         assert_eq!(
             self.stream("results", &mut connection).len(),
             0,
             "records are left over"
         );
-        let (jobs, bits): (u64, u64) = (
-            connection
-                .hget(self.key("meta"), "jobs")
-                .expect("an answer"),
-            redis::cmd("BITCOUNT")
-                .arg(self.key("completed"))
-                .query(&mut connection)
-                .expect("an answer"),
-        );
-        assert_eq!(bits, jobs, "every job is completed");
+        let jobs: u64 = connection
+            .hget(self.key("meta"), "jobs")
+            .expect("an answer");
+        let completed: u64 = redis::cmd("BITCOUNT")
+            .arg(self.key("completed"))
+            .query(&mut connection)
+            .expect("an answer");
+        assert_eq!(completed, jobs, "every job must be completed");
     }
 }
 
 pub(super) fn write_spec(dir: &TestDir, spec: &HalfSpaceSweep) {
     let path = dir.half_space(spec);
-    // The queue's settings come last in the specification.
+    // The settings of the queue are the last table of the specification.
     let text = std::fs::read_to_string(&path).expect("a specification") + "max-attempts = 1000\n";
     dir.write("sweep.toml", text);
 }

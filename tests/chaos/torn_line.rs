@@ -1,4 +1,4 @@
-//! `records.jsonl` cut at every byte of its last line, as a crash in the middle of a write leaves
+//! Truncates `records.jsonl` at every byte of its last line, as a crash during a write can leave
 //! it.
 
 use std::fs;
@@ -32,8 +32,8 @@ pub(super) fn run(context: &mut ChaosContext) {
             .expect("two lines")
             + 1;
         context.announce(CUT, context.happened(CUT) + (whole.len() - last) as u64);
-        // Every byte for the code that opens the file; for whole programs every one in full, some
-        // in short.
+        // The code that opens the file is tried with every byte. The full size also runs `collect`
+        // for every byte, the short size for every 40th.
         let step = context.pick(40, 1);
         let certify_at = context.rng.random_range(last..whole.len() - 1);
         for cut in last..whole.len() {
@@ -44,7 +44,7 @@ pub(super) fn run(context: &mut ChaosContext) {
             } else {
                 RecordFile::open(&path).expect("a file that can be repaired");
             }
-            // A record that lacks nothing but its line feed is whole.
+            // A record that lacks only its line feed is complete.
             let expected = if cut == whole.len() - 1 {
                 &whole[..]
             } else {
@@ -65,7 +65,7 @@ pub(super) fn run(context: &mut ChaosContext) {
     sweep.check(context);
 }
 
-/// The sample whose record was torn is certified again, and no other.
+/// Checks that the sample of the torn record, and no other, is certified again.
 fn certify_again(context: &mut ChaosContext, sweep: &mut TestSweep) {
     let _ = sweep.ask(&["collect", &sweep.id, "--out", "out"]).expect(0);
     let status = sweep.status();

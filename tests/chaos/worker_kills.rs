@@ -1,5 +1,5 @@
-//! Workers killed with SIGKILL: while they start, right after a claim, in the middle of a job,
-//! right after a record.
+//! Kills workers with SIGKILL: while they start, right after a claim, during a job, and right after
+//! a record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
@@ -8,28 +8,29 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use redis::Commands;
 
-use super::{ChaosContext, Fsync, TestSweep, WorkerProcess, chaos_sweep};
+use super::{ChaosContext, Fsync, TestSweep, TestWorker, chaos_sweep};
 
-/// How many run at a time.
+/// The number of workers at a time.
 const AT_ONCE: usize = 3;
 const POLL: Duration = Duration::from_millis(1);
-/// From its start to its first claim a worker takes about this long.
+/// The approximate time from the start of a worker to its first claim.
 const START: Duration = Duration::from_millis(400);
-/// A job takes about this long.
+/// The approximate duration of a job.
 const JOB: Duration = Duration::from_millis(60);
 
 pub(super) fn run(context: &mut ChaosContext) {
     let per_run = context.pick(15, 25);
     context.announce("workers killed", context.pick(30, 1000));
     for moment in [
-        Moment::Starting,
-        Moment::Claimed,
-        Moment::Working,
-        Moment::Recorded,
+        KillMoment::Starting,
+        KillMoment::Claimed,
+        KillMoment::Working,
+        KillMoment::Recorded,
     ] {
         context.announce(moment.fault(), context.pick(1, 100));
     }
-    // Half of these runs are enough on a machine that is not too fast for its victims.
+    // Half of these runs suffice on most machines. On a fast machine more workers finish before
+    // they are killed.
     for _ in 0..context.pick(10, 160) {
         if context.lacks_any() {
             one_run(context, per_run);
@@ -37,35 +38,35 @@ pub(super) fn run(context: &mut ChaosContext) {
     }
 }
 
-/// When a worker shall die.
+/// The moment at which a worker is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
-    /// At some time of its start, counted from the beginning.
+enum KillMoment {
+    /// At a random time after its start.
     Starting,
-    /// As soon as its claim is seen.
+    /// As soon as Redis shows its claim.
     Claimed,
-    /// Some time after that.
+    /// At a random time after its claim.
     Working,
-    /// As soon as a record of its is seen.
+    /// As soon as Redis shows one of its records.
     Recorded,
 }
 
-impl Moment {
+impl KillMoment {
     fn fault(self) -> &'static str {
         match self {
             Self::Starting => "of them before their first claim",
             Self::Claimed => "of them right after a claim",
-            Self::Working => "of them in the middle of a job",
+            Self::Working => "of them during a job",
             Self::Recorded => "of them right after a record",
         }
     }
 }
 
-/// A worker with a date.
-struct Doomed {
-    worker: WorkerProcess,
-    moment: Moment,
-    /// What is left of it once the moment has come.
+/// A worker with the moment at which to kill it.
+struct PlannedKill {
+    worker: TestWorker,
+    moment: KillMoment,
+    /// The time from the moment to the kill.
     delay: Duration,
     due: Option<Instant>,
 }
@@ -73,51 +74,53 @@ struct Doomed {
 fn one_run(context: &mut ChaosContext, kills: usize) {
     let mut sweep = TestSweep::new(&chaos_sweep(), Fsync::EverySecond);
     let mut connection = sweep.redis.connection();
-    let mut doomed: Vec<Doomed> = Vec::new();
+    let mut planned: Vec<PlannedKill> = Vec::new();
     let mut killed = 0;
     loop {
-        while doomed.len() < AT_ONCE.min(kills - killed) {
-            doomed.push(Doomed::draw(context, &mut sweep));
+        while planned.len() < AT_ONCE.min(kills - killed) {
+            planned.push(PlannedKill::draw(context, &mut sweep));
         }
-        let seen = Seen::now(&mut connection, &sweep);
-        // A worker without work dies for nothing.
+        let seen = SweepSnapshot::now(&mut connection, &sweep);
+        // Killing a worker after the end of the sweep would prove nothing.
         if killed == kills || seen.finished {
             break;
         }
-        for one in &mut doomed {
-            one.notice(&seen);
+        for kill in &mut planned {
+            kill.update(&seen);
         }
-        let (dead, alive) = doomed.into_iter().partition::<Vec<_>, _>(Doomed::is_due);
-        doomed = alive;
-        for Doomed { worker, moment, .. } in dead {
+        let (dead, alive) = planned
+            .into_iter()
+            .partition::<Vec<_>, _>(PlannedKill::is_due);
+        planned = alive;
+        for PlannedKill { worker, moment, .. } in dead {
             let worked = seen.claimed.contains(&worker.name);
             worker.kill();
             killed += 1;
             context.count("workers killed", 1);
-            if worked != matches!(moment, Moment::Starting) {
+            if worked != matches!(moment, KillMoment::Starting) {
                 context.count(moment.fault(), 1);
             }
         }
         sleep(POLL);
     }
-    drop(doomed);
+    drop(planned);
     sweep.work_to_the_end();
     sweep.check(context);
 }
 
-impl Doomed {
+impl PlannedKill {
     fn draw(context: &mut ChaosContext, sweep: &mut TestSweep) -> Self {
         let moments = [
-            Moment::Starting,
-            Moment::Claimed,
-            Moment::Working,
-            Moment::Recorded,
+            KillMoment::Starting,
+            KillMoment::Claimed,
+            KillMoment::Working,
+            KillMoment::Recorded,
         ];
         let moment = moments[context.rng.random_range(0..moments.len())];
         let delay = match moment {
-            Moment::Starting => context.moment(START),
-            Moment::Claimed | Moment::Recorded => Duration::ZERO,
-            Moment::Working => context.moment(JOB),
+            KillMoment::Starting => context.moment(START),
+            KillMoment::Claimed | KillMoment::Recorded => Duration::ZERO,
+            KillMoment::Working => context.moment(JOB),
         };
         Self {
             worker: sweep.worker(&[]),
@@ -127,13 +130,13 @@ impl Doomed {
         }
     }
 
-    fn notice(&mut self, seen: &Seen) {
-        let come = match self.moment {
-            Moment::Starting => true,
-            Moment::Claimed | Moment::Working => seen.claimed.contains(&self.worker.name),
-            Moment::Recorded => seen.recorded.contains(&self.worker.name),
+    fn update(&mut self, seen: &SweepSnapshot) {
+        let reached = match self.moment {
+            KillMoment::Starting => true,
+            KillMoment::Claimed | KillMoment::Working => seen.claimed.contains(&self.worker.name),
+            KillMoment::Recorded => seen.recorded.contains(&self.worker.name),
         };
-        if come {
+        if reached {
             self.due.get_or_insert_with(|| Instant::now() + self.delay);
         }
     }
@@ -143,16 +146,16 @@ impl Doomed {
     }
 }
 
-/// What Redis shows at one moment.
-struct Seen {
+/// The claims and records in Redis at one moment.
+struct SweepSnapshot {
     /// Workers that hold a job.
     claimed: BTreeSet<String>,
-    /// Workers that a record is of.
+    /// Workers that have stored a record.
     recorded: BTreeSet<String>,
     finished: bool,
 }
 
-impl Seen {
+impl SweepSnapshot {
     fn now(connection: &mut redis::Connection, sweep: &TestSweep) -> Self {
         let claims: Vec<String> = connection.hvals(sweep.key("claims")).expect("an answer");
         let live = claims.iter().filter(|claim| claim.contains(" live "));

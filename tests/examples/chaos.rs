@@ -10,16 +10,16 @@ use ddrs_tests::chaos::{CASES, CaseReport, ChaosCase, Size};
 const HEADER: &str =
     "| case | injected or observed | samples compared | lost |\n|---|---|---|---|\n";
 
-/// Kills, stops, cuts off and fills up everything, and prints what was lost
+/// Injects faults into the programs and Redis, and prints how many records were lost
 #[derive(Parser)]
 struct ChaosArguments {
     /// Seed of the schedule of faults [default: a new one]
     #[arg(long)]
     seed: Option<u64>,
-    /// A case to run; may be given again [default: all]
+    /// Case to run; repeat the option for several cases [default: all]
     #[arg(long = "case", value_name = "NAME", value_parser = case_names())]
     cases: Vec<String>,
-    /// Run the cases at the size that the tests have
+    /// Run the short cases that are part of the tests
     #[arg(long)]
     short: bool,
 }
@@ -27,7 +27,7 @@ struct ChaosArguments {
 fn main() -> ExitCode {
     let arguments = ChaosArguments::parse();
     let seed = arguments.seed.unwrap_or_else(new_seed);
-    println!("seed {seed} (the same schedule again: --seed {seed})\n");
+    println!("seed {seed} (repeat this schedule with --seed {seed})\n");
     let cases = CASES.iter().filter(|case| arguments.has(case));
     let reports: Vec<CaseReport> = cases.map(|case| arguments.run(case, seed)).collect();
     print!("{HEADER}");
@@ -84,7 +84,7 @@ fn faults(report: &CaseReport) -> String {
     let faults = report.faults.iter();
     let faults = faults.map(|(fault, times)| format!("{times} {fault}"));
     let skipped = report.skipped.iter();
-    let skipped = skipped.map(|reason| format!("left out: {reason}"));
+    let skipped = skipped.map(|reason| format!("skipped: {reason}"));
     faults.chain(skipped).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,11 +1,11 @@
-//! Damage to bytes: what disks, networks and people do to files, and what attackers do to numbers
-//! in them.
+//! Strategies that damage bytes: truncation, flipped bits, inserted, removed and repeated ranges,
+//! and extreme numbers.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// One change.
+/// One change of the bytes.
 #[derive(Debug, Clone)]
 enum Edit {
     Cut(Index),
@@ -36,12 +36,12 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// `bytes` with one to four changes.
+/// Returns a strategy for `bytes` with one to four changes.
 pub(crate) fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     vec(edit(), 1..5).prop_map(move |edits| edits.iter().fold(bytes.clone(), apply))
 }
 
-/// Text with changes; what is no UTF-8 any more becomes U+FFFD.
+/// Returns a strategy for text with one to four changes. Invalid UTF-8 becomes U+FFFD.
 pub(crate) fn damaged_text(text: &str) -> impl Strategy<Value = String> {
     damaged(text.as_bytes().to_vec()).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,4 +1,4 @@
-//! JPEG and PNG files.
+//! Fuzzes JPEG and PNG files.
 
 use std::fs;
 use std::io::Cursor;
@@ -11,7 +11,8 @@ use crate::damage::damaged;
 use crate::data::{dataset, read_all};
 use crate::{file, fuzz};
 
-/// A file of every kind: baseline, progressive and CMYK JPEG; colour, grey, alpha and 16-bit PNG.
+/// Returns a file of each kind: baseline, progressive and CMYK JPEG; colour, grey, alpha and 16-bit
+/// PNG.
 fn files() -> Vec<Vec<u8>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/src/data/testdata");
     let jpegs = ["baseline-420", "baseline-444", "progressive-420", "cmyk"];

@@ -1,4 +1,4 @@
-//! Certification logs of others.
+//! Fuzzes published certification logs.
 
 use std::fs;
 use std::path::Path;
@@ -46,15 +46,15 @@ fn log() -> impl Strategy<Value = Vec<LogLine>> {
 }
 
 #[test]
-fn a_log_comes_back_as_it_was_written() {
+fn a_written_log_is_read_back_unchanged() {
     fuzz(&log(), |lines| {
         let read = parse(&write(&lines), Path::new("a.tsv"))
             .map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(read.len(), lines.len());
         for (read, line) in read.iter().zip(&lines) {
             prop_assert_eq!(read.entry, line.entry);
-            let apart = (read.seconds.unwrap() - line.seconds.unwrap()).abs();
-            prop_assert!(apart < 1e-6, "{apart}");
+            let difference = (read.seconds.unwrap() - line.seconds.unwrap()).abs();
+            prop_assert!(difference < 1e-6, "{difference}");
         }
         Ok(())
     });

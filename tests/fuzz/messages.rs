@@ -1,4 +1,4 @@
-//! Sweeps as they travel through Redis.
+//! Fuzzes the message that describes a sweep in Redis.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn message(spec: &str, len: u64, digest: [u8; 32]) -> SweepMessage {
 }
 
 #[test]
-fn a_message_comes_back_as_it_was_written() {
+fn a_written_message_is_read_back_unchanged() {
     fuzz(
         &(any::<u64>(), any::<[u8; 32]>(), 0..i64::MAX),
         |(len, digest, seed)| {
@@ -33,7 +33,7 @@ fn a_message_comes_back_as_it_was_written() {
             let read = SweepMessage::from_json(&message.to_json())
                 .map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(&read, &message);
-            // Whatever the length claims, its plan is one that can be worked with, or refused.
+            // A plan for any claimed length must be either consistent or refused.
             if let Ok(plan) = read.plan() {
                 prop_assert!(
                     plan.samples() <= len && plan.job(ddrs_common::domain::JobId(0)).is_some()
@@ -45,7 +45,7 @@ fn a_message_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn a_damaged_message_is_refused_or_still_holds_what_its_id_says() {
+fn a_damaged_message_is_refused_or_still_matches_its_id() {
     let whole = message(WHOLE, 10_000, [7; 32]);
     fuzz(&damaged_text(&whole.to_json()), |text| {
         match SweepMessage::from_json(&text) {

@@ -1,4 +1,4 @@
-//! Headers of model files.
+//! Fuzzes the headers of model files.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::damage::damaged;
 use crate::{file, fuzz};
 
 #[test]
-fn damaged_models_pass_as_what_they_are_or_are_refused_by_name() {
+fn damaged_models_are_accepted_or_refused_by_name() {
     let (_dir, path) = file("m.safetensors");
     write_half_space(&path, &[0.5; 12], 0.25);
     let whole = fs::read(&path).unwrap();

@@ -1,4 +1,4 @@
-//! `records.jsonl`.
+//! Fuzzes `records.jsonl`.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn certification() -> impl Strategy<Value = Certification> {
     )
 }
 
-/// Any record there can be, with names from anyone.
+/// Returns a strategy for arbitrary records, with arbitrary names.
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     let result = prop_oneof![certification().prop_map(Ok), any::<String>().prop_map(Err)];
     let names = (any::<String>(), any::<String>(), any::<String>());
@@ -70,7 +70,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
 }
 
 #[test]
-fn every_record_comes_back_from_its_line_which_steers_nothing() {
+fn every_record_is_read_back_from_its_line_which_has_no_control_characters() {
     fuzz(&record(), |record| {
         let line = to_line(&record);
         prop_assert!(!line.chars().any(is_unsafe), "{line:?}");
@@ -83,7 +83,7 @@ fn every_record_comes_back_from_its_line_which_steers_nothing() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
+fn damaged_files_are_read_or_refused_at_a_line_and_lose_no_complete_record() {
     let (_dir, path) = file("records.jsonl");
     let cases = prop::collection::vec(record(), 1..5)
         .prop_map(|records| {
@@ -104,7 +104,7 @@ fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
                 prop_assert_eq!(
                     fs::read(&path).unwrap(),
                     bytes,
-                    "a file in doubt is not touched"
+                    "a file that is refused must not change"
                 );
             }
             Ok(records) => {
@@ -112,7 +112,7 @@ fn damaged_files_are_read_or_refused_at_a_line_and_never_lose_a_whole_one() {
                     RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert_eq!(&opened.records, &records);
                 drop(opened);
-                // Repaired, it is whole.
+                // A repaired file needs no second repair.
                 let again =
                     RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert!(again.repair.is_none() && again.records == records);

@@ -1,4 +1,4 @@
-//! Answers of a Redis that is none of ours: broken, of another version, or hostile.
+//! Fuzzes the answers of a Redis server that is broken, of another version, or hostile.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 use crate::fuzz;
 
-/// What is answered to all that is not part of connecting.
+/// The answer to every command that is not part of connecting.
 type Answer = Arc<Mutex<Vec<u8>>>;
 
-/// Reads one command: an array of texts.
+/// Reads one command, which is an array of texts.
 fn command(stream: &mut BufReader<UnixStream>) -> Option<Vec<String>> {
     let mut number = |mark: char| {
         let mut line = String::new();
@@ -49,13 +49,17 @@ fn serve(stream: UnixStream, answer: &Answer) {
     }
 }
 
-/// An answer in the protocol of Redis: words that scripts say, numbers of any size, nothing, and
-/// arrays of these.
+/// Returns a strategy for answers in the protocol of Redis: words that the scripts return, numbers
+/// of any size, null, errors, and arrays of these.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
-    let words = "job|empty|finished|cancelled|refused|stored|lost|active|pending|leased|dead|held|record|5-1|[0-9]{1,20}|-[0-9]{1,5}|\\PC{0,8}";
+    let words = concat!(
+        "job|empty|finished|cancelled|refused|stored|lost|active|pending|leased|dead|held|record|",
+        "5-1|[0-9]{1,20}|-[0-9]{1,5}|\\PC{0,8}",
+    );
+    let numbers = prop_oneof![0..10_i64, any::<i64>()];
     let leaf = prop_oneof![
         3 => words.prop_map(|word| format!("${}\r\n{word}\r\n", word.len()).into_bytes()),
-        3 => prop_oneof![0..10_i64, any::<i64>()].prop_map(|number| format!(":{number}\r\n").into_bytes()),
+        3 => numbers.prop_map(|number| format!(":{number}\r\n").into_bytes()),
         1 => Just(b"$-1\r\n".to_vec()),
         1 => Just(b"+OK\r\n".to_vec()),
     ];
@@ -68,7 +72,7 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => tree, 1 => error]
 }
 
-/// Everything that a sweep can be asked.
+/// Calls every function of a sweep queue that sends a request.
 async fn ask_all(queue: &SweepQueue) -> Vec<Result<(), QueueError>> {
     let lease = Lease {
         job: JobId(1),
@@ -112,12 +116,12 @@ fn no_answer_of_a_redis_makes_a_program_panic() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     let listener = UnixListener::bind(&socket).unwrap();
-    let said = Answer::default();
-    let told = Arc::clone(&said);
+    let reply = Answer::default();
+    let served = Arc::clone(&reply);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let told = Arc::clone(&told);
-            std::thread::spawn(move || serve(stream, &told));
+            let served = Arc::clone(&served);
+            std::thread::spawn(move || serve(stream, &served));
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,7 +135,7 @@ fn no_answer_of_a_redis_makes_a_program_panic() {
         .with_patience(Duration::ZERO);
     let sweep: SweepId = "0123456789abcdef".parse().unwrap();
     fuzz(&answer(), |answer| {
-        *said.lock().unwrap() = answer;
+        *reply.lock().unwrap() = answer;
         let (answers, info) = runtime.block_on(async {
             let answers = ask_all(&client.sweep(&sweep)).await;
             (

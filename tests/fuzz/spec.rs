@@ -1,4 +1,4 @@
-//! The specification.
+//! Fuzzes the specification of a sweep.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::damage::damaged_text;
 use crate::fuzz;
 
-/// Every key there is.
+/// A specification with every key.
 pub(crate) const WHOLE: &str = r#"name = "whole"
 seed = 1
 [dataset]
@@ -56,7 +56,7 @@ max-attempts = 5
 radii = [0.0, 0.25, 0.5]
 "#;
 
-/// Reads a text; an error must say where.
+/// Reads a text. An error must name the file and a line of it.
 fn read(text: &str) -> Result<Option<Sweep>, TestCaseError> {
     match parse(text, Path::new("dir/sweep.toml")) {
         Ok(sweep) => Ok(Some(sweep)),
@@ -127,7 +127,7 @@ fn keys_of_any_value_are_read_or_refused_at_their_own_line() {
         };
         let text: String = WHOLE.lines().enumerate().map(replaced).collect();
         if text.lines().count() == WHOLE.lines().count() {
-            // A value may also clash with that of another key, which then is the one to blame.
+            // The value may conflict with that of another key. The error then names the other key.
             read(&text)?;
         }
         Ok(())
@@ -135,7 +135,7 @@ fn keys_of_any_value_are_read_or_refused_at_their_own_line() {
 }
 
 #[test]
-fn valid_specifications_mean_what_is_written() {
+fn valid_specifications_are_read_with_the_written_values() {
     let numbers = (0..i64::MAX, 0..i64::MAX, 1..i64::MAX, 10..1_000_000_000_i64);
     let noise = vec(1e-3..1e3_f64, 1..6);
     let name = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}";
@@ -145,9 +145,12 @@ fn valid_specifications_mean_what_is_written() {
             noise.sort_by(f64::total_cmp);
             noise.dedup();
             let text = format!(
-                "name = '{name}'\nseed = {seed}\n[dataset]\nformat = 'cifar10'\npath = '{path}'\noffset = {offset}\n\
-             stride = {stride}\n[[model]]\nname = '{name}'\npath = 'm.pt'\nclasses = 10\n[smoothing]\nsigma = {noise:?}\n\
-             [certify]\nn0 = 1\nn = {n}\nalpha = 0.001\n"
+                "name = '{name}'\nseed = {seed}\n\
+                 [dataset]\nformat = 'cifar10'\npath = '{path}'\n\
+                 offset = {offset}\nstride = {stride}\n\
+                 [[model]]\nname = '{name}'\npath = 'm.pt'\nclasses = 10\n\
+                 [smoothing]\nsigma = {noise:?}\n\
+                 [certify]\nn0 = 1\nn = {n}\nalpha = 0.001\n"
             );
             let sweep = parse(&text, Path::new("dir/sweep.toml"))
                 .map_err(|e| TestCaseError::fail(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! Against a server that answers every request with its own bytes, and says what reached it.
+//! Tests the proxy with a server that echoes every request and reports the requests it received.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
@@ -10,19 +10,20 @@ use super::*;
 
 const SCRIPT: &str = "*2\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n";
 
-struct Echo {
+struct EchoServer {
     proxy: Proxy,
     arrived: Receiver<String>,
 }
 
-impl Echo {
+impl EchoServer {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, arrived) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, sender) = (stream.unwrap(), sender.clone());
+                let mut stream = stream.unwrap();
+                let sender = sender.clone();
                 std::thread::spawn(move || {
                     let mut buffer = [0; 4096];
                     while let Ok(length @ 1..) = stream.read(&mut buffer) {
@@ -61,8 +62,8 @@ fn ask(client: &mut TcpStream, request: &str) -> std::io::Result<String> {
 }
 
 #[test]
-fn a_cut_closes_the_connections_there_are_and_spares_later_ones() {
-    let echo = Echo::new();
+fn a_cut_closes_open_connections_and_does_not_affect_later_ones() {
+    let echo = EchoServer::new();
     let mut client = echo.client();
     echo.proxy.cut();
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
@@ -72,8 +73,8 @@ fn a_cut_closes_the_connections_there_are_and_spares_later_ones() {
 }
 
 #[test]
-fn a_half_open_connection_swallows_requests_and_is_not_closed() {
-    let echo = Echo::new();
+fn a_half_open_connection_drops_requests_and_is_not_closed() {
+    let echo = EchoServer::new();
     let mut client = echo.client();
     echo.proxy.half_open();
     client
@@ -81,15 +82,18 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while echo.proxy.counts().half_open == 0 {
-        assert!(Instant::now() < deadline, "a silent connection");
-        // Ordered, not yet heard: until it is, requests pass, and their answers may come too late
-        // for this.
+        assert!(
+            Instant::now() < deadline,
+            "the connection did not become half open"
+        );
+        // The fault is ordered, but the connection may not have seen the order yet. Until then
+        // requests pass, and their answers may arrive after this read.
         ask(&mut client, "before").ok();
     }
-    if let Ok(answer) = ask(&mut client, "swallowed") {
+    if let Ok(answer) = ask(&mut client, "dropped") {
         assert!(
             answer.starts_with("before"),
-            "closed, or answered: {answer:?}"
+            "the connection was closed or answered: {answer:?}"
         );
     }
     let mut later = TcpStream::connect(echo.proxy.address).unwrap();
@@ -99,13 +103,13 @@ fn a_half_open_connection_swallows_requests_and_is_not_closed() {
         .iter()
         .take_while(|request| request != "after")
         .collect();
-    assert!(!passed.concat().contains("swallowed"), "{passed:?}");
+    assert!(!passed.concat().contains("dropped"), "{passed:?}");
     assert_eq!(echo.proxy.counts().half_open, 1);
 }
 
 #[test]
 fn a_reset_request_has_arrived_and_is_not_answered() {
-    let echo = Echo::new();
+    let echo = EchoServer::new();
     let mut client = echo.client();
     echo.proxy.reset_next_answer(true);
     assert_eq!(ask(&mut client, "no script").unwrap(), "no script");
@@ -119,25 +123,25 @@ fn a_reset_request_has_arrived_and_is_not_answered() {
     assert_eq!(
         ask(&mut echo.client(), SCRIPT).unwrap(),
         SCRIPT,
-        "only as often as ordered"
+        "one order must reset one answer"
     );
 }
 
 #[test]
-fn late_answers_come_late() {
-    let echo = Echo::new();
+fn late_answers_are_delayed() {
+    let echo = EchoServer::new();
     let mut client = echo.client();
     echo.proxy
         .fault(NetworkFault::Late(Duration::from_millis(30)));
-    let begun = Instant::now();
+    let start = Instant::now();
     assert_eq!(ask(&mut client, "slow").unwrap(), "slow");
-    assert!(begun.elapsed() >= Duration::from_millis(30));
+    assert!(start.elapsed() >= Duration::from_millis(30));
     assert_eq!(echo.proxy.counts().late, 1);
 }
 
 #[test]
-fn what_was_frozen_arrives_at_last() {
-    let echo = Echo::new();
+fn frozen_data_arrives_when_the_fault_ends() {
+    let echo = EchoServer::new();
     let mut client = echo.client();
     echo.proxy.fault(NetworkFault::Frozen);
     client.write_all(b"held").unwrap();

@@ -44,7 +44,7 @@ async fn time_jobs(queue: &SweepQueue) -> Vec<Duration> {
     times
 }
 
-/// Returns the time of one job; `None` if there is none left.
+/// Returns the time of one job; `None` if no job is left.
 async fn time_job(queue: &SweepQueue, line: &str) -> Option<Duration> {
     let start = Instant::now();
     let worker = queue.worker("bench");
