@@ -17,7 +17,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use ddrs_common::data::{Dataset, write_tensors};
 use ddrs_common::domain::{Class, Outcome, Record, SampleIndex};
-use ddrs_common::{record_file, spec};
+use ddrs_common::record_file;
+use ddrs_common::spec::{self, Sweep};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -61,7 +62,12 @@ radii = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run(&arguments)
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
         ["generate", dir] => generate(dir.as_ref()),
         ["compare", dir] => compare(dir.as_ref()),
         _ => bail!("usage: half_space generate|compare DIR"),
@@ -79,22 +85,37 @@ fn generate(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let model = LinearModel::random(&mut rng);
-    let mut pixels = Vec::new();
-    let mut labels = Vec::new();
-    for _ in 0..SAMPLES {
-        let image = random_image(&model, &mut rng);
-        labels.push(random_label(&model, &image, &mut rng));
-        pixels.extend(image);
-    }
-    write_tensors(
-        &dir.join("inputs.safetensors"),
-        [SAMPLES, SHAPE[0], SHAPE[1], SHAPE[2]],
-        &pixels,
-        &labels,
-    )?;
+    let inputs = Inputs::random(&model, &mut rng);
+    inputs.write(&dir.join("inputs.safetensors"))?;
     model.write(&dir.join("model.safetensors"))?;
     fs::write(dir.join("sweep.toml"), SPEC)?;
     Ok(())
+}
+
+/// Images with their labels.
+#[derive(Default)]
+struct Inputs {
+    pixels: Vec<f32>,
+    labels: Vec<Class>,
+}
+
+impl Inputs {
+    fn random(model: &LinearModel, rng: &mut ChaCha8Rng) -> Self {
+        let mut inputs = Self::default();
+        for _ in 0..SAMPLES {
+            let image = random_image(model, rng);
+            inputs.labels.push(random_label(model, &image, rng));
+            inputs.pixels.extend(image);
+        }
+        inputs
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let [channels, height, width] = SHAPE;
+        let shape = [SAMPLES, channels, height, width];
+        write_tensors(path, shape, &self.pixels, &self.labels)?;
+        Ok(())
+    }
 }
 
 fn random_image(model: &LinearModel, rng: &mut ChaCha8Rng) -> Vec<f32> {
@@ -122,9 +143,7 @@ impl LinearModel {
     fn write(&self, path: &Path) -> Result<()> {
         let weight = bytes(&self.weight);
         let bias = bytes(&[self.bias]);
-        let weight = TensorView::new(Dtype::F32, vec![self.weight.len()], &weight)?;
-        let bias = TensorView::new(Dtype::F32, vec![1], &bias)?;
-        let tensors = [("weight", weight), ("bias", bias)];
+        let tensors = [("weight", vector(&weight)?), ("bias", vector(&bias)?)];
         Ok(safetensors::serialize_to_file(tensors, None, path)?)
     }
 
@@ -138,20 +157,28 @@ impl LinearModel {
     }
 
     fn score(&self, image: &[f32]) -> f64 {
-        let products = self.weight.iter().zip(image);
-        let sum: f64 = products.map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
-        sum + f64::from(self.bias)
+        dot(&self.weight, image) + f64::from(self.bias)
     }
 
     fn norm(&self) -> f64 {
-        let squares = self.weight.iter().map(|&w| f64::from(w) * f64::from(w));
-        squares.sum::<f64>().sqrt()
+        dot(&self.weight, &self.weight).sqrt()
     }
 
     /// Returns the radius of the smoothed classifier, which is known exactly.
     fn true_radius(&self, image: &[f32]) -> f64 {
         self.score(image).abs() / self.norm()
     }
+}
+
+fn dot(one: &[f32], other: &[f32]) -> f64 {
+    let pairs = one.iter().zip(other);
+    pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// Returns a tensor with one axis of float32 numbers.
+fn vector(bytes: &[u8]) -> Result<TensorView<'_>> {
+    let count = bytes.len() / size_of::<f32>();
+    Ok(TensorView::new(Dtype::F32, vec![count], bytes)?)
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -175,53 +202,89 @@ type Records = BTreeMap<(u64, String), Record>;
 /// Prints the first inputs with their true and certified radii, and the number of certificates
 /// that exceed the true radius.
 fn compare(dir: &Path) -> Result<()> {
-    let path = dir.join("sweep.toml");
-    let sweep = spec::parse(&fs::read_to_string(&path)?, &path)?;
-    let dataset = Dataset::open(&sweep.dataset)?;
-    let model = LinearModel::read(&dir.join("model.safetensors"))?;
-    let records = read_records(&dir.join("run/records.jsonl"))?;
-    let variants = sweep.variants();
-    let variants: Vec<String> = variants.iter().map(|v| v.name.to_string()).collect();
-    print_header(&variants);
+    let run = FinishedRun::open(dir)?;
+    print_header(&run.variants);
     let mut above = 0;
-    for index in 0..dataset.len() {
-        let image = dataset.image(SampleIndex(index))?;
-        let truth = model.true_radius(&image.pixels);
-        let radii = certified_radii(&records, index, &variants)?;
-        above += radii.iter().filter(|&&radius| radius > truth).count();
-        if index < PRINTED {
-            print_radii(index, truth, &radii);
-        }
+    for index in 0..run.dataset.len() {
+        above += run.compare_input(index)?;
     }
-    let all = records.len();
-    let alpha = sweep.certify.alpha;
-    println!(
-        "\n{above} of {all} certificates exceed the true radius \
-         (each may, with probability {alpha})."
-    );
+    run.print_summary(above);
     Ok(())
 }
 
 /// The number of inputs whose radii are printed.
 const PRINTED: u64 = 12;
 
+/// The inputs and the model of the demo, with the records of its run.
+struct FinishedRun {
+    sweep: Sweep,
+    dataset: Dataset,
+    model: LinearModel,
+    records: Records,
+    variants: Vec<String>,
+}
+
+impl FinishedRun {
+    fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("sweep.toml");
+        let sweep = spec::parse(&fs::read_to_string(&path)?, &path)?;
+        Ok(Self {
+            dataset: Dataset::open(&sweep.dataset)?,
+            model: LinearModel::read(&dir.join("model.safetensors"))?,
+            records: read_records(&dir.join("run/records.jsonl"))?,
+            variants: variant_names(&sweep),
+            sweep,
+        })
+    }
+
+    /// Returns the number of certificates of an input that exceed its true radius. Prints the
+    /// radii of the first inputs.
+    fn compare_input(&self, index: u64) -> Result<usize> {
+        let truth = self.true_radius(index)?;
+        let radii = self.certified_radii(index)?;
+        if index < PRINTED {
+            print_radii(index, truth, &radii);
+        }
+        Ok(radii.iter().filter(|&&radius| radius > truth).count())
+    }
+
+    fn true_radius(&self, index: u64) -> Result<f64> {
+        let image = self.dataset.image(SampleIndex(index))?;
+        Ok(self.model.true_radius(&image.pixels))
+    }
+
+    fn certified_radii(&self, index: u64) -> Result<Vec<f64>> {
+        let variants = self.variants.iter();
+        variants
+            .map(|name| certified_radius(self.record(index, name)?))
+            .collect()
+    }
+
+    fn record(&self, index: u64, variant: &str) -> Result<&Record> {
+        let record = self.records.get(&(index, variant.to_owned()));
+        record.with_context(|| format!("no record of {variant} {index}"))
+    }
+
+    fn print_summary(&self, above: usize) {
+        let all = self.records.len();
+        let alpha = self.sweep.certify.alpha;
+        println!(
+            "\n{above} of {all} certificates exceed the true radius \
+             (each may, with probability {alpha})."
+        );
+    }
+}
+
+fn variant_names(sweep: &Sweep) -> Vec<String> {
+    let variants = sweep.variants();
+    variants.iter().map(|v| v.name.to_string()).collect()
+}
+
 fn read_records(path: &Path) -> Result<Records> {
     let records = record_file::read(path)?.into_iter();
     Ok(records
         .map(|record| ((record.index.0, record.variant.to_string()), record))
         .collect())
-}
-
-fn certified_radii(records: &Records, index: u64, variants: &[String]) -> Result<Vec<f64>> {
-    variants
-        .iter()
-        .map(|name| certified_radius(find(records, index, name)?))
-        .collect()
-}
-
-fn find<'a>(records: &'a Records, index: u64, variant: &str) -> Result<&'a Record> {
-    let record = records.get(&(index, variant.to_owned()));
-    record.with_context(|| format!("no record of {variant} {index}"))
 }
 
 fn certified_radius(record: &Record) -> Result<f64> {
@@ -242,9 +305,12 @@ fn print_header(variants: &[String]) {
 }
 
 fn print_radii(index: u64, truth: f64, radii: &[f64]) {
-    // Cut, not rounded: a printed radius is never more than was certified.
-    let cut = |radius: f64| (radius * 1e4).floor() / 1e4;
     let radii = radii.iter().map(|&radius| cut(radius));
     let radii: Vec<String> = radii.map(|radius| format!("  {radius:>30.4}")).collect();
     println!("{index:>5}  {truth:>9.4}{}", radii.concat());
+}
+
+/// Cuts a radius after four decimals. A printed radius is never more than was certified.
+fn cut(radius: f64) -> f64 {
+    (radius * 1e4).floor() / 1e4
 }

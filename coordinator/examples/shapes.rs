@@ -51,8 +51,27 @@ const CLASSES: [(&str, Inside); 10] = [
     ("triangle", |x, y| y < 0.6 && y > 1.9 * x.abs() - 0.95),
 ];
 
-/// The parts of the data: folder, random stream, images per class.
-const PARTS: [(&str, u64, u32); 2] = [("train", 0, 500), ("test", 1, 50)];
+/// A part of the data.
+struct Part {
+    folder: &'static str,
+    /// The number of the random stream.
+    stream: u64,
+    /// The number of images per class.
+    images: u32,
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        folder: "train",
+        stream: 0,
+        images: 500,
+    },
+    Part {
+        folder: "test",
+        stream: 1,
+        images: 50,
+    },
+];
 
 fn square(x: f32, y: f32, half: f32) -> bool {
     x.abs() < half && y.abs() < half
@@ -63,13 +82,18 @@ fn main() -> Result<()> {
     let [dir] = arguments.as_slice() else {
         bail!("usage: shapes DIR")
     };
-    for (part, stream, count) in PARTS {
-        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-        rng.set_stream(stream);
-        for (class, inside) in CLASSES {
-            let folder = Path::new(dir).join(part).join(class);
-            write_class(&folder, inside, count, &mut rng)?;
-        }
+    PARTS
+        .iter()
+        .try_for_each(|part| write_part(Path::new(dir), part))
+}
+
+/// Writes a part of the data, which has its own random stream.
+fn write_part(dir: &Path, part: &Part) -> Result<()> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    rng.set_stream(part.stream);
+    for (class, inside) in CLASSES {
+        let folder = dir.join(part.folder).join(class);
+        write_class(&folder, inside, part.images, &mut rng)?;
     }
     Ok(())
 }
@@ -78,7 +102,7 @@ fn write_class(folder: &Path, inside: Inside, count: u32, rng: &mut ChaCha8Rng) 
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for number in 0..count {
         let path = folder.join(format!("{number:03}.png"));
-        let image = draw(inside, rng);
+        let image = Drawing::random(inside, rng).render(rng);
         image
             .save(&path)
             .with_context(|| path.display().to_string())?;
@@ -86,23 +110,48 @@ fn write_class(folder: &Path, inside: Inside, count: u32, rng: &mut ChaCha8Rng) 
     Ok(())
 }
 
-/// Renders one image. The order of the random numbers decides which images a seed gives.
-fn draw(inside: Inside, rng: &mut ChaCha8Rng) -> RgbImage {
-    let from = rng.random();
-    let to = rng.random();
-    let colour = contrasting_colour(&[from, to], rng);
-    let shape = PlacedShape::random(inside, rng);
-    let background = Background::random(from, to, rng);
-    let mut image = RgbImage::new(SIDE, SIDE);
-    for (column, row, pixel) in image.enumerate_pixels_mut() {
-        let part = shape.covered_part(column, row);
-        let behind = background.colour(column, row);
-        *pixel = Rgb([0, 1, 2].map(|c| {
-            let value = mix(behind[c], colour[c], part) + rng.random_range(-0.04..0.04);
-            (value.clamp(0.0, 1.0) * 255.0).round() as u8
-        }));
+/// A shape of one colour before a background.
+struct Drawing {
+    colour: Colour,
+    shape: PlacedShape,
+    background: Background,
+}
+
+impl Drawing {
+    /// Chooses colours, place and size. The order of the random numbers decides which images a
+    /// seed gives.
+    fn random(inside: Inside, rng: &mut ChaCha8Rng) -> Self {
+        let from = rng.random();
+        let to = rng.random();
+        Self {
+            colour: contrasting_colour(&[from, to], rng),
+            shape: PlacedShape::random(inside, rng),
+            background: Background::random(from, to, rng),
+        }
     }
-    image
+
+    /// Renders the image with noise.
+    fn render(&self, rng: &mut ChaCha8Rng) -> RgbImage {
+        let mut image = RgbImage::new(SIDE, SIDE);
+        for (column, row, pixel) in image.enumerate_pixels_mut() {
+            *pixel = with_noise(self.colour_of(column, row), rng);
+        }
+        image
+    }
+
+    fn colour_of(&self, column: u32, row: u32) -> Colour {
+        let part = self.shape.covered_part(column, row);
+        let behind = self.background.colour(column, row);
+        [0, 1, 2].map(|c| mix(behind[c], self.colour[c], part))
+    }
+}
+
+fn with_noise(colour: Colour, rng: &mut ChaCha8Rng) -> Rgb<u8> {
+    Rgb(colour.map(|value| to_byte(value + rng.random_range(-0.04..0.04))))
+}
+
+fn to_byte(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
 fn mix(from: f32, to: f32, part: f32) -> f32 {
@@ -135,25 +184,26 @@ impl PlacedShape {
     /// Returns the share of a pixel's points that the shape covers.
     fn covered_part(&self, column: u32, row: u32) -> f32 {
         let points = (0..POINTS * POINTS).map(|i| [i % POINTS, i / POINTS]);
-        let covered = points.filter(|&[i, j]| {
-            let x = column as f32 + within_pixel(i) - self.centre[0];
-            let y = row as f32 + within_pixel(j) - self.centre[1];
-            self.covers(x, y)
-        });
+        let covered = points.filter(|&[i, j]| self.covers(position(column, i), position(row, j)));
         covered.count() as f32 / (POINTS * POINTS) as f32
     }
 
-    /// Returns true if the shape covers a point, given relative to its centre.
+    /// Returns true if the shape covers a point of the image.
     fn covers(&self, x: f32, y: f32) -> bool {
+        self.covers_relative(x - self.centre[0], y - self.centre[1])
+    }
+
+    /// Returns true if the shape covers a point, given relative to its centre.
+    fn covers_relative(&self, x: f32, y: f32) -> bool {
         let turned_x = self.cos * x + self.sin * y;
         let turned_y = self.cos * y - self.sin * x;
         (self.inside)(turned_x / self.size, turned_y / self.size)
     }
 }
 
-/// The position of a point along a pixel's side.
-fn within_pixel(point: u32) -> f32 {
-    (point as f32 + 0.5) / POINTS as f32
+/// Returns the position along a side of the image of a point in a pixel.
+fn position(pixel: u32, point: u32) -> f32 {
+    pixel as f32 + (point as f32 + 0.5) / POINTS as f32
 }
 
 /// A background that changes from one colour to another in a direction.

@@ -44,5 +44,5 @@ mod submit;
 mod tables;
 mod worker_program;
 
-pub use aggregate::{Entry, SampleResult};
+pub use aggregate::{Entry, EntryOutcome};
 pub use program::main;

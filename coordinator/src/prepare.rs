@@ -35,25 +35,32 @@ pub(crate) fn prepare(path: &Path) -> Result<Prepared> {
 fn checked(path: &Path) -> Result<Prepared> {
     let text = spec::read(path)
         .with_context(|| format!("cannot read specification {}", path.display()))?;
-    let file =
-        std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))?;
     let (sweep, completed) = spec::parse_with_models(&text, path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
     check_classes(&sweep, &dataset, &text, path)?;
     let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path))?;
-    let message = SweepMessage::new(
-        &file,
-        &completed,
-        dataset.len(),
-        &dataset.digest()?,
-        &model_digests(&sweep)?,
-    )?;
+    let message = message(path, &completed, &sweep, &dataset)?;
     Ok(Prepared {
         linked: dataset.linked_folders(),
         sweep,
         plan,
         message,
     })
+}
+
+/// Makes the message for the workers, with the digests of the data and the models.
+fn message(path: &Path, completed: &str, sweep: &Sweep, dataset: &Dataset) -> Result<SweepMessage> {
+    let file =
+        std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))?;
+    let data_digest = dataset.digest()?;
+    let model_digests = model_digests(sweep)?;
+    Ok(SweepMessage::new(
+        &file,
+        completed,
+        dataset.len(),
+        &data_digest,
+        &model_digests,
+    )?)
 }
 
 /// Checks the models, and returns the digests of their files.

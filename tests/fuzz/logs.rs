@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma};
 use ddrs_coordinator::log_file::{LogLine, parse, read, write};
-use ddrs_coordinator::{Entry, SampleResult};
+use ddrs_coordinator::{Entry, EntryOutcome};
 use proptest::prelude::*;
 
 use crate::damage::damaged;
@@ -13,8 +13,8 @@ use crate::{file, fuzz};
 
 fn line() -> impl Strategy<Value = LogLine> {
     let result = prop_oneof![
-        Just(SampleResult::Abstained),
-        (any::<u32>(), 0.0..1e6_f64).prop_map(|(class, radius)| SampleResult::Certified {
+        Just(EntryOutcome::Abstained),
+        (any::<u32>(), 0.0..1e6_f64).prop_map(|(class, radius)| EntryOutcome::Certified {
             class: Class(class),
             radius: Radius::new(radius).unwrap()
         }),

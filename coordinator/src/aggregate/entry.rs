@@ -2,22 +2,22 @@
 
 use ddrs_common::domain::{Class, Outcome, Radius, Record, SampleIndex, Sigma};
 
-/// A sample's true class and the result of certifying it.
+/// A sample's true class and the outcome of certifying it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
     /// The sample's index in the dataset.
     pub index: SampleIndex,
     /// The true class.
     pub label: Class,
-    /// The result.
-    pub result: SampleResult,
+    /// The outcome.
+    pub result: EntryOutcome,
     /// The sigma of the noise; `None` for a failed sample and in a log without sigmas.
     pub sigma: Option<Sigma>,
 }
 
-/// The result of certifying one sample.
+/// The outcome of certifying one sample, which may also have failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SampleResult {
+pub enum EntryOutcome {
     /// The smoothed classifier predicts `class` everywhere within `radius`.
     Certified {
         /// The predicted class.
@@ -37,7 +37,7 @@ impl Entry {
     #[must_use]
     pub fn correct_radius(&self) -> Option<f64> {
         match self.result {
-            SampleResult::Certified { class, radius } if class == self.label => Some(radius.get()),
+            EntryOutcome::Certified { class, radius } if class == self.label => Some(radius.get()),
             _ => None,
         }
     }
@@ -45,11 +45,11 @@ impl Entry {
     /// Returns true if the sample is certified for another class than the true one.
     #[must_use]
     pub fn is_certified_wrong(&self) -> bool {
-        matches!(self.result, SampleResult::Certified { class, .. } if class != self.label)
+        matches!(self.result, EntryOutcome::Certified { class, .. } if class != self.label)
     }
 }
 
-impl From<Outcome> for SampleResult {
+impl From<Outcome> for EntryOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Certified { class, radius } => Self::Certified { class, radius },
@@ -64,7 +64,7 @@ impl From<&Record> for Entry {
         Self {
             index: record.index,
             label: record.label,
-            result: certification.map_or(SampleResult::Failed, |c| c.outcome.into()),
+            result: certification.map_or(EntryOutcome::Failed, |c| c.outcome.into()),
             sigma: certification.map(|c| c.sigma),
         }
     }

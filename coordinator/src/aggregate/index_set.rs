@@ -33,33 +33,26 @@ impl IndexSet {
     /// Describes ascending, distinct indices.
     #[must_use]
     pub fn of(ascending: &[SampleIndex]) -> Self {
-        let [first, .., last] = ascending else {
-            return ascending
-                .first()
-                .map_or(Self::Empty, |&only| Self::single(only));
-        };
-        let count = ascending.len() as u64;
-        match common_step(ascending) {
-            Some(step) => Self::Regular {
-                first: first.0,
-                step,
-                count,
-            },
-            None => Self::Irregular {
-                first: first.0,
-                last: last.0,
-                count,
-            },
+        match ascending {
+            [] => Self::Empty,
+            [only] => Self::single(only.0),
+            [first, .., last] => Self::between(first.0, last.0, ascending),
         }
     }
-}
 
-impl IndexSet {
-    fn single(index: SampleIndex) -> Self {
+    fn single(first: u64) -> Self {
         Self::Regular {
-            first: index.0,
+            first,
             step: 1,
             count: 1,
+        }
+    }
+
+    fn between(first: u64, last: u64, ascending: &[SampleIndex]) -> Self {
+        let count = ascending.len() as u64;
+        match common_step(ascending) {
+            Some(step) => Self::Regular { first, step, count },
+            None => Self::Irregular { first, last, count },
         }
     }
 
@@ -77,7 +70,7 @@ impl IndexSet {
     pub fn last(&self) -> Option<u64> {
         match *self {
             Self::Empty => None,
-            Self::Regular { first, step, count } => Some(first + (count - 1) * step),
+            Self::Regular { first, step, count } => Some(last_of(first, step, count)),
             Self::Irregular { last, .. } => Some(last),
         }
     }
@@ -90,6 +83,10 @@ impl IndexSet {
             Self::Empty | Self::Irregular { .. } => None,
         }
     }
+}
+
+fn last_of(first: u64, step: u64, count: u64) -> u64 {
+    first + (count - 1) * step
 }
 
 /// Returns the distance between neighbours if all distances are equal.
@@ -118,7 +115,7 @@ fn write_regular(f: &mut fmt::Formatter<'_>, first: u64, step: u64, count: u64) 
     if count == 1 {
         return write!(f, "index {first} alone");
     }
-    write!(f, "indices {first} to {}", first + (count - 1) * step)?;
+    write!(f, "indices {first} to {}", last_of(first, step, count))?;
     if step != 1 {
         write!(f, ", every {step}{}", ordinal_ending(step))?;
     }

@@ -10,7 +10,7 @@ mod index_set;
 mod row;
 mod sigma_quantiles;
 
-pub use entry::{Entry, SampleResult};
+pub use entry::{Entry, EntryOutcome};
 pub use index_set::IndexSet;
 pub use row::{RowSettings, TableRow};
 pub use sigma_quantiles::SigmaQuantiles;
@@ -29,6 +29,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// Returns true if every sample of every row has a result.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.rows.iter().all(|row| row.missing == 0)
+    }
+
     /// Returns true if a row has chosen sigmas.
     #[must_use]
     pub fn has_chosen_sigmas(&self) -> bool {

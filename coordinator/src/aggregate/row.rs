@@ -2,7 +2,7 @@
 
 use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma};
 
-use super::{Entry, IndexSet, SampleResult, SigmaQuantiles};
+use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles};
 
 /// The settings that a row's numbers depend on. A field is `None` where a published log does not
 /// tell; a report then says `unknown`.
@@ -89,11 +89,11 @@ impl TableRow {
             settings,
             certified: certified(radii, &correct_radii),
             average_certified_radius: average_certified_radius(&entries),
-            abstained: count(&entries, |entry| entry.result == SampleResult::Abstained),
+            abstained: count(&entries, |entry| entry.result == EntryOutcome::Abstained),
             correct: correct_radii.len() as u64,
             correct_radii,
             certified_wrong: count(&entries, Entry::is_certified_wrong),
-            failed: count(&entries, |entry| entry.result == SampleResult::Failed),
+            failed: count(&entries, |entry| entry.result == EntryOutcome::Failed),
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use ddrs_common::domain::{Class, Radius};
 
-    fn entry(index: u64, label: u32, result: SampleResult) -> Entry {
+    fn entry(index: u64, label: u32, result: EntryOutcome) -> Entry {
         Entry {
             index: SampleIndex(index),
             label: Class(label),
@@ -192,8 +192,8 @@ mod tests {
         }
     }
 
-    fn certified(class: u32, radius: f64) -> SampleResult {
-        SampleResult::Certified {
+    fn certified(class: u32, radius: f64) -> EntryOutcome {
+        EntryOutcome::Certified {
             class: Class(class),
             radius: Radius::new(radius).unwrap(),
         }
@@ -204,8 +204,8 @@ mod tests {
             entry(40, 1, certified(1, 0.5)),
             entry(0, 1, certified(1, 0.25)),
             entry(10, 1, certified(2, 9.0)),
-            entry(20, 1, SampleResult::Abstained),
-            entry(30, 1, SampleResult::Failed),
+            entry(20, 1, EntryOutcome::Abstained),
+            entry(30, 1, EntryOutcome::Failed),
         ]
     }
 

@@ -18,14 +18,19 @@ impl SigmaQuantiles {
     /// Computes the quantiles; `None` without sigmas.
     #[must_use]
     pub fn of(sigmas: impl IntoIterator<Item = Sigma>) -> Option<Self> {
-        let mut ascending: Vec<Sigma> = sigmas.into_iter().collect();
-        ascending.sort_by(|one, other| one.get().total_cmp(&other.get()));
+        let ascending = sorted(sigmas);
         Some(Self {
             p10: nearest_rank(&ascending, 10)?,
             p50: nearest_rank(&ascending, 50)?,
             p90: nearest_rank(&ascending, 90)?,
         })
     }
+}
+
+fn sorted(sigmas: impl IntoIterator<Item = Sigma>) -> Vec<Sigma> {
+    let mut sigmas: Vec<Sigma> = sigmas.into_iter().collect();
+    sigmas.sort_by(|one, other| one.get().total_cmp(&other.get()));
+    sigmas
 }
 
 /// Returns the `percent` quantile of ascending sigmas.

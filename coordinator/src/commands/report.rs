@@ -9,7 +9,7 @@ use ddrs_common::cli::{BlameInput, ExitCode};
 use ddrs_common::domain::Radii;
 use ddrs_common::output::print;
 
-use crate::aggregate::{Entry, Table, TableRow};
+use crate::aggregate::{Table, TableRow};
 use crate::cli::ReportArgs;
 use crate::log_file;
 use crate::report::{envelope_markdown, render};
@@ -64,14 +64,28 @@ fn table(sources: &[PathBuf], radii: Radii) -> Result<Table> {
 
 fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<TableRow>> {
     if source.is_dir() {
-        let samples = RunSamples::read(&RunDir::new(source)).blame_input()?;
-        return Ok(samples.table(radii)?.rows);
+        rows_of_run(source, radii)
+    } else {
+        Ok(vec![row_of_log(source, radii)?])
     }
-    let lines = log_file::read(source).blame_input()?;
-    let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
+}
+
+fn rows_of_run(run: &Path, radii: &Radii) -> Result<Vec<TableRow>> {
+    let samples = RunSamples::read(&RunDir::new(run)).blame_input()?;
+    Ok(samples.table(radii)?.rows)
+}
+
+fn row_of_log(log: &Path, radii: &Radii) -> Result<TableRow> {
+    let lines = log_file::read(log).blame_input()?;
+    let entries = log_file::entries(&lines);
     let settings = log_file::settings(&lines);
-    let row = TableRow::count(&name(source), false, &entries, radii, settings);
-    Ok(vec![row])
+    Ok(TableRow::count(
+        &name(log),
+        false,
+        &entries,
+        radii,
+        settings,
+    ))
 }
 
 /// The name of a run folder, or of a log without its suffix. A folder's name may have a point.

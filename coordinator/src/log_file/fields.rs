@@ -1,11 +1,13 @@
 //! Parsers of single fields of a log.
 
+use std::str::FromStr;
+
 use ddrs_common::domain::{Class, Radius, Sigma};
 
-use crate::aggregate::SampleResult;
+use crate::aggregate::EntryOutcome;
 
 /// Parses a whole number.
-pub(super) fn whole<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
+pub(super) fn whole<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.trim()
         .parse()
         .map_err(|_| format!("{name} {text:?} is not a whole number in range"))
@@ -23,19 +25,28 @@ pub(super) fn result(
     predict: &str,
     radius: &str,
     sigma: Option<&str>,
-) -> Result<(SampleResult, Option<Sigma>), String> {
-    let radius = Radius::new(decimal("radius", radius)?).map_err(|e| e.to_string())?;
+) -> Result<(EntryOutcome, Option<Sigma>), String> {
+    let radius = certified_radius(radius)?;
     let sigma = sigma.map(|text| decimal("sigma", text)).transpose()?;
-    if predict.trim() != "-1" {
-        let class = Class(whole("predict", predict)?);
-        return Ok((SampleResult::Certified { class, radius }, valid(sigma)?));
+    if predict.trim() == "-1" {
+        return abstention(radius, sigma);
     }
+    let class = Class(whole("predict", predict)?);
+    Ok((EntryOutcome::Certified { class, radius }, valid(sigma)?))
+}
+
+fn certified_radius(text: &str) -> Result<Radius, String> {
+    Radius::new(decimal("radius", text)?).map_err(|error| error.to_string())
+}
+
+/// Tells an abstention from a failed sample.
+fn abstention(radius: Radius, sigma: Option<f64>) -> Result<(EntryOutcome, Option<Sigma>), String> {
     if radius != Radius::ZERO {
         return Err(format!("an abstention has radius {radius}"));
     }
     match sigma {
-        Some(sigma) if sigma.is_nan() => Ok((SampleResult::Failed, None)),
-        sigma => Ok((SampleResult::Abstained, valid(sigma)?)),
+        Some(sigma) if sigma.is_nan() => Ok((EntryOutcome::Failed, None)),
+        sigma => Ok((EntryOutcome::Abstained, valid(sigma)?)),
     }
 }
 
@@ -50,10 +61,10 @@ fn valid(sigma: Option<f64>) -> Result<Option<Sigma>, String> {
 pub(super) fn check_correct(
     correct: &str,
     label: Class,
-    result: SampleResult,
+    result: EntryOutcome,
 ) -> Result<(), String> {
     let claimed = boolean("correct", correct)?;
-    let actual = matches!(result, SampleResult::Certified { class, .. } if class == label);
+    let actual = matches!(result, EntryOutcome::Certified { class, .. } if class == label);
     if claimed == actual {
         return Ok(());
     }
@@ -98,16 +109,23 @@ fn whole_days(text: &str) -> Option<u32> {
 fn clock_time(text: &str) -> Option<f64> {
     let parts: Vec<&str> = text.split(':').collect();
     let seconds = match parts[..] {
-        [seconds] => seconds.parse::<f64>().ok()?,
-        [hours, minutes, seconds] => {
-            let hours = f64::from(hours.parse::<u32>().ok()?);
-            let minutes = f64::from(minutes.parse::<u8>().ok().filter(|&m| m < 60)?);
-            let seconds = seconds.parse::<f64>().ok().filter(|&s| s < 60.0)?;
-            hours * 3600.0 + minutes * 60.0 + seconds
-        }
+        [seconds] => seconds.parse().ok()?,
+        [hours, minutes, seconds] => clock_seconds(hours, minutes, seconds)?,
         _ => return None,
     };
     (seconds >= 0.0).then_some(seconds)
+}
+
+fn clock_seconds(hours: &str, minutes: &str, seconds: &str) -> Option<f64> {
+    let hours: u32 = hours.parse().ok()?;
+    let minutes: u8 = below_sixty(minutes)?;
+    let seconds: f64 = below_sixty(seconds)?;
+    Some(f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0 + seconds)
+}
+
+fn below_sixty<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Option<T> {
+    let number: T = text.parse().ok()?;
+    (number < T::from(60)).then_some(number)
 }
 
 #[cfg(test)]

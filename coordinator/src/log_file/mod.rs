@@ -18,7 +18,7 @@ mod write;
 use std::path::Path;
 
 use ddrs_common::bounded;
-use ddrs_common::domain::{Choice, Record};
+use ddrs_common::domain::{Choice, Record, Sigma};
 
 use crate::aggregate::{Entry, RowSettings};
 
@@ -72,16 +72,26 @@ pub fn read(path: &Path) -> Result<Vec<LogLine>, LogError> {
     parse(&text, path)
 }
 
+/// Returns the samples of a log as a table counts them.
+#[must_use]
+pub fn entries(lines: &[LogLine]) -> Vec<Entry> {
+    lines.iter().map(|line| line.entry).collect()
+}
+
 /// Returns the settings that a log tells: a sigma that all samples share, and how it was chosen.
 #[must_use]
 pub fn settings(lines: &[LogLine]) -> RowSettings {
-    let first = lines.first().and_then(|line| line.entry.sigma);
-    let shared = first.filter(|_| lines.iter().all(|line| line.entry.sigma == first));
     RowSettings {
-        sigma0: shared,
+        sigma0: shared_sigma(lines),
         choice: choice(lines),
         ..RowSettings::default()
     }
+}
+
+fn shared_sigma(lines: &[LogLine]) -> Option<Sigma> {
+    let mut sigmas = lines.iter().map(|line| line.entry.sigma);
+    let first = sigmas.next()??;
+    sigmas.all(|sigma| sigma == Some(first)).then_some(first)
 }
 
 /// Sigmas that differ between samples were chosen per sample. Failed samples have no sigma.

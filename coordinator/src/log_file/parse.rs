@@ -36,19 +36,29 @@ impl InvalidLine {
 fn parse_lines(text: &str) -> Result<Vec<LogLine>, InvalidLine> {
     let mut rows = (1..).zip(rows(text));
     let header = rows.next().map_or("", |(_, header)| header);
-    let columns = Columns::find(header).map_err(InvalidLine::at(1))?;
-    let mut first_lines = HashMap::new();
-    let mut lines = Vec::new();
-    for (number, row) in rows {
-        let error = InvalidLine::at(number);
-        let line = columns.parse(row).map_err(&error)?;
+    let columns = LogColumns::find(header).map_err(InvalidLine::at(1))?;
+    let mut seen = SeenIndices::default();
+    rows.map(|(number, row)| {
+        let line = columns.parse(row);
+        line.and_then(|line| seen.add(line, number))
+            .map_err(InvalidLine::at(number))
+    })
+    .collect()
+}
+
+/// The number of the line of each index.
+#[derive(Default)]
+struct SeenIndices(HashMap<SampleIndex, usize>);
+
+impl SeenIndices {
+    /// Returns the line, unless an earlier line has the same index.
+    fn add(&mut self, line: LogLine, number: usize) -> Result<LogLine, String> {
         let index = line.entry.index;
-        if let Some(first) = first_lines.insert(index, number) {
-            return Err(error(format!("idx {index} is on line {first} already")));
+        match self.0.insert(index, number) {
+            Some(first) => Err(format!("idx {index} is on line {first} already")),
+            None => Ok(line),
         }
-        lines.push(line);
     }
-    Ok(lines)
 }
 
 /// The lines of a text without its byte order mark, empty lines at the end and Windows line ends.
@@ -60,7 +70,7 @@ fn rows(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The position of each column.
-struct Columns {
+struct LogColumns {
     width: usize,
     idx: usize,
     label: usize,
@@ -71,7 +81,7 @@ struct Columns {
     time: Option<usize>,
 }
 
-impl Columns {
+impl LogColumns {
     fn find(header: &str) -> Result<Self, String> {
         let names: Vec<&str> = header.split('\t').map(str::trim).collect();
         Ok(Self {
@@ -81,29 +91,29 @@ impl Columns {
             predict: required(&names, "predict")?,
             radius: required(&names, "radius")?,
             correct: optional(&names, "correct")?,
-            sigma: optional(&names, "sigma")?.or(optional(&names, "best_sigma")?),
+            sigma: sigma_column(&names)?,
             time: optional(&names, "time")?,
         })
     }
 
     fn parse(&self, row: &str) -> Result<LogLine, String> {
-        let cells: Vec<&str> = row.split('\t').collect();
-        if cells.len() != self.width {
-            return Err(format!(
-                "{} fields where the header has {}",
-                cells.len(),
-                self.width
-            ));
-        }
+        let cells = self.cells(row)?;
         let entry = self.entry(&cells)?;
-        if let Some(column) = self.correct {
-            fields::check_correct(cells[column], entry.label, entry.result)?;
-        }
-        let seconds = self.time.map(|column| fields::seconds(cells[column]));
+        self.check_correct(&cells, &entry)?;
         Ok(LogLine {
             entry,
-            seconds: seconds.transpose()?,
+            seconds: self.seconds(&cells)?,
         })
+    }
+
+    fn cells<'a>(&self, row: &'a str) -> Result<Vec<&'a str>, String> {
+        let width = self.width;
+        let cells: Vec<&str> = row.split('\t').collect();
+        if cells.len() == width {
+            return Ok(cells);
+        }
+        let fields = cells.len();
+        Err(format!("{fields} fields where the header has {width}"))
     }
 
     fn entry(&self, cells: &[&str]) -> Result<Entry, String> {
@@ -118,12 +128,28 @@ impl Columns {
             sigma,
         })
     }
+
+    fn check_correct(&self, cells: &[&str], entry: &Entry) -> Result<(), String> {
+        match self.correct {
+            Some(column) => fields::check_correct(cells[column], entry.label, entry.result),
+            None => Ok(()),
+        }
+    }
+
+    fn seconds(&self, cells: &[&str]) -> Result<Option<f64>, String> {
+        let seconds = self.time.map(|column| fields::seconds(cells[column]));
+        seconds.transpose()
+    }
 }
 
 fn required(names: &[&str], name: &str) -> Result<usize, String> {
     optional(names, name)?.ok_or_else(|| {
         format!("not a certification log: the header has no column {name:?} between tabs")
     })
+}
+
+fn sigma_column(names: &[&str]) -> Result<Option<usize>, String> {
+    Ok(optional(names, "sigma")?.or(optional(names, "best_sigma")?))
 }
 
 fn optional(names: &[&str], name: &str) -> Result<Option<usize>, String> {

@@ -7,7 +7,7 @@ use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma};
 use proptest::prelude::*;
 
 use super::*;
-use crate::aggregate::{SampleResult, SigmaQuantiles, TableRow};
+use crate::aggregate::{EntryOutcome, SigmaQuantiles, TableRow};
 use crate::golden;
 
 fn lines(text: &str) -> Vec<LogLine> {
@@ -21,7 +21,7 @@ fn refusal(text: &str) -> String {
 fn line(
     index: u64,
     label: u32,
-    result: SampleResult,
+    result: EntryOutcome,
     sigma: Option<f64>,
     seconds: Option<f64>,
 ) -> LogLine {
@@ -36,8 +36,8 @@ fn line(
     }
 }
 
-fn certified(class: u32, radius: f64) -> SampleResult {
-    SampleResult::Certified {
+fn certified(class: u32, radius: f64) -> EntryOutcome {
+    EntryOutcome::Certified {
         class: Class(class),
         radius: Radius::new(radius).unwrap(),
     }
@@ -52,7 +52,7 @@ fn the_first_dialect_has_seconds_and_no_sigma() {
     );
     let expected = [
         line(0, 3, certified(3, 0.378), None, Some(15.4)),
-        line(20, 7, SampleResult::Abstained, None, Some(15.6)),
+        line(20, 7, EntryOutcome::Abstained, None, Some(15.6)),
     ];
     assert_eq!(lines(text), expected);
 }
@@ -191,9 +191,9 @@ fn a_file_that_is_not_a_log_is_refused_by_its_header() {
 #[test]
 fn a_log_is_written_in_the_published_format() {
     let text = write(&[
-        line(40, 3, SampleResult::Failed, None, Some(0.5)),
+        line(40, 3, EntryOutcome::Failed, None, Some(0.5)),
         line(0, 3, certified(3, 0.1 + 0.2), Some(0.25), Some(3725.25)),
-        line(20, 3, SampleResult::Abstained, Some(0.25), Some(1.0)),
+        line(20, 3, EntryOutcome::Abstained, Some(0.25), Some(1.0)),
     ]);
     let expected = "idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n\
                     0\t3\t3\t0.30000000000000004\t1\t0.25\t1:02:05.250000\n\
@@ -245,8 +245,8 @@ fn published_logs_give_their_tables() {
 fn any_line() -> impl Strategy<Value = LogLine> {
     let result = prop_oneof![
         (0..1000_u32, 0.0..10.0_f64).prop_map(|(class, radius)| certified(class, radius)),
-        Just(SampleResult::Abstained),
-        Just(SampleResult::Failed),
+        Just(EntryOutcome::Abstained),
+        Just(EntryOutcome::Failed),
     ];
     (
         any::<u64>(),
@@ -256,7 +256,7 @@ fn any_line() -> impl Strategy<Value = LogLine> {
         0..10_000_000_000_u64,
     )
         .prop_map(|(index, label, result, sigma, micros)| {
-            let sigma = (result != SampleResult::Failed).then_some(sigma);
+            let sigma = (result != EntryOutcome::Failed).then_some(sigma);
             line(index, label, result, sigma, Some(micros as f64 / 1e6))
         })
 }

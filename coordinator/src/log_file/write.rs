@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::LogLine;
-use crate::aggregate::{Entry, SampleResult};
+use crate::aggregate::{Entry, EntryOutcome};
 
 /// Writes `lines` in the order of their indices, with every digit of the radii.
 #[must_use]
@@ -33,10 +33,10 @@ fn row(line: &LogLine) -> String {
 /// The columns `predict`, `radius` and `correct`.
 fn result(entry: &Entry) -> String {
     match entry.result {
-        SampleResult::Certified { class, radius } => {
+        EntryOutcome::Certified { class, radius } => {
             format!("{}\t{radius}\t{}", class.0, u8::from(class == entry.label))
         }
-        SampleResult::Abstained | SampleResult::Failed => "-1\t0.0\t0".to_owned(),
+        EntryOutcome::Abstained | EntryOutcome::Failed => "-1\t0.0\t0".to_owned(),
     }
 }
 

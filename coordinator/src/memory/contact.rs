@@ -36,6 +36,23 @@ pub(super) struct Ball {
     projection: Projection,
 }
 
+/// An earlier ball that may be a contact.
+struct NearBall {
+    ball: usize,
+    /// The distance below which the two balls meet.
+    meeting_distance: f64,
+}
+
+impl NearBall {
+    /// Returns the contact, if the balls meet at this distance of their centres.
+    fn contact(&self, distance: Distance) -> Option<Contact> {
+        (distance.nearest <= self.meeting_distance).then_some(Contact {
+            ball: self.ball,
+            distance,
+        })
+    }
+}
+
 /// A certified input: its position, class and radius.
 #[derive(Debug, Clone, Copy)]
 struct CertifiedInput {
@@ -50,11 +67,7 @@ impl Balls {
         outcomes: &[Outcome],
         read: &(impl Fn(usize) -> Result<Point<'a, T>> + Sync),
     ) -> Result<Self> {
-        let certificates: Vec<_> = outcomes
-            .iter()
-            .enumerate()
-            .filter_map(certificate)
-            .collect();
+        let certificates = certificates(outcomes);
         let shape = match certificates.first() {
             Some(first) => read(first.place)?.shape(),
             None => [0; 3],
@@ -102,22 +115,29 @@ impl Balls {
         ball: usize,
         read: &impl Fn(usize) -> Result<Point<'a, T>>,
     ) -> Result<Vec<Contact>> {
-        let near: Vec<_> = (0..ball)
-            .filter_map(|earlier| Some((earlier, self.meeting_distance(ball, earlier)?)))
-            .collect();
+        let near = self.near(ball);
         if near.is_empty() {
             return Ok(Vec::new());
         }
         let centre = self.centre(ball, read)?;
         let mut contacts = Vec::new();
-        for (earlier, reach) in near {
-            let distance = centre.distance(&self.centre(earlier, read)?);
-            if distance.nearest <= reach {
-                let ball = earlier;
-                contacts.push(Contact { ball, distance });
-            }
+        for candidate in near {
+            let distance = centre.distance(&self.centre(candidate.ball, read)?);
+            contacts.extend(candidate.contact(distance));
         }
         Ok(contacts)
+    }
+
+    /// Returns the earlier balls whose projections do not show that they are too far apart.
+    fn near(&self, ball: usize) -> Vec<NearBall> {
+        (0..ball)
+            .filter_map(|earlier| {
+                Some(NearBall {
+                    ball: earlier,
+                    meeting_distance: self.meeting_distance(ball, earlier)?,
+                })
+            })
+            .collect()
     }
 
     fn centre<'a, T: Coordinate>(
@@ -139,6 +159,11 @@ impl Balls {
         let reach = (one.reach? + other.reach?).next_up();
         (!one.projection.is_beyond(&other.projection, reach)).then_some(reach)
     }
+}
+
+fn certificates(outcomes: &[Outcome]) -> Vec<CertifiedInput> {
+    let outcomes = outcomes.iter().enumerate();
+    outcomes.filter_map(certificate).collect()
 }
 
 fn certificate((place, outcome): (usize, &Outcome)) -> Option<CertifiedInput> {

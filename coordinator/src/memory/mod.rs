@@ -57,25 +57,29 @@ pub fn resolve<'a, T: Coordinate>(
         let block = start..balls.len().min(start + BLOCK);
         let contacts = balls.contacts(block.clone(), &read)?;
         for (ball, contacts) in block.zip(contacts) {
-            let (place, outcome) = resolve_ball(&mut balls, ball, &contacts)?;
-            resolved[place] = outcome;
+            let place = balls.get(ball).place;
+            resolved[place] = resolve_ball(&mut balls, ball, &contacts)
+                .with_context(|| format!("input {place} of the variant"))?;
         }
     }
     Ok(resolved)
 }
 
-/// Makes one ball agree with the memory; returns the position of its input and the outcome.
-fn resolve_ball(balls: &mut Balls, ball: usize, contacts: &[Contact]) -> Result<(usize, Outcome)> {
-    let inside = largest_inside(balls, contacts);
-    let place = balls.get(ball).place;
-    let (class, radius) = match inside {
-        Some(inside) => inside,
-        None => (balls.get(ball).class, largest_apart(balls, ball, contacts)),
-    };
-    // A ball inside another one is not stored.
-    balls.settle(ball, inside.is_none().then_some(radius));
-    let radius = Radius::new(radius).with_context(|| format!("input {place} of the variant"))?;
-    Ok((place, Outcome::Certified { class, radius }))
+/// Makes one ball agree with the memory; returns the outcome of its input.
+fn resolve_ball(balls: &mut Balls, ball: usize, contacts: &[Contact]) -> Result<Outcome> {
+    if let Some((class, radius)) = largest_inside(balls, contacts) {
+        // A ball inside another one is not stored.
+        balls.settle(ball, None);
+        return certified(class, radius);
+    }
+    let radius = largest_apart(balls, ball, contacts);
+    balls.settle(ball, Some(radius));
+    certified(balls.get(ball).class, radius)
+}
+
+fn certified(class: Class, radius: f64) -> Result<Outcome> {
+    let radius = Radius::new(radius)?;
+    Ok(Outcome::Certified { class, radius })
 }
 
 /// Returns the class of the earlier balls that the input certainly lies inside, and the radius of

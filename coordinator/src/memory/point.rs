@@ -122,9 +122,12 @@ pub(super) fn squared_distance<T: Coordinate>(one: &[T], other: &[T]) -> f64 {
     for (a, b) in blocks.iter().zip(other_blocks) {
         add_squares(&mut sums, a, b);
     }
-    let tail = rest.iter().zip(other_rest);
-    let tail: f64 = tail.map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum();
-    sums.iter().sum::<f64>() + tail
+    sums.iter().sum::<f64>() + sum_of_squares(rest, other_rest)
+}
+
+fn sum_of_squares<T: Coordinate>(one: &[T], other: &[T]) -> f64 {
+    let pairs = one.iter().zip(other);
+    pairs.map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum()
 }
 
 fn add_squares<T: Coordinate>(sums: &mut [f64; LANES], one: &[T; LANES], other: &[T; LANES]) {

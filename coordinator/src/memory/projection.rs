@@ -78,24 +78,51 @@ fn sum_of_squares(one: &[f64; LANES], other: &[f64; LANES]) -> f64 {
 
 /// Divides each block's sum by the root of its size, and sums all squares.
 fn block_means<T: Coordinate>(point: &Point<'_, T>) -> BlockMeans {
-    let grid = BlockGrid::of(point.shape());
-    let mut sums = vec![0.0; grid.blocks()];
-    let mut sizes = vec![0.0; sums.len()];
-    let mut squared_norm = 0.0;
-    for (line, values) in point.coordinates().chunks(grid.width.max(1)).enumerate() {
-        let first = grid.first_block(line);
-        for (x, &value) in values.iter().enumerate() {
-            let block = first + x * grid.columns / grid.width;
-            let value: f64 = value.into();
-            sums[block] += value;
-            sizes[block] += 1.0;
-            squared_norm += value * value;
+    let mut sums = BlockSums::new(BlockGrid::of(point.shape()));
+    let width = sums.grid.width.max(1);
+    for (line, values) in point.coordinates().chunks(width).enumerate() {
+        sums.add_line(line, values);
+    }
+    sums.means()
+}
+
+/// The sums of the blocks of a point, and the sum of all squares.
+struct BlockSums {
+    grid: BlockGrid,
+    sums: Vec<f64>,
+    sizes: Vec<f64>,
+    squared_norm: f64,
+}
+
+impl BlockSums {
+    fn new(grid: BlockGrid) -> Self {
+        Self {
+            sums: vec![0.0; grid.blocks()],
+            sizes: vec![0.0; grid.blocks()],
+            squared_norm: 0.0,
+            grid,
         }
     }
-    let means = sums.iter().zip(&sizes);
-    BlockMeans {
-        means: means.map(|(sum, size)| sum / f64::sqrt(*size)).collect(),
-        squared_norm,
+
+    fn add_line<T: Coordinate>(&mut self, line: usize, values: &[T]) {
+        let first = self.grid.first_block(line);
+        for (x, &value) in values.iter().enumerate() {
+            self.add(first + self.grid.column(x), value.into());
+        }
+    }
+
+    fn add(&mut self, block: usize, value: f64) {
+        self.sums[block] += value;
+        self.sizes[block] += 1.0;
+        self.squared_norm += value * value;
+    }
+
+    fn means(&self) -> BlockMeans {
+        let blocks = self.sums.iter().zip(&self.sizes);
+        BlockMeans {
+            means: blocks.map(|(sum, size)| sum / size.sqrt()).collect(),
+            squared_norm: self.squared_norm,
+        }
     }
 }
 
@@ -122,6 +149,11 @@ impl BlockGrid {
 
     fn blocks(&self) -> usize {
         self.channels * self.rows * self.columns
+    }
+
+    /// Returns the column of blocks that a column of pixels is in.
+    fn column(&self, x: usize) -> usize {
+        x * self.columns / self.width
     }
 
     /// Returns the first block of a line of pixels; lines are numbered through all channels.

@@ -22,51 +22,66 @@ pub(super) fn reading(table: &Table) -> String {
 /// for each incomplete row.
 pub(super) fn notes(table: &Table) -> Vec<String> {
     let groups = grouped_by_settings(&table.rows);
-    let is_single = groups.len() == 1;
-    let settings = groups.iter().map(|(settings, names)| {
-        if is_single {
-            format!("all rows: {settings}")
-        } else {
-            format!("{}: {settings}", names.join(", "))
-        }
-    });
-    settings
-        .chain(table.rows.iter().filter_map(warning))
-        .collect()
+    let settings: Vec<String> = match &groups[..] {
+        [only] => vec![format!("all rows: {}", only.settings)],
+        groups => groups.iter().map(SettingsGroup::note).collect(),
+    };
+    let warnings = table.rows.iter().filter_map(warning);
+    settings.into_iter().chain(warnings).collect()
 }
 
-/// The settings in words, each with the names of its rows.
-fn grouped_by_settings(rows: &[TableRow]) -> Vec<(String, Vec<String>)> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+/// Settings in words, with the names of the rows that have them.
+struct SettingsGroup {
+    settings: String,
+    names: Vec<String>,
+}
+
+impl SettingsGroup {
+    fn note(&self) -> String {
+        format!("{}: {}", self.names.join(", "), self.settings)
+    }
+}
+
+fn grouped_by_settings(rows: &[TableRow]) -> Vec<SettingsGroup> {
+    let mut groups = Vec::new();
     for row in rows {
-        let settings = settings(row);
-        match groups.iter_mut().find(|(known, _)| *known == settings) {
-            Some((_, names)) => names.push(name(row)),
-            None => groups.push((settings, vec![name(row)])),
-        }
+        add_to_group(&mut groups, settings(row), name(row));
     }
     groups
 }
 
+fn add_to_group(groups: &mut Vec<SettingsGroup>, settings: String, name: String) {
+    let group = groups.iter_mut().find(|group| group.settings == settings);
+    match group {
+        Some(group) => group.names.push(name),
+        None => groups.push(SettingsGroup {
+            settings,
+            names: vec![name],
+        }),
+    }
+}
+
 /// The settings of a row in words; unknown ones are listed as unknown.
 fn settings(row: &TableRow) -> String {
-    let settings = named_settings(row);
-    let mut known = Vec::new();
-    let mut unknown = Vec::new();
-    for (name, value) in settings {
-        match value {
-            Some(value) => known.push(format!("{name} {value}")),
-            None => unknown.push(name),
-        }
-    }
-    let mut parts = vec![row.indices.to_string()];
-    if !known.is_empty() {
-        parts.push(known.join(", "));
-    }
-    if !unknown.is_empty() {
-        parts.push(format!("unknown: {}", unknown.join(", ")));
-    }
-    parts.join("; ")
+    let indices = Some(row.indices.to_string());
+    let parts = [indices, known_settings(row), unknown_settings(row)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn known_settings(row: &TableRow) -> Option<String> {
+    let settings = named_settings(row).into_iter();
+    let known: Vec<String> = settings
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+        .collect();
+    (!known.is_empty()).then(|| known.join(", "))
+}
+
+fn unknown_settings(row: &TableRow) -> Option<String> {
+    let settings = named_settings(row).into_iter();
+    let unknown: Vec<&str> = settings
+        .filter_map(|(name, value)| value.is_none().then_some(name))
+        .collect();
+    (!unknown.is_empty()).then(|| format!("unknown: {}", unknown.join(", ")))
 }
 
 fn named_settings(row: &TableRow) -> [(&'static str, Option<String>); 5] {

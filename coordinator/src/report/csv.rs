@@ -43,18 +43,24 @@ fn header(table: &Table) -> Vec<String> {
 
 /// The fields of [`COLUMNS`], the certified accuracy at each radius, those of [`CHOSEN_COLUMNS`].
 fn fields(row: &TableRow) -> Vec<String> {
-    let mut fields = counts(row);
+    let mut fields = names(row).to_vec();
+    fields.extend(counts(row));
     fields.extend(settings(row));
     fields.extend(row.certified_accuracy().iter().map(f64::to_string));
     fields.extend(chosen(row));
     fields
 }
 
-fn counts(row: &TableRow) -> Vec<String> {
-    vec![
+fn names(row: &TableRow) -> [String; 3] {
+    [
         escaped(&row.variant),
         row.memory.to_string(),
         or_empty(row.settings.sigma0),
+    ]
+}
+
+fn counts(row: &TableRow) -> [String; 7] {
+    [
         row.samples.to_string(),
         row.average_certified_radius.to_string(),
         row.abstained.to_string(),

@@ -22,15 +22,17 @@ pub fn envelope_markdown(envelope: &Envelope) -> String {
 }
 
 fn accuracy_table(envelope: &Envelope) -> String {
-    let mut header = vec![
-        "loss".to_owned(),
-        "sigma of training".to_owned(),
-        "sigma of certifying".to_owned(),
-    ];
-    header.extend(headings(&envelope.radii.values()));
-    let mut lines = vec![line(&header), alignment(3, envelope.radii.values().len())];
+    let radii = headings(&envelope.radii.values());
+    let mut lines = vec![accuracy_header(&radii), alignment(3, radii.len())];
     lines.extend(envelope.rows.iter().map(accuracy_line));
     lines.join("\n")
+}
+
+fn accuracy_header(radii: &[String]) -> String {
+    let choices = ["loss", "sigma of training", "sigma of certifying"];
+    let radii = radii.iter().map(String::as_str);
+    let cells: Vec<&str> = choices.into_iter().chain(radii).collect();
+    line(&cells)
 }
 
 fn accuracy_line(row: &EnvelopeRow) -> String {
@@ -39,12 +41,13 @@ fn accuracy_line(row: &EnvelopeRow) -> String {
         row.choices.training.as_str().to_owned(),
         row.choices.certifying.as_str().to_owned(),
     ];
-    let accuracies = row
-        .certified
-        .iter()
-        .map(|&count| percent(count, row.samples));
-    cells.extend(accuracies);
+    cells.extend(accuracies(row));
     line(&cells)
+}
+
+fn accuracies(row: &EnvelopeRow) -> impl Iterator<Item = String> {
+    let counts = row.certified.iter();
+    counts.map(|&count| percent(count, row.samples))
 }
 
 fn sigmas_note(sigmas: &[Sigma]) -> String {

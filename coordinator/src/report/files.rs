@@ -47,15 +47,25 @@ pub fn write_all(
     fs::create_dir_all(folder)
         .with_context(|| format!("{}: cannot create the folder", folder.display()))?;
     let log_names = file_names(logs);
-    for (name, log) in log_names.iter().zip(logs) {
-        place(folder, name, &log_file::write(&log.lines))?;
-    }
-    for (name, format) in TABLES {
-        place(folder, name, &render(table, format))?;
-    }
+    write_logs(folder, &log_names, logs)?;
+    write_tables(folder, table)?;
     place(folder, "curve.svg", &svg(table))?;
     // The page is last because it links to the other files.
     place(folder, "index.html", &html(table, facts, &log_names))
+}
+
+fn write_logs(folder: &Path, names: &[String], logs: &[VariantLog]) -> anyhow::Result<()> {
+    for (name, log) in names.iter().zip(logs) {
+        place(folder, name, &log_file::write(&log.lines))?;
+    }
+    Ok(())
+}
+
+fn write_tables(folder: &Path, table: &Table) -> anyhow::Result<()> {
+    for (name, format) in TABLES {
+        place(folder, name, &render(table, format))?;
+    }
+    Ok(())
 }
 
 /// Returns a file name for each log. Numbers tell variants apart whose names differ only in

@@ -24,12 +24,11 @@ impl Grid {
 }
 
 fn all_headings(table: &Table, with_chosen: bool) -> Vec<String> {
-    let chosen: &[&str] = if with_chosen { &["chosen"] } else { &[] };
-    let before = [&["variant", "sigma"], chosen, &["samples"]].concat();
-    let after = ["ACR", "abstained", "wrong", "failed"];
-    let mut all = owned(&before);
+    let mut all = owned(&["variant", "sigma"]);
+    all.extend(with_chosen.then(|| "chosen".to_owned()));
+    all.push("samples".to_owned());
     all.extend(headings(&table.radii.values()));
-    all.extend(owned(&after));
+    all.extend(owned(&["ACR", "abstained", "wrong", "failed"]));
     all
 }
 
@@ -38,15 +37,27 @@ fn owned(words: &[&str]) -> Vec<String> {
 }
 
 fn cells(row: &TableRow, with_chosen: bool) -> Vec<String> {
-    let sigma = row.settings.sigma0.map(|sigma| sigma.to_string());
-    let mut cells = vec![name(row), sigma.unwrap_or_else(|| "?".to_owned())];
+    let mut cells = vec![name(row), sigma(row)];
     cells.extend(with_chosen.then(|| chosen(row.chosen)));
     cells.push(row.samples.to_string());
-    let accuracies = row.certified.iter();
-    cells.extend(accuracies.map(|&count| percent(count, row.samples)));
+    cells.extend(accuracies(row));
     cells.push(cut(row.average_certified_radius, 3));
-    cells.extend([row.abstained, row.certified_wrong, row.failed].map(|count| count.to_string()));
+    cells.extend(counts(row));
     cells
+}
+
+fn sigma(row: &TableRow) -> String {
+    let sigma = row.settings.sigma0;
+    sigma.map_or_else(|| "?".to_owned(), |sigma| sigma.to_string())
+}
+
+fn accuracies(row: &TableRow) -> impl Iterator<Item = String> {
+    let counts = row.certified.iter();
+    counts.map(|&count| percent(count, row.samples))
+}
+
+fn counts(row: &TableRow) -> [String; 3] {
+    [row.abstained, row.certified_wrong, row.failed].map(|count| count.to_string())
 }
 
 /// The quantiles of the chosen sigmas, to two decimals.

@@ -4,7 +4,7 @@ use ddrs_common::domain::{Alpha, Radii, Sigma};
 use serde::Serialize;
 
 use super::escape::escape_json;
-use crate::aggregate::{IndexSet, Table, TableRow};
+use crate::aggregate::{IndexSet, RowSettings, SigmaQuantiles, Table, TableRow};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -12,21 +12,48 @@ struct JsonReport<'a> {
     rows: Vec<JsonRow<'a>>,
 }
 
+/// The fields of a row, in the order of the file.
 #[derive(Serialize)]
 struct JsonRow<'a> {
+    #[serde(flatten)]
+    name: JsonName<'a>,
+    #[serde(flatten)]
+    accuracy: JsonAccuracy<'a>,
+    #[serde(flatten)]
+    counts: JsonCounts,
+    indices: JsonIndices,
+    #[serde(flatten)]
+    settings: JsonSettings<'a>,
+    #[serde(flatten)]
+    chosen: JsonChosenSigmas,
+}
+
+#[derive(Serialize)]
+struct JsonName<'a> {
     variant: &'a str,
     memory: bool,
     samples: u64,
+}
+
+#[derive(Serialize)]
+struct JsonAccuracy<'a> {
     radii: Vec<f64>,
     certified: &'a [u64],
     certified_accuracy: Vec<f64>,
     average_certified_radius: f64,
+}
+
+#[derive(Serialize)]
+struct JsonCounts {
     abstained: u64,
     correct: u64,
     certified_wrong: u64,
     failed: u64,
     missing: u64,
-    indices: JsonIndices,
+}
+
+#[derive(Serialize)]
+struct JsonSettings<'a> {
     n0: Option<u64>,
     n: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +62,10 @@ struct JsonRow<'a> {
     seed: Option<u64>,
     sigma0: Option<f64>,
     precision: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonChosenSigmas {
     sigma_p10: Option<f64>,
     sigma_p50: Option<f64>,
     sigma_p90: Option<f64>,
@@ -61,21 +92,45 @@ pub(super) fn json(table: &Table) -> String {
 }
 
 fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
-    let settings = &row.settings;
     JsonRow {
+        name: json_name(row),
+        accuracy: json_accuracy(row, radii),
+        counts: json_counts(row),
+        indices: json_indices(row.indices),
+        settings: json_settings(&row.settings),
+        chosen: json_chosen_sigmas(row.chosen),
+    }
+}
+
+fn json_name(row: &TableRow) -> JsonName<'_> {
+    JsonName {
         variant: &row.variant,
         memory: row.memory,
         samples: row.samples,
+    }
+}
+
+fn json_accuracy<'a>(row: &'a TableRow, radii: &Radii) -> JsonAccuracy<'a> {
+    JsonAccuracy {
         radii: radii.values(),
         certified: &row.certified,
         certified_accuracy: row.certified_accuracy(),
         average_certified_radius: row.average_certified_radius,
+    }
+}
+
+fn json_counts(row: &TableRow) -> JsonCounts {
+    JsonCounts {
         abstained: row.abstained,
         correct: row.correct,
         certified_wrong: row.certified_wrong,
         failed: row.failed,
         missing: row.missing,
-        indices: json_indices(row.indices),
+    }
+}
+
+fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
+    JsonSettings {
         n0: settings.n0,
         n: settings.n,
         stopping: settings.stopping.as_deref(),
@@ -83,9 +138,14 @@ fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
         seed: settings.seed,
         sigma0: settings.sigma0.map(Sigma::get),
         precision: settings.precision.as_deref(),
-        sigma_p10: row.chosen.map(|quantiles| quantiles.p10.get()),
-        sigma_p50: row.chosen.map(|quantiles| quantiles.p50.get()),
-        sigma_p90: row.chosen.map(|quantiles| quantiles.p90.get()),
+    }
+}
+
+fn json_chosen_sigmas(quantiles: Option<SigmaQuantiles>) -> JsonChosenSigmas {
+    JsonChosenSigmas {
+        sigma_p10: quantiles.map(|chosen| chosen.p10.get()),
+        sigma_p50: quantiles.map(|chosen| chosen.p50.get()),
+        sigma_p90: quantiles.map(|chosen| chosen.p90.get()),
     }
 }
 

@@ -28,13 +28,15 @@ pub(super) fn latex(table: &Table) -> String {
 }
 
 fn line(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
-    format!("    {} \\\\\n", cells.join(" & "))
+    format!("    {} \\\\\n", escaped_each(cells).join(" & "))
 }
 
 fn caption(table: &Table) -> String {
     let mut sentences = vec![format!("{}.", table.title), reading(table)];
     sentences.extend(notes(table).iter().map(|note| format!("{note}.")));
-    let escaped: Vec<String> = sentences.iter().map(|text| escaped(text)).collect();
-    escaped.join(" ")
+    escaped_each(&sentences).join(" ")
+}
+
+fn escaped_each(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| escaped(text)).collect()
 }

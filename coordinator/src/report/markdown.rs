@@ -6,18 +6,24 @@ use super::grid::Grid;
 use crate::aggregate::Table;
 
 pub(super) fn markdown(table: &Table) -> String {
-    let grid = Grid::of(table);
-    let mut out = format!("**{}**\n\n", escaped(&table.title));
-    out += &line(&grid.headings);
-    out += &alignment(grid.headings.len());
-    for row in &grid.rows {
-        out += &line(row);
-    }
-    out.push('\n');
-    for note in std::iter::once(reading(table)).chain(notes(table)) {
-        out += &format!("- {}\n", escaped(&note));
-    }
-    out
+    let title = escaped(&table.title);
+    let lines = table_lines(&Grid::of(table));
+    let notes = note_items(table);
+    format!("**{title}**\n\n{lines}\n{notes}")
+}
+
+fn table_lines(grid: &Grid) -> String {
+    let headings = line(&grid.headings);
+    let alignment = alignment(grid.headings.len());
+    let rows: String = grid.rows.iter().map(|row| line(row)).collect();
+    headings + &alignment + &rows
+}
+
+fn note_items(table: &Table) -> String {
+    let notes = std::iter::once(reading(table)).chain(notes(table));
+    notes
+        .map(|note| format!("- {}\n", escaped(&note)))
+        .collect()
 }
 
 fn line(cells: &[String]) -> String {

@@ -38,8 +38,8 @@ const STYLE: &str = concat!(
 #[must_use]
 pub fn svg(table: &Table) -> String {
     let axis = Axis::up_to(largest_radius(&table.rows));
-    let notes: Vec<String> = notes(table).iter().flat_map(|note| wrapped(note)).collect();
-    let notes_top = LEGEND_TOP + LEGEND_LINE * table.rows.len() as f64 + 6.0;
+    let notes = note_lines(table);
+    let notes_top = legend_y(table.rows.len()) + 6.0;
     let height = notes_top + NOTE_LINE * notes.len() as f64 + 6.0;
     let mut out = String::new();
     draw_frame(&mut out, &table.title, height);
@@ -47,6 +47,16 @@ pub fn svg(table: &Table) -> String {
     draw_rows(&mut out, &table.rows, &axis);
     draw_notes(&mut out, &notes, notes_top);
     out + "</svg>\n"
+}
+
+fn note_lines(table: &Table) -> Vec<String> {
+    let notes = notes(table);
+    notes.iter().flat_map(|note| wrapped(note)).collect()
+}
+
+/// Returns the baseline of a line of the legend.
+fn legend_y(line: usize) -> f64 {
+    LEGEND_TOP + LEGEND_LINE * line as f64
 }
 
 fn largest_radius(rows: &[TableRow]) -> f64 {
@@ -114,14 +124,16 @@ fn draw_radius_line(out: &mut String, label: &str, x: f64) {
 fn draw_rows(out: &mut String, rows: &[TableRow], axis: &Axis) {
     for (place, row) in rows.iter().enumerate() {
         let style = LineStyle::of(rows, place);
-        let _ = writeln!(
-            out,
-            "<path d=\"{}\" fill=\"none\" stroke-width=\"1.8\" {style}/>",
-            steps(row, axis)
-        );
-        let y = LEGEND_TOP + LEGEND_LINE * place as f64;
-        draw_legend(out, row, &style, y);
+        draw_curve(out, &steps(row, axis), &style);
+        draw_legend(out, row, &style, legend_y(place));
     }
+}
+
+fn draw_curve(out: &mut String, path: &str, style: &LineStyle) {
+    let _ = writeln!(
+        out,
+        "<path d=\"{path}\" fill=\"none\" stroke-width=\"1.8\" {style}/>"
+    );
 }
 
 /// The path of a row's curve. A path has at most one step per tenth of a pixel, so that a row of
@@ -129,15 +141,21 @@ fn draw_rows(out: &mut String, rows: &[TableRow], axis: &Axis) {
 fn steps(row: &TableRow, axis: &Axis) -> String {
     let radii = &row.correct_radii;
     let mut path = format!("M{LEFT} {:.1}", pixel_y(radii.len(), row.samples));
-    for (place, &radius) in radii.iter().enumerate() {
-        let x = pixel_x(radius, axis);
-        let next = radii.get(place + 1);
-        if next.is_none_or(|&next| pixel_x(next, axis) > x) {
-            let y = pixel_y(radii.len() - place - 1, row.samples);
-            let _ = write!(path, "H{x:.1}V{y:.1}");
-        }
+    for place in last_at_each_pixel(radii, axis) {
+        let x = pixel_x(radii[place], axis);
+        let y = pixel_y(radii.len() - place - 1, row.samples);
+        let _ = write!(path, "H{x:.1}V{y:.1}");
     }
     path
+}
+
+/// Returns the positions of the radii after which the next one has another x.
+fn last_at_each_pixel(ascending: &[f64], axis: &Axis) -> impl Iterator<Item = usize> {
+    (0..ascending.len()).filter(|&place| {
+        let x = pixel_x(ascending[place], axis);
+        let next = ascending.get(place + 1);
+        next.is_none_or(|&next| pixel_x(next, axis) > x)
+    })
 }
 
 /// The position of a radius, in tenths of a pixel, rounded to the left so that the curve never

@@ -6,7 +6,7 @@ use std::fs;
 use ddrs_common::domain::{Alpha, Choice, Class, Radius, SampleIndex, Sigma, VariantName};
 
 use super::*;
-use crate::aggregate::{Entry, RowSettings, SampleResult, TableRow};
+use crate::aggregate::{Entry, EntryOutcome, RowSettings, TableRow};
 use crate::log_file::LogLine;
 
 fn settings() -> RowSettings {
@@ -25,14 +25,14 @@ fn settings() -> RowSettings {
 
 /// Two certified samples, one for the wrong class, and an abstention.
 fn entries() -> Vec<Entry> {
-    let certified = |class, radius| SampleResult::Certified {
+    let certified = |class, radius| EntryOutcome::Certified {
         class: Class(class),
         radius: Radius::new(radius).unwrap(),
     };
     let results = [
         (certified(1, 1.996), 0.25),
         (certified(2, 0.5), 0.125),
-        (SampleResult::Abstained, 0.5),
+        (EntryOutcome::Abstained, 0.5),
     ];
     results
         .into_iter()
@@ -322,7 +322,7 @@ fn the_curve_steps_down_right_after_each_radius() {
 
 #[test]
 fn a_curve_of_many_samples_stays_small() {
-    let certified = |i: u64| SampleResult::Certified {
+    let certified = |i: u64| EntryOutcome::Certified {
         class: Class(1),
         radius: Radius::new(i as f64 * 1e-5).unwrap(),
     };

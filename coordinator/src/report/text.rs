@@ -9,12 +9,9 @@ use crate::aggregate::Table;
 
 pub(super) fn text(table: &Table) -> String {
     let aligned = aligned(Grid::of(table));
-    let mut out = format!("{}\n{aligned}\n", plain(&table.title));
-    for note in std::iter::once(reading(table)).chain(notes(table)) {
-        out += &plain(&note);
-        out.push('\n');
-    }
-    out
+    let notes = std::iter::once(reading(table)).chain(notes(table));
+    let notes: String = notes.map(|note| plain(&note) + "\n").collect();
+    format!("{}\n{aligned}\n{notes}", plain(&table.title))
 }
 
 fn aligned(grid: Grid) -> Aligned {
@@ -24,8 +21,13 @@ fn aligned(grid: Grid) -> Aligned {
     for row in grid.rows {
         aligned.add_row(row.iter().map(|cell| plain(cell)));
     }
+    align_numbers(&mut aligned);
+    aligned
+}
+
+/// Aligns all columns but the first to the right.
+fn align_numbers(aligned: &mut Aligned) {
     for column in aligned.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    aligned
 }

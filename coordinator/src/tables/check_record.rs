@@ -28,15 +28,19 @@ fn check_radius(certification: &Certification, sweep: &Sweep) -> Result<()> {
         bail!("its n, n0 or alpha differ from the sweep's")
     };
     let expected = stats::radius(certification.sigma, p_lower);
-    let found = match certification.outcome {
-        Outcome::Certified { radius, .. } => radius,
-        Outcome::Abstained => Radius::ZERO,
-    };
+    let found = claimed_radius(certification.outcome);
     ensure!(
         expected == found,
         "its radius is {found}, but its counts and sigma give {expected}"
     );
     Ok(())
+}
+
+fn claimed_radius(outcome: Outcome) -> Radius {
+    match outcome {
+        Outcome::Certified { radius, .. } => radius,
+        Outcome::Abstained => Radius::ZERO,
+    }
 }
 
 /// The lower bound of the class's probability; `None` where the sweep cannot have ended with these

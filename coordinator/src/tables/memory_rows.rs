@@ -7,7 +7,7 @@ use ddrs_common::spec::{DatasetSpec, digest_to_hex};
 use tracing::warn;
 
 use super::variant_records::VariantRecords;
-use crate::aggregate::{Entry, SampleResult};
+use crate::aggregate::{Entry, EntryOutcome};
 use crate::memory::{self, Point};
 
 /// Applies Algorithm 2 to each variant with data-dependent sigma. Where the certified data cannot
@@ -15,7 +15,7 @@ use crate::memory::{self, Point};
 pub(super) fn apply(variants: &mut [VariantRecords], spec: &DatasetSpec, digest: &str) {
     let mut variants: Vec<&mut VariantRecords> = variants
         .iter_mut()
-        .filter(|records| records.variant.choice == Choice::DataDependent)
+        .filter(|records| has_chosen_sigmas(records))
         .collect();
     if variants.is_empty() {
         return;
@@ -26,6 +26,10 @@ pub(super) fn apply(variants: &mut [VariantRecords], spec: &DatasetSpec, digest:
             .for_each(|records| add_memory(records, &dataset)),
         Err(error) => warn!("no rows with memory: {error:#}"),
     }
+}
+
+fn has_chosen_sigmas(records: &VariantRecords) -> bool {
+    records.variant.choice == Choice::DataDependent
 }
 
 fn add_memory(records: &mut VariantRecords, dataset: &Dataset) {
@@ -53,24 +57,23 @@ fn resolve(entries: &[Entry], dataset: &Dataset) -> Result<Vec<Entry>> {
     let resolved = memory::resolve(&outcomes, |place| {
         Ok(Point::from(dataset.image(entries[place].index)?))
     })?;
-    Ok(entries
-        .iter()
-        .zip(resolved)
+    let pairs = entries.iter().zip(resolved);
+    Ok(pairs
         .map(|(entry, outcome)| with_outcome(entry, outcome))
         .collect())
 }
 
 fn outcome(entry: &Entry) -> Outcome {
     match entry.result {
-        SampleResult::Certified { class, radius } => Outcome::Certified { class, radius },
-        SampleResult::Abstained | SampleResult::Failed => Outcome::Abstained,
+        EntryOutcome::Certified { class, radius } => Outcome::Certified { class, radius },
+        EntryOutcome::Abstained | EntryOutcome::Failed => Outcome::Abstained,
     }
 }
 
 /// The entry with its outcome after Algorithm 2; a failed sample stays failed.
 fn with_outcome(entry: &Entry, outcome: Outcome) -> Entry {
     match entry.result {
-        SampleResult::Failed => *entry,
+        EntryOutcome::Failed => *entry,
         _ => Entry {
             result: outcome.into(),
             ..*entry

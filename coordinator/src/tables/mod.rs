@@ -27,8 +27,7 @@ pub use run_samples::RunSamples;
 pub fn write_reports(dir: &RunDir) -> Result<()> {
     let samples = RunSamples::read(dir)?;
     let table = samples.table(samples.radii())?;
-    let is_complete = table.rows.iter().all(|row| row.missing == 0);
-    let manifest = samples.updated_manifest(is_complete);
+    let manifest = samples.updated_manifest(table.is_complete());
     dir.write_manifest(&manifest)?;
     report::write_all(&dir.report(), &table, &facts(&manifest), &samples.logs())
 }
@@ -43,10 +42,11 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         ("models, SHA-256", sweep.model_digests.join(", ")),
         ("ddrs", manifest.version.clone()),
         ("machines", manifest.machines.join(", ")),
-        (
-            "time on samples",
-            format!("{:.0} s", manifest.sample_seconds),
-        ),
+        ("time on samples", seconds_text(manifest.sample_seconds)),
     ];
     facts.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn seconds_text(seconds: f64) -> String {
+    format!("{seconds:.0} s")
 }

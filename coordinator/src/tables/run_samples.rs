@@ -94,11 +94,7 @@ fn read_records(dir: &RunDir, manifest: &Manifest, sweep: &Sweep) -> Result<Vec<
 
 /// Sorts the records into the sweep's variants.
 fn by_variant(sweep: &Sweep, records: Vec<Record>) -> Vec<VariantRecords> {
-    let mut by_name: BTreeMap<VariantName, Vec<Record>> = BTreeMap::new();
-    for record in records {
-        let name = record.variant.clone();
-        by_name.entry(name).or_default().push(record);
-    }
+    let mut by_name = by_name(records);
     let variants = sweep.variants().into_iter();
     variants
         .map(|variant| {
@@ -106,6 +102,15 @@ fn by_variant(sweep: &Sweep, records: Vec<Record>) -> Vec<VariantRecords> {
             VariantRecords::new(variant, records)
         })
         .collect()
+}
+
+fn by_name(records: Vec<Record>) -> BTreeMap<VariantName, Vec<Record>> {
+    let mut by_name: BTreeMap<_, Vec<Record>> = BTreeMap::new();
+    for record in records {
+        let name = record.variant.clone();
+        by_name.entry(name).or_default().push(record);
+    }
+    by_name
 }
 
 fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {

@@ -21,14 +21,18 @@ impl Gain {
     /// certifies and the other does not.
     #[must_use]
     pub fn paired(certified: &[bool], baseline: &[bool]) -> Self {
-        let pairs = certified.iter().zip(baseline);
-        let differences: Vec<f64> = pairs.map(|(&own, &other)| difference(own, other)).collect();
+        let differences = differences(certified, baseline);
         let mean = mean(differences.iter().copied());
         Self {
             mean,
             half_width: NORMAL_QUANTILE * standard_error(&differences, mean),
         }
     }
+}
+
+fn differences(certified: &[bool], baseline: &[bool]) -> Vec<f64> {
+    let pairs = certified.iter().zip(baseline);
+    pairs.map(|(&own, &other)| difference(own, other)).collect()
 }
 
 fn difference(certified: bool, baseline: bool) -> f64 {

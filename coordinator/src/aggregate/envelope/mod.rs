@@ -152,54 +152,74 @@ fn check_comparable(networks: &[CertifiedNetwork]) -> Result<(), EnvelopeError> 
 }
 
 fn check_pair(one: &CertifiedNetwork, other: &CertifiedNetwork) -> Result<(), EnvelopeError> {
-    let files = || (one.file.clone(), other.file.clone());
+    let error =
+        |kind: fn(String, String) -> EnvelopeError| Err(kind(one.file.clone(), other.file.clone()));
     if one.name == other.name {
-        let (one, other) = files();
-        return Err(EnvelopeError::Twice(one, other));
+        return error(EnvelopeError::Twice);
     }
     if one.indices != other.indices {
-        let (one, other) = files();
-        return Err(EnvelopeError::OtherImages(one, other));
+        return error(EnvelopeError::OtherImages);
     }
     Ok(())
 }
 
 fn envelope_rows(networks: &[CertifiedNetwork]) -> Vec<EnvelopeRow> {
-    let keys = networks
-        .iter()
-        .map(|n| (n.name.loss.as_str(), n.name.choices));
-    distinct(keys)
+    let names = networks.iter().map(|network| &network.name);
+    distinct(names.map(|name| (name.loss.as_str(), name.choices)))
         .into_iter()
         .map(|(loss, choices)| envelope_row(networks, loss, choices))
         .collect()
 }
 
 fn envelope_row(networks: &[CertifiedNetwork], loss: &str, choices: ChoicePair) -> EnvelopeRow {
-    let rows: Vec<&TableRow> = networks
-        .iter()
-        .filter(|network| network.name.loss == loss && network.name.choices == choices)
-        .map(|network| &network.row)
-        .collect();
-    let most = |column: usize| rows.iter().map(|row| row.certified[column]).max();
+    let rows = rows_of(networks, loss, choices);
     EnvelopeRow {
         loss: loss.to_owned(),
         choices,
         samples: rows.first().map_or(0, |row| row.samples),
-        certified: (0..RADII.len()).filter_map(most).collect(),
+        certified: most_per_radius(&rows),
     }
+}
+
+/// Returns the rows of one loss and one pair of choices, one per sigma.
+fn rows_of<'a>(
+    networks: &'a [CertifiedNetwork],
+    loss: &str,
+    choices: ChoicePair,
+) -> Vec<&'a TableRow> {
+    networks
+        .iter()
+        .filter(|network| network.name.loss == loss && network.name.choices == choices)
+        .map(|network| &network.row)
+        .collect()
+}
+
+/// Returns, for each radius, the largest number of certified images.
+fn most_per_radius(rows: &[&TableRow]) -> Vec<u64> {
+    let most = |column: usize| rows.iter().map(|row| row.certified[column]).max();
+    (0..RADII.len()).filter_map(most).collect()
 }
 
 /// Returns the gains of each loss, and of the strongest losses where there are several.
 fn gain_rows(networks: &[CertifiedNetwork], sigmas: &[Sigma]) -> Vec<GainRow> {
     let selections = sigma_selections(sigmas);
     let losses = distinct(networks.iter().map(|network| network.name.loss.as_str()));
-    let per_loss = losses.iter().flat_map(|&loss| {
-        let gains = |&sigma: &_| gain_row(networks, Some(loss), sigma);
-        selections.iter().map(gains)
-    });
-    let mut rows: Vec<GainRow> = per_loss.collect();
+    let mut rows = gain_rows_per_loss(networks, &losses, &selections);
     if let (Some(&widest), true) = (selections.last(), losses.len() > 1) {
         rows.push(gain_row(networks, None, widest));
+    }
+    rows
+}
+
+fn gain_rows_per_loss(
+    networks: &[CertifiedNetwork],
+    losses: &[&str],
+    selections: &[Option<Sigma>],
+) -> Vec<GainRow> {
+    let mut rows = Vec::new();
+    for &loss in losses {
+        let of_sigma = |&sigma: &_| gain_row(networks, Some(loss), sigma);
+        rows.extend(selections.iter().map(of_sigma));
     }
     rows
 }
@@ -214,10 +234,7 @@ fn sigma_selections(sigmas: &[Sigma]) -> Vec<Option<Sigma>> {
 }
 
 fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sigma>) -> GainRow {
-    let selected: Vec<&CertifiedNetwork> = networks
-        .iter()
-        .filter(|network| network.is_of(loss, sigma))
-        .collect();
+    let selected = select(networks, loss, sigma);
     GainRow {
         loss: loss.map(str::to_owned),
         sigma,
@@ -225,6 +242,17 @@ fn gain_row(networks: &[CertifiedNetwork], loss: Option<&str>, sigma: Option<Sig
         in_certifying: gain(&selected, Choice::Fixed, Choice::DataDependent),
         in_both: gain(&selected, Choice::DataDependent, Choice::DataDependent),
     }
+}
+
+fn select<'a>(
+    networks: &'a [CertifiedNetwork],
+    loss: Option<&str>,
+    sigma: Option<Sigma>,
+) -> Vec<&'a CertifiedNetwork> {
+    networks
+        .iter()
+        .filter(|network| network.is_of(loss, sigma))
+        .collect()
 }
 
 /// Returns the gain of the best network of a pair of choices over the best one with fixed sigmas.
@@ -244,13 +272,13 @@ fn most_certified<'a>(
     networks: &[&'a CertifiedNetwork],
     choices: ChoicePair,
 ) -> Option<&'a CertifiedNetwork> {
-    let certified = |network: &CertifiedNetwork| network.row.certified[GAIN_COLUMN];
-    let candidates = networks.iter().copied();
-    candidates
+    networks
+        .iter()
+        .copied()
         .filter(|network| network.name.choices == choices)
         // `max_by_key` returns the last of equals, so this finds the first.
         .rev()
-        .max_by_key(|network| certified(network))
+        .max_by_key(|network| network.row.certified[GAIN_COLUMN])
 }
 
 /// Returns each value once, in the order in which they first appear.

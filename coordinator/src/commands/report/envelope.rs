@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ddrs_common::cli::{BadInput, BlameInput};
 
-use crate::aggregate::Entry;
 use crate::aggregate::envelope::{CertifiedNetwork, Envelope, LogName};
 use crate::log_file;
 
@@ -23,17 +22,19 @@ pub(super) fn read(logs: &[PathBuf]) -> Result<Envelope> {
 }
 
 fn network(log: &Path) -> Result<CertifiedNetwork> {
-    let file = log.display().to_string();
-    let Some(name) = LogName::parse(&stem(log)) else {
-        return Err(BadInput::new(format!(
-            "{file}: its name does not have the form LOSS-CHOICE-SIGMA_CHOICE_SIGMA.tsv; \
-             --envelope reads the loss, the choices and the sigma from it"
-        ))
-        .into());
-    };
+    let name = LogName::parse(&stem(log)).ok_or_else(|| other_form(log))?;
     let lines = log_file::read(log).blame_input()?;
-    let entries: Vec<Entry> = lines.iter().map(|line| line.entry).collect();
+    let file = log.display().to_string();
+    let entries = log_file::entries(&lines);
     Ok(CertifiedNetwork::new(name, file, entries)?)
+}
+
+fn other_form(log: &Path) -> BadInput {
+    BadInput::new(format!(
+        "{}: its name does not have the form LOSS-CHOICE-SIGMA_CHOICE_SIGMA.tsv; \
+         --envelope reads the loss, the choices and the sigma from it",
+        log.display()
+    ))
 }
 
 /// The name of a log's file without `.tsv` or `.memory.tsv`.

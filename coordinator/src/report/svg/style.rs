@@ -20,16 +20,20 @@ pub(super) struct LineStyle {
 impl LineStyle {
     pub(super) fn of(rows: &[TableRow], place: usize) -> Self {
         let nth = variant_number(rows, place);
-        let dash = match (rows[place].memory, nth / COLOURS.len() % 2) {
-            (false, 0) => "none",
-            (true, 0) => "6 3",
-            (false, _) => "2 3",
-            (true, _) => "8 3 2 3",
-        };
         Self {
             colour: COLOURS[nth % COLOURS.len()],
-            dash,
+            dash: dash(rows[place].memory, nth / COLOURS.len()),
         }
+    }
+}
+
+/// Returns the dashes of a curve. `round` is the number of times that all colours are used up.
+fn dash(memory: bool, round: usize) -> &'static str {
+    match (memory, round % 2) {
+        (false, 0) => "none",
+        (true, 0) => "6 3",
+        (false, _) => "2 3",
+        (true, _) => "8 3 2 3",
     }
 }
 
