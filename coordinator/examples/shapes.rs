@@ -101,13 +101,14 @@ fn write_part(dir: &Path, part: &Part) -> Result<()> {
 fn write_class(folder: &Path, inside: Inside, count: u32, rng: &mut ChaCha8Rng) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for number in 0..count {
-        let path = folder.join(format!("{number:03}.png"));
         let image = Drawing::random(inside, rng).render(rng);
-        image
-            .save(&path)
-            .with_context(|| path.display().to_string())?;
+        write_image(&folder.join(format!("{number:03}.png")), &image)?;
     }
     Ok(())
+}
+
+fn write_image(path: &Path, image: &RgbImage) -> Result<()> {
+    image.save(path).with_context(|| path.display().to_string())
 }
 
 /// A shape of one colour before a background.

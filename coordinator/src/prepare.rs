@@ -86,17 +86,14 @@ fn check_classes(
     text: &str,
     file: &Path,
 ) -> Result<(), SpecError> {
-    let Some(classes) = dataset.classes() else {
+    let classes = dataset.classes().unwrap_or(0);
+    let mut models = sweep.models.iter().enumerate();
+    let Some((place, model)) = models.find(|(_, model)| model.classes < classes) else {
         return Ok(());
     };
-    for (place, model) in sweep.models.iter().enumerate() {
-        if model.classes < classes {
-            let problem = too_few_classes(model, &sweep.dataset.path, classes);
-            let key = format!("model[{place}].classes");
-            return Err(spec::error_at(text, file, &key, problem));
-        }
-    }
-    Ok(())
+    let key = format!("model[{place}].classes");
+    let problem = too_few_classes(model, &sweep.dataset.path, classes);
+    Err(spec::error_at(text, file, &key, problem))
 }
 
 fn too_few_classes(model: &ModelSpec, data: &Path, classes: u32) -> String {

@@ -61,9 +61,7 @@ impl RunDir {
     /// # Errors
     /// [`BadInput`] when the folder holds another sweep or cannot be created.
     pub fn claim(&self, message: &SweepMessage) -> Result<Manifest> {
-        fs::create_dir_all(&self.0)
-            .with_context(|| format!("cannot create {}", self.0.display()))
-            .blame_input()?;
+        self.create().blame_input()?;
         let manifest = if self.manifest_path().exists() {
             self.manifest_of(message)?
         } else {
@@ -71,6 +69,10 @@ impl RunDir {
         };
         self.write_manifest(&manifest)?;
         Ok(manifest)
+    }
+
+    fn create(&self) -> Result<()> {
+        fs::create_dir_all(&self.0).with_context(|| format!("cannot create {}", self.0.display()))
     }
 
     /// Reads `manifest.json`.

@@ -25,6 +25,12 @@ impl SigmaQuantiles {
             p90: nearest_rank(&ascending, 90)?,
         })
     }
+
+    /// Returns the three quantiles in ascending order.
+    #[must_use]
+    pub fn values(&self) -> [Sigma; 3] {
+        [self.p10, self.p50, self.p90]
+    }
 }
 
 fn sorted(sigmas: impl IntoIterator<Item = Sigma>) -> Vec<Sigma> {

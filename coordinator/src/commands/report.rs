@@ -25,11 +25,16 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
     let text = if args.envelope {
         envelope_markdown(&envelope::read(&args.sources)?)
     } else {
-        let radii = radii(args.radii.as_deref(), &args.sources)?;
-        render(&table(&args.sources, radii)?, args.format)
+        table_text(args)?
     };
     print(&text)?;
     Ok(ExitCode::Complete)
+}
+
+fn table_text(args: &ReportArgs) -> Result<String> {
+    let radii = radii(args.radii.as_deref(), &args.sources)?;
+    let table = table(&args.sources, radii)?;
+    Ok(render(&table, args.format))
 }
 
 /// The radii that `--radii` asks for; without it those of the first run folder among the sources,
@@ -50,16 +55,20 @@ fn radii_of_run(run: &Path) -> Result<Radii> {
 }
 
 fn table(sources: &[PathBuf], radii: Radii) -> Result<Table> {
-    let names: Vec<String> = sources.iter().map(|source| name(source)).collect();
     let mut rows = Vec::new();
     for source in sources {
         rows.extend(rows_of(source, &radii)?);
     }
     Ok(Table {
-        title: names.join(", "),
+        title: names(sources),
         radii,
         rows,
     })
+}
+
+fn names(sources: &[PathBuf]) -> String {
+    let names: Vec<String> = sources.iter().map(|source| name(source)).collect();
+    names.join(", ")
 }
 
 fn rows_of(source: &Path, radii: &Radii) -> Result<Vec<TableRow>> {

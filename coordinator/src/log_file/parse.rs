@@ -34,29 +34,40 @@ impl InvalidLine {
 }
 
 fn parse_lines(text: &str) -> Result<Vec<LogLine>, InvalidLine> {
-    let mut rows = (1..).zip(rows(text));
-    let header = rows.next().map_or("", |(_, header)| header);
-    let columns = LogColumns::find(header).map_err(InvalidLine::at(1))?;
-    let mut seen = SeenIndices::default();
-    rows.map(|(number, row)| {
-        let line = columns.parse(row);
-        line.and_then(|line| seen.add(line, number))
-            .map_err(InvalidLine::at(number))
-    })
-    .collect()
+    let mut rows = rows(text);
+    let mut parser = LineParser::new(rows.next().unwrap_or_default())?;
+    (2..)
+        .zip(rows)
+        .map(|(number, row)| parser.parse(number, row))
+        .collect()
 }
 
-/// The number of the line of each index.
-#[derive(Default)]
-struct SeenIndices(HashMap<SampleIndex, usize>);
+struct LineParser {
+    columns: LogColumns,
+    /// The number of the line of each index.
+    lines: HashMap<SampleIndex, usize>,
+}
 
-impl SeenIndices {
-    /// Returns the line, unless an earlier line has the same index.
-    fn add(&mut self, line: LogLine, number: usize) -> Result<LogLine, String> {
-        let index = line.entry.index;
-        match self.0.insert(index, number) {
+impl LineParser {
+    fn new(header: &str) -> Result<Self, InvalidLine> {
+        Ok(Self {
+            columns: LogColumns::find(header).map_err(InvalidLine::at(1))?,
+            lines: HashMap::new(),
+        })
+    }
+
+    fn parse(&mut self, number: usize, row: &str) -> Result<LogLine, InvalidLine> {
+        let error = InvalidLine::at(number);
+        let line = self.columns.parse(row).map_err(&error)?;
+        self.check_index(line.entry.index, number).map_err(error)?;
+        Ok(line)
+    }
+
+    /// Rejects an index that an earlier line has.
+    fn check_index(&mut self, index: SampleIndex, number: usize) -> Result<(), String> {
+        match self.lines.insert(index, number) {
             Some(first) => Err(format!("idx {index} is on line {first} already")),
-            None => Ok(line),
+            None => Ok(()),
         }
     }
 }

@@ -8,26 +8,35 @@ use crate::aggregate::{Entry, EntryOutcome};
 /// Writes `lines` in the order of their indices, with every digit of the radii.
 #[must_use]
 pub fn write(lines: &[LogLine]) -> String {
-    let mut lines: Vec<&LogLine> = lines.iter().collect();
-    lines.sort_by_key(|line| line.entry.index);
     let mut text = String::from("idx\tlabel\tpredict\tradius\tcorrect\tsigma\ttime\n");
-    for line in lines {
+    for line in sorted_by_index(lines) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", row(line));
     }
     text
 }
 
+fn sorted_by_index(lines: &[LogLine]) -> Vec<&LogLine> {
+    let mut lines: Vec<&LogLine> = lines.iter().collect();
+    lines.sort_by_key(|line| line.entry.index);
+    lines
+}
+
 fn row(line: &LogLine) -> String {
     let entry = &line.entry;
-    let sigma = entry.sigma.map(|sigma| sigma.to_string());
-    let sigma = sigma.as_deref().unwrap_or("nan");
+    let sigma = sigma_text(entry);
     let time = clock_time(line.seconds.unwrap_or(0.0));
     let result = result(entry);
     format!(
         "{}\t{}\t{result}\t{sigma}\t{time}",
         entry.index, entry.label.0
     )
+}
+
+fn sigma_text(entry: &Entry) -> String {
+    entry
+        .sigma
+        .map_or_else(|| "nan".to_owned(), |sigma| sigma.to_string())
 }
 
 /// The columns `predict`, `radius` and `correct`.

@@ -68,10 +68,7 @@ impl Balls {
         read: &(impl Fn(usize) -> Result<Point<'a, T>> + Sync),
     ) -> Result<Self> {
         let certificates = certificates(outcomes);
-        let shape = match certificates.first() {
-            Some(first) => read(first.place)?.shape(),
-            None => [0; 3],
-        };
+        let shape = shape_of_first(&certificates, read)?;
         let balls = certificates
             .par_iter()
             .map(|&certificate| ball(certificate, read, shape));
@@ -158,6 +155,16 @@ impl Balls {
         }
         let reach = (one.reach? + other.reach?).next_up();
         (!one.projection.is_beyond(&other.projection, reach)).then_some(reach)
+    }
+}
+
+fn shape_of_first<'a, T: Coordinate>(
+    certificates: &[CertifiedInput],
+    read: &impl Fn(usize) -> Result<Point<'a, T>>,
+) -> Result<[usize; 3]> {
+    match certificates.first() {
+        Some(first) => Ok(read(first.place)?.shape()),
+        None => Ok([0; 3]),
     }
 }
 

@@ -26,6 +26,8 @@ mod tests;
 
 pub use point::{Coordinate, Point};
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use ddrs_common::domain::{Class, Outcome, Radius};
 
@@ -53,16 +55,19 @@ pub fn resolve<'a, T: Coordinate>(
 ) -> Result<Vec<Outcome>> {
     let mut balls = Balls::new(outcomes, &read)?;
     let mut resolved = outcomes.to_vec();
-    for start in (0..balls.len()).step_by(BLOCK) {
-        let block = start..balls.len().min(start + BLOCK);
+    for block in blocks(balls.len()) {
         let contacts = balls.contacts(block.clone(), &read)?;
         for (ball, contacts) in block.zip(contacts) {
             let place = balls.get(ball).place;
-            resolved[place] = resolve_ball(&mut balls, ball, &contacts)
-                .with_context(|| format!("input {place} of the variant"))?;
+            resolved[place] = resolve_ball(&mut balls, ball, &contacts)?;
         }
     }
     Ok(resolved)
+}
+
+fn blocks(count: usize) -> impl Iterator<Item = Range<usize>> {
+    let starts = (0..count).step_by(BLOCK);
+    starts.map(move |start| start..count.min(start + BLOCK))
 }
 
 /// Makes one ball agree with the memory; returns the outcome of its input.
@@ -70,15 +75,16 @@ fn resolve_ball(balls: &mut Balls, ball: usize, contacts: &[Contact]) -> Result<
     if let Some((class, radius)) = largest_inside(balls, contacts) {
         // A ball inside another one is not stored.
         balls.settle(ball, None);
-        return certified(class, radius);
+        return certified(balls.get(ball).place, class, radius);
     }
     let radius = largest_apart(balls, ball, contacts);
     balls.settle(ball, Some(radius));
-    certified(balls.get(ball).class, radius)
+    let ball = balls.get(ball);
+    certified(ball.place, ball.class, radius)
 }
 
-fn certified(class: Class, radius: f64) -> Result<Outcome> {
-    let radius = Radius::new(radius)?;
+fn certified(place: usize, class: Class, radius: f64) -> Result<Outcome> {
+    let radius = Radius::new(radius).with_context(|| format!("input {place} of the variant"))?;
     Ok(Outcome::Certified { class, radius })
 }
 

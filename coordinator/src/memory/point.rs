@@ -79,15 +79,21 @@ impl<T: Coordinate> Point<'_, T> {
             "its shape is {:?}, but the inputs before it have {shape:?}",
             self.shape
         );
-        let size: usize = shape.iter().product();
-        ensure!(
-            size == self.coordinates.len(),
-            "its shape {shape:?} has {size} coordinates, not {}",
-            self.coordinates.len()
-        );
+        self.check_size()?;
         ensure!(
             self.coordinates.iter().copied().all(is_comparable),
             "a coordinate is NaN or its magnitude is above {LARGEST_COORDINATE}"
+        );
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result<()> {
+        let shape = self.shape;
+        let size: usize = shape.iter().product();
+        let count = self.coordinates.len();
+        ensure!(
+            size == count,
+            "its shape {shape:?} has {size} coordinates, not {count}"
         );
         Ok(())
     }

@@ -9,6 +9,11 @@ const READING: &str = "Certified accuracy in % at each L2 radius: samples predic
 
 const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas chosen per sample.";
 
+/// Returns all lines of the caption: how to read the numbers, then the notes.
+pub(super) fn all_notes(table: &Table) -> impl Iterator<Item = String> {
+    std::iter::once(reading(table)).chain(notes(table))
+}
+
 /// Explains how to read the numbers.
 pub(super) fn reading(table: &Table) -> String {
     if table.has_chosen_sigmas() {

@@ -33,12 +33,15 @@ pub(super) fn csv(table: &Table) -> String {
 }
 
 fn header(table: &Table) -> Vec<String> {
-    let radii = table.radii.iter();
-    let accuracies = radii.map(|radius| format!("accuracy_at_{radius}"));
     let mut header: Vec<String> = COLUMNS.map(str::to_owned).into();
-    header.extend(accuracies);
+    header.extend(accuracy_columns(table));
     header.extend(CHOSEN_COLUMNS.map(str::to_owned));
     header
+}
+
+fn accuracy_columns(table: &Table) -> impl Iterator<Item = String> {
+    let radii = table.radii.iter();
+    radii.map(|radius| format!("accuracy_at_{radius}"))
 }
 
 /// The fields of [`COLUMNS`], the certified accuracy at each radius, those of [`CHOSEN_COLUMNS`].
@@ -84,12 +87,9 @@ fn settings(row: &TableRow) -> [String; 6] {
 }
 
 fn chosen(row: &TableRow) -> [String; 3] {
-    let chosen = row.chosen;
-    [
-        or_empty(chosen.map(|quantiles| quantiles.p10)),
-        or_empty(chosen.map(|quantiles| quantiles.p50)),
-        or_empty(chosen.map(|quantiles| quantiles.p90)),
-    ]
+    row.chosen.map_or_else(Default::default, |quantiles| {
+        quantiles.values().map(|sigma| sigma.to_string())
+    })
 }
 
 fn or_empty(value: Option<impl Display>) -> String {

@@ -61,29 +61,40 @@ fn sigmas_note(sigmas: &[Sigma]) -> String {
 }
 
 fn gain_table(envelope: &Envelope) -> String {
+    let mut lines = vec![gain_header(), alignment(1, 4)];
+    lines.extend(envelope.gains.iter().map(gain_line));
+    lines.join("\n")
+}
+
+fn gain_header() -> String {
     let gain = format!("data-dependent over fixed at radius {GAIN_RADIUS}, in points");
-    let header = [
+    line(&[
         gain.as_str(),
         "sigma",
         "in training only",
         "in certifying only",
         "in both",
-    ];
-    let mut lines = vec![line(&header), alignment(1, 4)];
-    lines.extend(envelope.gains.iter().map(gain_line));
-    lines.join("\n")
+    ])
 }
 
 fn gain_line(row: &GainRow) -> String {
-    let loss = row.loss.as_deref().map(escaped);
-    let sigma = row.sigma.map(|sigma| sigma.to_string());
     line(&[
-        loss.unwrap_or_else(|| "the strongest of each".to_owned()),
-        sigma.unwrap_or_else(|| "best".to_owned()),
+        loss(row),
+        sigma(row),
         gain(row.in_training),
         gain(row.in_certifying),
         gain(row.in_both),
     ])
+}
+
+fn loss(row: &GainRow) -> String {
+    let loss = row.loss.as_deref().map(escaped);
+    loss.unwrap_or_else(|| "the strongest of each".to_owned())
+}
+
+fn sigma(row: &GainRow) -> String {
+    let sigma = row.sigma.map(|sigma| sigma.to_string());
+    sigma.unwrap_or_else(|| "best".to_owned())
 }
 
 /// A gain in percentage points with its interval.

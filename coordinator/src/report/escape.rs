@@ -8,30 +8,47 @@ pub(super) use ddrs_common::terminal::plain;
 
 /// Escapes text between tags, or in a quoted attribute, of HTML or SVG.
 pub(super) fn markup(text: &str) -> String {
-    escaped(text, |c| match c {
-        '\'' => Some("&#39;".to_owned()),
-        '"' => Some("&quot;".to_owned()),
-        _ => entity(c),
+    escaped(text, |c| {
+        entity(c).or_else(|| quote_entity(c)).map(str::to_owned)
     })
 }
 
 /// Escapes text in a cell or a list item of Markdown, and HTML too, because Markdown passes it
 /// through.
 pub(super) fn markdown(text: &str) -> String {
-    escaped(text, |c| match c {
-        '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '|' | '$' => Some(format!("\\{c}")),
-        _ => entity(c),
+    escaped(text, |c| {
+        with_backslash(c, &MARKDOWN).or_else(|| entity(c).map(str::to_owned))
     })
 }
 
 /// Escapes text in a paragraph of LaTeX.
 pub(super) fn latex(text: &str) -> String {
-    escaped(text, |c| match c {
-        '{' | '}' | '$' | '&' | '#' | '%' | '_' => Some(format!("\\{c}")),
-        // After a line break these would begin its argument, or be its star.
-        '[' | ']' | '*' => Some(format!("{{{c}}}")),
-        _ => latex_symbol(c).map(str::to_owned),
+    escaped(text, |c| {
+        with_backslash(c, &LATEX)
+            .or_else(|| in_braces(c))
+            .or_else(|| latex_symbol(c).map(str::to_owned))
     })
+}
+
+/// Escapes texts with `escape` and joins them.
+pub(super) fn joined(texts: &[String], separator: &str, escape: fn(&str) -> String) -> String {
+    let escaped: Vec<String> = texts.iter().map(|text| escape(text)).collect();
+    escaped.join(separator)
+}
+
+/// Characters that a backslash escapes in Markdown.
+const MARKDOWN: [char; 11] = ['\\', '`', '*', '_', '[', ']', '#', '~', '!', '|', '$'];
+
+/// Characters that a backslash escapes in LaTeX.
+const LATEX: [char; 7] = ['{', '}', '$', '&', '#', '%', '_'];
+
+fn with_backslash(c: char, special: &[char]) -> Option<String> {
+    special.contains(&c).then(|| format!("\\{c}"))
+}
+
+/// Puts characters into braces that, after a line break, would begin its argument or be its star.
+fn in_braces(c: char) -> Option<String> {
+    matches!(c, '[' | ']' | '*').then(|| format!("{{{c}}}"))
 }
 
 fn latex_symbol(c: char) -> Option<&'static str> {
@@ -49,11 +66,19 @@ fn latex_symbol(c: char) -> Option<&'static str> {
     })
 }
 
-fn entity(c: char) -> Option<String> {
+fn entity(c: char) -> Option<&'static str> {
     match c {
-        '&' => Some("&amp;".to_owned()),
-        '<' => Some("&lt;".to_owned()),
-        '>' => Some("&gt;".to_owned()),
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    }
+}
+
+fn quote_entity(c: char) -> Option<&'static str> {
+    match c {
+        '\'' => Some("&#39;"),
+        '"' => Some("&quot;"),
         _ => None,
     }
 }
@@ -73,13 +98,23 @@ const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠
 /// Escapes a field of CSV: quotes it where that is necessary, and prevents a spreadsheet from
 /// reading it as a formula.
 pub(super) fn csv(text: &str) -> String {
-    let mut text = plain(text);
+    let text = as_no_formula(plain(text));
+    if text.contains(['"', ',', '\'', ' ']) {
+        quoted(&text)
+    } else {
+        text
+    }
+}
+
+fn as_no_formula(text: String) -> String {
     if text.trim_start().starts_with(FORMULA_STARTS) {
-        text.insert(0, '\'');
+        format!("'{text}")
+    } else {
+        text
     }
-    if !text.contains(['"', ',', '\'', ' ']) {
-        return text;
-    }
+}
+
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 

@@ -1,6 +1,8 @@
 //! The cells of a table for reading, the same in every such format. The formats escape and place
 //! them.
 
+use ddrs_common::domain::Sigma;
+
 use super::number::{cut, headings, percent};
 use crate::aggregate::{SigmaQuantiles, Table, TableRow};
 
@@ -64,8 +66,9 @@ fn counts(row: &TableRow) -> [String; 3] {
 fn chosen(quantiles: Option<SigmaQuantiles>) -> String {
     quantiles.map_or_else(
         || "-".to_owned(),
-        |SigmaQuantiles { p10, p50, p90 }| {
-            format!("{:.2} {:.2} {:.2}", p10.get(), p50.get(), p90.get())
+        |quantiles| {
+            let [p10, p50, p90] = quantiles.values().map(Sigma::get);
+            format!("{p10:.2} {p50:.2} {p90:.2}")
         },
     )
 }

@@ -1,7 +1,7 @@
 //! A self-contained page with the table, the curve and the settings. It has no scripts and loads
 //! nothing.
 
-use super::caption::{notes, reading};
+use super::caption::all_notes;
 use super::escape::markup;
 use super::grid::Grid;
 use super::svg::svg;
@@ -56,8 +56,7 @@ fn html_row(tag: &str, cells: &[String]) -> String {
 }
 
 fn paragraphs(table: &Table) -> String {
-    let notes = std::iter::once(reading(table)).chain(notes(table));
-    each(notes, |note| {
+    each(all_notes(table), |note| {
         format!("<p class=\"note\">{}</p>\n", markup(&note))
     })
 }

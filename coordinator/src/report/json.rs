@@ -142,10 +142,11 @@ fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
 }
 
 fn json_chosen_sigmas(quantiles: Option<SigmaQuantiles>) -> JsonChosenSigmas {
+    let values = quantiles.map(|quantiles| quantiles.values().map(Sigma::get));
     JsonChosenSigmas {
-        sigma_p10: quantiles.map(|chosen| chosen.p10.get()),
-        sigma_p50: quantiles.map(|chosen| chosen.p50.get()),
-        sigma_p90: quantiles.map(|chosen| chosen.p90.get()),
+        sigma_p10: values.map(|[p10, _, _]| p10),
+        sigma_p50: values.map(|[_, p50, _]| p50),
+        sigma_p90: values.map(|[_, _, p90]| p90),
     }
 }
 

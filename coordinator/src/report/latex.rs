@@ -1,7 +1,7 @@
 //! A LaTeX table for a paper; it needs `\usepackage{booktabs}`.
 
 use super::caption::{notes, reading};
-use super::escape::latex as escaped;
+use super::escape::{joined, latex as escaped};
 use super::grid::Grid;
 use crate::aggregate::Table;
 
@@ -28,15 +28,11 @@ pub(super) fn latex(table: &Table) -> String {
 }
 
 fn line(cells: &[String]) -> String {
-    format!("    {} \\\\\n", escaped_each(cells).join(" & "))
+    format!("    {} \\\\\n", joined(cells, " & ", escaped))
 }
 
 fn caption(table: &Table) -> String {
     let mut sentences = vec![format!("{}.", table.title), reading(table)];
     sentences.extend(notes(table).iter().map(|note| format!("{note}.")));
-    escaped_each(&sentences).join(" ")
-}
-
-fn escaped_each(texts: &[String]) -> Vec<String> {
-    texts.iter().map(|text| escaped(text)).collect()
+    joined(&sentences, " ", escaped)
 }

@@ -1,7 +1,7 @@
 //! A Markdown table as GitHub renders it.
 
-use super::caption::{notes, reading};
-use super::escape::markdown as escaped;
+use super::caption::all_notes;
+use super::escape::{joined, markdown as escaped};
 use super::grid::Grid;
 use crate::aggregate::Table;
 
@@ -20,15 +20,13 @@ fn table_lines(grid: &Grid) -> String {
 }
 
 fn note_items(table: &Table) -> String {
-    let notes = std::iter::once(reading(table)).chain(notes(table));
-    notes
+    all_notes(table)
         .map(|note| format!("- {}\n", escaped(&note)))
         .collect()
 }
 
 fn line(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
-    format!("| {} |\n", cells.join(" | "))
+    format!("| {} |\n", joined(cells, " | ", escaped))
 }
 
 /// The line under the headings: the first column is text, the others are numbers.

@@ -11,23 +11,31 @@ pub fn percent(count: u64, of: u64) -> String {
 #[must_use]
 pub fn cut(number: f64, digits: usize) -> String {
     let decimal = number.to_string();
-    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let padded = fraction.chars().chain(std::iter::repeat('0'));
-    let kept: String = padded.take(digits).collect();
-    format!("{whole}.{kept}")
+    let (whole, fraction) = parts(&decimal);
+    // The precision cuts the fraction, and the width fills it up with zeros.
+    format!("{whole}.{fraction:0<digits$.digits$}")
+}
+
+/// Splits a decimal at its point.
+fn parts(decimal: &str) -> (&str, &str) {
+    decimal.split_once('.').unwrap_or((decimal, ""))
 }
 
 /// Returns the radii for headings, with two to six decimals: as many as the longest of them has.
 pub(super) fn headings(radii: &[f64]) -> Vec<String> {
-    let longest = radii.iter().map(|&radius| decimals(radius)).max();
-    let digits = longest.unwrap_or(0).clamp(2, 6);
+    let digits = most_decimals(radii).clamp(2, 6);
     radii.iter().map(|&radius| cut(radius, digits)).collect()
+}
+
+fn most_decimals(numbers: &[f64]) -> usize {
+    let decimals = numbers.iter().map(|&number| decimals(number));
+    decimals.max().unwrap_or(0)
 }
 
 fn decimals(number: f64) -> usize {
     let decimal = number.to_string();
-    let fraction = decimal.split_once('.').map(|(_, fraction)| fraction);
-    fraction.map_or(0, str::len)
+    let (_, fraction) = parts(&decimal);
+    fraction.len()
 }
 
 #[cfg(test)]

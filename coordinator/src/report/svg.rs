@@ -87,6 +87,10 @@ fn draw_axes(out: &mut String, axis: &Axis) {
     for (label, share) in axis.ticks() {
         draw_radius_line(out, &label, LEFT + PLOT_WIDTH * share);
     }
+    draw_titled_axes(out);
+}
+
+fn draw_titled_axes(out: &mut String) {
     let _ = writeln!(
         out,
         "<path class=\"ddrs-axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{}\" fill=\"none\" stroke=\"#222\"/>\

@@ -2,15 +2,14 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table as Aligned, presets};
 
-use super::caption::{notes, reading};
+use super::caption::all_notes;
 use super::escape::plain;
 use super::grid::Grid;
 use crate::aggregate::Table;
 
 pub(super) fn text(table: &Table) -> String {
     let aligned = aligned(Grid::of(table));
-    let notes = std::iter::once(reading(table)).chain(notes(table));
-    let notes: String = notes.map(|note| plain(&note) + "\n").collect();
+    let notes: String = all_notes(table).map(|note| plain(&note) + "\n").collect();
     format!("{}\n{aligned}\n{notes}", plain(&table.title))
 }
 

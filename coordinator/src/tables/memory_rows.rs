@@ -13,18 +13,20 @@ use crate::memory::{self, Point};
 /// Applies Algorithm 2 to each variant with data-dependent sigma. Where the certified data cannot
 /// be read, logs a warning and leaves the rows with memory out.
 pub(super) fn apply(variants: &mut [VariantRecords], spec: &DatasetSpec, digest: &str) {
-    let mut variants: Vec<&mut VariantRecords> = variants
-        .iter_mut()
-        .filter(|records| has_chosen_sigmas(records))
-        .collect();
-    if variants.is_empty() {
+    if !variants.iter().any(has_chosen_sigmas) {
         return;
     }
     match open_certified(spec, digest) {
-        Ok(dataset) => variants
-            .iter_mut()
-            .for_each(|records| add_memory(records, &dataset)),
+        Ok(dataset) => add_memory_to_each(variants, &dataset),
         Err(error) => warn!("no rows with memory: {error:#}"),
+    }
+}
+
+fn add_memory_to_each(variants: &mut [VariantRecords], dataset: &Dataset) {
+    for records in variants {
+        if has_chosen_sigmas(records) {
+            add_memory(records, dataset);
+        }
     }
 }
 
@@ -54,13 +56,12 @@ fn open_certified(spec: &DatasetSpec, digest: &str) -> Result<Dataset> {
 /// abstentions.
 fn resolve(entries: &[Entry], dataset: &Dataset) -> Result<Vec<Entry>> {
     let outcomes: Vec<Outcome> = entries.iter().map(outcome).collect();
-    let resolved = memory::resolve(&outcomes, |place| {
-        Ok(Point::from(dataset.image(entries[place].index)?))
-    })?;
-    let pairs = entries.iter().zip(resolved);
-    Ok(pairs
-        .map(|(entry, outcome)| with_outcome(entry, outcome))
-        .collect())
+    let resolved = memory::resolve(&outcomes, |place| point(dataset, &entries[place]))?;
+    Ok(with_outcomes(entries, resolved))
+}
+
+fn point<'a>(dataset: &Dataset, entry: &Entry) -> Result<Point<'a, f32>> {
+    Ok(Point::from(dataset.image(entry.index)?))
 }
 
 fn outcome(entry: &Entry) -> Outcome {
@@ -68,6 +69,13 @@ fn outcome(entry: &Entry) -> Outcome {
         EntryOutcome::Certified { class, radius } => Outcome::Certified { class, radius },
         EntryOutcome::Abstained | EntryOutcome::Failed => Outcome::Abstained,
     }
+}
+
+fn with_outcomes(entries: &[Entry], outcomes: Vec<Outcome>) -> Vec<Entry> {
+    let pairs = entries.iter().zip(outcomes);
+    pairs
+        .map(|(entry, outcome)| with_outcome(entry, outcome))
+        .collect()
 }
 
 /// The entry with its outcome after Algorithm 2; a failed sample stays failed.

@@ -10,7 +10,7 @@ use ddrs_common::spec::{Stopping, Sweep, Variant};
 use super::check_record::check_record;
 use super::memory_rows;
 use super::variant_records::VariantRecords;
-use crate::aggregate::{RowSettings, Table};
+use crate::aggregate::{RowSettings, Table, TableRow};
 use crate::manifest::Manifest;
 use crate::report::VariantLog;
 use crate::run_dir::RunDir;
@@ -55,15 +55,19 @@ impl RunSamples {
     /// When the manifest's specification is invalid.
     pub fn table(&self, radii: &Radii) -> Result<Table> {
         let expected = self.manifest.sweep.plan()?.samples();
-        let rows = self.variants.iter().flat_map(|records| {
-            let settings = settings(&self.sweep, &records.variant, expected);
-            records.rows(radii, &settings)
-        });
+        let variants = self.variants.iter();
         Ok(Table {
             title: self.sweep.name.clone(),
-            rows: rows.collect(),
+            rows: variants
+                .flat_map(|records| self.rows(records, radii, expected))
+                .collect(),
             radii: radii.clone(),
         })
+    }
+
+    fn rows(&self, records: &VariantRecords, radii: &Radii, expected: u64) -> Vec<TableRow> {
+        let settings = settings(&self.sweep, &records.variant, expected);
+        records.rows(radii, &settings)
     }
 
     /// The manifest with the machines and times of the records.

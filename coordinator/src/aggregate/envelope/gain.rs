@@ -41,9 +41,12 @@ fn difference(certified: bool, baseline: bool) -> f64 {
 
 /// Returns the standard error of the mean.
 fn standard_error(values: &[f64], own_mean: f64) -> f64 {
+    (variance(values, own_mean) / values.len().max(1) as f64).sqrt()
+}
+
+fn variance(values: &[f64], own_mean: f64) -> f64 {
     let mean_square = mean(values.iter().map(|value| value * value));
-    let variance = (mean_square - own_mean * own_mean).max(0.0);
-    (variance / values.len().max(1) as f64).sqrt()
+    (mean_square - own_mean * own_mean).max(0.0)
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

@@ -38,10 +38,16 @@ impl Axis {
     fn label(&self, tick: u32) -> String {
         let digits = (1.0 - self.step.log10().floor()).max(0.0) as usize;
         let label = format!("{:.digits$}", f64::from(tick) * self.step);
-        if !label.contains('.') {
-            return label;
-        }
-        label.trim_end_matches('0').trim_end_matches('.').to_owned()
+        without_final_zeros(&label).to_owned()
+    }
+}
+
+/// Removes the zeros at the end of a fraction.
+fn without_final_zeros(decimal: &str) -> &str {
+    if decimal.contains('.') {
+        decimal.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        decimal
     }
 }
 

@@ -1,5 +1,6 @@
 //! The colours and dashes of the curves.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::aggregate::TableRow;
@@ -39,16 +40,10 @@ fn dash(memory: bool, round: usize) -> &'static str {
 
 /// Returns the number of other variants that appear before this row's variant does.
 fn variant_number(rows: &[TableRow], place: usize) -> usize {
-    let mut variants: Vec<&str> = Vec::new();
-    for row in rows {
-        if row.variant == rows[place].variant {
-            break;
-        }
-        if !variants.contains(&row.variant.as_str()) {
-            variants.push(&row.variant);
-        }
-    }
-    variants.len()
+    let own = &rows[place].variant;
+    let variants = rows.iter().map(|row| &row.variant);
+    let earlier: HashSet<&String> = variants.take_while(|&variant| variant != own).collect();
+    earlier.len()
 }
 
 impl fmt::Display for LineStyle {
