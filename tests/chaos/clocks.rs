@@ -1,5 +1,5 @@
-//! Runs workers whose clock is wrong by plus or minus an hour. The clock of the Redis server decides
-//! deadlines, so a worker's clock must have no effect.
+//! Runs workers whose clock is wrong by plus or minus an hour. The clock of the Redis server
+//! decides deadlines, so a worker's clock must have no effect.
 //!
 //! A preloaded library of a few lines of C shifts the clock. The case is skipped on a machine
 //! without a C compiler.

@@ -1,4 +1,4 @@
-//! The acceptance check on real images and a real network, where they are.
+//! Runs the acceptance check on real images and a real network if they are available.
 
 use std::process::Command;
 
@@ -9,9 +9,9 @@ use ddrs_tests::{program, shared};
     not(ddrs_shared),
     ignore = "needs real images and models: set DDRS_SHARED to their folder"
 )]
-fn the_main_job_holds_its_contract_on_real_images() {
+fn the_main_job_fulfils_its_contract_on_real_images() {
     let script = shared("accept/main_job.py");
-    // The script looks for the programs under release/ of the target folder.
+    // The script expects the programs in release/ of the target folder.
     let target = program("ddrs-coordinator")
         .parent()
         .and_then(|dir| dir.parent())

@@ -1,4 +1,4 @@
-//! A machine on which every job fails takes no job down with it.
+//! Tests that a machine on which every job fails does not use up the attempts of jobs.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use ddrs_tests::chaos::wait_for;
 use ddrs_tests::{Cluster, TestDir, ended, run_to_end, write_half_space};
 
-/// Forty pictures, of which each takes a tenth of a second or so: more jobs than a worker does that
-/// rests twice between failures.
+/// Writes a sweep over 40 pictures that take about 0.1 s each. A worker cannot finish that many
+/// jobs while it waits twice between failures.
 fn pictures(job_samples: u32, max_attempts: u32) -> TestDir {
     let dir = TestDir::new();
     for number in 0..40_u8 {
@@ -22,13 +22,27 @@ fn pictures(job_samples: u32, max_attempts: u32) -> TestDir {
     dir.write(
         "sweep.toml",
         format!(
-            "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
-         [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
-         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\"]\n[certify]\nn0 = 10\nn = 60_000\nalpha = 0.001\n\
+            "name = \"pictures\"\nseed = 1\n\
+             [dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
+         [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\n\
+         architecture = \"half-space\"\nclasses = 2\n\
+         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\"]\n\
+         [certify]\nn0 = 10\nn = 60_000\nalpha = 0.001\n\
          [queue]\njob-samples = {job_samples}\nmax-attempts = {max_attempts}\n"
         ),
     );
     dir
+}
+
+/// Sets the limit of open files of a process, as `SOFT:HARD`.
+fn limit_open_files(pid: u32, limit: &str) {
+    let set = Command::new("prlimit")
+        .args([&format!("--nofile={limit}"), "--pid", &pid.to_string()])
+        .status();
+    assert!(
+        set.is_ok_and(|status| status.success()),
+        "prlimit failed; it is part of util-linux"
+    );
 }
 
 #[test]
@@ -41,7 +55,7 @@ fn a_worker_that_was_killed_is_not_called_idle() {
     let _: u64 = cluster.eventually(|status| status["workers"][0]["job"].as_u64());
     worker.kill().unwrap();
     worker.wait().unwrap();
-    // As if its lease had run out already.
+    // The lease is removed, as after its expiry.
     let _ = cluster.redis(&["DEL", &cluster.key("leases")]);
     let line = || {
         let text = cluster.ask(&["status", &cluster.sweep]).expect(0).stdout;
@@ -59,7 +73,7 @@ fn a_worker_that_was_killed_is_not_called_idle() {
 }
 
 #[test]
-fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs() {
+fn a_worker_on_which_every_job_fails_stops_with_a_reason_and_another_does_its_jobs() {
     let cluster = Cluster::of(pictures(2, 2));
     let log = fs::File::create(cluster.dir.path("bad.log")).unwrap();
     let mut bad = cluster
@@ -68,25 +82,20 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs()
         .spawn()
         .unwrap();
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
-    // From now on it can open no file: as bad as a mount that is gone.
-    let limit = Command::new("prlimit")
-        .args(["--nofile=3:3", "--pid", &bad.id().to_string()])
-        .status();
-    assert!(
-        limit.is_ok_and(|status| status.success()),
-        "prlimit is part of util-linux"
-    );
-    // A good one beside it would leave it nothing to fail at while it rests between failures.
+    // From now on the worker can open no file, as after the loss of a mount.
+    limit_open_files(bad.id(), "3:3");
+    // A good worker that runs at the same time would finish the jobs while the bad one waits
+    // between failures.
     let code = ended(&mut bad).0;
-    let said = fs::read_to_string(cluster.dir.path("bad.log")).unwrap();
-    assert_eq!(code, 1, "{said}");
+    let log_text = fs::read_to_string(cluster.dir.path("bad.log")).unwrap();
+    assert_eq!(code, 1, "{log_text}");
     let _ =
         run_to_end(&mut cluster.worker_command(&["--name", "good", "--exit-when-idle"])).expect(0);
     assert!(
-        said.contains("3 jobs in a row failed here, so the fault may be this machine's"),
-        "{said}"
+        log_text.contains("3 jobs in a row failed here, so the fault may be this machine's"),
+        "{log_text}"
     );
-    assert!(said.contains("Too many open files"), "{said}");
+    assert!(log_text.contains("Too many open files"), "{log_text}");
     let status = cluster.status();
     assert_eq!(
         (&status["done"], &status["dead"], &status["errors"]),
@@ -96,34 +105,21 @@ fn a_worker_whose_every_job_fails_stops_and_says_why_and_another_does_its_jobs()
     assert_eq!(
         status["workers"],
         serde_json::json!([]),
-        "who has ended is not listed"
+        "workers that have ended must not be listed"
     );
     cluster.shut_down();
 }
 
 #[test]
-fn files_that_are_away_for_a_moment_do_not_use_up_the_attempts() {
+fn files_that_are_missing_for_a_moment_do_not_use_up_the_attempts() {
     let cluster = Cluster::of(pictures(20, 5));
     let mut worker = cluster.worker(&["--exit-when-idle"]);
-    let files = |limit: &str| {
-        let set = Command::new("prlimit")
-            .args([
-                &format!("--nofile={limit}:"),
-                "--pid",
-                &worker.id().to_string(),
-            ])
-            .status();
-        assert!(
-            set.is_ok_and(|status| status.success()),
-            "prlimit is part of util-linux"
-        );
-    };
     cluster.eventually(|status| (status["done"].as_u64() > Some(0)).then_some(()));
-    files("3");
-    // The second job opens its files when the first is done. Five attempts in a row would be over
-    // long before this can be seen.
+    limit_open_files(worker.id(), "3:");
+    // The second job opens its files after the first has ended. Five attempts without pauses would
+    // be used up long before the test observes two errors.
     cluster.eventually(|status| (status["errors"].as_u64() >= Some(2)).then_some(()));
-    files("1024");
+    limit_open_files(worker.id(), "1024:");
     assert_eq!(ended(&mut worker).0, 0);
     let status = cluster.status();
     assert_eq!(
@@ -135,19 +131,11 @@ fn files_that_are_away_for_a_moment_do_not_use_up_the_attempts() {
 }
 
 #[test]
-fn a_run_outlasts_data_that_is_away_for_longer_than_a_worker_bears() {
+fn a_run_continues_after_data_is_missing_for_longer_than_a_worker_tolerates() {
     let dir = pictures(2, 5);
     let mut run = dir.coordinator();
-    run.args([
-        "run",
-        "sweep.toml",
-        "--out",
-        "out",
-        "--workers",
-        "1",
-        "--device",
-        "cpu",
-    ]);
+    run.args(["run", "sweep.toml", "--out", "out"])
+        .args(["--workers", "1", "--device", "cpu"]);
     let log = fs::File::create(dir.path("run.log")).unwrap();
     let mut run = run.stderr(log).spawn().unwrap();
     let read = |file: &str| fs::read_to_string(dir.path(file)).unwrap_or_default();
@@ -155,8 +143,8 @@ fn a_run_outlasts_data_that_is_away_for_longer_than_a_worker_bears() {
         (!read("out/records.jsonl").is_empty()).then_some(())
     });
     fs::rename(dir.path("images"), dir.path("away")).unwrap();
-    // The worker gives this machine up, and the next ones find no data to open.
-    wait_for("second death", || {
+    // The worker stops after three failures, and the next ones cannot open the data.
+    wait_for("second exit of a worker", || {
         (read("run.log")
             .matches("a worker ended; starting another")
             .count()

@@ -1,5 +1,5 @@
-//! The commands of a cluster, each on its own: submit, workers, status, collect, why, cancel,
-//! retry, doctor.
+//! Tests each command for a cluster separately: submit, status, collect, why, cancel, retry,
+//! doctor, and the worker.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn the_same_sweep_is_submitted_once() {
 }
 
 #[test]
-fn workers_and_a_collector_give_what_run_gives() {
+fn workers_and_a_collector_give_the_same_records_as_run() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     cluster.work();
     let status = cluster.json(&["status", &cluster.sweep]);
@@ -54,7 +54,7 @@ fn workers_and_a_collector_give_what_run_gives() {
     assert_eq!(
         cluster.json(&["status", &cluster.sweep])["uncollected"],
         0,
-        "redis is trimmed"
+        "collecting must trim the results in redis"
     );
     cluster.shut_down();
 }
@@ -72,7 +72,7 @@ fn a_second_folder_cannot_take_over_a_collection() {
     assert!(ended.stderr.contains("first"), "{}", ended.stderr);
     assert!(
         !cluster.dir.path("second").exists(),
-        "nothing is left of the refused one"
+        "a refused collection must leave no folder"
     );
     let _ = cluster
         .ask(&["collect", &cluster.sweep, "--out", "first"])
@@ -107,7 +107,7 @@ fn a_collector_that_is_refused_because_another_collects_leaves_no_folder() {
 }
 
 #[test]
-fn a_mistyped_folder_takes_nothing_from_the_right_one() {
+fn a_mistyped_folder_takes_no_records_from_the_right_one() {
     let cluster = Cluster::new(&HalfSpaceSweep {
         n: 60_000,
         ..HalfSpaceSweep::default()
@@ -133,7 +133,7 @@ fn a_mistyped_folder_takes_nothing_from_the_right_one() {
 }
 
 #[test]
-fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
+fn a_worker_that_is_stopped_by_a_signal_returns_its_job_without_a_charge() {
     for signal in ["TERM", "INT", "USR1"] {
         let cluster = Cluster::new(&HalfSpaceSweep {
             n: 2_000_000,
@@ -166,7 +166,7 @@ fn a_worker_told_to_stop_hands_its_job_back_uncharged() {
 }
 
 #[test]
-fn a_cancelled_sweep_hands_out_nothing_until_it_is_taken_up_again() {
+fn a_cancelled_sweep_hands_out_no_job_until_it_is_submitted_again() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.ask(&["cancel", &cluster.sweep]).expect(0);
     cluster.work();
@@ -178,16 +178,16 @@ fn a_cancelled_sweep_hands_out_nothing_until_it_is_taken_up_again() {
 }
 
 #[test]
-fn why_tells_what_happened_to_a_sample() {
+fn why_shows_what_happened_to_a_sample() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let why = |index: &str| cluster.json(&["why", &cluster.sweep, "plane/fixed/0.5", index]);
     assert_eq!(why("4")["state"], "pending");
     cluster.work();
-    let told = why("4");
+    let explained = why("4");
     assert_eq!(
-        (&told["state"], &told["job"]),
+        (&explained["state"], &explained["job"]),
         (&"done".into(), &1.into()),
-        "{told}"
+        "{explained}"
     );
     for (variant, index, word) in [
         ("plane/fixed/9", "4", "plane/fixed/0.5"),
@@ -202,7 +202,7 @@ fn why_tells_what_happened_to_a_sample() {
 }
 
 #[test]
-fn a_worker_opens_nothing_outside_its_root() {
+fn a_worker_opens_no_file_outside_its_root() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let elsewhere = tempfile::tempdir().unwrap();
     let root = elsewhere.path().display().to_string();
@@ -231,7 +231,7 @@ fn a_worker_opens_nothing_outside_its_root() {
 }
 
 #[test]
-fn a_log_on_a_full_disk_stops_nobody() {
+fn a_log_on_a_full_disk_stops_no_program() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let full = || {
         std::fs::File::options()
@@ -261,7 +261,7 @@ fn a_log_on_a_full_disk_stops_nobody() {
 }
 
 #[test]
-fn a_model_that_changed_since_is_refused() {
+fn a_model_that_changed_after_submission_is_refused() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     ddrs_tests::write_half_space(&cluster.dir.path("model.safetensors"), &[1.0; 48], 0.0);
     let ended = run_to_end(

@@ -1,11 +1,11 @@
-//! One sweep that cannot be worked on, beside another that can.
+//! Tests a damaged sweep and a healthy one on the same Redis.
 
 use std::fs;
 use std::process::Stdio;
 
 use ddrs_tests::{Cluster, HalfSpaceSweep, ended, run_to_end, signal};
 
-/// A second sweep beside the cluster's own.
+/// Submits a second sweep to the Redis of the cluster.
 fn another(cluster: &Cluster) -> String {
     let text = fs::read_to_string(cluster.dir.path("sweep.toml"))
         .unwrap()
@@ -20,7 +20,7 @@ fn another(cluster: &Cluster) -> String {
 }
 
 #[test]
-fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
+fn a_damaged_sweep_neither_blocks_workers_nor_hides_other_sweeps() {
     let value = |key: &'static str, words: [&'static str; 2]| (key, "HSET", words.to_vec());
     for (key, command, words) in [
         ("meta", "SET", vec!["x"]),
@@ -40,13 +40,13 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
             let _ = cluster.redis(&["DEL", &damaged]);
         }
         let _ = cluster.redis(&[&[command, &damaged][..], &words].concat());
-        let log = fs::File::create(cluster.dir.path("worker.log")).unwrap();
+        let log_file = fs::File::create(cluster.dir.path("worker.log")).unwrap();
         let mut worker = cluster
             .worker_command(&[])
-            .stderr(Stdio::from(log))
+            .stderr(Stdio::from(log_file))
             .spawn()
             .unwrap();
-        let said = || fs::read_to_string(cluster.dir.path("worker.log")).unwrap();
+        let log = || fs::read_to_string(cluster.dir.path("worker.log")).unwrap();
         let both = || cluster.json(&["status"]);
         let healthy = || {
             both()
@@ -57,33 +57,34 @@ fn a_damaged_sweep_keeps_no_worker_from_the_others_and_hides_none_of_them() {
                 .cloned()
         };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-        let refusals = || said().matches("refused, to be looked at again").count();
-        // Some damage shows only when the damaged sweep has nothing more to hand out.
-        while healthy().expect("the healthy sweep is shown")["done"] != 48 || refusals() == 0 {
+        let refusals = || log().matches("refused, to be looked at again").count();
+        // Workers detect some kinds of damage only after the damaged sweep has no more pending
+        // jobs.
+        while healthy().expect("the healthy sweep must be shown")["done"] != 48 || refusals() == 0 {
             assert!(
                 std::time::Instant::now() < deadline,
                 "{key} {words:?}: {}",
-                said()
+                log()
             );
             assert!(
                 worker.try_wait().unwrap().is_none(),
                 "{key} {words:?}: {}",
-                said()
+                log()
             );
         }
         assert!(
             refusals() <= 4,
-            "{key} {words:?}: said once, not again and again: {}",
-            said()
+            "{key} {words:?}: the refusal must not be logged repeatedly: {}",
+            log()
         );
-        assert!(said().contains(&cluster.sweep), "{}", said());
+        assert!(log().contains(&cluster.sweep), "{}", log());
         signal("TERM", worker.id());
-        assert_eq!(ended(&mut worker).0, 0, "{}", said());
+        assert_eq!(ended(&mut worker).0, 0, "{}", log());
         if command == "SET" && key == "meta" {
-            let told = cluster.ask(&["status"]).expect(0);
+            let status = cluster.ask(&["status"]).expect(0);
             assert!(
-                told.stdout.contains(&other) && told.stderr.contains(&cluster.sweep),
-                "{told:?}"
+                status.stdout.contains(&other) && status.stderr.contains(&cluster.sweep),
+                "{status:?}"
             );
             let alone = run_to_end(&mut cluster.worker_command(&[
                 "--exit-when-idle",

@@ -1,4 +1,4 @@
-//! The same sweep gives the same records, whatever produced them.
+//! Tests that a sweep gives the same records for any number of workers, job size or interruption.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn another_seed_gives_other_counts() {
 }
 
 #[test]
-fn a_run_killed_part_way_ends_with_the_same_records() {
+fn a_run_that_was_killed_ends_with_the_same_records() {
     let dir = TestDir::new();
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
@@ -93,7 +93,7 @@ fn a_killed_worker_costs_nothing_but_time() {
 }
 
 #[test]
-fn an_interrupted_run_says_so_and_goes_on() {
+fn an_interrupted_run_reports_it_and_can_be_resumed() {
     let dir = TestDir::new();
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
@@ -107,8 +107,10 @@ fn an_interrupted_run_says_so_and_goes_on() {
         "{}",
         String::from_utf8_lossy(&ended.stderr)
     );
-    let (had, whole) = (dir.records("killed").len(), dir.records("whole").len());
-    assert!(had < whole, "interrupted after the end");
+    assert!(
+        dir.records("killed").len() < dir.records("whole").len(),
+        "the run was interrupted after its end"
+    );
     let _ = dir.run(&spec, "killed", 2).expect(0);
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
     let attempts = dir
@@ -116,11 +118,15 @@ fn an_interrupted_run_says_so_and_goes_on() {
         .values()
         .map(|r| r["attempt"].as_u64().unwrap())
         .max();
-    assert_eq!(attempts, Some(1), "an interruption is not charged");
+    assert_eq!(
+        attempts,
+        Some(1),
+        "an interruption must not count as an attempt"
+    );
 }
 
 #[test]
-fn a_run_goes_on_without_its_redis_files() {
+fn a_run_resumes_without_its_redis_files() {
     let dir = TestDir::new();
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
@@ -135,11 +141,11 @@ fn a_run_goes_on_without_its_redis_files() {
     let again = dir.records("killed");
     assert!(
         had.iter().all(|(key, record)| again[key] == *record),
-        "a record on disk was computed again"
+        "a record in the file was computed again"
     );
 }
 
-/// Slow enough to be caught in the act: a few seconds.
+/// Returns a sweep that takes a few seconds, so that a test can interrupt it.
 fn slow() -> HalfSpaceSweep {
     HalfSpaceSweep {
         n: 60_000,
@@ -162,7 +168,7 @@ fn start(dir: &TestDir, spec: &Path) -> Child {
         .unwrap()
 }
 
-/// Whether the run reached so many records before it ended (it has 48).
+/// Returns true if the run wrote `records` records before its end. It has 48.
 fn wait_for_records(dir: &TestDir, records: usize) -> bool {
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
@@ -176,7 +182,7 @@ fn wait_for_records(dir: &TestDir, records: usize) -> bool {
     false
 }
 
-/// Ends the coordinator and its workers as a batch system's hardest signal does.
+/// Kills the coordinator and its workers with SIGKILL to the process group, as a batch system does.
 fn kill_group(mut child: Child) {
     let group = format!("-{}", child.id());
     assert!(
@@ -189,7 +195,7 @@ fn kill_group(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// Ends the server that outlived its run, which would otherwise go on in a folder that is gone.
+/// Stops the server that is left from a run, before its folder is removed.
 fn stop_redis(dir: &TestDir) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -214,7 +220,7 @@ fn kill(signal: &str, pid: u32) {
     assert!(status.success());
 }
 
-/// The children of a process that run the named program, as /proc tells.
+/// Returns the child processes of a process that run the named program, according to /proc.
 fn children_named(name: &str, parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

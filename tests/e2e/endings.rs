@@ -1,4 +1,4 @@
-//! How runs end, and what a later one finds.
+//! Tests how runs end: success, dead jobs, cancellation and signals. Also tests the next run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ddrs_common::queue::{JobState, PrivateServer, QueueClient, SweepQueue};
 use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, TestDir, ended, run_to_end, signal};
 
-/// One sample, a second or more of work, and one attempt.
+/// Writes a sweep of one sample that takes at least a second and has one attempt.
 fn one_sample(dir: &TestDir) -> std::path::PathBuf {
     let shape = HalfSpaceSweep {
         samples: 1,
@@ -25,7 +25,7 @@ fn one_sample(dir: &TestDir) -> std::path::PathBuf {
     spec
 }
 
-/// The worker that holds the one job of a run's private queue, by its process.
+/// Waits until a worker holds the one job of the private queue, and returns its process id.
 async fn holder(dir: &TestDir) -> u32 {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut queue: Option<SweepQueue> = None;
@@ -49,10 +49,10 @@ async fn holder(dir: &TestDir) -> u32 {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    panic!("no worker took the job")
+    panic!("no worker claimed the job within a minute")
 }
 
-/// The process that writes the log of the first worker of a run.
+/// Returns the process that writes the log of the first worker of a run.
 fn worker_process(dir: &TestDir) -> u32 {
     let log = dir.path("out/logs/worker-0.log").canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -93,7 +93,7 @@ fn dead_jobs_of_a_private_run_are_tried_again_by_the_next_run() {
 }
 
 #[test]
-fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
+fn a_finished_run_stops_the_server_that_an_earlier_run_left() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
@@ -107,14 +107,17 @@ fn a_finished_run_stops_the_server_that_an_earlier_one_left_behind() {
     let socket = dir.path("out/redis/redis.sock");
     assert!(UnixStream::connect(&socket).is_ok());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    assert!(UnixStream::connect(&socket).is_err(), "it still listens");
+    assert!(
+        UnixStream::connect(&socket).is_err(),
+        "the old server still listens"
+    );
     drop(left);
 }
 
 #[test]
-fn a_run_without_workers_needs_a_redis_that_others_reach() {
+fn a_run_without_workers_needs_a_redis_that_workers_can_reach() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
-    let none = run_to_end(cluster.dir.coordinator().args([
+    let refused = run_to_end(cluster.dir.coordinator().args([
         "run",
         "sweep.toml",
         "--out",
@@ -124,9 +127,9 @@ fn a_run_without_workers_needs_a_redis_that_others_reach() {
     ]))
     .expect(2);
     assert!(
-        none.stderr.contains("--workers 0") && none.stderr.contains("--redis"),
+        refused.stderr.contains("--workers 0") && refused.stderr.contains("--redis"),
         "{}",
-        none.stderr
+        refused.stderr
     );
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     let _ = cluster
@@ -138,10 +141,10 @@ fn a_run_without_workers_needs_a_redis_that_others_reach() {
 }
 
 #[test]
-fn a_run_whose_redis_is_not_there_makes_no_folder() {
+fn a_run_whose_redis_is_missing_creates_no_folder() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep::default());
-    let socket = format!("unix://{}", dir.path("nobody.sock").display());
+    let socket = format!("unix://{}", dir.path("missing.sock").display());
     let _ = run_to_end(dir.coordinator().args([
         "run",
         "sweep.toml",
@@ -155,7 +158,7 @@ fn a_run_whose_redis_is_not_there_makes_no_folder() {
 }
 
 #[test]
-fn a_cancelled_sweep_ends_its_run_and_those_who_watch_it() {
+fn a_cancelled_sweep_ends_its_run_and_the_status_watch() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let start = |arguments: &[&str]| -> Child {
         cluster
@@ -207,7 +210,7 @@ fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
     let refused = idle().expect(2).stderr;
     assert!(
         refused.contains(&second) && !refused.contains(&cluster.sweep),
-        "only what waits is opened: {refused}"
+        "only sweeps with pending jobs may be opened: {refused}"
     );
     let _ = cluster.ask(&["cancel", &second]).expect(0);
     let left_alone = idle().expect(0).stderr;
@@ -215,7 +218,7 @@ fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
         !left_alone.contains("ERROR") && !left_alone.contains("refused"),
         "{left_alone}"
     );
-    // A sweep of another version that is over is nobody's trouble either.
+    // A finished sweep of another version must not cause an error either.
     let _ = cluster.redis(&["HSET", &cluster.key("meta"), "protocol", "999"]);
     let _ = cluster.redis(&["SET", &cluster.key("spec"), "{\"protocol\":999}"]);
     assert!(!idle().expect(0).stderr.contains("protocol"));
@@ -231,18 +234,16 @@ fn a_worker_leaves_sweeps_alone_that_are_over_even_when_their_files_are_gone() {
     assert_eq!(
         cluster.json(&["status", &second])["done"],
         48,
-        "taken up again, it is worked on"
+        "a sweep that is submitted again must be certified"
     );
     cluster.shut_down();
 }
 
 #[test]
-fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
+fn a_worker_that_started_before_the_data_existed_serves_the_sweep_when_it_appears() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
-    let (here, away) = (
-        cluster.dir.path("inputs.safetensors"),
-        cluster.dir.path("away"),
-    );
+    let here = cluster.dir.path("inputs.safetensors");
+    let away = cluster.dir.path("away");
     fs::rename(&here, &away).unwrap();
     let log = fs::File::create(cluster.dir.path("worker.log")).unwrap();
     let mut worker = cluster
@@ -250,9 +251,9 @@ fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
         .stderr(Stdio::from(log))
         .spawn()
         .unwrap();
-    let said = || fs::read_to_string(cluster.dir.path("worker.log")).unwrap();
+    let log_text = || fs::read_to_string(cluster.dir.path("worker.log")).unwrap();
     cluster.eventually(|_| {
-        said()
+        log_text()
             .contains("refused, to be looked at again")
             .then_some(())
     });
@@ -263,8 +264,8 @@ fn a_worker_that_came_before_its_data_serves_the_sweep_once_they_are_there() {
     cluster.shut_down();
 }
 
-/// Waits until a program keeps SIGINT, SIGTERM and SIGUSR1 from ending it.
-fn listens(child: &Child) {
+/// Waits until a program has handlers for SIGINT, SIGTERM and SIGUSR1.
+fn wait_for_handlers(child: &Child) {
     let caught = || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         let mask = status
@@ -273,29 +274,24 @@ fn listens(child: &Child) {
             .unwrap();
         u64::from_str_radix(mask.trim(), 16).unwrap()
     };
-    // Signals 2, 10 and 15; the first is bit 0.
+    // The bits of signals 2, 10 and 15. Signal 1 has bit 0.
     let all = (1 << 1) | (1 << 9) | (1 << 14);
     let deadline = Instant::now() + Duration::from_secs(60);
     while caught() & all != all {
-        assert!(Instant::now() < deadline, "it does not listen");
+        assert!(
+            Instant::now() < deadline,
+            "the program installed no signal handlers"
+        );
         std::thread::sleep(Duration::from_micros(100));
     }
 }
 
-/// Starts `run` as soon as it listens for signals.
-fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, &Path)]) -> Child {
+/// Starts `run` and returns when it handles signals.
+fn run_with_handlers(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, &Path)]) -> Child {
     let mut command = dir.coordinator();
     command
-        .args([
-            "run",
-            spec,
-            "--out",
-            out,
-            "--device",
-            "cpu",
-            "--workers",
-            "1",
-        ])
+        .args(["run", spec, "--out", out])
+        .args(["--device", "cpu", "--workers", "1"])
         .envs(environment.iter().copied());
     let run = command
         .stdout(Stdio::piped())
@@ -303,11 +299,11 @@ fn run_that_listens(dir: &TestDir, spec: &str, out: &str, environment: &[(&str, 
         .process_group(0)
         .spawn()
         .unwrap();
-    listens(&run);
+    wait_for_handlers(&run);
     run
 }
 
-/// Demands that a run which was told to stop did so, and left no redis-server.
+/// Checks that a run stopped after a signal and left no redis-server.
 fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
     let ended = ProgramOutput::from(run.wait_with_output().unwrap()).expect(130);
     assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
@@ -315,12 +311,12 @@ fn assert_interrupted(dir: &TestDir, run: Child, out: &str) {
         PrivateServer::find(&dir.path(out).join("redis"))
             .unwrap()
             .is_none(),
-        "its redis-server is left behind"
+        "the redis-server of the run is left over"
     );
 }
 
 #[test]
-fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
+fn a_run_can_be_stopped_at_any_moment_of_its_start() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep {
         n: 60_000,
@@ -332,10 +328,10 @@ fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
     {
         for name in ["INT", "TERM", "USR1"] {
             let out = format!("out-{number}-{name}");
-            let run = run_that_listens(&dir, "sweep.toml", &out, &[]);
-            // Whatever it is at by then: that is the test.
+            let run = run_with_handlers(&dir, "sweep.toml", &out, &[]);
+            // The run may be at any step of its start after this time.
             std::thread::sleep(Duration::from_millis(moment));
-            // To all of its processes, as a terminal does.
+            // The signal goes to all processes of the group, as from a terminal.
             let group = format!("-{}", run.id());
             assert!(
                 Command::new("kill")
@@ -350,9 +346,9 @@ fn a_run_can_be_stopped_at_any_moment_of_its_beginning() {
 }
 
 #[test]
-fn a_run_can_be_stopped_while_it_reads_what_it_works_on() {
+fn a_run_can_be_stopped_while_it_reads_its_specification() {
     let dir = TestDir::new();
-    // Nobody ever writes to it, so it is read for ever.
+    // No process writes to the pipe, so reading it never ends.
     assert!(
         Command::new("mkfifo")
             .arg(dir.path("sweep.toml"))
@@ -360,7 +356,7 @@ fn a_run_can_be_stopped_while_it_reads_what_it_works_on() {
             .unwrap()
             .success()
     );
-    let run = run_that_listens(&dir, "sweep.toml", "out", &[]);
+    let run = run_with_handlers(&dir, "sweep.toml", "out", &[]);
     signal("TERM", run.id());
     assert_interrupted(&dir, run, "out");
 }
@@ -371,10 +367,13 @@ fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
     let _ = dir.half_space(&HalfSpaceSweep::default());
     let never = dir.write("never", "#!/bin/sh\ntouch started\nexec sleep 1000\n");
     fs::set_permissions(&never, fs::Permissions::from_mode(0o755)).unwrap();
-    let run = run_that_listens(&dir, "sweep.toml", "out", &[("DDRS_REDIS_SERVER", &never)]);
+    let run = run_with_handlers(&dir, "sweep.toml", "out", &[("DDRS_REDIS_SERVER", &never)]);
     let deadline = Instant::now() + Duration::from_secs(60);
     while !dir.path("out/redis/started").exists() {
-        assert!(Instant::now() < deadline, "it is not started");
+        assert!(
+            Instant::now() < deadline,
+            "the server program was not started"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     signal("INT", run.id());
@@ -382,7 +381,7 @@ fn a_run_can_be_stopped_while_its_redis_does_not_get_ready() {
 }
 
 #[test]
-fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_collect() {
+fn a_following_collector_that_is_stopped_leaves_reports_and_lets_others_collect() {
     let cluster = Cluster::new(&HalfSpaceSweep {
         n: 60_000,
         job_samples: 1,
@@ -395,7 +394,7 @@ fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_c
     assert_ne!(
         cluster.status()["pending"],
         0,
-        "there must be something left to follow"
+        "jobs must be left for the collector to follow"
     );
     for name in ["INT", "TERM", "USR1"] {
         let mut command = cluster.command(&["collect", &cluster.sweep, "--out", name, "--follow"]);
@@ -413,8 +412,9 @@ fn a_collector_that_follows_and_is_told_to_stop_leaves_reports_and_lets_others_c
         let ended = ProgramOutput::from(collect.wait_with_output().unwrap()).expect(130);
         assert!(ended.stdout.contains("samples are in"), "{}", ended.stdout);
         assert!(cluster.dir.path(name).join("report/table.txt").is_file());
-        assert!(!collects(), "its turn has ended");
-        // The next folder goes on from a copy, as the refusal of any other says.
+        assert!(!collects(), "the collector must release its lock");
+        // The next collector resumes from a copy of the records. The refusal of any other folder
+        // tells the user to make one.
         let next = cluster.dir.path(match name {
             "INT" => "TERM",
             "TERM" => "USR1",

@@ -1,16 +1,16 @@
-//! Results in Redis that no worker of the sweep can have written.
+//! Tests results in Redis that no worker of the sweep can have written.
 
 use ddrs_tests::{Cluster, HalfSpaceSweep, run_to_end};
 
 #[test]
-fn results_that_are_none_of_the_sweeps_are_dropped_and_certified_in_earnest() {
+fn results_from_outside_the_sweep_are_dropped_and_the_samples_are_certified() {
     let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,
         ..HalfSpaceSweep::default()
     });
     let results = cluster.key("results");
-    // A finished sweep's first record, of another seed, and with a radius that does not follow from
-    // its counts.
+    // The first certified record of a finished run is changed: once the seed, once the radius,
+    // which then does not follow from the counts.
     let _ = cluster
         .dir
         .run(&cluster.dir.path("sweep.toml"), "undisturbed", 1)
@@ -39,17 +39,17 @@ fn results_that_are_none_of_the_sweeps_are_dropped_and_certified_in_earnest() {
     }
     let _ = cluster.redis(&["XADD", &results, "*", "slot", "0", "record", "junk"]);
     let _ = cluster.redis(&["XADD", &results, "*", "nothing", "here"]);
-    // A bit beyond the last slot.
+    // This bit is beyond the last slot.
     let _ = cluster.redis(&["SETBIT", &cluster.key("done"), "4000", "1"]);
     cluster.work();
-    let said = cluster
+    let stderr = cluster
         .ask(&["collect", &cluster.sweep, "--out", "out"])
         .expect(0)
         .stderr;
     assert_eq!(
-        said.matches("a result in redis is dropped").count(),
+        stderr.matches("a result in redis is dropped").count(),
         4,
-        "{said}"
+        "{stderr}"
     );
     assert_eq!(
         cluster.dir.stable_records("out"),
@@ -60,7 +60,7 @@ fn results_that_are_none_of_the_sweeps_are_dropped_and_certified_in_earnest() {
 }
 
 #[test]
-fn a_result_that_cannot_be_trimmed_is_told_and_not_read_for_ever() {
+fn a_result_that_cannot_be_trimmed_is_reported_and_not_read_forever() {
     let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,
         ..HalfSpaceSweep::default()
@@ -75,16 +75,19 @@ fn a_result_that_cannot_be_trimmed_is_told_and_not_read_for_ever() {
         "record",
         "junk",
     ]);
-    let said = cluster
+    let stderr = cluster
         .ask(&["collect", &cluster.sweep, "--out", "out"])
         .expect(1)
         .stderr;
-    assert!(said.contains(last) && said.contains("remove it"), "{said}");
+    assert!(
+        stderr.contains(last) && stderr.contains("remove it"),
+        "{stderr}"
+    );
     cluster.shut_down();
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_refused_by_both_programs() {
+fn an_argument_that_is_not_valid_text_is_refused_by_both_programs() {
     use std::os::unix::ffi::OsStrExt;
     let cluster = Cluster::new(&HalfSpaceSweep {
         samples: 6,

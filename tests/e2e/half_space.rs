@@ -1,10 +1,10 @@
-//! The main job on the classifier whose true radii are known.
+//! Tests `run` on a half-space classifier, whose true radii are known.
 
 use ddrs_common::queue::PrivateServer;
 use ddrs_tests::{HalfSpaceSweep, TestDir};
 
 #[test]
-fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
+fn a_run_certifies_every_sample_and_never_beyond_its_true_radius() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep {
         n: 2000,
@@ -13,13 +13,13 @@ fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
     let ended = dir.run(&spec, "out", 1).expect(0);
     let records = dir.records("out");
     assert_eq!(records.len(), 48);
-    let mut above = 0;
+    let mut wrong = 0;
     for ((variant, index), record) in &records {
         let distance = HalfSpaceSweep::distance(*index as usize);
         if let Some(class) = record["prediction"].as_u64() {
-            // Alpha is 0.001: one wrong certificate in 48 happens in one run of twenty; the seed is
-            // fixed.
-            above += u32::from(
+            // With alpha 0.001, about one run in twenty has a wrong certificate among 48. The seed
+            // is fixed, so this run has none.
+            wrong += u32::from(
                 record["radius"].as_f64().unwrap() > distance.abs()
                     || (class == 1) != (distance > 0.0),
             );
@@ -31,7 +31,7 @@ fn a_run_certifies_every_sample_and_never_beyond_the_truth() {
             "{record}"
         );
     }
-    assert_eq!(above, 0, "certificates beyond the true radius");
+    assert_eq!(wrong, 0, "certificates beyond the true radius");
     for row in ["plane/fixed/0.5", "plane/data-dependent/0.5"] {
         assert!(ended.stdout.contains(row), "{}", ended.stdout);
     }
@@ -52,7 +52,7 @@ fn a_finished_run_is_reported_again_without_work() {
 }
 
 #[test]
-fn a_finished_run_ends_the_server_that_a_killed_coordinator_left() {
+fn a_finished_run_stops_the_server_that_a_killed_coordinator_left() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
@@ -82,7 +82,8 @@ fn one_sample_without_a_queue_gives_the_same_record() {
     )
     .expect(0);
     dir.write("alone/records.jsonl", &ended.stdout);
-    let (all, alone) = (dir.stable_records("out"), dir.stable_records("alone"));
+    let all = dir.stable_records("out");
+    let alone = dir.stable_records("alone");
     assert_eq!(alone.len(), 2);
     for (key, record) in alone {
         assert_eq!(all[&key], record);

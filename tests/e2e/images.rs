@@ -1,4 +1,4 @@
-//! Image folders: real photographs through a real architecture, and files that cannot be read.
+//! Tests image folders: real photographs with a real architecture, and files that cannot be read.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,8 @@ use std::process::Command;
 use ddrs_tests::{TestDir, run_to_end, shared, write_half_space};
 use serde_json::Value;
 
-/// Pictures of `size` pixels, a folder a class; returns the number of files.
+/// Writes square pictures with sides of `size` pixels, one folder per class. Returns the number of
+/// files.
 fn pictures(dir: &TestDir, classes: &[&str], each: u32, size: u32) -> usize {
     for (class, name) in classes.iter().enumerate() {
         for number in 0..each {
@@ -30,8 +31,10 @@ fn spec(dir: &TestDir) -> std::path::PathBuf {
     dir.write(
         "sweep.toml",
         "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n\
-         [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
-         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\", \"data-dependent\"]\n[smoothing.data-dependent]\niterations = 2\n\
+         [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\n\
+         architecture = \"half-space\"\nclasses = 2\n\
+         [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\", \"data-dependent\"]\n\
+         [smoothing.data-dependent]\niterations = 2\n\
          [certify]\nn0 = 10\nn = 100\nalpha = 0.001\n[queue]\njob-samples = 2\n",
     )
 }
@@ -72,7 +75,7 @@ fn a_corrupt_image_fails_alone_and_is_named() {
             "{row}"
         );
     }
-    // Finished is finished: the same command reports the same and computes nothing.
+    // The same command gives the same report and computes nothing.
     let before = fs::read(dir.path("out/records.jsonl")).unwrap();
     let _ = dir.run(&spec, "out", 1).expect(3);
     assert_eq!(before, fs::read(dir.path("out/records.jsonl")).unwrap());
@@ -105,23 +108,19 @@ fn photographs_run_through_resnet_50() {
     let synsets = archive.with_file_name("synsets.txt");
     let dir = TestDir::new();
     unpack(&archive, &dir.path(""));
-    let _ = run_to_end(dir.dev().args([
-        "random-weights",
-        "resnet50",
-        "--classes",
-        "1000",
-        "--out",
-        "r50.safetensors",
-    ]))
-    .expect(0);
+    let weights = ["random-weights", "resnet50", "--classes", "1000"];
+    let _ = run_to_end(dir.dev().args(weights).args(["--out", "r50.safetensors"])).expect(0);
     let spec = dir.write(
         "sweep.toml",
         format!(
-            "name = \"photographs\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"val\"\nclasses = \"{}\"\n\
+            "name = \"photographs\"\nseed = 1\n\
+             [dataset]\nformat = \"image-folder\"\npath = \"val\"\nclasses = \"{}\"\n\
              resize = 256\ncrop = 224\nstride = 40\nlimit = 2\n\
-             [[model]]\nname = \"r50\"\npath = \"r50.safetensors\"\narchitecture = \"resnet50\"\nclasses = 1000\n\
+             [[model]]\nname = \"r50\"\npath = \"r50.safetensors\"\narchitecture = \"resnet50\"\n\
+             classes = 1000\n\
              mean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\nprecision = \"bf16\"\n\
-             [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\", \"data-dependent\"]\n[smoothing.data-dependent]\niterations = 1\n\
+             [smoothing]\nsigma = [0.5]\nchoice = [\"fixed\", \"data-dependent\"]\n\
+             [smoothing.data-dependent]\niterations = 1\n\
              [certify]\nn0 = 2\nn = 10\nalpha = 0.001\nchunk = 10\n",
             synsets.display()
         ),

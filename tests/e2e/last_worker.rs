@@ -1,11 +1,12 @@
-//! What happens when nobody is left who works.
+//! Tests a sweep whose last worker was killed.
 
 use std::fs;
 use std::process::{Child, Stdio};
 
 use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, TestDir};
 
-/// One sample of more than a second, one attempt, a lease of a second.
+/// Submits a sweep of one sample that takes longer than its lease of one second and has one
+/// attempt.
 fn one_attempt() -> Cluster {
     let dir = TestDir::new();
     let shape = HalfSpaceSweep {
@@ -21,7 +22,7 @@ fn one_attempt() -> Cluster {
     Cluster::of(dir)
 }
 
-/// A worker that was killed in the middle of the one job.
+/// Starts a worker and kills it during the one job.
 fn kill_the_worker(cluster: &Cluster) {
     let mut worker = cluster.worker(&[]);
     cluster.eventually(|status| (status["leased"] == 1).then_some(()));
@@ -30,7 +31,7 @@ fn kill_the_worker(cluster: &Cluster) {
 }
 
 #[test]
-fn a_collector_that_is_left_alone_buries_the_job_that_killed_the_last_worker() {
+fn a_collector_without_workers_marks_the_job_that_killed_the_last_worker_as_dead() {
     let cluster = one_attempt();
     let collector: Child = cluster
         .command(&["collect", &cluster.sweep, "--follow", "--out", "out"])
@@ -39,7 +40,7 @@ fn a_collector_that_is_left_alone_buries_the_job_that_killed_the_last_worker() {
         .spawn()
         .unwrap();
     kill_the_worker(&cluster);
-    // Ends by itself: nobody but the collector can have taken the job back.
+    // The collector ends by itself. No other process can have taken the job back.
     let _ = ProgramOutput::from(collector.wait_with_output().unwrap()).expect(3);
     let status = cluster.status();
     assert_eq!(
@@ -51,7 +52,7 @@ fn a_collector_that_is_left_alone_buries_the_job_that_killed_the_last_worker() {
 }
 
 #[test]
-fn a_lease_that_nobody_takes_back_is_shown_as_lapsed() {
+fn an_expired_lease_of_a_lost_worker_is_shown_as_lapsed() {
     let cluster = one_attempt();
     kill_the_worker(&cluster);
     cluster.eventually(|status| (status["leased"] == 1 && status["lapsed"] == 1).then_some(()));

@@ -1,4 +1,4 @@
-//! End to end: the real programs over real processes and a real Redis.
+//! End-to-end tests: the real programs as processes, with a real Redis.
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;

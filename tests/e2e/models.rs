@@ -1,4 +1,5 @@
-//! Networks: built from safetensors, or as TorchScript; a wrong one is refused before any job runs.
+//! Tests networks from safetensors and TorchScript files. A wrong one is refused before any job
+//! runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,17 +7,12 @@ use std::path::PathBuf;
 use ddrs_common::domain::Class;
 use ddrs_tests::{TestDir, run_to_end, shared};
 
-/// A folder with a random ResNet-20, a few small images and a specification for both; `edit`
-/// changes its text.
+/// Writes a random network, a few small images and a specification. `edit` changes the text of the
+/// specification.
 fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> PathBuf {
     if !dir.path("model.safetensors").exists() {
-        let _ = run_to_end(dir.dev().args([
-            "random-weights",
-            architecture,
-            "--out",
-            "model.safetensors",
-        ]))
-        .expect(0);
+        let weights = ["random-weights", architecture, "--out", "model.safetensors"];
+        let _ = run_to_end(dir.dev().args(weights)).expect(0);
     }
     let pixels: Vec<f32> = (0..4 * 3 * 32 * 32)
         .map(|i| (i * 31 % 97) as f32 / 96.0)
@@ -30,14 +26,15 @@ fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> 
     .unwrap();
     let text = format!(
         "name = \"m\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
-         [[model]]\nname = \"net\"\npath = \"model.safetensors\"\narchitecture = \"{architecture}\"\nclasses = 10\n\
+         [[model]]\nname = \"net\"\npath = \"model.safetensors\"\n\
+         architecture = \"{architecture}\"\nclasses = 10\n\
          [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n"
     );
     dir.write("sweep.toml", edit(text))
 }
 
 #[test]
-fn a_resnet_runs_in_every_precision_the_cpu_has() {
+fn a_resnet_runs_in_every_precision_of_the_cpu() {
     let dir = TestDir::new();
     for precision in ["fp32", "bf16"] {
         let spec = sweep(&dir, "cifar-resnet20", |text| {
@@ -51,14 +48,16 @@ fn a_resnet_runs_in_every_precision_the_cpu_has() {
     }
 }
 
+const ASCENT: &str = "sigma = [0.25]\nchoice = [\"data-dependent\"]\n\
+    [smoothing.data-dependent]\niterations = 4\nlearning-rate = 0.1\n";
+
 #[test]
-fn sigma_does_not_depend_on_the_company_of_an_input() {
+fn sigma_does_not_depend_on_the_other_inputs_of_a_job() {
     let dir = TestDir::new();
     let mut seen = Vec::new();
     for job in [1, 3, 4] {
         let spec = sweep(&dir, "cifar-resnet20", |text| {
-            text.replace("sigma = [0.25]\n", "sigma = [0.25]\nchoice = [\"data-dependent\"]\n[smoothing.data-dependent]\niterations = 4\nlearning-rate = 0.1\n")
-                + &format!("[queue]\njob-samples = {job}\n")
+            text.replace("sigma = [0.25]\n", ASCENT) + &format!("[queue]\njob-samples = {job}\n")
         });
         let out = format!("job-{job}");
         let _ = dir.run(&spec, &out, 1).expect(0);
@@ -66,7 +65,7 @@ fn sigma_does_not_depend_on_the_company_of_an_input() {
     }
     assert!(
         seen[0].values().all(|record| record["sigma"] != 0.25),
-        "sigma never moved"
+        "sigma must differ from its start for each sample"
     );
     assert!(seen.iter().all(|records| *records == seen[0]));
 }
@@ -126,7 +125,7 @@ fn a_truncated_model_is_named() {
 }
 
 #[test]
-fn something_else_than_torchscript_is_named() {
+fn a_model_that_is_not_torchscript_is_named() {
     let dir = TestDir::new();
     let spec = sweep(&dir, "cifar-resnet20", |text| {
         text.replace("model.safetensors", "model.pt")
@@ -146,8 +145,9 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
     let models = shared("data/models");
     let dir = TestDir::new();
     let mut predictions = Vec::new();
-    // The program normalises by itself; the tensors do not know how.
-    let native = "architecture = \"cifar-resnet20\"\nmean = [0.4914, 0.4822, 0.4465]\nstd = [0.2023, 0.1994, 0.2010]\n";
+    // The TorchScript program normalises its input. The safetensors file has no normalisation.
+    let native = "architecture = \"cifar-resnet20\"\n\
+        mean = [0.4914, 0.4822, 0.4465]\nstd = [0.2023, 0.1994, 0.2010]\n";
     for (out, file, architecture) in [
         ("native", "cifar_resnet20_noise0.25.safetensors", native),
         ("script", "cifar_resnet20_noise0.25.torchscript.pt", ""),
@@ -166,9 +166,9 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
         );
     }
     for (native, script) in predictions[0].iter().zip(&predictions[1]) {
-        let apart = native.1.zip(script.1).map(|(a, b)| (a - b).abs());
+        let difference = native.1.zip(script.1).map(|(a, b)| (a - b).abs());
         assert!(
-            native.0 == script.0 && apart.is_some_and(|apart| apart <= 1),
+            native.0 == script.0 && difference.is_some_and(|difference| difference <= 1),
             "{native:?} {script:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Samples that kill their workers, with real workers.
+//! Tests poison samples, which kill their workers, with real workers.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use ddrs_tests::{Cluster, HalfSpaceSweep, Poison, TestDir};
 
 const VARIANT: &str = "plane/fixed/0.5";
 
-/// Three jobs of four samples.
+/// Writes a sweep of three jobs of four samples.
 fn three_jobs(max_attempts: u32) -> TestDir {
     let dir = TestDir::new();
     let shape = HalfSpaceSweep {
@@ -21,37 +21,26 @@ fn three_jobs(max_attempts: u32) -> TestDir {
     dir
 }
 
-/// Runs the sweep past a proxy that makes these samples deadly; demands that all others are
-/// certified, that they are what an undisturbed run gives, and that nothing else is lost.
-fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
+/// Runs the sweep through a proxy that kills the worker of each sample in `fatal`. Checks that only
+/// these samples are lost, and that the other records equal those of an undisturbed run.
+fn check(max_attempts: u32, fatal: &[u64], kills: u32) {
     let cluster = Cluster::of(three_jobs(max_attempts));
-    let samples: Vec<(&str, u64)> = deadly.iter().map(|&index| (VARIANT, index)).collect();
+    let samples: Vec<(&str, u64)> = fatal.iter().map(|&index| (VARIANT, index)).collect();
     let poison = Poison::before(
         &cluster.socket(),
         &cluster.dir.path("poison.sock"),
         &samples,
     );
     let run = |url: &str| {
-        let arguments = [
-            "run",
-            "sweep.toml",
-            "--out",
-            "out",
-            "--device",
-            "cpu",
-            "--workers",
-            "2",
-            "--redis",
-            url,
-        ];
-        cluster.ask(&arguments)
+        let arguments = ["run", "sweep.toml", "--out", "out", "--device", "cpu"];
+        cluster.ask(&[&arguments[..], &["--workers", "2", "--redis", url]].concat())
     };
 
     let ended = run(&poison.url()).expect(3);
     assert_eq!(poison.kills(), kills);
     let status = cluster.status();
     let dead = status["dead_jobs"].as_array().unwrap();
-    let mut jobs: Vec<u64> = deadly.iter().map(|index| index / 4).collect();
+    let mut jobs: Vec<u64> = fatal.iter().map(|index| index / 4).collect();
     jobs.dedup();
     assert_eq!(
         dead.iter()
@@ -64,17 +53,17 @@ fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
         .iter()
         .map(|job| job["reason"].as_str().unwrap())
         .collect();
-    for index in deadly {
+    for index in fatal {
         let named = format!("sample {index} of {VARIANT} killed its worker");
         assert!(
             reasons.contains(&named) && ended.stderr.contains(&named),
             "{reasons}\n{}",
             ended.stderr
         );
-        let told = cluster.json(&["why", &cluster.sweep, VARIANT, &index.to_string()]);
+        let explained = cluster.json(&["why", &cluster.sweep, VARIANT, &index.to_string()]);
         assert!(
-            told["state"] == "dead" && told["workers_lost"].as_u64() > Some(0),
-            "{told}"
+            explained["state"] == "dead" && explained["workers_lost"].as_u64() > Some(0),
+            "{explained}"
         );
         let text = cluster
             .ask(&["why", &cluster.sweep, VARIANT, &index.to_string()])
@@ -85,20 +74,20 @@ fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
         assert_eq!(
             (times(&named), ends, times("was lost")),
             (1, 1, 0),
-            "told once: {text}"
+            "the sample must be named once: {text}"
         );
     }
-    let had = cluster.dir.stable_records("out");
+    let before = cluster.dir.stable_records("out");
     assert_eq!(
-        had.len(),
-        12 - deadly.len(),
-        "every other sample is certified"
+        before.len(),
+        12 - fatal.len(),
+        "every other sample must be certified"
     );
 
     let _ = cluster.ask(&["retry", &cluster.sweep]).expect(0);
     let _ = run(&cluster.server.url()).expect(0);
     let whole = cluster.dir.stable_records("out");
-    assert!(whole.len() == 12 && had.iter().all(|(key, record)| whole[key] == *record));
+    assert!(whole.len() == 12 && before.iter().all(|(key, record)| whole[key] == *record));
     let _ = cluster
         .dir
         .run(&cluster.dir.path("sweep.toml"), "undisturbed", 1)
@@ -106,7 +95,7 @@ fn check(max_attempts: u32, deadly: &[u64], kills: u32) {
     assert_eq!(
         whole,
         cluster.dir.stable_records("undisturbed"),
-        "records do not tell how they came to be"
+        "the records must equal those of an undisturbed run"
     );
     cluster.shut_down();
 }
@@ -117,12 +106,12 @@ fn a_sample_that_kills_its_worker_is_the_only_one_lost() {
 }
 
 #[test]
-fn it_is_found_even_where_jobs_have_one_attempt() {
+fn a_sample_that_kills_its_worker_is_found_even_if_jobs_have_one_attempt() {
     check(1, &[5], 2);
 }
 
 #[test]
-fn several_in_one_job_and_one_in_another_are_all_found() {
-    // Of two attempts each, the first loss of a job is nobody's in particular.
+fn several_poison_samples_in_one_job_and_one_in_another_are_all_found() {
+    // Each job has two attempts. Its first loss is not charged to a particular sample.
     check(2, &[4, 7, 9], 3 + 2);
 }

@@ -1,4 +1,4 @@
-//! SIGTERM, and SIGUSR1 as Slurm sends it, in the middle of a sample that would take minutes.
+//! Tests SIGTERM, and SIGUSR1 as Slurm sends it, during a sample that would take minutes.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,8 @@ use ddrs_common::domain::JobId;
 use ddrs_common::queue::{EventKind, QueueClient};
 use ddrs_tests::{Cluster, HalfSpaceSweep, TestDir, ended, signal};
 
-/// One sample, certified with a hundred million draws, its sigma chosen with as many.
+/// Submits a sweep of one sample that takes 100 million draws for its certificate and as many for
+/// its sigma.
 fn endless(choice: &'static str) -> Cluster {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep {
@@ -24,16 +25,16 @@ fn endless(choice: &'static str) -> Cluster {
     Cluster::of(dir)
 }
 
-/// What is promised, from the signal to the job's being back in the queue. It takes some ten
-/// milliseconds, so this leaves room for a machine that is busy with other tests.
-const PROMISED: Duration = Duration::from_secs(1);
+/// The guaranteed time from the signal to the return of the job to the queue. It usually takes
+/// about 10 ms, so the limit leaves room for a machine that is busy with other tests.
+const RETURN_LIMIT: Duration = Duration::from_secs(1);
 
-/// Tells a worker to stop in mid-sample; returns how long it took until the job was back, by the
-/// clock of Redis, which is also this machine's.
-fn hand_back(cluster: &Cluster, name: &str) -> Duration {
+/// Sends a signal to a worker during a sample. Returns the time until the job was back in the
+/// queue, by the clock of Redis, which is the clock of this machine.
+fn time_to_return(cluster: &Cluster, name: &str) -> Duration {
     let mut worker = cluster.worker(&[]);
     cluster.eventually(|status| (status["leased"] == 1).then_some(()));
-    let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let signalled = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     signal(name, worker.id());
     assert_eq!(ended(&mut worker).0, 0, "SIG{name}");
     let status = cluster.status();
@@ -62,32 +63,32 @@ fn hand_back(cluster: &Cluster, name: &str) -> Duration {
     });
     let last = trail.last().unwrap();
     assert_eq!(last.kind, EventKind::Released);
-    // Its clock counts whole milliseconds.
+    // The event has a resolution of one millisecond.
     Duration::from_millis(last.at.0 + 1)
-        .checked_sub(told)
-        .expect("handed back after the signal")
+        .checked_sub(signalled)
+        .expect("the job must be returned after the signal")
 }
 
 fn check(choice: &'static str, name: &str) {
     let cluster = endless(choice);
-    let took = hand_back(&cluster, name);
-    println!("SIG{name} within {choice}: handed back after {took:?}");
+    let took = time_to_return(&cluster, name);
+    println!("SIG{name} within {choice}: returned the job after {took:?}");
     assert!(
-        took < PROMISED,
-        "SIG{name} within {choice}: handed back after {took:?}"
+        took < RETURN_LIMIT,
+        "SIG{name} within {choice}: returned the job after {took:?}"
     );
     cluster.shut_down();
 }
 
 #[test]
-fn a_job_is_handed_back_in_the_middle_of_its_draws() {
+fn a_job_is_returned_during_its_draws() {
     for name in ["TERM", "USR1"] {
         check(r#"["fixed"]"#, name);
     }
 }
 
 #[test]
-fn a_job_is_handed_back_in_the_middle_of_choosing_sigma() {
+fn a_job_is_returned_while_sigma_is_chosen() {
     for name in ["TERM", "USR1"] {
         check(r#"["data-dependent"]"#, name);
     }

@@ -1,4 +1,4 @@
-//! The trained networks that docs/RESULTS.md rests on, as the repository ships them.
+//! Tests the trained networks in the repository, which docs/RESULTS.md reports on.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../release/cifar10-resnet20")
 }
 
-/// The names that SHA256SUMS gives, with their digests.
+/// Returns the names in SHA256SUMS with their digests.
 fn digests() -> Vec<(String, String)> {
     let text = fs::read_to_string(folder().join("SHA256SUMS")).unwrap();
     text.lines()
@@ -24,7 +24,7 @@ fn digests() -> Vec<(String, String)> {
 }
 
 #[test]
-fn released_networks_have_the_digests_that_stand_beside_them() {
+fn released_networks_have_the_digests_of_their_list() {
     let digests = digests();
     for (name, digest) in &digests {
         assert_eq!(
@@ -34,13 +34,13 @@ fn released_networks_have_the_digests_that_stand_beside_them() {
         );
     }
     let listed: BTreeSet<String> = digests.into_iter().map(|(name, _)| name).collect();
-    let there: BTreeSet<String> = fs::read_dir(folder())
+    let present: BTreeSet<String> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(".safetensors"))
         .collect();
-    assert!(!there.is_empty());
-    assert_eq!(there, listed);
+    assert!(!present.is_empty());
+    assert_eq!(present, listed);
 }
 
 #[test]
@@ -70,7 +70,8 @@ fn released_networks_are_certified_by_their_paths_alone() {
     let spec = dir.write(
         "sweep.toml",
         format!(
-            "name = \"released\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n{}\
+            "name = \"released\"\nseed = 1\n\
+             [dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n{}\
              [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n",
             models.concat()
         ),

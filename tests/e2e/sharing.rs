@@ -1,4 +1,4 @@
-//! Several of a kind at once: collectors, submissions, sweeps, versions.
+//! Tests concurrent collectors and submissions, several sweeps, and programs of other versions.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use ddrs_common::queue::PROTOCOL;
 use ddrs_tests::{Cluster, HalfSpaceSweep, ProgramOutput, ended, run_to_end, signal};
 
-/// Long enough for others to come in between: a second or more.
+/// Returns a sweep that takes at least a second, so that other commands run during it.
 fn slow() -> HalfSpaceSweep {
     HalfSpaceSweep {
         n: 60_000,
@@ -15,7 +15,7 @@ fn slow() -> HalfSpaceSweep {
     }
 }
 
-/// Starts a command whose output is kept.
+/// Starts a command and keeps its output.
 fn start(cluster: &Cluster, arguments: &[&str]) -> Child {
     cluster
         .command(arguments)
@@ -30,7 +30,7 @@ fn wait(child: Child) -> ProgramOutput {
 }
 
 #[test]
-fn a_second_collector_is_refused_while_the_first_is_at_work() {
+fn a_second_collector_is_refused_while_the_first_is_running() {
     let cluster = Cluster::new(&HalfSpaceSweep {
         n: 400_000,
         ..slow()
@@ -62,7 +62,7 @@ fn a_second_collector_is_refused_while_the_first_is_at_work() {
 }
 
 #[test]
-fn collectors_that_race_lose_nothing_and_share_nothing() {
+fn concurrent_collectors_lose_nothing_and_write_to_one_folder() {
     let cluster = Cluster::new(&slow());
     let mut worker = cluster.worker(&["--exit-when-idle"]);
     let mut collected = 0;
@@ -80,10 +80,10 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
             break;
         }
     }
-    assert!(collected > 0, "nobody got through");
+    assert!(collected > 0, "no collector succeeded");
     let [a, b] = ["a", "b"].map(|out| cluster.dir.records(out).len());
     let winner = if a > b { "a" } else { "b" };
-    assert_eq!(a.min(b), 0, "all records are in one folder");
+    assert_eq!(a.min(b), 0, "all records must be in one folder");
     let _ = cluster
         .ask(&["collect", &cluster.sweep, "--out", winner])
         .expect(0);
@@ -92,7 +92,7 @@ fn collectors_that_race_lose_nothing_and_share_nothing() {
 }
 
 #[test]
-fn the_same_sweep_submitted_many_times_at_once_is_there_once() {
+fn a_sweep_submitted_many_times_at_once_exists_once() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.redis(&["FLUSHALL"]);
     let submissions: Vec<Child> = (0..6)
@@ -127,7 +127,7 @@ fn two_sweeps_share_a_worker_fairly() {
         .trim()
         .to_owned();
     let mut worker = cluster.worker(&[]);
-    // One look at both, when the first of them is half done.
+    // Both sweeps are read at once, when the first of them is half done.
     let counts = cluster.eventually(|_| {
         let both = cluster.json(&["status"]);
         let done: Vec<u64> = both
@@ -150,7 +150,7 @@ fn two_sweeps_share_a_worker_fairly() {
 }
 
 #[test]
-fn programs_of_other_versions_are_refused_and_both_versions_named() {
+fn programs_of_other_versions_are_refused_with_both_versions() {
     for theirs in [PROTOCOL - 1, PROTOCOL + 1] {
         let cluster = Cluster::new(&HalfSpaceSweep::default());
         let says_both = |ended: ProgramOutput| {
@@ -170,7 +170,7 @@ fn programs_of_other_versions_are_refused_and_both_versions_named() {
             "protocol",
             &theirs.to_string(),
         ]);
-        // The queue is of another version; then what it says of its sweep is, too.
+        // First only the queue has another version, then also the description of the sweep.
         says_both(worker());
         says_both(cluster.ask(&["submit", "sweep.toml"]).expect(1));
         let _ = cluster.redis(&[
@@ -194,14 +194,14 @@ fn programs_of_other_versions_are_refused_and_both_versions_named() {
         assert_eq!(
             cluster.redis(&["LLEN", &cluster.key("pending")]),
             ":16",
-            "nothing was claimed"
+            "no job may be claimed"
         );
         cluster.shut_down();
     }
 }
 
 #[test]
-fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
+fn a_server_that_evicts_is_refused_at_every_start_with_the_setting_to_change() {
     let cluster = Cluster::new(&HalfSpaceSweep::default());
     let _ = cluster.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let worker = run_to_end(&mut cluster.worker_command(&["--exit-when-idle"]));
@@ -225,7 +225,7 @@ fn a_server_that_evicts_is_refused_at_every_start_and_told_what_to_set() {
 }
 
 #[test]
-fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
+fn workers_wait_for_a_full_server_and_continue_when_memory_is_free() {
     let cluster = Cluster::new(&HalfSpaceSweep { lease: 1, ..slow() });
     let limit =
         |bytes: &str| assert_eq!(cluster.redis(&["CONFIG", "SET", "maxmemory", bytes]), "+OK");
@@ -237,7 +237,7 @@ fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
             .ok()
     };
     let mut worker = cluster.worker(&["--exit-when-idle"]);
-    // Full while a job is in hand; again if it was not.
+    // Memory must be full while a job is leased. If no job was leased, the loop tries again.
     loop {
         cluster.eventually(|status| (status["leased"] == 1).then_some(()));
         limit("1");
@@ -246,8 +246,8 @@ fn workers_wait_for_a_full_server_and_go_on_when_memory_is_back() {
             limit("0");
             continue;
         };
-        // Its lease lasts a second, and is renewed twice over; or the job has ended, and no other
-        // one can be claimed.
+        // Either the lease of one second is renewed for two more seconds, or the job has ended and
+        // no other one can be claimed.
         let renewed = cluster.eventually(|_| match deadline() {
             Some(now) => (now > before + 2000).then_some(true),
             None => Some(false),

@@ -1,4 +1,4 @@
-//! From training to certificates: the file that `train` writes says what its network is.
+//! Tests the way from training to certificates. The file that `train` writes describes its network.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use ddrs_common::domain::Class;
 use ddrs_tests::{TestDir, run_to_end, signal};
 
-/// A network of two steps of training, and a specification that certifies it; `own` is what that
-/// says of the model.
+/// Trains a network for two steps and writes a specification that certifies it. `own` are the keys
+/// of its model table.
 fn trained(dir: &TestDir, own: &str) -> PathBuf {
     let pixels: Vec<f32> = (0..12 * 3 * 16 * 16)
         .map(|i| (i * 31 % 97) as f32 / 96.0)
@@ -27,17 +27,19 @@ fn trained(dir: &TestDir, own: &str) -> PathBuf {
     .unwrap();
     let dataset =
         "name = \"t\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"images.safetensors\"\n";
-    let training = "[validation]\nsamples = 4\n[model]\narchitecture = \"cifar-resnet20\"\nclasses = 3\n\
-                    mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n[loss]\nkind = \"gaussian\"\n[sigma]\ninitial = 0.25\n\
-                    [train]\nepochs = 1\nbatch = 4\ngroup = 2\n[optimiser]\nlearning-rate = 0.01\n";
+    let training = "[validation]\nsamples = 4\n\
+                    [model]\narchitecture = \"cifar-resnet20\"\nclasses = 3\n\
+                    mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n\
+                    [loss]\nkind = \"gaussian\"\n[sigma]\ninitial = 0.25\n\
+                    [train]\nepochs = 1\nbatch = 4\ngroup = 2\n\
+                    [optimiser]\nlearning-rate = 0.01\n";
     let spec = dir.write("train.toml", format!("{dataset}{training}"));
-    let _ = run_to_end(dir.worker().arg("train").arg(spec).args([
-        "--out",
-        "model.safetensors",
-        "--device",
-        "cpu",
-    ]))
-    .expect(0);
+    let mut train = dir.worker();
+    train
+        .arg("train")
+        .arg(spec)
+        .args(["--out", "model.safetensors", "--device", "cpu"]);
+    let _ = run_to_end(&mut train).expect(0);
     let certify =
         "[smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n";
     dir.write(
@@ -50,7 +52,8 @@ fn trained(dir: &TestDir, own: &str) -> PathBuf {
 fn a_trained_network_is_certified_by_its_path_alone() {
     let dir = TestDir::new();
     let _ = dir.run(&trained(&dir, ""), "short", 1).expect(0);
-    let whole = "architecture = \"cifar-resnet20\"\nclasses = 3\nmean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n";
+    let whole = "architecture = \"cifar-resnet20\"\nclasses = 3\n\
+                 mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n";
     let _ = dir.run(&trained(&dir, whole), "long", 1).expect(0);
     assert_eq!(dir.records("short").len(), 12);
     assert_eq!(dir.stable_records("short"), dir.stable_records("long"));
@@ -59,7 +62,7 @@ fn a_trained_network_is_certified_by_its_path_alone() {
 }
 
 #[test]
-fn another_normalisation_than_that_of_training_is_refused_with_both() {
+fn a_normalisation_that_differs_from_training_is_refused_with_both() {
     let dir = TestDir::new();
     let spec = trained(&dir, "mean = [0.5, 0.5, 0.5]\n");
     let ended = dir.run(&spec, "out", 1).expect(2);
@@ -74,8 +77,8 @@ fn another_normalisation_than_that_of_training_is_refused_with_both() {
     assert!(dir.records("out").is_empty());
 }
 
-/// A training that takes long enough to be stopped in, with these keys for the ascent; says what it
-/// writes to.
+/// Writes a training specification that runs long enough to be interrupted, with these keys for the
+/// ascent. Returns its path and the path of its output.
 fn long(dir: &TestDir, ascent: &str, epochs: u32) -> (PathBuf, PathBuf) {
     let _ = trained(dir, "");
     let text = fs::read_to_string(dir.path("train.toml")).unwrap();
@@ -89,7 +92,7 @@ fn long(dir: &TestDir, ascent: &str, epochs: u32) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_training_that_is_killed_goes_on_to_the_same_weights() {
+fn a_training_that_was_killed_resumes_and_gives_the_same_weights() {
     let dir = TestDir::new();
     let (spec, out) = long(&dir, "draws = 2\nlearning-rate = 0.01", 60);
     let train = |out: &Path| {
@@ -111,7 +114,7 @@ fn a_training_that_is_killed_goes_on_to_the_same_weights() {
     while !checkpoint.exists() {
         assert!(
             process.try_wait().unwrap().is_none(),
-            "it ended before its first checkpoint"
+            "the training ended before its first checkpoint"
         );
         sleep(Duration::from_millis(2));
     }
@@ -119,7 +122,7 @@ fn a_training_that_is_killed_goes_on_to_the_same_weights() {
     assert_eq!(
         process.wait().unwrap().signal(),
         Some(9),
-        "it was done before it was killed"
+        "the training ended before it was killed"
     );
     assert!(!out.exists());
     let _ = run_to_end(&mut train(&out)).expect(0);
@@ -129,13 +132,13 @@ fn a_training_that_is_killed_goes_on_to_the_same_weights() {
 }
 
 #[test]
-fn a_second_signal_ends_a_training_in_the_middle_of_a_step() {
+fn a_second_signal_stops_a_training_during_a_step() {
     let dir = TestDir::new();
     // The first step of the second epoch takes far longer than the test.
     let (spec, out) = long(&dir, "from-epoch = 1\niterations = 10000", 2);
     let checkpoint = out.with_extension("checkpoint.safetensors");
-    // Nothing tells that the step has begun. Told before it, training ends by itself, and more time
-    // is left to it.
+    // No log line shows that the step has begun. If the signal arrives before the step, training
+    // ends normally, and the next try waits longer.
     for pause in [100, 1_000, 10_000, 60_000] {
         let mut command = dir.worker();
         command
@@ -149,30 +152,30 @@ fn a_second_signal_ends_a_training_in_the_middle_of_a_step() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(process.stderr.take().unwrap())
+        let mut log = BufReader::new(process.stderr.take().unwrap())
             .lines()
             .map(Result::unwrap);
         while !checkpoint.exists() {
             assert!(
                 process.try_wait().unwrap().is_none(),
-                "it ended before its first checkpoint"
+                "the training ended before its first checkpoint"
             );
             sleep(Duration::from_millis(2));
         }
         let before = fs::read(&checkpoint).unwrap();
         sleep(Duration::from_millis(pause));
         signal("TERM", process.id());
-        assert!(said.any(|line| line.contains("SIGTERM: stopping after this step")));
+        assert!(log.any(|line| line.contains("SIGTERM: stopping after this step")));
         while process.try_wait().unwrap().is_none() {
             signal("TERM", process.id());
             sleep(Duration::from_millis(50));
         }
         assert_eq!(process.wait().unwrap().code(), Some(130));
         assert!(!out.exists());
-        if said.any(|line| line.contains("SIGTERM again: stopping at once")) {
+        if log.any(|line| line.contains("SIGTERM again: stopping at once")) {
             assert!(fs::read(&checkpoint).unwrap() == before);
             return;
         }
     }
-    panic!("a step that never ended was never entered");
+    panic!("no signal arrived during the endless step");
 }

@@ -1,4 +1,4 @@
-//! A worker program that is none.
+//! Tests a worker program that is not a ddrs-worker.
 
 use ddrs_tests::{HalfSpaceSweep, TestDir, run_to_end};
 
@@ -33,7 +33,7 @@ fn a_worker_program_that_cannot_be_started_is_found_by_doctor_and_run() {
 }
 
 #[test]
-fn a_program_that_ends_without_working_is_given_up_with_a_word() {
+fn a_program_that_ends_without_work_is_given_up_with_a_message() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep::default());
     let mut run = dir.coordinator();

@@ -1,4 +1,4 @@
-//! Pipes that nobody writes to and files that never end, wherever a program is told to read.
+//! Tests pipes without a writer and files without an end as input of each program.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,8 +8,8 @@ use ddrs_tests::{TestDir, run_to_end};
 
 use super::pictures;
 
-/// `doctor` and `run` refuse the specification and say why.
-fn told(dir: &TestDir, spec: &str, why: &str) {
+/// Checks that `doctor` and `run` refuse the specification for this reason.
+fn assert_refused(dir: &TestDir, spec: &str, why: &str) {
     for program in [
         dir.coordinator().args(["doctor", spec]),
         dir.coordinator().args(["run", spec, "--out", "out"]),
@@ -23,10 +23,10 @@ fn told(dir: &TestDir, spec: &str, why: &str) {
 }
 
 #[test]
-fn a_specification_without_an_end_is_given_up() {
+fn a_specification_without_an_end_is_refused() {
     let dir = TestDir::new();
     symlink("/dev/zero", dir.path("sweep.toml")).unwrap();
-    told(&dir, "sweep.toml", "longer than the 1048576 bytes allowed");
+    assert_refused(&dir, "sweep.toml", "longer than the 1048576 bytes allowed");
     let ended =
         run_to_end(
             dir.worker()
@@ -46,15 +46,8 @@ fn models_and_records_must_be_regular_files() {
             .save(dir.path("images").join(class).join("0.png"))
             .unwrap();
     }
-    let _ = run_to_end(dir.coordinator().args([
-        "run",
-        "sweep.toml",
-        "--out",
-        "sound",
-        "--device",
-        "cpu",
-    ]))
-    .expect(0);
+    let arguments = ["run", "sweep.toml", "--out", "valid", "--device", "cpu"];
+    let _ = run_to_end(dir.coordinator().args(arguments)).expect(0);
     for special in ["/dev/zero", "pipe"] {
         let model = dir.path("model.safetensors");
         fs::remove_file(&model).unwrap();
@@ -69,12 +62,12 @@ fn models_and_records_must_be_regular_files() {
         } else {
             symlink(special, &model).unwrap();
         }
-        told(&dir, "sweep.toml", "not a regular file");
+        assert_refused(&dir, "sweep.toml", "not a regular file");
     }
-    let records = dir.path("sound/records.jsonl");
+    let records = dir.path("valid/records.jsonl");
     fs::remove_file(&records).unwrap();
     symlink("/dev/zero", &records).unwrap();
-    let ended = run_to_end(dir.coordinator().args(["report", "sound"])).expect(2);
+    let ended = run_to_end(dir.coordinator().args(["report", "valid"])).expect(2);
     assert!(
         ended.stderr.contains("not a regular file"),
         "{}",

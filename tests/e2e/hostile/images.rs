@@ -1,5 +1,5 @@
-//! A folder with every kind of picture, sound and unsound, through the real programs under a limit
-//! of memory.
+//! Tests a folder with each kind of valid and damaged picture, with the real programs under a
+//! memory limit.
 
 use std::fs::{self, File};
 use std::io::Cursor;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::pictures;
 use super::png::png;
 
-/// Address space of each program, in KiB: libtorch alone takes a fifth of it.
+/// The limit of the address space of each program, in KiB. libtorch alone takes a fifth of it.
 const LIMIT: u32 = 3 << 20;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -27,7 +27,7 @@ fn encoded(image: impl Into<DynamicImage>) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A JPEG whose frame header claims another size.
+/// Returns a JPEG whose frame header claims another size.
 fn claiming(jpeg: &[u8], height: u16, width: u16) -> Vec<u8> {
     let mut bytes = jpeg.to_vec();
     let frame = bytes
@@ -39,19 +39,17 @@ fn claiming(jpeg: &[u8], height: u16, width: u16) -> Vec<u8> {
     bytes
 }
 
-/// Files, and a word of the error that each fails with; none for those that are certified.
+/// Returns the files, each with words of its expected error, or `None` if it must be certified.
 fn files() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     let jpeg = fixture("baseline-420.jpg");
     let grey16 = image::ImageBuffer::from_fn(8, 8, |x, y| Luma([(x * 8000 + y) as u16]));
     let grey = image::GrayImage::from_fn(8, 8, |x, y| Luma([(x * 30 + y) as u8]));
-    let sound = encoded(image::RgbImage::new(8, 8));
+    let valid = encoded(image::RgbImage::new(8, 8));
     let rows = [[0u8, 0b0001_1011, 0b1110_0100]; 8].concat();
-    let (palette, clear) = (
-        [255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9],
-        [0, 128, 255, 255],
-    );
+    let palette = [255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9];
+    let transparency = [0, 128, 255, 255];
     vec![
-        ("00-sound.png", sound.clone(), None),
+        ("00-valid.png", valid.clone(), None),
         (
             "01-cut.jpg",
             jpeg[..jpeg.len() / 2].to_vec(),
@@ -66,7 +64,14 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ),
         (
             "05-palette-alpha.png",
-            png(8, 8, 2, 3, &[("PLTE", &palette), ("tRNS", &clear)], &rows),
+            png(
+                8,
+                8,
+                2,
+                3,
+                &[("PLTE", &palette), ("tRNS", &transparency)],
+                &rows,
+            ),
             None,
         ),
         ("06-cmyk.jpg", fixture("cmyk.jpg"), None),
@@ -86,7 +91,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             claiming(&jpeg, 20_000, 20_000),
             Some("20000 x 20000 pixels are more than"),
         ),
-        // Zeros that unpack to 81 million pixels: many, but allowed.
+        // Zeros that decompress to 81 million pixels, which is below the limit.
         (
             "11-bomb.png",
             encoded(image::GrayImage::new(9000, 9000)),
@@ -105,7 +110,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ),
         (
             "15-cut.png",
-            sound[..sound.len() - 20].to_vec(),
+            valid[..valid.len() - 20].to_vec(),
             Some("cut short"),
         ),
         (
@@ -124,7 +129,7 @@ fn every_picture_is_certified_or_fails_alone_within_bounded_memory() {
     for (name, bytes, _) in &files {
         dir.write(&format!("images/a/{name}"), bytes);
     }
-    // As long as a disk, and nothing on it; a pipe that nobody writes to.
+    // A sparse file of 1 TiB, and a pipe without a writer.
     File::create(dir.path("images/a/17-endless.png"))
         .unwrap()
         .set_len(1 << 40)
@@ -136,21 +141,13 @@ fn every_picture_is_certified_or_fails_alone_within_bounded_memory() {
             .unwrap()
             .success()
     );
-    dir.write("images/b/sound.png", &files[0].1);
+    dir.write("images/b/valid.png", &files[0].1);
     let ended = run_to_end(
         Command::new("sh")
             .args(["-c", &format!("ulimit -v {LIMIT}; exec \"$0\" \"$@\"")])
             .arg(program("ddrs-coordinator"))
-            .args([
-                "run",
-                "sweep.toml",
-                "--out",
-                "out",
-                "--device",
-                "cpu",
-                "--workers",
-                "1",
-            ])
+            .args(["run", "sweep.toml", "--out", "out"])
+            .args(["--device", "cpu", "--workers", "1"])
             .current_dir(dir.path("")),
     )
     .expect(3);
@@ -181,6 +178,6 @@ fn every_picture_is_certified_or_fails_alone_within_bounded_memory() {
         records[&("plane/fixed/0.5".to_owned(), 19)]
             .get("error")
             .is_none(),
-        "the class after it is untouched"
+        "the picture of the other class must be certified"
     );
 }

@@ -1,4 +1,4 @@
-//! Files, names and paths that nobody here wrote.
+//! Tests damaged and hostile files, names and paths.
 
 mod endless;
 mod images;
@@ -11,13 +11,13 @@ mod usage;
 use ddrs_common::queue::PrivateServer;
 use ddrs_tests::{ProgramOutput, TestDir, run_to_end};
 
-/// A Redis of one's own beside a folder.
-struct Queue {
+/// A private Redis for the sweeps in a folder.
+struct PrivateQueue {
     server: PrivateServer,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Queue {
+impl PrivateQueue {
     fn start(dir: &TestDir) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -29,7 +29,7 @@ impl Queue {
         Self { server, runtime }
     }
 
-    /// A coordinator's command, to its end.
+    /// Runs a command of the coordinator to its end.
     fn ask(&self, dir: &TestDir, arguments: &[&str]) -> ProgramOutput {
         run_to_end(
             dir.coordinator()
@@ -38,35 +38,32 @@ impl Queue {
         )
     }
 
-    /// A worker that does what there is to do.
+    /// Runs a worker until no job is left.
     fn work(&self, dir: &TestDir, arguments: &[&str]) -> ProgramOutput {
         let mut worker = dir.worker();
-        worker.args([
-            "run",
-            "--exit-when-idle",
-            "--device",
-            "cpu",
-            "--threads",
-            "1",
-        ]);
+        worker
+            .args(["run", "--exit-when-idle"])
+            .args(["--device", "cpu", "--threads", "1"]);
         run_to_end(worker.args(arguments).env("DDRS_REDIS", self.server.url()))
     }
 
-    fn run_to_end(self) {
+    fn stop(self) {
         self.runtime.block_on(self.server.stop()).unwrap();
     }
 }
 
-/// A specification of an image folder whose pictures become 8 x 8 pixels, with a half-space over
-/// them.
+/// Writes a specification of an image folder with a half-space classifier for 8 x 8 pixels.
 fn pictures(dir: &TestDir, dataset: &str) -> std::path::PathBuf {
     ddrs_tests::write_half_space(&dir.path("model.safetensors"), &vec![0.1; 3 * 8 * 8], -8.0);
     dir.write(
         "sweep.toml",
         format!(
-            "name = \"pictures\"\nseed = 1\n[dataset]\nformat = \"image-folder\"\npath = \"images\"\n{dataset}\
-             [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\narchitecture = \"half-space\"\nclasses = 2\n\
-             [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n[queue]\njob-samples = 4\n"
+            "name = \"pictures\"\nseed = 1\n\
+             [dataset]\nformat = \"image-folder\"\npath = \"images\"\n{dataset}\
+             [[model]]\nname = \"plane\"\npath = \"model.safetensors\"\n\
+             architecture = \"half-space\"\nclasses = 2\n\
+             [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.001\n\
+             [queue]\njob-samples = 4\n"
         ),
     )
 }

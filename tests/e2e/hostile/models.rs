@@ -1,14 +1,14 @@
-//! Model files cut short, with flipped bits, or swapped: a clear refusal that names the file, and a
-//! worker that ends as programs end.
+//! Tests model files that are truncated, have flipped bits, or were replaced. The worker must
+//! refuse them with an error that names the file, and must not crash.
 
 use std::fs;
 use std::path::Path;
 
 use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end, shared};
 
-use super::Queue;
+use super::PrivateQueue;
 
-/// A sweep of one image of 32 x 32 pixels over a model file.
+/// Writes a sweep of one image of 32 x 32 pixels with a model file.
 fn sweep(dir: &TestDir, model: &str, more: &str) {
     let pixels: Vec<f32> = (0..3 * 32 * 32)
         .map(|i| (i * 31 % 97) as f32 / 96.0)
@@ -24,29 +24,23 @@ fn sweep(dir: &TestDir, model: &str, more: &str) {
     dir.write(
         "sweep.toml",
         format!(
-            "name = \"m\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
+            "name = \"m\"\nseed = 1\n\
+             [dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
              [[model]]\nname = \"net\"\npath = \"{model}\"\nclasses = 10\n{more}\
              [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 2\nn = 10\nalpha = 0.001\nchunk = 10\n"
         ),
     );
 }
 
-/// `certify` knows no digest: nothing but the file itself says that it is sound.
+/// Runs `certify`, which has no digest to compare the model with.
 fn certify(dir: &TestDir) -> ProgramOutput {
-    run_to_end(dir.worker().args([
-        "certify",
-        "sweep.toml",
-        "--index",
-        "0",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ]))
+    let arguments = ["certify", "sweep.toml", "--index", "0"];
+    let device = ["--device", "cpu", "--threads", "1"];
+    run_to_end(dir.worker().args(arguments).args(device))
 }
 
-/// Damages a model in many ways; each time the worker must end with a record, or by naming the
-/// file.
+/// Damages a model in many ways. Each time the worker must exit with an error that names the file,
+/// or, if `may_pass`, with a record.
 fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
     let whole = fs::read(model).unwrap();
     let name = model.file_name().unwrap().to_str().unwrap();
@@ -79,7 +73,7 @@ fn damage(dir: &TestDir, model: &Path, may_pass: bool) {
 }
 
 #[test]
-fn damaged_weights_never_end_a_worker_abruptly() {
+fn damaged_weights_never_crash_a_worker() {
     let dir = TestDir::new();
     let _ =
         run_to_end(
@@ -89,7 +83,7 @@ fn damaged_weights_never_end_a_worker_abruptly() {
         .expect(0);
     sweep(&dir, "m.safetensors", "architecture = \"cifar-resnet20\"\n");
     let _ = certify(&dir).expect(0);
-    // A flipped bit of a weight is another weight: only a digest tells.
+    // A flipped bit of a weight gives another valid weight. Only a digest detects it.
     damage(&dir, &dir.path("m.safetensors"), true);
 }
 
@@ -108,14 +102,14 @@ fn damaged_programs_never_reach_libtorch() {
     .unwrap();
     sweep(&dir, "m.pt", "");
     let _ = certify(&dir).expect(0);
-    // Dates and padding of an archive carry nothing, so a flip there changes nothing.
+    // Flipped bits in dates and padding of the archive have no effect.
     damage(&dir, &dir.path("m.pt"), true);
 }
 
 #[test]
-fn a_model_that_is_not_the_one_submitted_is_refused_before_any_job() {
+fn a_model_that_differs_from_the_submitted_one_is_refused_before_any_job() {
     let dir = TestDir::new();
-    let queue = Queue::start(&dir);
+    let queue = PrivateQueue::start(&dir);
     let _ = dir.half_space(&HalfSpaceSweep::default());
     let sweep = queue.ask(&dir, &["submit", "sweep.toml"]).expect(0).stdout;
     let model = dir.path("model.safetensors");
@@ -145,5 +139,5 @@ fn a_model_that_is_not_the_one_submitted_is_refused_before_any_job() {
         (&status["done"], &status["errors"], &status["crashes"]),
         (&48.into(), &0.into(), &0.into())
     );
-    queue.run_to_end();
+    queue.stop();
 }

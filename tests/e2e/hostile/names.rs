@@ -1,5 +1,5 @@
-//! Names made to rewrite a terminal, forge a line, run in a browser or a spreadsheet, or leave a
-//! folder.
+//! Tests names that try to control a terminal, forge a log line, run code in a browser or a
+//! spreadsheet, or escape from a folder.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,16 @@ use ddrs_common::terminal::is_unsafe;
 use ddrs_tests::TestDir;
 use serde_json::Value;
 
-use super::{Queue, pictures};
+use super::{PrivateQueue, pictures};
 
 const CLASS: &str = "=cmd|' \u{1b}[2J\u{9b}1m\u{202e}<script>alert(1)<";
 const FILE: &str = "a\nERROR forged \u{1b}]0;x\u{7} $(touch x) \\input{x} <img src=x>.png";
 const WORKER: &str = "w\u{1b}[31m\n<script>\u{202e}=1+1";
 
-/// Nothing in it moves a cursor, hides or turns text.
+/// Checks that a text has no character that moves the cursor or hides or reverses text, and no
+/// forged line.
 #[track_caller]
-fn harmless(what: &str, text: &str) {
+fn assert_harmless(what: &str, text: &str) {
     let bad = text.chars().find(|&c| c != '\n' && is_unsafe(c));
     assert!(bad.is_none(), "{what} has {bad:?}: {text:?}");
     assert!(
@@ -26,14 +27,14 @@ fn harmless(what: &str, text: &str) {
 }
 
 #[test]
-fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
+fn hostile_names_of_files_and_workers_are_shown_only_as_text() {
     let dir = TestDir::new();
     let _ = pictures(&dir, "");
     image::RgbImage::new(8, 8)
         .save(dir.write("images/z/0.png", ""))
         .unwrap();
     dir.write(&format!("images/{CLASS}/{FILE}"), "no picture");
-    let queue = Queue::start(&dir);
+    let queue = PrivateQueue::start(&dir);
     let sweep = queue
         .ask(&dir, &["submit", "sweep.toml"])
         .expect(0)
@@ -44,7 +45,7 @@ fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
         let worked = queue
             .work(&dir, &["--log-format", format, "--name", WORKER])
             .expect(0);
-        harmless(format, &worked.stderr);
+        assert_harmless(format, &worked.stderr);
     }
     for arguments in [
         &["status", &sweep][..],
@@ -74,8 +75,8 @@ fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
             "{arguments:?}: {}",
             ended.stderr
         );
-        harmless(arguments[0], &ended.stdout);
-        harmless(arguments[0], &ended.stderr);
+        assert_harmless(arguments[0], &ended.stdout);
+        assert_harmless(arguments[0], &ended.stderr);
     }
     let mut files = 0;
     for folder in ["out", "out/report"] {
@@ -85,8 +86,8 @@ fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
         {
             if entry.is_file() {
                 let text = fs::read_to_string(&entry).unwrap();
-                // Certification logs are tables between tabs.
-                harmless(&entry.display().to_string(), &text.replace('\t', " "));
+                // Certification logs separate columns by tabs.
+                assert_harmless(&entry.display().to_string(), &text.replace('\t', " "));
                 let markup = entry
                     .extension()
                     .is_some_and(|kind| kind == "html" || kind == "svg" || kind == "md");
@@ -100,16 +101,16 @@ fn hostile_names_of_files_and_workers_are_only_text_wherever_they_are_shown() {
         }
     }
     assert!(files >= 9, "{files}");
-    // Programs get the names as they are.
+    // Machine-readable files contain the names unchanged.
     let record = &dir.records("out")[&("plane/fixed/0.5".to_owned(), 0)];
     assert_eq!(record["worker"], WORKER);
     let error = record["error"].as_str().unwrap();
     assert!(error.contains(CLASS) && error.contains(FILE), "{error:?}");
-    queue.run_to_end();
+    queue.stop();
 }
 
 #[test]
-fn reasons_of_dead_jobs_are_only_text() {
+fn reasons_of_dead_jobs_are_shown_only_as_text() {
     let dir = TestDir::new();
     let _ = pictures(&dir, "");
     let text = fs::read_to_string(dir.path("sweep.toml")).unwrap();
@@ -124,9 +125,9 @@ fn reasons_of_dead_jobs_are_only_text() {
         let picture = fs::read(dir.path("x.png")).unwrap();
         dir.write(&name, picture);
     }
-    // A link that leads nowhere fails its job, with the name in the reason.
+    // A dangling link makes its job fail, with the name in the reason.
     std::os::unix::fs::symlink("/nowhere", dir.path(&format!("images/{CLASS}/{FILE}"))).unwrap();
-    let queue = Queue::start(&dir);
+    let queue = PrivateQueue::start(&dir);
     let sweep = queue
         .ask(&dir, &["submit", "sweep.toml"])
         .expect(0)
@@ -134,19 +135,19 @@ fn reasons_of_dead_jobs_are_only_text() {
         .trim()
         .to_owned();
     let worked = queue.work(&dir, &["--name", WORKER]).expect(0);
-    harmless("worker", &worked.stderr);
+    assert_harmless("worker", &worked.stderr);
     let status = queue.ask(&dir, &["status", &sweep]).expect(0);
     assert!(
         status.stdout.contains("1 dead") && status.stdout.contains("ERROR forged"),
         "{}",
         status.stdout
     );
-    harmless("status", &status.stdout);
+    assert_harmless("status", &status.stdout);
     let json = queue
         .ask(&dir, &["status", &sweep, "--format", "json"])
         .expect(0)
         .stdout;
-    harmless("status", &json);
+    assert_harmless("status", &json);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert!(
         json["dead_jobs"][0]["reason"]
@@ -155,11 +156,11 @@ fn reasons_of_dead_jobs_are_only_text() {
             .contains(FILE),
         "{json}"
     );
-    queue.run_to_end();
+    queue.stop();
 }
 
 #[test]
-fn names_in_specifications_that_would_leave_the_folder_are_refused() {
+fn names_in_specifications_that_would_escape_from_the_folder_are_refused() {
     for name in [
         "../../up",
         "/tmp/up",
@@ -183,14 +184,14 @@ fn names_in_specifications_that_would_leave_the_folder_are_refused() {
                 "{}",
                 ended.stderr
             );
-            harmless("error", &ended.stderr);
+            assert_harmless("error", &ended.stderr);
             assert!(!dir.path("out").exists());
         }
     }
 }
 
 #[test]
-fn a_path_in_an_error_is_only_text() {
+fn a_path_in_an_error_is_shown_only_as_text() {
     let dir = TestDir::new();
     for path in ["a\\u001b[2J\\nERROR forged", "a\\u0000b", &"x".repeat(5000)] {
         dir.write(
@@ -200,7 +201,7 @@ fn a_path_in_an_error_is_only_text() {
                 .replace("\"images\"", &format!("\"{path}\"")),
         );
         let ended = dir.run(Path::new("sweep.toml"), "out", 1).expect(2);
-        harmless("error", &ended.stderr);
+        assert_harmless("error", &ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
 }

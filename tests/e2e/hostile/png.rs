@@ -1,7 +1,7 @@
-//! PNG files byte by byte, for the kinds that no encoder writes and the headers that lie.
+//! Builds PNG files byte by byte, for variants that no encoder writes and for false headers.
 
-/// A PNG of this colour type and depth; `before` are chunks between header and data, `rows` the
-/// filtered rows.
+/// Returns a PNG of this colour type and depth. `before` are the chunks between header and data,
+/// and `rows` the filtered rows.
 pub(super) fn png(
     width: u32,
     height: u32,
@@ -35,7 +35,7 @@ fn chunk(file: &mut Vec<u8>, name: &str, content: &[u8]) {
     file.extend(sum.to_be_bytes());
 }
 
-/// A zlib stream that compresses nothing.
+/// Returns a zlib stream of uncompressed blocks.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut stream = vec![0x78, 0x01];
     let blocks = bytes.chunks(0xffff);
@@ -54,7 +54,7 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// The checksum of a chunk (ISO 3309).
+/// Returns the checksum of a chunk (ISO 3309).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| {

@@ -1,13 +1,13 @@
-//! What a worker opens.
+//! Tests which files a worker opens under `--root`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use ddrs_tests::{HalfSpaceSweep, TestDir};
 
-use super::{Queue, pictures};
+use super::{PrivateQueue, pictures};
 
-/// A picture that lies outside the folder of the data, linked from inside it.
+/// Writes a sweep whose image folder has a link to a picture outside the folder.
 fn linked(dir: &TestDir) {
     let _ = pictures(dir, "");
     for name in ["elsewhere/secret.png", "images/a/0.png", "images/b/0.png"] {
@@ -22,7 +22,7 @@ fn linked(dir: &TestDir) {
 fn a_link_in_the_data_does_not_lead_out_of_the_root() {
     let dir = TestDir::new();
     linked(&dir);
-    let queue = Queue::start(&dir);
+    let queue = PrivateQueue::start(&dir);
     let _ = queue.ask(&dir, &["submit", "sweep.toml"]).expect(0);
     let ended = queue
         .work(&dir, &["--root", "images", "--root", "model.safetensors"])
@@ -35,20 +35,17 @@ fn a_link_in_the_data_does_not_lead_out_of_the_root() {
         .work(
             &dir,
             &[
-                "--root",
-                "images",
-                "--root",
-                "model.safetensors",
-                "--root",
-                "elsewhere",
-            ],
+                &["--root", "images", "--root", "model.safetensors"][..],
+                &["--root", "elsewhere"],
+            ]
+            .concat(),
         )
         .expect(0);
-    queue.run_to_end();
+    queue.stop();
 }
 
 #[test]
-fn a_run_of_ones_own_follows_the_links_in_its_data() {
+fn a_run_without_a_root_follows_the_links_in_its_data() {
     let dir = TestDir::new();
     linked(&dir);
     let _ = dir.run(&dir.path("sweep.toml"), "out", 1).expect(0);
@@ -56,9 +53,9 @@ fn a_run_of_ones_own_follows_the_links_in_its_data() {
 }
 
 #[test]
-fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
+fn data_and_models_outside_the_root_are_refused_for_every_form_of_path() {
     let dir = TestDir::new();
-    let queue = Queue::start(&dir);
+    let queue = PrivateQueue::start(&dir);
     let _ = dir.half_space(&HalfSpaceSweep::default());
     fs::create_dir_all(dir.path("root/inner")).unwrap();
     for (from, to) in [("inputs", "root/inputs"), ("model", "root/model")] {
@@ -69,10 +66,8 @@ fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
         .unwrap();
     }
     let text = fs::read_to_string(dir.path("sweep.toml")).unwrap();
-    let (inside, outside) = (
-        "root/inner/data.safetensors",
-        "root/inner/../../inputs.safetensors",
-    );
+    let inside = "root/inner/data.safetensors";
+    let outside = "root/inner/../../inputs.safetensors";
     fs::copy(dir.path("inputs.safetensors"), dir.path(inside)).unwrap();
     fs::copy(
         dir.path("model.safetensors"),
@@ -115,5 +110,5 @@ fn data_and_models_outside_the_root_are_refused_however_they_are_named() {
             .expect(2);
         assert!(ended.stderr.contains(named), "{}", ended.stderr);
     }
-    queue.run_to_end();
+    queue.stop();
 }

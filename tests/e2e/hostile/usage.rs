@@ -1,13 +1,13 @@
-//! Bad usage ends with code 2 and says what to change; whatever is said is JSON where JSON was
-//! asked for.
+//! Tests that wrong usage ends with exit code 2 and a message that says what to change, and that
+//! all messages are JSON with `--log-format json`.
 
 use std::fs;
 
-use ddrs_tests::{HalfSpaceSweep, TestDir, run_to_end};
+use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 use serde_json::Value;
 
 #[test]
-fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
+fn an_invalid_address_is_wrong_usage_for_every_command() {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep::default());
     let id = "0123456789abcdef";
@@ -29,19 +29,22 @@ fn an_address_that_makes_no_sense_is_bad_usage_everywhere() {
         ended.push(run_to_end(dir.worker().args(["run", "--redis", url])));
         for ended in ended {
             let ended = ended.expect(2);
-            let said = ended.stdout + &ended.stderr;
+            let output = ended.stdout + &ended.stderr;
             let why = if url.contains('@') {
                 "holds a password"
             } else {
                 "not the address of a Redis"
             };
-            assert!(said.contains(why) && !said.contains("s3cret"), "{said}");
+            assert!(
+                output.contains(why) && !output.contains("s3cret"),
+                "{output}"
+            );
         }
     }
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_bad_usage() {
+fn a_folder_that_is_not_a_run_folder_is_wrong_usage() {
     let dir = TestDir::new();
     dir.write("empty/notes.txt", "x");
     for arguments in [
@@ -54,19 +57,19 @@ fn a_folder_that_is_no_run_is_bad_usage() {
         assert_eq!(
             ended.stderr.matches("No such file").count(),
             1,
-            "a cause is told once: {}",
+            "the cause must be reported once: {}",
             ended.stderr
         );
     }
-    let told = run_to_end(dir.coordinator().args(["report", "empty"])).stderr;
+    let stderr = run_to_end(dir.coordinator().args(["report", "empty"])).stderr;
     assert!(
-        told.contains("empty is not a run folder: cannot read empty/manifest.json"),
-        "{told}"
+        stderr.contains("empty is not a run folder: cannot read empty/manifest.json"),
+        "{stderr}"
     );
 }
 
 #[test]
-fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
+fn conflicts_with_the_data_are_reported_at_a_line_of_the_specification() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep::default());
     let text = fs::read_to_string(&spec).unwrap();
@@ -93,33 +96,25 @@ fn what_only_the_data_shows_is_blamed_on_a_line_of_the_specification() {
     }
 }
 
+fn run_with_json_log(dir: &TestDir) -> ProgramOutput {
+    let mut command = dir.coordinator();
+    command
+        .args(["--log-format", "json", "run", "sweep.toml"])
+        .args(["--out", "out", "--device", "cpu", "--workers", "1"]);
+    run_to_end(&mut command)
+}
+
+fn json_lines(log: &str) -> Vec<Value> {
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    log.lines().map(parse).collect()
+}
+
 #[test]
-fn every_line_is_json_where_json_was_asked_for() {
+fn every_log_line_is_json_with_log_format_json() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep::default());
-    let run = || {
-        let mut command = dir.coordinator();
-        command.args([
-            "--log-format",
-            "json",
-            "run",
-            "sweep.toml",
-            "--out",
-            "out",
-            "--device",
-            "cpu",
-            "--workers",
-            "1",
-        ]);
-        run_to_end(&mut command)
-    };
-    let lines = |stderr: &str| -> Vec<Value> {
-        let line =
-            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        stderr.lines().map(line).collect()
-    };
-    let said = lines(&run().expect(0).stderr);
-    let progress: Vec<&Value> = said
+    let log = json_lines(&run_with_json_log(&dir).expect(0).stderr);
+    let progress: Vec<&Value> = log
         .iter()
         .filter(|line| !line["fields"]["records"].is_null())
         .collect();
@@ -130,28 +125,21 @@ fn every_line_is_json_where_json_was_asked_for() {
         "{last}"
     );
     for log in fs::read_dir(dir.path("out/logs")).unwrap() {
-        let _ = lines(&fs::read_to_string(log.unwrap().path()).unwrap());
+        let _ = json_lines(&fs::read_to_string(log.unwrap().path()).unwrap());
     }
     let text = fs::read_to_string(&spec).unwrap();
     fs::write(&spec, text.replace("seed = 1", "seed = -1")).unwrap();
-    let failed = run().expect(2);
-    let said = lines(&failed.stderr);
-    let (last, message) = (
-        said.last().unwrap(),
-        "sweep.toml:2: seed: must be 0 or more, not -1",
-    );
+    let log = json_lines(&run_with_json_log(&dir).expect(2).stderr);
+    let last = log.last().unwrap();
+    let message = "sweep.toml:2: seed: must be 0 or more, not -1";
     assert_eq!(
         (&last["level"], &last["fields"]["message"]),
         (&"ERROR".into(), &message.into())
     );
-    let refused = run_to_end(dir.worker().args([
-        "--log-format",
-        "json",
-        "certify",
-        "sweep.toml",
-        "--index",
-        "0",
-    ]))
-    .expect(2);
-    assert_eq!(lines(&refused.stderr).last().unwrap()["level"], "ERROR");
+    let certify = ["certify", "sweep.toml", "--index", "0"];
+    let refused = run_to_end(dir.worker().args(["--log-format", "json"]).args(certify)).expect(2);
+    assert_eq!(
+        json_lines(&refused.stderr).last().unwrap()["level"],
+        "ERROR"
+    );
 }

@@ -1,4 +1,4 @@
-//! The shipped access list: it is enough for everything that programs do, and for nothing else.
+//! Tests the shipped access list: it permits everything that the programs do, and nothing else.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +36,7 @@ fn login(server: &TestServer) -> [(&'static str, String); 3] {
 }
 
 #[test]
-fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused() {
+fn every_program_runs_as_the_user_of_the_shipped_access_list_without_a_refusal() {
     let dir = small();
     let server = start(&dir, &shipped());
     let login = login(&server);
@@ -44,10 +44,14 @@ fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let told = coordinator(&dir, &["doctor", "sweep.toml"], &login)
+    let doctor = coordinator(&dir, &["doctor", "sweep.toml"], &login)
         .expect(0)
         .stdout;
-    assert_eq!(told.matches("not permitted to read").count(), 2, "{told}");
+    assert_eq!(
+        doctor.matches("not permitted to read").count(),
+        2,
+        "{doctor}"
+    );
     let submitted = coordinator(&dir, &["submit", "sweep.toml"], &login).expect(0);
     let sweep = submitted.stdout.trim();
     let worker = ["run", "--exit-when-idle", "--device", "cpu"];
@@ -64,11 +68,15 @@ fn every_command_runs_as_the_user_of_the_shipped_access_list_and_none_is_refused
     let _ = run_to_end(&mut run(&dir, "run", &login)).expect(0);
     assert_undisturbed(&dir, "run");
     let refused: Vec<redis::Value> = ask(&mut admin, "ACL LOG").unwrap();
-    assert_eq!(refused, [], "nothing was even tried that is not allowed");
+    assert_eq!(
+        refused,
+        [],
+        "no program may try a command that is not permitted"
+    );
 }
 
 #[test]
-fn that_user_is_refused_everything_else() {
+fn the_user_of_the_shipped_access_list_is_refused_everything_else() {
     let dir = small();
     let server = start(&dir, &shipped());
     let mut user = server.connection(&format!("ddrs:{PASSWORD}@"));
@@ -94,7 +102,7 @@ fn that_user_is_refused_everything_else() {
         let error = ask::<redis::Value>(&mut user, line).unwrap_err();
         assert_eq!(error.code(), Some("NOPERM"), "{line}: {error}");
     }
-    // A script may do no more than its user.
+    // A script has only the permissions of its user.
     for script in [
         "return redis.call('FLUSHALL')",
         "return redis.call('GET', 'other')",
@@ -120,7 +128,7 @@ fn that_user_is_refused_everything_else() {
         redis::Client::open(server.url())
             .unwrap()
             .get_connection()
-            .and_then(|mut nobody| ask::<String>(&mut nobody, "PING"))
+            .and_then(|mut anonymous| ask::<String>(&mut anonymous, "PING"))
             .is_err()
     );
 }
@@ -154,7 +162,7 @@ fn the_access_list_grants_what_the_scripts_call() {
 }
 
 #[test]
-fn doctor_names_what_a_user_may_not_do() {
+fn doctor_names_the_missing_permissions_of_a_user() {
     let dir = small();
     let server = start(&dir, &shipped().replace(" +zadd", ""));
     let login = login(&server);
@@ -162,8 +170,8 @@ fn doctor_names_what_a_user_may_not_do() {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let told = coordinator(&dir, &["doctor"], &login).expect(2);
-    let line = told
+    let doctor = coordinator(&dir, &["doctor"], &login).expect(2);
+    let line = doctor
         .stdout
         .lines()
         .find(|line| line.contains("permissions"))

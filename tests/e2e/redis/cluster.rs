@@ -1,4 +1,4 @@
-//! A Redis Cluster of three masters.
+//! Tests a Redis Cluster of three masters.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::server::{
 
 const RANGES: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
-/// Three masters that share the slots and know each other.
+/// Starts three masters that share the slots and form a cluster.
 fn start(dir: &TestDir) -> [TestServer; 3] {
     let nodes = [0, 1, 2].map(|number| {
         let bus = free_port();
@@ -39,7 +39,7 @@ fn start(dir: &TestDir) -> [TestServer; 3] {
         }
     }
     for (node, _) in &nodes {
-        eventually("a whole cluster", || {
+        eventually("a complete cluster", || {
             let info: String = ask(&mut node.connection(""), "CLUSTER INFO").unwrap();
             (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3"))
                 .then_some(())
@@ -52,7 +52,7 @@ fn id(node: &TestServer) -> String {
     ask(&mut node.connection(""), "CLUSTER MYID").unwrap()
 }
 
-/// The node that has a slot: the one that does not send elsewhere.
+/// Returns the index of the node that serves the slot of a key without a redirection.
 fn owner(nodes: &[TestServer; 3], key: &str) -> usize {
     nodes
         .iter()
@@ -64,7 +64,8 @@ fn owner(nodes: &[TestServer; 3], key: &str) -> usize {
 
 /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
 fn migrate(nodes: &[TestServer; 3], from: usize, to: usize, slot: u16) {
-    let (source, target) = (&nodes[from], &nodes[to]);
+    let source = &nodes[from];
+    let target = &nodes[to];
     let set = |node: &TestServer, what: &str| {
         let _: () = ask(
             &mut node.connection(""),
@@ -84,7 +85,7 @@ fn migrate(nodes: &[TestServer; 3], from: usize, to: usize, slot: u16) {
         if keys.is_empty() {
             break;
         }
-        // An empty word stands for the one key that is moved; here there are several.
+        // The key argument is empty because several keys are moved.
         let mut command = redis::cmd("MIGRATE");
         command
             .arg("127.0.0.1")
@@ -129,7 +130,7 @@ fn a_sweep_runs_through_any_node_of_a_cluster() {
 }
 
 #[test]
-fn a_run_goes_on_while_its_slot_moves_to_another_master() {
+fn a_run_continues_while_its_slot_moves_to_another_master() {
     let dir = long();
     let nodes = start(&dir);
     let url = nodes[0].url();
@@ -157,7 +158,7 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
     migrate(&nodes, from, to, slot);
     assert!(
         dir.records("moved").len() < 48,
-        "it was over before the slot moved"
+        "the run ended before the slot moved"
     );
     let ended: ProgramOutput = running.wait_with_output().unwrap().into();
     let _ = ended.expect(0);
@@ -165,8 +166,8 @@ fn a_run_goes_on_while_its_slot_moves_to_another_master() {
     assert_undisturbed(&dir, "moved");
 }
 
-/// Takes a slot from whoever has it, and lets the cluster go on without it.
-fn open_a_hole(nodes: &[TestServer; 3], slot: u16) {
+/// Removes a slot from all nodes. The cluster continues without it.
+fn unassign_slot(nodes: &[TestServer; 3], slot: u16) {
     for node in nodes {
         let _: () = ask(
             &mut node.connection(""),
@@ -174,8 +175,8 @@ fn open_a_hole(nodes: &[TestServer; 3], slot: u16) {
         )
         .unwrap();
     }
-    // A node that hears of the slot from one that still has it takes it up again.
-    eventually("a hole that all know of", || {
+    // A node assigns the slot again if another node that still has it reports it.
+    eventually("a missing slot that all nodes know of", || {
         for node in nodes {
             ask::<()>(
                 &mut node.connection(""),
@@ -193,14 +194,14 @@ fn open_a_hole(nodes: &[TestServer; 3], slot: u16) {
 }
 
 #[test]
-fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
+fn a_slot_without_a_node_stops_only_the_sweep_in_this_slot() {
     let dir = small();
     let text = std::fs::read_to_string(dir.path("sweep.toml")).unwrap();
     dir.write("other.toml", text.replace("seed = 1", "seed = 2"));
     let nodes = start(&dir);
     let url = nodes[0].url();
     let environment = [("DDRS_REDIS", url.as_str())];
-    let [lost, well] = ["other.toml", "sweep.toml"].map(|spec| {
+    let [lost, healthy] = ["other.toml", "sweep.toml"].map(|spec| {
         coordinator(&dir, &["submit", spec], &environment)
             .expect(0)
             .stdout
@@ -212,28 +213,28 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
         &format!("CLUSTER KEYSLOT ddrs:{{{lost}}}:meta"),
     )
     .unwrap();
-    open_a_hole(&nodes, slot);
+    unassign_slot(&nodes, slot);
 
     let mut command = dir.worker();
     command
         .args(["run", "--device", "cpu", "--threads", "1"])
         .env("DDRS_REDIS", &url);
     let mut worker = command.spawn().unwrap();
-    eventually("the other sweep to be done, and shown", || {
-        let told = coordinator(&dir, &["status", "--format", "json"], &environment).expect(0);
-        assert!(told.stderr.contains(&lost), "{}", told.stderr);
-        let sweeps: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    eventually("the other sweep to be done and shown", || {
+        let status = coordinator(&dir, &["status", "--format", "json"], &environment).expect(0);
+        assert!(status.stderr.contains(&lost), "{}", status.stderr);
+        let sweeps: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
         let [sweep] = sweeps.as_array().unwrap().as_slice() else {
             panic!("{sweeps}")
         };
-        assert_eq!(sweep["sweep"], well);
+        assert_eq!(sweep["sweep"], healthy);
         (sweep["done"] == 48).then_some(())
     });
     signal("TERM", worker.id());
     assert_eq!(ended(&mut worker).0, 0);
 
-    let told = coordinator(&dir, &["doctor"], &environment).expect(2);
-    let slots = told
+    let doctor = coordinator(&dir, &["doctor"], &environment).expect(2);
+    let slots = doctor
         .stdout
         .lines()
         .find(|line| line.contains(" slots "))
@@ -253,9 +254,9 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
             .unwrap()
             .with_patience(Duration::ZERO);
         let listed = client.listed().await.unwrap();
-        let fell = listed.iter().find(|sweep| sweep.as_str() == lost).unwrap();
-        // As if it had never been submitted; then a submission leaves nothing behind that workers
-        // ask for.
+        let affected = listed.iter().find(|sweep| sweep.as_str() == lost).unwrap();
+        // The sweep is removed from the list, as before its submission. A submission that fails
+        // must then leave no sweep that workers would ask for.
         let _: u32 = ask(
             &mut nodes[owner(&nodes, "ddrs:sweeps")].connection(""),
             &format!("SREM ddrs:sweeps {lost}"),
@@ -271,11 +272,11 @@ fn a_slot_without_a_node_stops_only_the_sweep_that_falls_into_it() {
             max_attempts: 1,
         };
         client
-            .sweep(fell)
+            .sweep(affected)
             .submitter()
             .submit(&submission)
             .await
             .unwrap_err();
-        assert!(!client.listed().await.unwrap().contains(fell));
+        assert!(!client.listed().await.unwrap().contains(affected));
     });
 }

@@ -1,13 +1,13 @@
-//! `doctor` against servers that are set up wrongly: what is wrong, and what to change.
+//! Tests `doctor` with misconfigured servers. It must name the problem and the change to make.
 
 use std::time::{Duration, Instant};
 
 use super::server::{TestServer, ask, coordinator, free_port, small};
 
-/// Half of the time for which other commands ask again.
-const AT_ONCE: Duration = Duration::from_secs(30);
+/// Half of the time for which other commands retry.
+const NO_RETRY: Duration = Duration::from_secs(30);
 
-/// The line of a check, for a server with these options.
+/// Runs `doctor` for a server with these options and returns the line of one check.
 fn line(options: &[&str], setup: &[&str], subject: &str, code: i32) -> String {
     let dir = small();
     let server = TestServer::start(&dir.path("server"), options);
@@ -15,13 +15,13 @@ fn line(options: &[&str], setup: &[&str], subject: &str, code: i32) -> String {
     for step in setup {
         let _: redis::Value = ask(&mut connection, step).unwrap();
     }
-    let told = coordinator(&dir, &["doctor"], &[("DDRS_REDIS", &server.url())]).expect(code);
-    let found = told
+    let doctor = coordinator(&dir, &["doctor"], &[("DDRS_REDIS", &server.url())]).expect(code);
+    let found = doctor
         .stdout
         .lines()
         .find(|line| line.split_whitespace().nth(1) == Some(subject));
     found
-        .unwrap_or_else(|| panic!("{}", told.stdout))
+        .unwrap_or_else(|| panic!("{}", doctor.stdout))
         .to_owned()
 }
 
@@ -30,7 +30,7 @@ fn assert_says(line: &str, verdict: &str, words: &str) {
 }
 
 #[test]
-fn a_server_that_forgets_is_told_how_to_remember() {
+fn a_server_without_persistence_gets_the_settings_for_it() {
     assert_says(
         &line(&["--appendonly", "no"], &[], "persistence", 0),
         "warning",
@@ -45,7 +45,7 @@ fn a_server_that_forgets_is_told_how_to_remember() {
 }
 
 #[test]
-fn a_server_that_evicts_is_told_what_to_set() {
+fn a_server_that_evicts_gets_the_setting_to_change() {
     assert_says(
         &line(&["--maxmemory-policy", "allkeys-lru"], &[], "redis", 2),
         "bad",
@@ -65,7 +65,7 @@ fn a_server_that_evicts_is_told_what_to_set() {
 }
 
 #[test]
-fn a_server_whose_snapshots_could_stop_it_is_told_to_make_none() {
+fn a_server_whose_snapshots_could_stop_it_gets_the_advice_to_disable_them() {
     let on = ["--save", "3600 1"];
     assert_says(
         &line(&on, &[], "snapshots", 0),
@@ -81,16 +81,16 @@ fn a_server_whose_snapshots_could_stop_it_is_told_to_make_none() {
     assert_says(&line(&[], &[], "snapshots", 0), "ok", "off");
 }
 
-/// Refusals that may pass, which everything but `doctor` waits for.
+/// Tests refusals that may be temporary. All commands but `doctor` retry after them.
 #[test]
-fn a_server_that_refuses_for_now_is_reported_at_once() {
+fn a_temporary_refusal_is_reported_at_once() {
     for (setup, refusal) in [
         ("CONFIG SET maxmemory 1", "OOM"),
         ("REPLICAOF 127.0.0.1 1", "promote it"),
     ] {
         let start = Instant::now();
         let line = line(&[], &[setup], "requests", 2);
-        assert!(start.elapsed() < AT_ONCE, "{refusal} was waited for");
+        assert!(start.elapsed() < NO_RETRY, "doctor retried after {refusal}");
         assert_says(&line, "bad", refusal);
         assert!(!line.contains("users.acl"), "{line}");
     }
@@ -102,23 +102,23 @@ fn the_clocks_of_one_machine_agree() {
 }
 
 #[test]
-fn a_cluster_with_holes_is_found() {
+fn a_cluster_with_unassigned_slots_is_found() {
     let dir = small();
     let bus = free_port().to_string();
     let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
     let server = TestServer::start(&dir.path("server"), &options);
     let _: () = ask(&mut server.connection(""), "CLUSTER ADDSLOTSRANGE 0 9").unwrap();
     let start = Instant::now();
-    let told = coordinator(&dir, &["doctor"], &[("DDRS_REDIS", &server.url())]).expect(2);
-    assert!(start.elapsed() < AT_ONCE, "it was waited for");
+    let doctor = coordinator(&dir, &["doctor"], &[("DDRS_REDIS", &server.url())]).expect(2);
+    assert!(start.elapsed() < NO_RETRY, "doctor retried");
     assert!(
-        told.stdout.contains("redis-cli --cluster check"),
+        doctor.stdout.contains("redis-cli --cluster check"),
         "{}",
-        told.stdout
+        doctor.stdout
     );
     assert!(
-        told.stdout.contains("bad") && told.stdout.to_lowercase().contains("cluster"),
+        doctor.stdout.contains("bad") && doctor.stdout.to_lowercase().contains("cluster"),
         "{}",
-        told.stdout
+        doctor.stdout
     );
 }

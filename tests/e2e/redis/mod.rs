@@ -1,4 +1,4 @@
-//! Redis as people run it: users, TLS, clusters, replicas. Every test starts its own servers.
+//! Tests deployments of Redis: users, TLS, clusters, replicas. Every test starts its servers.
 
 mod acl;
 mod cluster;

@@ -1,5 +1,5 @@
-//! A replica that is promoted by hand after its master was killed, and that lacks what the master
-//! did last.
+//! Tests a replica that is promoted by hand after its master was killed and that lacks the last
+//! writes of the master.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use ddrs_tests::{run_to_end, signal};
 use super::server::{TestServer, ask, assert_undisturbed, eventually, long, run};
 
 #[test]
-fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
+fn work_that_a_promoted_replica_lacks_is_repeated_and_no_record_is_lost() {
     let dir = long();
     let mut master = TestServer::start(&dir.path("master"), &[]);
     let replica = TestServer::start(
@@ -16,7 +16,7 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
         &["--replicaof", "127.0.0.1", &master.port.to_string()],
     );
     let mut copy = replica.connection("");
-    eventually("a replica in step", || {
+    eventually("a replica that is synchronised", || {
         let info: String = ask(&mut copy, "INFO replication").unwrap();
         info.contains("master_link_status:up").then_some(())
     });
@@ -31,10 +31,10 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
         let keys: Vec<String> = ask(&mut copy, "KEYS *:meta").unwrap();
         (!keys.is_empty()).then_some(())
     });
-    // Cut off and promoted here, so all that the master does from now on is lost with it.
+    // The replica is disconnected and promoted here. All later writes of the master are lost.
     let _: () = ask(&mut copy, "REPLICAOF NO ONE").unwrap();
     let kept = dir.records("out").len();
-    eventually("records that the replica never hears of", || {
+    eventually("records that the replica does not receive", || {
         (dir.records("out").len() > kept + 3).then_some(())
     });
     master.kill();
@@ -42,9 +42,12 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
     let interrupted = running.wait().unwrap();
     assert!(!interrupted.success());
     let collected = dir.records("out");
-    assert!(collected.len() < 48, "it was over before the master died");
+    assert!(
+        collected.len() < 48,
+        "the run ended before the master was killed"
+    );
 
-    // The operator names the new address.
+    // The operator gives the new address.
     let url = replica.url();
     let _ = run_to_end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
     let complete = dir.records("out");
@@ -52,7 +55,7 @@ fn what_a_promoted_replica_lacks_is_done_again_and_no_record_is_lost() {
         collected
             .iter()
             .all(|(key, record)| complete[key] == *record),
-        "a collected record stays as it is"
+        "a collected record must not change"
     );
     assert_undisturbed(&dir, "out");
 }

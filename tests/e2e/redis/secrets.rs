@@ -1,4 +1,4 @@
-//! A password leaves no trace: not in arguments, output, logs or the files of a run.
+//! Tests that a password does not appear in arguments, output, logs or the files of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::server::{TestServer, ask, coordinator, eventually, long, run};
 
 const MARKER: &str = "marker-9f2c61";
 
-/// All files below a folder.
+/// Returns all files below a folder.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir)
         .unwrap()
@@ -27,7 +27,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The arguments of every process that can be read.
+/// Returns the arguments of every process whose command line can be read.
 fn arguments() -> Vec<String> {
     let processes = fs::read_dir("/proc")
         .unwrap()
@@ -39,7 +39,7 @@ fn arguments() -> Vec<String> {
         .collect()
 }
 
-fn clean(ended: &ProgramOutput) {
+fn assert_clean(ended: &ProgramOutput) {
     assert!(
         !ended.stdout.contains(MARKER) && !ended.stderr.contains(MARKER),
         "{ended:?}"
@@ -62,16 +62,14 @@ fn a_password_appears_nowhere_but_in_its_file() {
     let server = start(&dir);
     let file = dir.write("password", format!("{MARKER}\n"));
     let url = server.url();
-    let (by_file, by_url) = (
-        file.display().to_string(),
-        format!("redis://:{MARKER}@127.0.0.1:{}", server.port),
-    );
+    let file_name = file.display().to_string();
     let by_file = [
         ("DDRS_REDIS", url.as_str()),
-        ("DDRS_REDIS_PASSWORD_FILE", &by_file),
+        ("DDRS_REDIS_PASSWORD_FILE", &file_name),
         ("RUST_LOG", "trace"),
     ];
-    let by_url = [("DDRS_REDIS", by_url.as_str()), ("RUST_LOG", "trace")];
+    let secret_url = format!("redis://:{MARKER}@127.0.0.1:{}", server.port);
+    let by_url = [("DDRS_REDIS", secret_url.as_str()), ("RUST_LOG", "trace")];
     let by_variable = [
         ("DDRS_REDIS", url.as_str()),
         ("DDRS_REDIS_PASSWORD", MARKER),
@@ -90,21 +88,21 @@ fn a_password_appears_nowhere_but_in_its_file() {
         arguments
             .iter()
             .any(|words| words.contains("ddrs-worker") && words.contains("--name")),
-        "no worker"
+        "no worker process was found"
     );
     assert!(!arguments.iter().any(|words| words.contains(MARKER)));
     let ended: ProgramOutput = running.wait_with_output().unwrap().into();
-    clean(&ended.expect(0));
+    assert_clean(&ended.expect(0));
     for login in [&by_file[..], &by_url, &by_variable] {
         for arguments in [
             &["status"][..],
             &["doctor", "sweep.toml"],
             &["submit", "sweep.toml"],
         ] {
-            clean(&coordinator(&dir, arguments, login).expect(0));
+            assert_clean(&coordinator(&dir, arguments, login).expect(0));
         }
         let worker = ["run", "--exit-when-idle", "--device", "cpu"];
-        clean(&run_to_end(dir.worker().args(worker).envs(login.iter().copied())).expect(0));
+        assert_clean(&run_to_end(dir.worker().args(worker).envs(login.iter().copied())).expect(0));
     }
     for path in files(&dir.path("")).iter().filter(|path| **path != file) {
         let text = fs::read(path).unwrap();
@@ -142,7 +140,7 @@ fn errors_about_a_password_do_not_repeat_it() {
         run_to_end(dir.worker().args(["run", "--redis", &among_arguments])),
     ] {
         assert_ne!(ended.code, 0, "{ended:?}");
-        clean(&ended);
+        assert_clean(&ended);
     }
     let refused = coordinator(&dir, &["status", "--redis", &among_arguments], &[]).expect(2);
     assert!(
@@ -158,10 +156,10 @@ fn errors_about_a_password_do_not_repeat_it() {
         refused.stderr
     );
     for login in [&login[..], &login[..1]] {
-        let said = coordinator(&dir, &["status"], login).expect(1).stderr;
+        let stderr = coordinator(&dir, &["status"], login).expect(1).stderr;
         assert!(
-            said.contains("DDRS_REDIS_PASSWORD") && said.contains("--redis-password-file"),
-            "{said}"
+            stderr.contains("DDRS_REDIS_PASSWORD") && stderr.contains("--redis-password-file"),
+            "{stderr}"
         );
     }
 }

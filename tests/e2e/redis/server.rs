@@ -1,4 +1,4 @@
-//! A redis-server set up in whatever way, and a sweep that is run on it.
+//! Starts redis-server with given options, and runs sweeps on it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest time to wait for a condition.
+const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
-/// A server on a port of its own, killed when this is dropped.
+/// A running redis-server on a free port. It is killed on drop.
 pub(super) struct TestServer {
     pub(super) port: u16,
     dir: PathBuf,
@@ -32,15 +33,10 @@ impl TestServer {
         fs::create_dir_all(dir).unwrap();
         let port = free_port();
         let mut command = Command::new("redis-server");
-        command.current_dir(dir).args([
-            "--bind",
-            "127.0.0.1",
-            "--logfile",
-            "redis.log",
-            "--save",
-            "",
-        ]);
         command
+            .current_dir(dir)
+            .args(["--bind", "127.0.0.1", "--logfile", "redis.log"])
+            .args(["--save", ""])
             .args(["--appendonly", "yes"])
             .args(more)
             .args([listen, &port.to_string()])
@@ -64,7 +60,7 @@ impl TestServer {
         server
     }
 
-    /// Its process.
+    /// Returns the process id.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -73,7 +69,7 @@ impl TestServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// A connection past the queue's own code; `login` is `USER:PASSWORD@` or nothing.
+    /// Opens a connection without the code of the queue. `login` is `USER:PASSWORD@` or empty.
     pub(super) fn connection(&self, login: &str) -> redis::Connection {
         redis::Client::open(format!("redis://{login}127.0.0.1:{}", self.port))
             .unwrap()
@@ -81,7 +77,7 @@ impl TestServer {
             .unwrap()
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the server with SIGKILL.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -99,7 +95,7 @@ impl Drop for TestServer {
     }
 }
 
-/// A command as one line of words.
+/// Sends a command, given as one line of words.
 pub(super) fn ask<T: redis::FromRedisValue>(
     connection: &mut redis::Connection,
     line: &str,
@@ -110,26 +106,26 @@ pub(super) fn ask<T: redis::FromRedisValue>(
     command.query(connection)
 }
 
-/// Looks again and again until there is something.
+/// Calls `look` repeatedly until it returns a value.
 pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "no {what} within {WAIT_LIMIT:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// A folder with a small half-space sweep.
+/// Returns a folder with a small half-space sweep.
 pub(super) fn small() -> TestDir {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep::default());
     dir
 }
 
-/// A folder with a sweep that takes long enough for something to happen meanwhile.
+/// Returns a folder with a sweep that takes long enough for a fault to happen during its run.
 pub(super) fn long() -> TestDir {
     let dir = TestDir::new();
     let _ = dir.half_space(&HalfSpaceSweep {
@@ -140,24 +136,17 @@ pub(super) fn long() -> TestDir {
     dir
 }
 
-/// `run` with one worker on the Redis that the environment names, ready to start.
+/// Returns a `run` command with one worker that is ready to start. The environment names the Redis.
 pub(super) fn run(dir: &TestDir, out: &str, environment: &[(&str, &str)]) -> Command {
     let mut command = dir.coordinator();
-    command.args([
-        "run",
-        "sweep.toml",
-        "--out",
-        out,
-        "--workers",
-        "1",
-        "--device",
-        "cpu",
-    ]);
+    command
+        .args(["run", "sweep.toml", "--out", out])
+        .args(["--workers", "1", "--device", "cpu"]);
     command.envs(environment.iter().copied());
     command
 }
 
-/// Any other command of the coordinator, to its end.
+/// Runs a command of the coordinator to its end.
 pub(super) fn coordinator(
     dir: &TestDir,
     arguments: &[&str],
@@ -170,7 +159,7 @@ pub(super) fn coordinator(
     )
 }
 
-/// Demands that a run has the records of an undisturbed one on a private Redis.
+/// Checks that a run has the same records as an undisturbed run on a private Redis.
 pub(super) fn assert_undisturbed(dir: &TestDir, out: &str) {
     let _ = dir.run(&dir.path("sweep.toml"), "undisturbed", 1).expect(0);
     let undisturbed = dir.stable_records("undisturbed");

@@ -1,4 +1,4 @@
-//! A Redis that hangs without closing keeps nobody from stopping.
+//! Tests that the programs can be stopped while Redis hangs without closing connections.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,11 +9,11 @@ use ddrs_tests::{TestDir, ended, signal};
 
 use super::server::{TestServer, coordinator, eventually, long, run};
 
-/// Less than one answer of a server is waited for.
-const SOON: Duration = Duration::from_secs(8);
+/// A time below the response timeout of the queue.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
 
 #[test]
-fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
+fn a_run_whose_redis_hangs_stops_on_a_signal() {
     let dir = long();
     let server = TestServer::start(&dir.path("server"), &[]);
     let url = server.url();
@@ -34,14 +34,19 @@ fn a_run_whose_redis_hangs_stops_when_it_is_told_to() {
         "{}",
         std::fs::read_to_string(dir.path("run.log")).unwrap()
     );
-    assert!(took < SOON, "{took:?}");
+    assert!(took < STOP_LIMIT, "{took:?}");
     signal("CONT", server.pid());
     let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[("DDRS_REDIS", &url)])).expect(0);
-    assert_eq!(dir.records("out").len(), 48, "the same command goes on");
+    assert_eq!(
+        dir.records("out").len(),
+        48,
+        "the same command must resume the run"
+    );
 }
 
-/// A run with a Redis of its own that has a record, and the process of that Redis.
-fn with_its_own(dir: &TestDir) -> (Child, u32) {
+/// Starts a run with a private Redis and waits for its first record. Returns the run and the
+/// process id of its Redis.
+fn run_with_private_redis(dir: &TestDir) -> (Child, u32) {
     let log = File::create(dir.path("run.log")).unwrap();
     let running = run(dir, "out", &[])
         .stderr(Stdio::from(log))
@@ -54,76 +59,84 @@ fn with_its_own(dir: &TestDir) -> (Child, u32) {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut ids =
         processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
-    // The lock is its stdin.
+    // The stdin of the server is the lock file.
     let server =
         ids.find(|id| fs::read_link(format!("/proc/{id}/fd/0")).is_ok_and(|target| target == lock));
     (running, server.expect("a redis-server"))
 }
 
-fn said(dir: &TestDir) -> String {
+fn log(dir: &TestDir) -> String {
     fs::read_to_string(dir.path("run.log")).unwrap()
 }
 
 fn assert_gone(server: u32) {
     assert!(
         !Path::new(&format!("/proc/{server}")).exists(),
-        "its redis-server is left behind"
+        "the redis-server of the run is left over"
     );
 }
 
 #[test]
-fn a_run_whose_own_redis_hangs_stops_when_it_is_told_to_and_loses_nothing() {
+fn a_run_whose_private_redis_hangs_stops_on_a_signal_and_loses_nothing() {
     for name in ["INT", "TERM", "USR1"] {
         let dir = long();
-        let (mut running, server) = with_its_own(&dir);
+        let (mut running, server) = run_with_private_redis(&dir);
         signal("STOP", server);
         signal(name, running.id());
         let (code, took) = ended(&mut running);
-        assert_eq!(code, 130, "{}", said(&dir));
-        assert!(took < SOON, "{took:?}");
+        assert_eq!(code, 130, "{}", log(&dir));
+        assert!(took < STOP_LIMIT, "{took:?}");
         assert_gone(server);
         let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[])).expect(0);
-        assert_eq!(dir.records("out").len(), 48, "the same command goes on");
+        assert_eq!(
+            dir.records("out").len(),
+            48,
+            "the same command must resume the run"
+        );
     }
 }
 
 #[test]
-fn a_run_whose_own_redis_lost_its_folder_stops_when_it_is_told_to() {
+fn a_run_whose_private_redis_lost_its_folder_stops_on_a_signal() {
     let dir = long();
-    let (mut running, server) = with_its_own(&dir);
+    let (mut running, server) = run_with_private_redis(&dir);
     fs::remove_dir_all(dir.path("out/redis")).unwrap();
     signal("INT", running.id());
     let (code, took) = ended(&mut running);
-    assert_eq!(code, 130, "{}", said(&dir));
-    assert!(took < SOON, "{took:?}");
+    assert_eq!(code, 130, "{}", log(&dir));
+    assert!(took < STOP_LIMIT, "{took:?}");
     assert_gone(server);
     let _ = ddrs_tests::run_to_end(&mut run(&dir, "out", &[])).expect(0);
-    assert_eq!(dir.records("out").len(), 48, "the same command goes on");
+    assert_eq!(
+        dir.records("out").len(),
+        48,
+        "the same command must resume the run"
+    );
 }
 
 #[test]
-fn a_run_that_is_told_to_stop_again_waits_for_nobody() {
+fn a_second_signal_stops_a_run_at_once() {
     let dir = long();
-    let (mut running, server) = with_its_own(&dir);
+    let (mut running, server) = run_with_private_redis(&dir);
     signal("STOP", server);
-    let code = eventually("its end", || {
+    let code = eventually("end of the run", || {
         let status = running.try_wait().unwrap();
         if status.is_none() {
             signal("INT", running.id());
         }
         status.map(|status| status.code())
     });
-    assert_eq!(code, Some(130), "{}", said(&dir));
+    assert_eq!(code, Some(130), "{}", log(&dir));
     assert!(
-        !said(&dir).contains("what it holds is collected"),
-        "it waited for the last records: {}",
-        said(&dir)
+        !log(&dir).contains("what it holds is collected"),
+        "the run waited for the last records: {}",
+        log(&dir)
     );
     assert_gone(server);
 }
 
 #[test]
-fn a_worker_whose_redis_hangs_stops_when_it_is_told_to() {
+fn a_worker_whose_redis_hangs_stops_on_a_signal() {
     let dir = long();
     let server = TestServer::start(&dir.path("server"), &[]);
     let redis = [("DDRS_REDIS", server.url())];
@@ -142,10 +155,10 @@ fn a_worker_whose_redis_hangs_stops_when_it_is_told_to() {
         .envs(redis.iter().copied());
     let mut worker = worker.spawn().unwrap();
     let done = || {
-        let told = coordinator(&dir, &["status", &sweep, "--format", "json"], &redis)
+        let output = coordinator(&dir, &["status", &sweep, "--format", "json"], &redis)
             .expect(0)
             .stdout;
-        let status: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let status: serde_json::Value = serde_json::from_str(&output).unwrap();
         (status["done"].as_u64() > Some(0)).then_some(())
     };
     eventually("a record", done);
@@ -153,5 +166,5 @@ fn a_worker_whose_redis_hangs_stops_when_it_is_told_to() {
     signal("TERM", worker.id());
     let (code, took) = ended(&mut worker);
     assert_eq!(code, 0);
-    assert!(took < SOON, "{took:?}");
+    assert!(took < STOP_LIMIT, "{took:?}");
 }

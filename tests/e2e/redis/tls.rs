@@ -1,4 +1,4 @@
-//! TLS with an authority of one's own, and certificates on both sides.
+//! Tests TLS with a private authority and with certificates of both server and client.
 
 use std::path::Path;
 
@@ -11,10 +11,11 @@ use super::server::{TestServer, assert_undisturbed, coordinator, run, small};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// An authority whose certificate is `NAME.pem`.
+/// Creates an authority whose certificate is `NAME.pem`.
 fn authority(dir: &TestDir, name: &str) -> Authority {
     let mut params = CertificateParams::default();
-    // Of its own name: a certificate with the name of its issuer would count as its own authority.
+    // Each authority needs a separate name. A certificate with the name of its issuer would count
+    // as self-signed.
     params
         .distinguished_name
         .push(DnType::CommonName, format!("authority {name}"));
@@ -24,7 +25,7 @@ fn authority(dir: &TestDir, name: &str) -> Authority {
     authority
 }
 
-/// A certificate for a host, `NAME.pem`, and its key, `NAME.key`.
+/// Writes a certificate for a host, `NAME.pem`, and its key, `NAME.key`.
 fn certificate(dir: &TestDir, authority: &Authority, name: &str, host: &str, expired: bool) {
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
     if expired {
@@ -38,29 +39,27 @@ fn certificate(dir: &TestDir, authority: &Authority, name: &str, host: &str, exp
     dir.write(&format!("{name}.key"), key.serialize_pem());
 }
 
-/// An authority `ca` with a certificate `client`, and a server that shows `host` and demands
-/// certificates.
+/// Creates an authority `ca` and a certificate `client`. Starts a server whose certificate names
+/// `host` and that requires client certificates.
 fn start(dir: &TestDir, host: &str, expired: bool) -> TestServer {
     let ca = authority(dir, "ca");
     certificate(dir, &ca, "server", host, expired);
     certificate(dir, &ca, "client", "client", false);
     let path = |name: &str| dir.path(name).display().to_string();
-    let (cert, key, ca) = (path("server.pem"), path("server.key"), path("ca.pem"));
     let options = [
         "--tls-cert-file",
-        &cert,
+        &path("server.pem"),
         "--tls-key-file",
-        &key,
+        &path("server.key"),
         "--tls-ca-cert-file",
-        &ca,
+        &path("ca.pem"),
+        "--tls-auth-clients",
+        "yes",
     ];
-    TestServer::start_tls(
-        &dir.path("server"),
-        &[&options[..], &["--tls-auth-clients", "yes"]].concat(),
-    )
+    TestServer::start_tls(&dir.path("server"), &options)
 }
 
-fn told<'a>(url: &'a str, ca: &'a str) -> Vec<(&'a str, &'a str)> {
+fn environment<'a>(url: &'a str, ca: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("DDRS_REDIS", url),
         ("DDRS_REDIS_CA", ca),
@@ -69,7 +68,7 @@ fn told<'a>(url: &'a str, ca: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
-/// How `status` ends, which must be with an error soon.
+/// Runs `status`, which must fail, and returns its error message.
 fn refused(dir: &TestDir, environment: &[(&str, &str)]) -> String {
     let ended = coordinator(dir, &["status"], environment);
     assert!([1, 2].contains(&ended.code), "{ended:?}");
@@ -81,7 +80,7 @@ fn a_sweep_runs_over_tls_with_certificates_on_both_sides() {
     let dir = small();
     let server = start(&dir, "127.0.0.1", false);
     let url = format!("rediss://127.0.0.1:{}", server.port);
-    let _ = run_to_end(&mut run(&dir, "tls", &told(&url, "ca.pem"))).expect(0);
+    let _ = run_to_end(&mut run(&dir, "tls", &environment(&url, "ca.pem"))).expect(0);
     assert_undisturbed(&dir, "tls");
     let arguments = [
         "--redis",
@@ -103,43 +102,43 @@ fn a_sweep_runs_over_tls_with_certificates_on_both_sides() {
 }
 
 #[test]
-fn whoever_does_not_fit_is_refused_with_the_reason() {
+fn a_connection_with_wrong_certificates_is_refused_with_the_reason() {
     let dir = small();
     let server = start(&dir, "127.0.0.1", false);
     let url = format!("rediss://127.0.0.1:{}", server.port);
     let _ = authority(&dir, "other");
-    let unknown = refused(&dir, &told(&url, "other.pem"));
+    let unknown = refused(&dir, &environment(&url, "other.pem"));
     assert!(
         unknown.contains("UnknownIssuer") || unknown.contains("BadSignature"),
         "{unknown}"
     );
-    let without = refused(&dir, &told(&url, "ca.pem")[..2]);
+    let without = refused(&dir, &environment(&url, "ca.pem")[..2]);
     assert!(without.to_lowercase().contains("certificate"), "{without}");
     let plain = refused(&dir, &[("DDRS_REDIS", &server.url())]);
     assert!(
         plain.contains("127.0.0.1") && plain.contains("rediss:// instead of redis://"),
         "{plain}"
     );
-    let empty = refused(&dir, &told(&url, "/dev/null"));
+    let empty = refused(&dir, &environment(&url, "/dev/null"));
     assert!(empty.contains("/dev/null: holds no certificate"), "{empty}");
-    let missing = refused(&dir, &told(&url, "nowhere.pem"));
+    let missing = refused(&dir, &environment(&url, "nowhere.pem"));
     assert!(missing.contains("nowhere.pem"), "{missing}");
     assert!(!Path::new(&dir.path("out")).exists());
 }
 
 #[test]
-fn a_port_that_does_not_speak_tls_is_told_from_one_that_is_not_there() {
+fn a_port_without_tls_is_distinguished_from_a_closed_port() {
     let dir = small();
     let server = TestServer::start(&dir.path("server"), &[]);
     let _ = authority(&dir, "ca");
-    let told = |port: u16| {
+    let refusal = |port: u16| {
         let url = format!("rediss://127.0.0.1:{port}");
         refused(&dir, &[("DDRS_REDIS", &url), ("DDRS_REDIS_CA", "ca.pem")])
     };
-    let plain = told(server.port);
+    let plain = refusal(server.port);
     assert!(plain.contains("redis:// instead of rediss://"), "{plain}");
-    let nobody = told(super::server::free_port());
-    assert!(!nobody.contains("instead of"), "{nobody}");
+    let closed = refusal(super::server::free_port());
+    assert!(!closed.contains("instead of"), "{closed}");
 }
 
 #[test]
@@ -151,7 +150,7 @@ fn a_server_with_another_name_or_an_expired_certificate_is_refused() {
         let dir = small();
         let server = start(&dir, host, expired);
         let url = format!("rediss://127.0.0.1:{}", server.port);
-        let reason = refused(&dir, &told(&url, "ca.pem")).to_lowercase();
+        let reason = refused(&dir, &environment(&url, "ca.pem")).to_lowercase();
         assert!(reason.contains(word), "{reason}");
     }
 }
