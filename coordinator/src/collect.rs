@@ -1,144 +1,120 @@
-//! Records move from Redis to `records.jsonl`: appended, synced, and only then trimmed from Redis.
+//! Moves records from Redis to `records.jsonl`: appended, synced, and only then trimmed from Redis.
 //!
-//! Whatever is killed in between, a record is in one of the two places, and one that is in both is
-//! written once.
+//! Whatever process is killed in between, a record is in one of the two places, and a record that
+//! is in both is written once.
+
+mod counts;
+mod owner;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::domain::Record;
-use ddrs_common::host;
 use ddrs_common::plan::Plan;
-use ddrs_common::queue::{CollectorLock, DoneBits, SweepProgress, SweepQueue, SweepState};
-use ddrs_common::record_file::{self, OpenedRecordFile, RecordFile, RecordFileError, Repair};
+use ddrs_common::queue::{
+    CollectorLock, CollectorQueue, DoneBits, StreamId, SweepProgress, SweepQueue, SweepState,
+};
+use ddrs_common::record_file::{self, RecordFile, RecordFileError, Repair};
 use ddrs_common::spec::Sweep;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::tables;
+pub(crate) use counts::RecordCounts;
+use owner::owner;
 
-/// How many records are moved at once.
+/// Number of records that are moved at once.
 const BATCH: usize = 1000;
-/// How often it is said again that the disk is full.
-const FULL_AGAIN: Duration = Duration::from_secs(60);
-/// How long a collector that fell silent keeps others from taking its place.
+/// Time between two warnings that the disk is full.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+/// Time for which a silent collector keeps others from taking its place.
 const TURN: Duration = Duration::from_secs(30);
-/// How long a collector that was told to stop, or failed, still waits for Redis.
+/// Time for which a collector that was asked to stop, or failed, still waits for Redis.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A sweep's records on disk, and which of its slots they fill.
-pub struct Collector {
+/// The records of a sweep on disk, and the slots that they fill.
+pub(crate) struct Collector {
     file: RecordFile,
-    /// This folder on this machine: whoever comes back here is the same collector.
+    /// This folder on this machine. A collector that is started again there has the same name.
     owner: String,
     slots: HashSet<u64>,
     sweep: Sweep,
     plan: Plan,
     variants: Vec<String>,
-    tally: Tally,
-    /// When it was said last that the disk is full, while it is.
+    counts: RecordCounts,
+    /// The time of the last warning that the disk is full, while it is.
     full: Option<Instant>,
 }
 
-/// What the records so far come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Records, failed ones too.
-    pub records: u64,
-    /// Samples that could not be certified at all.
-    pub failed: u64,
-    /// Samples without a majority class.
-    pub abstained: u64,
-    /// Certified samples whose class is their label.
-    pub correct: u64,
-}
-
-impl Tally {
-    fn count(&mut self, record: &Record) {
-        use ddrs_common::domain::Outcome::{Abstained, Certified};
-        self.records += 1;
-        match record
-            .result
-            .as_ref()
-            .map(|certification| certification.outcome)
-        {
-            Err(_) => self.failed += 1,
-            Ok(Abstained) => self.abstained += 1,
-            Ok(Certified { class, .. }) => self.correct += u64::from(class == record.label),
-        }
-    }
-}
-
 impl Collector {
-    /// Opens the file, repairing a torn last line, and takes stock of it.
+    /// Opens the file, repairs a torn last line, and counts the records.
     ///
     /// # Errors
-    /// When the file cannot be read, belongs to a program that still runs, or has records of
-    /// another sweep.
-    pub fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
-        let OpenedRecordFile {
-            file,
-            records,
-            repair,
-        } = RecordFile::open(path)?;
-        if let Some(Repair::Removed(bytes)) = repair {
+    /// When the file cannot be read, is used by a running program, or has records of another sweep.
+    pub(crate) fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
+        let opened = RecordFile::open(path)?;
+        if let Some(Repair::Removed(bytes)) = opened.repair {
             warn!(
-                "{}: the last line was torn; its {bytes} bytes are cut off, and the sample is certified again",
+                "{}: removed {bytes} bytes of a torn last line; its sample is certified again",
                 path.display()
             );
         }
-        let variants = sweep
-            .variants()
-            .iter()
-            .map(|variant| variant.name.to_string())
-            .collect();
-        let (sweep, plan, owner) = (sweep.clone(), plan.clone(), owner(path)?);
-        let (slots, tally) = (HashSet::new(), Tally::default());
+        let variants = sweep.variants();
+        let names = variants.iter().map(|variant| variant.name.to_string());
         let mut collector = Self {
-            file,
-            owner,
-            slots,
-            sweep,
-            plan,
-            variants,
-            tally,
+            file: opened.file,
+            owner: owner(path)?,
+            slots: HashSet::new(),
+            sweep: sweep.clone(),
+            plan: plan.clone(),
+            variants: names.collect(),
+            counts: RecordCounts::default(),
             full: None,
         };
-        for record in records {
-            let slot = collector.slot(&record).with_context(|| {
-                format!(
-                    "{}: {} {} is no sample of this sweep",
-                    path.display(),
-                    record.variant,
-                    record.index
-                )
-            })?;
-            if collector.slots.insert(slot) {
-                collector.tally.count(&record);
-            }
+        for record in &opened.records {
+            collector.add_stored(record, path)?;
         }
         Ok(collector)
     }
 
-    /// What the records come to.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.tally
+    fn add_stored(&mut self, record: &Record, path: &Path) -> Result<()> {
+        let slot = self.slot(record).with_context(|| {
+            format!(
+                "{}: {} {} is not a sample of this sweep",
+                path.display(),
+                record.variant,
+                record.index
+            )
+        })?;
+        self.add(slot, record);
+        Ok(())
     }
 
-    /// Takes over the collecting of a sweep, once: this folder's records are marked as done in
-    /// Redis, those that Redis holds are moved, and samples that Redis thinks are done though their
-    /// record is nowhere are opened again.
+    /// Counts a record, unless its slot has one already.
+    fn add(&mut self, slot: u64, record: &Record) {
+        if self.slots.insert(slot) {
+            self.counts.add(record);
+        }
+    }
+
+    /// Returns the counts of the records so far.
+    pub(crate) fn counts(&self) -> RecordCounts {
+        self.counts
+    }
+
+    /// Takes over the collection of a sweep. Marks the records of this folder as done in Redis,
+    /// moves those that Redis holds, and reopens samples that Redis marks as done although their
+    /// record is in neither place.
     ///
     /// # Errors
-    /// When someone else collects this sweep, or did so into another folder; or Redis or the file
-    /// fails.
-    pub async fn begin(&mut self, queue: &SweepQueue) -> Result<()> {
+    /// When another collector works on this sweep, or has collected into another folder; or Redis
+    /// or the file fails.
+    pub(crate) async fn begin(&mut self, queue: &SweepQueue) -> Result<()> {
         let begun = self.take_over(queue).await;
         if begun.is_err() {
-            // Whoever should collect need not wait for this turn to end.
+            // The next collector need not wait for this turn to end.
             self.end(queue).await.ok();
         }
         begun
@@ -148,182 +124,206 @@ impl Collector {
         let done = take_turn(queue, &self.owner, &self.slots).await?;
         let mut slots: Vec<u64> = self.slots.iter().copied().collect();
         slots.sort_unstable();
-        queue.collector(&self.owner).mark_done(&slots).await?;
+        self.queue(queue).mark_done(&slots).await?;
         self.collect_if_room(queue).await?;
         if self.full.is_some() {
-            // What waits in Redis is not lost. Compared again when the sweep seems to be over.
+            // The records that wait in Redis are not lost. Compared again when the sweep seems to
+            // be over.
             return Ok(());
         }
-        let lost: Vec<u64> = done
-            .iter()
-            .filter(|slot| *slot < self.plan.slots() && !self.slots.contains(slot))
-            .collect();
+        self.reopen_lost(queue, &done).await?;
+        self.requeue_orphans(queue).await
+    }
+
+    async fn reopen_lost(&self, queue: &SweepQueue, done: &DoneBits) -> Result<()> {
+        let is_lost = |slot: &u64| *slot < self.plan.slots() && !self.slots.contains(slot);
+        let lost: Vec<u64> = done.iter().filter(is_lost).collect();
         if !lost.is_empty() {
-            warn!(
-                "the records of {} samples are lost; they are certified again",
-                lost.len()
-            );
-            queue.collector(&self.owner).reopen(&lost).await?;
-        }
-        let forgotten = queue.collector(&self.owner).requeue_orphans().await?;
-        if forgotten > 0 {
-            warn!(
-                "redis had lost track of {forgotten} jobs in a crash; they are back in its queue"
-            );
+            let samples = lost.len();
+            warn!("the records of {samples} samples are lost; certifying them again");
+            self.queue(queue).reopen(&lost).await?;
         }
         Ok(())
     }
 
-    /// Whether nothing will happen any more. While records are missing, that is believed only after
-    /// Redis and the file were compared again as [`Self::begin`] does: a server that crashed may
-    /// have lost track of jobs.
+    async fn requeue_orphans(&self, queue: &SweepQueue) -> Result<()> {
+        let requeued = self.queue(queue).requeue_orphans().await?;
+        if requeued > 0 {
+            warn!("redis had lost track of {requeued} jobs in a crash; requeued them");
+        }
+        Ok(())
+    }
+
+    /// Returns true if nothing will happen any more. While records are missing, Redis and the file
+    /// are compared again first, as in [`Self::begin`]: a server that crashed may have lost track
+    /// of jobs.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub async fn is_over(&mut self, queue: &SweepQueue, state: &SweepProgress) -> Result<bool> {
-        let explained =
-            self.tally.records == self.plan.slots() || state.state == SweepState::Cancelled;
-        if !state.ended() || explained {
-            return Ok(state.ended());
+    pub(crate) async fn is_over(
+        &mut self,
+        queue: &SweepQueue,
+        progress: &SweepProgress,
+    ) -> Result<bool> {
+        let is_cancelled = progress.state == SweepState::Cancelled;
+        if !progress.ended() || is_cancelled || self.counts.records == self.plan.slots() {
+            return Ok(progress.ended());
         }
         self.begin(queue).await?;
         Ok(self.full.is_none() && queue.status().progress().await?.ended())
     }
 
-    /// Moves all records that Redis holds; returns how many were new.
+    /// Moves all records that Redis holds. Returns the number of new ones.
     ///
     /// # Errors
-    /// When Redis or the file fails, or someone else has taken over. Nothing is lost: what was not
-    /// written is still in Redis.
-    pub async fn collect(&mut self, queue: &SweepQueue) -> Result<usize> {
-        hold(queue, &self.owner).await?;
+    /// When Redis or the file fails, or another collector has taken over. No record is lost: those
+    /// that were not written are still in Redis.
+    pub(crate) async fn collect(&mut self, queue: &SweepQueue) -> Result<usize> {
+        let collector = self.queue(queue);
+        hold(&collector).await?;
         let mut moved = 0;
         loop {
-            let batch = queue.collector(&self.owner).results(None, BATCH).await?;
+            let batch = collector.results(None, BATCH).await?;
             let Some(&(last, _)) = batch.last() else {
                 return Ok(moved);
             };
-            if last.next() <= last {
-                bail!(
-                    "result {last} of this sweep in redis has the largest id there is, and none can follow it: remove it with \
-                     XDEL, then set the stream's last id to that of the last entry left, or 0-0, with XSETID"
-                );
-            }
-            let fresh = self.fresh(&batch);
-            let records: Vec<Record> = fresh.iter().map(|(_, record)| record.clone()).collect();
-            self.file
-                .append(&records)
-                .context("records stay in redis until they can be written")?;
-            for (slot, record) in &fresh {
-                self.slots.insert(*slot);
-                self.tally.count(record);
-            }
-            moved += fresh.len();
-            if !queue.collector(&self.owner).trim(&self.owner, last).await? {
-                bail!("someone else collects this sweep now");
+            check_id(last)?;
+            moved += self.store(&batch)?;
+            if !collector.trim(&self.owner, last).await? {
+                bail!("another collector has taken over this sweep");
             }
         }
     }
 
-    /// [`Self::collect`], but where the disk is full, says so and moves nothing: records wait in
-    /// Redis, workers go on, and the next call tries again.
+    /// Appends the new records of a batch to the file. Returns how many.
+    fn store(&mut self, batch: &[(StreamId, String)]) -> Result<usize> {
+        let fresh = self.fresh(batch);
+        let records: Vec<Record> = fresh.iter().map(|(_, record)| record.clone()).collect();
+        self.file
+            .append(&records)
+            .context("records stay in redis until they can be written")?;
+        for (slot, record) in &fresh {
+            self.add(*slot, record);
+        }
+        Ok(fresh.len())
+    }
+
+    /// Does the same as [`Self::collect`], but if the disk is full, warns and moves nothing:
+    /// records wait in Redis, workers continue, and the next call tries again.
     ///
     /// # Errors
     /// As [`Self::collect`] for everything else.
-    pub async fn collect_if_room(&mut self, queue: &SweepQueue) -> Result<usize> {
+    pub(crate) async fn collect_if_room(&mut self, queue: &SweepQueue) -> Result<usize> {
         match self.collect(queue).await {
             Err(error) if is_full(&error) => {
-                if self.full.is_none_or(|said| said.elapsed() >= FULL_AGAIN) {
-                    warn!("{error:#}; make room, and it goes on");
-                    self.full = Some(Instant::now());
-                }
+                self.warn_full(&error);
                 Ok(0)
             }
-            moved => {
-                if moved.is_ok() && self.full.take().is_some() {
-                    info!("there is room for records again");
+            Err(error) => Err(error),
+            Ok(moved) => {
+                if self.full.take().is_some() {
+                    info!("the disk has room for records again");
                 }
-                moved
+                Ok(moved)
             }
         }
     }
 
-    /// Ends this collector's turn.
+    fn warn_full(&mut self, error: &anyhow::Error) {
+        let is_due = |last: Instant| last.elapsed() >= WARN_AGAIN;
+        if self.full.is_none_or(is_due) {
+            warn!("{error:#}; make room to continue");
+            self.full = Some(Instant::now());
+        }
+    }
+
+    /// Gives up the right to collect.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn end(&self, queue: &SweepQueue) -> Result<()> {
-        Ok(queue.collector(&self.owner).unlock().await?)
+    async fn end(&self, queue: &SweepQueue) -> Result<()> {
+        Ok(self.queue(queue).unlock().await?)
     }
 
-    /// Collects what there is and ends this turn, as the last thing that is done here, and within a
-    /// second. Says whether Redis answered.
-    pub async fn leave(&mut self, queue: &SweepQueue) -> bool {
-        let last = async {
-            self.collect(queue).await?;
-            self.end(queue).await
-        };
-        match timeout(LAST_WORDS, last).await {
+    /// Gives up the right to collect after everything was collected. A failure is only logged.
+    pub(crate) async fn end_or_warn(&self, queue: &SweepQueue) {
+        if let Err(error) = self.end(queue).await {
+            warn!(
+                "everything is collected, but other collectors must wait until this turn ends: \
+                 {error:#}"
+            );
+        }
+    }
+
+    /// Collects the records that exist and gives up the right to collect, within a second, as the
+    /// last step before the program ends. Returns true if Redis answered.
+    pub(crate) async fn leave(&mut self, queue: &SweepQueue) -> bool {
+        match timeout(LAST_WORDS, self.collect_and_end(queue)).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 warn!(
-                    "not all records are collected; the rest is when the same command goes on: {error:#}"
+                    "some records were not collected; run the same command again to collect \
+                     the rest: {error:#}"
                 );
                 true
             }
             Err(_) => {
                 warn!(
-                    "redis does not answer; what it holds is collected when the same command goes on"
+                    "redis did not answer; run the same command again to collect the records \
+                     that it holds"
                 );
                 false
             }
         }
     }
 
-    /// The records of a batch that have none in the file yet, one a slot.
+    async fn collect_and_end(&mut self, queue: &SweepQueue) -> Result<()> {
+        self.collect(queue).await?;
+        self.end(queue).await
+    }
+
+    fn queue(&self, queue: &SweepQueue) -> CollectorQueue {
+        queue.collector(&self.owner)
+    }
+
+    /// Returns the records of a batch that the file does not have, one per slot.
     fn fresh<I>(&self, batch: &[(I, String)]) -> Vec<(u64, Record)> {
         let mut seen = HashSet::new();
         let mut fresh = Vec::new();
         for (_, line) in batch {
-            let record = match record_file::from_line(line) {
-                Ok(record) => record,
-                Err(error) => {
-                    warn!("a result in redis is dropped: {error}");
-                    continue;
+            match self.parse(line) {
+                Ok((slot, record)) if !self.slots.contains(&slot) && seen.insert(slot) => {
+                    fresh.push((slot, record));
                 }
-            };
-            if let Err(reason) = tables::check_record(&record, &self.sweep, &self.plan) {
-                warn!(variant = %record.variant, index = %record.index, "a result in redis is dropped: {reason:#}");
-                continue;
-            }
-            match self.slot(&record) {
-                Some(slot) if !self.slots.contains(&slot) && seen.insert(slot) => {
-                    fresh.push((slot, record))
-                }
-                Some(_) => {}
-                None => {
-                    warn!(variant = %record.variant, index = %record.index, "no sample of this sweep; dropped")
-                }
+                Ok(_) => {}
+                Err(reason) => warn!("dropping a record that redis holds: {reason:#}"),
             }
         }
         fresh
     }
 
+    fn parse(&self, line: &str) -> Result<(u64, Record)> {
+        let record = record_file::from_line(line)?;
+        let name = || format!("{} {}", record.variant, record.index);
+        tables::check_record(&record, &self.sweep, &self.plan).with_context(name)?;
+        let slot = self.slot(&record).context("not a sample of this sweep");
+        let slot = slot.with_context(name)?;
+        Ok((slot, record))
+    }
+
     fn slot(&self, record: &Record) -> Option<u64> {
-        let variant = self
-            .variants
-            .iter()
-            .position(|name| name == record.variant.as_str())?;
+        let mut variants = self.variants.iter();
+        let variant = variants.position(|name| name == record.variant.as_str())?;
         Some(self.plan.slot(variant, self.plan.position(record.index)?))
     }
 }
 
-/// Takes the turn to collect into a folder that is yet to be made, so that none is made for a
+/// Takes the right to collect for a folder that does not exist yet, so that no folder is made for a
 /// collector that is refused.
 ///
 /// # Errors
 /// As [`Collector::begin`].
-pub async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
+pub(crate) async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
     let owner = owner(records)?;
     let taken = take_turn(queue, &owner, &HashSet::new()).await;
     if taken.is_err() {
@@ -332,42 +332,53 @@ pub async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
     taken.map(drop)
 }
 
-/// Ends a turn that was reserved for a folder which then could not be used.
-pub async fn give_up(queue: &SweepQueue, records: &Path) {
+/// Gives up a right that was reserved for a folder that could not be used.
+pub(crate) async fn give_up(queue: &SweepQueue, records: &Path) {
     if let Ok(owner) = owner(records) {
         queue.collector(&owner).unlock().await.ok();
     }
 }
 
-/// Holds the right to collect, and finds that no other folder holds records that are not in
-/// `slots`. Returns what is done.
+/// Takes the right to collect, and checks that no other folder holds records that are not in
+/// `slots`. Returns the slots that are done.
 async fn take_turn(queue: &SweepQueue, owner: &str, slots: &HashSet<u64>) -> Result<DoneBits> {
-    let elsewhere = hold(queue, owner).await?.filter(|into| into != owner);
-    // In this order: a record that comes in between counts as waiting, and no record as elsewhere
-    // that is not.
+    let collected_into = hold(&queue.collector(owner)).await?;
+    // In this order: a record that arrives in between counts as waiting, so that no record is
+    // wrongly counted as collected elsewhere.
     let done = queue.status().done_bits().await?;
     let absent = done.iter().filter(|slot| !slots.contains(slot)).count() as u64;
     let waiting = queue.status().progress().await?.uncollected;
-    if let Some(into) = elsewhere.filter(|_| absent > waiting) {
-        bail!(
-            "{} records of this sweep were collected into {into}: collect there, or copy its records.jsonl here first",
+    if let Some(into) = collected_into.filter(|into| into != owner) {
+        ensure!(
+            absent <= waiting,
+            "{} records of this sweep were collected into {into}: collect there, \
+             or copy its records.jsonl here first",
             absent - waiting
         );
     }
     Ok(done)
 }
 
-/// Holds on to the right to collect; says where records were collected to before.
-async fn hold(queue: &SweepQueue, owner: &str) -> Result<Option<String>> {
-    match queue.collector(owner).lock(TURN).await? {
+/// Takes or renews the right to collect. Returns the place into which records were collected
+/// before.
+async fn hold(collector: &CollectorQueue) -> Result<Option<String>> {
+    match collector.lock(TURN).await? {
         CollectorLock::Held { collected_into } => Ok(collected_into),
-        CollectorLock::Busy { owner, left } => {
-            bail!(
-                "{owner} is collecting this sweep; should it have died, its turn ends in {} s",
-                left.as_secs() + 1
-            )
-        }
+        CollectorLock::Busy { owner, left } => bail!(
+            "{owner} is collecting this sweep; if that collector has died, its turn ends in {} s",
+            left.as_secs() + 1
+        ),
     }
+}
+
+fn check_id(last: StreamId) -> Result<()> {
+    ensure!(
+        last < last.next(),
+        "result {last} of this sweep in redis has the largest possible id, and no other can follow \
+         it: remove it with XDEL, then set the stream's last id to that of the last entry left, \
+         or 0-0, with XSETID"
+    );
+    Ok(())
 }
 
 fn is_full(error: &anyhow::Error) -> bool {
@@ -376,34 +387,4 @@ fn is_full(error: &anyhow::Error) -> bool {
         return false;
     };
     matches!(cause.kind(), StorageFull | QuotaExceeded)
-}
-
-/// `host:folder` of a records file. The folder need not be there yet: its name is the same before
-/// and after.
-fn owner(path: &Path) -> Result<String> {
-    let folder = path.parent().unwrap_or(path);
-    let folder = resolved(folder).with_context(|| folder.display().to_string())?;
-    Ok(format!("{}:{}", host::name(), folder.display()))
-}
-
-/// A folder's name without links, as far as it is there.
-fn resolved(folder: &Path) -> std::io::Result<PathBuf> {
-    let folder = std::path::absolute(folder)?;
-    let (mut there, mut missing) = (folder.as_path(), Vec::new());
-    loop {
-        match (there.canonicalize(), there.parent(), there.file_name()) {
-            (Err(error), Some(parent), Some(name))
-                if error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                missing.push(name);
-                there = parent;
-            }
-            (resolved, ..) => {
-                return Ok(missing
-                    .iter()
-                    .rev()
-                    .fold(resolved?, |path, name| path.join(name)));
-            }
-        }
-    }
 }

@@ -1,5 +1,4 @@
-//! Progress of a run: a bar on a terminal, plain lines elsewhere, and lines of the log where that
-//! is JSON.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere, and log lines if logs are JSON.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -8,13 +7,13 @@ use ddrs_common::log;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 
-use crate::collect::Tally;
+use crate::collect::RecordCounts;
 
-/// How often a plain line is written, at most.
+/// Shortest time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows how far a sweep is.
-pub struct Progress {
+/// The display of a sweep's progress.
+pub(crate) struct ProgressDisplay {
     slots: u64,
     start: Instant,
     before: u64,
@@ -26,66 +25,66 @@ enum View {
     Lines { last: Option<Instant> },
 }
 
-impl Progress {
-    /// Starts at what earlier runs left.
-    #[must_use]
-    pub fn new(slots: u64, tally: Tally) -> Self {
-        let view = if stderr().is_terminal() && !log::is_json() {
-            let style = ProgressStyle::with_template("{bar:30} {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            View::Bar(ProgressBar::new(slots).with_style(style))
-        } else {
-            View::Lines { last: None }
-        };
+impl ProgressDisplay {
+    /// Starts with the records of earlier runs.
+    pub(crate) fn new(slots: u64, counts: RecordCounts) -> Self {
         Self {
             slots,
             start: Instant::now(),
-            before: tally.records,
-            view,
+            before: counts.records,
+            view: View::new(slots),
         }
     }
 
-    /// Shows the state; plain lines come at most every ten seconds, and one at the end.
-    pub fn show(&mut self, tally: Tally) {
-        let text = describe(
-            tally,
-            self.slots,
-            tally.records - self.before,
-            self.start.elapsed(),
-        );
+    /// Shows the counts. Plain lines are written at most every ten seconds, and once at the end.
+    pub(crate) fn show(&mut self, counts: RecordCounts) {
+        let fresh = counts.records - self.before;
+        let text = describe(counts, self.slots, fresh, self.start.elapsed());
         match &mut self.view {
             View::Bar(bar) => {
-                bar.set_position(tally.records);
+                bar.set_position(counts.records);
                 bar.set_message(text);
             }
-            View::Lines { last } => {
-                let due = last.is_none_or(|then| then.elapsed() >= LINE_EVERY)
-                    || tally.records == self.slots;
-                if due {
-                    *last = Some(Instant::now());
-                    tell(&text, tally, self.slots);
-                }
+            View::Lines { last } if counts.records == self.slots || is_due(*last) => {
+                *last = Some(Instant::now());
+                write_line(&text, counts, self.slots);
             }
+            View::Lines { .. } => {}
         }
     }
 
-    /// Takes the bar away.
-    pub fn end(&self) {
+    /// Removes the bar.
+    pub(crate) fn end(&self) {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
         }
     }
 }
 
-/// A line of progress; programs get the numbers apart.
-fn tell(text: &str, tally: Tally, slots: u64) {
+impl View {
+    fn new(slots: u64) -> Self {
+        if !stderr().is_terminal() || log::is_json() {
+            return Self::Lines { last: None };
+        }
+        let style = ProgressStyle::with_template("{bar:30} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self::Bar(ProgressBar::new(slots).with_style(style))
+    }
+}
+
+fn is_due(last: Option<Instant>) -> bool {
+    last.is_none_or(|then| then.elapsed() >= LINE_EVERY)
+}
+
+/// Writes a line of progress. JSON logs have the numbers in separate fields.
+fn write_line(text: &str, counts: RecordCounts, slots: u64) {
     if log::is_json() {
-        let Tally {
+        let RecordCounts {
             records,
             failed,
             abstained,
             correct,
-        } = tally;
+        } = counts;
         info!(
             samples = slots,
             records, failed, abstained, correct, "{text}"
@@ -95,32 +94,39 @@ fn tell(text: &str, tally: Tally, slots: u64) {
     }
 }
 
-/// `12/40 samples, 3.1/s, 9s left, 8.3% abstained, 75.0% correct`: rate and rest from the `fresh`
-/// samples of this run.
-fn describe(tally: Tally, slots: u64, fresh: u64, elapsed: Duration) -> String {
-    let mut text = format!("{}/{slots} samples", tally.records);
-    if fresh > 0 && tally.records < slots {
-        let rate = fresh as f64 / elapsed.as_secs_f64().max(1e-3);
-        let left = Duration::from_secs_f64((slots - tally.records) as f64 / rate);
-        text += &format!(", {}, {} left", rate_text(rate), duration_text(left));
+/// Returns `12/40 samples, 3.1/s, 9s left, 8.3% abstained, 75.0% correct`. Rate and time left come
+/// from the `fresh` samples of this run.
+fn describe(counts: RecordCounts, slots: u64, fresh: u64, elapsed: Duration) -> String {
+    let mut text = format!("{}/{slots} samples", counts.records);
+    if fresh > 0 && counts.records < slots {
+        text += &pace(slots - counts.records, fresh, elapsed);
     }
-    if tally.records > 0 {
-        let share = |count: u64| 100.0 * count as f64 / tally.records as f64;
-        text += &format!(
-            ", {:.1}% abstained, {:.1}% correct",
-            share(tally.abstained),
-            share(tally.correct)
-        );
+    if counts.records > 0 {
+        text += &shares(counts);
     }
-    if tally.failed > 0 {
-        text += &format!(", {} failed", tally.failed);
+    if counts.failed > 0 {
+        text += &format!(", {} failed", counts.failed);
     }
     text
 }
 
-/// Samples a second, or a minute or an hour where that says more.
-#[must_use]
-pub fn rate_text(per_second: f64) -> String {
+fn pace(missing: u64, fresh: u64, elapsed: Duration) -> String {
+    let rate = fresh as f64 / elapsed.as_secs_f64().max(1e-3);
+    let left = Duration::from_secs_f64(missing as f64 / rate);
+    format!(", {}, {} left", rate_text(rate), duration_text(left))
+}
+
+fn shares(counts: RecordCounts) -> String {
+    let share = |count: u64| 100.0 * count as f64 / counts.records as f64;
+    format!(
+        ", {:.1}% abstained, {:.1}% correct",
+        share(counts.abstained),
+        share(counts.correct)
+    )
+}
+
+/// Returns samples per second, or per minute or hour for low rates.
+pub(crate) fn rate_text(per_second: f64) -> String {
     match per_second {
         r if r >= 1.0 => format!("{r:.1}/s"),
         r if r * 60.0 >= 1.0 => format!("{:.1}/min", r * 60.0),
@@ -128,9 +134,8 @@ pub fn rate_text(per_second: f64) -> String {
     }
 }
 
-/// `3d 4h`, `4h 05m`, `5m 06s`, `6s`.
-#[must_use]
-pub fn duration_text(duration: Duration) -> String {
+/// Returns `3d 4h`, `4h 05m`, `5m 06s` or `6s`.
+pub(crate) fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().ceil() as u64;
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -146,18 +151,18 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_good() {
-        let tally = Tally {
+        let counts = RecordCounts {
             records: 12,
             failed: 1,
             abstained: 3,
             correct: 6,
         };
         assert_eq!(
-            describe(tally, 40, 4, Duration::from_secs(2)),
+            describe(counts, 40, 4, Duration::from_secs(2)),
             "12/40 samples, 2.0/s, 14s left, 25.0% abstained, 50.0% correct, 1 failed"
         );
         assert_eq!(
-            describe(Tally::default(), 40, 0, Duration::ZERO),
+            describe(RecordCounts::default(), 40, 0, Duration::ZERO),
             "0/40 samples"
         );
     }

@@ -1,4 +1,4 @@
-//! The answer to a claim: a leased job, or the reason why there is none.
+//! The answer to a claim: a leased job, or the reason why no job was leased.
 
 use std::collections::HashSet;
 use std::time::Duration;

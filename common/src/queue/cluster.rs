@@ -177,11 +177,13 @@ fn master_of(range: &[Value], server_host: Option<&str>) -> Option<NodeAddress> 
     let Value::Array(node) = range.get(2)? else {
         return None;
     };
-    let (Value::BulkString(host), Value::Int(port)) = (node.first()?, node.get(1)?) else {
-        return None;
-    };
-    let host = std::str::from_utf8(host).ok()?;
-    NodeAddress::reported(host, u16::try_from(*port).ok()?, server_host)
+    match node.as_slice() {
+        [Value::BulkString(host), Value::Int(port), ..] => {
+            let host = std::str::from_utf8(host).ok()?;
+            NodeAddress::reported(host, u16::try_from(*port).ok()?, server_host)
+        }
+        _ => None,
+    }
 }
 
 fn length(range: &[Value]) -> u64 {

@@ -168,13 +168,13 @@ impl CollectorLock {
 type StreamEntry = (String, Vec<(String, Value)>);
 
 fn read_result((id, fields): StreamEntry) -> Result<(StreamId, String), QueueError> {
-    let id = id.parse().map_err(bad_result)?;
+    let id = id.parse().map_err(|problem| bad_result(&problem))?;
     let record = fields.into_iter().find(|(name, _)| name == "record");
     let line = record.and_then(|(_, value)| redis::from_redis_value(value).ok());
     Ok((id, line.unwrap_or_default()))
 }
 
-fn bad_result(problem: InvalidValue) -> QueueError {
+fn bad_result(problem: &InvalidValue) -> QueueError {
     QueueError::Answer {
         request: "results",
         problem: problem.to_string(),

@@ -22,7 +22,7 @@ use redis::{
 use super::cluster::{NodeAddress, OpenLink, Routing, SlotRanges};
 use super::error::QueueError;
 use super::hints;
-use super::retry::{NextStep, Retries, is_transient, spoils_connection};
+use super::retry::{Retries, RetryStep, is_transient, spoils_connection};
 use super::server::Server;
 
 /// The library's own 500 ms are too short for a server that is busy, rewriting its file or far
@@ -88,9 +88,9 @@ impl Connection {
                 Err(cause) => cause,
             };
             match retries.after(&cause) {
-                NextStep::Redirect => {}
-                NextStep::Wait(pause) => tokio::time::sleep(pause).await,
-                NextStep::GiveUp => return Err(self.failed(cause)),
+                RetryStep::Redirect => {}
+                RetryStep::Wait(pause) => tokio::time::sleep(pause).await,
+                RetryStep::GiveUp => return Err(self.failed(cause)),
             }
         }
     }
@@ -153,13 +153,11 @@ impl Connection {
     /// open one each, and the later one is kept.
     async fn connected(&self, node: Option<&NodeAddress>) -> RedisResult<OpenLink> {
         let open = self.routing().link(node);
-        match open {
-            Some(link) => Ok(link),
-            None => {
-                let connection = self.connect(node).await?;
-                Ok(self.routing().keep(node, connection))
-            }
+        if let Some(link) = open {
+            return Ok(link);
         }
+        let connection = self.connect(node).await?;
+        Ok(self.routing().keep(node, connection))
     }
 
     async fn connect(&self, node: Option<&NodeAddress>) -> RedisResult<MultiplexedConnection> {
@@ -180,7 +178,9 @@ impl Connection {
     pub(super) async fn masters(&self, patience: Duration) -> Result<Vec<NodeAddress>, QueueError> {
         let masters = self.slots(patience).await?.masters(self.server.host());
         let mut routing = self.routing();
-        masters.iter().for_each(|node| routing.remember(node));
+        for node in &masters {
+            routing.remember(node);
+        }
         Ok(masters)
     }
 

@@ -7,12 +7,12 @@ use crate::bounded;
 
 /// The section that a PEM file must have.
 #[derive(Clone, Copy)]
-pub(super) enum Section {
+pub(super) enum PemSection {
     Certificate,
     PrivateKey,
 }
 
-impl Section {
+impl PemSection {
     fn name(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
@@ -31,7 +31,7 @@ impl Section {
 
 /// Reads a PEM file that must have such a section: the TLS library takes a file without one for an
 /// empty file.
-pub(super) fn read_pem(file: &Path, section: Section) -> Result<Vec<u8>, QueueError> {
+pub(super) fn read_pem(file: &Path, section: PemSection) -> Result<Vec<u8>, QueueError> {
     let bytes = read(file)?;
     let mut lines = bytes.split(|&byte| byte == b'\n');
     if lines.any(|line| section.begins_at(line)) {

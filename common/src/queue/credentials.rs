@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use redis::{ClientTlsConfig, TlsCertificates};
 
-use super::credential_file::{self, Section};
+use super::credential_file::{self, PemSection};
 use super::error::QueueError;
 
 /// The settings of a Redis as the user gave them, not checked yet.
@@ -87,7 +87,7 @@ impl ServerSettings {
         Ok(Some(TlsCertificates {
             client_tls: self.client_tls()?,
             root_cert: ca
-                .map(|file| credential_file::read_pem(file, Section::Certificate))
+                .map(|file| credential_file::read_pem(file, PemSection::Certificate))
                 .transpose()?,
         }))
     }
@@ -95,8 +95,8 @@ impl ServerSettings {
     fn client_tls(&self) -> Result<Option<ClientTlsConfig>, QueueError> {
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Ok(Some(ClientTlsConfig {
-                client_cert: credential_file::read_pem(cert, Section::Certificate)?,
-                client_key: credential_file::read_pem(key, Section::PrivateKey)?,
+                client_cert: credential_file::read_pem(cert, PemSection::Certificate)?,
+                client_key: credential_file::read_pem(key, PemSection::PrivateKey)?,
             })),
             (None, None) => Ok(None),
             (Some(file), None) | (None, Some(file)) => Err(QueueError::credentials(

@@ -41,7 +41,7 @@ pub enum QueueError {
         server: String,
         /// The client library's error.
         cause: RedisError,
-        /// What to check; may be empty.
+        /// A hint at what to check; may be empty.
         hint: &'static str,
     },
     /// A server that would lose jobs, or lacks what the scripts need.
@@ -49,7 +49,7 @@ pub enum QueueError {
     Unsuitable {
         /// The address without credentials.
         server: String,
-        /// What is wrong, and what to set.
+        /// The problem, and the setting to change.
         reason: String,
     },
     /// A request that failed, also after it was repeated where that could help.
@@ -59,7 +59,7 @@ pub enum QueueError {
         server: String,
         /// The error of the server or of the client library.
         cause: RedisError,
-        /// What to check; may be empty.
+        /// A hint at what to check; may be empty.
         hint: &'static str,
     },
     /// An answer that no script of this version gives.

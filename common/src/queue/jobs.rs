@@ -89,7 +89,7 @@ pub enum JobState {
 /// The state of a job and what it was charged so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
-    /// Where the job is.
+    /// The place of the job.
     pub state: JobState,
     /// Number of workers lost; 0 once it is completed.
     pub crashes: u32,
@@ -222,7 +222,7 @@ impl JobEvent {
     }
 
     fn read(id: &str, fields: &Fields) -> Result<Self, QueueError> {
-        let id: StreamId = id.parse().map_err(bad_event)?;
+        let id: StreamId = id.parse().map_err(|problem| bad_event(&problem))?;
         let at = id.at();
         Ok(Self {
             at,
@@ -244,12 +244,12 @@ impl EventKind {
             "retried" => Self::Retried,
             "reopened" => Self::Reopened,
             "refused" => Self::Refused,
-            word => return Err(bad_event(format!("unknown event {word:?}"))),
+            word => return Err(bad_event(&format!("unknown event {word:?}"))),
         })
     }
 }
 
-fn bad_event(problem: impl ToString) -> QueueError {
+fn bad_event(problem: &impl ToString) -> QueueError {
     QueueError::Answer {
         request: "events",
         problem: problem.to_string(),

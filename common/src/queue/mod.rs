@@ -5,7 +5,8 @@
 //! is killed:
 //!
 //! - a job is in exactly one place: pending, leased, dead or completed;
-//! - a sample has a record in the stream exactly when a worker has set its done bit, and never has a
+//! - a sample has a record in the stream exactly when a worker has set its done bit, and never has
+//!   a
 //!   second one;
 //! - a worker whose lease expired, was released or failed can write nothing more;
 //! - handing a job back costs no attempt;

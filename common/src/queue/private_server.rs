@@ -1,13 +1,13 @@
-//! A `redis-server` of one's own: on a socket in a folder, with an append-only file beside it.
+//! A private `redis-server`: on a socket in a folder, with an append-only file in the same folder.
 //!
 //! The server holds a lock on `redis.lock` for as long as it lives: the file is its stdin, and the
-//! kernel frees the lock when it ends, however that comes about. So there are never two servers on
-//! one append-only file, a stale socket fools nobody, and a server that outlived its coordinator is
-//! found and used again.
+//! kernel frees the lock however the server ends. So two servers never share one append-only file,
+//! a socket that is left over does no harm, and a server that outlived its coordinator is found and
+//! used again.
 //!
-//! It is a process group of its own: a Ctrl-C at the terminal does not reach it before the
-//! coordinator has collected, and killing the coordinator's group leaves it running until the next
-//! start on the same folder.
+//! The server is in a separate process group. A Ctrl-C at the terminal does not reach it before the
+//! coordinator has collected, and a killed coordinator leaves it running until the next start on
+//! the same folder.
 
 mod ending;
 mod socket;
@@ -21,31 +21,32 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a server may take to load its file, or to end while it answers.
+/// Longest time for a server to load its file, or to end while it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two checks of a server that starts or ends.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A server that cannot be had.
+/// A private server that cannot be started, found or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The program is missing.
     #[error(
-        "there is no program {program}; install it (Debian: apt install redis-server), name another one with \
-         DDRS_REDIS_SERVER, or use a Redis that runs already with --redis"
+        "there is no program {program}; install it (Debian: apt install redis-server), name \
+         another one with DDRS_REDIS_SERVER, or use a Redis that runs already with --redis"
     )]
     NotInstalled {
-        /// What was to be started.
+        /// The program that should have been started.
         program: String,
     },
-    /// A file or a process that the system would not give.
+    /// A file or a process that the system refused.
     #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// It ended by itself.
+    /// The server ended by itself.
     #[error("redis-server ended while it started ({status}): {log}")]
     Ended {
         /// Its exit status.
@@ -53,123 +54,109 @@ pub enum ServerError {
         /// The end of its log.
         log: String,
     },
-    /// It holds the lock, but does not answer here.
-    #[error("a redis-server uses {}, but does not answer after {}s; it hangs, or runs on another machine", dir.display(), waited.as_secs())]
+    /// The server holds the lock, but does not answer here.
+    #[error(
+        "a redis-server uses {}, but does not answer after {}s; it hangs, or runs on another \
+         machine",
+        dir.display(),
+        waited.as_secs()
+    )]
     Silent {
         /// Its folder.
         dir: PathBuf,
-        /// How long it was waited for.
+        /// The time waited for an answer.
         waited: Duration,
     },
 }
 
-/// A running server. One that this process started is killed when this is dropped; acknowledged
-/// writes survive that.
+impl ServerError {
+    fn io(path: &Path, cause: impl Into<io::Error>) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            cause: cause.into(),
+        }
+    }
+
+    fn silent(dir: &Path, waited: Duration) -> Self {
+        Self::Silent {
+            dir: dir.to_owned(),
+            waited,
+        }
+    }
+}
+
+/// A running private server. A server that this process started is killed when this is dropped;
+/// acknowledged writes survive that.
 #[derive(Debug)]
 pub struct PrivateServer {
     dir: PathBuf,
     socket: PathBuf,
-    /// None: it was running already.
+    /// `None` for a server that ran already.
     child: Option<Child>,
 }
 
 impl PrivateServer {
-    /// Starts a server on `dir`, which is created if need be, or finds the one that runs there.
-    /// Returns when it has loaded its data.
+    /// Starts a server on `dir`, which is created if it does not exist, or finds the one that runs
+    /// there. Returns when the server has loaded its data.
     ///
     /// # Errors
     /// When there is no `redis-server`, it ends at once, or it does not answer within a minute.
     pub async fn start(dir: &Path) -> Result<Self, ServerError> {
-        let at = |cause| ServerError::Io {
-            path: dir.to_owned(),
-            cause,
-        };
-        fs::create_dir_all(dir).map_err(at)?;
-        let dir = dir.canonicalize().map_err(at)?;
-        let lock_path = dir.join("redis.lock");
-        let at_lock = |cause| ServerError::Io {
-            path: lock_path.clone(),
-            cause,
-        };
+        fs::create_dir_all(dir).map_err(|cause| ServerError::io(dir, cause))?;
+        let dir = canonical(dir)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let lock = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&lock_path)
-                .map_err(at_lock)?;
-            match lock.try_lock() {
-                Ok(()) => return Self::spawn(dir, lock, deadline).await,
-                Err(TryLockError::Error(cause)) => return Err(at_lock(cause)),
-                // Someone else's server: starting, running, or about to end.
-                Err(TryLockError::WouldBlock) => {
-                    let socket = socket::existing(&dir);
-                    if socket::is_ready(&socket).await {
-                        tracing::info!(dir = %dir.display(), "using the redis-server that runs there");
-                        return Ok(Self {
-                            dir,
-                            socket,
-                            child: None,
-                        });
-                    }
-                }
+            if let Some(lock) = take_lock(&dir)? {
+                return Self::spawn(dir, lock, deadline).await;
+            }
+            // Another process's server: it starts, runs, or is about to end.
+            let server = Self::existing(dir.clone());
+            if socket::is_ready(&server.socket).await {
+                tracing::info!(dir = %dir.display(), "using the redis-server that runs there");
+                return Ok(server);
             }
             sleep(POLL).await;
         }
-        Err(ServerError::Silent {
-            dir,
-            waited: PATIENCE,
-        })
+        Err(ServerError::silent(&dir, PATIENCE))
     }
 
-    /// The server that runs on `dir`, if one does: whoever started it may have been killed before
-    /// it could stop it.
+    /// Returns the server that runs on `dir`, if one does: the process that started it may have
+    /// been killed before it could stop it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's.
     pub fn find(dir: &Path) -> Result<Option<Self>, ServerError> {
-        let at = |cause| ServerError::Io {
-            path: dir.to_owned(),
-            cause,
-        };
-        let lock = match File::options().write(true).open(dir.join("redis.lock")) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(at(error)),
-        };
-        match lock.try_lock() {
-            Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => {
-                let dir = dir.canonicalize().map_err(at)?;
-                let socket = socket::existing(&dir);
-                Ok(Some(Self {
-                    dir,
-                    socket,
-                    child: None,
-                }))
-            }
-            Err(TryLockError::Error(cause)) => Err(at(cause)),
+        match File::options().write(true).open(lock_path(dir)) {
+            Ok(lock) if is_free(&lock, dir)? => Ok(None),
+            Ok(_) => canonical(dir).map(Self::existing).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ServerError::io(dir, error)),
         }
     }
 
-    /// Whether this process started it; otherwise it ran already, and others may be using it.
+    fn existing(dir: PathBuf) -> Self {
+        Self {
+            socket: socket::existing(&dir),
+            dir,
+            child: None,
+        }
+    }
+
+    /// Returns true if this process started the server; otherwise it ran already, and others may be
+    /// using it.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Its address.
+    /// Returns the address.
     #[must_use]
     pub fn url(&self) -> String {
         socket::url(&self.socket)
     }
 
     async fn spawn(dir: PathBuf, lock: File, deadline: Instant) -> Result<Self, ServerError> {
-        let socket = socket::prepare(&dir).map_err(|cause| ServerError::Io {
-            path: dir.clone(),
-            cause,
-        })?;
+        let socket = socket::prepare(&dir).map_err(|cause| ServerError::io(&dir, cause))?;
         let child = launch(&dir, &socket, lock)?;
         let mut server = Self {
             dir,
@@ -185,22 +172,50 @@ impl PrivateServer {
             if socket::is_ready(&self.socket).await {
                 return Ok(());
             }
-            let ended = self.child.as_mut().map_or(Ok(None), Child::try_wait);
-            if let Some(status) = ended.map_err(|cause| ServerError::Io {
-                path: self.dir.clone(),
-                cause,
-            })? {
-                return Err(ServerError::Ended {
-                    status,
-                    log: last_lines(&self.dir.join("redis.log")),
-                });
-            }
+            self.check_running()?;
             sleep(POLL).await;
         }
-        Err(ServerError::Silent {
-            dir: self.dir.clone(),
-            waited: PATIENCE,
-        })
+        Err(ServerError::silent(&self.dir, PATIENCE))
+    }
+
+    /// Checks that a server that this process started has not ended.
+    fn check_running(&mut self) -> Result<(), ServerError> {
+        let ended = self.child.as_mut().map_or(Ok(None), Child::try_wait);
+        match ended.map_err(|cause| ServerError::io(&self.dir, cause))? {
+            None => Ok(()),
+            Some(status) => Err(ServerError::Ended {
+                status,
+                log: last_lines(&self.dir.join("redis.log")),
+            }),
+        }
+    }
+}
+
+fn canonical(dir: &Path) -> Result<PathBuf, ServerError> {
+    dir.canonicalize()
+        .map_err(|cause| ServerError::io(dir, cause))
+}
+
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("redis.lock")
+}
+
+/// Returns the locked lock file of a folder; `None` while a server holds the lock.
+fn take_lock(dir: &Path) -> Result<Option<File>, ServerError> {
+    let path = lock_path(dir);
+    let mut options = File::options();
+    let opened = options.create(true).truncate(false).write(true).open(&path);
+    let lock = opened.map_err(|cause| ServerError::io(&path, cause))?;
+    let is_free = is_free(&lock, &path)?;
+    Ok(is_free.then_some(lock))
+}
+
+/// Locks a file. Returns false if another process holds the lock.
+fn is_free(lock: &File, path: &Path) -> Result<bool, ServerError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(cause)) => Err(ServerError::io(path, cause)),
     }
 }
 
@@ -212,32 +227,22 @@ fn launch(dir: &Path, socket: &Path, lock: File) -> Result<Child, ServerError> {
         .current_dir(dir)
         .args(["--port", "0", "--unixsocketperm", "700"])
         .arg("--unixsocket")
-        .arg(socket);
-    command.args(["--dir", ".", "--logfile", "redis.log", "--daemonize", "no"]);
-    command.args([
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "everysec",
-        "--save",
-        "",
-    ]);
-    command.args(["--maxmemory-policy", "noeviction"]);
-    command
+        .arg(socket)
+        .args(["--dir", ".", "--logfile", "redis.log"])
+        .args(["--daemonize", "no"])
+        .args(["--appendonly", "yes", "--appendfsync", "everysec"])
+        .args(["--save", "", "--maxmemory-policy", "noeviction"])
         .stdin(Stdio::from(lock))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0);
     command.spawn().map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => ServerError::NotInstalled { program },
-        _ => ServerError::Io {
-            path: PathBuf::from(program),
-            cause,
-        },
+        _ => ServerError::io(Path::new(&program), cause),
     })
 }
 
-/// The end of a log, for an error message.
+/// Returns the end of a log, for an error message.
 fn last_lines(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

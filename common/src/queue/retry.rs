@@ -98,7 +98,7 @@ impl Backoff {
 }
 
 /// The next step after a failed attempt.
-pub(super) enum NextStep {
+pub(super) enum RetryStep {
     /// Repeat at once: the failure named the right node.
     Redirect,
     /// Repeat after this pause.
@@ -130,17 +130,17 @@ impl<'a> Retries<'a> {
     }
 
     /// Decides what follows a failed attempt.
-    pub(super) fn after(&mut self, cause: &RedisError) -> NextStep {
+    pub(super) fn after(&mut self, cause: &RedisError) -> RetryStep {
         if is_moved(cause) && self.redirections < REDIRECTIONS {
             self.redirections += 1;
-            return NextStep::Redirect;
+            return RetryStep::Redirect;
         }
         let pause = self.backoff.pause();
         if !is_transient(cause) || Instant::now() + pause > self.deadline {
-            return NextStep::GiveUp;
+            return RetryStep::GiveUp;
         }
         self.log(cause);
-        NextStep::Wait(jittered(pause))
+        RetryStep::Wait(jittered(pause))
     }
 
     fn log(&mut self, cause: &RedisError) {

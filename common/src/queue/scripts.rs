@@ -1,8 +1,8 @@
 //! The transitions as Lua scripts. Each checks before it writes, and is harmless when repeated.
 //!
 //! Redis refuses a script with a shebang as a whole when it is over `maxmemory`, unless the script
-//! is flagged `allow-oom`. Scripts that bring in data do not have the flag. Scripts that end work or
-//! free memory have it, so that leases outlive a full server and collecting empties it.
+//! is flagged `allow-oom`. Scripts that bring in data do not have the flag. Scripts that end work
+//! or free memory have it, so that leases outlive a full server and collecting empties it.
 
 use std::sync::LazyLock;
 

@@ -35,7 +35,7 @@ impl Server {
     /// file that cannot be used, or what is missing.
     pub fn new(settings: &ServerSettings) -> Result<Self, QueueError> {
         let info = settings.url.as_str().into_connection_info();
-        let info = info.map_err(address_error)?;
+        let info = info.map_err(|error| address_error(&error))?;
         let login = with_login(info.redis_settings().clone(), settings)?;
         let info = info.set_redis_settings(login);
         if settings.has_certificates() && !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
@@ -91,7 +91,7 @@ impl Server {
 
     /// Returns a client of this server. Nothing is connected.
     pub(super) fn client(&self) -> Result<Client, QueueError> {
-        Client::open(self.info.clone()).map_err(address_error)
+        Client::open(self.info.clone()).map_err(|error| address_error(&error))
     }
 
     /// Returns the address without credentials.
@@ -102,7 +102,7 @@ impl Server {
 }
 
 /// The library's errors describe what is missing and never quote the address.
-fn address_error(error: RedisError) -> QueueError {
+fn address_error(error: &RedisError) -> QueueError {
     QueueError::Address {
         reason: error.to_string(),
     }

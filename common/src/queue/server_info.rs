@@ -167,7 +167,8 @@ mod tests {
     fn info(version: &str, policy: &str) -> String {
         format!(
             "# Server\r\nredis_version:{version}\r\nexecutable:/usr/bin/redis-server\r\n\r\n\
-             # Memory\r\nmaxmemory:0\r\nmaxmemory_policy:{policy}\r\n# Persistence\r\naof_enabled:1\r\n# Cluster\r\ncluster_enabled:0\r\n"
+             # Memory\r\nmaxmemory:0\r\nmaxmemory_policy:{policy}\r\n\
+             # Persistence\r\naof_enabled:1\r\n# Cluster\r\ncluster_enabled:0\r\n"
         )
     }
 

@@ -21,7 +21,7 @@ pub enum SweepState {
 /// The counts of a sweep at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepProgress {
-    /// Whether jobs are handed out.
+    /// Active while jobs are handed out.
     pub state: SweepState,
     /// Samples over all variants.
     pub slots: u64,

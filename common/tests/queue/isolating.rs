@@ -22,8 +22,8 @@ async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
     queue
 }
 
-/// Works like a worker that some samples kill: in order, all at once or one by one as it is told.
-/// Returns how many workers it took until nothing was left to do.
+/// Works like a worker that some samples kill: in the order of `todo`. Returns the number of
+/// workers until nothing was left to do.
 async fn work_until_finished(redis: &Redis, queue: &SweepQueue, poison: &[u64]) -> u32 {
     let mut workers = 1;
     while let Claim::Job(claimed) = queue.worker("w").claim(ClaimToken::random()).await.unwrap() {

@@ -72,7 +72,7 @@ async fn forgotten_scripts_are_loaded_again() {
             .arg("FLUSH")
             .exec_async(&mut raw)
             .await
-            .unwrap()
+            .unwrap();
     };
     flush().await;
     let claimed = claim(&queue).await;
@@ -95,7 +95,8 @@ async fn a_slow_answer_is_waited_for() {
         // Some versions stop the clock for a script; then the count ends it.
         let script = "local start, count = redis.call('TIME'), 0 \
                       repeat local now = redis.call('TIME') count = count + 1 \
-                      until (now[1] - start[1]) * 1000000 + now[2] - start[2] > 700000 or count > 2000000";
+                      local passed = (now[1] - start[1]) * 1000000 + now[2] - start[2] \
+                      until passed > 700000 or count > 2000000";
         // Its own connection has the library's default patience, and loses it.
         redis::cmd("EVAL")
             .arg(script)
@@ -178,9 +179,8 @@ async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
     });
     tokio::task::yield_now().await;
     limit(0).await;
-    assert!(
-        matches!(waiting.await.unwrap().unwrap(), Claim::Job(claimed) if claimed.lease.job == JobId(1))
-    );
+    let claim = waiting.await.unwrap().unwrap();
+    assert!(matches!(claim, Claim::Job(claimed) if claimed.lease.job == JobId(1)));
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_policy_that_is_changed_later_is_news_once() {
+async fn a_policy_that_is_changed_later_is_reported_once() {
     let redis = Redis::start().await;
     let mut watch = PolicyWatch::new(&redis.client).every(Duration::ZERO);
     let mut raw = redis.raw().await;
@@ -231,10 +231,10 @@ async fn a_policy_that_is_changed_later_is_news_once() {
     };
     assert_eq!(watch.policy_changes().await, None);
     policy("allkeys-random").await;
-    let news = watch.policy_changes().await.unwrap();
+    let change = watch.policy_changes().await.unwrap();
     assert!(
-        news.contains("allkeys-random") && news.contains("set `maxmemory-policy noeviction`"),
-        "{news}"
+        change.contains("allkeys-random") && change.contains("set `maxmemory-policy noeviction`"),
+        "{change}"
     );
     assert_eq!(watch.policy_changes().await, None, "it is said once");
     policy("noeviction").await;
@@ -249,7 +249,7 @@ async fn a_policy_that_is_changed_later_is_news_once() {
     assert_eq!(
         watch.policy_changes().await,
         None,
-        "a server that is gone is no news of this kind"
+        "a server that is gone is not reported here"
     );
 }
 
@@ -275,7 +275,7 @@ async fn the_server_is_described() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_error_at_once() {
+async fn a_server_that_does_not_exist_is_an_error_at_once() {
     let error = QueueClient::connect("unix:///nowhere/redis.sock")
         .await
         .err()

@@ -1,4 +1,4 @@
-//! A redis-server of one's own: started, found again, stopped.
+//! A private redis-server: started, found again, stopped.
 
 use std::fs;
 use std::os::unix::net::UnixListener;

@@ -114,7 +114,7 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
     assert_eq!(
         tokens,
         [leased.lease.token.to_string()],
-        "a token without a lease is nobody's"
+        "a token without a lease is removed"
     );
     assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 0);
 }
@@ -122,7 +122,7 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
 #[tokio::test]
 async fn two_submissions_at_once_add_nothing_twice() {
     let redis = Redis::start().await;
-    // Of connections of their own, and of more jobs than one script plans.
+    // On separate connections, and with more jobs than one script adds.
     let other = ddrs_common::queue::QueueClient::connect(&redis.server.url())
         .await
         .unwrap();

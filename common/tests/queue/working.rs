@@ -1,4 +1,4 @@
-//! Claim, record, complete, renew, release, fail, reap.
+//! Claim, record, complete, renew, release, fail, requeue.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -434,7 +434,7 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
         .record(&silent.lease, 0, "zero")
         .await
         .unwrap();
-    // Nobody reaps but the one who claims.
+    // Only a claim takes expired jobs back.
     let next = eventually(|| async {
         match queue
             .worker("next")
@@ -488,7 +488,7 @@ async fn a_renewed_lease_outlives_its_first_deadline() {
     assert_eq!(
         queue.worker("w").renew(&kept.lease).await.unwrap(),
         RenewReply::Renewed,
-        "nobody has taken it yet"
+        "no other worker has taken it yet"
     );
     assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 0);
     redis.let_lapse(&kept, &queue).await;

@@ -14,14 +14,12 @@ use ddrs_common::output::print;
 /// When the sweep is unknown or Redis fails.
 pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
-    print(&format!(
-        "{} dead jobs are back in the queue\n",
-        queue.admin().retry().await?
-    ))?;
+    let retried = queue.admin().retry().await?;
+    print(&format!("{retried} dead jobs are back in the queue\n"))?;
     Ok(ExitCode::Complete)
 }
 
-/// Stops handing out the jobs of a sweep; those in progress end as they would.
+/// Stops handing out the jobs of a sweep. Jobs in progress may be completed.
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
@@ -29,7 +27,7 @@ pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode
     let (queue, _) = find(server, sweep).await?;
     queue.admin().cancel().await?;
     print(&format!(
-        "sweep {sweep} hands out no more jobs; `submit` or `retry` takes it up again\n"
+        "sweep {sweep} hands out no more jobs; `submit` or `retry` resumes it\n"
     ))?;
     Ok(ExitCode::Complete)
 }

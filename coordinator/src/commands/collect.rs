@@ -1,4 +1,4 @@
-//! `collect`: a sweep's new records go to a folder, then its reports are written.
+//! `collect`: moves a sweep's new records to a folder, then writes its reports.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,29 +10,28 @@ use ddrs_common::queue::{ServerSettings, SweepQueue};
 use ddrs_common::spec::Sweep;
 use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{sleep, timeout};
-use tracing::warn;
 
 use super::find;
 use crate::collect::{Collector, LAST_WORDS, give_up, reserve};
-use crate::progress::Progress;
+use crate::progress::ProgressDisplay;
 use crate::run_dir::RunDir;
 use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
 use ddrs_common::cli::ExitCode;
 use ddrs_common::output::print;
 
-/// How often `--follow` looks for new records.
+/// Time between two looks of `--follow`.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Jobs that are taken back in one look from workers that fell silent: there may be nobody else to
-/// do it.
-const REAP: u64 = 1000;
+/// Largest number of jobs that one look takes back from silent workers: there may be no other
+/// program to do it.
+const REQUEUE_LIMIT: u64 = 1000;
 
-/// Collects `sweep` into `out`, once or until it ends. Told to stop, it collects what there is,
-/// writes the reports and lets others collect; told again, it just ends.
+/// Collects `sweep` into `out`, once or until it ends. When asked to stop, it collects the records
+/// that exist, writes the reports and lets others collect. A second request ends it at once.
 ///
 /// # Errors
 /// When the sweep is unknown, the folder holds another sweep, or Redis or the file system fails.
-pub async fn collect(
+pub(crate) async fn collect(
     sweep: &SweepId,
     out: &Path,
     follow: bool,
@@ -43,108 +42,129 @@ pub async fn collect(
         return Ok(ExitCode::Interrupted);
     };
     let (queue, message) = found?;
-    let (checked, plan) = (message.sweep()?, message.plan()?);
-    let dir = RunDir::new(out);
-    let Some(opened) = stop
-        .unless(open(&dir, &queue, &message, &checked, &plan))
-        .await
-    else {
-        timeout(LAST_WORDS, give_up(&queue, &dir.records()))
-            .await
-            .ok();
+    let target = CollectTarget {
+        sweep: message.sweep()?,
+        plan: message.plan()?,
+        dir: RunDir::new(out),
+        message,
+    };
+    let Some(collector) = stop.unless(target.open(&queue)).await else {
+        let records = target.dir.records();
+        timeout(LAST_WORDS, give_up(&queue, &records)).await.ok();
         return Ok(ExitCode::Interrupted);
     };
-    let mut collector = opened?;
-    let mut progress = Progress::new(plan.slots(), collector.tally());
-    let moved = stop
-        .unless(until_it_ends(&mut collector, &queue, &mut progress, follow))
-        .await;
-    progress.end();
-    let ended = moved.transpose()?;
-    if ended.is_some() {
-        match stop.unless(collector.end(&queue)).await {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                warn!(
-                    "everything is collected, but redis was not told, and keeps others waiting: {error:#}"
-                );
+    let collector = collector?;
+    let mut collection = Collection {
+        progress: ProgressDisplay::new(target.plan.slots(), collector.counts()),
+        collector,
+        queue: &queue,
+    };
+    let ended = stop.unless(collection.run(follow)).await;
+    collection.progress.end();
+    let ended = ended.transpose()?;
+    let finished = stop.unless(collection.finish(&target, ended)).await;
+    finished.unwrap_or(Ok(ExitCode::Interrupted))
+}
+
+/// A sweep and the folder for its records.
+struct CollectTarget {
+    message: SweepMessage,
+    sweep: Sweep,
+    plan: Plan,
+    dir: RunDir,
+}
+
+impl CollectTarget {
+    /// Opens the folder. A new folder is made only when this collector has the right to collect.
+    async fn open(&self, queue: &SweepQueue) -> Result<Collector> {
+        let is_new = !self.dir.path().exists();
+        if is_new {
+            reserve(queue, &self.dir.records()).await?;
+        }
+        let opened = self.claim_and_open().await;
+        // If there are records, another process was faster, and collects under the same name.
+        if is_new && opened.is_err() && !self.dir.records().exists() {
+            give_up(queue, &self.dir.records()).await;
+        }
+        opened
+    }
+
+    async fn claim_and_open(&self) -> Result<Collector> {
+        let dir = self.dir.clone();
+        let message = self.message.clone();
+        let sweep = self.sweep.clone();
+        let plan = self.plan.clone();
+        spawn_blocking(move || {
+            dir.claim(&message)?;
+            Collector::open(&dir.records(), &sweep, &plan)
+        })
+        .await
+    }
+}
+
+/// A collection in progress.
+struct Collection<'a> {
+    collector: Collector,
+    progress: ProgressDisplay,
+    queue: &'a SweepQueue,
+}
+
+impl Collection<'_> {
+    /// Collects once, or until the sweep ends. Returns true if it has ended. May be dropped at any
+    /// time.
+    async fn run(&mut self, follow: bool) -> Result<bool> {
+        self.collector.begin(self.queue).await?;
+        loop {
+            self.collect(follow).await?;
+            let progress = self.queue.status().progress().await?;
+            let ended = self.collector.is_over(self.queue, &progress).await?;
+            if ended || !follow {
+                return Ok(ended);
             }
-            None => return Ok(ExitCode::Interrupted),
+            sleep(FOLLOW_EVERY).await;
         }
-    } else if stop.unless(collector.leave(&queue)).await.is_none() {
-        return Ok(ExitCode::Interrupted);
     }
-    let folder = dir.clone();
-    let Some(written) = stop
-        .unless(spawn_blocking(move || tables::write_reports(&folder)))
-        .await
-    else {
-        return Ok(ExitCode::Interrupted);
-    };
-    written?;
-    let tally = collector.tally();
-    let complete = tally.records == plan.slots() && tally.failed == 0;
-    print(&format!(
-        "{} of {} samples are in {}\n",
-        tally.records,
-        plan.slots(),
-        dir.path().display()
-    ))?;
-    Ok(match ended {
-        None => ExitCode::Interrupted,
-        Some(true) if !complete => ExitCode::Incomplete,
-        Some(_) => ExitCode::Complete,
-    })
-}
 
-/// Collects once, or until the sweep ends; says whether it has. May be dropped at any time.
-async fn until_it_ends(
-    collector: &mut Collector,
-    queue: &SweepQueue,
-    progress: &mut Progress,
-    follow: bool,
-) -> Result<bool> {
-    collector.begin(queue).await?;
-    loop {
+    async fn collect(&mut self, follow: bool) -> Result<()> {
         if follow {
-            queue.admin().requeue_expired(REAP).await?;
-            collector.collect_if_room(queue).await?;
+            self.queue.admin().requeue_expired(REQUEUE_LIMIT).await?;
+            self.collector.collect_if_room(self.queue).await?;
         } else {
-            collector.collect(queue).await?;
+            self.collector.collect(self.queue).await?;
         }
-        progress.show(collector.tally());
-        let state = queue.status().progress().await?;
-        let ended = collector.is_over(queue, &state).await?;
-        if ended || !follow {
-            return Ok(ended);
-        }
-        sleep(FOLLOW_EVERY).await;
+        self.progress.show(self.collector.counts());
+        Ok(())
     }
-}
 
-/// Opens the folder. One that is not there is made only when the turn to collect is had.
-async fn open(
-    dir: &RunDir,
-    queue: &SweepQueue,
-    message: &SweepMessage,
-    sweep: &Sweep,
-    plan: &Plan,
-) -> Result<Collector> {
-    let is_new = !dir.path().exists();
-    if is_new {
-        reserve(queue, &dir.records()).await?;
+    /// Gives up the right to collect and writes the reports. `ended` is `None` if the collection
+    /// was asked to stop.
+    async fn finish(&mut self, target: &CollectTarget, ended: Option<bool>) -> Result<ExitCode> {
+        if ended.is_some() {
+            self.collector.end_or_warn(self.queue).await;
+        } else {
+            self.collector.leave(self.queue).await;
+        }
+        let dir = target.dir.clone();
+        spawn_blocking(move || tables::write_reports(&dir)).await?;
+        self.print_summary(target)?;
+        Ok(match ended {
+            None => ExitCode::Interrupted,
+            Some(true) if !self.is_complete(&target.plan) => ExitCode::Incomplete,
+            Some(_) => ExitCode::Complete,
+        })
     }
-    let (folder, message, sweep, plan) =
-        (dir.clone(), message.clone(), sweep.clone(), plan.clone());
-    let opened = spawn_blocking(move || {
-        folder
-            .claim(&message)
-            .and_then(|_| Collector::open(&folder.records(), &sweep, &plan))
-    })
-    .await;
-    // Where there are records, somebody else was quicker, and collects under the same name.
-    if is_new && opened.is_err() && !dir.records().exists() {
-        give_up(queue, &dir.records()).await;
+
+    fn print_summary(&self, target: &CollectTarget) -> Result<()> {
+        let records = self.collector.counts().records;
+        let slots = target.plan.slots();
+        let dir = target.dir.path().display();
+        Ok(print(&format!(
+            "{records} of {slots} samples are in {dir}\n"
+        ))?)
     }
-    opened
+
+    fn is_complete(&self, plan: &Plan) -> bool {
+        let counts = self.collector.counts();
+        counts.records == plan.slots() && counts.failed == 0
+    }
 }

@@ -1,4 +1,4 @@
-//! `status`: how far sweeps are, who works on them, and what has died.
+//! `status`: the progress of sweeps, their workers and their dead jobs.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,21 +14,21 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::message_of;
-use crate::dead::Names;
+use crate::dead::SlotNames;
 use crate::progress::{duration_text, rate_text};
 use ddrs_common::cli::ExitCode;
 use ddrs_common::cli::OutputFormat;
 use ddrs_common::output::{print, print_json};
 use ddrs_common::terminal::plain;
 
-/// How often `--watch` looks again.
+/// Time between two looks of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
-/// How long a request about one sweep of all is repeated, and how long all of them may take: the
-/// others wait meanwhile.
+/// Time for which a request about one sweep of several is repeated: the others wait meanwhile.
 const ONE_OF_MANY: Duration = Duration::from_secs(2);
+/// Longest time for all requests about one sweep of several.
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
-/// A worker without a job asks for one several times a second: one that is silent for so long does
-/// not.
+/// The silence after which an idle worker counts as lost: it asks for a job several times per
+/// second.
 const GONE: Duration = Duration::from_secs(5);
 
 /// Shows one sweep, or all.
@@ -41,36 +41,58 @@ pub async fn status(
     server: &ServerSettings,
     format: OutputFormat,
 ) -> Result<ExitCode> {
-    let mut pace = Pace::default();
+    let mut rates = RateMeter::default();
     loop {
-        let client = QueueClient::connect(server).await?;
-        let states = match &sweep {
-            Some(id) => vec![look(&client.sweep(id), &mut pace).await?],
-            None => look_at_all(&client, &mut pace).await?,
-        };
-        match (format, &sweep) {
-            (OutputFormat::Json, Some(_)) => print_json(&states[0].json())?,
-            (OutputFormat::Json, None) => {
-                print_json(&Value::Array(states.iter().map(State::json).collect()))?
-            }
-            (OutputFormat::Text, _) if states.is_empty() => print("no sweeps\n")?,
-            (OutputFormat::Text, _) => print(&states.iter().map(State::text).collect::<String>())?,
+        let summaries = summaries(sweep.as_ref(), server, &mut rates).await?;
+        match format {
+            OutputFormat::Json => print_json(&json_of(&summaries, sweep.is_some()))?,
+            OutputFormat::Text => print(&text_of(&summaries))?,
         }
-        if !watch || states.iter().all(State::ended) {
+        if !watch || summaries.iter().all(SweepSummary::ended) {
             return Ok(ExitCode::Complete);
         }
         sleep(WATCH_EVERY).await;
     }
 }
 
-/// Every sweep that can be looked at. One of another version, damaged or out of reach must not hide
-/// the others.
-async fn look_at_all(client: &QueueClient, pace: &mut Pace) -> Result<Vec<State>> {
+/// Reads one sweep, or all.
+async fn summaries(
+    sweep: Option<&SweepId>,
+    server: &ServerSettings,
+    rates: &mut RateMeter,
+) -> Result<Vec<SweepSummary>> {
+    let client = QueueClient::connect(server).await?;
+    match sweep {
+        Some(id) => Ok(vec![look(&client.sweep(id), rates).await?]),
+        None => look_at_all(&client, rates).await,
+    }
+}
+
+/// Returns one object for a named sweep, and an array for all sweeps.
+fn json_of(summaries: &[SweepSummary], one: bool) -> Value {
+    let mut all = summaries.iter().map(SweepSummary::json);
+    if one {
+        all.next().unwrap_or_default()
+    } else {
+        all.collect()
+    }
+}
+
+fn text_of(summaries: &[SweepSummary]) -> String {
+    if summaries.is_empty() {
+        return "no sweeps\n".to_owned();
+    }
+    summaries.iter().map(SweepSummary::text).collect()
+}
+
+/// Reads every sweep that can be read. A sweep of another version, damaged or out of reach must not
+/// hide the others.
+async fn look_at_all(client: &QueueClient, rates: &mut RateMeter) -> Result<Vec<SweepSummary>> {
     let client = client.with_patience(ONE_OF_MANY);
     let mut states = Vec::new();
     for id in client.sweeps().await? {
         let queue = client.sweep(&id);
-        match timeout(LONGEST_LOOK, look(&queue, pace)).await {
+        match timeout(LONGEST_LOOK, look(&queue, rates)).await {
             Ok(Ok(state)) => states.push(state),
             Ok(Err(error)) => warn!("sweep {id}: {error:#}"),
             Err(_) => warn!("sweep {id}: no answer within {} s", LONGEST_LOOK.as_secs()),
@@ -79,40 +101,35 @@ async fn look_at_all(client: &QueueClient, pace: &mut Pace) -> Result<Vec<State>
     Ok(states)
 }
 
-/// One sweep at this moment.
-async fn look(queue: &SweepQueue, pace: &mut Pace) -> Result<State> {
+/// Reads one sweep.
+async fn look(queue: &SweepQueue, rates: &mut RateMeter) -> Result<SweepSummary> {
     let message = message_of(queue).await?;
-    let (sweep, plan) = (message.sweep()?, message.plan()?);
-    let (progress, workers, dead) = (
-        queue.status().progress().await?,
-        queue.status().workers().await?,
-        queue.status().dead_jobs().await?,
-    );
-    let rate = pace
-        .rate(queue.id(), progress.done)
-        .or_else(|| since_submission(&progress));
-    let names = Names::of(&sweep, &plan);
-    Ok(State {
+    let sweep = message.sweep()?;
+    let names = SlotNames::of(&sweep, &message.plan()?);
+    let status = queue.status();
+    let progress = status.progress().await?;
+    let rate = rates.rate(queue.id(), progress.done);
+    Ok(SweepSummary {
         id: queue.id().clone(),
         names,
         name: sweep.name,
+        workers: status.workers().await?,
+        dead: status.dead_jobs().await?,
+        rate: rate.or_else(|| since_submission(&progress)),
         progress,
-        workers,
-        dead,
-        rate,
     })
 }
 
-/// The mean rate since the sweep was submitted: all that one look can tell.
+/// Returns the mean rate since the sweep was submitted, for the first look.
 fn since_submission(progress: &SweepProgress) -> Option<f64> {
     (progress.done > 0).then(|| progress.done as f64 / progress.age.as_secs_f64().max(1e-3))
 }
 
-/// Rates between two looks.
+/// The rates between two looks.
 #[derive(Default)]
-struct Pace(HashMap<SweepId, (Instant, u64)>);
+struct RateMeter(HashMap<SweepId, (Instant, u64)>);
 
-impl Pace {
+impl RateMeter {
     fn rate(&mut self, id: &SweepId, done: u64) -> Option<f64> {
         let now = Instant::now();
         let (then, before) = self.0.insert(id.clone(), (now, done))?;
@@ -120,18 +137,19 @@ impl Pace {
     }
 }
 
-struct State {
+/// The state of one sweep.
+struct SweepSummary {
     id: SweepId,
     name: String,
     progress: SweepProgress,
     workers: Vec<WorkerSeen>,
     dead: Vec<DeadJob>,
-    names: Names,
+    names: SlotNames,
     rate: Option<f64>,
 }
 
-impl State {
-    /// Whether nothing will be certified any more, collected or not.
+impl SweepSummary {
+    /// Returns true if no sample will be certified any more, collected or not.
     fn ended(&self) -> bool {
         SweepProgress {
             uncollected: 0,
@@ -140,7 +158,7 @@ impl State {
         .ended()
     }
 
-    fn word(&self) -> &'static str {
+    fn state(&self) -> &'static str {
         match self.progress.state {
             SweepState::Cancelled => "cancelled",
             SweepState::Active if self.ended() && self.progress.dead > 0 => "ended, with dead jobs",
@@ -149,93 +167,111 @@ impl State {
         }
     }
 
+    /// Returns the time left; `None` if it is unknown or too long to represent.
     fn left(&self) -> Option<Duration> {
         if self.progress.state == SweepState::Cancelled {
             return None;
         }
         let rate = self.rate.filter(|&rate| rate > 0.0)?;
         let left = self.progress.slots.saturating_sub(self.progress.done);
-        // None for longer than any clock runs.
         Duration::try_from_secs_f64(left as f64 / rate).ok()
     }
 
     fn text(&self) -> String {
+        let mut text = format!("{} {} ({})\n", self.id, plain(&self.name), self.state());
+        text += &self.samples_line();
+        text += &self.jobs_line();
+        text += &self.charge_lines();
+        text.extend(self.workers.iter().map(worker_line));
+        text.extend(self.dead.iter().map(|dead| self.dead_line(dead)));
+        text
+    }
+
+    fn samples_line(&self) -> String {
         let p = &self.progress;
-        let mut text = format!("{} {} ({})\n", self.id, plain(&self.name), self.word());
-        let _ = write!(text, "  samples  {} of {} done", p.done, p.slots);
+        let mut text = format!("  samples  {} of {} done", p.done, p.slots);
         if let (Some(rate), Some(left)) = (self.rate, self.left()) {
             let _ = write!(text, ", {}, {} left", rate_text(rate), duration_text(left));
         }
-        let _ = writeln!(
-            text,
-            ", {} failed, {} not collected yet",
-            p.failed, p.uncollected
-        );
-        let lapsed = if p.lapsed > 0 {
-            format!(" ({} lapsed)", p.lapsed)
-        } else {
-            String::new()
+        let _ = write!(text, ", {} failed", p.failed);
+        text + &format!(", {} not collected yet\n", p.uncollected)
+    }
+
+    fn jobs_line(&self) -> String {
+        let p = &self.progress;
+        let lapsed = match p.lapsed {
+            0 => String::new(),
+            lapsed => format!(" ({lapsed} lapsed)"),
         };
-        let _ = writeln!(
-            text,
-            "  jobs     {} pending, {} leased{lapsed}, {} completed, {} dead",
+        format!(
+            "  jobs     {} pending, {} leased{lapsed}, {} completed, {} dead\n",
             p.pending, p.leased, p.completed, p.dead
-        );
+        )
+    }
+
+    fn charge_lines(&self) -> String {
+        let p = &self.progress;
+        let mut text = String::new();
         if p.crashes + p.errors > 0 {
-            let _ = writeln!(
-                text,
-                "  charged  {} lost leases, {} errors",
-                p.crashes, p.errors
-            );
+            text += "  charged  ";
+            text += &format!("{} lost leases, {} errors\n", p.crashes, p.errors);
         }
         if p.refused > 0 {
-            let _ = writeln!(
-                text,
-                "  refused  {} requests of workers whose lease was over",
-                p.refused
-            );
-        }
-        for worker in &self.workers {
-            let job = match worker.job {
-                Some(job) => format!("job {job}"),
-                None if worker.silent < GONE => "idle".to_owned(),
-                None => "lost, or at another sweep".to_owned(),
-            };
-            let _ = writeln!(
-                text,
-                "  worker   {} ({job}, last seen {} ago)",
-                plain(&worker.name),
-                duration_text(worker.silent)
-            );
-        }
-        for dead in &self.dead {
-            let _ = writeln!(
-                text,
-                "  dead     job {}: {} samples missing: {}",
-                dead.job,
-                dead.missing,
-                plain(&self.names.reason(dead))
-            );
+            text += "  refused  ";
+            text += &format!("{} requests of workers whose lease was over\n", p.refused);
         }
         text
     }
 
+    fn dead_line(&self, dead: &DeadJob) -> String {
+        let reason = self.names.reason(dead);
+        format!(
+            "  dead     job {}: {} samples missing: {}\n",
+            dead.job,
+            dead.missing,
+            plain(&reason)
+        )
+    }
+
     fn json(&self) -> Value {
         let p = &self.progress;
-        let workers = self.workers.iter().map(|worker| {
-            json!({"name": worker.name, "silent_seconds": worker.silent.as_secs_f64(), "job": worker.job.map(|job| job.0)})
-        });
-        let dead = self.dead.iter().map(|dead| {
-            json!({"job": dead.job.0, "reason": self.names.reason(dead), "killers": self.names.killers(dead), "crashes": dead.crashes, "errors": dead.errors,
-                   "worker": dead.worker, "missing": dead.missing})
-        });
+        let workers: Value = self.workers.iter().map(worker_json).collect();
+        let dead_jobs: Value = self.dead.iter().map(|dead| self.dead_json(dead)).collect();
         json!({
-            "sweep": self.id.as_str(), "name": self.name, "state": self.word(),
+            "sweep": self.id.as_str(), "name": self.name, "state": self.state(),
             "samples": p.slots, "done": p.done, "failed": p.failed, "uncollected": p.uncollected,
-            "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "lapsed": p.lapsed, "completed": p.completed, "dead": p.dead,
+            "jobs": p.jobs, "pending": p.pending, "leased": p.leased, "lapsed": p.lapsed,
+            "completed": p.completed, "dead": p.dead,
             "crashes": p.crashes, "errors": p.errors, "refused": p.refused,
-            "samples_per_second": self.rate, "seconds_left": self.left().map(|left| left.as_secs_f64()),
-            "workers": workers.collect::<Vec<_>>(), "dead_jobs": dead.collect::<Vec<_>>(),
+            "samples_per_second": self.rate,
+            "seconds_left": self.left().map(|left| left.as_secs_f64()),
+            "workers": workers, "dead_jobs": dead_jobs,
         })
     }
+
+    fn dead_json(&self, dead: &DeadJob) -> Value {
+        json!({
+            "job": dead.job.0, "reason": self.names.reason(dead),
+            "killers": self.names.killers(dead), "crashes": dead.crashes, "errors": dead.errors,
+            "worker": dead.worker, "missing": dead.missing,
+        })
+    }
+}
+
+fn worker_line(worker: &WorkerSeen) -> String {
+    let job = match worker.job {
+        Some(job) => format!("job {job}"),
+        None if worker.silent < GONE => "idle".to_owned(),
+        None => "lost, or at another sweep".to_owned(),
+    };
+    let name = plain(&worker.name);
+    let silent = duration_text(worker.silent);
+    format!("  worker   {name} ({job}, last seen {silent} ago)\n")
+}
+
+fn worker_json(worker: &WorkerSeen) -> Value {
+    json!({
+        "name": worker.name, "silent_seconds": worker.silent.as_secs_f64(),
+        "job": worker.job.map(|job| job.0),
+    })
 }

@@ -1,16 +1,19 @@
-//! `why`: what happened to one sample.
+//! `why`: explains the state of one sample and the events of its job.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use ddrs_common::domain::{Record, SampleIndex, SweepId};
+use ddrs_common::plan::Plan;
 use ddrs_common::queue::{EventKind, JobEvent, JobState, JobStatus, ServerSettings, Timestamp};
 use ddrs_common::record_file::{self, to_line};
+use ddrs_common::spec::Sweep;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::dead::Names;
+use crate::dead::SlotNames;
 use crate::manifest::now;
 use crate::progress::duration_text;
 use crate::run_dir::RunDir;
@@ -19,96 +22,114 @@ use ddrs_common::cli::{BadInput, BlameInput, ExitCode};
 use ddrs_common::output::{print, print_json};
 use ddrs_common::terminal::plain;
 
-/// Which sample is asked about.
+/// The sample to explain.
 #[derive(Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The sweep.
-    pub sweep: SweepId,
+    pub(crate) sweep: SweepId,
     /// The variant's name.
-    pub variant: String,
+    pub(crate) variant: String,
     /// The sample's index in the dataset.
-    pub index: u64,
+    pub(crate) index: u64,
     /// The folder that the sweep is collected into.
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
 }
 
-/// Where the sample's job is, what happened to it, and the record if it is at hand.
+/// Prints where the sample's job is, its events, and the record if the folder has it.
 ///
 /// # Errors
 /// When the sweep has no such sample, or Redis fails.
-pub async fn why(
+pub(crate) async fn why(
     question: &Question,
     server: &ServerSettings,
     format: OutputFormat,
 ) -> Result<ExitCode> {
     let (queue, message) = find(server, &question.sweep).await?;
-    let (sweep, plan) = (message.sweep()?, message.plan()?);
-    let names: Vec<String> = sweep
-        .variants()
-        .iter()
-        .map(|variant| variant.name.to_string())
-        .collect();
-    let Some(variant) = names.iter().position(|name| *name == question.variant) else {
-        let reason = format!(
-            "the sweep has no variant {}; it has {}",
-            question.variant,
-            names.join(", ")
-        );
-        return Err(BadInput::new(reason).into());
-    };
-    let Some(position) = plan.position(SampleIndex(question.index)) else {
-        let last = plan.index(plan.samples() - 1);
-        let reason = format!(
-            "the sweep does not take index {}; it takes {} to {last}",
-            question.index,
-            plan.index(0)
-        );
-        return Err(BadInput::new(reason).into());
-    };
-    let slot = plan.slot(variant, position);
+    let sweep = message.sweep()?;
+    let plan = message.plan()?;
+    let slot = question.slot(&sweep, &plan)?;
     let job = plan.job_of(slot);
-    let told = Told {
-        done: queue.status().done_bits().await?.contains(slot),
+    let status = queue.status();
+    let explanation = Explanation {
+        done: status.done_bits().await?.contains(slot),
         slot,
-        names: Names::of(&sweep, &plan),
+        names: SlotNames::of(&sweep, &plan),
         job: job.0,
-        status: queue.status().job(job).await?,
-        trail: queue.status().job_events(job).await?,
-        record: record(question)?,
+        status: status.job(job).await?,
+        events: status.job_events(job).await?,
+        record: question.record()?,
     };
     match format {
-        OutputFormat::Text => print(&told.text())?,
-        OutputFormat::Json => print_json(&told.json())?,
+        OutputFormat::Text => print(&explanation.text())?,
+        OutputFormat::Json => print_json(&explanation.json())?,
     }
     Ok(ExitCode::Complete)
 }
 
-fn record(question: &Question) -> Result<Option<Record>> {
-    let Some(out) = &question.out else {
-        return Ok(None);
-    };
-    let dir = RunDir::new(out);
-    let held = dir.manifest().blame_input()?.sweep.id;
-    if held != question.sweep {
-        return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
+impl Question {
+    fn slot(&self, sweep: &Sweep, plan: &Plan) -> Result<u64, BadInput> {
+        let variant = self.variant_place(sweep)?;
+        let position = plan.position(SampleIndex(self.index));
+        let position = position.ok_or_else(|| self.unknown_index(plan))?;
+        Ok(plan.slot(variant, position))
     }
-    let records = record_file::read(&dir.records())?;
-    Ok(records
-        .into_iter()
-        .find(|r| r.index.0 == question.index && r.variant.as_str() == question.variant))
+
+    fn variant_place(&self, sweep: &Sweep) -> Result<usize, BadInput> {
+        let variants = sweep.variants();
+        let names: Vec<&str> = variants
+            .iter()
+            .map(|variant| variant.name.as_str())
+            .collect();
+        let place = names.iter().position(|name| *name == self.variant);
+        place.ok_or_else(|| {
+            let known = names.join(", ");
+            BadInput::new(format!(
+                "the sweep has no variant {}; it has {known}",
+                self.variant
+            ))
+        })
+    }
+
+    fn unknown_index(&self, plan: &Plan) -> BadInput {
+        let first = plan.index(0);
+        let last = plan.index(plan.samples() - 1);
+        let index = self.index;
+        BadInput::new(format!(
+            "the sweep does not take index {index}; it takes {first} to {last}"
+        ))
+    }
+
+    /// Returns the record in the folder, if one was named.
+    fn record(&self) -> Result<Option<Record>> {
+        let Some(out) = &self.out else {
+            return Ok(None);
+        };
+        let dir = RunDir::new(out);
+        let held = dir.manifest().blame_input()?.sweep.id;
+        if held != self.sweep {
+            return Err(BadInput::new(format!("{} holds sweep {held}", out.display())).into());
+        }
+        let mut records = record_file::read(&dir.records())?.into_iter();
+        Ok(records.find(|record| self.asks_for(record)))
+    }
+
+    fn asks_for(&self, record: &Record) -> bool {
+        record.index.0 == self.index && record.variant.as_str() == self.variant
+    }
 }
 
-struct Told {
+/// The state of a sample, and what led to it.
+struct Explanation {
     done: bool,
     slot: u64,
-    names: Names,
+    names: SlotNames,
     job: u32,
     status: JobStatus,
-    trail: Vec<JobEvent>,
+    events: Vec<JobEvent>,
     record: Option<Record>,
 }
 
-impl Told {
+impl Explanation {
     fn state(&self) -> &'static str {
         match &self.status.state {
             _ if self.done => "done",
@@ -119,17 +140,25 @@ impl Told {
         }
     }
 
-    /// How many workers were lost while they were at this sample alone, if any.
+    /// Returns the number of workers that were lost while they certified this sample alone, if any.
     fn workers_lost(&self) -> Option<u32> {
-        self.status
-            .crash_suspects
-            .iter()
-            .find(|killer| killer.slot == self.slot)
-            .map(|killer| killer.crashes)
+        let mut suspects = self.status.crash_suspects.iter();
+        let suspect = suspects.find(|suspect| suspect.slot == self.slot)?;
+        Some(suspect.crashes)
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}: job {}", self.state(), self.job);
+        text += &self.place_text();
+        text += &self.counts_text();
+        text.extend(self.events.iter().map(event_line));
+        if let Some(record) = &self.record {
+            let _ = writeln!(text, "{}", plain(&to_line(record)));
+        }
+        text
+    }
+
+    fn place_text(&self) -> String {
         match &self.status.state {
             JobState::Leased {
                 worker,
@@ -137,79 +166,85 @@ impl Told {
                 left,
                 ..
             } => {
-                let _ = write!(
-                    text,
-                    ", at {} since {}, lease for {}",
-                    plain(worker),
-                    ago(*since),
-                    duration_text(*left)
-                );
+                let since = ago(*since);
+                let left = duration_text(*left);
+                format!(", at {} since {since}, lease for {left}", plain(worker))
             }
             JobState::Dead(dead) => {
-                let _ = write!(
-                    text,
-                    ", given up {}: {}",
-                    ago(dead.at),
-                    plain(&self.names.reason(dead))
-                );
+                let reason = self.names.reason(dead);
+                format!(", given up {}: {}", ago(dead.at), plain(&reason))
             }
-            JobState::Pending | JobState::Completed => {}
+            JobState::Pending | JobState::Completed => String::new(),
         }
+    }
+
+    fn counts_text(&self) -> String {
         let status = &self.status;
-        let missing = status.missing.len();
-        let _ = writeln!(
-            text,
-            "; {missing} of its {} samples are missing, {} lost leases, {} errors",
-            status.samples, status.crashes, status.errors
+        let mut text = format!(
+            "; {} of its {} samples are missing, {} lost leases, {} errors\n",
+            status.missing.len(),
+            status.samples,
+            status.crashes,
+            status.errors
         );
-        // Of a dead job the reason says it.
-        if let (Some(times), false) = (
-            self.workers_lost(),
-            matches!(status.state, JobState::Dead(_)),
-        ) {
-            let _ = writeln!(
-                text,
-                "  workers lost while they were at this sample alone: {times}"
-            );
-        }
-        for event in &self.trail {
-            let mut line = format!(
-                "  {}: {} {}",
-                ago(event.at),
-                word(event.kind),
-                plain(&event.worker)
-            );
-            // Why it was given up is what the lines before tell.
-            if event.kind != EventKind::Dead {
-                let _ = write!(line, " {}", plain(&event.detail));
-            }
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        if let Some(record) = &self.record {
-            let _ = writeln!(text, "{}", plain(&to_line(record)));
+        // The reason of a dead job says it already.
+        let is_dead = matches!(status.state, JobState::Dead(_));
+        if let Some(times) = self.workers_lost().filter(|_| !is_dead) {
+            text += "  workers lost while they were at this sample alone: ";
+            text += &format!("{times}\n");
         }
         text
     }
 
     fn json(&self) -> Value {
-        let trail = self.trail.iter().map(
-            |event| json!({"at": event.at.0, "what": word(event.kind), "worker": event.worker, "detail": event.detail}),
-        );
-        let (worker, reason) = match &self.status.state {
-            JobState::Leased { worker, .. } => (Some(worker), None),
-            JobState::Dead(dead) => (Some(&dead.worker), Some(self.names.reason(dead))),
-            JobState::Pending | JobState::Completed => (None, None),
-        };
+        let trail: Value = self.events.iter().map(event_json).collect();
         json!({
-            "state": self.state(), "job": self.job, "worker": worker, "reason": reason,
-            "workers_lost": self.workers_lost(), "crashes": self.status.crashes, "errors": self.status.errors, "missing": self.status.missing.len(),
-            "trail": trail.collect::<Vec<_>>(),
-            "record": self.record.as_ref().and_then(|record| serde_json::from_str::<Value>(&to_line(record)).ok()),
+            "state": self.state(), "job": self.job, "worker": self.worker(),
+            "reason": self.reason(), "workers_lost": self.workers_lost(),
+            "crashes": self.status.crashes, "errors": self.status.errors,
+            "missing": self.status.missing.len(), "trail": trail, "record": self.record_json(),
         })
+    }
+
+    fn worker(&self) -> Option<&str> {
+        match &self.status.state {
+            JobState::Leased { worker, .. } => Some(worker),
+            JobState::Dead(dead) => Some(&dead.worker),
+            JobState::Pending | JobState::Completed => None,
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        match &self.status.state {
+            JobState::Dead(dead) => Some(self.names.reason(dead)),
+            _ => None,
+        }
+    }
+
+    fn record_json(&self) -> Option<Value> {
+        serde_json::from_str(&to_line(self.record.as_ref()?)).ok()
     }
 }
 
-fn word(kind: EventKind) -> &'static str {
+fn event_line(event: &JobEvent) -> String {
+    let what = description(event.kind);
+    let worker = plain(&event.worker);
+    let mut line = format!("  {}: {what} {worker}", ago(event.at));
+    // The lines before say why a job was given up.
+    if event.kind != EventKind::Dead {
+        let _ = write!(line, " {}", plain(&event.detail));
+    }
+    format!("{}\n", line.trim_end())
+}
+
+fn event_json(event: &JobEvent) -> Value {
+    json!({
+        "at": event.at.0, "what": description(event.kind), "worker": event.worker,
+        "detail": event.detail,
+    })
+}
+
+fn description(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Lapsed => "its worker fell silent:",
         EventKind::Failed => "failed at",
@@ -223,8 +258,5 @@ fn word(kind: EventKind) -> &'static str {
 
 fn ago(moment: Timestamp) -> String {
     let past = now().saturating_sub(moment.0 / 1000);
-    format!(
-        "{} ago",
-        duration_text(std::time::Duration::from_secs(past))
-    )
+    format!("{} ago", duration_text(Duration::from_secs(past)))
 }

@@ -1,5 +1,4 @@
-//! The beginning of a run: all that comes before its workers. Everything here may be dropped at any
-//! time.
+//! The beginning of a run: everything before its workers. All of it may be dropped at any time.
 
 use std::path::PathBuf;
 
@@ -15,119 +14,145 @@ use crate::stop::spawn_blocking;
 use crate::submit::submit;
 use ddrs_common::cli::{BadInput, LogFormat};
 
-/// What a run works on, and what is done of it.
-pub(super) struct Opened {
+/// A run whose specification is checked and whose folder is open.
+pub(super) struct OpenedRun {
     pub(super) prepared: Prepared,
     pub(super) dir: RunDir,
     pub(super) collector: Collector,
-    /// The Redis that the folder was made for.
+    /// The Redis that was connected before the folder was made.
     client: Option<QueueClient>,
 }
 
-/// A queue with the sweep's jobs, and what its workers are told.
-pub(super) struct Begun {
+/// A run whose jobs are in the queue.
+pub(super) struct StartedRun {
     pub(super) client: QueueClient,
     pub(super) queue: SweepQueue,
     pub(super) settings: WorkerSettings,
     pub(super) workers: u32,
 }
 
-/// Checks and digests all that the specification names, and opens the folder.
+/// Checks and digests everything that the specification names, and opens the folder.
 ///
 /// # Errors
-/// [`BadInput`] when something of that cannot be used; otherwise what the file system, or the Redis
-/// for a new folder, says.
-pub(super) async fn open(args: &RunArgs) -> Result<Opened> {
-    let (spec, dir) = (args.spec.clone(), RunDir::new(args.out.clone()));
+/// [`BadInput`] when the specification, the data or a model cannot be used; otherwise the error of
+/// the file system or, for a new folder, of Redis.
+pub(super) async fn open(args: &RunArgs) -> Result<OpenedRun> {
+    let spec = args.spec.clone();
     let prepared = spawn_blocking(move || prepare(&spec)).await?;
-    let client = match &args.redis {
-        // No folder is made for a run that cannot begin.
+    let dir = RunDir::new(args.out.clone());
+    let client = connect_for_new_folder(args, &dir).await?;
+    spawn_blocking(move || OpenedRun::new(prepared, dir, client)).await
+}
+
+/// Connects before a folder is made, so that no folder is made for a run that cannot begin.
+async fn connect_for_new_folder(args: &RunArgs, dir: &RunDir) -> Result<Option<QueueClient>> {
+    match &args.redis {
         Some(url) if !dir.path().exists() => {
-            Some(QueueClient::connect(&args.credentials.settings(url)).await?)
+            let server = args.credentials.settings(url);
+            Ok(Some(QueueClient::connect(&server).await?))
         }
-        _ => None,
-    };
-    spawn_blocking(move || {
+        _ => Ok(None),
+    }
+}
+
+impl OpenedRun {
+    fn new(prepared: Prepared, dir: RunDir, client: Option<QueueClient>) -> Result<Self> {
         dir.claim(&prepared.message)?;
         let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
-        Ok(Opened {
+        Ok(Self {
             prepared,
             dir,
             collector,
             client,
         })
-    })
-    .await
+    }
 }
 
-/// Starts the private server, if there is to be one, and submits the sweep. `private` has the
-/// server from when it runs.
+/// Starts the private server, unless the user named a Redis, and submits the sweep. The server is
+/// stored in `private` as soon as it runs.
 ///
 /// # Errors
-/// When Redis cannot be had or used.
+/// When Redis cannot be started or used.
 pub(super) async fn begin(
     args: &RunArgs,
-    opened: &Opened,
+    opened: &OpenedRun,
     private: &mut Option<PrivateServer>,
     log_format: LogFormat,
-) -> Result<Begun> {
-    let Opened {
-        prepared,
-        dir,
-        client,
-        ..
-    } = opened;
-    let workers = args.workers.unwrap_or_else(|| default_count(&args.device));
-    if workers == 0 && args.redis.is_none() {
-        return Err(BadInput::new(
-            "--workers 0 needs workers elsewhere, and a --redis that they reach",
-        )
-        .into());
-    }
-    let redis = if let Some(url) = &args.redis {
-        args.credentials.settings(url)
-    } else {
-        let server = private.insert(PrivateServer::start(&dir.redis()).await?);
-        ServerSettings {
-            url: server.url(),
-            ..ServerSettings::default()
-        }
-    };
-    let client = match client {
+) -> Result<StartedRun> {
+    let workers = worker_count(args)?;
+    let redis = redis(args, &opened.dir, private).await?;
+    let client = match &opened.client {
         Some(client) => client.clone(),
         None => QueueClient::connect(&redis).await?,
     };
-    let queue = client.sweep(&prepared.message.id);
-    submit(&queue, prepared).await?;
-    if private.as_ref().is_some_and(PrivateServer::is_new) {
-        // Whoever held a lease in its file died with it.
-        queue.admin().expire_leases(None).await?;
+    let queue = client.sweep(&opened.prepared.message.id);
+    submit(&queue, &opened.prepared).await?;
+    if let Some(server) = private {
+        reset_private_queue(&queue, server, opened.prepared.plan.jobs()).await?;
     }
-    if private.is_some() {
-        // There is no other way to try the dead jobs of a private queue again.
-        queue
-            .admin()
-            .requeue_expired(u64::from(prepared.plan.jobs()))
-            .await?;
-        queue.admin().retry().await?;
-    }
-    let settings = WorkerSettings {
-        redis,
-        sweep: prepared.message.id.clone(),
-        device: args.device.clone(),
-        roots: roots(prepared),
-        logs: dir.logs(),
-        log_format,
-    };
-    Ok(Begun {
+    Ok(StartedRun {
         client,
         queue,
-        settings,
+        settings: worker_settings(args, opened, redis, log_format),
         workers,
     })
 }
 
-/// What local workers must open: the data, what links in it lead to, its class list and the models.
+fn worker_count(args: &RunArgs) -> Result<u32> {
+    let default = || default_count(&args.device);
+    let workers = args.workers.unwrap_or_else(default);
+    if workers == 0 && args.redis.is_none() {
+        let problem = "--workers 0 needs workers elsewhere, and a --redis that they reach";
+        return Err(BadInput::new(problem).into());
+    }
+    Ok(workers)
+}
+
+async fn redis(
+    args: &RunArgs,
+    dir: &RunDir,
+    private: &mut Option<PrivateServer>,
+) -> Result<ServerSettings> {
+    if let Some(url) = &args.redis {
+        return Ok(args.credentials.settings(url));
+    }
+    let server = private.insert(PrivateServer::start(&dir.redis()).await?);
+    Ok(ServerSettings {
+        url: server.url(),
+        ..ServerSettings::default()
+    })
+}
+
+/// Returns the jobs of workers that ended with the server, and the dead jobs, to the queue: there
+/// is no other way to retry the dead jobs of a private queue.
+async fn reset_private_queue(queue: &SweepQueue, server: &PrivateServer, jobs: u32) -> Result<()> {
+    let admin = queue.admin();
+    if server.is_new() {
+        admin.expire_leases(None).await?;
+    }
+    admin.requeue_expired(u64::from(jobs)).await?;
+    admin.retry().await?;
+    Ok(())
+}
+
+fn worker_settings(
+    args: &RunArgs,
+    opened: &OpenedRun,
+    redis: ServerSettings,
+    log_format: LogFormat,
+) -> WorkerSettings {
+    WorkerSettings {
+        redis,
+        sweep: opened.prepared.message.id.clone(),
+        device: args.device.clone(),
+        roots: roots(&opened.prepared),
+        logs: opened.dir.logs(),
+        log_format,
+    }
+}
+
+/// Returns the paths that local workers open: the data, the targets of links in it, its class list
+/// and the models.
 fn roots(prepared: &Prepared) -> Vec<PathBuf> {
     let dataset = &prepared.sweep.dataset;
     let models = prepared.sweep.models.iter().map(|model| model.path.clone());

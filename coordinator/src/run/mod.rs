@@ -18,8 +18,8 @@ use crate::cli::RunArgs;
 use crate::run_dir::RunDir;
 use crate::stop::{StopRequests, spawn_blocking};
 use crate::tables;
-use begin::{Opened, begin, open};
-use drive::{Ended, drive};
+use begin::{OpenedRun, begin, open};
+use drive::{RunEnd, drive};
 
 /// Runs the sweep until it ends or is interrupted.
 ///
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: RunArgs, log_format: LogFormat) -> Result<ExitCode
     let mut opened = opened?;
     let (ended, server_stopped) = work_and_stop(&args, &mut opened, &mut stop, log_format).await?;
     match ended? {
-        Ended::Finished if server_stopped => conclude(&opened, &mut stop).await,
+        RunEnd::Finished if server_stopped => conclude(&opened, &mut stop).await,
         _ => Ok(interrupted(&opened)),
     }
 }
@@ -44,20 +44,20 @@ pub(crate) async fn run(args: RunArgs, log_format: LogFormat) -> Result<ExitCode
 /// further request to stop arrived before the server had stopped.
 async fn work_and_stop(
     args: &RunArgs,
-    opened: &mut Opened,
+    opened: &mut OpenedRun,
     stop: &mut StopRequests,
     log_format: LogFormat,
-) -> Result<(Result<Ended>, bool)> {
+) -> Result<(Result<RunEnd>, bool)> {
     let mut server = None;
     let ended = if is_complete(opened) {
         info!("all {} records exist already", slots(opened));
         // A coordinator that was killed after the last record has left its server running.
         server = PrivateServer::find(&opened.dir.redis())?;
-        Ok(Ended::Finished)
+        Ok(RunEnd::Finished)
     } else {
         work(args, opened, &mut server, stop, log_format).await
     };
-    let silent = matches!(ended, Ok(Ended::Interrupted { silent: true }));
+    let silent = matches!(ended, Ok(RunEnd::Interrupted { silent: true }));
     let stopped = match server {
         // If a further request arrives, dropping the server kills it.
         Some(server) => stop.unless(stop_server(server, silent)).await.is_some(),
@@ -66,26 +66,26 @@ async fn work_and_stop(
     Ok((ended, stopped))
 }
 
-fn is_complete(opened: &Opened) -> bool {
-    opened.collector.tally().records == slots(opened)
+fn is_complete(opened: &OpenedRun) -> bool {
+    opened.collector.counts().records == slots(opened)
 }
 
-fn slots(opened: &Opened) -> u64 {
+fn slots(opened: &OpenedRun) -> u64 {
     opened.prepared.plan.slots()
 }
 
 /// Works on the sweep, from the first request to Redis to the last.
 async fn work(
     args: &RunArgs,
-    opened: &mut Opened,
+    opened: &mut OpenedRun,
     server: &mut Option<PrivateServer>,
     stop: &mut StopRequests,
     log_format: LogFormat,
-) -> Result<Ended> {
+) -> Result<RunEnd> {
     match stop.unless(begin(args, opened, server, log_format)).await {
         Some(Ok(begun)) => drive(opened, begun, stop).await,
         Some(Err(error)) if !stop.is_pending().await => Err(error),
-        Some(Err(_)) | None => Ok(Ended::Interrupted { silent: false }),
+        Some(Err(_)) | None => Ok(RunEnd::Interrupted { silent: false }),
     }
 }
 
@@ -100,17 +100,17 @@ async fn stop_server(server: PrivateServer, silent: bool) {
 }
 
 /// Reports how much of an interrupted run is done.
-fn interrupted(opened: &Opened) -> ExitCode {
+fn interrupted(opened: &OpenedRun) -> ExitCode {
     log::say(&format!(
         "interrupted with {} of {} samples done; the same command resumes",
-        opened.collector.tally().records,
+        opened.collector.counts().records,
         slots(opened)
     ));
     ExitCode::Interrupted
 }
 
 /// Writes the reports, prints the table, and returns how complete it is.
-async fn conclude(opened: &Opened, stop: &mut StopRequests) -> Result<ExitCode> {
+async fn conclude(opened: &OpenedRun, stop: &mut StopRequests) -> Result<ExitCode> {
     let dir = opened.dir.clone();
     let reported = stop.unless(spawn_blocking(move || report(&dir))).await;
     let Some(reported) = reported else {
@@ -127,8 +127,8 @@ fn report(dir: &RunDir) -> Result<()> {
     Ok(print(&table)?)
 }
 
-fn exit_code(opened: &Opened) -> ExitCode {
-    let failed = opened.collector.tally().failed;
+fn exit_code(opened: &OpenedRun) -> ExitCode {
+    let failed = opened.collector.counts().failed;
     if failed > 0 {
         warn!("{failed} samples failed; records.jsonl says why");
     }

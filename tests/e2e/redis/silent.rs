@@ -128,7 +128,7 @@ fn a_second_signal_stops_a_run_at_once() {
     });
     assert_eq!(code, Some(130), "{}", log(&dir));
     assert!(
-        !log(&dir).contains("what it holds is collected"),
+        !log(&dir).contains("to collect the records that it holds"),
         "the run waited for the last records: {}",
         log(&dir)
     );

@@ -1,5 +1,5 @@
-//! The thread that owns the device and the networks. It takes one request at a time and answers with
-//! events.
+//! The thread that owns the device and the networks. It takes one request at a time and answers
+//! with events.
 
 use std::iter;
 use std::sync::Arc;
@@ -160,8 +160,8 @@ impl DeviceThread {
         let model = item.variant().model;
         let network = self.network.load(&self.engine, &item.sweep, model)?;
         let device = self.engine.device();
+        // A receiver that has gone has stopped the work item as well, so a failure does not matter.
         let report = |index, result, seconds| {
-            // A receiver that has gone has stopped the work item as well.
             let _ = events.send(item.event(index, result, seconds, device));
         };
         let run = ItemRun {

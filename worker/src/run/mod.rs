@@ -4,8 +4,8 @@
 //! device cannot delay it. The other one ([`DeviceHandle`]) owns the networks and the device. It
 //! receives one work item at a time and sends a stream of events.
 //!
-//! In reading order: `worker` (the loop over sweeps), `job` (one job), `device_thread`, `work_item`.
-//! `sweep_cache` and `backoff` hold what is known of each sweep.
+//! In reading order: `worker` (the loop over sweeps), `job` (one job), `device_thread`,
+//! `work_item`. `sweep_cache` and `backoff` hold what is known of each sweep.
 
 mod backoff;
 mod device_thread;

@@ -163,8 +163,8 @@ impl Worker {
         self.sweeps.worked(sweep);
     }
 
-    /// Asks for a job; `None` when asked to stop. A claim that is cut short might leave a job leased
-    /// to no worker, so it gets a moment to end, and a job that it returns is handed back.
+    /// Asks for a job; `None` when asked to stop. A claim that is cut short might leave a job
+    /// leased to no worker, so it gets a moment to end, and a job that it returns is handed back.
     async fn ask_unless_stopped(&mut self, stop: &mut StopRequest) -> Result<Option<Offer>> {
         let mut ask = std::pin::pin!(self.ask());
         tokio::select! {

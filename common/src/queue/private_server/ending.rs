@@ -1,34 +1,34 @@
-//! The end of a private server: asked for over its socket, and where that hears nothing, by
-//! signals.
+//! The end of a private server: requested over its socket, and by signals if it does not answer.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
+use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{PATIENCE, POLL, PrivateServer, ServerError, socket};
+use super::{PATIENCE, POLL, PrivateServer, ServerError, is_free, lock_path, socket};
 
-/// How long a server may be silent before it is no longer asked.
+/// Time for which a server may be silent before signals end it.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long it has from SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL.
 const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 impl PrivateServer {
-    /// Stops it, keeping its data, and waits until it is gone. One that this process started and
-    /// that has not answered for two seconds is ended by signals: what it had written to its file
-    /// survives that, as the system has it.
+    /// Stops the server, keeps its data, and waits until it is gone. A server that this process
+    /// started and that has not answered for two seconds is ended by signals: the system keeps what
+    /// it had written to its file.
     ///
     /// # Errors
-    /// When it ran already and does not answer; it is left alone then, as it may be another
-    /// machine's.
+    /// When the server ran already and does not answer. It is left alone then, since it may be
+    /// another machine's.
     pub async fn stop(self) -> Result<(), ServerError> {
         self.stop_if_silent_for(SILENCE).await
     }
 
-    /// [`Self::stop`] of a server that was found to hang: if this process started it, it is not
-    /// asked.
+    /// Does the same as [`Self::stop`] for a server that was found to hang: if this process started
+    /// it, signals end it at once.
     ///
     /// # Errors
     /// As [`Self::stop`].
@@ -41,86 +41,79 @@ impl PrivateServer {
         self.stop_if_silent_for(silence).await
     }
 
-    /// Ends it at once, as a crash of the program would; does nothing to one that ran already.
+    /// Ends the server at once, as a crash of the program would. Does nothing to a server that ran
+    /// already.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's.
     pub fn kill(mut self) -> io::Result<()> {
         self.end_child()
     }
 
     async fn stop_if_silent_for(mut self, silence: Duration) -> Result<(), ServerError> {
         let start = Instant::now();
-        let mut heard = start;
-        while heard + silence > Instant::now() && start.elapsed() < PATIENCE {
-            // Refused while it starts to write its file; asked again until the connection fails
-            // because it is gone.
-            let answer = timeout_at(heard + silence, socket::ask(&self.socket, "SHUTDOWN")).await;
-            if self.is_gone()? {
-                socket::remove(&self.dir);
-                return Ok(());
-            }
-            // An empty line is a connection that closed: it may be about to end, and is given no
-            // more time for that.
-            if matches!(answer, Ok(Ok(line)) if !line.is_empty()) {
-                heard = Instant::now();
-            }
-            sleep(POLL).await;
+        if self.stop_by_request(start, silence).await? {
+            socket::remove(&self.dir);
+            return Ok(());
         }
         self.end_by_signals().await?;
         if self.is_gone()? {
             return Ok(());
         }
-        Err(ServerError::Silent {
-            dir: self.dir.clone(),
-            waited: start.elapsed(),
-        })
+        Err(ServerError::silent(&self.dir, start.elapsed()))
     }
 
-    /// SIGTERM, then SIGKILL, to a server of this process.
-    async fn end_by_signals(&mut self) -> Result<(), ServerError> {
-        let at = |cause| ServerError::Io {
-            path: self.dir.clone(),
-            cause,
-        };
-        let Some(child) = &mut self.child else {
-            return Ok(());
-        };
-        tracing::warn!(dir = %self.dir.display(), "redis-server does not answer and is ended; what it wrote to its file is kept");
-        // Not waited for yet, so the number is still this child's.
-        let id = Pid::from_child(child);
-        kill_process(id, Signal::TERM).map_err(|error| at(error.into()))?;
-        let killed_at = Instant::now() + LAST_CHANCE;
-        while Instant::now() < killed_at {
-            if child.try_wait().map_err(at)?.is_some() {
-                break;
+    /// Requests the end until the server is gone, or has been silent for too long. Returns true if
+    /// it is gone.
+    async fn stop_by_request(
+        &mut self,
+        start: Instant,
+        silence: Duration,
+    ) -> Result<bool, ServerError> {
+        let mut heard = start;
+        while heard + silence > Instant::now() && start.elapsed() < PATIENCE {
+            // A server that starts to write its file refuses. The request is repeated until the
+            // connection fails because the server is gone.
+            let request = socket::ask(&self.socket, "SHUTDOWN");
+            let answer = timeout_at(heard + silence, request).await;
+            if self.is_gone()? {
+                return Ok(true);
+            }
+            // An empty line is a connection that closed: the server may be about to end, and gets
+            // no more time for that.
+            if matches!(answer, Ok(Ok(line)) if !line.is_empty()) {
+                heard = Instant::now();
             }
             sleep(POLL).await;
         }
-        child.kill().and_then(|()| child.wait()).map_err(at)?;
+        Ok(false)
+    }
+
+    /// Sends SIGTERM, then SIGKILL, to a server of this process.
+    async fn end_by_signals(&mut self) -> Result<(), ServerError> {
+        let Some(child) = &mut self.child else {
+            return Ok(());
+        };
+        tracing::warn!(
+            dir = %self.dir.display(),
+            "redis-server does not answer; ending it, what it wrote to its file is kept"
+        );
+        let ended = end(child).await;
+        ended.map_err(|cause| ServerError::io(&self.dir, cause))?;
         socket::remove(&self.dir);
         Ok(())
     }
 
-    /// Whether the server's process has ended: its lock is free, and if it is ours, it has been
+    /// Returns true if the server's process has ended: its lock is free, or it is a child that was
     /// waited for.
     fn is_gone(&mut self) -> Result<bool, ServerError> {
-        let at = |cause| ServerError::Io {
-            path: self.dir.clone(),
-            cause,
-        };
+        let failed = |cause| ServerError::io(&self.dir, cause);
         if let Some(child) = &mut self.child {
-            return child.try_wait().map(|status| status.is_some()).map_err(at);
+            let status = child.try_wait().map_err(failed)?;
+            return Ok(status.is_some());
         }
-        let lock = File::options()
-            .write(true)
-            .open(self.dir.join("redis.lock"))
-            .map_err(at)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(cause)) => Err(at(cause)),
-        }
+        let lock = File::options().write(true).open(lock_path(&self.dir));
+        is_free(&lock.map_err(failed)?, &self.dir)
     }
 
     fn end_child(&mut self) -> io::Result<()> {
@@ -134,9 +127,20 @@ impl PrivateServer {
     }
 }
 
+async fn end(child: &mut Child) -> io::Result<()> {
+    // Not waited for yet, so the number is still this child's.
+    kill_process(Pid::from_child(child), Signal::TERM)?;
+    let killed_at = Instant::now() + LAST_CHANCE;
+    while Instant::now() < killed_at && child.try_wait()?.is_none() {
+        sleep(POLL).await;
+    }
+    child.kill()?;
+    child.wait().map(drop)
+}
+
 impl Drop for PrivateServer {
     fn drop(&mut self) {
-        // Nobody is left to tell; the next start finds whatever remains.
+        // An error cannot be returned here; the next start finds a server that is left.
         self.end_child().ok();
     }
 }

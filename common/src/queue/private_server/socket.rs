@@ -1,4 +1,4 @@
-//! The socket of a private server: where it is, and the few words spoken to it without a client.
+//! The socket of a private server: its place, and requests that need no client.
 //!
 //! The system limits a socket's path to 107 bytes. Where the folder's own path is too long, the
 //! socket lies in a short temporary folder and the folder has a link to it.
@@ -16,12 +16,12 @@ use tokio::time::timeout;
 
 use crate::queue::ClaimToken;
 
-/// Longest path of a socket. Redis cuts it off silently, a byte below the system's limit.
+/// Longest path of a socket. Redis truncates longer ones silently, below the system's limit.
 const MAX_PATH: usize = 103;
 const NAME: &str = "redis.sock";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Clears away what an earlier server left, and says where the socket shall be. Only for the holder
+/// Removes what an earlier server left, and returns the place for the socket. Only for the holder
 /// of the lock.
 pub(super) fn prepare(dir: &Path) -> io::Result<PathBuf> {
     remove(dir);
@@ -29,8 +29,8 @@ pub(super) fn prepare(dir: &Path) -> io::Result<PathBuf> {
     if socket.as_os_str().len() <= MAX_PATH {
         return Ok(socket);
     }
-    // A new name with 128 random bits, for this user alone: nobody can have put a socket there
-    // before us.
+    // A new name with 128 random bits, accessible to this user only: no other user can have put a
+    // socket there.
     let short = Path::new("/tmp").join(format!("ddrs-{}", ClaimToken::random()));
     DirBuilder::new().mode(0o700).create(&short)?;
     let target = short.join(NAME);
@@ -38,7 +38,7 @@ pub(super) fn prepare(dir: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-/// Where the socket of a server is that runs already.
+/// Returns the place of the socket of a server that runs already.
 pub(super) fn existing(dir: &Path) -> PathBuf {
     let socket = dir.join(NAME);
     fs::read_link(&socket).unwrap_or(socket)
@@ -54,43 +54,43 @@ pub(super) fn remove(dir: &Path) {
     fs::remove_file(&socket).ok();
 }
 
-/// The address of a socket. What has a meaning in addresses is written as %XX.
+/// Returns the address of a socket. Characters with a meaning in addresses are written as %XX.
 pub(super) fn url(socket: &Path) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
-    let written = |&byte: &u8| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    socket
-        .as_os_str()
-        .as_bytes()
+    let bytes = socket.as_os_str().as_bytes();
+    bytes
         .iter()
-        .map(written)
-        .fold(String::from("unix://"), |url, part| url + &part)
+        .fold(String::from("unix://"), |url, &byte| url + &escaped(byte))
 }
 
-/// Whether a server answers there that has loaded its data.
+fn escaped(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+/// Returns true if a server answers that has loaded its data.
 pub(super) async fn is_ready(socket: &Path) -> bool {
     ask(socket, "PING")
         .await
         .is_ok_and(|answer| answer == "+PONG")
 }
 
-/// Says one word and returns the line that comes back; an empty one when the connection is closed.
+/// Sends one word and returns the line that the server answers; an empty one when the connection is
+/// closed.
 pub(super) async fn ask(socket: &Path, word: &str) -> io::Result<String> {
-    let talk = async {
-        let mut stream = BufReader::new(UnixStream::connect(socket).await?);
-        stream.write_all(format!("{word}\r\n").as_bytes()).await?;
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        Ok(line.trim_end().to_owned())
-    };
-    timeout(ANSWER_TIMEOUT, talk)
+    timeout(ANSWER_TIMEOUT, exchange(socket, word))
         .await
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
+}
+
+async fn exchange(socket: &Path, word: &str) -> io::Result<String> {
+    let mut stream = BufReader::new(UnixStream::connect(socket).await?);
+    stream.write_all(format!("{word}\r\n").as_bytes()).await?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    Ok(line.trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Addresses and credentials that are accepted and refused.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use super::*;
@@ -66,7 +68,8 @@ fn a_password_is_the_first_line_of_its_file() {
 fn files_that_cannot_be_used_are_named() {
     let missing = |path: &str| Some(PathBuf::from(path));
     let dir = tempfile::tempdir().unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let cert = dir.path().join("cert.pem");
+    let key = dir.path().join("key.pem");
     std::fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
     std::fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\r\n").unwrap();
     let pair = |cert: &PathBuf, key: &PathBuf| ServerSettings {

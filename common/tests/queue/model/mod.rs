@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 use redis::aio::MultiplexedConnection;
 
 use crate::support::Redis;
-use reference::{JOB_SAMPLES, JOBS, LEASE, Model};
+use reference::{JOB_SAMPLES, JOBS, LEASE, ReferenceQueue};
 use snapshot::Snapshot;
 
 const WORKERS: [&str; 2] = ["w", "v"];
@@ -22,7 +22,7 @@ const WORKERS: [&str; 2] = ["w", "v"];
 /// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as
 /// often as others.
 #[derive(Debug, Clone)]
-enum Step {
+enum QueueStep {
     /// By one of two workers.
     Claim(usize),
     ClaimAgain(usize),
@@ -32,48 +32,49 @@ enum Step {
     Release(usize),
     Fail(usize),
     /// Time passes for one lease.
-    Lapse(usize),
-    Reap(u64),
+    ExpireLease(usize),
+    RequeueExpired(u64),
     Retry,
     Cancel,
-    /// With so many attempts from now on.
+    /// With this number of attempts from now on.
     Submit(u32),
     MarkDone(u64),
     Reopen(u64),
     Collect,
-    Leave(usize),
+    Deregister(usize),
     FlushScripts,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = QueueStep> {
     let lease = 0..20_usize;
     let slot = 0..u64::from(JOBS) * JOB_SAMPLES;
     prop_oneof![
-        8 => (0..WORKERS.len()).prop_map(Step::Claim),
-        2 => lease.clone().prop_map(Step::ClaimAgain),
-        12 => (lease.clone(), 0..JOB_SAMPLES).prop_map(|(lease, place)| Step::Record(lease, place)),
-        5 => lease.clone().prop_map(Step::Complete),
-        2 => lease.clone().prop_map(Step::Renew),
-        2 => lease.clone().prop_map(Step::Release),
-        2 => lease.clone().prop_map(Step::Fail),
-        5 => lease.prop_map(Step::Lapse),
-        3 => (1..4_u64).prop_map(Step::Reap),
-        1 => Just(Step::Retry),
-        1 => Just(Step::Cancel),
-        2 => (1..4_u32).prop_map(Step::Submit),
-        1 => slot.clone().prop_map(Step::MarkDone),
-        1 => slot.prop_map(Step::Reopen),
-        2 => Just(Step::Collect),
-        1 => (0..WORKERS.len()).prop_map(Step::Leave),
-        1 => Just(Step::FlushScripts),
+        8 => (0..WORKERS.len()).prop_map(QueueStep::Claim),
+        2 => lease.clone().prop_map(QueueStep::ClaimAgain),
+        12 => (lease.clone(), 0..JOB_SAMPLES)
+            .prop_map(|(lease, place)| QueueStep::Record(lease, place)),
+        5 => lease.clone().prop_map(QueueStep::Complete),
+        2 => lease.clone().prop_map(QueueStep::Renew),
+        2 => lease.clone().prop_map(QueueStep::Release),
+        2 => lease.clone().prop_map(QueueStep::Fail),
+        5 => lease.prop_map(QueueStep::ExpireLease),
+        3 => (1..4_u64).prop_map(QueueStep::RequeueExpired),
+        1 => Just(QueueStep::Retry),
+        1 => Just(QueueStep::Cancel),
+        2 => (1..4_u32).prop_map(QueueStep::Submit),
+        1 => slot.clone().prop_map(QueueStep::MarkDone),
+        1 => slot.prop_map(QueueStep::Reopen),
+        2 => Just(QueueStep::Collect),
+        1 => (0..WORKERS.len()).prop_map(QueueStep::Deregister),
+        1 => Just(QueueStep::FlushScripts),
     ]
 }
 
-/// A sweep in Redis and its model, side by side.
+/// A sweep in Redis and its model.
 struct Pair {
     queue: SweepQueue,
     raw: MultiplexedConnection,
-    model: Model,
+    model: ReferenceQueue,
     leases: Vec<Lease>,
     ages: u32,
 }
@@ -83,7 +84,7 @@ impl Pair {
         let pair = Self {
             queue: client.sweep(&id),
             raw,
-            model: Model::default(),
+            model: ReferenceQueue::default(),
             leases: Vec::new(),
             ages: 0,
         };
@@ -99,29 +100,29 @@ impl Pair {
         (!self.leases.is_empty()).then(|| self.leases[pick % self.leases.len()])
     }
 
-    async fn take(&mut self, step: &Step) {
+    async fn take(&mut self, step: &QueueStep) {
         match *step {
-            Step::Claim(worker) => self.claim(WORKERS[worker], ClaimToken::random()).await,
-            Step::ClaimAgain(pick) => {
+            QueueStep::Claim(worker) => self.claim(WORKERS[worker], ClaimToken::random()).await,
+            QueueStep::ClaimAgain(pick) => {
                 if let Some(lease) = self.lease(pick) {
                     self.claim(WORKERS[0], lease.token).await;
                 }
             }
-            Step::Reap(limit) => {
+            QueueStep::RequeueExpired(limit) => {
                 assert_eq!(
                     self.queue.admin().requeue_expired(limit).await.unwrap(),
-                    self.model.reap(limit as usize)
+                    self.model.requeue_expired(limit as usize)
                 );
             }
-            Step::Retry => assert_eq!(
+            QueueStep::Retry => assert_eq!(
                 self.queue.admin().retry().await.unwrap(),
                 self.model.retry()
             ),
-            Step::Cancel => {
+            QueueStep::Cancel => {
                 self.queue.admin().cancel().await.unwrap();
                 self.model.cancelled = true;
             }
-            Step::Submit(max_attempts) => {
+            QueueStep::Submit(max_attempts) => {
                 self.queue
                     .submitter()
                     .submit(&submission(max_attempts))
@@ -130,16 +131,16 @@ impl Pair {
                 self.model.cancelled = false;
                 self.model.max_attempts = max_attempts;
             }
-            Step::MarkDone(slot) => {
+            QueueStep::MarkDone(slot) => {
                 self.queue.collector("me").mark_done(&[slot]).await.unwrap();
                 self.model.mark_done(slot);
             }
-            Step::Reopen(slot) => assert_eq!(
+            QueueStep::Reopen(slot) => assert_eq!(
                 self.queue.collector("me").reopen(&[slot]).await.unwrap(),
                 self.model.reopen(slot)
             ),
-            Step::Collect => self.collect().await,
-            Step::Leave(worker) => {
+            QueueStep::Collect => self.collect().await,
+            QueueStep::Deregister(worker) => {
                 self.queue
                     .worker(WORKERS[worker])
                     .deregister()
@@ -147,7 +148,7 @@ impl Pair {
                     .unwrap();
                 self.model.seen.remove(WORKERS[worker]);
             }
-            Step::FlushScripts => redis::cmd("SCRIPT")
+            QueueStep::FlushScripts => redis::cmd("SCRIPT")
                 .arg("FLUSH")
                 .exec_async(&mut self.raw)
                 .await
@@ -165,13 +166,13 @@ impl Pair {
     }
 
     /// What a worker does with a lease.
-    async fn work(&mut self, step: &Step) {
-        let (Step::Record(pick, _)
-        | Step::Complete(pick)
-        | Step::Renew(pick)
-        | Step::Release(pick)
-        | Step::Fail(pick)
-        | Step::Lapse(pick)) = *step
+    async fn work(&mut self, step: &QueueStep) {
+        let (QueueStep::Record(pick, _)
+        | QueueStep::Complete(pick)
+        | QueueStep::Renew(pick)
+        | QueueStep::Release(pick)
+        | QueueStep::Fail(pick)
+        | QueueStep::ExpireLease(pick)) = *step
         else {
             unreachable!("the others are taken elsewhere")
         };
@@ -180,7 +181,7 @@ impl Pair {
         };
         let (queue, model) = (&self.queue, &mut self.model);
         match *step {
-            Step::Record(_, place) => {
+            QueueStep::Record(_, place) => {
                 let slot = u64::from(lease.job.0) * JOB_SAMPLES + place;
                 let line = format!("{slot} by {}", lease.fence.0);
                 assert_eq!(
@@ -188,21 +189,21 @@ impl Pair {
                     model.record(&lease, slot, line)
                 );
             }
-            Step::Complete(_) => assert_eq!(
+            QueueStep::Complete(_) => assert_eq!(
                 queue.worker("w").complete(&lease).await.unwrap(),
                 model.complete(&lease)
             ),
-            Step::Renew(_) => assert_eq!(
+            QueueStep::Renew(_) => assert_eq!(
                 queue.worker("w").renew(&lease).await.unwrap(),
                 model.renew(&lease)
             ),
-            Step::Release(_) => {
+            QueueStep::Release(_) => {
                 assert_eq!(
                     queue.worker("w").release(&lease).await.unwrap(),
                     model.release(&lease)
-                )
+                );
             }
-            Step::Fail(_) => assert_eq!(
+            QueueStep::Fail(_) => assert_eq!(
                 queue.worker("w").fail(&lease, "an error").await.unwrap(),
                 model.fail(&lease)
             ),
@@ -213,7 +214,7 @@ impl Pair {
                 let mut command = redis::cmd("ZADD");
                 command.arg(key).arg("XX").arg(self.ages).arg(lease.job.0);
                 command.exec_async(&mut self.raw).await.unwrap();
-                model.lapse(lease.job.0);
+                model.expire_lease(lease.job.0);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The state machine in memory, as plainly as it can be said.
+//! The reference: the state machine of a sweep in memory, as simple as possible.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,9 +13,9 @@ pub(super) const JOBS: u32 = 4;
 pub(super) const JOB_SAMPLES: u64 = 3;
 pub(super) const LEASE: Duration = Duration::from_secs(600);
 
-/// How the latest claim of a job stands.
+/// The state of the latest claim of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ClaimEnd {
     Live,
     Released,
     Failed,
@@ -26,19 +26,19 @@ pub(super) enum End {
 
 /// The latest claim of a job.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Latest {
+pub(super) struct LatestClaim {
     pub(super) lease: Lease,
-    pub(super) end: End,
+    pub(super) end: ClaimEnd,
     pub(super) worker: &'static str,
-    /// The one place that its worker is at; none: it may be at all.
-    pub(super) alone: Option<u64>,
+    /// The one place that its worker certifies; `None` if it may certify several.
+    pub(super) isolated: Option<u64>,
 }
 
 #[derive(Debug)]
-pub(super) struct Model {
+pub(super) struct ReferenceQueue {
     pub(super) pending: VecDeque<u32>,
     /// The latest claim of each job that has one and is not completed.
-    pub(super) claims: BTreeMap<u32, Latest>,
+    pub(super) claims: BTreeMap<u32, LatestClaim>,
     /// Live jobs whose deadline has passed, earliest first.
     pub(super) overdue: Vec<u32>,
     pub(super) dead: BTreeSet<u32>,
@@ -46,17 +46,17 @@ pub(super) struct Model {
     pub(super) done: BTreeSet<u64>,
     pub(super) crashes: BTreeMap<u32, u32>,
     pub(super) errors: BTreeMap<u32, u32>,
-    /// How often each place of a job lost a worker that was at it alone.
+    /// The number of workers that each place of a job lost while it was certified alone.
     pub(super) suspects: BTreeMap<u32, BTreeMap<u64, u32>>,
     pub(super) max_attempts: u32,
-    /// Workers that were heard of. No time passes, so they are there until they leave.
+    /// Workers that were seen. No time passes, so they are listed until they deregister.
     pub(super) seen: BTreeSet<&'static str>,
     pub(super) fence: u64,
     pub(super) cancelled: bool,
     pub(super) uncollected: Vec<String>,
 }
 
-impl Default for Model {
+impl Default for ReferenceQueue {
     fn default() -> Self {
         Self {
             pending: (0..JOBS).collect(),
@@ -77,11 +77,11 @@ impl Default for Model {
     }
 }
 
-impl Model {
+impl ReferenceQueue {
     pub(super) fn live(&self) -> impl Iterator<Item = &Lease> {
         self.claims
             .values()
-            .filter(|claim| claim.end == End::Live)
+            .filter(|claim| claim.end == ClaimEnd::Live)
             .map(|claim| &claim.lease)
     }
 
@@ -90,7 +90,7 @@ impl Model {
         if let Some(lease) = again {
             return self.hand_out(lease);
         }
-        self.reap(100);
+        self.requeue_expired(100);
         self.seen.insert(worker);
         if self.cancelled {
             return Claim::Cancelled;
@@ -111,18 +111,18 @@ impl Model {
         };
         self.claims.insert(
             job,
-            Latest {
+            LatestClaim {
                 lease,
-                end: End::Live,
+                end: ClaimEnd::Live,
                 worker,
-                alone: None,
+                isolated: None,
             },
         );
         self.hand_out(lease)
     }
 
     /// The first pending job that did not fail in this worker's hands; those before it move to the
-    /// tail. When nobody else is there, the first.
+    /// tail. When no other worker is there, the first.
     fn next_job(&mut self, worker: &str) -> Option<u32> {
         let alone = self.seen.iter().all(|seen| *seen == worker);
         let failed_here = |job: &u32| {
@@ -130,7 +130,7 @@ impl Model {
                 && self
                     .claims
                     .get(job)
-                    .is_some_and(|last| last.end == End::Failed && last.worker == worker)
+                    .is_some_and(|last| last.end == ClaimEnd::Failed && last.worker == worker)
         };
         let place = self.pending.iter().position(|job| !failed_here(job))?;
         let found = self.pending.remove(place);
@@ -139,10 +139,10 @@ impl Model {
     }
 
     pub(super) fn record(&mut self, lease: &Lease, slot: u64, line: String) -> RecordReply {
-        if !self.is(lease, End::Live) {
+        if !self.is(lease, ClaimEnd::Live) {
             return RecordReply::Lost;
         }
-        self.hear_of(lease.job.0);
+        self.extend_and_see(lease.job.0);
         if !self.done.insert(slot) {
             return RecordReply::Duplicate;
         }
@@ -154,17 +154,17 @@ impl Model {
         let job = lease.job.0;
         if self.completed.contains(&job) {
             CompleteReply::AlreadyCompleted
-        } else if self.is(lease, End::Buried) {
+        } else if self.is(lease, ClaimEnd::Buried) {
             CompleteReply::GivenUp
-        } else if !self.is(lease, End::Live) {
+        } else if !self.is(lease, ClaimEnd::Live) {
             CompleteReply::Lost
         } else if self.is_done(job) {
-            self.finish(job);
+            self.complete_job(job);
             CompleteReply::Completed
         } else {
-            match self.assign(job) {
+            match self.assign_samples(job) {
                 missing if missing.is_empty() => {
-                    self.end(job, End::Buried);
+                    self.end_claim(job, ClaimEnd::Buried);
                     self.dead.insert(job);
                     CompleteReply::GivenUp
                 }
@@ -174,10 +174,10 @@ impl Model {
     }
 
     pub(super) fn renew(&mut self, lease: &Lease) -> RenewReply {
-        if !self.is(lease, End::Live) {
+        if !self.is(lease, ClaimEnd::Live) {
             return RenewReply::Lost;
         }
-        self.hear_of(lease.job.0);
+        self.extend_and_see(lease.job.0);
         RenewReply::Renewed
     }
 
@@ -185,15 +185,15 @@ impl Model {
         let job = lease.job.0;
         if self.completed.contains(&job) {
             ReleaseReply::Completed
-        } else if self.is(lease, End::Released) {
+        } else if self.is(lease, ClaimEnd::Released) {
             ReleaseReply::Released
-        } else if !self.is(lease, End::Live) {
+        } else if !self.is(lease, ClaimEnd::Live) {
             ReleaseReply::Lost
         } else if self.is_done(job) {
-            self.finish(job);
+            self.complete_job(job);
             ReleaseReply::Completed
         } else {
-            self.end(job, End::Released);
+            self.end_claim(job, ClaimEnd::Released);
             self.pending.push_front(job);
             ReleaseReply::Released
         }
@@ -210,15 +210,15 @@ impl Model {
         };
         if self.completed.contains(&job) {
             FailReply::Completed
-        } else if self.is(lease, End::Failed) {
+        } else if self.is(lease, ClaimEnd::Failed) {
             fate(self)
-        } else if !self.is(lease, End::Live) {
+        } else if !self.is(lease, ClaimEnd::Live) {
             FailReply::Lost
         } else if self.is_done(job) {
-            self.finish(job);
+            self.complete_job(job);
             FailReply::Completed
         } else {
-            self.end(job, End::Failed);
+            self.end_claim(job, ClaimEnd::Failed);
             let errors = self.errors.entry(job).or_default();
             *errors += 1;
             if *errors < self.max_attempts {
@@ -230,26 +230,26 @@ impl Model {
         }
     }
 
-    pub(super) fn lapse(&mut self, job: u32) {
+    pub(super) fn expire_lease(&mut self, job: u32) {
         if self.live().any(|lease| lease.job.0 == job) {
-            self.extend(job);
+            self.extend_lease(job);
             self.overdue.push(job);
         }
     }
 
-    pub(super) fn reap(&mut self, limit: usize) -> u64 {
+    pub(super) fn requeue_expired(&mut self, limit: usize) -> u64 {
         let lapsed: Vec<u32> = self
             .overdue
             .drain(..limit.min(self.overdue.len()))
             .collect();
         for &job in &lapsed {
             if self.is_done(job) {
-                self.finish(job);
+                self.complete_job(job);
             } else {
-                self.end(job, End::Lapsed);
+                self.end_claim(job, ClaimEnd::Lapsed);
                 *self.crashes.entry(job).or_default() += 1;
                 let place = self.claims[&job]
-                    .alone
+                    .isolated
                     .filter(|place| self.places(job, false).contains(place));
                 if let Some(place) = place {
                     *self
@@ -259,7 +259,7 @@ impl Model {
                         .entry(place)
                         .or_default() += 1;
                 }
-                if self.next_alone(job).is_some() {
+                if self.next_isolated(job).is_some() {
                     self.pending.push_back(job);
                 } else {
                     self.dead.insert(job);
@@ -291,7 +291,7 @@ impl Model {
             .filter(|&job| self.is_done(job))
             .collect();
         for job in idle {
-            self.finish(job);
+            self.complete_job(job);
         }
     }
 
@@ -305,8 +305,8 @@ impl Model {
 
     fn hand_out(&mut self, lease: Lease) -> Claim {
         let job = lease.job.0;
-        self.hear_of(job);
-        let todo = self.assign(job);
+        self.extend_and_see(job);
+        let todo = self.assign_samples(job);
         let errors = charged(&self.errors, job);
         Claim::Job(Claimed {
             lease,
@@ -320,23 +320,27 @@ impl Model {
         })
     }
 
-    /// What the holder of a job does next, and that it does so alone.
-    fn assign(&mut self, job: u32) -> Vec<u64> {
+    /// Returns what the holder of a job does next, and stores the place if it is isolated.
+    fn assign_samples(&mut self, job: u32) -> Vec<u64> {
         let missing = self.places(job, false);
         let together = charged(&self.crashes, job) == 0 && missing.len() != 1;
-        let alone = if together { None } else { self.next_alone(job) };
+        let isolated = if together {
+            None
+        } else {
+            self.next_isolated(job)
+        };
         if let Some(claim) = self.claims.get_mut(&job) {
-            claim.alone = alone;
+            claim.isolated = isolated;
         }
         if together {
             missing
         } else {
-            alone.into_iter().collect()
+            isolated.into_iter().collect()
         }
     }
 
-    /// Of the missing places that are worth another attempt, the least suspect.
-    fn next_alone(&self, job: u32) -> Option<u64> {
+    /// Returns the least suspect of the missing places that are worth another attempt.
+    fn next_isolated(&self, job: u32) -> Option<u64> {
         let blamed = |place: &u64| {
             self.suspects
                 .get(&job)
@@ -354,33 +358,33 @@ impl Model {
             .min_by_key(blamed)
     }
 
-    fn is(&self, lease: &Lease, end: End) -> bool {
+    fn is(&self, lease: &Lease, end: ClaimEnd) -> bool {
         self.claims
             .get(&lease.job.0)
             .is_some_and(|claim| (claim.lease, claim.end) == (*lease, end))
     }
 
-    /// A sign of life from the holder of a lease.
-    fn hear_of(&mut self, job: u32) {
-        self.extend(job);
+    /// Extends a lease whose holder was heard of.
+    fn extend_and_see(&mut self, job: u32) {
+        self.extend_lease(job);
         if let Some(claim) = self.claims.get(&job) {
             self.seen.insert(claim.worker);
         }
     }
 
-    fn extend(&mut self, job: u32) {
+    fn extend_lease(&mut self, job: u32) {
         self.overdue.retain(|&overdue| overdue != job);
     }
 
-    fn end(&mut self, job: u32, how: End) {
-        self.extend(job);
+    fn end_claim(&mut self, job: u32, how: ClaimEnd) {
+        self.extend_lease(job);
         if let Some(claim) = self.claims.get_mut(&job) {
             claim.end = how;
         }
     }
 
-    fn finish(&mut self, job: u32) {
-        self.extend(job);
+    fn complete_job(&mut self, job: u32) {
+        self.extend_lease(job);
         self.pending.retain(|&pending| pending != job);
         self.claims.remove(&job);
         self.crashes.remove(&job);
@@ -402,7 +406,7 @@ impl Model {
     }
 }
 
-/// How often a job was charged.
+/// Returns the number of charges of a job.
 fn charged(counts: &BTreeMap<u32, u32>, job: u32) -> u32 {
     counts.get(&job).copied().unwrap_or(0)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ddrs_common::domain::SweepId;
 use redis::aio::MultiplexedConnection;
 
-use super::reference::{End, JOBS, Latest, Model};
+use super::reference::{ClaimEnd, JOBS, LatestClaim, ReferenceQueue};
 
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -107,7 +107,7 @@ impl Snapshot {
     }
 
     /// What must hold because of what happened so far.
-    pub(super) fn check_against(&self, model: &Model) {
+    pub(super) fn check_against(&self, model: &ReferenceQueue) {
         assert!(self.pending.iter().eq(&model.pending), "{self:?} {model:?}");
         assert_eq!(self.leased, model.live().map(|lease| lease.job.0).collect());
         let tokens: BTreeMap<_, _> = model
@@ -131,24 +131,24 @@ impl Snapshot {
         assert!(self.claims.keys().eq(model.claims.keys()));
         for (
             claim,
-            Latest {
+            LatestClaim {
                 lease,
                 end,
                 worker,
-                alone,
+                isolated,
             },
         ) in self.claims.values().zip(model.claims.values())
         {
             let state = match end {
-                End::Live => "live",
-                End::Released => "released",
-                End::Failed => "failed",
-                End::Lapsed => "lapsed",
-                End::Buried => "buried",
+                ClaimEnd::Live => "live",
+                ClaimEnd::Released => "released",
+                ClaimEnd::Failed => "failed",
+                ClaimEnd::Lapsed => "lapsed",
+                ClaimEnd::Buried => "buried",
             };
             let expected = format!("{} {} {state} ", lease.fence.0, lease.token);
-            let alone = alone.map_or("-".to_owned(), |place| place.to_string());
-            let ending = format!(" {alone} {worker}");
+            let isolated = isolated.map_or("-".to_owned(), |place| place.to_string());
+            let ending = format!(" {isolated} {worker}");
             assert!(
                 claim.starts_with(&expected) && claim.ends_with(&ending),
                 "{claim} is not {expected} {ending}"
