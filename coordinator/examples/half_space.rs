@@ -121,9 +121,11 @@ impl Inputs {
 fn random_image(model: &LinearModel, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let along = rng.random_range(-1.5..1.5) / model.norm() as f32;
     let weights = model.weight.iter();
-    weights
-        .map(|w| (0.5 + rng.random_range(-0.1..0.1) + along * w).clamp(0.0, 1.0))
-        .collect()
+    weights.map(|w| random_pixel(along * w, rng)).collect()
+}
+
+fn random_pixel(shift: f32, rng: &mut ChaCha8Rng) -> f32 {
+    (0.5 + rng.random_range(-0.1..0.1) + shift).clamp(0.0, 1.0)
 }
 
 /// The class of an image, or in one case of ten the other class.
@@ -134,8 +136,7 @@ fn random_label(model: &LinearModel, image: &[f32], rng: &mut ChaCha8Rng) -> Cla
 
 impl LinearModel {
     fn random(rng: &mut ChaCha8Rng) -> Self {
-        let size: usize = SHAPE.iter().product();
-        let weight: Vec<f32> = (0..size).map(|_| rng.sample(StandardNormal)).collect();
+        let weight = random_weight(rng);
         let bias = -0.5 * weight.iter().sum::<f32>();
         Self { weight, bias }
     }
@@ -168,6 +169,11 @@ impl LinearModel {
     fn true_radius(&self, image: &[f32]) -> f64 {
         self.score(image).abs() / self.norm()
     }
+}
+
+fn random_weight(rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let size: usize = SHAPE.iter().product();
+    (0..size).map(|_| rng.sample(StandardNormal)).collect()
 }
 
 fn dot(one: &[f32], other: &[f32]) -> f64 {
@@ -300,14 +306,17 @@ fn print_header(variants: &[String]) {
         "\nTrue and certified radii of the first inputs \
          (the smoothed radius of a half-space is known exactly):\n"
     );
-    let names: Vec<String> = variants.iter().map(|n| format!("  {n:>30}")).collect();
-    println!("{:>5}  {:>9}{}", "input", "true", names.concat());
+    let names: String = variants.iter().map(|n| format!("  {n:>30}")).collect();
+    println!("{:>5}  {:>9}{names}", "input", "true");
 }
 
 fn print_radii(index: u64, truth: f64, radii: &[f64]) {
-    let radii = radii.iter().map(|&radius| cut(radius));
-    let radii: Vec<String> = radii.map(|radius| format!("  {radius:>30.4}")).collect();
-    println!("{index:>5}  {truth:>9.4}{}", radii.concat());
+    let columns: String = radii.iter().map(|&radius| column(radius)).collect();
+    println!("{index:>5}  {truth:>9.4}{columns}");
+}
+
+fn column(radius: f64) -> String {
+    format!("  {:>30.4}", cut(radius))
 }
 
 /// Cuts a radius after four decimals. A printed radius is never more than was certified.

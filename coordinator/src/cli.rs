@@ -36,83 +36,102 @@ pub(crate) enum CoordinatorCommand {
     /// end. After a crash or Ctrl-C, the same command resumes the sweep.
     Run(RunArgs),
     /// Plan a sweep and put its jobs into Redis; print its id
-    Submit {
-        /// Sweep specification, TOML
-        spec: PathBuf,
-        #[command(flatten)]
-        redis: RedisArgs,
-    },
+    Submit(SubmitArgs),
     /// Show progress, rate, ETA, workers and dead jobs
-    Status {
-        /// Sweep id [default: all sweeps]
-        sweep: Option<SweepId>,
-        /// Show the status again every two seconds until the sweep ends
-        #[arg(long)]
-        watch: bool,
-        #[command(flatten)]
-        redis: RedisArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Status(StatusArgs),
     /// Append a sweep's new records to DIR/records.jsonl and write its reports; safe to repeat and
     /// to kill
-    Collect {
-        /// Sweep id
-        sweep: SweepId,
-        /// Run folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Keep collecting until the sweep ends
-        #[arg(long)]
-        follow: bool,
-        #[command(flatten)]
-        redis: RedisArgs,
-    },
+    Collect(CollectArgs),
     /// Print tables of run folders and certification logs; several sources make one comparison
     Report(ReportArgs),
     /// Put a sweep's dead jobs back into the queue
-    Retry {
-        /// Sweep id
-        sweep: SweepId,
-        #[command(flatten)]
-        redis: RedisArgs,
-    },
+    Retry(SweepArgs),
     /// Stop handing out a sweep's jobs, until submit or retry continues it
-    Cancel {
-        /// Sweep id
-        sweep: SweepId,
-        #[command(flatten)]
-        redis: RedisArgs,
-    },
+    Cancel(SweepArgs),
     /// Explain what happened to one sample
     #[command(alias = "explain")]
-    Why {
-        /// Sweep id
-        sweep: SweepId,
-        /// Variant, MODEL/CHOICE/SIGMA
-        variant: String,
-        /// Index of the sample in the dataset
-        index: u64,
-        /// Run folder of the sweep, to show the record too
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-        #[command(flatten)]
-        redis: RedisArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Why(WhyArgs),
     /// Check Redis, specification, data and model, and say what to change
-    Doctor {
-        /// Sweep specification, TOML
-        spec: Option<PathBuf>,
-        /// Redis to check [default: the redis-server that `run` would start]
-        #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
-        redis: Option<String>,
-        #[command(flatten)]
-        credentials: RedisCredentialArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Doctor(DoctorArgs),
+}
+
+/// The arguments of `submit`.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// Sweep specification, TOML
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+}
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Sweep id [default: all sweeps]
+    pub(crate) sweep: Option<SweepId>,
+    /// Show the status again every two seconds until the sweep ends
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The arguments of `collect`.
+#[derive(Debug, Args)]
+pub(crate) struct CollectArgs {
+    /// Sweep id
+    pub(crate) sweep: SweepId,
+    /// Run folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Keep collecting until the sweep ends
+    #[arg(long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+}
+
+/// The arguments of `retry` and `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Sweep id
+    pub(crate) sweep: SweepId,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+}
+
+/// The arguments of `why`.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// Sweep id
+    pub(crate) sweep: SweepId,
+    /// Variant, MODEL/CHOICE/SIGMA
+    pub(crate) variant: String,
+    /// Index of the sample in the dataset
+    pub(crate) index: u64,
+    /// Run folder of the sweep, to show the record too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Sweep specification, TOML
+    pub(crate) spec: Option<PathBuf>,
+    /// Redis to check [default: the redis-server that `run` would start]
+    #[arg(long, value_name = "URL", env = "DDRS_REDIS", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: RedisCredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// The arguments of `report`.

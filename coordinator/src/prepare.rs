@@ -33,8 +33,7 @@ pub(crate) fn prepare(path: &Path) -> Result<Prepared> {
 }
 
 fn checked(path: &Path) -> Result<Prepared> {
-    let text = spec::read(path)
-        .with_context(|| format!("cannot read specification {}", path.display()))?;
+    let text = read_specification(path)?;
     let (sweep, completed) = spec::parse_with_models(&text, path)?;
     let dataset = Dataset::open(&sweep.dataset)?;
     check_classes(&sweep, &dataset, &text, path)?;
@@ -48,10 +47,13 @@ fn checked(path: &Path) -> Result<Prepared> {
     })
 }
 
+fn read_specification(path: &Path) -> Result<String> {
+    spec::read(path).with_context(|| format!("cannot read specification {}", path.display()))
+}
+
 /// Makes the message for the workers, with the digests of the data and the models.
 fn message(path: &Path, completed: &str, sweep: &Sweep, dataset: &Dataset) -> Result<SweepMessage> {
-    let file =
-        std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))?;
+    let file = absolute(path)?;
     let data_digest = dataset.digest()?;
     let model_digests = model_digests(sweep)?;
     Ok(SweepMessage::new(
@@ -63,19 +65,27 @@ fn message(path: &Path, completed: &str, sweep: &Sweep, dataset: &Dataset) -> Re
     )?)
 }
 
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))
+}
+
 /// Checks the models, and returns the digests of their files.
 fn model_digests(sweep: &Sweep) -> Result<Vec<[u8; 32]>> {
     sweep.models.iter().map(check_and_digest).collect()
 }
 
 fn check_and_digest(model: &ModelSpec) -> Result<[u8; 32]> {
-    let digest = spec::file_digest(&model.path)
-        .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))?;
+    let digest = digest(model)?;
     if let ModelSource::Safetensors(architecture) = model.source {
         check_model(&model.path, architecture, model.classes)
             .with_context(|| format!("model {}", model.name))?;
     }
     Ok(digest)
+}
+
+fn digest(model: &ModelSpec) -> Result<[u8; 32]> {
+    spec::file_digest(&model.path)
+        .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))
 }
 
 /// Checks that every model can predict every label. Otherwise the model or the class list is the

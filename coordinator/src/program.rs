@@ -8,7 +8,9 @@ use ddrs_common::cli::{ExitCode, LogFormat};
 use ddrs_common::log;
 use ddrs_common::queue::refuse_passwords;
 
-use crate::cli::{CoordinatorCli, CoordinatorCommand};
+use crate::cli::{
+    CollectArgs, CoordinatorCli, CoordinatorCommand, DoctorArgs, StatusArgs, WhyArgs,
+};
 use crate::commands::{admin, collect, doctor, report, status, submit, why};
 use crate::run;
 
@@ -44,46 +46,39 @@ async fn dispatch(command: CoordinatorCommand, log_format: LogFormat) -> Result<
     use CoordinatorCommand as Command;
     match command {
         Command::Run(args) => run::run(args, log_format).await,
-        Command::Submit { spec, redis } => submit::submit(&spec, &redis.settings()).await,
-        Command::Status {
-            sweep,
-            watch,
-            redis,
-            output,
-        } => status::status(sweep, watch, &redis.settings(), output.format).await,
-        Command::Collect {
-            sweep,
-            out,
-            follow,
-            redis,
-        } => collect::collect(&sweep, &out, follow, &redis.settings()).await,
+        Command::Submit(args) => submit::submit(&args.spec, &args.redis.settings()).await,
+        Command::Status(args) => show_status(args).await,
+        Command::Collect(args) => collect_records(args).await,
         Command::Report(args) => report::report(&args),
-        Command::Retry { sweep, redis } => admin::retry(&sweep, &redis.settings()).await,
-        Command::Cancel { sweep, redis } => admin::cancel(&sweep, &redis.settings()).await,
-        Command::Why {
-            sweep,
-            variant,
-            index,
-            out,
-            redis,
-            output,
-        } => {
-            let question = why::Question {
-                sweep,
-                variant,
-                index,
-                out,
-            };
-            why::why(&question, &redis.settings(), output.format).await
-        }
-        Command::Doctor {
-            spec,
-            redis,
-            credentials,
-            output,
-        } => {
-            let redis = redis.map(|url| credentials.settings(&url));
-            doctor::doctor(spec.as_deref(), redis.as_ref(), output.format).await
-        }
+        Command::Retry(args) => admin::retry(&args.sweep, &args.redis.settings()).await,
+        Command::Cancel(args) => admin::cancel(&args.sweep, &args.redis.settings()).await,
+        Command::Why(args) => explain(args).await,
+        Command::Doctor(args) => check(args).await,
     }
+}
+
+async fn show_status(args: StatusArgs) -> Result<ExitCode> {
+    let server = args.redis.settings();
+    status::status(args.sweep, args.watch, &server, args.output.format).await
+}
+
+async fn collect_records(args: CollectArgs) -> Result<ExitCode> {
+    let server = args.redis.settings();
+    collect::collect(&args.sweep, &args.out, args.follow, &server).await
+}
+
+async fn explain(args: WhyArgs) -> Result<ExitCode> {
+    let question = why::Question {
+        sweep: args.sweep,
+        variant: args.variant,
+        index: args.index,
+        out: args.out,
+    };
+    why::why(&question, &args.redis.settings(), args.output.format).await
+}
+
+async fn check(args: DoctorArgs) -> Result<ExitCode> {
+    let credentials = args.credentials;
+    let server = args.redis.map(|url| credentials.settings(&url));
+    doctor::doctor(args.spec.as_deref(), server.as_ref(), args.output.format).await
 }

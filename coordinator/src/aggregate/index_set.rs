@@ -91,12 +91,15 @@ fn last_of(first: u64, step: u64, count: u64) -> u64 {
 
 /// Returns the distance between neighbours if all distances are equal.
 fn common_step(ascending: &[SampleIndex]) -> Option<u64> {
-    let distance = |pair: &[SampleIndex]| pair[1].0.checked_sub(pair[0].0);
     let mut distances = ascending.windows(2).map(distance);
     let step = distances.next()??;
     distances
         .all(|distance| distance == Some(step))
         .then_some(step)
+}
+
+fn distance(neighbours: &[SampleIndex]) -> Option<u64> {
+    neighbours[1].0.checked_sub(neighbours[0].0)
 }
 
 impl fmt::Display for IndexSet {

@@ -123,12 +123,10 @@ fn missing(expected: Option<u64>, samples: u64) -> u64 {
 }
 
 fn chosen_sigmas(entries: &[Entry], choice: Option<Choice>) -> Option<SigmaQuantiles> {
-    match choice {
-        Some(Choice::DataDependent) => {
-            SigmaQuantiles::of(entries.iter().filter_map(|entry| entry.sigma))
-        }
-        Some(Choice::Fixed) | None => None,
+    if choice != Some(Choice::DataDependent) {
+        return None;
     }
+    SigmaQuantiles::of(entries.iter().filter_map(|entry| entry.sigma))
 }
 
 fn count(entries: &[Entry], holds: fn(&Entry) -> bool) -> u64 {

@@ -45,8 +45,12 @@ fn radii(option: Option<&str>, sources: &[PathBuf]) -> Result<Radii> {
     }
     match sources.iter().find(|source| source.is_dir()) {
         Some(run) => radii_of_run(run),
-        None => "0:1.5:0.25".parse().context("the default radii"),
+        None => default_radii(),
     }
+}
+
+fn default_radii() -> Result<Radii> {
+    "0:1.5:0.25".parse().context("the default radii")
 }
 
 fn radii_of_run(run: &Path) -> Result<Radii> {

@@ -65,11 +65,15 @@ const MAX_BYTES: u64 = 1 << 30;
 /// # Errors
 /// When the file cannot be read as text, or [`parse`] rejects it.
 pub fn read(path: &Path) -> Result<Vec<LogLine>, LogError> {
-    let text = bounded::read_text(path, MAX_BYTES).map_err(|cause| LogError::Io {
+    let text = bounded::read_text(path, MAX_BYTES).map_err(|cause| unreadable(path, cause))?;
+    parse(&text, path)
+}
+
+fn unreadable(path: &Path, cause: std::io::Error) -> LogError {
+    LogError::Io {
         file: path.display().to_string(),
         cause,
-    })?;
-    parse(&text, path)
+    }
 }
 
 /// Returns the samples of a log as a table counts them.

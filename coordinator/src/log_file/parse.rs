@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ddrs_common::domain::{Class, SampleIndex};
+use ddrs_common::domain::{Class, SampleIndex, Sigma};
 
 use super::{LogError, LogLine, fields};
-use crate::aggregate::Entry;
+use crate::aggregate::{Entry, EntryOutcome};
 
 /// Parses the text of a log. `file` names it in errors and is not opened.
 ///
@@ -130,14 +130,18 @@ impl LogColumns {
     fn entry(&self, cells: &[&str]) -> Result<Entry, String> {
         let index = SampleIndex(fields::whole("idx", cells[self.idx])?);
         let label = Class(fields::whole("label", cells[self.label])?);
-        let sigma = self.sigma.map(|column| cells[column]);
-        let (result, sigma) = fields::result(cells[self.predict], cells[self.radius], sigma)?;
+        let (result, sigma) = self.result(cells)?;
         Ok(Entry {
             index,
             label,
             result,
             sigma,
         })
+    }
+
+    fn result(&self, cells: &[&str]) -> Result<(EntryOutcome, Option<Sigma>), String> {
+        let sigma = self.sigma.map(|column| cells[column]);
+        fields::result(cells[self.predict], cells[self.radius], sigma)
     }
 
     fn check_correct(&self, cells: &[&str], entry: &Entry) -> Result<(), String> {

@@ -154,7 +154,14 @@ impl Balls {
             return None;
         }
         let reach = (one.reach? + other.reach?).next_up();
-        (!one.projection.is_beyond(&other.projection, reach)).then_some(reach)
+        (!one.is_beyond(other, reach)).then_some(reach)
+    }
+}
+
+impl Ball {
+    /// Returns true if the centres are certainly at least `reach` apart.
+    fn is_beyond(&self, other: &Self, reach: f64) -> bool {
+        self.projection.is_beyond(&other.projection, reach)
     }
 }
 

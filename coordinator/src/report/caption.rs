@@ -78,27 +78,35 @@ fn known_settings(row: &TableRow) -> Option<String> {
     let known: Vec<String> = settings
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
-    (!known.is_empty()).then(|| known.join(", "))
+    list(&known)
 }
 
 fn unknown_settings(row: &TableRow) -> Option<String> {
     let settings = named_settings(row).into_iter();
-    let unknown: Vec<&str> = settings
-        .filter_map(|(name, value)| value.is_none().then_some(name))
+    let unknown: Vec<String> = settings
+        .filter_map(|(name, value)| value.is_none().then(|| name.to_owned()))
         .collect();
-    (!unknown.is_empty()).then(|| format!("unknown: {}", unknown.join(", ")))
+    list(&unknown).map(|names| format!("unknown: {names}"))
+}
+
+fn list(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn named_settings(row: &TableRow) -> [(&'static str, Option<String>); 5] {
     let settings = &row.settings;
     let stopping = settings.stopping.as_deref();
     [
-        ("n0", settings.n0.map(|n0| n0.to_string())),
+        ("n0", text(settings.n0)),
         ("n", settings.n.map(|n| draws(n, stopping))),
-        ("alpha", settings.alpha.map(|alpha| alpha.to_string())),
-        ("seed", settings.seed.map(|seed| seed.to_string())),
+        ("alpha", text(settings.alpha)),
+        ("seed", text(settings.seed)),
         ("precision", settings.precision.clone()),
     ]
+}
+
+fn text(value: Option<impl ToString>) -> Option<String> {
+    value.map(|value| value.to_string())
 }
 
 /// The number of draws of the estimation phase, and the rule that may have ended it earlier.

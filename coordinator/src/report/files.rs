@@ -84,10 +84,14 @@ fn file_names(logs: &[VariantLog]) -> Vec<String> {
 /// `STEM.tsv`, `STEM-2.tsv`, `STEM-3.tsv` and so on.
 fn candidate_names(log: &VariantLog) -> impl Iterator<Item = String> {
     let stem = log.variant.file_stem();
-    let ending = if log.memory { "memory.tsv" } else { "tsv" };
+    let ending = ending(log);
     let first = format!("{stem}.{ending}");
     let numbered = (2_u32..).map(move |number| format!("{stem}-{number}.{ending}"));
     std::iter::once(first).chain(numbered)
+}
+
+fn ending(log: &VariantLog) -> &'static str {
+    if log.memory { "memory.tsv" } else { "tsv" }
 }
 
 /// Puts a file in place in one step.

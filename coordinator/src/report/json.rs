@@ -81,14 +81,17 @@ struct JsonIndices {
 }
 
 pub(super) fn json(table: &Table) -> String {
+    // Plain fields and finite numbers always serialise.
+    let text = serde_json::to_string_pretty(&json_report(table)).unwrap_or_default();
+    escape_json(&text) + "\n"
+}
+
+fn json_report(table: &Table) -> JsonReport<'_> {
     let rows = table.rows.iter().map(|row| json_row(row, &table.radii));
-    let report = JsonReport {
+    JsonReport {
         title: &table.title,
         rows: rows.collect(),
-    };
-    // Plain fields and finite numbers always serialise.
-    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    escape_json(&text) + "\n"
+    }
 }
 
 fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
@@ -142,12 +145,18 @@ fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
 }
 
 fn json_chosen_sigmas(quantiles: Option<SigmaQuantiles>) -> JsonChosenSigmas {
-    let values = quantiles.map(|quantiles| quantiles.values().map(Sigma::get));
+    let [sigma_p10, sigma_p50, sigma_p90] = optional_values(quantiles);
     JsonChosenSigmas {
-        sigma_p10: values.map(|[p10, _, _]| p10),
-        sigma_p50: values.map(|[_, p50, _]| p50),
-        sigma_p90: values.map(|[_, _, p90]| p90),
+        sigma_p10,
+        sigma_p50,
+        sigma_p90,
     }
+}
+
+fn optional_values(quantiles: Option<SigmaQuantiles>) -> [Option<f64>; 3] {
+    quantiles.map_or([None; 3], |quantiles| {
+        quantiles.values().map(|sigma| Some(sigma.get()))
+    })
 }
 
 fn json_indices(set: IndexSet) -> JsonIndices {

@@ -1,6 +1,7 @@
 //! The records of a run by variant, and the table counted from them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use ddrs_common::domain::{Radii, Record, VariantName};
@@ -90,10 +91,13 @@ fn read_records(dir: &RunDir, manifest: &Manifest, sweep: &Sweep) -> Result<Vec<
     let path = dir.records();
     let records = record_file::read(&path)?;
     for record in &records {
-        check_record(record, sweep, &plan)
-            .with_context(|| format!("{}: {} {}", path.display(), record.variant, record.index))?;
+        check_record(record, sweep, &plan).with_context(|| place(&path, record))?;
     }
     Ok(records)
+}
+
+fn place(file: &Path, record: &Record) -> String {
+    format!("{}: {} {}", file.display(), record.variant, record.index)
 }
 
 /// Sorts the records into the sweep's variants.

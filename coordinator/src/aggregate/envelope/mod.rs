@@ -114,6 +114,10 @@ impl CertifiedNetwork {
         })
     }
 
+    fn is_of_row(&self, loss: &str, choices: ChoicePair) -> bool {
+        self.name.loss == loss && self.name.choices == choices
+    }
+
     /// Returns true if this is of the loss and of the sigma, where they are given.
     fn is_of(&self, loss: Option<&str>, sigma: Option<Sigma>) -> bool {
         loss.is_none_or(|loss| loss == self.name.loss)
@@ -152,15 +156,21 @@ fn check_comparable(networks: &[CertifiedNetwork]) -> Result<(), EnvelopeError> 
 }
 
 fn check_pair(one: &CertifiedNetwork, other: &CertifiedNetwork) -> Result<(), EnvelopeError> {
-    let error =
-        |kind: fn(String, String) -> EnvelopeError| Err(kind(one.file.clone(), other.file.clone()));
     if one.name == other.name {
-        return error(EnvelopeError::Twice);
+        return Err(pair_error(EnvelopeError::Twice, one, other));
     }
     if one.indices != other.indices {
-        return error(EnvelopeError::OtherImages);
+        return Err(pair_error(EnvelopeError::OtherImages, one, other));
     }
     Ok(())
+}
+
+fn pair_error(
+    kind: fn(String, String) -> EnvelopeError,
+    one: &CertifiedNetwork,
+    other: &CertifiedNetwork,
+) -> EnvelopeError {
+    kind(one.file.clone(), other.file.clone())
 }
 
 fn envelope_rows(networks: &[CertifiedNetwork]) -> Vec<EnvelopeRow> {
@@ -189,7 +199,7 @@ fn rows_of<'a>(
 ) -> Vec<&'a TableRow> {
     networks
         .iter()
-        .filter(|network| network.name.loss == loss && network.name.choices == choices)
+        .filter(|network| network.is_of_row(loss, choices))
         .map(|network| &network.row)
         .collect()
 }

@@ -26,13 +26,18 @@ pub(super) fn draw_notes(out: &mut String, lines: &[String], top: f64) {
 pub(super) fn wrapped(note: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in note.split(' ') {
-        let mut pieces = pieces(word).into_iter();
-        if let Some(first) = pieces.next() {
-            append_word(&mut lines, first);
-        }
-        lines.extend(pieces);
+        append_word(&mut lines, word);
     }
     lines
+}
+
+/// Appends a word, with a line for each further piece of a word that is longer than a line.
+fn append_word(lines: &mut Vec<String>, word: &str) {
+    let mut pieces = pieces(word).into_iter();
+    if let Some(first) = pieces.next() {
+        append_piece(lines, first);
+    }
+    lines.extend(pieces);
 }
 
 /// Cuts a word into pieces that fit on a line.
@@ -42,16 +47,18 @@ fn pieces(word: &str) -> Vec<String> {
     pieces.map(|piece| piece.iter().collect()).collect()
 }
 
-/// Appends a word to the last line, or starts a new line where it does not fit.
-fn append_word(lines: &mut Vec<String>, word: String) {
+/// Appends a piece to the last line, or starts a new line where it does not fit.
+fn append_piece(lines: &mut Vec<String>, piece: String) {
     match lines.last_mut() {
-        Some(line) if line.is_empty() => *line = word,
-        Some(line) if characters(line) + 1 + characters(&word) <= LINE_CHARACTERS => {
-            line.push(' ');
-            line.push_str(&word);
-        }
-        _ => lines.push(word),
+        Some(line) if line.is_empty() => *line = piece,
+        Some(line) if fits(line, &piece) => *line += &format!(" {piece}"),
+        _ => lines.push(piece),
     }
+}
+
+/// Returns true if a piece and the space before it fit on a line.
+fn fits(line: &str, piece: &str) -> bool {
+    characters(line) + 1 + characters(piece) <= LINE_CHARACTERS
 }
 
 fn characters(text: &str) -> usize {
