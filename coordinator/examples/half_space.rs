@@ -306,8 +306,12 @@ fn print_header(variants: &[String]) {
         "\nTrue and certified radii of the first inputs \
          (the smoothed radius of a half-space is known exactly):\n"
     );
-    let names: String = variants.iter().map(|n| format!("  {n:>30}")).collect();
+    let names: String = variants.iter().map(|name| heading(name)).collect();
     println!("{:>5}  {:>9}{names}", "input", "true");
+}
+
+fn heading(variant: &str) -> String {
+    format!("  {variant:>30}")
 }
 
 fn print_radii(index: u64, truth: f64, radii: &[f64]) {

@@ -14,7 +14,7 @@ pub(crate) async fn submit(queue: &SweepQueue, prepared: &Prepared) -> Result<()
     let spec = prepared.message.to_json();
     let submission = submission(prepared, &spec);
     let submitted = queue.submitter().submit(&submission).await?;
-    log_submitted(&submitted, prepared);
+    log_submitted(submitted, prepared);
     Ok(())
 }
 
@@ -32,7 +32,7 @@ fn submission<'a>(prepared: &Prepared, spec: &'a str) -> Submission<'a> {
     }
 }
 
-fn log_submitted(submitted: &Submitted, prepared: &Prepared) {
+fn log_submitted(submitted: Submitted, prepared: &Prepared) {
     let sweep = &prepared.message.id;
     match submitted {
         Submitted::Created => info!(%sweep, jobs = prepared.plan.jobs(), "submitted"),

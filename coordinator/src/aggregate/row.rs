@@ -5,7 +5,7 @@ use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma};
 use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles};
 
 /// The settings that a row's numbers depend on. A field is `None` where a published log does not
-/// tell; a report then says `unknown`.
+/// state it; a report then says `unknown`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RowSettings {
     /// Draws of the selection phase, which guesses the class.
@@ -52,7 +52,7 @@ pub struct TableRow {
     pub correct_radii: Vec<f64>,
     /// The sum of those radii over `samples`.
     pub average_certified_radius: f64,
-    /// Samples of which no class was shown to have a majority.
+    /// Samples for which no class was shown to have a majority.
     pub abstained: u64,
     /// Samples certified for their true class, at any radius.
     pub correct: u64,
@@ -166,7 +166,7 @@ fn sum(numbers: impl Iterator<Item = f64>) -> f64 {
     sum + lost
 }
 
-/// Returns what rounding took from `one + other` when it gave `sum`.
+/// Returns the part of `one + other` that was lost when it was rounded to `sum`.
 fn rounding_error(one: f64, other: f64, sum: f64) -> f64 {
     if one.abs() >= other.abs() {
         (one - sum) + other

@@ -101,7 +101,8 @@ fn row_of_log(log: &Path, radii: &Radii) -> Result<TableRow> {
     ))
 }
 
-/// The name of a run folder, or of a log without its suffix. A folder's name may have a point.
+/// The name of a run folder, or of a log without its suffix. A folder's name may contain a dot, so
+/// it is used whole.
 fn name(source: &Path) -> String {
     let name = if source.is_dir() {
         source.file_name()

@@ -9,7 +9,8 @@
 //!
 //! A failed sample is written as an abstention whose sigma is `nan`. Leaving it out would shrink
 //! the denominator of any script that reads the log, and raise the accuracy. This way every script
-//! counts the sample as not certified, and this reader still tells it from a real abstention.
+//! counts the sample as not certified, and this reader can still distinguish it from a real
+//! abstention.
 
 mod fields;
 mod parse;
@@ -82,7 +83,7 @@ pub fn entries(lines: &[LogLine]) -> Vec<Entry> {
     lines.iter().map(|line| line.entry).collect()
 }
 
-/// Returns the settings that a log tells: a sigma that all samples share, and how it was chosen.
+/// Returns the settings that a log states: a sigma that all samples share, and how it was chosen.
 #[must_use]
 pub fn settings(lines: &[LogLine]) -> RowSettings {
     RowSettings {
@@ -98,7 +99,8 @@ fn shared_sigma(lines: &[LogLine]) -> Option<Sigma> {
     sigmas.all(|sigma| sigma == Some(first)).then_some(first)
 }
 
-/// Sigmas that differ between samples were chosen per sample. Failed samples have no sigma.
+/// Returns the choice of sigma: sigmas that differ between samples were chosen per sample. Failed
+/// samples have no sigma.
 fn choice(lines: &[LogLine]) -> Option<Choice> {
     let mut sigmas = lines.iter().filter_map(|line| line.entry.sigma);
     let first = sigmas.next()?;

@@ -78,12 +78,12 @@ impl Balls {
         })
     }
 
-    /// The number of balls.
+    /// Returns the number of balls.
     pub(super) fn len(&self) -> usize {
         self.balls.len()
     }
 
-    /// The ball of a number.
+    /// Returns the ball with this number.
     pub(super) fn get(&self, ball: usize) -> &Ball {
         &self.balls[ball]
     }

@@ -10,7 +10,7 @@
 //! - For any other input the radius shrinks until its ball touches no ball of another class.
 //! - An abstention does not enter the memory and does not change.
 //!
-//! Balls are open. Distances are rounded against the claim, so the stored balls are disjoint in
+//! Balls are open. Rounding only ever makes a ball smaller, so the stored balls are disjoint in
 //! exact arithmetic too. A ball that took another class lies inside one in the memory and adds
 //! nothing to it, so it is not stored. No ball in the memory is ever larger than its certificate.
 //!

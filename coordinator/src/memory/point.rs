@@ -22,7 +22,7 @@ pub struct Point<'a, T: Coordinate> {
 /// The largest magnitude of a coordinate, so that squares neither overflow nor are NaN.
 const LARGEST_COORDINATE: f64 = 1e100;
 
-/// More than underflow in squares can take from a distance.
+/// An upper bound on the part of a distance that underflow in squares can remove.
 const UNDERFLOW: f64 = 1e-140;
 
 impl From<Image> for Point<'_, f32> {

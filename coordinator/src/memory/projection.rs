@@ -7,7 +7,7 @@
 
 use super::point::{Coordinate, Point};
 
-/// Blocks along each axis of a channel of an image; a vector has at most their square.
+/// The number of blocks along each axis of an image. A channel has at most the square of it.
 const GRID: usize = 8;
 
 /// Differences that are summed between two comparisons with the limit.

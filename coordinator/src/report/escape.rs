@@ -46,7 +46,8 @@ fn with_backslash(c: char, special: &[char]) -> Option<String> {
     special.contains(&c).then(|| format!("\\{c}"))
 }
 
-/// Puts characters into braces that, after a line break, would begin its argument or be its star.
+/// Puts a character into braces that LaTeX would read as part of a line break before it: as its
+/// star, or as the bracket of its argument.
 fn in_braces(c: char) -> Option<String> {
     matches!(c, '[' | ']' | '*').then(|| format!("{{{c}}}"))
 }

@@ -73,7 +73,7 @@ fn chosen(quantiles: Option<SigmaQuantiles>) -> String {
     )
 }
 
-/// The name of a row: its variant, and whether it is with memory.
+/// The name of a row: its variant, followed by `+ memory` for a row with memory.
 pub(super) fn name(row: &TableRow) -> String {
     if row.memory {
         format!("{} + memory", row.variant)

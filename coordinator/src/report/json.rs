@@ -66,9 +66,12 @@ struct JsonSettings<'a> {
 
 #[derive(Serialize)]
 struct JsonChosenSigmas {
-    sigma_p10: Option<f64>,
-    sigma_p50: Option<f64>,
-    sigma_p90: Option<f64>,
+    #[serde(rename = "sigma_p10")]
+    p10: Option<f64>,
+    #[serde(rename = "sigma_p50")]
+    p50: Option<f64>,
+    #[serde(rename = "sigma_p90")]
+    p90: Option<f64>,
 }
 
 /// `step` is `null` where the distances between neighbours differ.
@@ -145,12 +148,8 @@ fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
 }
 
 fn json_chosen_sigmas(quantiles: Option<SigmaQuantiles>) -> JsonChosenSigmas {
-    let [sigma_p10, sigma_p50, sigma_p90] = optional_values(quantiles);
-    JsonChosenSigmas {
-        sigma_p10,
-        sigma_p50,
-        sigma_p90,
-    }
+    let [p10, p50, p90] = optional_values(quantiles);
+    JsonChosenSigmas { p10, p50, p90 }
 }
 
 fn optional_values(quantiles: Option<SigmaQuantiles>) -> [Option<f64>; 3] {

@@ -21,7 +21,7 @@ fn table_lines(grid: &Grid) -> String {
 
 fn note_items(table: &Table) -> String {
     all_notes(table)
-        .map(|note| format!("- {}\n", escaped(&note)))
+        .map(|note| "- ".to_owned() + &escaped(&note) + "\n")
         .collect()
 }
 

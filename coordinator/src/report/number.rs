@@ -1,6 +1,7 @@
 //! Numbers for reading, cut after some digits and never rounded up.
 
-/// Returns a share in percent, cut to one decimal: 1999 of 2000 are 99.9, and only all are 100.0.
+/// Returns a share in percent, cut to one decimal: 1999 of 2000 are 99.9. Only a full count gives
+/// 100.0.
 #[must_use]
 pub fn percent(count: u64, of: u64) -> String {
     let tenths = u128::from(count) * 1000 / u128::from(of.max(1));

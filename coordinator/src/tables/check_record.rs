@@ -11,7 +11,7 @@ use ddrs_common::stats;
 /// sweep's stopping rule.
 ///
 /// # Errors
-/// When the record is not of this sweep, or its radius is another one.
+/// When the record is not of this sweep, or its radius does not follow from its counts.
 pub(crate) fn check_record(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
     ensure!(
         plan.position(record.index).is_some() && record.seed == sweep.seed,

@@ -15,7 +15,7 @@ const NORMAL_QUANTILE: f64 = 1.96;
 impl Gain {
     /// Computes the mean of the paired differences and its normal 95 % interval,
     /// `1.96 sqrt(variance / images)` with the variance of the differences. `certified` and
-    /// `baseline` tell for each image, in the same order, whether it is certified.
+    /// `baseline` have, in the same order, true for each image that is certified.
     ///
     /// The images are the same on both sides, so the interval depends only on those that one side
     /// certifies and the other does not.

@@ -82,7 +82,7 @@ pub struct GainRow {
     pub in_both: Option<Gain>,
 }
 
-/// Logs that make no envelope.
+/// The reason why logs cannot be combined into an envelope.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Two logs have the same loss, choices and sigma.
