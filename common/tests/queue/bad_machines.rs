@@ -1,4 +1,5 @@
-//! A worker whose every job fails must not use up the attempts of jobs that others can do.
+//! Tests that a worker on which every job fails does not use up the attempts of jobs that other
+//! workers can do.
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{Claim, ClaimToken, Claimed, FailReply, SweepQueue};
@@ -21,7 +22,7 @@ async fn job_of(queue: &SweepQueue, worker: &str) -> Claimed {
 }
 
 #[tokio::test]
-async fn a_job_that_failed_here_goes_to_another_worker() {
+async fn a_job_that_failed_on_one_worker_goes_to_another() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let good = job_of(&queue, "good").await;
@@ -37,20 +38,20 @@ async fn a_job_that_failed_here_goes_to_another_worker() {
     assert_eq!(
         claim_as(&queue, "bad").await,
         Claim::Empty,
-        "it waits for the other one"
+        "the job must wait for the other worker"
     );
     queue.worker("w").release(&good.lease).await.unwrap();
     assert_eq!(
         job_of(&queue, "bad").await.lease.job,
         good.lease.job,
-        "one that did not fail here is welcome"
+        "a job that did not fail on this worker must be claimed"
     );
     let again = job_of(&queue, "good").await;
     assert_eq!((again.lease.job, again.errors), (failed.lease.job, 1));
 }
 
 #[tokio::test]
-async fn a_worker_that_is_alone_gets_its_failed_jobs_again_and_to_their_end() {
+async fn a_single_worker_gets_its_failed_jobs_again_until_they_are_dead() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     for errors in 0..2 {
@@ -70,7 +71,7 @@ async fn a_worker_that_is_alone_gets_its_failed_jobs_again_and_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_worker_that_left_is_waited_for_no_more() {
+async fn a_failed_job_does_not_wait_for_a_worker_that_left() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let failed = job_of(&queue, "bad").await;
@@ -87,7 +88,7 @@ async fn a_worker_that_left_is_waited_for_no_more() {
 }
 
 #[tokio::test]
-async fn a_worker_known_to_be_gone_is_no_longer_listed() {
+async fn a_worker_declared_dead_is_no_longer_listed() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     for worker in ["gone", "there"] {
@@ -106,7 +107,7 @@ async fn a_worker_known_to_be_gone_is_no_longer_listed() {
 }
 
 #[tokio::test]
-async fn more_failed_jobs_than_are_looked_at_hide_no_other() {
+async fn more_failed_jobs_than_one_claim_examines_hide_no_other_job() {
     let redis = Redis::start().await;
     let queue = redis.sweep(13).await;
     claim_as(&queue, "good").await;

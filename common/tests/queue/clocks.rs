@@ -1,9 +1,9 @@
-//! Whose clock counts: the server's. A worker's may be an hour off.
+//! Tests that only the clock of the server matters. The clock of a worker may be wrong.
 
 use std::fs;
 use std::path::Path;
 
-/// Everything that the queue is made of, by path.
+/// Returns the paths and texts of all source files of the queue.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -21,7 +21,7 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn no_script_is_given_a_time_since_nothing_of_the_queue_reads_a_clock_that_could_be_wrong() {
+fn no_code_of_the_queue_reads_a_clock_other_than_that_of_the_server() {
     let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/queue"));
     assert!(sources.iter().any(|(path, _)| path.ends_with("claim.lua")) && sources.len() > 30);
     for (path, text) in &sources {
@@ -35,12 +35,12 @@ fn no_script_is_given_a_time_since_nothing_of_the_queue_reads_a_clock_that_could
             assert!(!text.contains(clock), "{path} reads {clock}");
         }
     }
-    let asking: Vec<_> = sources
+    let users: Vec<_> = sources
         .iter()
         .filter(|(_, text)| text.contains("call('TIME')"))
         .collect();
     assert!(
-        asking.len() == 1 && asking[0].0.ends_with("prelude.lua"),
-        "one place asks, and it asks the server"
+        users.len() == 1 && users[0].0.ends_with("prelude.lua"),
+        "only prelude.lua may ask for the time of the server"
     );
 }

@@ -1,4 +1,4 @@
-//! Results leave Redis, by one collector at a time.
+//! Tests collecting: results leave Redis through one collector at a time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Redis, claim, eventually, id, lines, record_all};
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn results_come_in_order_and_a_trimmed_one_never_again() {
+async fn results_are_read_in_order_and_a_trimmed_one_is_never_read_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
@@ -46,13 +46,13 @@ async fn results_come_in_order_and_a_trimmed_one_never_again() {
     assert_eq!(queue.status().progress().await.unwrap().uncollected, 1);
     let CollectorLock::Held { collected_into } = queue.collector("me").lock(MINUTE).await.unwrap()
     else {
-        panic!("it is mine")
+        panic!("the lock must belong to this collector")
     };
     assert_eq!(collected_into.as_deref(), Some("host:/out"));
 }
 
 #[tokio::test]
-async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
+async fn one_collector_excludes_another_until_it_unlocks_or_its_lock_expires() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let held = CollectorLock::Held {
@@ -62,11 +62,11 @@ async fn one_collector_keeps_another_out_until_it_leaves_or_falls_silent() {
     assert_eq!(
         queue.collector("a").lock(MINUTE).await.unwrap(),
         held,
-        "renewed"
+        "the lock must be renewed"
     );
     let CollectorLock::Busy { owner, left } = queue.collector("b").lock(MINUTE).await.unwrap()
     else {
-        panic!("it is a's")
+        panic!("the lock must belong to collector a")
     };
     assert!(
         owner == "a" && left <= MINUTE && left > MINUTE / 2,
@@ -112,7 +112,7 @@ async fn a_collector_that_was_replaced_trims_nothing() {
 }
 
 #[tokio::test]
-async fn only_sweeps_that_are_there_can_be_locked() {
+async fn only_sweeps_that_exist_can_be_locked() {
     let redis = Redis::start().await;
     let error = redis
         .client

@@ -1,4 +1,5 @@
-//! Samples that kill their workers: found, given up, and nothing else with them.
+//! Tests poison samples, which kill their workers. The queue must find and give up these samples
+//! and no others.
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
@@ -8,7 +9,7 @@ use ddrs_common::queue::{
 
 use crate::support::{Redis, claim, claim_and_crash, id, lines, three_samples_each};
 
-/// A sweep of one job of three samples.
+/// Submits a sweep of one job with three samples.
 async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
     let queue = redis.client.sweep(&id(1));
     queue
@@ -22,14 +23,14 @@ async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
     queue
 }
 
-/// Works like a worker that some samples kill: in the order of `todo`. Returns the number of
-/// workers until nothing was left to do.
+/// Works on a sweep whose `poison` slots kill their worker. Each worker does the samples in the
+/// order that the queue assigns. Returns the number of workers until the sweep was finished.
 async fn work_until_finished(redis: &Redis, queue: &SweepQueue, poison: &[u64]) -> u32 {
     let mut workers = 1;
     while let Claim::Job(claimed) = queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
         if !survives(queue, &claimed, poison).await {
             workers += 1;
-            redis.let_lapse(&claimed, queue).await;
+            redis.expire_lease(&claimed, queue).await;
         }
     }
     workers
@@ -59,7 +60,7 @@ async fn survives(queue: &SweepQueue, claimed: &Claimed, poison: &[u64]) -> bool
 }
 
 #[tokio::test]
-async fn a_sample_that_kills_every_worker_dies_alone() {
+async fn a_sample_that_kills_every_worker_is_the_only_dead_one() {
     for (max_attempts, workers_lost) in [(1, 2), (2, 2), (3, 3), (5, 5)] {
         let redis = Redis::start().await;
         let queue = one_job(&redis, max_attempts).await;
@@ -67,7 +68,7 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
         assert_eq!(
             workers,
             workers_lost + 1,
-            "of {max_attempts} attempts the last at least is alone"
+            "at least the last of {max_attempts} attempts must run the sample alone"
         );
         assert_eq!(lines(&queue).await, ["record 0", "record 2"]);
         let dead = queue.status().dead_jobs().await.unwrap();
@@ -80,7 +81,7 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
             ),
             (1, 1, 1, workers_lost)
         );
-        // The first worker was lost with all samples at work, so it is charged to none of them.
+        // The first worker had all samples assigned, so its loss is charged to none of them.
         assert_eq!(
             dead[0].crash_suspects,
             [CrashSuspect {
@@ -88,21 +89,21 @@ async fn a_sample_that_kills_every_worker_dies_alone() {
                 crashes: workers_lost - 1
             }]
         );
-        // With so few attempts the others are done after the last loss, else before it.
-        let told = [
+        // With at most two attempts the other samples are done after the last loss, else before it.
+        let reasons = [
             "nothing else is left of the job; w did the rest",
             "its worker was lost; the last was w",
         ];
         assert_eq!(
             dead[0].reason,
-            told[usize::from(max_attempts > 2)],
+            reasons[usize::from(max_attempts > 2)],
             "{max_attempts} attempts"
         );
     }
 }
 
 #[tokio::test]
-async fn several_samples_that_kill_are_told_apart() {
+async fn several_poison_samples_are_distinguished() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 3).await;
     work_until_finished(&redis, &queue, &[0, 2]).await;
@@ -124,11 +125,14 @@ async fn several_samples_that_kill_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_job_all_of_whose_samples_kill_dies_too() {
+async fn a_job_with_only_poison_samples_becomes_dead() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 2).await;
     let workers = work_until_finished(&redis, &queue, &[0, 1, 2]).await;
-    assert_eq!(workers, 5, "one with all three samples, one with each");
+    assert_eq!(
+        workers, 5,
+        "one worker with all three samples, three with one sample, one at the end"
+    );
     let progress = queue.status().progress().await.unwrap();
     assert_eq!(
         (
@@ -142,7 +146,7 @@ async fn a_job_all_of_whose_samples_kill_dies_too() {
 }
 
 #[tokio::test]
-async fn a_job_of_one_sample_needs_no_second_look() {
+async fn a_job_of_one_sample_needs_no_isolation() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
     queue
@@ -166,16 +170,16 @@ async fn a_job_of_one_sample_needs_no_second_look() {
 }
 
 #[tokio::test]
-async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
+async fn after_a_crash_a_job_continues_sample_by_sample_with_suspects_last() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 5).await;
     assert_eq!(claim_and_crash(&redis, &queue).await.todo, [0, 1, 2]);
     assert_eq!(claim_and_crash(&redis, &queue).await.todo, [0]);
     let claimed = claim(&queue).await;
-    assert_eq!(claimed.todo, [1], "0 is a suspect now");
+    assert_eq!(claimed.todo, [1], "sample 0 must be a suspect now");
     let JobState::Leased { isolated, .. } = queue.status().job(JobId(0)).await.unwrap().state
     else {
-        panic!("it is leased")
+        panic!("the job must be leased")
     };
     assert_eq!(isolated, Some(1));
     queue
@@ -188,7 +192,7 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
         assert_eq!(
             next,
             CompleteReply::Incomplete { missing: vec![2] },
-            "asked twice or once"
+            "a repeated call must give the same answer"
         );
     }
     queue
@@ -222,7 +226,7 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
             (EventKind::Lapsed, "at work on sample 0 of the job alone")
         ]
     );
-    // It was no killer after all.
+    // Sample 0 succeeds and is no suspect any more.
     queue
         .worker("w")
         .record(&claimed.lease, 0, "zero")
@@ -244,7 +248,7 @@ async fn after_a_crash_a_job_goes_on_sample_by_sample_with_suspects_last() {
 }
 
 #[tokio::test]
-async fn a_worker_lost_between_two_samples_blames_neither() {
+async fn a_worker_lost_between_two_samples_is_charged_to_neither() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 5).await;
     claim_and_crash(&redis, &queue).await;
@@ -254,7 +258,7 @@ async fn a_worker_lost_between_two_samples_blames_neither() {
         .record(&claimed.lease, 0, "zero")
         .await
         .unwrap();
-    redis.let_lapse(&claimed, &queue).await;
+    redis.expire_lease(&claimed, &queue).await;
     queue.admin().requeue_expired(10).await.unwrap();
     assert!(
         queue
@@ -269,7 +273,7 @@ async fn a_worker_lost_between_two_samples_blames_neither() {
 }
 
 #[tokio::test]
-async fn being_told_to_stop_is_charged_to_no_sample() {
+async fn a_released_job_is_charged_to_no_sample() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 2).await;
     claim_and_crash(&redis, &queue).await;
@@ -286,7 +290,7 @@ async fn being_told_to_stop_is_charged_to_no_sample() {
 }
 
 #[tokio::test]
-async fn a_retried_job_starts_afresh() {
+async fn a_retried_job_starts_without_charges() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 2).await;
     work_until_finished(&redis, &queue, &[1, 2]).await;
@@ -312,7 +316,7 @@ async fn a_retried_job_starts_afresh() {
 }
 
 #[tokio::test]
-async fn giving_up_is_said_again_and_leaves_no_lease() {
+async fn giving_up_is_answered_again_and_leaves_no_lease() {
     let redis = Redis::start().await;
     let queue = one_job(&redis, 2).await;
     claim_and_crash(&redis, &queue).await;
@@ -367,7 +371,11 @@ async fn a_long_job_finds_its_next_sample_across_the_end_of_the_bitmap() {
         .await
         .unwrap();
     let claimed = claim(&queue).await;
-    assert_eq!(claimed.todo, [63], "the last bit of the last byte");
+    assert_eq!(
+        claimed.todo,
+        [63],
+        "slot 63 is the last bit of the last byte"
+    );
     queue
         .worker("w")
         .record(&claimed.lease, 63, "63")

@@ -1,10 +1,10 @@
-//! Large queues: no single script may hold the server up for long.
+//! Tests large queues. No single script may block the server for long.
 
 use ddrs_common::queue::{Claim, ClaimToken, Submission, SweepQueue};
 
 use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
 
-/// How many scripts the server ran so far, and the mean of their times in microseconds.
+/// Returns the number of scripts that the server has run and their mean time in microseconds.
 async fn scripts(redis: &Redis) -> (u64, f64) {
     let info: String = redis::cmd("INFO")
         .arg("commandstats")
@@ -27,18 +27,18 @@ async fn scripts(redis: &Redis) -> (u64, f64) {
     )
 }
 
-/// Demands that what was done since was cut into this many scripts at least.
+/// Checks that the work since `before` was divided into at least `least` scripts.
 async fn expect_scripts(redis: &Redis, before: (u64, f64), least: u64) {
     let now = scripts(redis).await;
-    println!("{} scripts, {} us in the mean", now.0 - before.0, now.1);
+    println!("{} scripts, mean time {} us", now.0 - before.0, now.1);
     assert!(
         now.0 - before.0 >= least,
-        "{} scripts, not {least}",
+        "{} scripts, fewer than {least}",
         now.0 - before.0
     );
 }
 
-/// Turns all pending jobs into lapsed leases of a worker that is gone.
+/// Turns all pending jobs into leases of a worker that has ended, with this deadline.
 async fn lease_all(redis: &Redis, queue: &SweepQueue, deadline: u64) {
     let script = "
         local key = 'ddrs:{' .. ARGV[1] .. '}:'
@@ -63,13 +63,13 @@ async fn lease_all(redis: &Redis, queue: &SweepQueue, deadline: u64) {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_lapsed_leases_are_reaped_at_once() {
+async fn a_hundred_thousand_expired_leases_are_requeued_at_once() {
     const JOBS: u32 = 100_000;
     let redis = Redis::start().await;
     let queue = redis.sweep(JOBS).await;
     lease_all(&redis, &queue, 1).await;
     let before = scripts(&redis).await;
-    // A claim does not wait for all of them.
+    // A claim requeues only 100 of them and does not wait for the rest.
     assert!(matches!(
         queue.worker("w").claim(ClaimToken::random()).await.unwrap(),
         Claim::Job(_)
@@ -92,7 +92,7 @@ async fn a_hundred_thousand_lapsed_leases_are_reaped_at_once() {
 }
 
 #[tokio::test]
-async fn the_leases_of_a_hundred_thousand_jobs_are_let_run_out_at_once() {
+async fn the_leases_of_a_hundred_thousand_jobs_are_expired_at_once() {
     const JOBS: u32 = 100_000;
     let redis = Redis::start().await;
     let queue = redis.sweep(JOBS).await;
@@ -102,7 +102,7 @@ async fn the_leases_of_a_hundred_thousand_jobs_are_let_run_out_at_once() {
     assert_eq!(
         queue.admin().expire_leases(Some("w")).await.unwrap(),
         0,
-        "that one is another's now: {kept:?}"
+        "the lease must belong to another worker now: {kept:?}"
     );
     assert_eq!(
         queue.admin().expire_leases(Some("gone")).await.unwrap(),
@@ -111,14 +111,14 @@ async fn the_leases_of_a_hundred_thousand_jobs_are_let_run_out_at_once() {
     assert_eq!(
         queue.admin().expire_leases(None).await.unwrap(),
         0,
-        "nothing is left that has not run out"
+        "no lease may be left to expire"
     );
     queue.status().workers().await.unwrap();
     expect_scripts(&redis, before, u64::from(JOBS) / 500).await;
 }
 
 #[tokio::test]
-async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_settled() {
+async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_marked_done() {
     const JOBS: u32 = 200_000;
     let redis = Redis::start().await;
     let before = scripts(&redis).await;
@@ -143,7 +143,7 @@ async fn two_hundred_thousand_pending_jobs_are_submitted_claimed_and_settled() {
     assert_eq!(
         claim(&queue).await.first_slot,
         u64::from(JOBS) - 5,
-        "in order"
+        "jobs must be claimed in order"
     );
     expect_scripts(&redis, before, 3 * u64::from(JOBS) / 10_000).await;
 }

@@ -1,5 +1,5 @@
-//! How long an empty job takes: `cargo test --release -p ddrs-common --test queue latency --
-//! --ignored --nocapture`.
+//! Measures the time of a job without samples to certify: `cargo test --release -p ddrs-common
+//! --test queue latency -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 

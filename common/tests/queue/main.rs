@@ -1,4 +1,4 @@
-//! The queue against a real redis-server that the tests start themselves.
+//! Tests the queue with a real redis-server that each test starts.
 
 #![allow(clippy::unwrap_used)]
 

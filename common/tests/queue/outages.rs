@@ -1,4 +1,4 @@
-//! A server that goes away, forgets its scripts, runs full, or should not be used at all.
+//! Tests a server that is killed, loses its scripts, is slow, has no memory left, or is unsuitable.
 
 use std::time::Duration;
 
@@ -13,16 +13,7 @@ use crate::support::{Redis, claim, lines, record_all};
 
 #[tokio::test]
 async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
-    let Redis {
-        client,
-        server,
-        dir,
-    } = Redis::start().await;
-    let redis = Redis {
-        client,
-        server,
-        dir,
-    };
+    let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
     queue
@@ -33,7 +24,7 @@ async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
     let before = queue.status().progress().await.unwrap();
     redis.server.kill().unwrap();
 
-    // Sent while there is no server.
+    // This request is sent while no server runs.
     let waiting = tokio::spawn({
         let queue = queue.clone();
         async move { queue.worker("w").record(&claimed.lease, 1, "one").await }
@@ -51,7 +42,7 @@ async fn state_survives_a_killed_server_and_requests_wait_for_the_next() {
 }
 
 #[tokio::test]
-async fn patience_ends() {
+async fn retries_end_after_the_time_limit() {
     let redis = Redis::start().await;
     let queue = redis
         .sweep(1)
@@ -72,7 +63,7 @@ async fn forgotten_scripts_are_loaded_again() {
             .arg("FLUSH")
             .exec_async(&mut raw)
             .await
-            .unwrap();
+            .unwrap()
     };
     flush().await;
     let claimed = claim(&queue).await;
@@ -86,18 +77,18 @@ async fn forgotten_scripts_are_loaded_again() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_waited_for() {
+async fn the_queue_waits_for_a_slow_answer() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     let mut raw = redis.raw().await;
     let busy = tokio::spawn(async move {
-        // Some versions stop the clock for a script; then the count ends it.
+        // Some versions of Redis stop the clock during a script. Then the count ends the loop.
         let script = "local start, count = redis.call('TIME'), 0 \
                       repeat local now = redis.call('TIME') count = count + 1 \
-                      local passed = (now[1] - start[1]) * 1000000 + now[2] - start[2] \
-                      until passed > 700000 or count > 2000000";
-        // Its own connection has the library's default patience, and loses it.
+                      until (now[1] - start[1]) * 1000000 + now[2] - start[2] > 700000 \
+                      or count > 2000000";
+        // This connection has the default timeout of the library, and the script exceeds it.
         redis::cmd("EVAL")
             .arg(script)
             .arg(0)
@@ -105,7 +96,8 @@ async fn a_slow_answer_is_waited_for() {
             .await
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    // Given up after the library's 500 ms and repeated, it would be a duplicate of itself.
+    // A timeout after the library's 500 ms would repeat the request, and the reply would be
+    // `Duplicate`.
     assert_eq!(
         queue
             .worker("w")
@@ -118,14 +110,12 @@ async fn a_slow_answer_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
+async fn a_full_server_accepts_no_records_but_keeps_leases_and_can_be_emptied() {
     let redis = Redis::start().await;
     let queue = redis.sweep(4).await;
-    let (a, b, c) = (
-        claim(&queue).await,
-        claim(&queue).await,
-        claim(&queue).await,
-    );
+    let a = claim(&queue).await;
+    let b = claim(&queue).await;
+    let c = claim(&queue).await;
     record_all(&queue, &a).await;
     let mut raw = redis.raw().await;
     let mut limit = async |bytes: u64| -> String {
@@ -139,14 +129,20 @@ async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
     };
     limit(1).await;
 
-    let hasty = queue.with_patience(Duration::from_millis(50));
-    let full = hasty
+    let impatient = queue.with_patience(Duration::from_millis(50));
+    let full = impatient
         .worker("w")
         .record(&b.lease, b.first_slot, "more")
         .await
         .unwrap_err();
     assert!(full.to_string().contains("OOM"), "{full}");
-    assert!(hasty.worker("w").claim(ClaimToken::random()).await.is_err());
+    assert!(
+        impatient
+            .worker("w")
+            .claim(ClaimToken::random())
+            .await
+            .is_err()
+    );
     assert_eq!(
         queue.worker("w").renew(&b.lease).await.unwrap(),
         RenewReply::Renewed
@@ -172,19 +168,21 @@ async fn a_full_server_takes_no_new_work_but_keeps_leases_and_can_be_emptied() {
     let last = queue.collector("me").results(None, 10).await.unwrap()[2].0;
     assert!(queue.collector("me").trim("host:/out", last).await.unwrap());
 
-    // A claim that waits gets its job when memory is back.
+    // A waiting claim gets its job when memory is free again.
     let waiting = tokio::spawn({
         let queue = queue.clone();
         async move { queue.worker("w").claim(ClaimToken::random()).await }
     });
     tokio::task::yield_now().await;
     limit(0).await;
-    let claim = waiting.await.unwrap().unwrap();
-    assert!(matches!(claim, Claim::Job(claimed) if claimed.lease.job == JobId(1)));
+    let Claim::Job(claimed) = waiting.await.unwrap().unwrap() else {
+        panic!("the claim must return a job")
+    };
+    assert_eq!(claimed.lease.job, JobId(1));
 }
 
 #[tokio::test]
-async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
+async fn a_server_that_evicts_is_refused_with_the_setting_to_change() {
     let redis = Redis::start().await;
     let mut raw = redis.raw().await;
     let mut policy = async |name: &str| -> String {
@@ -211,12 +209,12 @@ async fn a_server_that_evicts_is_refused_and_told_what_to_set() {
     policy("volatile-lru").await;
     assert!(
         QueueClient::connect(&redis.server.url()).await.is_ok(),
-        "nothing of a queue is volatile"
+        "a queue has no key with an expiry"
     );
 }
 
 #[tokio::test]
-async fn a_policy_that_is_changed_later_is_reported_once() {
+async fn a_later_change_of_the_policy_is_reported_once() {
     let redis = Redis::start().await;
     let mut watch = PolicyWatch::new(&redis.client).every(Duration::ZERO);
     let mut raw = redis.raw().await;
@@ -236,7 +234,11 @@ async fn a_policy_that_is_changed_later_is_reported_once() {
         change.contains("allkeys-random") && change.contains("set `maxmemory-policy noeviction`"),
         "{change}"
     );
-    assert_eq!(watch.policy_changes().await, None, "it is said once");
+    assert_eq!(
+        watch.policy_changes().await,
+        None,
+        "a change must be reported once"
+    );
     policy("noeviction").await;
     assert!(
         watch
@@ -249,7 +251,7 @@ async fn a_policy_that_is_changed_later_is_reported_once() {
     assert_eq!(
         watch.policy_changes().await,
         None,
-        "a server that is gone is not reported here"
+        "a missing server is not a change of its policy"
     );
 }
 
@@ -275,7 +277,7 @@ async fn the_server_is_described() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_exist_is_an_error_at_once() {
+async fn an_unreachable_server_is_an_error_at_once() {
     let error = QueueClient::connect("unix:///nowhere/redis.sock")
         .await
         .err()

@@ -1,4 +1,4 @@
-//! A private redis-server: started, found again, stopped.
+//! Tests the private redis-server: starting, finding and stopping it.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -66,7 +66,7 @@ async fn a_server_that_still_runs_is_used_and_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn a_server_is_found_where_one_runs_and_none_is_started() {
+async fn a_running_server_is_found_and_none_is_started() {
     let dir = tempfile::tempdir().unwrap();
     assert!(
         PrivateServer::find(&dir.path().join("nowhere"))
@@ -81,7 +81,7 @@ async fn a_server_is_found_where_one_runs_and_none_is_started() {
 }
 
 #[tokio::test]
-async fn a_stale_socket_fools_nobody() {
+async fn a_stale_socket_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(dir.path().join("redis.sock")).unwrap());
     let server = start(dir.path()).await;
@@ -96,7 +96,7 @@ async fn a_stale_socket_fools_nobody() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_ended_all_the_same_and_keeps_what_was_written() {
+async fn a_server_that_hangs_is_stopped_and_keeps_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path()).await;
     let mut talk = connection(&server).await;
@@ -118,7 +118,7 @@ async fn a_server_that_hangs_is_ended_all_the_same_and_keeps_what_was_written() 
     let error = other.stop().await.unwrap_err().to_string();
     assert!(
         error.contains("does not answer"),
-        "another's server is left alone: {error}"
+        "a server that another process started must not be stopped: {error}"
     );
     server.stop().await.unwrap();
     assert!(PrivateServer::find(dir.path()).unwrap().is_none());
@@ -141,7 +141,7 @@ async fn two_starts_at_once_share_one_server() {
 }
 
 #[tokio::test]
-async fn long_and_odd_folder_names_do() {
+async fn folders_with_long_and_unusual_names_work() {
     let dir = tempfile::tempdir().unwrap();
     for name in [
         format!("deep/{}/{}", "x".repeat(60), "y".repeat(60)),
@@ -183,7 +183,7 @@ async fn a_server_that_cannot_start_shows_the_end_of_its_log() {
     );
 }
 
-/// The variable has to be set for the whole process, so the test runs itself in another one.
+/// The variable must be set for the whole process, so the test runs itself in a second process.
 #[tokio::test]
 async fn a_missing_redis_server_names_the_package() {
     const NAME: &str = "private_server::a_missing_redis_server_names_the_package";
@@ -206,9 +206,9 @@ async fn a_missing_redis_server_names_the_package() {
         .args(["--exact", NAME])
         .env("DDRS_REDIS_SERVER", "/nowhere/redis-server");
     let output = again.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
+        output.status.success() && stdout.contains("1 passed"),
+        "{stdout}"
     );
 }

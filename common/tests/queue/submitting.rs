@@ -1,4 +1,4 @@
-//! Submitting, resuming and reopening.
+//! Tests submitting, resuming and reopening sweeps.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -50,15 +50,15 @@ async fn a_sweep_is_created_once_and_found_after_that() {
     assert_eq!(
         queue.spec().await.unwrap().as_deref(),
         Some("the second"),
-        "files may have moved"
+        "the new specification may name moved files"
     );
-    let cut_otherwise = Submission {
+    let other_job_size = Submission {
         spec: "the third",
         job_samples: 4,
         ..submission
     };
     assert_eq!(
-        queue.submitter().submit(&cut_otherwise).await.unwrap(),
+        queue.submitter().submit(&other_job_size).await.unwrap(),
         Submitted::Existing {
             state: SweepState::Active
         }
@@ -66,7 +66,7 @@ async fn a_sweep_is_created_once_and_found_after_that() {
     assert_eq!(
         queue.spec().await.unwrap().as_deref(),
         Some("the second"),
-        "job numbers keep their meaning"
+        "job numbers must keep their meaning"
     );
     assert_eq!(
         pending(&redis, &queue).await,
@@ -76,7 +76,7 @@ async fn a_sweep_is_created_once_and_found_after_that() {
 }
 
 #[tokio::test]
-async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
+async fn a_job_that_a_crash_removed_from_every_list_is_requeued_and_no_other() {
     let redis = Redis::start().await;
     let queue = redis.sweep(6).await;
     let completed = claim(&queue).await;
@@ -87,7 +87,7 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
     queue.worker("w").fail(&dead.lease, "broken").await.unwrap();
     assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 0);
 
-    // The first half of a claim: the job is off the list, and has a token, but no lease.
+    // The first half of a claim: the job has left the list and has a token, but no lease.
     let mut raw = redis.raw().await;
     let key = |name: &str| format!("ddrs:{{{}}}:{name}", queue.id());
     let job: u32 = redis::cmd("LPOP")
@@ -114,15 +114,15 @@ async fn a_job_that_a_crash_has_left_nowhere_comes_back_and_no_other() {
     assert_eq!(
         tokens,
         [leased.lease.token.to_string()],
-        "a token without a lease is removed"
+        "a token without a lease must be removed"
     );
     assert_eq!(queue.collector("me").requeue_orphans().await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn two_submissions_at_once_add_nothing_twice() {
+async fn two_submissions_at_once_add_each_job_once() {
     let redis = Redis::start().await;
-    // On separate connections, and with more jobs than one script adds.
+    // The submissions use separate connections, and have more jobs than one script plans.
     let other = ddrs_common::queue::QueueClient::connect(&redis.server.url())
         .await
         .unwrap();
@@ -148,7 +148,7 @@ async fn two_submissions_at_once_add_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
+async fn a_submission_that_was_killed_can_be_resumed() {
     let redis = Redis::start().await;
     let queue = redis.sweep(100).await;
     let meta = format!("ddrs:{{{}}}:meta", queue.id());
@@ -162,7 +162,7 @@ async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
     assert_eq!(
         queue.status().progress().await.unwrap().pending,
         100,
-        "what is not planned yet waits as well"
+        "jobs that are not planned yet must count as pending"
     );
 
     queue
@@ -174,7 +174,7 @@ async fn a_submission_that_was_killed_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated() {
+async fn a_submission_without_memory_in_redis_fails_clearly_and_can_be_repeated() {
     let redis = Redis::start().await;
     let mut raw = redis.raw().await;
     let mut limit = async |bytes: u64| {
@@ -187,9 +187,9 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
             .unwrap();
     };
     let queue = redis.client.sweep(&id(1));
-    let hasty = queue.with_patience(Duration::ZERO);
+    let impatient = queue.with_patience(Duration::ZERO);
     limit(1).await;
-    let refused = hasty
+    let refused = impatient
         .submitter()
         .submit(&three_samples_each(100))
         .await
@@ -202,10 +202,10 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
     assert_eq!(
         redis.client.sweeps().await.unwrap(),
         [],
-        "nothing of it is there"
+        "the refused submission must leave no sweep"
     );
 
-    // Memory ran out when it was listed and created, but not all its jobs were there.
+    // Memory ran out after the sweep was created, but before all its jobs were planned.
     limit(0).await;
     queue
         .submitter()
@@ -224,7 +224,7 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
     let () = half.query_async(&mut redis.raw().await).await.unwrap();
     limit(1).await;
     assert!(
-        hasty
+        impatient
             .submitter()
             .submit(&three_samples_each(100))
             .await
@@ -240,15 +240,16 @@ async fn a_submission_for_which_redis_has_no_memory_says_so_and_can_be_repeated(
 }
 
 #[tokio::test]
-async fn a_sweep_under_submission_is_not_finished() {
+async fn a_sweep_during_its_submission_is_not_finished() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let meta = format!("ddrs:{{{}}}:meta", queue.id());
-    let mut none = redis::pipe();
-    none.cmd("DEL")
+    let mut unplanned = redis::pipe();
+    unplanned
+        .cmd("DEL")
         .arg(format!("ddrs:{{{}}}:pending", queue.id()));
-    none.cmd("HSET").arg(meta).arg("planned").arg(0);
-    let () = none.query_async(&mut redis.raw().await).await.unwrap();
+    unplanned.cmd("HSET").arg(meta).arg("planned").arg(0);
+    let () = unplanned.query_async(&mut redis.raw().await).await.unwrap();
     let claim = queue
         .worker("w")
         .claim(ddrs_common::queue::ClaimToken::random())
@@ -258,7 +259,7 @@ async fn a_sweep_under_submission_is_not_finished() {
 }
 
 #[tokio::test]
-async fn submitting_a_cancelled_sweep_takes_it_up_again_with_the_new_lease() {
+async fn submitting_a_cancelled_sweep_reactivates_it_with_the_new_lease() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     queue.admin().cancel().await.unwrap();
@@ -306,7 +307,7 @@ async fn the_same_id_with_another_plan_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_on_disk_is_not_done_again() {
+async fn samples_with_records_on_disk_are_not_done_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(12_000).await;
     let on_disk: Vec<u64> = (0..30_000).chain([35_999, 30_001]).collect();
@@ -323,7 +324,11 @@ async fn what_is_on_disk_is_not_done_again() {
         (30_002, 10_000, 2_000, 0)
     );
     let left = pending(&redis, &queue).await;
-    assert_eq!(left, (10_000..12_000).collect::<Vec<_>>(), "in order");
+    assert_eq!(
+        left,
+        (10_000..12_000).collect::<Vec<_>>(),
+        "jobs must stay in order"
+    );
     assert_eq!(claim(&queue).await.done, [1]);
     assert!(
         queue
@@ -337,7 +342,7 @@ async fn what_is_on_disk_is_not_done_again() {
 }
 
 #[tokio::test]
-async fn a_dead_job_whose_records_turn_up_is_completed() {
+async fn a_dead_job_whose_records_are_found_is_completed() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     for _ in 0..2 {
@@ -355,10 +360,11 @@ async fn a_dead_job_whose_records_turn_up_is_completed() {
 }
 
 #[tokio::test]
-async fn lost_records_are_done_again() {
+async fn samples_with_lost_records_are_done_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(3).await;
-    let (complete, partial) = (claim(&queue).await, claim(&queue).await);
+    let complete = claim(&queue).await;
+    let partial = claim(&queue).await;
     record_all(&queue, &complete).await;
     queue.worker("w").complete(&complete.lease).await.unwrap();
     queue
@@ -380,7 +386,7 @@ async fn lost_records_are_done_again() {
     assert_eq!(
         queue.collector("me").reopen(&[0, 2, 3, 8]).await.unwrap(),
         3,
-        "slot 8 was not done"
+        "slot 8 was not done before"
     );
     assert_eq!(
         queue.collector("me").reopen(&[0, 2, 3, 8]).await.unwrap(),
@@ -389,14 +395,14 @@ async fn lost_records_are_done_again() {
     assert_eq!(
         pending(&redis, &queue).await,
         [2, 0],
-        "the complete one came back, the leased one stays"
+        "the completed job must be pending again, the leased one must stay"
     );
     claim(&queue).await;
     assert_eq!(claim(&queue).await.done, [1]);
     assert_eq!(lines(&queue).await.len(), 4);
 }
 
-/// A sweep with these counts; nothing else of it matters to the plan.
+/// Returns a sweep with these counts. The plan depends on nothing else.
 fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
     let one = NonZeroU64::MIN;
     let sigma: Vec<Sigma> = (1..=variants)
@@ -457,7 +463,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
 }
 
 #[tokio::test]
-async fn the_scripts_cut_jobs_as_the_plan_does() {
+async fn the_scripts_divide_samples_into_jobs_as_the_plan_does() {
     let redis = Redis::start().await;
     let shapes = [
         (1, 1, 1),

@@ -1,4 +1,4 @@
-//! A Redis for one test, and the steps that most tests begin with.
+//! A private Redis for each test, and common first steps of the tests.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use ddrs_common::queue::{
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-/// A server of the test's own, gone at its end.
+/// A private server with a client and its folder. All are removed on drop.
 pub(crate) struct Redis {
     pub(crate) client: QueueClient,
     pub(crate) server: PrivateServer,
@@ -29,7 +29,7 @@ impl Redis {
         }
     }
 
-    /// A connection that the queue knows nothing of.
+    /// Opens a connection without the code of the queue.
     pub(crate) async fn raw(&self) -> MultiplexedConnection {
         redis::Client::open(self.server.url())
             .unwrap()
@@ -38,7 +38,7 @@ impl Redis {
             .unwrap()
     }
 
-    /// A sweep of `jobs` jobs of three samples, submitted.
+    /// Submits a sweep of `jobs` jobs of three samples.
     pub(crate) async fn sweep(&self, jobs: u32) -> SweepQueue {
         let queue = self.client.sweep(&id(1));
         queue
@@ -49,8 +49,8 @@ impl Redis {
         queue
     }
 
-    /// Puts the deadline of a lease into the past.
-    pub(crate) async fn let_lapse(&self, claimed: &Claimed, queue: &SweepQueue) {
+    /// Sets the deadline of a lease to a time in the past.
+    pub(crate) async fn expire_lease(&self, claimed: &Claimed, queue: &SweepQueue) {
         let leases = format!("ddrs:{{{}}}:leases", queue.id());
         let mut command = redis::cmd("ZADD");
         command
@@ -66,7 +66,7 @@ impl Redis {
     }
 }
 
-/// The sweep with this number.
+/// Returns the sweep id for a number.
 pub(crate) fn id(number: u8) -> SweepId {
     SweepId::from_digest(&[number; 32])
 }
@@ -83,23 +83,23 @@ pub(crate) fn three_samples_each(jobs: u32) -> Submission<'static> {
     }
 }
 
-/// Claims, demanding a job.
+/// Claims a job. Panics if there is no job.
 pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
     match queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
         Claim::Job(claimed) => claimed,
-        other => panic!("no job but {other:?}"),
+        other => panic!("expected a job, got {other:?}"),
     }
 }
 
-/// Claims, and loses the worker: its lease is reaped.
+/// Claims a job, lets its lease expire and requeues the job, as after a crash of the worker.
 pub(crate) async fn claim_and_crash(redis: &Redis, queue: &SweepQueue) -> Claimed {
     let claimed = claim(queue).await;
-    redis.let_lapse(&claimed, queue).await;
+    redis.expire_lease(&claimed, queue).await;
     assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 1);
     claimed
 }
 
-/// Records every sample of a job that is not done.
+/// Stores a record for each sample of a job that is not done.
 pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
     for place in (0..claimed.samples).filter(|place| !claimed.done.contains(place)) {
         let slot = claimed.first_slot + place;
@@ -111,7 +111,7 @@ pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
     }
 }
 
-/// All records in the stream, in order.
+/// Returns all records in the stream, in order.
 pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
     queue
         .collector("me")
@@ -123,14 +123,17 @@ pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
         .collect()
 }
 
-/// Looks again and again until `look` finds something.
+/// Calls `look` repeatedly until it returns a value.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "it did not happen");
+        assert!(
+            Instant::now() < deadline,
+            "the condition did not hold within 20 s"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

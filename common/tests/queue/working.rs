@@ -1,4 +1,4 @@
-//! Claim, record, complete, renew, release, fail, requeue.
+//! Tests claim, record, complete, renew, release, fail and the requeueing of expired leases.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use ddrs_common::queue::{
 use crate::support::{Redis, claim, eventually, id, lines, record_all, three_samples_each};
 
 async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
-    let (before, counted) = (lines(queue).await, counts(queue).await);
+    let before = lines(queue).await;
+    let counted = counts(queue).await;
     assert_eq!(
         queue
             .worker("w")
@@ -44,7 +45,7 @@ async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
     assert_eq!((lines(queue).await, counts(queue).await), (before, refused));
 }
 
-/// The progress without its age, which time alone changes.
+/// Returns the progress without its age, which changes with time.
 async fn counts(queue: &SweepQueue) -> SweepProgress {
     SweepProgress {
         age: Duration::ZERO,
@@ -93,7 +94,7 @@ async fn a_job_is_claimed_recorded_and_completed() {
 }
 
 #[tokio::test]
-async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() {
+async fn a_sweep_whose_shape_is_damaged_is_refused_before_any_change() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let claimed = claim(&queue).await;
@@ -102,7 +103,8 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
         .record(&claimed.lease, claimed.first_slot, "record")
         .await
         .unwrap();
-    let (meta, mut raw) = (format!("ddrs:{{{}}}:meta", queue.id()), redis.raw().await);
+    let meta = format!("ddrs:{{{}}}:meta", queue.id());
+    let mut raw = redis.raw().await;
     let huge = "1000000000000";
     for (samples, job_samples) in [
         ("6", "-1"),
@@ -140,8 +142,9 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
             "{samples} {job_samples}: {error}"
         );
     }
-    let mut mend = redis::cmd("HSET");
-    mend.arg(&meta)
+    let mut repair = redis::cmd("HSET");
+    repair
+        .arg(&meta)
         .arg("samples")
         .arg("6")
         .arg("job_samples")
@@ -152,12 +155,12 @@ async fn a_sweep_whose_shape_is_damaged_is_refused_before_anything_is_touched() 
     assert_eq!(
         queue.status().progress().await.unwrap().pending,
         1,
-        "no job was taken"
+        "no job may be claimed from a damaged sweep"
     );
 }
 
 #[tokio::test]
-async fn the_queue_is_finished_when_nothing_waits_and_nothing_is_in_flight() {
+async fn a_sweep_is_finished_when_no_job_is_pending_or_leased() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
@@ -241,7 +244,7 @@ async fn a_record_of_another_jobs_sample_is_refused() {
 }
 
 #[tokio::test]
-async fn an_incomplete_job_names_what_is_missing_and_stays_leased() {
+async fn an_incomplete_job_names_its_missing_samples_and_stays_leased() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
@@ -330,7 +333,7 @@ async fn a_released_job_is_next_and_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
+async fn a_failed_job_goes_to_the_tail_and_is_dead_after_its_last_error() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let first = claim(&queue).await;
@@ -416,7 +419,7 @@ async fn a_failed_job_goes_to_the_tail_and_dies_of_its_last_error() {
 }
 
 #[tokio::test]
-async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
+async fn a_silent_worker_loses_its_job_and_cannot_write_any_more() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(1));
     let lease = Duration::from_millis(60);
@@ -434,7 +437,7 @@ async fn a_silent_worker_loses_its_job_and_can_write_nothing_more() {
         .record(&silent.lease, 0, "zero")
         .await
         .unwrap();
-    // Only a claim takes expired jobs back.
+    // Only this claim requeues the expired lease.
     let next = eventually(|| async {
         match queue
             .worker("next")
@@ -484,14 +487,14 @@ async fn a_renewed_lease_outlives_its_first_deadline() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
     let kept = claim(&queue).await;
-    redis.let_lapse(&kept, &queue).await;
+    redis.expire_lease(&kept, &queue).await;
     assert_eq!(
         queue.worker("w").renew(&kept.lease).await.unwrap(),
         RenewReply::Renewed,
-        "no other worker has taken it yet"
+        "no other worker has claimed the job yet"
     );
     assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 0);
-    redis.let_lapse(&kept, &queue).await;
+    redis.expire_lease(&kept, &queue).await;
     assert_eq!(
         queue
             .worker("w")
@@ -503,16 +506,16 @@ async fn a_renewed_lease_outlives_its_first_deadline() {
     assert_eq!(
         queue.admin().requeue_expired(10).await.unwrap(),
         0,
-        "storing a record renews"
+        "storing a record must renew the lease"
     );
 }
 
 #[tokio::test]
-async fn crashes_and_errors_are_counted_apart() {
+async fn crashes_and_errors_are_counted_separately() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let lost = claim(&queue).await;
-    redis.let_lapse(&lost, &queue).await;
+    redis.expire_lease(&lost, &queue).await;
     queue.admin().requeue_expired(10).await.unwrap();
     let failed = claim(&queue).await;
     assert_eq!(
@@ -522,7 +525,7 @@ async fn crashes_and_errors_are_counted_apart() {
             .await
             .unwrap(),
         FailReply::Requeued,
-        "one of each is not two"
+        "crashes and errors must not be added up"
     );
     assert_eq!(claim(&queue).await.attempt, 3);
 }
@@ -533,7 +536,7 @@ async fn a_job_whose_worker_is_lost_after_the_last_record_is_completed() {
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
     record_all(&queue, &claimed).await;
-    redis.let_lapse(&claimed, &queue).await;
+    redis.expire_lease(&claimed, &queue).await;
     assert_eq!(queue.admin().requeue_expired(10).await.unwrap(), 1);
     let progress = queue.status().progress().await.unwrap();
     assert_eq!(
@@ -547,7 +550,7 @@ async fn a_job_whose_worker_is_lost_after_the_last_record_is_completed() {
 }
 
 #[tokio::test]
-async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
+async fn many_expired_leases_are_requeued_in_batches() {
     let redis = Redis::start().await;
     let queue = redis.sweep(250).await;
     let mut claimed = Vec::new();
@@ -555,7 +558,7 @@ async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
         claimed.push(claim(&queue).await);
     }
     for claimed in &claimed {
-        redis.let_lapse(claimed, &queue).await;
+        redis.expire_lease(claimed, &queue).await;
     }
     for expected in [100, 100, 50, 0] {
         assert_eq!(queue.admin().requeue_expired(100).await.unwrap(), expected);
@@ -568,7 +571,7 @@ async fn many_lapsed_leases_are_reaped_a_few_at_a_time() {
 }
 
 #[tokio::test]
-async fn the_leases_of_a_worker_that_is_gone_need_not_run_out() {
+async fn the_leases_of_a_worker_that_is_gone_can_be_ended_early() {
     let redis = Redis::start().await;
     let queue = redis.sweep(3).await;
     let mut leases = Vec::new();
@@ -649,29 +652,29 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
 }
 
 #[tokio::test]
-async fn a_sweep_is_over_when_no_job_waits_or_is_at_work_or_when_it_was_cancelled() {
+async fn a_sweep_has_ended_when_no_job_is_pending_or_leased_or_when_it_was_cancelled() {
     let redis = Redis::start().await;
     let queue = redis.sweep(2).await;
-    let over = async || queue.worker("w").is_finished().await.unwrap();
-    assert!(!over().await, "jobs wait");
+    let has_ended = async || queue.worker("w").is_finished().await.unwrap();
+    assert!(!has_ended().await, "jobs are pending");
     for _ in 0..2 {
         let claimed = claim(&queue).await;
-        assert!(!over().await, "a job is at work");
+        assert!(!has_ended().await, "a job is leased");
         record_all(&queue, &claimed).await;
         queue.worker("w").complete(&claimed.lease).await.unwrap();
     }
-    assert!(over().await);
+    assert!(has_ended().await);
     queue.collector("me").reopen(&[0]).await.unwrap();
-    assert!(!over().await, "a job came back");
+    assert!(!has_ended().await, "a job was reopened");
     let claimed = claim(&queue).await;
     queue.admin().cancel().await.unwrap();
-    redis.let_lapse(&claimed, &queue).await;
-    assert!(over().await, "it was cancelled");
+    redis.expire_lease(&claimed, &queue).await;
+    assert!(has_ended().await, "the sweep was cancelled");
     let counted = counts(&queue).await;
     assert_eq!(
         (counted.leased, counted.pending),
         (0, 1),
-        "a job whose worker fell silent is taken back all the same"
+        "the job of a silent worker must be requeued in a cancelled sweep"
     );
 }
 
@@ -710,7 +713,7 @@ async fn a_worker_of_another_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_is_not_there_is_named() {
+async fn a_missing_sweep_is_named() {
     let redis = Redis::start().await;
     let queue = redis.client.sweep(&id(7));
     for error in [
@@ -735,7 +738,7 @@ async fn a_sweep_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_successor() {
+async fn a_lease_of_a_deleted_sweep_cannot_write_to_its_successor() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let old = claim(&queue).await;
@@ -765,13 +768,13 @@ async fn a_lease_from_before_a_sweep_was_deleted_can_write_nothing_in_its_succes
     assert_eq!(
         (new.lease.job, new.lease.fence),
         (old.lease.job, old.lease.fence),
-        "the count starts again"
+        "fences start again"
     );
     expect_lost(&queue, &old).await;
 }
 
 #[tokio::test]
-async fn a_late_request_brings_nothing_of_a_deleted_sweep_back() {
+async fn a_late_request_restores_no_key_of_a_deleted_sweep() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let late = claim(&queue).await;
@@ -790,32 +793,27 @@ async fn a_late_request_brings_nothing_of_a_deleted_sweep_back() {
     ));
 }
 
+/// Works until no job is left. Returns the completed jobs.
+async fn work(queue: SweepQueue, name: String) -> Vec<JobId> {
+    let worker = queue.worker(&name);
+    let mut jobs = Vec::new();
+    while let Claim::Job(claimed) = worker.claim(ClaimToken::random()).await.unwrap() {
+        record_all(&queue, &claimed).await;
+        assert_eq!(
+            queue.worker("w").complete(&claimed.lease).await.unwrap(),
+            CompleteReply::Completed
+        );
+        jobs.push(claimed.lease.job);
+    }
+    jobs
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_workers_never_get_the_same_job() {
     let redis = Redis::start().await;
     let queue = redis.sweep(200).await;
-    let work = |name: String| {
-        let queue = queue.clone();
-        async move {
-            let mut jobs = Vec::new();
-            while let Claim::Job(claimed) = queue
-                .worker(&name)
-                .claim(ClaimToken::random())
-                .await
-                .unwrap()
-            {
-                record_all(&queue, &claimed).await;
-                assert_eq!(
-                    queue.worker("w").complete(&claimed.lease).await.unwrap(),
-                    CompleteReply::Completed
-                );
-                jobs.push(claimed.lease.job);
-            }
-            jobs
-        }
-    };
     let workers: Vec<_> = (0..8)
-        .map(|number| tokio::spawn(work(format!("w{number}"))))
+        .map(|number| tokio::spawn(work(queue.clone(), format!("w{number}"))))
         .collect();
     let mut jobs = Vec::new();
     for worker in workers {
@@ -832,7 +830,7 @@ async fn eight_workers_never_get_the_same_job() {
 }
 
 #[tokio::test]
-async fn status_tells_who_works_on_what() {
+async fn status_shows_the_job_of_each_worker() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     let claimed = claim(&queue).await;
@@ -857,7 +855,7 @@ async fn status_tells_who_works_on_what() {
     let JobState::Leased { worker, left, .. } =
         queue.status().job(claimed.lease.job).await.unwrap().state
     else {
-        panic!("it is leased")
+        panic!("the job must be leased")
     };
     assert!(
         worker == "w" && left <= Duration::from_secs(60) && left > Duration::from_secs(30),

@@ -1,6 +1,5 @@
-//! Random interleavings of everything that can happen to a sweep, run against the scripts and
-//! against a model in memory. After every step the replies, and all that Redis holds, must be what
-//! the model says.
+//! Runs random sequences of all operations on a sweep, with the scripts and with a reference model
+//! in memory. After each step the replies and the contents of Redis must equal those of the model.
 
 mod reference;
 mod snapshot;
@@ -19,11 +18,11 @@ use snapshot::Snapshot;
 
 const WORKERS: [&str; 2] = ["w", "v"];
 
-/// What can happen. Numbers pick among the leases handed out so far, live or not, so zombies act as
-/// often as others.
+/// An operation. Numbers select one of the leases handed out so far, live or not, so stale workers
+/// act as often as others.
 #[derive(Debug, Clone)]
 enum QueueStep {
-    /// By one of two workers.
+    /// A claim by one of two workers.
     Claim(usize),
     ClaimAgain(usize),
     Record(usize, u64),
@@ -31,12 +30,12 @@ enum QueueStep {
     Renew(usize),
     Release(usize),
     Fail(usize),
-    /// Time passes for one lease.
+    /// The expiry of one lease.
     ExpireLease(usize),
     RequeueExpired(u64),
     Retry,
     Cancel,
-    /// With this number of attempts from now on.
+    /// A submission with this number of attempts per job.
     Submit(u32),
     MarkDone(u64),
     Reopen(u64),
@@ -70,13 +69,13 @@ fn step() -> impl Strategy<Value = QueueStep> {
     ]
 }
 
-/// A sweep in Redis and its model.
+/// A sweep in Redis and its reference model.
 struct Pair {
     queue: SweepQueue,
     raw: MultiplexedConnection,
     model: ReferenceQueue,
     leases: Vec<Lease>,
-    ages: u32,
+    expirations: u32,
 }
 
 impl Pair {
@@ -86,7 +85,7 @@ impl Pair {
             raw,
             model: ReferenceQueue::default(),
             leases: Vec::new(),
-            ages: 0,
+            expirations: 0,
         };
         pair.queue
             .submitter()
@@ -165,7 +164,7 @@ impl Pair {
         }
     }
 
-    /// What a worker does with a lease.
+    /// Applies an operation of a worker on a lease.
     async fn work(&mut self, step: &QueueStep) {
         let (QueueStep::Record(pick, _)
         | QueueStep::Complete(pick)
@@ -174,12 +173,13 @@ impl Pair {
         | QueueStep::Fail(pick)
         | QueueStep::ExpireLease(pick)) = *step
         else {
-            unreachable!("the others are taken elsewhere")
+            unreachable!("the other steps are handled by `take`")
         };
         let Some(lease) = self.lease(pick) else {
             return;
         };
-        let (queue, model) = (&self.queue, &mut self.model);
+        let queue = &self.queue;
+        let model = &mut self.model;
         match *step {
             QueueStep::Record(_, place) => {
                 let slot = u64::from(lease.job.0) * JOB_SAMPLES + place;
@@ -208,11 +208,15 @@ impl Pair {
                 model.fail(&lease)
             ),
             _ => {
-                // Deadlines long past, in the order of lapsing.
-                self.ages += 1;
+                // The deadlines are long past, in the order of their expiry.
+                self.expirations += 1;
                 let key = format!("ddrs:{{{}}}:leases", queue.id());
                 let mut command = redis::cmd("ZADD");
-                command.arg(key).arg("XX").arg(self.ages).arg(lease.job.0);
+                command
+                    .arg(key)
+                    .arg("XX")
+                    .arg(self.expirations)
+                    .arg(lease.job.0);
                 command.exec_async(&mut self.raw).await.unwrap();
                 model.expire_lease(lease.job.0);
             }
@@ -270,7 +274,7 @@ fn submission(max_attempts: u32) -> Submission<'static> {
 }
 
 #[test]
-fn whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does() {
+fn the_scripts_agree_with_the_model_for_every_order_of_operations() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

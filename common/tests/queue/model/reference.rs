@@ -20,7 +20,7 @@ pub(super) enum ClaimEnd {
     Released,
     Failed,
     Lapsed,
-    /// Its job was given up with it.
+    /// The job was given up during this claim.
     Buried,
 }
 
@@ -121,8 +121,8 @@ impl ReferenceQueue {
         self.hand_out(lease)
     }
 
-    /// The first pending job that did not fail in this worker's hands; those before it move to the
-    /// tail. When no other worker is there, the first.
+    /// Returns the first pending job that did not fail on this worker, and moves the jobs before it
+    /// to the tail. Returns the first pending job if no other worker exists.
     fn next_job(&mut self, worker: &str) -> Option<u32> {
         let alone = self.seen.iter().all(|seen| *seen == worker);
         let failed_here = |job: &u32| {
@@ -201,17 +201,10 @@ impl ReferenceQueue {
 
     pub(super) fn fail(&mut self, lease: &Lease) -> FailReply {
         let job = lease.job.0;
-        let fate = |model: &Self| {
-            if model.dead.contains(&job) {
-                FailReply::Dead
-            } else {
-                FailReply::Requeued
-            }
-        };
         if self.completed.contains(&job) {
             FailReply::Completed
         } else if self.is(lease, ClaimEnd::Failed) {
-            fate(self)
+            self.after_failure(job)
         } else if !self.is(lease, ClaimEnd::Live) {
             FailReply::Lost
         } else if self.is_done(job) {
@@ -226,7 +219,15 @@ impl ReferenceQueue {
             } else {
                 self.dead.insert(job);
             }
-            fate(self)
+            self.after_failure(job)
+        }
+    }
+
+    fn after_failure(&self, job: u32) -> FailReply {
+        if self.dead.contains(&job) {
+            FailReply::Dead
+        } else {
+            FailReply::Requeued
         }
     }
 
@@ -238,11 +239,11 @@ impl ReferenceQueue {
     }
 
     pub(super) fn requeue_expired(&mut self, limit: usize) -> u64 {
-        let lapsed: Vec<u32> = self
+        let expired: Vec<u32> = self
             .overdue
             .drain(..limit.min(self.overdue.len()))
             .collect();
-        for &job in &lapsed {
+        for &job in &expired {
             if self.is_done(job) {
                 self.complete_job(job);
             } else {
@@ -266,7 +267,7 @@ impl ReferenceQueue {
                 }
             }
         }
-        lapsed.len() as u64
+        expired.len() as u64
     }
 
     pub(super) fn retry(&mut self) -> u64 {
@@ -341,21 +342,21 @@ impl ReferenceQueue {
 
     /// Returns the least suspect of the missing places that are worth another attempt.
     fn next_isolated(&self, job: u32) -> Option<u64> {
-        let blamed = |place: &u64| {
+        let charges = |place: &u64| {
             self.suspects
                 .get(&job)
                 .and_then(|job| job.get(place))
                 .copied()
                 .unwrap_or(0)
         };
-        let blamed_in_all: u32 = self.suspects.get(&job).map_or(0, |job| job.values().sum());
-        let together = u32::from(charged(&self.crashes, job) > blamed_in_all);
-        let worth_it =
-            |place: &u64| blamed(place) == 0 || blamed(place) + together < self.max_attempts;
+        let charged_to_places: u32 = self.suspects.get(&job).map_or(0, |job| job.values().sum());
+        let together = u32::from(charged(&self.crashes, job) > charged_to_places);
+        let has_attempts =
+            |place: &u64| charges(place) == 0 || charges(place) + together < self.max_attempts;
         self.places(job, false)
             .into_iter()
-            .filter(worth_it)
-            .min_by_key(blamed)
+            .filter(has_attempts)
+            .min_by_key(charges)
     }
 
     fn is(&self, lease: &Lease, end: ClaimEnd) -> bool {
@@ -364,7 +365,7 @@ impl ReferenceQueue {
             .is_some_and(|claim| (claim.lease, claim.end) == (*lease, end))
     }
 
-    /// Extends a lease whose holder was heard of.
+    /// Extends the lease of a job and registers its worker.
     fn extend_and_see(&mut self, job: u32) {
         self.extend_lease(job);
         if let Some(claim) = self.claims.get(&job) {

@@ -1,4 +1,4 @@
-//! All that Redis holds of a small sweep, read past the queue's own code.
+//! Reads all keys of a small sweep from Redis without the code of the queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,7 @@ impl Snapshot {
         }
     }
 
-    /// What must hold in every state, by itself.
+    /// Checks the invariants of every state.
     pub(super) fn check_invariants(&self) {
         let mut places: Vec<u32> = self.pending.clone();
         places.extend(self.leased.iter().chain(&self.dead).chain(&self.completed));
@@ -71,20 +71,20 @@ impl Snapshot {
         assert_eq!(
             places,
             (0..JOBS).collect::<Vec<_>>(),
-            "every job is in exactly one place: {self:?}"
+            "every job must be in exactly one place: {self:?}"
         );
 
         let live: BTreeSet<u32> = self.tokens.values().copied().collect();
         assert_eq!(
             (live.len(), &live),
             (self.tokens.len(), &self.leased),
-            "a token for each lease: {self:?}"
+            "each lease must have one token: {self:?}"
         );
         for (job, claim) in &self.claims {
             assert_eq!(
                 claim.contains(" live "),
                 self.leased.contains(job),
-                "only live claims are leases: {self:?}"
+                "only live claims may be leases: {self:?}"
             );
         }
         let charged = self
@@ -92,21 +92,21 @@ impl Snapshot {
             .keys()
             .chain(self.errors.keys())
             .chain(self.suspects.keys());
-        let left: BTreeSet<u32> = self.claims.keys().chain(charged).copied().collect();
+        let mentioned: BTreeSet<u32> = self.claims.keys().chain(charged).copied().collect();
         assert!(
-            left.is_disjoint(&self.completed),
-            "nothing is left of a completed job: {self:?}"
+            mentioned.is_disjoint(&self.completed),
+            "a completed job may have no claim or charge: {self:?}"
         );
-        for (job, blamed) in &self.suspects {
-            let blamed: u32 = blamed.values().sum();
+        for (job, charges) in &self.suspects {
+            let charges: u32 = charges.values().sum();
             assert!(
-                blamed <= self.crashes[job],
-                "a crash is charged to one sample at most: {self:?}"
+                charges <= self.crashes[job],
+                "a crash may be charged to one sample at most: {self:?}"
             );
         }
     }
 
-    /// What must hold because of what happened so far.
+    /// Checks that the state equals that of the reference model.
     pub(super) fn check_against(&self, model: &ReferenceQueue) {
         assert!(self.pending.iter().eq(&model.pending), "{self:?} {model:?}");
         assert_eq!(self.leased, model.live().map(|lease| lease.job.0).collect());
@@ -126,7 +126,7 @@ impl Snapshot {
         assert_eq!(self.suspects, model.suspects);
         assert_eq!(
             self.results, model.uncollected,
-            "each stored record once, in order, and no other"
+            "the stream must hold each stored record once, in order"
         );
         assert!(self.claims.keys().eq(model.claims.keys()));
         for (
@@ -151,7 +151,7 @@ impl Snapshot {
             let ending = format!(" {isolated} {worker}");
             assert!(
                 claim.starts_with(&expected) && claim.ends_with(&ending),
-                "{claim} is not {expected} {ending}"
+                "claim {claim:?} must be {expected:?} ... {ending:?}"
             );
         }
     }
