@@ -20,9 +20,9 @@ use crate::tables;
 use ddrs_common::cli::ExitCode;
 use ddrs_common::output::print;
 
-/// Time between two looks of `--follow`.
+/// Time between two rounds of `--follow`.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Largest number of jobs that one look takes back from silent workers: there may be no other
+/// Largest number of jobs that one round takes back from silent workers: there may be no other
 /// program to do it.
 const REQUEUE_LIMIT: u64 = 1000;
 
@@ -42,28 +42,13 @@ pub(crate) async fn collect(
         return Ok(ExitCode::Interrupted);
     };
     let (queue, message) = found?;
-    let target = CollectTarget {
-        sweep: message.sweep()?,
-        plan: message.plan()?,
-        dir: RunDir::new(out),
-        message,
-    };
+    let target = CollectTarget::new(message, out)?;
     let Some(collector) = stop.unless(target.open(&queue)).await else {
-        let records = target.dir.records();
-        timeout(LAST_WORDS, give_up(&queue, &records)).await.ok();
+        target.give_up(&queue).await;
         return Ok(ExitCode::Interrupted);
     };
-    let collector = collector?;
-    let mut collection = Collection {
-        progress: ProgressDisplay::new(target.plan.slots(), collector.counts()),
-        collector,
-        queue: &queue,
-    };
-    let ended = stop.unless(collection.run(follow)).await;
-    collection.progress.end();
-    let ended = ended.transpose()?;
-    let finished = stop.unless(collection.finish(&target, ended)).await;
-    finished.unwrap_or(Ok(ExitCode::Interrupted))
+    let collection = Collection::new(collector?, &queue, &target);
+    collection.run_and_finish(follow, &mut stop).await
 }
 
 /// A sweep and the folder for its records.
@@ -75,6 +60,14 @@ struct CollectTarget {
 }
 
 impl CollectTarget {
+    fn new(message: SweepMessage, out: &Path) -> Result<Self> {
+        Ok(Self {
+            sweep: message.sweep()?,
+            plan: message.plan()?,
+            dir: RunDir::new(out),
+            message,
+        })
+    }
     /// Opens the folder. A new folder is made only when this collector has the right to collect.
     async fn open(&self, queue: &SweepQueue) -> Result<Collector> {
         let is_new = !self.dir.path().exists();
@@ -87,6 +80,12 @@ impl CollectTarget {
             give_up(queue, &self.dir.records()).await;
         }
         opened
+    }
+
+    /// Gives up the right to collect, if Redis answers soon.
+    async fn give_up(&self, queue: &SweepQueue) {
+        let records = self.dir.records();
+        timeout(LAST_WORDS, give_up(queue, &records)).await.ok();
     }
 
     async fn claim_and_open(&self) -> Result<Collector> {
@@ -107,9 +106,27 @@ struct Collection<'a> {
     collector: Collector,
     progress: ProgressDisplay,
     queue: &'a SweepQueue,
+    target: &'a CollectTarget,
 }
 
-impl Collection<'_> {
+impl<'a> Collection<'a> {
+    fn new(collector: Collector, queue: &'a SweepQueue, target: &'a CollectTarget) -> Self {
+        Self {
+            progress: ProgressDisplay::new(target.plan.slots(), collector.counts()),
+            collector,
+            queue,
+            target,
+        }
+    }
+
+    /// Collects until the sweep ends or a request to stop arrives, and finishes. A second request
+    /// ends this at once.
+    async fn run_and_finish(mut self, follow: bool, stop: &mut StopRequests) -> Result<ExitCode> {
+        let ended = stop.unless(self.run(follow)).await;
+        self.progress.end();
+        let finished = stop.unless(self.finish(ended.transpose()?)).await;
+        finished.unwrap_or(Ok(ExitCode::Interrupted))
+    }
     /// Collects once, or until the sweep ends. Returns true if it has ended. May be dropped at any
     /// time.
     async fn run(&mut self, follow: bool) -> Result<bool> {
@@ -138,33 +155,37 @@ impl Collection<'_> {
 
     /// Gives up the right to collect and writes the reports. `ended` is `None` if the collection
     /// was asked to stop.
-    async fn finish(&mut self, target: &CollectTarget, ended: Option<bool>) -> Result<ExitCode> {
+    async fn finish(&mut self, ended: Option<bool>) -> Result<ExitCode> {
         if ended.is_some() {
             self.collector.end_or_warn(self.queue).await;
         } else {
             self.collector.leave(self.queue).await;
         }
-        let dir = target.dir.clone();
+        let dir = self.target.dir.clone();
         spawn_blocking(move || tables::write_reports(&dir)).await?;
-        self.print_summary(target)?;
-        Ok(match ended {
-            None => ExitCode::Interrupted,
-            Some(true) if !self.is_complete(&target.plan) => ExitCode::Incomplete,
-            Some(_) => ExitCode::Complete,
-        })
+        self.print_summary()?;
+        Ok(self.exit_code(ended))
     }
 
-    fn print_summary(&self, target: &CollectTarget) -> Result<()> {
+    fn exit_code(&self, ended: Option<bool>) -> ExitCode {
+        match ended {
+            None => ExitCode::Interrupted,
+            Some(true) if !self.is_complete() => ExitCode::Incomplete,
+            Some(_) => ExitCode::Complete,
+        }
+    }
+
+    fn print_summary(&self) -> Result<()> {
         let records = self.collector.counts().records;
-        let slots = target.plan.slots();
-        let dir = target.dir.path().display();
+        let slots = self.target.plan.slots();
+        let dir = self.target.dir.path().display();
         Ok(print(&format!(
             "{records} of {slots} samples are in {dir}\n"
         ))?)
     }
 
-    fn is_complete(&self, plan: &Plan) -> bool {
+    fn is_complete(&self) -> bool {
         let counts = self.collector.counts();
-        counts.records == plan.slots() && counts.failed == 0
+        counts.records == self.target.plan.slots() && counts.failed == 0
     }
 }
