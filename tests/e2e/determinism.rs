@@ -208,7 +208,7 @@ fn stop_redis(dir: &TestDir) {
             .unwrap()
             .stop()
             .await
-            .unwrap()
+            .unwrap();
     });
 }
 

@@ -63,7 +63,7 @@ async fn forgotten_scripts_are_loaded_again() {
             .arg("FLUSH")
             .exec_async(&mut raw)
             .await
-            .unwrap()
+            .unwrap();
     };
     flush().await;
     let claimed = claim(&queue).await;

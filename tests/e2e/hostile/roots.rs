@@ -1,4 +1,4 @@
-//! Tests which files a worker opens under `--root`.
+//! Tests that `--root` limits the files that workers open.
 
 use std::fs;
 use std::os::unix::fs::symlink;
