@@ -96,7 +96,7 @@ fn read(path: &str, sigma: f64) -> Vec<LogSample> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut rows = text.lines().map(|line| line.trim().split('\t').collect());
     let header: Vec<&str> = rows.next().expect("a header");
-    let columns = Columns::find(&header, sigma);
+    let columns = LogColumns::find(&header, sigma);
     let rows: Vec<Vec<&str>> = rows.filter(|row| row.len() == header.len()).collect();
     let rows: Vec<&Vec<&str>> = rows.iter().step_by(rows.len().div_ceil(SAMPLES)).collect();
     let abstentions = rows.iter().filter(|row| columns.abstained(row)).count();
@@ -116,7 +116,7 @@ fn read(path: &str, sigma: f64) -> Vec<LogSample> {
 }
 
 /// The places of columns in a log.
-struct Columns {
+struct LogColumns {
     predict: usize,
     radius: usize,
     sigma: Option<usize>,
@@ -124,7 +124,7 @@ struct Columns {
     default: f64,
 }
 
-impl Columns {
+impl LogColumns {
     fn find(header: &[&str], default: f64) -> Self {
         let place = |name: &str| header.iter().position(|&known| known == name);
         Self {

@@ -13,7 +13,7 @@ use super::network::LoadedNetwork;
 use super::packing::{PackingCache, PassShape};
 use super::times::WorkTimes;
 use crate::device;
-use crate::model::brief;
+use crate::failure::brief;
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use super::request::DrawRequest;
 use super::sample::Sample;
 use super::scores::{PassScores, RowScores, mean_over_draws, softmax};
 use super::task::JobTask;
-use crate::model::brief;
+use crate::failure::brief;
 use crate::sigma::estimate;
 
 /// Estimates R of Algorithm 1 at each of some sigmas, from the same draws of the variant's sigma

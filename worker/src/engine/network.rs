@@ -8,6 +8,7 @@ use ddrs_common::spec::ModelSpec;
 use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::failure::brief;
 use crate::model::{self, Classifier, ModelFile};
 
 /// A network on one device, with the shape of its images.
@@ -135,7 +136,7 @@ impl LoadedNetwork {
 
     fn score_empty_image(&self, device: Device) -> Result<Tensor> {
         tch::no_grad(|| self.differentiable_scores(&self.empty_image(device)))
-            .map_err(model::brief)
+            .map_err(brief)
             .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))
     }
 }

@@ -11,7 +11,7 @@ use super::engine_core::EngineCore;
 use super::input::PreparedInput;
 use super::network::LoadedNetwork;
 use crate::device::move_to;
-use crate::model::brief;
+use crate::failure::brief;
 use crate::noise::{ChunkKey, NoiseSource};
 
 /// The reason why a job ended early.

@@ -36,8 +36,6 @@ pub use synthetic::{noisy_images, noisy_pattern, usual_size};
 pub use tensors::is_finite;
 pub(crate) use tensors::{channels_last, from_view, square};
 
-pub use crate::failure::brief;
-
 use anyhow::{Context, Result};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::roots::Roots;

@@ -14,8 +14,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use tch::{Device, Kind, Tensor};
 
 use super::initial::InitialValue;
+use super::load;
 use super::synthetic::noisy_pattern;
-use super::{brief, load};
+use crate::failure::brief;
 
 /// The number of noise draws whose mean scores [`centre`] subtracts.
 const CENTRING_DRAWS: i64 = 16;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use tch::{CModule, Kind, TchError, Tensor};
 
-use super::{Arithmetic, Classifier, Normalisation, archive, brief};
+use super::{Arithmetic, Classifier, Normalisation, archive};
+use crate::failure::brief;
 
 /// A program that maps (B, channels, height, width) to (B, classes).
 pub(super) struct ScriptNetwork {

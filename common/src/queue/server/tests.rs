@@ -1,4 +1,5 @@
 //! Addresses and credentials that are accepted and refused.
+#![allow(clippy::unwrap_used)]
 
 #![allow(clippy::unwrap_used)]
 

@@ -14,6 +14,7 @@ use ddrs_common::data::Dataset;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, ModelSpec, Precision, Sweep};
 use ddrs_worker::device;
+use ddrs_worker::failure::brief;
 use ddrs_worker::model::{self, Classifier, FusionCounts, is_finite};
 use tch::{Device, Kind, Tensor};
 
@@ -258,7 +259,7 @@ fn scores_in_passes(
 
 fn scores_of_pass(network: &dyn Classifier, images: &Tensor, device: Device) -> Result<Tensor> {
     let images = images.f_to(device)?;
-    let scores = tch::no_grad(|| network.scores(&images)).map_err(model::brief)?;
+    let scores = tch::no_grad(|| network.scores(&images)).map_err(brief)?;
     Ok(scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use ddrs_worker::device;
+use ddrs_worker::failure::brief;
 use ddrs_worker::model::{self, FusionCounts};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -155,7 +156,7 @@ impl TrialModel {
     fn scores(&self, precision: Precision, device: Device) -> Result<(Tensor, FusionCounts)> {
         let network = model::load(&self.spec(precision), device)?;
         let images = images()?.f_to(device)?;
-        let scores = tch::no_grad(|| network.scores(&images)).map_err(model::brief)?;
+        let scores = tch::no_grad(|| network.scores(&images)).map_err(brief)?;
         let scores = scores.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?;
         Ok((scores, network.fusion_counts()))
     }

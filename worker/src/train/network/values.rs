@@ -8,7 +8,7 @@ use ddrs_common::architecture::ResnetLayout;
 use tch::{Kind, TchError, Tensor};
 
 use super::TrainableNetwork;
-use crate::model::brief;
+use crate::failure::brief;
 
 /// A tensor with its canonical name.
 pub(in crate::train) type NamedTensor = (String, Tensor);
