@@ -22,11 +22,18 @@ pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
     let mut piece = vec![0; 1 << 18];
     loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(length) => hasher.update(&piece[..length]),
+        match read_uninterrupted(&mut file, &mut piece)? {
+            0 => return Ok(hasher.finalize().into()),
+            length => hasher.update(&piece[..length]),
+        }
+    }
+}
+
+fn read_uninterrupted(file: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            result => return result,
         }
     }
 }
@@ -34,11 +41,14 @@ pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
 /// Writes a digest as sixty-four lowercase hexadecimal digits.
 #[must_use]
 pub fn digest_to_hex(digest: &[u8; 32]) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
     digest
         .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)])
         .collect()
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from(b"0123456789abcdef"[usize::from(nibble)])
 }
 
 /// Reads what [`digest_to_hex`] writes; `None` for any other text.
@@ -129,15 +139,19 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         crop,
         classes: _,
     } = dataset;
+    line("format", &[format.as_str().to_owned()])
+        + &selection_line(selection)
+        + &line("pixels", &[or_none(*resize), or_none(*crop)])
+}
+
+fn selection_line(selection: &Selection) -> String {
     let Selection {
         offset,
         stride,
         limit,
     } = selection;
-    let selection = [offset.to_string(), stride.to_string(), or_none(*limit)];
-    line("format", &[format.as_str().to_owned()])
-        + &line("selection", &selection)
-        + &line("pixels", &[or_none(*resize), or_none(*crop)])
+    let values = [offset.to_string(), stride.to_string(), or_none(*limit)];
+    line("selection", &values)
 }
 
 fn or_none(value: Option<impl ToString>) -> String {
@@ -154,16 +168,24 @@ fn model_lines(model: &ModelSpec) -> String {
         std,
         precision,
     } = model;
-    let source = match source {
+    let words = [
+        name.clone(),
+        source_word(source),
+        classes.to_string(),
+        precision.as_str().to_owned(),
+    ];
+    line("model", &words) + &channels_line("mean", mean) + &channels_line("std", std)
+}
+
+fn source_word(source: &ModelSource) -> String {
+    match source {
         ModelSource::Safetensors(architecture) => format!("safetensors:{architecture}"),
         ModelSource::TorchScript => "torchscript".to_owned(),
-    };
-    let precision = precision.as_str().to_owned();
-    line(
-        "model",
-        &[name.clone(), source, classes.to_string(), precision],
-    ) + &line("mean", &floats(mean.iter().flatten().copied()))
-        + &line("std", &floats(std.iter().flatten().copied()))
+    }
+}
+
+fn channels_line(key: &str, values: &Option<Vec<f64>>) -> String {
+    line(key, &floats(values.iter().flatten().copied()))
 }
 
 /// The parameters of data-dependent smoothing are left out if no variant uses it: they change no
@@ -174,17 +196,18 @@ fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
         choice,
         data_dependent,
     } = smoothing;
-    let words: Vec<_> = choice
-        .iter()
-        .map(|choice| choice.as_str().to_owned())
-        .collect();
     let sigmas = floats(sigma.iter().copied().map(Sigma::get));
-    let text = line("sigma", &sigmas) + &line("choice", &words);
+    let text = line("sigma", &sigmas) + &choice_line(choice);
     if choice.contains(&Choice::DataDependent) {
         text + &data_dependent_lines(data_dependent)
     } else {
         text
     }
+}
+
+fn choice_line(choices: &[Choice]) -> String {
+    let words = choices.iter().map(|choice| choice.as_str().to_owned());
+    line("choice", &words.collect::<Vec<_>>())
 }
 
 fn data_dependent_lines(spec: &DataDependentSpec) -> String {

@@ -1,6 +1,7 @@
 //! Parses TOML into a tree that knows the place of every key, so that an error can name line and
 //! key.
 
+use std::iter::successors;
 use std::ops::Range;
 use std::path::Path;
 
@@ -69,16 +70,9 @@ impl<'t> Document<'t> {
     /// The line of a key, or of the innermost table around it that exists.
     fn line_of_key(&self, key: &str) -> usize {
         let places = self.places();
-        let mut found = key;
-        loop {
-            if let Some(place) = places.iter().find(|place| place.path == found) {
-                return self.line(place.name.start);
-            }
-            match found.rfind(['.', '[']) {
-                Some(end) => found = &found[..end],
-                None => return 1,
-            }
-        }
+        let names = successors(Some(key), |name| enclosing(name));
+        let mut found = names.filter_map(|name| places.iter().find(|place| place.path == name));
+        found.next().map_or(1, |place| self.line(place.name.start))
     }
 
     /// Refuses arrays in place of `tables`: serde would take their elements for keys in order.
@@ -87,16 +81,25 @@ impl<'t> Document<'t> {
             let key = key.get_ref().as_ref();
             if tables.contains(&key) {
                 self.check_table(key, value)?;
-            } else if key == "model" && !is_array_of_tables(value) {
-                return Err(self.error(key, "must be an array of tables, [[model]]"));
+            } else if key == "model" {
+                self.check_models(value)?;
             }
         }
-        match self.data_dependent() {
-            Some(value) if !is_table(value) => {
-                Err(self.error("smoothing.data-dependent", "must be one table"))
-            }
-            _ => Ok(()),
+        self.check_data_dependent()
+    }
+
+    fn check_models(&self, value: &Spanned<DeValue>) -> Result<(), SpecError> {
+        if is_array_of_tables(value) {
+            return Ok(());
         }
+        Err(self.error("model", "must be an array of tables, [[model]]"))
+    }
+
+    fn check_data_dependent(&self) -> Result<(), SpecError> {
+        if self.data_dependent().is_none_or(is_table) {
+            return Ok(());
+        }
+        Err(self.error("smoothing.data-dependent", "must be one table"))
     }
 
     fn check_table(&self, key: &str, value: &Spanned<DeValue>) -> Result<(), SpecError> {
@@ -115,12 +118,15 @@ impl<'t> Document<'t> {
     /// wrong type.
     fn type_error(&self, error: &Error) -> SpecError {
         let span = error.span().unwrap_or_default();
-        let places = self.places();
-        let place = places
-            .iter()
-            .find(|place| place.name == span || place.value == span);
-        let key = place.map(|place| place.path.clone()).unwrap_or_default();
-        self.error_in_line(self.line(span.start), key, plain_words(error.message()))
+        let line = self.line(span.start);
+        self.error_in_line(line, self.key_at(&span), plain_words(error.message()))
+    }
+
+    /// The key whose name or value has this span; empty without one.
+    fn key_at(&self, span: &Range<usize>) -> String {
+        let mut places = self.places().into_iter();
+        let place = places.find(|place| place.name == *span || place.value == *span);
+        place.map(|place| place.path).unwrap_or_default()
     }
 
     /// Converts an error of syntax. The text at fault is not a key of the tree, so the error names
@@ -128,9 +134,7 @@ impl<'t> Document<'t> {
     fn syntax_error(&self, error: &Error) -> SpecError {
         let span = error.span().unwrap_or_default();
         let line = self.line(span.start);
-        let mut before = self.places();
-        before.retain(|place| place.name.start <= span.start);
-        before.sort_by_key(|place| place.name.start);
+        let before = self.places_up_to(span.start);
         let near = before
             .iter()
             .rfind(|place| span.start <= place.value.end || self.line(place.name.start) == line);
@@ -141,14 +145,19 @@ impl<'t> Document<'t> {
         self.error_in_line(line, key, on_one_line(error.message()))
     }
 
+    /// The keys and elements that begin at `offset` or earlier, in the order of the text.
+    fn places_up_to(&self, offset: usize) -> Vec<Place> {
+        let mut before = self.places();
+        before.retain(|place| place.name.start <= offset);
+        before.sort_by_key(|place| place.name.start);
+        before
+    }
+
     /// The whole dotted name of a key that is not in the tree because it occurs twice. A header is
     /// complete; another key is in the table of the key before it. Empty if the span is not a key.
     fn repeated_key(&self, before: &[Place], span: Range<usize>) -> String {
         let name = self.text.get(span.clone()).unwrap_or_default();
-        if !name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
-        {
+        if !name.chars().all(is_bare_key_character) {
             return String::new();
         }
         let neighbour = before
@@ -183,6 +192,12 @@ impl<'t> Document<'t> {
     }
 }
 
+/// The name of the table or array that contains a key or an element.
+fn enclosing(key: &str) -> Option<&str> {
+    let end = key.rfind(['.', '['])?;
+    key.get(..end)
+}
+
 fn is_table(value: &Spanned<DeValue>) -> bool {
     value.get_ref().is_table()
 }
@@ -192,14 +207,13 @@ fn is_array_of_tables(value: &Spanned<DeValue>) -> bool {
     array.is_some_and(|array| array.iter().all(is_table))
 }
 
+fn is_bare_key_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-".contains(c)
+}
+
 fn table_places(table: &DeTable, path: &str, places: &mut Vec<Place>) {
     for (key, value) in table {
-        let name = key.get_ref();
-        let path = if path.is_empty() {
-            name.to_string()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = joined(path, key.get_ref());
         places.push(Place {
             path: path.clone(),
             name: key.span(),
@@ -209,15 +223,25 @@ fn table_places(table: &DeTable, path: &str, places: &mut Vec<Place>) {
     }
 }
 
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
 fn value_places(value: &DeValue, path: &str, places: &mut Vec<Place>) {
     match value {
         DeValue::Table(table) => table_places(table, path, places),
-        DeValue::Array(array) => {
-            for (index, element) in array.iter().enumerate() {
-                element_places(element, &format!("{path}[{index}]"), places);
-            }
-        }
+        DeValue::Array(array) => array_places(array, path, places),
         _ => {}
+    }
+}
+
+fn array_places(array: &[Spanned<DeValue>], path: &str, places: &mut Vec<Place>) {
+    for (index, element) in array.iter().enumerate() {
+        element_places(element, &format!("{path}[{index}]"), places);
     }
 }
 
@@ -232,16 +256,19 @@ fn element_places(element: &Spanned<DeValue>, path: &str, places: &mut Vec<Place
 
 /// Replaces the names of Rust's types, which mean nothing to an author of TOML.
 fn plain_words(message: &str) -> String {
-    let integer = if message.starts_with("invalid value: integer") {
-        "expected one up to 9223372036854775807"
-    } else {
-        "expected an integer"
-    };
     let message = message
-        .replace("expected i64", integer)
+        .replace("expected i64", expected_integer(message))
         .replace("expected f64", "expected a number")
         .replace(": map,", ": table,");
     on_one_line(&message)
+}
+
+fn expected_integer(message: &str) -> &'static str {
+    if message.starts_with("invalid value: integer") {
+        "expected one up to 9223372036854775807"
+    } else {
+        "expected an integer"
+    }
 }
 
 fn on_one_line(message: &str) -> String {

@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::document::Document;
 use super::{SpecError, Sweep, error_at, parse};
-use crate::architecture::{Architecture, metadata};
+use crate::architecture::{Architecture, ModelError, metadata};
 
 /// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
@@ -43,12 +43,17 @@ fn fill(text: &str, file: &Path) -> Result<String, SpecError> {
         additions.extend(addition(&model, text)?);
     }
     additions.sort_by_key(|addition| addition.place);
+    Ok(insert_all(text, &additions))
+}
+
+/// Inserts additions, which are in the order of their places.
+fn insert_all(text: &str, additions: &[Addition]) -> String {
     let mut filled = text.to_owned();
     // From the last to the first, so that no insertion moves a place that is still needed.
     for Addition { place, lines } in additions.iter().rev() {
         filled.insert_str(*place, lines);
     }
-    Ok(filled)
+    filled
 }
 
 /// A `[[model]]` whose `path` names a safetensors file.
@@ -64,15 +69,19 @@ struct ModelTable<'d> {
 }
 
 fn models<'d>(document: &'d Document<'d>, spec: &Path) -> Vec<ModelTable<'d>> {
-    let models = document.root().get("model");
-    let models = models.and_then(|models| models.get_ref().as_array());
     let folder = spec.parent().unwrap_or(Path::new(""));
-    models
-        .into_iter()
-        .flatten()
+    model_array(document)
+        .iter()
         .enumerate()
         .filter_map(|(number, model)| model_table(document, number, model, folder))
         .collect()
+}
+
+/// The elements of `model`; empty if it is not an array, which a later check reports.
+fn model_array<'d>(document: &'d Document<'d>) -> &'d [Spanned<DeValue<'d>>] {
+    let models = document.root().get("model");
+    let array = models.and_then(|models| models.get_ref().as_array());
+    array.map_or(&[], |array| array.as_ref())
 }
 
 fn model_table<'d>(
@@ -113,19 +122,10 @@ fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecErro
     let Some(facts) = model.metadata()? else {
         return Ok(None);
     };
-    let inline = text
-        .get(model.start..)
-        .is_some_and(|text| text.starts_with('{'));
-    let end = if inline { ", " } else { "\n" };
-    let mut lines = String::new();
-    for key in KEYS {
-        if let Some(value) = model.missing_value(key, &facts)? {
-            lines += &format!("{key} = {value}{end}");
-        }
-    }
+    let end = if model.is_inline(text) { ", " } else { "\n" };
     Ok(Some(Addition {
         place: model.path_key,
-        lines,
+        lines: model.missing_lines(&facts, end)?,
     }))
 }
 
@@ -135,12 +135,40 @@ impl ModelTable<'_> {
     fn metadata(&self) -> Result<Option<HashMap<String, String>>, SpecError> {
         match metadata(&self.path) {
             Ok(facts) => Ok(Some(facts)),
-            Err(problem) if !self.has("architecture") || !self.has("classes") => {
-                let message = format!("the file must give what the specification omits: {problem}");
-                Err(self.error("path", message))
-            }
+            Err(problem) if self.needs_file() => Err(self.unreadable(&problem)),
             Err(_) => Ok(None),
         }
+    }
+
+    fn unreadable(&self, problem: &ModelError) -> SpecError {
+        let message = format!("the file must give what the specification omits: {problem}");
+        self.error("path", message)
+    }
+
+    /// Returns true if the table lacks a key that a model must have.
+    fn needs_file(&self) -> bool {
+        !self.has("architecture") || !self.has("classes")
+    }
+
+    /// Returns true if the table is written on one line, in braces.
+    fn is_inline(&self, text: &str) -> bool {
+        let table = text.get(self.start..);
+        table.is_some_and(|table| table.starts_with('{'))
+    }
+
+    /// The keys that only the file gives, each followed by `end`.
+    fn missing_lines(
+        &self,
+        facts: &HashMap<String, String>,
+        end: &str,
+    ) -> Result<String, SpecError> {
+        let mut lines = String::new();
+        for key in KEYS {
+            if let Some(value) = self.missing_value(key, facts)? {
+                lines += &format!("{key} = {value}{end}");
+            }
+        }
+        Ok(lines)
     }
 
     fn has(&self, key: &str) -> bool {
@@ -164,20 +192,40 @@ impl ModelTable<'_> {
         let Some(text) = facts.get(key) else {
             return Ok(None);
         };
+        match self.table.get(key) {
+            Some(given) => self
+                .check_agreement(key, given.get_ref(), text)
+                .map(|()| None),
+            None => self.value_in_file(key, text),
+        }
+    }
+
+    /// Refuses a value of the table that differs from the file's. A value of the file that has no
+    /// meaning is ignored.
+    fn check_agreement(&self, key: &str, given: &DeValue, text: &str) -> Result<(), SpecError> {
+        match ModelFact::read(key, text) {
+            Some(fact) if !fact.agrees(given) => Err(self.contradiction(key, given, &fact)),
+            _ => Ok(()),
+        }
+    }
+
+    fn contradiction(&self, key: &str, given: &DeValue, fact: &ModelFact) -> SpecError {
+        let given = to_toml(given);
         let file = self.path.display();
-        match (self.table.get(key), ModelFact::read(key, text)) {
-            (None, Some(ModelFact::NoNormalisation)) => Ok(None),
-            (None, Some(fact)) => Ok(Some(fact.to_toml())),
-            (None, None) => {
+        let message = format!("the specification says {given}, {file} {}", fact.to_toml());
+        self.error(key, message)
+    }
+
+    /// The file's value as TOML; `None` if it says that there is no normalisation.
+    fn value_in_file(&self, key: &str, text: &str) -> Result<Option<String>, SpecError> {
+        match ModelFact::read(key, text) {
+            Some(ModelFact::NoNormalisation) => Ok(None),
+            Some(fact) => Ok(Some(fact.to_toml())),
+            None => {
+                let file = self.path.display();
                 let message = format!("{file} says {text:?}, which is not a valid value");
                 Err(self.error(key, message))
             }
-            (Some(given), Some(fact)) if !fact.agrees(given.get_ref()) => {
-                let given = to_toml(given.get_ref());
-                let message = format!("the specification says {given}, {file} {}", fact.to_toml());
-                Err(self.error(key, message))
-            }
-            (Some(_), _) => Ok(None),
         }
     }
 }
@@ -197,10 +245,15 @@ impl ModelFact {
             // Other programs write these names with `_`.
             "architecture" => text.replace('_', "-").parse().ok().map(Self::Architecture),
             "classes" => text.parse().ok().map(Self::Classes),
-            _ => match serde_json::from_str::<Vec<f64>>(text).ok()? {
-                values if values.is_empty() => Some(Self::NoNormalisation),
-                values => Some(Self::Channels(values)),
-            },
+            _ => serde_json::from_str(text).ok().map(Self::channels),
+        }
+    }
+
+    fn channels(values: Vec<f64>) -> Self {
+        if values.is_empty() {
+            Self::NoNormalisation
+        } else {
+            Self::Channels(values)
         }
     }
 
@@ -218,12 +271,8 @@ impl ModelFact {
     /// check of types reports it.
     fn agrees(&self, given: &DeValue) -> bool {
         match (self, given) {
-            (Self::Architecture(fact), DeValue::String(given)) => {
-                given.parse().is_ok_and(|given| *fact == given)
-            }
-            (Self::Classes(fact), DeValue::Integer(_)) => {
-                number(given).is_none_or(|given| given == f64::from(*fact))
-            }
+            (Self::Architecture(fact), DeValue::String(name)) => name.parse() == Ok(*fact),
+            (Self::Classes(fact), DeValue::Integer(_)) => is_number(given, (*fact).into()),
             (Self::Channels(facts), DeValue::Array(given)) => are_close(facts, given),
             (Self::NoNormalisation, DeValue::Array(given)) => given.is_empty(),
             _ => true,
@@ -240,30 +289,35 @@ fn is_close(fact: f64, given: &DeValue) -> bool {
     number(given).is_none_or(|given| (given - fact).abs() <= 1e-6 * fact.abs())
 }
 
+fn is_number(given: &DeValue, fact: f64) -> bool {
+    number(given).is_none_or(|given| given == fact)
+}
+
 fn number(value: &DeValue) -> Option<f64> {
     match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .map(|value| value as f64),
+        DeValue::Integer(number) => integer(number).map(|value| value as f64),
         DeValue::Float(number) => number.as_str().parse().ok(),
         _ => None,
     }
 }
 
+fn integer(number: &DeInteger) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
 fn to_toml(value: &DeValue) -> String {
     match value {
-        DeValue::Array(values) => {
-            let values: Vec<String> = values
-                .iter()
-                .map(|value| to_toml(value.get_ref()))
-                .collect();
-            format!("[{}]", values.join(", "))
-        }
+        DeValue::Array(values) => array_to_toml(values),
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.as_str().to_owned(),
         DeValue::Float(number) => number.as_str().to_owned(),
         _ => "something else".to_owned(),
     }
+}
+
+fn array_to_toml(values: &[Spanned<DeValue>]) -> String {
+    let values = values.iter().map(|value| to_toml(value.get_ref()));
+    format!("[{}]", values.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -236,13 +236,15 @@ impl fmt::Display for Stopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed => f.write_str("fixed"),
-            Self::Radii(radii) => {
-                let radii: Vec<String> = radii.iter().map(|radius| radius.to_string()).collect();
-                write!(f, "{{ radii = [{}] }}", radii.join(", "))
-            }
+            Self::Radii(radii) => write!(f, "{{ radii = [{}] }}", comma_separated(radii)),
             Self::Loss(loss) => write!(f, "{{ loss = {loss} }}"),
         }
     }
+}
+
+fn comma_separated(radii: &Radii) -> String {
+    let radii = radii.iter().map(|radius| radius.to_string());
+    radii.collect::<Vec<_>>().join(", ")
 }
 
 /// A share of alpha, rounded down twice, so that the sum of the parts never exceeds the whole.
@@ -291,10 +293,8 @@ impl Sweep {
         for (model, spec) in self.models.iter().enumerate() {
             for &choice in &self.smoothing.choice {
                 for &sigma0 in &self.smoothing.sigma {
-                    let name =
-                        VariantName::new(format!("{}/{}/{sigma0}", spec.name, choice.as_str()));
                     variants.push(Variant {
-                        name,
+                        name: variant_name(&spec.name, choice, sigma0),
                         model,
                         choice,
                         sigma0,
@@ -304,4 +304,8 @@ impl Sweep {
         }
         variants
     }
+}
+
+fn variant_name(model: &str, choice: Choice, sigma0: Sigma) -> VariantName {
+    VariantName::new(format!("{model}/{}/{sigma0}", choice.as_str()))
 }

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU64;
 
-use super::section::Section;
+use super::section::SpecTable;
 use crate::domain::Alpha;
-use crate::spec::raw::{RawCertify, RawStopping};
+use crate::spec::raw::{RawCertify, RawStopping, Required};
 use crate::spec::{CertifySpec, SpecError, Stopping};
 use crate::stats::{can_certify, least_draws};
 
@@ -12,10 +12,10 @@ const MAX_DRAWS: i64 = 1_000_000_000;
 /// Below this value a part of alpha would not be a normal double.
 const LEAST_ALPHA: f64 = 1e-300;
 
-pub(super) fn certify(at: &Section, raw: RawCertify) -> Result<CertifySpec, SpecError> {
-    let n0 = at.positive("n0", at.required("n0", raw.n0)?, MAX_DRAWS)?;
-    let n = at.positive("n", at.required("n", raw.n)?, MAX_DRAWS)?;
-    let alpha = at.unit("alpha", Alpha::new(at.required("alpha", raw.alpha)?))?;
+pub(super) fn certify(at: &SpecTable, raw: RawCertify) -> Result<CertifySpec, SpecError> {
+    let n0 = draws(at, "n0", raw.n0)?;
+    let n = draws(at, "n", raw.n)?;
+    let alpha = alpha(at, raw.alpha)?;
     let stopping = stopping(at, raw.stopping)?;
     check_alpha(at, alpha, &stopping)?;
     check_draws(at, n, alpha, &stopping)?;
@@ -29,7 +29,15 @@ pub(super) fn certify(at: &Section, raw: RawCertify) -> Result<CertifySpec, Spec
     })
 }
 
-fn check_alpha(at: &Section, alpha: Alpha, stopping: &Stopping) -> Result<(), SpecError> {
+fn draws(at: &SpecTable, key: &str, raw: Required<i64>) -> Result<NonZeroU64, SpecError> {
+    at.positive(key, at.required(key, raw)?, MAX_DRAWS)
+}
+
+fn alpha(at: &SpecTable, raw: Required<f64>) -> Result<Alpha, SpecError> {
+    at.unit("alpha", Alpha::new(at.required("alpha", raw)?))
+}
+
+fn check_alpha(at: &SpecTable, alpha: Alpha, stopping: &Stopping) -> Result<(), SpecError> {
     if *stopping == Stopping::Fixed || alpha.get() >= LEAST_ALPHA {
         return Ok(());
     }
@@ -39,7 +47,7 @@ fn check_alpha(at: &Section, alpha: Alpha, stopping: &Stopping) -> Result<(), Sp
 
 /// Refuses numbers of draws that cannot certify, whatever the counts are.
 fn check_draws(
-    at: &Section,
+    at: &SpecTable,
     n: NonZeroU64,
     alpha: Alpha,
     stopping: &Stopping,
@@ -48,24 +56,29 @@ fn check_draws(
     if can_certify(n.get(), spent) {
         return Ok(());
     }
-    let least = least_draws(spent);
-    let message =
-        format!("{n} draws can never certify at alpha {alpha}; at least {least} are needed");
-    Err(at.error("n", message))
+    Err(at.error("n", too_few_draws(n, alpha, least_draws(spent))))
 }
 
-fn stopping(at: &Section, raw: RawStopping) -> Result<Stopping, SpecError> {
-    let within = at.table("stopping");
+fn too_few_draws(n: NonZeroU64, alpha: Alpha, least: u64) -> String {
+    format!("{n} draws can never certify at alpha {alpha}; at least {least} are needed")
+}
+
+fn stopping(at: &SpecTable, raw: RawStopping) -> Result<Stopping, SpecError> {
     match raw {
         RawStopping::Fixed => Ok(Stopping::Fixed),
-        RawStopping::Rule {
-            radii: Some(radii),
-            loss: None,
-        } => Ok(Stopping::Radii(within.radii("radii", &radii)?)),
-        RawStopping::Rule {
-            radii: None,
-            loss: Some(loss),
-        } => Ok(Stopping::Loss(within.share("loss", loss)?)),
-        RawStopping::Rule { .. } => Err(at.error("stopping", "must have one key, radii or loss")),
+        RawStopping::Rule { radii, loss } => stopping_rule(at, radii.as_deref(), loss),
+    }
+}
+
+fn stopping_rule(
+    at: &SpecTable,
+    radii: Option<&[f64]>,
+    loss: Option<f64>,
+) -> Result<Stopping, SpecError> {
+    let within = at.table("stopping");
+    match (radii, loss) {
+        (Some(radii), None) => within.radii("radii", radii).map(Stopping::Radii),
+        (None, Some(loss)) => within.share("loss", loss).map(Stopping::Loss),
+        _ => Err(at.error("stopping", "must have one key, radii or loss")),
     }
 }

@@ -1,14 +1,15 @@
 //! Checks `[dataset]`.
 
-use std::path::Path;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 
-use super::section::Section;
+use super::section::SpecTable;
 use crate::domain::Selection;
 use crate::spec::raw::{RawDataset, RawFormat};
 use crate::spec::{DatasetFormat, DatasetSpec, SpecError};
 
 pub(in crate::spec) fn dataset(
-    at: &Section,
+    at: &SpecTable,
     raw: RawDataset,
     folder: &Path,
 ) -> Result<DatasetSpec, SpecError> {
@@ -18,17 +19,23 @@ pub(in crate::spec) fn dataset(
     check_crop(at, resize, crop)?;
     check_keys(at, format, &raw)?;
     let selection = selection(at, &raw)?;
-    let classes = raw.classes;
     Ok(DatasetSpec {
         format,
         path: at.path("path", &at.required("path", raw.path)?, folder)?,
         selection,
         resize,
         crop,
-        classes: classes
-            .map(|path| at.path("classes", &path, folder))
-            .transpose()?,
+        classes: classes_file(at, raw.classes.as_deref(), folder)?,
     })
+}
+
+fn classes_file(
+    at: &SpecTable,
+    path: Option<&str>,
+    folder: &Path,
+) -> Result<Option<PathBuf>, SpecError> {
+    path.map(|path| at.path("classes", path, folder))
+        .transpose()
 }
 
 fn format(raw: RawFormat) -> DatasetFormat {
@@ -39,41 +46,54 @@ fn format(raw: RawFormat) -> DatasetFormat {
     }
 }
 
-fn pixels(at: &Section, key: &str, value: Option<i64>) -> Result<Option<u32>, SpecError> {
-    let checked = value.map(|value| at.integer(key, value, 1, 16_384));
-    Ok(checked.transpose()?.map(|pixels| pixels as u32))
+fn pixels(at: &SpecTable, key: &str, value: Option<i64>) -> Result<Option<u32>, SpecError> {
+    value.map(|value| side(at, key, value)).transpose()
 }
 
-fn check_crop(at: &Section, resize: Option<u32>, crop: Option<u32>) -> Result<(), SpecError> {
+/// Checks a side of an image, in pixels.
+fn side(at: &SpecTable, key: &str, value: i64) -> Result<u32, SpecError> {
+    Ok(at.integer(key, value, 1, 16_384)? as u32)
+}
+
+fn check_crop(at: &SpecTable, resize: Option<u32>, crop: Option<u32>) -> Result<(), SpecError> {
     match (resize, crop) {
-        (Some(resize), Some(crop)) if crop > resize => {
-            let message = format!("{crop} pixels do not fit in the {resize} of dataset.resize");
-            Err(at.error("crop", message))
-        }
+        (Some(resize), Some(crop)) if crop > resize => Err(too_large_crop(at, crop, resize)),
         _ => Ok(()),
     }
 }
 
+fn too_large_crop(at: &SpecTable, crop: u32, resize: u32) -> SpecError {
+    let message = format!("{crop} pixels do not fit in the {resize} of dataset.resize");
+    at.error("crop", message)
+}
+
 /// Refuses keys that only image folders have.
-fn check_keys(at: &Section, format: DatasetFormat, raw: &RawDataset) -> Result<(), SpecError> {
+fn check_keys(at: &SpecTable, format: DatasetFormat, raw: &RawDataset) -> Result<(), SpecError> {
     if format == DatasetFormat::ImageFolder {
         return Ok(());
     }
-    let given = [
+    let format = format.as_str();
+    let reason = format!("has no meaning for format {format}, only for image-folder");
+    at.refuse(&image_folder_keys(raw), &reason)
+}
+
+fn image_folder_keys(raw: &RawDataset) -> [(&'static str, bool); 3] {
+    [
         ("resize", raw.resize.is_some()),
         ("crop", raw.crop.is_some()),
         ("classes", raw.classes.is_some()),
-    ];
-    let format = format.as_str();
-    let reason = format!("has no meaning for format {format}, only for image-folder");
-    at.refuse(&given, &reason)
+    ]
 }
 
-fn selection(at: &Section, raw: &RawDataset) -> Result<Selection, SpecError> {
-    let limit = raw.limit.map(|limit| at.positive("limit", limit, i64::MAX));
+fn selection(at: &SpecTable, raw: &RawDataset) -> Result<Selection, SpecError> {
     Ok(Selection {
         offset: at.integer("offset", raw.offset, 0, i64::MAX)?,
         stride: at.positive("stride", raw.stride, i64::MAX)?,
-        limit: limit.transpose()?,
+        limit: limit(at, raw.limit)?,
     })
+}
+
+fn limit(at: &SpecTable, raw: Option<i64>) -> Result<Option<NonZeroU64>, SpecError> {
+    raw.map(|limit| at.positive("limit", limit, i64::MAX))
+        .transpose()
 }

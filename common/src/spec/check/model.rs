@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::section::{Section, check_name};
+use super::section::SpecTable;
 use crate::architecture::Architecture;
 use crate::spec::raw::{RawModel, RawPrecision, Required};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
@@ -11,41 +11,40 @@ use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 const MOST_MODELS: usize = 1000;
 
 pub(super) fn models(
-    root: &Section,
+    root: &SpecTable,
     raw: Vec<RawModel>,
     folder: &Path,
 ) -> Result<Vec<ModelSpec>, SpecError> {
-    if raw.is_empty() {
-        return Err(root.error("model", "at least one [[model]] is required"));
-    }
-    if raw.len() > MOST_MODELS {
-        let message = format!("at most {MOST_MODELS}, not {}", raw.len());
-        return Err(root.error("model", message));
-    }
+    check_model_count(root, raw.len())?;
     let mut models = Vec::with_capacity(raw.len());
     for (i, raw) in raw.into_iter().enumerate() {
         let at = root.table(&format!("model[{i}]"));
         let model = model(&at, raw, folder)?;
-        check_unique(&at, &model, &models)?;
+        check_unique(&at, &model.name, &models)?;
         models.push(model);
     }
     Ok(models)
 }
 
-fn check_unique(at: &Section, model: &ModelSpec, earlier: &[ModelSpec]) -> Result<(), SpecError> {
-    let name = &model.name;
-    match earlier.iter().position(|earlier| earlier.name == *name) {
-        Some(j) => {
-            let message = format!("{name:?} is already the name of model[{j}]");
-            Err(at.error("name", message))
-        }
-        None => Ok(()),
-    }
+fn check_model_count(root: &SpecTable, count: usize) -> Result<(), SpecError> {
+    let message = match count {
+        0 => "at least one [[model]] is required".to_owned(),
+        1..=MOST_MODELS => return Ok(()),
+        _ => format!("at most {MOST_MODELS}, not {count}"),
+    };
+    Err(root.error("model", message))
 }
 
-fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecError> {
-    let name = at.required("name", raw.name)?;
-    check_name(at, "name", &name)?;
+fn check_unique(at: &SpecTable, name: &str, earlier: &[ModelSpec]) -> Result<(), SpecError> {
+    let Some(j) = earlier.iter().position(|earlier| earlier.name == name) else {
+        return Ok(());
+    };
+    let message = format!("{name:?} is already the name of model[{j}]");
+    Err(at.error("name", message))
+}
+
+fn model(at: &SpecTable, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecError> {
+    let name = at.name(raw.name)?;
     let path = at.path("path", &at.required("path", raw.path)?, folder)?;
     let source = source(at, &path, raw.architecture.as_deref())?;
     let classes = classes(at, raw.classes)?;
@@ -59,14 +58,12 @@ fn model(at: &Section, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecEr
         std: raw.std,
         precision: precision(raw.precision),
     };
-    if source == ModelSource::Safetensors(Architecture::HalfSpace) {
-        check_half_space(at, &model)?;
-    }
+    check_half_space(at, &model)?;
     Ok(model)
 }
 
 /// Checks the number of classes of a model.
-pub(in crate::spec) fn classes(at: &Section, raw: Required<i64>) -> Result<u32, SpecError> {
+pub(in crate::spec) fn classes(at: &SpecTable, raw: Required<i64>) -> Result<u32, SpecError> {
     let classes = at.required("classes", raw)?;
     Ok(at.integer("classes", classes, 2, 1_000_000)? as u32)
 }
@@ -82,55 +79,66 @@ pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
 }
 
 /// Determines the kind of model by the file's extension. Only weights need an architecture.
-fn source(at: &Section, path: &Path, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
+fn source(
+    at: &SpecTable,
+    path: &Path,
+    architecture: Option<&str>,
+) -> Result<ModelSource, SpecError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => safetensors(at, architecture),
-        Some("pt" | "pth") if architecture.is_some() => Err(at.error(
-            "architecture",
-            "a TorchScript file contains its architecture; only .safetensors takes one",
-        )),
-        Some("pt" | "pth") => Ok(ModelSource::TorchScript),
-        _ => {
-            let path = path.display();
-            let message = format!("{path} is neither .safetensors nor TorchScript (.pt or .pth)");
-            Err(at.error("path", message))
-        }
+        Some("pt" | "pth") => torchscript(at, architecture),
+        _ => Err(unknown_file(at, path)),
     }
 }
 
-fn safetensors(at: &Section, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
+fn torchscript(at: &SpecTable, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
+    if architecture.is_none() {
+        return Ok(ModelSource::TorchScript);
+    }
+    let message = "a TorchScript file contains its architecture; only .safetensors takes one";
+    Err(at.error("architecture", message))
+}
+
+fn unknown_file(at: &SpecTable, path: &Path) -> SpecError {
+    let path = path.display();
+    let message = format!("{path} is neither .safetensors nor TorchScript (.pt or .pth)");
+    at.error("path", message)
+}
+
+fn safetensors(at: &SpecTable, name: Option<&str>) -> Result<ModelSource, SpecError> {
     let missing = "is required for a .safetensors file, and missing";
-    let name = architecture.ok_or_else(|| at.error("architecture", missing))?;
+    let name = name.ok_or_else(|| at.error("architecture", missing))?;
+    architecture(at, name).map(ModelSource::Safetensors)
+}
+
+/// Reads the name of an architecture.
+pub(in crate::spec) fn architecture(at: &SpecTable, name: &str) -> Result<Architecture, SpecError> {
     let known = name.parse::<Architecture>();
-    let known = known.map_err(|error| at.error("architecture", error.to_string()))?;
-    Ok(ModelSource::Safetensors(known))
+    known.map_err(|error| at.error("architecture", error.to_string()))
 }
 
 /// Checks the means and standard deviations of the channels.
 pub(in crate::spec) fn normalisation(
-    at: &Section,
+    at: &SpecTable,
     mean: Option<&[f64]>,
     std: Option<&[f64]>,
 ) -> Result<(), SpecError> {
     match (mean, std) {
         (None, None) => Ok(()),
         (Some(mean), Some(std)) => channels(at, mean, std),
-        (Some(_), None) => Err(at.error("std", "is required together with mean, and missing")),
-        (None, Some(_)) => Err(at.error("mean", "is required together with std, and missing")),
+        (Some(_), None) => Err(missing_partner(at, "std", "mean")),
+        (None, Some(_)) => Err(missing_partner(at, "mean", "std")),
     }
 }
 
-fn channels(at: &Section, mean: &[f64], std: &[f64]) -> Result<(), SpecError> {
-    let channels = mean.len();
-    if !(1..=4).contains(&channels) {
-        let message = format!("must have one value for each of 1 to 4 channels, not {channels}");
-        return Err(at.error("mean", message));
-    }
-    if std.len() != channels {
-        let found = std.len();
-        let message = format!("must have {channels} values, as mean has, not {found}");
-        return Err(at.error("std", message));
-    }
+fn missing_partner(at: &SpecTable, missing: &str, given: &str) -> SpecError {
+    let message = format!("is required together with {given}, and missing");
+    at.error(missing, message)
+}
+
+fn channels(at: &SpecTable, mean: &[f64], std: &[f64]) -> Result<(), SpecError> {
+    check_channel_count(at, mean.len())?;
+    check_std_count(at, std.len(), mean.len())?;
     for (i, (&mean, &std)) in mean.iter().zip(std).enumerate() {
         at.number(&format!("mean[{i}]"), mean, true, "a finite number")?;
         check_std(at, &format!("std[{i}]"), std)?;
@@ -138,28 +146,55 @@ fn channels(at: &Section, mean: &[f64], std: &[f64]) -> Result<(), SpecError> {
     Ok(())
 }
 
+fn check_channel_count(at: &SpecTable, channels: usize) -> Result<(), SpecError> {
+    if (1..=4).contains(&channels) {
+        return Ok(());
+    }
+    let message = format!("must have one value for each of 1 to 4 channels, not {channels}");
+    Err(at.error("mean", message))
+}
+
+fn check_std_count(at: &SpecTable, found: usize, channels: usize) -> Result<(), SpecError> {
+    if found == channels {
+        return Ok(());
+    }
+    let message = format!("must have {channels} values, as mean has, not {found}");
+    Err(at.error("std", message))
+}
+
 /// Checks a standard deviation. Pixels are from 0 to 1: outside the range no image would remain, or
 /// no number that is finite in every precision.
-fn check_std(at: &Section, key: &str, std: f64) -> Result<(), SpecError> {
+fn check_std(at: &SpecTable, key: &str, std: f64) -> Result<(), SpecError> {
     let holds = (1e-6..=1e6).contains(&std);
     at.number(key, std, holds, "from 1e-6 to 1e6").map(drop)
 }
 
-/// Checks a half-space. Its known radius is in the space of images as they are, so it is neither
+/// Checks a model that is a half-space. Its known radius is in the space of images as they are, so it is neither
 /// normalised nor computed less exactly than they are.
-fn check_half_space(at: &Section, model: &ModelSpec) -> Result<(), SpecError> {
-    let classes = model.classes;
-    if classes != 2 {
-        let message = format!("must be 2 for a half-space, not {classes}");
-        return Err(at.error("classes", message));
+fn check_half_space(at: &SpecTable, model: &ModelSpec) -> Result<(), SpecError> {
+    if model.source != ModelSource::Safetensors(Architecture::HalfSpace) {
+        return Ok(());
     }
+    check_two_classes(at, model.classes)?;
     if model.mean.is_some() {
         return Err(at.error("mean", "has no meaning for a half-space"));
     }
-    if model.precision != Precision::Fp32 {
-        let precision = model.precision.as_str();
-        let message = format!("must be \"fp32\" for a half-space, not {precision:?}");
-        return Err(at.error("precision", message));
+    check_full_precision(at, model.precision)
+}
+
+fn check_two_classes(at: &SpecTable, classes: u32) -> Result<(), SpecError> {
+    if classes == 2 {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("must be 2 for a half-space, not {classes}");
+    Err(at.error("classes", message))
+}
+
+fn check_full_precision(at: &SpecTable, precision: Precision) -> Result<(), SpecError> {
+    if precision == Precision::Fp32 {
+        return Ok(());
+    }
+    let precision = precision.as_str();
+    let message = format!("must be \"fp32\" for a half-space, not {precision:?}");
+    Err(at.error("precision", message))
 }

@@ -8,12 +8,12 @@ use crate::spec::SpecError;
 use crate::spec::document::Document;
 use crate::spec::raw::Required;
 
-pub(in crate::spec) struct Section<'a> {
+pub(in crate::spec) struct SpecTable<'a> {
     document: &'a Document<'a>,
     prefix: String,
 }
 
-impl<'a> Section<'a> {
+impl<'a> SpecTable<'a> {
     pub(in crate::spec) fn root(document: &'a Document<'a>) -> Self {
         Self {
             document,
@@ -39,9 +39,24 @@ impl<'a> Section<'a> {
         key: &str,
         value: Required<T>,
     ) -> Result<T, SpecError> {
-        value
-            .0
-            .ok_or_else(|| self.error(key, "is required and missing"))
+        self.given(key, value.0)
+    }
+
+    /// Refuses a key that is missing.
+    pub(in crate::spec) fn given<T>(&self, key: &str, value: Option<T>) -> Result<T, SpecError> {
+        value.ok_or_else(|| self.error(key, "is required and missing"))
+    }
+
+    /// Checks the `name` of a sweep, a model or a training.
+    pub(in crate::spec) fn name(&self, value: Required<String>) -> Result<String, SpecError> {
+        let name = self.required("name", value)?;
+        check_name(self, &name)?;
+        Ok(name)
+    }
+
+    /// Checks the `seed` of a sweep or a training.
+    pub(in crate::spec) fn seed(&self, value: Required<i64>) -> Result<u64, SpecError> {
+        self.integer("seed", self.required("seed", value)?, 0, i64::MAX)
     }
 
     /// Checks a whole number from `least` (0 or more) to `most`.
@@ -55,11 +70,7 @@ impl<'a> Section<'a> {
         if (least..=most).contains(&value) {
             return Ok(value as u64);
         }
-        let range = if most == i64::MAX {
-            format!("{least} or more")
-        } else {
-            format!("from {least} to {most}")
-        };
+        let range = range_in_words(least, most);
         Err(self.error(key, format!("must be {range}, not {value}")))
     }
 
@@ -106,10 +117,7 @@ impl<'a> Section<'a> {
         key: &str,
         unit: Result<T, InvalidValue>,
     ) -> Result<T, SpecError> {
-        unit.map_err(|InvalidValue(message)| {
-            let (_, rest) = message.split_once(' ').unwrap_or(("", &message));
-            self.error(key, rest)
-        })
+        unit.map_err(|InvalidValue(message)| self.error(key, without_first_word(&message)))
     }
 
     /// Checks a list of radii.
@@ -131,15 +139,11 @@ impl<'a> Section<'a> {
         key: &str,
         values: &[T],
     ) -> Result<(), SpecError> {
-        for (i, value) in values.iter().enumerate() {
-            if let Some(j) = values[..i].iter().position(|earlier| earlier == value) {
-                return Err(self.error(
-                    &format!("{key}[{i}]"),
-                    format!("is the same as {}{key}[{j}]", self.prefix),
-                ));
-            }
-        }
-        Ok(())
+        let Some((i, j)) = first_repeat(values) else {
+            return Ok(());
+        };
+        let message = format!("is the same as {}{key}[{j}]", self.prefix);
+        Err(self.error(&format!("{key}[{i}]"), message))
     }
 
     /// Refuses the first key that is `given`.
@@ -148,8 +152,8 @@ impl<'a> Section<'a> {
         given: &[(&str, bool)],
         reason: &str,
     ) -> Result<(), SpecError> {
-        match given.iter().find(|(_, given)| *given) {
-            Some((key, _)) => Err(self.error(key, reason)),
+        match first_given(given) {
+            Some(key) => Err(self.error(key, reason)),
             None => Ok(()),
         }
     }
@@ -169,12 +173,42 @@ impl<'a> Section<'a> {
     }
 }
 
+fn range_in_words(least: i64, most: i64) -> String {
+    if most == i64::MAX {
+        format!("{least} or more")
+    } else {
+        format!("from {least} to {most}")
+    }
+}
+
+fn without_first_word(message: &str) -> &str {
+    message.split_once(' ').map_or(message, |(_, rest)| rest)
+}
+
+/// Finds the first element that equals an earlier one. Returns the places of both, the later first.
+fn first_repeat<T: PartialEq>(values: &[T]) -> Option<(usize, usize)> {
+    (0..values.len()).find_map(|i| Some((i, earlier_equal(values, i)?)))
+}
+
+fn earlier_equal<T: PartialEq>(values: &[T], i: usize) -> Option<usize> {
+    values[..i].iter().position(|earlier| *earlier == values[i])
+}
+
+fn first_given<'k>(given: &[(&'k str, bool)]) -> Option<&'k str> {
+    let first = given.iter().find(|(_, given)| *given);
+    first.map(|(key, _)| *key)
+}
+
 /// Checks the name of a sweep or model, which is part of file names, Redis keys and tables.
-pub(in crate::spec) fn check_name(at: &Section, key: &str, name: &str) -> Result<(), SpecError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']) {
+fn check_name(at: &SpecTable, name: &str) -> Result<(), SpecError> {
+    if is_plain_name(name) {
         return Ok(());
     }
     let rule = "1 to 64 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`";
-    Err(at.error(key, format!("must be {rule}, not {name:?}")))
+    Err(at.error("name", format!("must be {rule}, not {name:?}")))
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with(['.', '-'])
 }

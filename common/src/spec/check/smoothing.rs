@@ -1,6 +1,6 @@
 //! Checks `[smoothing]`.
 
-use super::section::Section;
+use super::section::SpecTable;
 use crate::domain::{Choice, Sigma};
 use crate::spec::raw::{RawChoice, RawDataDependent, RawMethod, RawSmoothing};
 use crate::spec::{DataDependentSpec, SigmaMethod, SmoothingSpec, SpecError};
@@ -10,11 +10,9 @@ const MOST_SIGMAS: usize = 1000;
 /// A sigma is part of the names of its variants, and those name files.
 const MAX_SIGMA_DIGITS: usize = 64;
 
-pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec, SpecError> {
+pub(super) fn smoothing(at: &SpecTable, raw: RawSmoothing) -> Result<SmoothingSpec, SpecError> {
     let sigma = sigmas(at, &at.required("sigma", raw.sigma)?)?;
-    at.not_empty("choice", &raw.choice)?;
-    let choice: Vec<Choice> = raw.choice.into_iter().map(choice_of).collect();
-    at.distinct("choice", &choice)?;
+    let choice = choices(at, raw.choice)?;
     let data_dependent = data_dependent(&at.table("data-dependent"), &raw.data_dependent)?;
     if choice.contains(&Choice::DataDependent) {
         check_start(at, &sigma, data_dependent.range)?;
@@ -26,9 +24,16 @@ pub(super) fn smoothing(at: &Section, raw: RawSmoothing) -> Result<SmoothingSpec
     })
 }
 
+fn choices(at: &SpecTable, raw: Vec<RawChoice>) -> Result<Vec<Choice>, SpecError> {
+    at.not_empty("choice", &raw)?;
+    let choices: Vec<Choice> = raw.into_iter().map(choice_of).collect();
+    at.distinct("choice", &choices)?;
+    Ok(choices)
+}
+
 /// Refuses a sigma outside the range in which the choice of sigma stays.
 fn check_start(
-    at: &Section,
+    at: &SpecTable,
     sigma: &[Sigma],
     (lower, upper): (Sigma, Sigma),
 ) -> Result<(), SpecError> {
@@ -44,12 +49,9 @@ fn check_start(
     Err(at.error(&format!("sigma[{i}]"), message))
 }
 
-fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
+fn sigmas(at: &SpecTable, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
     at.not_empty("sigma", raw)?;
-    if raw.len() > MOST_SIGMAS {
-        let message = format!("at most {MOST_SIGMAS}, not {}", raw.len());
-        return Err(at.error("sigma", message));
-    }
+    check_sigma_count(at, raw.len())?;
     let sigmas = raw.iter().enumerate();
     let sigmas: Vec<Sigma> = sigmas
         .map(|(i, &value)| sigma(at, &format!("sigma[{i}]"), value))
@@ -58,13 +60,21 @@ fn sigmas(at: &Section, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
     Ok(sigmas)
 }
 
-fn sigma(at: &Section, key: &str, value: f64) -> Result<Sigma, SpecError> {
-    let sigma = at.unit(key, Sigma::new(value))?;
-    if sigma.to_string().len() > MAX_SIGMA_DIGITS {
-        let message = format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits");
-        return Err(at.error(key, message));
+fn check_sigma_count(at: &SpecTable, count: usize) -> Result<(), SpecError> {
+    if count <= MOST_SIGMAS {
+        return Ok(());
     }
-    Ok(sigma)
+    let message = format!("at most {MOST_SIGMAS}, not {count}");
+    Err(at.error("sigma", message))
+}
+
+fn sigma(at: &SpecTable, key: &str, value: f64) -> Result<Sigma, SpecError> {
+    let sigma = at.unit(key, Sigma::new(value))?;
+    if sigma.to_string().len() <= MAX_SIGMA_DIGITS {
+        return Ok(sigma);
+    }
+    let message = format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits");
+    Err(at.error(key, message))
 }
 
 fn choice_of(raw: RawChoice) -> Choice {
@@ -76,44 +86,59 @@ fn choice_of(raw: RawChoice) -> Choice {
 
 /// Checks the parameters of a choice of sigma.
 pub(in crate::spec) fn data_dependent(
-    at: &Section,
+    at: &SpecTable,
     raw: &RawDataDependent,
 ) -> Result<DataDependentSpec, SpecError> {
     let range = range(at, &raw.range)?;
-    let rate = raw.learning_rate.unwrap_or(1e-4);
-    let iterations = raw.iterations.unwrap_or(100);
-    let draws = raw.draws.unwrap_or(default_draws(raw.method));
-    let clamp_holds = raw.clamp > 0.0 && raw.clamp < 0.5;
     Ok(DataDependentSpec {
         method: method(at, raw)?,
-        iterations: at.integer("iterations", iterations, 1, 100_000)? as u32,
-        draws: at.integer("draws", draws, 1, 10_000)? as u32,
-        learning_rate: at.above_zero("learning-rate", rate)?,
-        clamp: at.number(
-            "clamp",
-            raw.clamp,
-            clamp_holds,
-            "strictly between 0 and 0.5",
-        )?,
+        iterations: iterations(at, raw)?,
+        draws: draws(at, raw)?,
+        learning_rate: at.above_zero("learning-rate", raw.learning_rate.unwrap_or(1e-4))?,
+        clamp: clamp(at, raw.clamp)?,
         range,
     })
 }
 
-fn range(at: &Section, raw: &[f64]) -> Result<(Sigma, Sigma), SpecError> {
-    let [lower, upper] = *raw else {
-        let found = raw.len();
-        let message = format!("wants two numbers, the lower end and the upper, not {found}");
-        return Err(at.error("range", message));
-    };
+fn iterations(at: &SpecTable, raw: &RawDataDependent) -> Result<u32, SpecError> {
+    let iterations = raw.iterations.unwrap_or(100);
+    Ok(at.integer("iterations", iterations, 1, 100_000)? as u32)
+}
+
+fn draws(at: &SpecTable, raw: &RawDataDependent) -> Result<u32, SpecError> {
+    let draws = raw.draws.unwrap_or(default_draws(raw.method));
+    Ok(at.integer("draws", draws, 1, 10_000)? as u32)
+}
+
+fn clamp(at: &SpecTable, clamp: f64) -> Result<f64, SpecError> {
+    let holds = clamp > 0.0 && clamp < 0.5;
+    at.number("clamp", clamp, holds, "strictly between 0 and 0.5")
+}
+
+fn range(at: &SpecTable, raw: &[f64]) -> Result<(Sigma, Sigma), SpecError> {
+    let [lower, upper] = two_ends(at, raw)?;
     let range = (
         at.unit("range[0]", Sigma::new(lower))?,
         at.unit("range[1]", Sigma::new(upper))?,
     );
-    if lower >= upper {
-        let message = format!("the lower end, {lower}, must lie below the upper, {upper}");
-        return Err(at.error("range", message));
-    }
+    check_ends(at, lower, upper)?;
     Ok(range)
+}
+
+fn two_ends(at: &SpecTable, raw: &[f64]) -> Result<[f64; 2], SpecError> {
+    raw.try_into().map_err(|_| {
+        let found = raw.len();
+        let message = format!("wants two numbers, the lower end and the upper, not {found}");
+        at.error("range", message)
+    })
+}
+
+fn check_ends(at: &SpecTable, lower: f64, upper: f64) -> Result<(), SpecError> {
+    if lower < upper {
+        return Ok(());
+    }
+    let message = format!("the lower end, {lower}, must lie below the upper, {upper}");
+    Err(at.error("range", message))
 }
 
 fn default_draws(method: RawMethod) -> i64 {
@@ -124,14 +149,14 @@ fn default_draws(method: RawMethod) -> i64 {
 }
 
 /// Checks the method, and refuses keys of the other one.
-fn method(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
+fn method(at: &SpecTable, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
     match raw.method {
         RawMethod::Gradient => gradient(at, raw),
         RawMethod::Search => search(at, raw),
     }
 }
 
-fn gradient(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
+fn gradient(at: &SpecTable, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
     let given = [
         ("rounds", raw.rounds.is_some()),
         ("candidates", raw.candidates.is_some()),
@@ -143,7 +168,17 @@ fn gradient(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecErr
     Ok(SigmaMethod::Gradient)
 }
 
-fn search(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
+fn search(at: &SpecTable, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError> {
+    refuse_keys_of_gradient(at, raw)?;
+    let rounds = raw.rounds.unwrap_or(3);
+    let candidates = raw.candidates.unwrap_or(5);
+    Ok(SigmaMethod::Search {
+        rounds: at.integer("rounds", rounds, 1, 100)? as u32,
+        candidates: at.integer("candidates", candidates, 3, 1000)? as u32,
+    })
+}
+
+fn refuse_keys_of_gradient(at: &SpecTable, raw: &RawDataDependent) -> Result<(), SpecError> {
     let given = [
         ("iterations", raw.iterations.is_some()),
         ("learning-rate", raw.learning_rate.is_some()),
@@ -151,11 +186,5 @@ fn search(at: &Section, raw: &RawDataDependent) -> Result<SigmaMethod, SpecError
     at.refuse(
         &given,
         "has no meaning for method search, only for gradient",
-    )?;
-    let rounds = raw.rounds.unwrap_or(3);
-    let candidates = raw.candidates.unwrap_or(5);
-    Ok(SigmaMethod::Search {
-        rounds: at.integer("rounds", rounds, 1, 100)? as u32,
-        candidates: at.integer("candidates", candidates, 3, 1000)? as u32,
-    })
+    )
 }

@@ -6,15 +6,17 @@ mod optimiser;
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use super::raw::{RawAugmentation, RawSigma, RawTrain, RawTrainedModel, RawTraining};
+use super::raw::{
+    RawAugmentation, RawSigma, RawTrain, RawTrainedModel, RawTraining, RawValidation,
+};
 use super::{Augmentation, TrainedModel, Training, TrainingChoice, TrainingSigma};
 use crate::architecture::Architecture;
 use crate::domain::Sigma;
 use crate::spec::check::{
-    Section, check_name, classes, data_dependent, dataset, normalisation, precision,
+    SpecTable, architecture, classes, data_dependent, dataset, normalisation, precision,
 };
 use crate::spec::document::Document;
-use crate::spec::raw::{RawChoice, RawDataDependent};
+use crate::spec::raw::{RawChoice, RawDataDependent, Required};
 use crate::spec::{DataDependentSpec, Precision, SpecError};
 
 /// The largest number of epochs, and of inputs per step.
@@ -26,29 +28,30 @@ pub(super) fn training(
     raw: RawTraining,
     folder: &Path,
 ) -> Result<Training, SpecError> {
-    let root = Section::root(document);
-    let name = root.required("name", raw.name)?;
-    check_name(&root, "name", &name)?;
+    let root = SpecTable::root(document);
+    let name = root.name(raw.name)?;
     let seed = root.required("seed", raw.seed)?;
     let counts = counts(&root.table("train"), raw.train)?;
     let epochs = counts.epochs.get();
-    let validation = raw.validation.samples;
+    let at = |table| root.table(table);
     Ok(Training {
         name,
         seed: root.integer("seed", seed, 0, i64::MAX)?,
-        dataset: dataset(&root.table("dataset"), raw.dataset, folder)?,
-        validation: root
-            .table("validation")
-            .integer("samples", validation, 1, 1_000_000_000)?,
-        model: model(&root.table("model"), raw.model)?,
-        loss: loss::loss(&root.table("loss"), &raw.loss)?,
-        sigma: sigma(&root.table("sigma"), &raw.sigma, epochs)?,
+        dataset: dataset(&at("dataset"), raw.dataset, folder)?,
+        validation: validation(&at("validation"), &raw.validation)?,
+        model: model(&at("model"), raw.model)?,
+        loss: loss::loss(&at("loss"), &raw.loss)?,
+        sigma: sigma(&at("sigma"), &raw.sigma, epochs)?,
         epochs: counts.epochs,
         batch: counts.batch,
         group: counts.group,
-        optimiser: optimiser::optimiser(&root.table("optimiser"), raw.optimiser, epochs)?,
-        augmentation: augmentation(&root.table("augmentation"), &raw.augmentation)?,
+        optimiser: optimiser::optimiser(&at("optimiser"), raw.optimiser, epochs)?,
+        augmentation: augmentation(&at("augmentation"), &raw.augmentation)?,
     })
+}
+
+fn validation(at: &SpecTable, raw: &RawValidation) -> Result<u64, SpecError> {
+    at.integer("samples", raw.samples, 1, 1_000_000_000)
 }
 
 /// The values of `[train]`.
@@ -58,9 +61,9 @@ struct TrainCounts {
     group: NonZeroU64,
 }
 
-fn counts(at: &Section, raw: RawTrain) -> Result<TrainCounts, SpecError> {
-    let epochs = at.positive("epochs", at.required("epochs", raw.epochs)?, MAX_COUNT)?;
-    let batch = at.positive("batch", at.required("batch", raw.batch)?, MAX_COUNT)?;
+fn counts(at: &SpecTable, raw: RawTrain) -> Result<TrainCounts, SpecError> {
+    let epochs = count(at, "epochs", raw.epochs)?;
+    let batch = count(at, "batch", raw.batch)?;
     let group = match raw.group {
         Some(group) => part_of(at, group, batch)?,
         None => batch,
@@ -72,7 +75,11 @@ fn counts(at: &Section, raw: RawTrain) -> Result<TrainCounts, SpecError> {
     })
 }
 
-fn part_of(at: &Section, group: i64, batch: NonZeroU64) -> Result<NonZeroU64, SpecError> {
+fn count(at: &SpecTable, key: &str, raw: Required<i64>) -> Result<NonZeroU64, SpecError> {
+    at.positive(key, at.required(key, raw)?, MAX_COUNT)
+}
+
+fn part_of(at: &SpecTable, group: i64, batch: NonZeroU64) -> Result<NonZeroU64, SpecError> {
     let group = at.positive("group", group, MAX_COUNT)?;
     if batch.get().is_multiple_of(group.get()) {
         return Ok(group);
@@ -81,22 +88,19 @@ fn part_of(at: &Section, group: i64, batch: NonZeroU64) -> Result<NonZeroU64, Sp
     Err(at.error("group", message))
 }
 
-fn augmentation(at: &Section, raw: &RawAugmentation) -> Result<Augmentation, SpecError> {
+fn augmentation(at: &SpecTable, raw: &RawAugmentation) -> Result<Augmentation, SpecError> {
     Ok(Augmentation {
         crop_padding: at.integer("crop-padding", raw.crop_padding, 0, 1024)? as u32,
         flip: raw.flip,
     })
 }
 
-fn model(at: &Section, raw: RawTrainedModel) -> Result<TrainedModel, SpecError> {
+fn model(at: &SpecTable, raw: RawTrainedModel) -> Result<TrainedModel, SpecError> {
     let name = at.required("architecture", raw.architecture)?;
-    let architecture = architecture(at, &name)?;
+    let architecture = trainable(at, &name)?;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
     let precision = precision(raw.precision);
-    if !matches!(precision, Precision::Fp32 | Precision::Bf16) {
-        let message = format!("training runs in fp32 or bf16, not {}", precision.as_str());
-        return Err(at.error("precision", message));
-    }
+    check_precision(at, precision)?;
     Ok(TrainedModel {
         architecture,
         classes: classes(at, raw.classes)?,
@@ -107,65 +111,93 @@ fn model(at: &Section, raw: RawTrainedModel) -> Result<TrainedModel, SpecError> 
 }
 
 /// Reads the name of a network that can be trained.
-fn architecture(at: &Section, name: &str) -> Result<Architecture, SpecError> {
-    let known = name.parse::<Architecture>();
-    let known = known.map_err(|error| at.error("architecture", error.to_string()))?;
-    if known.layout().is_none() {
-        let message = format!("{known} has nothing to train");
-        return Err(at.error("architecture", message));
+fn trainable(at: &SpecTable, name: &str) -> Result<Architecture, SpecError> {
+    let known = architecture(at, name)?;
+    if known.layout().is_some() {
+        return Ok(known);
     }
-    Ok(known)
+    let message = format!("{known} has no weights that training could change");
+    Err(at.error("architecture", message))
 }
 
-fn sigma(at: &Section, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, SpecError> {
-    let initial = given_number(at, "initial", raw.initial.0)?;
+fn check_precision(at: &SpecTable, precision: Precision) -> Result<(), SpecError> {
+    if matches!(precision, Precision::Fp32 | Precision::Bf16) {
+        return Ok(());
+    }
+    let message = format!("training runs in fp32 or bf16, not {}", precision.as_str());
+    Err(at.error("precision", message))
+}
+
+fn sigma(at: &SpecTable, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, SpecError> {
+    let initial = at.given("initial", raw.initial.0)?;
     let initial = at.unit("initial", Sigma::new(initial))?;
     let choice = match raw.choice {
-        RawChoice::Fixed => {
-            refuse_ascent(at, raw)?;
-            TrainingChoice::Fixed
-        }
-        RawChoice::DataDependent => TrainingChoice::DataDependent {
-            ascent: ascent(at, raw, initial)?,
-            from_epoch: from_epoch(at, raw, epochs)?,
-        },
+        RawChoice::Fixed => fixed(at, raw)?,
+        RawChoice::DataDependent => chosen(at, raw, initial, epochs)?,
     };
     Ok(TrainingSigma { initial, choice })
 }
 
-/// Refuses the keys of a choice of sigma.
-fn refuse_ascent(at: &Section, raw: &RawSigma) -> Result<(), SpecError> {
-    let given = [
+fn fixed(at: &SpecTable, raw: &RawSigma) -> Result<TrainingChoice, SpecError> {
+    at.refuse(&ascent_keys(raw), "has no meaning for choice fixed")?;
+    Ok(TrainingChoice::Fixed)
+}
+
+fn chosen(
+    at: &SpecTable,
+    raw: &RawSigma,
+    initial: Sigma,
+    epochs: u64,
+) -> Result<TrainingChoice, SpecError> {
+    Ok(TrainingChoice::DataDependent {
+        ascent: ascent(at, raw, initial)?,
+        from_epoch: from_epoch(at, raw, epochs)?,
+    })
+}
+
+/// The keys that only a choice of sigma has.
+fn ascent_keys(raw: &RawSigma) -> [(&'static str, bool); 6] {
+    [
         ("from-epoch", raw.from_epoch.is_some()),
         ("iterations", raw.iterations.is_some()),
         ("draws", raw.draws.is_some()),
         ("learning-rate", raw.learning_rate.is_some()),
         ("clamp", raw.clamp.is_some()),
         ("range", raw.range.is_some()),
-    ];
-    at.refuse(&given, "has no meaning for choice fixed")
+    ]
 }
 
-fn ascent(at: &Section, raw: &RawSigma, initial: Sigma) -> Result<DataDependentSpec, SpecError> {
+fn ascent(at: &SpecTable, raw: &RawSigma, initial: Sigma) -> Result<DataDependentSpec, SpecError> {
+    let ascent = data_dependent(at, &with_defaults(raw))?;
+    check_initial(at, initial, ascent.range)?;
+    Ok(ascent)
+}
+
+fn with_defaults(raw: &RawSigma) -> RawDataDependent {
     let default = RawDataDependent::default();
-    let ascent = RawDataDependent {
+    RawDataDependent {
         iterations: Some(raw.iterations.unwrap_or(1)),
         draws: raw.draws,
         learning_rate: raw.learning_rate,
         clamp: raw.clamp.unwrap_or(default.clamp),
         range: raw.range.clone().unwrap_or(default.range),
         ..default
-    };
-    let ascent = data_dependent(at, &ascent)?;
-    let (lower, upper) = ascent.range;
-    if !(lower..=upper).contains(&initial) {
-        let message = format!("{initial} lies outside sigma.range, [{lower}, {upper}]");
-        return Err(at.error("initial", message));
     }
-    Ok(ascent)
 }
 
-fn from_epoch(at: &Section, raw: &RawSigma, epochs: u64) -> Result<u64, SpecError> {
+fn check_initial(
+    at: &SpecTable,
+    initial: Sigma,
+    (lower, upper): (Sigma, Sigma),
+) -> Result<(), SpecError> {
+    if (lower..=upper).contains(&initial) {
+        return Ok(());
+    }
+    let message = format!("{initial} lies outside sigma.range, [{lower}, {upper}]");
+    Err(at.error("initial", message))
+}
+
+fn from_epoch(at: &SpecTable, raw: &RawSigma, epochs: u64) -> Result<u64, SpecError> {
     let first = at.integer("from-epoch", raw.from_epoch.unwrap_or(0), 0, i64::MAX)?;
     if first < epochs {
         return Ok(first);
@@ -174,13 +206,9 @@ fn from_epoch(at: &Section, raw: &RawSigma, epochs: u64) -> Result<u64, SpecErro
     Err(at.error("from-epoch", message))
 }
 
-fn given_number(at: &Section, key: &str, value: Option<f64>) -> Result<f64, SpecError> {
-    value.ok_or_else(|| at.error(key, "is required and missing"))
-}
-
 /// Refuses keys that are given but are not among the `own` keys of the chosen word.
 fn refuse_others(
-    at: &Section,
+    at: &SpecTable,
     given: &[(&str, bool)],
     own: &[&str],
     chosen: &str,

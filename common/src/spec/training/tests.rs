@@ -210,7 +210,7 @@ fn errors_name_the_file_the_line_and_the_key() {
         (
             "cifar-resnet20",
             "half-space",
-            "9: model.architecture: half-space has nothing to train",
+            "9: model.architecture: half-space has no weights that training could change",
         ),
         (
             "classes = 10",

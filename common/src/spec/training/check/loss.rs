@@ -1,13 +1,13 @@
 //! Checks `[loss]`.
 
-use super::{given_number, refuse_others};
+use super::refuse_others;
 use crate::spec::SpecError;
-use crate::spec::check::Section;
+use crate::spec::check::SpecTable;
 use crate::spec::training::Loss;
 use crate::spec::training::raw::{RawLoss, RawLossKind};
 
 /// Checks `[loss]`. Each loss has its own keys and refuses those of the others.
-pub(super) fn loss(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+pub(super) fn loss(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
     let kind = at.required("kind", raw.kind.clone())?;
     let (name, own) = keys(kind);
     refuse_others(at, &given(raw), own, &format!("loss {name}"))?;
@@ -39,16 +39,24 @@ fn given(raw: &RawLoss) -> [(&'static str, bool); 7] {
     ]
 }
 
-fn smoothadv(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+fn smoothadv(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
     Ok(Loss::SmoothAdv {
         draws: draws(at, raw, 1)?,
-        steps: at.integer("steps", raw.steps.unwrap_or(10), 1, 1000)? as u32,
-        epsilon: epsilon(at, given_number(at, "epsilon", raw.epsilon)?)?,
-        warm_up: at.integer("warm-up", raw.warm_up.unwrap_or(10), 0, 1_000_000)?,
+        steps: steps(at, raw)?,
+        epsilon: epsilon(at, at.given("epsilon", raw.epsilon)?)?,
+        warm_up: warm_up(at, raw)?,
     })
 }
 
-fn macer(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
+fn steps(at: &SpecTable, raw: &RawLoss) -> Result<u32, SpecError> {
+    Ok(at.integer("steps", raw.steps.unwrap_or(10), 1, 1000)? as u32)
+}
+
+fn warm_up(at: &SpecTable, raw: &RawLoss) -> Result<u64, SpecError> {
+    at.integer("warm-up", raw.warm_up.unwrap_or(10), 0, 1_000_000)
+}
+
+fn macer(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
     Ok(Loss::Macer {
         draws: draws(at, raw, 16)?,
         beta: at.above_zero("beta", raw.beta.unwrap_or(16.0))?,
@@ -57,14 +65,14 @@ fn macer(at: &Section, raw: &RawLoss) -> Result<Loss, SpecError> {
     })
 }
 
-fn draws(at: &Section, raw: &RawLoss, default: i64) -> Result<u32, SpecError> {
+fn draws(at: &SpecTable, raw: &RawLoss, default: i64) -> Result<u32, SpecError> {
     let draws = raw.draws.unwrap_or(default);
     Ok(at.integer("draws", draws, 1, 10_000)? as u32)
 }
 
 /// Checks the L2 distance of an attack. No two images are further apart than the limit, and far
 /// beyond it the lengths of attacks are infinite in single precision.
-fn epsilon(at: &Section, value: f64) -> Result<f64, SpecError> {
+fn epsilon(at: &SpecTable, value: f64) -> Result<f64, SpecError> {
     let holds = value > 0.0 && value <= 1e6;
     at.number("epsilon", value, holds, "above 0 and at most 1e6")
 }
