@@ -138,9 +138,7 @@ fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, ModelProblem> {
     let Some(after_length) = file_len.checked_sub(8) else {
         return Err(ModelProblem::Format("shorter than 8 bytes".to_owned()));
     };
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
+    let length = read_length(&mut file)?;
     if length > MAX_SAFETENSORS_HEADER.min(after_length) {
         let message = format!("a header of {length} bytes does not fit in a file of {file_len}");
         return Err(ModelProblem::Format(message));
@@ -150,16 +148,26 @@ fn read_header(path: &Path, roots: &Roots) -> Result<Metadata, ModelProblem> {
     parse_header(&text, after_length - length)
 }
 
+fn read_length(file: &mut impl Read) -> io::Result<u64> {
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    Ok(u64::from_le_bytes(length))
+}
+
 /// Parses a header, and checks that its tensors take `found` bytes.
 fn parse_header(text: &[u8], found: u64) -> Result<Metadata, ModelProblem> {
     let header: Metadata =
         serde_json::from_slice(text).map_err(|error| ModelProblem::Format(error.to_string()))?;
-    let expected = header.data_len() as u64;
-    if expected != found {
-        let message = format!("its tensors take {expected} bytes, the file holds {found}");
-        return Err(ModelProblem::Format(message));
-    }
+    check_data_length(header.data_len() as u64, found)?;
     Ok(header)
+}
+
+fn check_data_length(expected: u64, found: u64) -> Result<(), ModelProblem> {
+    if expected == found {
+        return Ok(());
+    }
+    let message = format!("its tensors take {expected} bytes, the file holds {found}");
+    Err(ModelProblem::Format(message))
 }
 
 /// The network that a file must contain.
@@ -177,12 +185,7 @@ impl Expected {
         for parameter in self.architecture.parameters(self.classes) {
             match tensors.remove(&parameter.name) {
                 Some(name) => self.check_tensor(infos[&name], name, parameter)?,
-                None => {
-                    return Err(ModelProblem::Missing {
-                        name: parameter.name,
-                        expected: parameter.shape,
-                    });
-                }
+                None => return Err(missing(parameter)),
             }
         }
         refuse_unknown(tensors, &infos)
@@ -191,17 +194,21 @@ impl Expected {
     /// Checks the name of the architecture, if the file gives one.
     fn check_metadata(self, header: &Metadata) -> Result<(), ModelProblem> {
         let metadata = header.metadata().as_ref();
-        let name = metadata.and_then(|metadata| metadata.get("architecture"));
-        match name {
-            // Other programs write these names with `_`.
-            Some(model) if model.replace('_', "-") != self.architecture.to_string() => {
-                Err(ModelProblem::Architecture {
-                    model: model.clone(),
-                    specification: self.architecture,
-                })
-            }
-            _ => Ok(()),
+        match metadata.and_then(|metadata| metadata.get("architecture")) {
+            Some(name) => self.check_name(name),
+            None => Ok(()),
         }
+    }
+
+    fn check_name(self, name: &str) -> Result<(), ModelProblem> {
+        // Other programs write these names with `_`.
+        if name.replace('_', "-") == self.architecture.to_string() {
+            return Ok(());
+        }
+        Err(ModelProblem::Architecture {
+            model: name.to_owned(),
+            specification: self.architecture,
+        })
     }
 
     fn check_tensor(
@@ -214,25 +221,18 @@ impl Expected {
         if !is_admitted(&parameter.shape, &found) {
             return Err(self.wrong_shape(name, parameter, found));
         }
-        match info.dtype {
-            Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(()),
-            found => Err(ModelProblem::WrongType { name, found }),
-        }
+        check_type(name, info.dtype)
     }
 
     /// The problem of a wrong shape: a wrong number of classes if only the rows of the last layer
     /// differ.
     fn wrong_shape(self, name: String, parameter: Parameter, found: Vec<u64>) -> ModelProblem {
-        match (&parameter.shape, found.as_slice()) {
-            (Shape::Exact(expected), &[rows, columns])
-                if parameter.name == "fc.weight" && expected[1] == columns =>
-            {
-                ModelProblem::Classes {
-                    model: rows,
-                    specification: self.classes,
-                }
-            }
-            _ => ModelProblem::WrongShape {
+        match other_class_count(&parameter, &found) {
+            Some(model) => ModelProblem::Classes {
+                model,
+                specification: self.classes,
+            },
+            None => ModelProblem::WrongShape {
                 name,
                 expected: parameter.shape,
                 found,
@@ -241,15 +241,39 @@ impl Expected {
     }
 }
 
+/// The number of rows of the last layer, if only they differ.
+fn other_class_count(parameter: &Parameter, found: &[u64]) -> Option<u64> {
+    match (&parameter.shape, found) {
+        (Shape::Exact(expected), &[rows, columns])
+            if parameter.name == "fc.weight" && expected[1] == columns =>
+        {
+            Some(rows)
+        }
+        _ => None,
+    }
+}
+
+fn missing(parameter: Parameter) -> ModelProblem {
+    ModelProblem::Missing {
+        name: parameter.name,
+        expected: parameter.shape,
+    }
+}
+
+fn check_type(name: String, found: Dtype) -> Result<(), ModelProblem> {
+    match found {
+        Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(()),
+        _ => Err(ModelProblem::WrongType { name, found }),
+    }
+}
+
 /// Refuses tensors that the network does not have, other than small ones that are ignored.
 fn refuse_unknown(
     tensors: BTreeMap<String, String>,
     infos: &HashMap<String, &TensorInfo>,
 ) -> Result<(), ModelProblem> {
-    let unknown = tensors
-        .into_iter()
-        .find(|(canonical, name)| !is_ignored(canonical) || !is_small(infos[name]));
-    match unknown {
+    let mut tensors = tensors.into_iter();
+    match tensors.find(|(canonical, name)| !is_ignored(canonical) || !is_small(infos[name])) {
         Some((_, name)) => Err(ModelProblem::Unknown(name)),
         None => Ok(()),
     }
@@ -283,9 +307,12 @@ fn is_small(info: &TensorInfo) -> bool {
 fn is_ignored(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let layer = name.strip_suffix(last).unwrap_or_default();
-    let normalisation = ["", "0.", "normalize.", "normalizer."].contains(&layer);
-    last == "num_batches_tracked"
-        || (normalisation && ["mean", "means", "std", "sds"].contains(&last))
+    last == "num_batches_tracked" || is_normalisation(layer, last)
+}
+
+fn is_normalisation(layer: &str, last: &str) -> bool {
+    ["", "0.", "normalize.", "normalizer."].contains(&layer)
+        && ["mean", "means", "std", "sds"].contains(&last)
 }
 
 #[cfg(test)]

@@ -48,23 +48,25 @@ impl FromStr for Architecture {
 fn cifar_resnet(name: &str) -> Result<Architecture, InvalidValue> {
     let digits = name.strip_prefix("cifar-resnet");
     let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let Some(digits) = digits else {
-        let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
-        return Err(InvalidValue(format!(
-            "unknown architecture {name:?}; known are {known}"
-        )));
-    };
+    let digits = digits.ok_or_else(|| unknown_name(name))?;
     match digits.parse() {
         Ok(depth) if is_depth(depth) && !digits.starts_with('0') => {
             Ok(Architecture::CifarResnet { depth })
         }
-        _ => {
-            let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
-            Err(InvalidValue(format!(
-                "unknown architecture {name:?}; a CIFAR ResNet has {depths}"
-            )))
-        }
+        _ => Err(unknown_depth(name)),
     }
+}
+
+fn unknown_name(name: &str) -> InvalidValue {
+    let known = "cifar-resnet20 (also 32, 44, 56, 110), resnet18, resnet50, half-space";
+    InvalidValue(format!("unknown architecture {name:?}; known are {known}"))
+}
+
+fn unknown_depth(name: &str) -> InvalidValue {
+    let depths = "a depth of 6n + 2 from 20 to 110, such as 20, 32, 44, 56 or 110";
+    InvalidValue(format!(
+        "unknown architecture {name:?}; a CIFAR ResNet has {depths}"
+    ))
 }
 
 fn is_depth(depth: u32) -> bool {

@@ -92,9 +92,12 @@ fn resnet(layout: &ResnetLayout, classes: u32) -> Vec<Parameter> {
 
 fn conv_norm(conv: &ConvNorm, parameters: &mut Vec<Parameter>) {
     parameters.push(exact(format!("{}.weight", conv.conv), &conv.weight_shape()));
-    for part in ["weight", "bias", "running_mean", "running_var"] {
-        parameters.push(exact(format!("{}.{part}", conv.norm), &[conv.outputs]));
-    }
+    let parts = ["weight", "bias", "running_mean", "running_var"];
+    parameters.extend(parts.map(|part| norm_part(conv, part)));
+}
+
+fn norm_part(conv: &ConvNorm, part: &str) -> Parameter {
+    exact(format!("{}.{part}", conv.norm), &[conv.outputs])
 }
 
 fn exact(name: String, shape: &[u32]) -> Parameter {

@@ -146,8 +146,9 @@ impl ResnetLayout {
 
     fn strides(&self) -> impl Iterator<Item = u32> + '_ {
         let blocks = self.blocks.iter().flat_map(|block| &block.path);
+        let pool = self.max_pool.map(|pool| pool.stride);
         once(self.stem.stride)
-            .chain(self.max_pool.map(|pool| pool.stride))
+            .chain(pool)
             .chain(blocks.map(|conv| conv.stride))
     }
 }
@@ -169,11 +170,8 @@ impl Architecture {
 /// depth.
 fn cifar(blocks: u32) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 16), 3, 1);
-    let (blocks, features) = stages(
-        ResnetKind::Basic,
-        stem.outputs,
-        &[(blocks, 16), (blocks, 32), (blocks, 64)],
-    );
+    let widths = [(blocks, 16), (blocks, 32), (blocks, 64)];
+    let (blocks, features) = stages(ResnetKind::Basic, stem.outputs, &widths);
     ResnetLayout {
         stem,
         max_pool: None,
@@ -182,21 +180,20 @@ fn cifar(blocks: u32) -> ResnetLayout {
     }
 }
 
+/// The max pooling of torchvision's networks.
+const IMAGENET_POOL: MaxPool = MaxPool {
+    kernel: 3,
+    stride: 2,
+    padding: 1,
+};
+
 fn imagenet(kind: ResnetKind, [first, second, third, fourth]: [u32; 4]) -> ResnetLayout {
     let stem = conv("conv1", "bn1", (3, 64), 7, 2);
-    let max_pool = Some(MaxPool {
-        kernel: 3,
-        stride: 2,
-        padding: 1,
-    });
-    let (blocks, features) = stages(
-        kind,
-        stem.outputs,
-        &[(first, 64), (second, 128), (third, 256), (fourth, 512)],
-    );
+    let widths = [(first, 64), (second, 128), (third, 256), (fourth, 512)];
+    let (blocks, features) = stages(kind, stem.outputs, &widths);
     ResnetLayout {
         stem,
-        max_pool,
+        max_pool: Some(IMAGENET_POOL),
         blocks,
         features,
     }
@@ -236,11 +233,15 @@ impl BlockShape {
     fn build(&self, kind: ResnetKind) -> ResidualBlock {
         let changes_shape = self.stride != 1 || self.inputs != self.outputs;
         ResidualBlock {
-            path: match kind {
-                ResnetKind::Basic => self.basic(),
-                ResnetKind::Bottleneck => self.bottleneck(),
-            },
+            path: self.path(kind),
             shortcut: changes_shape.then(|| self.projection()),
+        }
+    }
+
+    fn path(&self, kind: ResnetKind) -> Vec<ConvNorm> {
+        match kind {
+            ResnetKind::Basic => self.basic(),
+            ResnetKind::Bottleneck => self.bottleneck(),
         }
     }
 
@@ -252,10 +253,11 @@ impl BlockShape {
     }
 
     fn bottleneck(&self) -> Vec<ConvNorm> {
+        let width = self.width;
         vec![
-            self.conv(1, (self.inputs, self.width), 1, 1),
-            self.conv(2, (self.width, self.width), 3, self.stride),
-            self.conv(3, (self.width, self.outputs), 1, 1),
+            self.conv(1, (self.inputs, width), 1, 1),
+            self.conv(2, (width, width), 3, self.stride),
+            self.conv(3, (width, self.outputs), 1, 1),
         ]
     }
 

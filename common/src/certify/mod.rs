@@ -1,4 +1,4 @@
-//! The certifier: a state machine without IO. It asks for draws, takes their counts, and ends with
+//! The certifier: a state machine without IO. It requests draws, takes their counts, and ends with
 //! a certificate or an abstention.
 //!
 //! CERTIFY of Cohen et al. 2019 (section 3.2.2; `Smooth.certify` of their code), step by step:
@@ -137,27 +137,34 @@ impl Certifier {
     #[must_use]
     pub fn next(&self) -> CertifierStep {
         match &self.state {
-            CertifierState::Select => CertifierStep::Draw {
-                phase: Phase::Select,
-                chunk: 0,
-                n: self.spec.n0.get(),
-            },
+            CertifierState::Select => self.selection_draws(),
             CertifierState::Estimate(estimate) => self.next_draws(estimate),
             CertifierState::Done(certificate) => CertifierStep::Done(*certificate),
         }
     }
 
+    fn selection_draws(&self) -> CertifierStep {
+        CertifierStep::Draw {
+            phase: Phase::Select,
+            chunk: 0,
+            n: self.spec.n0.get(),
+        }
+    }
+
     fn next_draws(&self, estimate: &Estimate) -> CertifierStep {
-        let chunk = self.spec.chunk.get();
         let drawn = estimate.counts.drawn;
-        let left = estimate.end - drawn;
         CertifierStep::Draw {
             phase: Phase::Estimate,
-            chunk: drawn / chunk,
-            n: match self.spec.stopping {
-                Stopping::Radii(_) => left.min(chunk),
-                Stopping::Fixed | Stopping::Loss(_) => left,
-            },
+            chunk: drawn / self.spec.chunk,
+            n: self.draws_at_once(estimate.end - drawn),
+        }
+    }
+
+    /// The number of the remaining draws after which the stopping rule looks at the counts.
+    fn draws_at_once(&self, left: u64) -> u64 {
+        match self.spec.stopping {
+            Stopping::Radii(_) => left.min(self.spec.chunk.get()),
+            Stopping::Fixed | Stopping::Loss(_) => left,
         }
     }
 
@@ -183,15 +190,19 @@ impl Certifier {
     fn start_estimate(&self, counts: &[u64]) -> Estimate {
         let guess = most_frequent(counts);
         let selected = counts.get(guess.0 as usize).copied().unwrap_or(0);
-        let end = match self.spec.stopping {
-            Stopping::Fixed | Stopping::Radii(_) => self.spec.n.get(),
-            Stopping::Loss(loss) => pilot::draws(&self.spec, loss, selected),
-        };
         Estimate {
             guess,
-            end,
+            end: self.largest_number_of_draws(selected),
             counts: Counts::default(),
             goal: None,
+        }
+    }
+
+    /// The draws that the estimation phase may make, where `selected` draws gave the guess.
+    fn largest_number_of_draws(&self, selected: u64) -> u64 {
+        match self.spec.stopping {
+            Stopping::Fixed | Stopping::Radii(_) => self.spec.n.get(),
+            Stopping::Loss(loss) => pilot::draws(&self.spec, loss, selected),
         }
     }
 
@@ -242,7 +253,7 @@ impl Certifier {
 }
 
 fn check_total(phase: Phase, asked: u64, counts: &[u64]) -> Result<(), CertifyError> {
-    let total = counts.iter().map(|&count| u128::from(count)).sum();
+    let total = sum(counts);
     if total == u128::from(asked) {
         return Ok(());
     }
@@ -251,6 +262,10 @@ fn check_total(phase: Phase, asked: u64, counts: &[u64]) -> Result<(), CertifyEr
         asked,
         total,
     })
+}
+
+fn sum(counts: &[u64]) -> u128 {
+    counts.iter().map(|&count| u128::from(count)).sum()
 }
 
 fn count_of(class: Class, counts: &[u64]) -> Result<u64, CertifyError> {

@@ -11,16 +11,16 @@ const NODES: u32 = 25;
 /// The range of the posterior that counts, in standard deviations to each side.
 const SPREAD: f64 = 6.0;
 
-/// The smallest multiple of the chunk, at most `n`, whose expected radius is at least 1 - `loss` of
-/// that of `n`, if `count` of `spec.n0` draws gave the guess: the idea of R. Chen, J. Li, J. Yan,
-/// P. Li & B. Sheng, "Input-specific robustness certification for randomized smoothing" (2022),
-/// with an expectation where they have an interval.
+/// The number of draws to make if `count` of `spec.n0` draws gave the guess: the smallest multiple
+/// of the chunk, at most `n`, whose expected radius is at least (1 - `loss`) times that of `n`. The
+/// idea is that of R. Chen, J. Li, J. Yan, P. Li & B. Sheng, "Input-specific robustness
+/// certification for randomized smoothing" (2022), with an expectation where they have an interval.
 ///
-/// There are two expectations, and neither may lose more than `loss`: over the class's probability
-/// p given those draws, with Jeffreys' prior, and at p = count / n0. The second matters where all
-/// draws agree: for networks p is then often nearer to 1 than the prior makes it, and near 1 a
-/// given loss takes the most draws. The count of n draws is taken as the one that p makes most
-/// likely, to a whole number. Radii are multiples of sigma, so sigma does not enter.
+/// There are two expectations, and neither may lose more than `loss`: one over the class's
+/// probability p given those draws, with Jeffreys' prior, and one at p = count / n0. The second
+/// matters where all draws agree: p of a network is then often nearer to 1 than the prior makes it,
+/// and near 1 a given loss takes the most draws. The count of n draws is taken as the one that p
+/// makes most likely, to a whole number. Radii are multiples of sigma, so sigma does not enter.
 pub(super) fn draws(spec: &CertifySpec, loss: f64, count: u64) -> u64 {
     let pilot = Pilot::new(spec, count);
     let chunk = spec.chunk.get();
@@ -88,11 +88,16 @@ fn quantile(spec: &CertifySpec, p: f64, n: u64) -> f64 {
 fn posterior(count: u64, n0: u64) -> Vec<(f64, f64)> {
     let density = Density::new(count, n0);
     let mut nodes: Vec<(f64, f64)> = (0..NODES).map(|i| density.node(i)).collect();
+    normalise(&mut nodes);
+    nodes
+}
+
+/// Scales the weights to a sum of 1.
+fn normalise(nodes: &mut [(f64, f64)]) {
     let sum: f64 = nodes.iter().map(|&(_, weight)| weight).sum();
-    for (_, weight) in &mut nodes {
+    for (_, weight) in nodes {
         *weight /= sum;
     }
-    nodes
 }
 
 /// The posterior's density in the angle, divided by its value at the mode.
@@ -109,7 +114,9 @@ struct Density {
 
 impl Density {
     fn new(count: u64, n0: u64) -> Self {
-        let (k, rest, draws) = (count as f64, (n0 - count) as f64, n0 as f64);
+        let k = count as f64;
+        let rest = (n0 - count) as f64;
+        let draws = n0 as f64;
         let mode = (k / draws).sqrt().asin();
         let reach = SPREAD * 0.5 / draws.sqrt();
         Self {
@@ -121,15 +128,24 @@ impl Density {
         }
     }
 
+    fn angle(&self, i: u32) -> f64 {
+        self.from + (self.to - self.from) * f64::from(i) / f64::from(NODES - 1)
+    }
+
     /// The probability and the weight of node `i`, by the trapezoidal rule.
     fn node(&self, i: u32) -> (f64, f64) {
-        let angle = self.from + (self.to - self.from) * f64::from(i) / f64::from(NODES - 1);
+        let angle = self.angle(i);
         let p = angle.sin().powi(2);
         let q = angle.cos().powi(2);
-        let end = if i == 0 || i == NODES - 1 { 0.5 } else { 1.0 };
+        let end = end_factor(i);
         let ln = ln_power(p, self.k) + ln_power(q, self.rest) - self.ln_at_mode;
         (p, end * ln.exp())
     }
+}
+
+/// The trapezoidal rule counts the first and the last node by half.
+fn end_factor(i: u32) -> f64 {
+    if i == 0 || i == NODES - 1 { 0.5 } else { 1.0 }
 }
 
 /// ln(base^power), and 0 for the power 0 of any base.

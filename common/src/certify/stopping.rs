@@ -11,12 +11,13 @@ const GIVE_UP: f64 = 1e-4;
 /// The lower bound, at confidence 1 - alpha, that `count` of `n` draws give under the
 /// specification's stopping rule; `None` for an `n` at which the rule never ends.
 ///
-/// For `radii` two bounds share alpha: a confidence sequence has a fifth and holds at the end of
-/// all chunks together, Clopper-Pearson has four fifths and holds after all `n`. Either fails with
-/// no more probability than its part, so that both hold, wherever the draws ended, with probability
-/// at least 1 - alpha; after all `n` the larger one counts. For `loss` the number of draws was
-/// settled before the first of them, by draws of another phase, so that given this number
-/// Clopper-Pearson has all of alpha.
+/// Under `radii` two bounds share alpha. A confidence sequence has one fifth and holds at the end
+/// of all chunks together; Clopper-Pearson has four fifths and holds after all `n`. Each fails with
+/// at most the probability of its part. Both therefore hold with probability at least 1 - alpha,
+/// wherever the draws end, and after all `n` the larger one is the result.
+///
+/// Under `loss` the draws of the selection phase set the number of draws before the first of them
+/// is made. Given this number, Clopper-Pearson has all of alpha.
 #[must_use]
 pub fn bound(spec: &CertifySpec, count: u64, n: u64) -> Option<Probability> {
     if !may_end(spec, n) || count > n {
@@ -30,7 +31,11 @@ pub fn bound(spec: &CertifySpec, count: u64, n: u64) -> Option<Probability> {
         return Some(sequence);
     }
     let fixed = stats::lower_bound(count, n, spec.stopping.alpha_at_n(spec.alpha));
-    Some(if fixed > sequence { fixed } else { sequence })
+    Some(larger(fixed, sequence))
+}
+
+fn larger(a: Probability, b: Probability) -> Probability {
+    if a > b { a } else { b }
 }
 
 /// Returns true if the draws may end after `n`.
@@ -93,9 +98,8 @@ impl<'a> Target<'a> {
     /// The smallest radius that the bound does not certify.
     fn next_radius(&self, p_lower: Probability) -> Option<Radius> {
         let certified = certified(self.sigma, p_lower);
-        self.radii
-            .iter()
-            .find(|&radius| certified.is_none_or(|certified| certified < radius))
+        let mut radii = self.radii.iter();
+        radii.find(|&radius| certified.is_none_or(|certified| certified < radius))
     }
 
     /// The goal for `radius`: the cached one, or a new one that is then cached.
@@ -123,10 +127,8 @@ impl<'a> Target<'a> {
         if !self.certifies(n, radius) {
             return None;
         }
-        let p = stats::probability_at(self.sigma, radius);
-        let alpha = self.spec.stopping.alpha_at_n(self.spec.alpha);
         // The estimate is at most a few counts off; checking the neighbours corrects it.
-        let mut count = stats::least_count(n, p, alpha).unwrap_or(n);
+        let mut count = self.estimate_needed(radius).unwrap_or(n);
         while count > 1 && self.certifies(count - 1, radius) {
             count -= 1;
         }
@@ -134,6 +136,12 @@ impl<'a> Target<'a> {
             count += 1;
         }
         Some(count)
+    }
+
+    fn estimate_needed(&self, radius: Radius) -> Option<u64> {
+        let p = stats::probability_at(self.sigma, radius);
+        let alpha = self.spec.stopping.alpha_at_n(self.spec.alpha);
+        stats::least_count(self.spec.n.get(), p, alpha)
     }
 
     /// Returns true if `count` of all `n` draws certify `radius`.

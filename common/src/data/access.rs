@@ -12,15 +12,21 @@ pub(super) const MAX_FILE: u64 = 1 << 30;
 
 /// Reads the file of one sample. A failure fails the sample, not the dataset.
 pub(super) fn read_sample(roots: &Roots, path: &Path) -> Result<Vec<u8>, Fault> {
-    roots
-        .read(path, MAX_FILE)
-        .map_err(|error| match error.kind() {
-            // Permanent: another machine or a later try would find the same.
-            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
-                Fault::Damaged(error.to_string())
-            }
-            _ => Fault::Io(error),
-        })
+    roots.read(path, MAX_FILE).map_err(|error| {
+        if is_permanent(&error) {
+            Fault::Damaged(error.to_string())
+        } else {
+            Fault::Io(error)
+        }
+    })
+}
+
+/// Returns true if another machine or a later try would find the same.
+fn is_permanent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput
+    )
 }
 
 /// The folder that contains the target of a link.

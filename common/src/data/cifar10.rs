@@ -5,6 +5,7 @@
 //! test set, name `test_batch.bin`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -44,18 +45,20 @@ impl Cifar10 {
             labels: Vec::new(),
         };
         for path in batch_paths(path)? {
-            let file = SharedFile::open(&path, roots)?;
-            let first = cifar.labels.len();
-            cifar.labels.extend(read_labels(&file)?);
-            cifar.batches.push(CifarBatch { file, first });
+            cifar.add_batch(SharedFile::open(&path, roots)?)?;
         }
         if cifar.labels.is_empty() {
-            return Err(DataError::layout(
-                path,
-                "holds no .bin file with a row of CIFAR-10",
-            ));
+            let what = "holds no .bin file with a row of CIFAR-10";
+            return Err(DataError::layout(path, what));
         }
         Ok(cifar)
+    }
+
+    fn add_batch(&mut self, file: SharedFile) -> Result<(), DataError> {
+        let first = self.labels.len();
+        self.labels.extend(read_labels(&file)?);
+        self.batches.push(CifarBatch { file, first });
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,15 +110,16 @@ fn batch_paths(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !fs::metadata(path).map_err(DataError::io(path))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(path).map_err(DataError::io(path))? {
-        let entry = entry.map_err(DataError::io(path))?.path();
-        if entry.extension().is_some_and(|name| name == "bin") {
-            paths.push(entry);
-        }
-    }
+    let mut paths = entries(path).map_err(DataError::io(path))?;
+    paths.retain(|path| path.extension().is_some_and(|name| name == "bin"));
     paths.sort_unstable();
     Ok(paths)
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect()
 }
 
 fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
@@ -125,17 +129,21 @@ fn read_labels(file: &SharedFile) -> Result<Vec<u8>, DataError> {
 }
 
 fn count_rows(file: &SharedFile) -> Result<u64, DataError> {
+    let rows = whole_rows(file)?;
+    if rows <= MAX_SAMPLES {
+        return Ok(rows);
+    }
+    let what = format!("its {rows} rows are more than the {MAX_SAMPLES} allowed");
+    Err(DataError::layout(file.path(), what))
+}
+
+fn whole_rows(file: &SharedFile) -> Result<u64, DataError> {
     let len = file.len();
-    let rows = len / ROW as u64;
-    if !len.is_multiple_of(ROW as u64) {
-        let what = format!("its length of {len} bytes is not a multiple of {ROW}");
-        return Err(DataError::layout(file.path(), what));
+    if len.is_multiple_of(ROW as u64) {
+        return Ok(len / ROW as u64);
     }
-    if rows > MAX_SAMPLES {
-        let what = format!("its {rows} rows are more than the {MAX_SAMPLES} allowed");
-        return Err(DataError::layout(file.path(), what));
-    }
-    Ok(rows)
+    let what = format!("its length of {len} bytes is not a multiple of {ROW}");
+    Err(DataError::layout(file.path(), what))
 }
 
 fn read_label(file: &SharedFile, row: u64) -> Result<u8, DataError> {

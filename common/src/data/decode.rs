@@ -8,7 +8,7 @@
 use std::io::{Cursor, ErrorKind};
 
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, Limits, Pixel};
 use jpeg_decoder::{CodingProcess, PixelFormat};
 
 use super::Fault;
@@ -65,10 +65,7 @@ fn jpeg_bytes(format: PixelFormat, pixels: Vec<u8>) -> Result<Vec<u8>, Fault> {
     match format {
         PixelFormat::RGB24 => Ok(pixels),
         PixelFormat::L8 => Ok(pixels.iter().flat_map(|&grey| [grey; 3]).collect()),
-        PixelFormat::CMYK32 => {
-            let (inks, _) = pixels.as_chunks();
-            Ok(inks.iter().copied().flat_map(cmyk_to_rgb).collect())
-        }
+        PixelFormat::CMYK32 => Ok(cmyk_pixels_to_rgb(&pixels)),
         PixelFormat::L16 => Err(Fault::Damaged("JPEG of more than 8 bits".to_owned())),
     }
 }
@@ -78,6 +75,11 @@ fn jpeg_fault(error: jpeg_decoder::Error) -> Fault {
         jpeg_decoder::Error::Io(e) if e.kind() == ErrorKind::UnexpectedEof => Fault::Truncated,
         other => Fault::Damaged(other.to_string()),
     }
+}
+
+fn cmyk_pixels_to_rgb(pixels: &[u8]) -> Vec<u8> {
+    let (inks, _) = pixels.as_chunks();
+    inks.iter().copied().flat_map(cmyk_to_rgb).collect()
 }
 
 /// Converts as Pillow does: the light that black leaves, less the ink, each product divided by 255
@@ -106,27 +108,35 @@ fn decode_png(file: &[u8]) -> Result<Rgb, Fault> {
 }
 
 fn png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
-    use DynamicImage::{
-        ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgba8,
-        ImageRgba16,
-    };
-    Ok(match image {
-        ImageRgb8(image) => image.into_raw(),
-        ImageRgba8(image) => image.pixels().flat_map(|p| drop_alpha(p.0)).collect(),
-        ImageLuma8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-        ImageRgba16(image) => image
-            .pixels()
-            .flat_map(|p| drop_alpha(p.0).map(high))
-            .collect(),
-        ImageLuma16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
-        ImageLumaA16(image) => image.pixels().flat_map(|p| [high(p.0[0]); 3]).collect(),
+    use DynamicImage::{ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16};
+    match image {
+        ImageLuma8(image) => Ok(pixels_of(&image, |p| [p.0[0]; 3])),
+        ImageLumaA8(image) => Ok(pixels_of(&image, |p| [p.0[0]; 3])),
+        ImageLuma16(image) => Ok(pixels_of(&image, |p| [high(p.0[0]); 3])),
+        ImageLumaA16(image) => Ok(pixels_of(&image, |p| [high(p.0[0]); 3])),
+        image => rgb_png_bytes(image),
+    }
+}
+
+fn rgb_png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
+    use DynamicImage::{ImageRgb8, ImageRgb16, ImageRgba8, ImageRgba16};
+    match image {
+        ImageRgb8(image) => Ok(image.into_raw()),
+        ImageRgba8(image) => Ok(pixels_of(&image, |p| drop_alpha(p.0))),
+        ImageRgb16(image) => Ok(pixels_of(&image, |p| p.0.map(high))),
+        ImageRgba16(image) => Ok(pixels_of(&image, |p| drop_alpha(p.0).map(high))),
         _ => {
             let what = "a PNG that is neither grey nor RGB";
-            return Err(Fault::Damaged(what.to_owned()));
+            Err(Fault::Damaged(what.to_owned()))
         }
-    })
+    }
+}
+
+fn pixels_of<P: Pixel>(
+    image: &ImageBuffer<P, Vec<P::Subpixel>>,
+    to_rgb: impl Fn(&P) -> [u8; 3],
+) -> Vec<u8> {
+    image.pixels().flat_map(to_rgb).collect()
 }
 
 fn drop_alpha<T>([red, green, blue, _]: [T; 4]) -> [T; 3] {

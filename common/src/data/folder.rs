@@ -132,8 +132,7 @@ impl ImageFolder {
             let folder = self.folder(file);
             hash_name(&mut sha, &folder.name);
             hash_name(&mut sha, &file.name);
-            let length = fs::metadata(self.path(place)).map_or(NO_LENGTH, |file| file.len());
-            sha.update(length.to_le_bytes());
+            sha.update(length(&self.path(place)).to_le_bytes());
             sha.update(folder.label.0.to_le_bytes());
         }
         sha.finalize().into()
@@ -142,6 +141,10 @@ impl ImageFolder {
     fn folder(&self, file: &ImageFile) -> &ClassFolder {
         &self.folders[file.folder as usize]
     }
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(NO_LENGTH, |file| file.len())
 }
 
 /// Adds a name to a digest, its length first.
@@ -192,10 +195,7 @@ impl Labels {
         match self {
             Self::Lines { file, labels } => {
                 let label = name.to_str().and_then(|name| labels.get(name));
-                label.copied().ok_or_else(|| {
-                    let what = format!("this folder is not in {}", file.display());
-                    DataError::layout(path, what)
-                })
+                label.copied().ok_or_else(|| unlisted(path, file))
             }
             // It would count as a class and shift the labels of all that follow.
             Self::Places { .. } if is_empty => Err(DataError::layout(
@@ -205,6 +205,11 @@ impl Labels {
             Self::Places { .. } => Ok(Class(place as u32)),
         }
     }
+}
+
+fn unlisted(folder: &Path, classes: &Path) -> DataError {
+    let what = format!("this folder is not in {}", classes.display());
+    DataError::layout(folder, what)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -242,15 +247,18 @@ fn entries(
 
 /// The kind of an entry; `None` if it is neither a folder nor an image.
 fn kind(path: &Path, file_type: FileType) -> Option<EntryKind> {
-    let is_folder = if file_type.is_symlink() {
-        path.is_dir()
-    } else {
-        file_type.is_dir()
-    };
-    if is_folder {
+    if is_folder(path, file_type) {
         Some(EntryKind::Folder)
     } else {
         has_image_extension(path).then_some(EntryKind::Image)
+    }
+}
+
+fn is_folder(path: &Path, file_type: FileType) -> bool {
+    if file_type.is_symlink() {
+        path.is_dir()
+    } else {
+        file_type.is_dir()
     }
 }
 
@@ -282,18 +290,24 @@ fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, Da
     let text = read_text(file, roots)?;
     let mut labels = HashMap::new();
     for (place, name) in text.trim_end().lines().enumerate() {
-        let line = place + 1;
         if name.is_empty() {
-            let what = format!("line {line} is empty and would shift the labels after it");
-            return Err(DataError::layout(file, what));
+            return Err(empty_line(file, place + 1));
         }
         let earlier = labels.insert(name.to_owned(), Class(place as u32));
         if earlier.is_some() {
-            let what = format!("line {line} names {name:?} again");
-            return Err(DataError::layout(file, what));
+            return Err(repeated_name(file, place + 1, name));
         }
     }
     Ok(labels)
+}
+
+fn empty_line(file: &Path, line: usize) -> DataError {
+    let what = format!("line {line} is empty and would shift the labels after it");
+    DataError::layout(file, what)
+}
+
+fn repeated_name(file: &Path, line: usize, name: &str) -> DataError {
+    DataError::layout(file, format!("line {line} names {name:?} again"))
 }
 
 fn read_text(file: &Path, roots: &Roots) -> Result<String, DataError> {

@@ -191,9 +191,8 @@ impl Dataset {
             return Vec::new();
         };
         let home = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        folder
-            .linked()
-            .iter()
+        let linked = folder.linked().iter();
+        linked
             .filter(|folder| !folder.starts_with(&home))
             .cloned()
             .collect()
@@ -202,11 +201,15 @@ impl Dataset {
     fn read(&self, index: SampleIndex, wanted: Option<[usize; 3]>) -> Result<Image, DataError> {
         let place = self.place(index)?;
         self.read_place(place, wanted)
-            .map_err(|fault| DataError::Sample {
-                index,
-                path: self.file_at(place),
-                fault,
-            })
+            .map_err(|fault| self.sample_error(index, place, fault))
+    }
+
+    fn sample_error(&self, index: SampleIndex, place: usize, fault: Fault) -> DataError {
+        DataError::Sample {
+            index,
+            path: self.file_at(place),
+            fault,
+        }
     }
 
     fn read_place(&self, place: usize, wanted: Option<[usize; 3]>) -> Result<Image, Fault> {
@@ -240,11 +243,15 @@ impl Dataset {
         if index.0 < self.len() {
             Ok(index.0 as usize)
         } else {
-            Err(DataError::PastTheEnd {
-                index,
-                path: self.path.clone(),
-                len: self.len(),
-            })
+            Err(self.past_the_end(index))
+        }
+    }
+
+    fn past_the_end(&self, index: SampleIndex) -> DataError {
+        DataError::PastTheEnd {
+            index,
+            path: self.path.clone(),
+            len: self.len(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Opening the file reads the header and the labels; images are read on request.
 
+use std::io;
 use std::path::Path;
 
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
@@ -34,10 +35,7 @@ impl Tensors {
         let labels = header.find("labels", Dtype::I64)?;
         let [count, shape @ ..] = header.image_shape(images)?;
         header.check_size(count, shape)?;
-        if labels.shape != [count] {
-            let what = format!("has shape {:?}, for {count} images", labels.shape);
-            return Err(header.refuse("labels", &what));
-        }
+        header.check_label_count(labels, count)?;
         Ok(Self {
             labels: read_labels(&file, data, labels)?,
             shape,
@@ -64,18 +62,11 @@ impl Tensors {
         let count = 4 * self.shape.iter().product::<usize>();
         let offset = self.images + place as u64 * count as u64;
         let pixels = floats(&self.file.read(offset, count)?);
-        // NaN is not in the range either.
-        let bad = pixels.iter().position(|value| !(0.0..=1.0).contains(value));
-        match bad {
-            Some(position) => Err(Fault::Pixel {
-                position,
-                value: pixels[position],
-            }),
-            None => Ok(Image {
-                shape: self.shape,
-                pixels,
-            }),
-        }
+        check_pixels(&pixels)?;
+        Ok(Image {
+            shape: self.shape,
+            pixels,
+        })
     }
 
     /// SHA-256 of the file.
@@ -83,6 +74,18 @@ impl Tensors {
         let mut sha = Sha256::new();
         self.file.hash_into(&mut sha)?;
         Ok(sha.finalize().into())
+    }
+}
+
+fn check_pixels(pixels: &[f32]) -> Result<(), Fault> {
+    // NaN is not in the range either.
+    let bad = pixels.iter().position(|value| !(0.0..=1.0).contains(value));
+    match bad {
+        Some(position) => Err(Fault::Pixel {
+            position,
+            value: pixels[position],
+        }),
+        None => Ok(()),
     }
 }
 
@@ -105,23 +108,29 @@ impl Header<'_> {
     fn find(&self, tensor: &str, dtype: Dtype) -> Result<&TensorInfo, DataError> {
         match self.header.info(tensor) {
             None => Err(self.refuse(tensor, "is missing")),
-            Some(info) if info.dtype != dtype => {
-                Err(self.refuse(tensor, &format!("is {:?}, not {dtype:?}", info.dtype)))
-            }
-            Some(info) => Ok(info),
+            Some(info) if info.dtype == dtype => Ok(info),
+            Some(info) => Err(self.refuse(tensor, &format!("is {:?}, not {dtype:?}", info.dtype))),
         }
+    }
+
+    fn check_label_count(&self, labels: &TensorInfo, images: usize) -> Result<(), DataError> {
+        if labels.shape == [images] {
+            return Ok(());
+        }
+        let what = format!("has shape {:?}, for {images} images", labels.shape);
+        Err(self.refuse("labels", &what))
     }
 
     /// The shape (N, C, H, W) of the images, without zeros.
     fn image_shape(&self, images: &TensorInfo) -> Result<[usize; 4], DataError> {
         let found = &images.shape;
-        let shape = <[usize; 4]>::try_from(found.as_slice()).map_err(|_| {
-            self.refuse("images", &format!("has shape {found:?}, not (N, C, H, W)"))
-        })?;
-        if shape.contains(&0) {
-            return Err(self.refuse("images", &format!("of shape {found:?} is empty")));
+        match <[usize; 4]>::try_from(found.as_slice()) {
+            Ok(shape) if shape.contains(&0) => {
+                Err(self.refuse("images", &format!("of shape {found:?} is empty")))
+            }
+            Ok(shape) => Ok(shape),
+            Err(_) => Err(self.refuse("images", &format!("has shape {found:?}, not (N, C, H, W)"))),
         }
-        Ok(shape)
     }
 
     /// Refuses sizes that no memory holds. A file may claim them, and a sparse file even have them.
@@ -146,13 +155,16 @@ fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
     let text = text.map_err(DataError::io(file.path()))?;
     let header: Metadata = serde_json::from_slice(&text)
         .map_err(|error| not_safetensors(file, &format!("its header is damaged: {error}")))?;
-    let data = header.data_len() as u64;
-    let found = file.len() - 8 - length;
-    if data != found {
-        let what = format!("its header describes {data} bytes, {found} follow");
-        return Err(not_safetensors(file, &what));
-    }
+    check_data_length(file, header.data_len() as u64, file.len() - 8 - length)?;
     Ok((header, 8 + length))
+}
+
+fn check_data_length(file: &SharedFile, described: u64, found: u64) -> Result<(), DataError> {
+    if described == found {
+        return Ok(());
+    }
+    let what = format!("its header describes {described} bytes, {found} follow");
+    Err(not_safetensors(file, &what))
 }
 
 fn header_length(file: &SharedFile) -> Result<u64, DataError> {
@@ -160,14 +172,18 @@ fn header_length(file: &SharedFile) -> Result<u64, DataError> {
     if len < 8 {
         return Err(not_safetensors(file, "it is too short"));
     }
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&file.read(0, 8).map_err(DataError::io(file.path()))?);
-    let length = u64::from_le_bytes(bytes);
+    let length = first_number(file).map_err(DataError::io(file.path()))?;
     if length > MAX_SAFETENSORS_HEADER.min(len - 8) {
         let what = format!("its header claims {length} bytes, the file has {len}");
         return Err(not_safetensors(file, &what));
     }
     Ok(length)
+}
+
+fn first_number(file: &SharedFile) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&file.read(0, 8)?);
+    Ok(u64::from_le_bytes(bytes))
 }
 
 fn not_safetensors(file: &SharedFile, what: &str) -> DataError {
@@ -215,10 +231,14 @@ pub fn write_tensors(
         let what = format!("{} labels for {} images", labels.len(), shape[0]);
         return Err(DataError::layout(path, what));
     }
-    serialize(path, shape, pixels, labels).map_err(|error| match error {
+    serialize(path, shape, pixels, labels).map_err(|error| write_error(path, error))
+}
+
+fn write_error(path: &Path, error: SafeTensorError) -> DataError {
+    match error {
         SafeTensorError::IoError(cause) => DataError::io(path)(cause),
         other => DataError::layout(path, format!("cannot be written: {other}")),
-    })
+    }
 }
 
 fn serialize(
@@ -228,13 +248,14 @@ fn serialize(
     labels: &[Class],
 ) -> Result<(), SafeTensorError> {
     let pixels: Vec<u8> = pixels.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let labels: Vec<u8> = labels
-        .iter()
-        .flat_map(|label| i64::from(label.0).to_le_bytes())
-        .collect();
+    let labels: Vec<u8> = labels.iter().copied().flat_map(label_bytes).collect();
     let images = TensorView::new(Dtype::F32, shape.to_vec(), &pixels)?;
     let labels = TensorView::new(Dtype::I64, vec![shape[0]], &labels)?;
     safetensors::serialize_to_file([("images", images), ("labels", labels)], None, path)
+}
+
+fn label_bytes(label: Class) -> [u8; 8] {
+    i64::from(label.0).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -74,10 +74,9 @@ fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
     let row_bytes = 3 * side as usize;
     let mut bytes = vec![0; row_bytes * side as usize];
     for row in 0..rows.count {
-        let from = 3 * ((rows.source + row) * image.width as usize + columns.source);
+        let source = columns.of_source(image, rows.source + row);
         let to = (rows.target + row) * row_bytes + 3 * columns.target;
-        let count = 3 * columns.count;
-        bytes[to..to + count].copy_from_slice(&image.bytes[from..from + count]);
+        bytes[to..to + source.len()].copy_from_slice(source);
     }
     Ok(Rgb {
         width: side,
@@ -87,6 +86,7 @@ fn center_crop(image: &Rgb, side: u32) -> Result<Rgb, Fault> {
 }
 
 /// The part of a side that the crop contains, and its place in the crop.
+#[derive(Clone, Copy)]
 struct Window {
     source: usize,
     target: usize,
@@ -94,8 +94,15 @@ struct Window {
 }
 
 impl Window {
+    /// The bytes of these columns in one row of an image.
+    fn of_source(self, image: &Rgb, row: usize) -> &[u8] {
+        let from = 3 * (row * image.width as usize + self.source);
+        &image.bytes[from..from + 3 * self.count]
+    }
+
     fn centered(length: u32, crop: u32) -> Self {
-        let (length, crop) = (length as usize, crop as usize);
+        let length = length as usize;
+        let crop = crop as usize;
         if crop > length {
             Self {
                 source: 0,

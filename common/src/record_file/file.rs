@@ -74,16 +74,24 @@ impl RecordFile {
         match end {
             LineEnd::LineFeed => Ok(None),
             LineEnd::Torn(bytes) => {
-                let cut = self.cut();
-                cut.map_err(failed(&self.path, "cut off its torn last line"))?;
+                self.remove_torn_line()?;
                 Ok(Some(Repair::Removed(bytes)))
             }
             LineEnd::NoLineFeed => {
-                let written = self.write(b"\n");
-                written.map_err(failed(&self.path, "finish its last line"))?;
+                self.finish_line()?;
                 Ok(Some(Repair::Finished))
             }
         }
+    }
+
+    fn remove_torn_line(&mut self) -> Result<(), RecordFileError> {
+        let cut = self.cut();
+        cut.map_err(failed(&self.path, "cut off its torn last line"))
+    }
+
+    fn finish_line(&mut self) -> Result<(), RecordFileError> {
+        let written = self.write(b"\n");
+        written.map_err(failed(&self.path, "finish its last line"))
     }
 
     /// Appends records. When this returns, they are on the disk.
@@ -106,11 +114,7 @@ impl RecordFile {
             self.cut()?;
         }
         self.dirty = true;
-        if let Err(error) = self
-            .file
-            .write_all(bytes)
-            .and_then(|()| self.file.sync_data())
-        {
+        if let Err(error) = self.write_and_sync(bytes) {
             // The first error is reported. If cutting fails too, the next append begins with it.
             let _ = self.cut();
             return Err(error);
@@ -118,6 +122,11 @@ impl RecordFile {
         self.length += bytes.len() as u64;
         self.dirty = false;
         Ok(())
+    }
+
+    fn write_and_sync(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
     }
 
     fn cut(&mut self) -> io::Result<()> {
@@ -158,13 +167,15 @@ fn create_or_open(path: &Path) -> io::Result<File> {
             sync_folder(path)?;
             Ok(file)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Refuses pipes, which may block, and devices, which may never end.
-            Roots::anywhere().open(path)?;
-            options.open(path)
-        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_regular(path, &options),
         Err(error) => Err(error),
     }
+}
+
+/// Opens an existing file. Refuses pipes, which may block, and devices, which may never end.
+fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    Roots::anywhere().open(path)?;
+    options.open(path)
 }
 
 /// Syncs the folder of a new file: only then does the file survive a crash.

@@ -76,10 +76,7 @@ impl From<&Result<Certification, String>> for ResultFields {
 
 impl From<&Certification> for CertificateFields {
     fn from(certification: &Certification) -> Self {
-        let (prediction, radius) = match certification.outcome {
-            Outcome::Certified { class, radius } => (Some(class.0), radius),
-            Outcome::Abstained => (None, Radius::ZERO),
-        };
+        let (prediction, radius) = prediction(certification.outcome);
         Self {
             prediction,
             radius: radius.get(),
@@ -94,25 +91,40 @@ impl From<&Certification> for CertificateFields {
     }
 }
 
+/// The class of an outcome and its radius, as a line holds them.
+fn prediction(outcome: Outcome) -> (Option<u32>, Radius) {
+    match outcome {
+        Outcome::Certified { class, radius } => (Some(class.0), radius),
+        Outcome::Abstained => (None, Radius::ZERO),
+    }
+}
+
 impl TryFrom<RecordLine> for Record {
     type Error = InvalidValue;
 
     fn try_from(line: RecordLine) -> Result<Self, InvalidValue> {
-        let result = match line.result {
-            ResultFields::Certificate(fields) => Ok(fields.try_into()?),
-            ResultFields::Failure { error } => Err(error),
-        };
         Ok(Self {
             variant: VariantName::new(line.variant),
             index: SampleIndex(line.index),
             label: Class(line.label),
-            result,
+            result: line.result.try_into()?,
             seed: line.seed,
             seconds: check_seconds(line.seconds)?,
             worker: line.worker,
             attempt: line.attempt,
             device: line.device,
         })
+    }
+}
+
+impl TryFrom<ResultFields> for Result<Certification, String> {
+    type Error = InvalidValue;
+
+    fn try_from(fields: ResultFields) -> Result<Self, InvalidValue> {
+        match fields {
+            ResultFields::Certificate(fields) => Ok(Ok(fields.try_into()?)),
+            ResultFields::Failure { error } => Ok(Err(error)),
+        }
     }
 }
 
@@ -132,9 +144,7 @@ impl TryFrom<CertificateFields> for Certification {
     fn try_from(fields: CertificateFields) -> Result<Self, InvalidValue> {
         let CertificateFields { count, n, .. } = fields;
         let outcome = outcome(fields.prediction, Radius::new(fields.radius)?)?;
-        if count > n {
-            return Err(InvalidValue(format!("count {count} is more than n {n}")));
-        }
+        check_count(count, n)?;
         Ok(Self {
             outcome,
             sigma: Sigma::new(fields.sigma)?,
@@ -146,6 +156,13 @@ impl TryFrom<CertificateFields> for Certification {
             alpha: Alpha::new(fields.alpha)?,
         })
     }
+}
+
+fn check_count(count: u64, n: u64) -> Result<(), InvalidValue> {
+    if count <= n {
+        return Ok(());
+    }
+    Err(InvalidValue(format!("count {count} is more than n {n}")))
 }
 
 fn outcome(prediction: Option<u32>, radius: Radius) -> Result<Outcome, InvalidValue> {

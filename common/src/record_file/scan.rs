@@ -35,6 +35,17 @@ pub(super) enum LineEnd {
     Torn(u64),
 }
 
+impl LineEnd {
+    /// The end of a line that is a whole record.
+    fn of_record(is_finished: bool) -> Self {
+        if is_finished {
+            Self::LineFeed
+        } else {
+            Self::NoLineFeed
+        }
+    }
+}
+
 /// Reads all lines. `path` is only for errors and is not opened.
 pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordFileError> {
     let mut scanner = Scanner {
@@ -43,17 +54,21 @@ pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordF
         seen: HashMap::new(),
     };
     for line in 1.. {
-        let bytes = read_line(&mut lines).map_err(|cause| RecordFileError::Io {
-            path: path.to_owned(),
-            action: "read",
-            cause,
-        })?;
+        let bytes = read_line(&mut lines).map_err(|cause| read_error(path, cause))?;
         if bytes.is_empty() {
             break;
         }
         scanner.add(line, &bytes)?;
     }
     Ok(scanner.scan)
+}
+
+fn read_error(path: &Path, cause: io::Error) -> RecordFileError {
+    RecordFileError::Io {
+        path: path.to_owned(),
+        action: "read",
+        cause,
+    }
 }
 
 fn read_line(lines: &mut impl BufRead) -> io::Result<Vec<u8>> {
@@ -75,23 +90,22 @@ impl Scanner<'_> {
         let length = bytes.len() as u64;
         let is_finished = bytes.last() == Some(&b'\n');
         if !is_finished && length == MAX_LINE {
-            let reason = format!("not a record: longer than {MAX_LINE} bytes");
-            return Err(self.refuse(line, reason));
+            return Err(self.too_long(line));
         }
         match parse(bytes) {
             Ok(record) => {
                 self.keep_first(record, line)?;
                 self.scan.whole += length;
-                self.scan.end = if is_finished {
-                    LineEnd::LineFeed
-                } else {
-                    LineEnd::NoLineFeed
-                };
+                self.scan.end = LineEnd::of_record(is_finished);
             }
             Err(reason) if is_finished => return Err(self.refuse(line, reason)),
             Err(_) => self.scan.end = LineEnd::Torn(length),
         }
         Ok(())
+    }
+
+    fn too_long(&self, line: usize) -> RecordFileError {
+        self.refuse(line, format!("not a record: longer than {MAX_LINE} bytes"))
     }
 
     fn refuse(&self, line: usize, reason: String) -> RecordFileError {
@@ -107,20 +121,27 @@ impl Scanner<'_> {
     /// mixed.
     fn keep_first(&mut self, record: Record, line: usize) -> Result<(), RecordFileError> {
         let records = &mut self.scan.records;
-        match self.seen.entry((record.variant.clone(), record.index)) {
+        let (first, earlier) = match self.seen.entry((record.variant.clone(), record.index)) {
             Entry::Vacant(place) => {
                 place.insert((line, records.len()));
                 records.push(record);
-                Ok(())
+                return Ok(());
             }
-            Entry::Occupied(place) if same_result(&records[place.get().1], &record) => Ok(()),
-            Entry::Occupied(place) => Err(RecordFileError::Contradiction {
-                path: self.path.to_owned(),
-                variant: record.variant,
-                index: record.index,
-                first: place.get().0,
-                second: line,
-            }),
+            Entry::Occupied(place) => *place.get(),
+        };
+        if same_result(&records[earlier], &record) {
+            return Ok(());
+        }
+        Err(self.contradiction(record, first, line))
+    }
+
+    fn contradiction(&self, record: Record, first: usize, second: usize) -> RecordFileError {
+        RecordFileError::Contradiction {
+            path: self.path.to_owned(),
+            variant: record.variant,
+            index: record.index,
+            first,
+            second,
         }
     }
 }

@@ -170,22 +170,24 @@ fn model_lines(model: &ModelSpec) -> String {
     } = model;
     let words = [
         name.clone(),
-        source_word(source),
+        source_word(*source),
         classes.to_string(),
         precision.as_str().to_owned(),
     ];
-    line("model", &words) + &channels_line("mean", mean) + &channels_line("std", std)
+    line("model", &words)
+        + &channels_line("mean", mean.as_ref())
+        + &channels_line("std", std.as_ref())
 }
 
-fn source_word(source: &ModelSource) -> String {
+fn source_word(source: ModelSource) -> String {
     match source {
         ModelSource::Safetensors(architecture) => format!("safetensors:{architecture}"),
         ModelSource::TorchScript => "torchscript".to_owned(),
     }
 }
 
-fn channels_line(key: &str, values: &Option<Vec<f64>>) -> String {
-    line(key, &floats(values.iter().flatten().copied()))
+fn channels_line(key: &str, values: Option<&Vec<f64>>) -> String {
+    line(key, &floats(values.into_iter().flatten().copied()))
 }
 
 /// The parameters of data-dependent smoothing are left out if no variant uses it: they change no

@@ -2,7 +2,7 @@
 //!
 //! A key that the specification leaves out is taken from the file; one that it gives must agree
 //! with the file. A network that is certified under another normalisation than it was trained with
-//! is still a network, and no other check would find the mistake.
+//! scores worse without any error, and no other check would find the mistake.
 //!
 //! The text is completed, not the parsed sweep: a program that reads it later, from Redis or from a
 //! manifest, needs no model file to know what was meant.
@@ -20,8 +20,8 @@ use crate::architecture::{Architecture, ModelError, metadata};
 /// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
-/// Parses a specification after reading the headers of its safetensors files. Also returns the text
-/// with the keys that were taken from there, or the same text without such keys.
+/// Parses a specification after reading the headers of its safetensors files. Also returns the
+/// text, completed by the keys that were taken from the files.
 ///
 /// # Errors
 /// The first mistake, with its line in `text` and its key; also when a file contradicts a key.

@@ -170,8 +170,9 @@ pub enum Stopping {
     Fixed,
     /// As soon as it is known which of these radii are certified.
     Radii(Radii),
-    /// After a number that the draws of the selection phase suggest: the smallest that is expected
-    /// to lose at most this share, strictly between 0 and 1, of the radius that `n` would give.
+    /// After a number of draws that the selection phase suggests: the smallest number that is
+    /// expected to lose at most this share of the radius that `n` would give. The share is strictly
+    /// between 0 and 1.
     Loss(f64),
 }
 

@@ -49,20 +49,29 @@ struct LnDensity {
 impl LnDensity {
     /// Evaluates Loader's saddle-point form.
     fn at(k: u64, n: u64, p: f64) -> Self {
-        let (count, rest, trials) = (k as f64, (n - k) as f64, n as f64);
         if k == n {
-            let ln = trials * p.ln();
-            return Self {
-                ln,
-                parts: ln.abs(),
-            };
+            return Self::of_unanimous_draws(n, p);
         }
+        let count = k as f64;
+        let rest = (n - k) as f64;
+        let trials = n as f64;
         let stirling = stirling_error(n) - stirling_error(k) - stirling_error(n - k);
         let deviance = deviance(count, trials * p) + deviance(rest, trials * (1.0 - p));
         let spread = 0.5 * (trials / (2.0 * PI * count * rest)).ln();
         Self {
             ln: stirling - deviance + spread,
             parts: deviance + spread.abs() + (count - trials * p).abs(),
+        }
+    }
+}
+
+impl LnDensity {
+    /// ln p^n: all draws agree.
+    fn of_unanimous_draws(n: u64, p: f64) -> Self {
+        let ln = n as f64 * p.ln();
+        Self {
+            ln,
+            parts: ln.abs(),
         }
     }
 }
@@ -111,6 +120,10 @@ pub(super) fn stirling_error(n: u64) -> f64 {
     if n < 16 {
         return stirling_error(n + 1) + ((x + 0.5) * (1.0 / x).ln_1p() - 1.0);
     }
+    stirling_series(x)
+}
+
+fn stirling_series(x: f64) -> f64 {
     let s = 1.0 / (x * x);
     let series = 1.0 / 1260.0 - s * (1.0 / 1680.0 - s * (1.0 / 1188.0 - s * (691.0 / 360_360.0)));
     (1.0 / 12.0 - s * (1.0 / 360.0 - s * series)) / x
@@ -120,8 +133,13 @@ pub(super) fn stirling_error(n: u64) -> f64 {
 /// cancellation, as (x - m) v + 2x (v^3/3 + v^5/5 + ...), v = (x - m)/(x + m).
 pub(super) fn deviance(x: f64, m: f64) -> f64 {
     if (x - m).abs() >= 0.1 * (x + m) {
-        return x * (x / m).ln() + m - x;
+        x * (x / m).ln() + m - x
+    } else {
+        deviance_near(x, m)
     }
+}
+
+fn deviance_near(x: f64, m: f64) -> f64 {
     let v = (x - m) / (x + m);
     let mut sum = (x - m) * v;
     let mut power = 2.0 * x * v;

@@ -76,7 +76,7 @@ fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
     let mut p = (count as f64 / n as f64).min(1.0 - f64::EPSILON);
     for _ in 0..100 {
         let tail = BinomialTail::at(count, n, p);
-        let step = (target - tail.ln - tail.error) * tail.ratio / count as f64;
+        let step = tail.newton_step(target, count);
         let next = (p * step.exp()).min(1.0 - f64::EPSILON);
         if next <= 0.0 || step.abs() <= f64::EPSILON {
             return next;
@@ -84,6 +84,13 @@ fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
         p = next;
     }
     p
+}
+
+impl BinomialTail {
+    /// The step in ln p toward a tail whose upper estimate is `target`.
+    fn newton_step(self, target: f64, count: u64) -> f64 {
+        (target - self.ln - self.error) * self.ratio / count as f64
+    }
 }
 
 fn probability(p: f64) -> Probability {

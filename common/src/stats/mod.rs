@@ -9,10 +9,11 @@
 //! - [`quantile_lower`]: the standard normal quantile of that probability
 //! - [`radius`]: the certified radius that follows (Cohen et al. 2019, Theorem 1)
 //!
-//! `binomial_tail` evaluates the tail that defines the bound, with its own error (Loader 2000). A
-//! check against the defining inequality always decides, with every rounding error counted against
-//! the result; how a candidate was found does not matter. The checks assume that `exp`, `ln` and
-//! `sqrt` are within two units in the last place.
+//! `binomial_tail` evaluates the tail that defines the bound, with a bound on its own error (Loader
+//! 2000). Each function first finds a candidate, then checks it against the inequality that defines
+//! the result. The check counts every rounding error against the result, so soundness does not
+//! depend on how the candidate was found. The checks assume that `exp`, `ln` and `sqrt` are within
+//! two units in the last place.
 
 mod argmax;
 mod binomial_tail;

@@ -7,8 +7,8 @@ use statrs::function::erf::erfc_inv;
 use super::UNIT_ROUNDOFF;
 use crate::domain::Probability;
 
-/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Above 1/2 it is never above the
-/// true quantile, and less than 1e-13 of it below.
+/// A z with Phi(z) <= p for p above 1/2, and 0 for every other p. Above 1/2 it never exceeds the
+/// true quantile, and its relative distance below it is less than 1e-13.
 ///
 /// p = 1, whose quantile is infinite, is replaced by the double before it.
 #[must_use]
@@ -17,14 +17,19 @@ pub fn quantile_lower(p: Probability) -> f64 {
     if p <= 0.5 {
         return 0.0;
     }
-    // 1 - p is exact in this range.
-    let mut z = SQRT_2 * erfc_inv(2.0 * (1.0 - p));
+    let mut z = estimate(p);
     let mut step = f64::EPSILON;
     while !is_below(z, p) {
         z *= 1.0 - step;
         step *= 2.0;
     }
     z
+}
+
+/// The quantile of p above 1/2, with an error in either direction.
+fn estimate(p: f64) -> f64 {
+    // 1 - p is exact in this range.
+    SQRT_2 * erfc_inv(2.0 * (1.0 - p))
 }
 
 /// The z from which [`is_below`] uses the tail instead of the centre.

@@ -62,15 +62,21 @@ impl Mixture {
     fn at(k: u64, n: u64, p: f64) -> Self {
         let excess = mixture_at_mean(k, n);
         let divergence = divergence(k, n, p);
-        let distance = if k == n {
-            0.0
-        } else {
-            (k as f64 - n as f64 * p).abs()
-        };
+        let parts = divergence + excess.abs() + distance(k, n, p) + 4.0;
         Self {
             ln: excess + divergence,
-            error: UNIT_ROUNDOFF * 128.0 * (divergence + excess.abs() + distance + 4.0),
+            error: UNIT_ROUNDOFF * 128.0 * parts,
         }
+    }
+}
+
+/// The distance |k - np|, on which the rounding of a deviance depends; 0 where all draws agree, as
+/// there is no deviance then.
+fn distance(k: u64, n: u64, p: f64) -> f64 {
+    if k == n {
+        0.0
+    } else {
+        (k as f64 - n as f64 * p).abs()
     }
 }
 
@@ -105,14 +111,11 @@ fn half_gamma(k: u64) -> f64 {
 /// Solves M = 1/alpha by Newton's method in p. ln M is convex and falls, so from a p below the
 /// solution every step ends below it again, apart from rounding.
 fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
-    let (k, trials) = (count as f64, n as f64);
+    let mean = count as f64 / n as f64;
     let mut p = start(count, n, alpha);
     for _ in 0..100 {
-        let mixture = Mixture::at(count, n, p);
-        let short = -ln_from_below(alpha) - mixture.ln + mixture.error;
-        let slope = (trials * p - k) / (p * (1.0 - p));
-        let next = open_unit(p + short / slope);
-        if (next - p).abs() <= f64::EPSILON * p || next >= k / trials {
+        let next = newton_step(count, n, p, alpha);
+        if (next - p).abs() <= f64::EPSILON * p || next >= mean {
             return p;
         }
         p = next;
@@ -120,20 +123,34 @@ fn climb(count: u64, n: u64, alpha: Alpha) -> f64 {
     p
 }
 
-/// A p below the solution of M = 1/alpha. It follows from Pinsker's inequality,
-/// KL >= 2 (k/n - p)^2, and from leaving out one of the two terms of KL; the larger one is taken.
+fn newton_step(count: u64, n: u64, p: f64, alpha: Alpha) -> f64 {
+    let mixture = Mixture::at(count, n, p);
+    let short = -ln_from_below(alpha) - mixture.ln + mixture.error;
+    let slope = (n as f64 * p - count as f64) / (p * (1.0 - p));
+    open_unit(p + short / slope)
+}
+
+/// A p below the solution of M = 1/alpha, at which Newton's method starts: the larger of the one
+/// that follows from Pinsker's inequality, KL >= 2 (k/n - p)^2, and the one that follows from
+/// leaving out one of the two terms of KL.
 fn start(count: u64, n: u64, alpha: Alpha) -> f64 {
-    let (k, rest, trials) = (count as f64, (n - count) as f64, n as f64);
+    let k = count as f64;
+    let trials = n as f64;
     let mean = k / trials;
     let needed = -ln_from_below(alpha) - mixture_at_mean(count, n);
-    let unseen = if rest > 0.0 {
-        -rest * (rest / trials).ln()
-    } else {
-        0.0
-    };
+    let unseen = omitted_term((n - count) as f64, trials);
     let by_pinsker = mean - (needed / (2.0 * trials)).sqrt();
     let by_one_term = mean * (-(needed + unseen) / k).exp();
     open_unit(by_pinsker.max(by_one_term))
+}
+
+/// The term of KL for the draws of other classes, at the largest.
+fn omitted_term(rest: f64, trials: f64) -> f64 {
+    if rest > 0.0 {
+        -rest * (rest / trials).ln()
+    } else {
+        0.0
+    }
 }
 
 /// The nearest double strictly between 0 and 1.
@@ -141,13 +158,13 @@ fn open_unit(p: f64) -> f64 {
     p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON)
 }
 
-/// Returns true if it is out of reach that `needed` of `n` draws count, after `drawn` of them of
-/// which `count` count: either the remaining draws are too few, or the hypothesis that enough of
-/// them will count is refuted at level `beta`.
+/// Returns true if the final count can no longer be expected to reach `needed`: of the first
+/// `drawn` draws, `count` gave the class, and `needed` of all `n` must. Either too few draws
+/// remain, or the hypothesis that the final count reaches `needed` is refuted at level `beta`.
 ///
-/// Whatever the probability is, if `needed` or more of the `n` draws count in the end, this is ever
-/// true before with probability at most `beta`: given the number that will count, the order of
-/// draws is that of drawing without replacement, and M with that likelihood is a martingale as well
+/// Whatever the class's probability is, if the final count does reach `needed`, the result is true
+/// at some earlier draw with probability at most `beta`. Given the final count, the draws are in
+/// the order of drawing without replacement, and M with that likelihood is a martingale as well
 /// (I. Waudby-Smith & A. Ramdas, "Confidence sequences for sampling without replacement", 2020,
 /// section 2). For totals above count * n / drawn, M grows with the total, so refuting `needed`
 /// refutes all larger totals. Giving up claims nothing, so nothing is rounded in a direction here.
@@ -161,9 +178,13 @@ pub fn out_of_reach(count: u64, drawn: u64, needed: u64, n: u64, beta: Alpha) ->
     if drawn == 0 || u128::from(needed) * u128::from(drawn) <= u128::from(count) * u128::from(n) {
         return false;
     }
-    let ln_mixture =
-        ln_factorial_half(count) + ln_factorial_half(drawn - count) - ln_factorial(drawn);
-    ln_mixture - ln_choose(n - drawn, needed - count) + ln_choose(n, needed) >= -beta.get().ln()
+    let ln_ratio =
+        ln_mixture(count, drawn) - ln_choose(n - drawn, needed - count) + ln_choose(n, needed);
+    ln_ratio >= -beta.get().ln()
+}
+
+fn ln_mixture(count: u64, drawn: u64) -> f64 {
+    ln_factorial_half(count) + ln_factorial_half(drawn - count) - ln_factorial(drawn)
 }
 
 /// ln(Gamma(k + 1/2) / sqrt(pi)).

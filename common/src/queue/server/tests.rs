@@ -1,8 +1,6 @@
 //! Addresses and credentials that are accepted and refused.
 #![allow(clippy::unwrap_used)]
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::PathBuf;
 
 use super::*;

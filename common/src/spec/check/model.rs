@@ -7,7 +7,7 @@ use crate::architecture::Architecture;
 use crate::spec::raw::{RawModel, RawPrecision, Required};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 
-/// Far more than a table has rows for, and few enough to compare each with each.
+/// More models than a table can show, and few enough to compare every pair.
 const MOST_MODELS: usize = 1000;
 
 pub(super) fn models(
@@ -162,15 +162,15 @@ fn check_std_count(at: &SpecTable, found: usize, channels: usize) -> Result<(), 
     Err(at.error("std", message))
 }
 
-/// Checks a standard deviation. Pixels are from 0 to 1: outside the range no image would remain, or
-/// no number that is finite in every precision.
+/// Checks a standard deviation. Pixels are from 0 to 1: a larger value would leave no image, and a
+/// smaller one no numbers that are finite in every precision.
 fn check_std(at: &SpecTable, key: &str, std: f64) -> Result<(), SpecError> {
     let holds = (1e-6..=1e6).contains(&std);
     at.number(key, std, holds, "from 1e-6 to 1e6").map(drop)
 }
 
-/// Checks a model that is a half-space. Its known radius is in the space of images as they are, so it is neither
-/// normalised nor computed less exactly than they are.
+/// Checks a model that is a half-space. Its known radius is in the space of the images as they are,
+/// so normalisation and a lower precision are refused.
 fn check_half_space(at: &SpecTable, model: &ModelSpec) -> Result<(), SpecError> {
     if model.source != ModelSource::Safetensors(Architecture::HalfSpace) {
         return Ok(());

@@ -5,7 +5,7 @@ use crate::domain::{Choice, Sigma};
 use crate::spec::raw::{RawChoice, RawDataDependent, RawMethod, RawSmoothing};
 use crate::spec::{DataDependentSpec, SigmaMethod, SmoothingSpec, SpecError};
 
-/// Far more than a table has rows for, and few enough to compare each with each.
+/// More sigmas than a table can show, and few enough to compare every pair.
 const MOST_SIGMAS: usize = 1000;
 /// A sigma is part of the names of its variants, and those name files.
 const MAX_SIGMA_DIGITS: usize = 64;

@@ -45,7 +45,7 @@ pub(super) fn training(
         epochs: counts.epochs,
         batch: counts.batch,
         group: counts.group,
-        optimiser: optimiser::optimiser(&at("optimiser"), raw.optimiser, epochs)?,
+        optimiser: optimiser::optimiser(&at("optimiser"), &raw.optimiser, epochs)?,
         augmentation: augmentation(&at("augmentation"), &raw.augmentation)?,
     })
 }

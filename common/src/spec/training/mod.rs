@@ -110,8 +110,8 @@ pub struct TrainingSigma {
 pub enum TrainingChoice {
     /// It keeps its initial value.
     Fixed,
-    /// Each input keeps a separate sigma between epochs, which takes some steps of ascent each time
-    /// the input is used (Alfarra et al. 2022, Algorithm 1).
+    /// Each input has a separate sigma, which is kept between epochs. Each use of the input moves
+    /// it by some steps of ascent (Alfarra et al. 2022, Algorithm 1).
     DataDependent {
         /// The first epoch, from 0, in which sigmas move.
         from_epoch: u64,

@@ -9,7 +9,7 @@ use crate::spec::training::{Optimiser, Schedule};
 /// Checks `[optimiser]`. Its schedule must fit the number of epochs.
 pub(super) fn optimiser(
     at: &SpecTable,
-    raw: RawOptimiser,
+    raw: &RawOptimiser,
     epochs: u64,
 ) -> Result<Optimiser, SpecError> {
     let rate = at.required("learning-rate", raw.learning_rate.clone())?;
@@ -31,14 +31,14 @@ fn weight_decay(at: &SpecTable, value: f64) -> Result<f64, SpecError> {
     at.number("weight-decay", value, value >= 0.0, demand)
 }
 
-fn schedule(at: &SpecTable, raw: RawOptimiser, epochs: u64) -> Result<Schedule, SpecError> {
-    refuse_keys_of_others(at, &raw)?;
+fn schedule(at: &SpecTable, raw: &RawOptimiser, epochs: u64) -> Result<Schedule, SpecError> {
+    refuse_keys_of_others(at, raw)?;
     match raw.schedule {
         RawSchedule::Constant => Ok(Schedule::Constant),
-        RawSchedule::Step => step(at, &raw),
-        RawSchedule::Milestones => at_milestones(at, &raw, epochs),
+        RawSchedule::Step => step(at, raw),
+        RawSchedule::Milestones => at_milestones(at, raw, epochs),
         RawSchedule::Cosine => Ok(Schedule::Cosine),
-        RawSchedule::OneCycle => one_cycle(at, &raw),
+        RawSchedule::OneCycle => one_cycle(at, raw),
     }
 }
 
