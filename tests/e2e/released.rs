@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ddrs_common::architecture;
 use ddrs_common::domain::Class;
 use ddrs_common::spec::{digest_to_hex, file_digest};
 use ddrs_tests::TestDir;
+use serde_json::Value;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../release/cifar10-resnet20")
@@ -41,6 +43,25 @@ fn released_networks_have_the_digests_of_their_list() {
         .collect();
     assert!(!present.is_empty());
     assert_eq!(present, listed);
+}
+
+#[test]
+fn released_networks_name_the_specifications_in_their_folder() {
+    for (name, _) in digests() {
+        let network = folder().join(&name);
+        let spec = folder()
+            .join("specs")
+            .join(name.replace(".safetensors", ".train.toml"));
+        let metadata = architecture::metadata(&network).unwrap();
+        let training: Value = serde_json::from_str(&metadata["training"]).unwrap();
+        let digest = digest_to_hex(&file_digest(&spec).unwrap());
+        assert_eq!(training["specification"], digest, "{name}");
+        assert_eq!(
+            metadata["specification"],
+            fs::read_to_string(&spec).unwrap(),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -17,15 +17,17 @@ use cli::{DevCli, DevCommand};
 fn main() {
     let cli = DevCli::parse();
     log::begin(LogFormat::Text);
-    let exit = match dispatch(&cli.command) {
-        Ok(()) => ExitCode::Complete,
-        Err(error) => {
-            log::fail(&format!("{error:#}"));
-            ExitCode::of(&error)
-        }
-    };
+    let ended = dispatch(&cli.command);
     // Past the C library's `exit`, which would take libtorch apart under a forward pass.
-    exit::now(exit)
+    exit::now(exit_code(&ended))
+}
+
+fn exit_code(ended: &Result<()>) -> ExitCode {
+    let Err(error) = ended else {
+        return ExitCode::Complete;
+    };
+    log::fail(&format!("{error:#}"));
+    ExitCode::of(error)
 }
 
 fn dispatch(command: &DevCommand) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::cli::CheckPart;
 use crate::parts::{again, compare, peers, speed, training, training_speed};
+use crate::programs::Programs;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::step::CheckStep;
@@ -24,6 +25,14 @@ const SETTINGS: [&str; 6] = [
     "LD_LIBRARY_PATH",
 ];
 
+type Measure = fn(&Setup, &mut Session) -> Result<()>;
+
+const SPEED_PARTS: [(CheckPart, Measure); 3] = [
+    (CheckPart::Speed, speed::measure),
+    (CheckPart::TrainingSpeed, training_speed::measure),
+    (CheckPart::Peers, peers::measure),
+];
+
 /// Runs every part that `args` asks for; returns true if the check passed.
 pub(crate) fn check(setup: &Setup, session: &mut Session) -> Result<bool> {
     describe_machine(setup, session)?;
@@ -31,50 +40,64 @@ pub(crate) fn check(setup: &Setup, session: &mut Session) -> Result<bool> {
         return Ok(false);
     }
     check_correctness(setup, session)?;
-    if setup.args.has(CheckPart::Speed) {
-        speed::measure(setup, session)?;
-    }
-    if setup.args.has(CheckPart::TrainingSpeed) {
-        training_speed::measure(setup, session)?;
-    }
-    if setup.args.has(CheckPart::Peers) {
-        peers::measure(setup, session)?;
-    }
+    check_speed(setup, session)?;
     session.end()
 }
 
 /// Runs the parts that check correctness, at the same time.
 fn check_correctness(setup: &Setup, session: &mut Session) -> Result<()> {
     let setup = setup.for_steps_together();
-    let mut steps = Vec::new();
-    if setup.args.has(CheckPart::Compare) {
-        steps.extend(compare::steps(&setup));
-    }
-    if setup.args.has(CheckPart::Again) {
-        steps.extend(again::steps(&setup));
-    }
-    if setup.args.has(CheckPart::Training) {
-        steps.extend(training::steps(&setup));
-    }
-    session.steps_together(steps)?;
+    session.steps_together(steps_of_correctness(&setup))?;
     session.summarise("compare-", |line| line.starts_with("compare"))
 }
 
+fn steps_of_correctness<'a>(setup: &'a Setup) -> Vec<CheckStep<'a>> {
+    let mut steps = Vec::new();
+    if setup.args.has(CheckPart::Compare) {
+        steps.extend(compare::steps(setup));
+    }
+    if setup.args.has(CheckPart::Again) {
+        steps.extend(again::steps(setup));
+    }
+    if setup.args.has(CheckPart::Training) {
+        steps.extend(training::steps(setup));
+    }
+    steps
+}
+
+/// Runs the parts that measure speed, one after another.
+fn check_speed(setup: &Setup, session: &mut Session) -> Result<()> {
+    for (part, measure) in SPEED_PARTS {
+        if setup.args.has(part) {
+            measure(setup, session)?;
+        }
+    }
+    Ok(())
+}
+
 fn describe_machine(setup: &Setup, session: &mut Session) -> Result<()> {
-    let time = line_of("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
-    let system = line_of("uname", &["-srm"]);
-    let device = &setup.args.device;
-    let worker = setup.programs.worker_path().display();
-    let libraries = library_names(setup);
-    session
-        .summary
-        .say(&format!("gpu-check {time} on {system}, device {device}"))?;
-    session
-        .summary
-        .say(&format!("worker {worker}; libraries from {libraries}"))?;
+    session.summary.say(&machine_line(setup))?;
+    session.summary.say(&programs_line(setup))?;
+    write_reports(setup, session)
+}
+
+fn write_reports(setup: &Setup, session: &Session) -> Result<()> {
     fs::write(session.out.join("nvidia-smi.txt"), driver_report())?;
     fs::write(session.out.join("environment.txt"), settings(setup))?;
     Ok(())
+}
+
+fn machine_line(setup: &Setup) -> String {
+    let time = line_of("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
+    let system = line_of("uname", &["-srm"]);
+    let device = &setup.args.device;
+    format!("gpu-check {time} on {system}, device {device}")
+}
+
+fn programs_line(setup: &Setup) -> String {
+    let worker = setup.programs.worker_path().display();
+    let libraries = library_names(setup);
+    format!("worker {worker}; libraries from {libraries}")
 }
 
 fn library_names(setup: &Setup) -> String {
@@ -96,49 +119,50 @@ fn driver_report() -> String {
 fn settings(setup: &Setup) -> String {
     let mut command = setup.programs.command("env".as_ref());
     let text = output_of(&mut command);
-    let mut lines: Vec<&str> = text
-        .lines()
-        .filter(|line| SETTINGS.iter().any(|name| line.starts_with(name)))
-        .collect();
+    let mut lines: Vec<&str> = text.lines().filter(|line| is_setting(line)).collect();
     lines.sort_unstable();
     lines.join("\n") + "\n"
 }
 
+fn is_setting(line: &str) -> bool {
+    SETTINGS.iter().any(|name| line.starts_with(name))
+}
+
 /// Tries the device; returns true if it is usable.
 fn try_device(setup: &Setup, session: &mut Session) -> Result<bool> {
-    let mut command = setup.programs.worker();
-    command.args(["doctor", "--device", &setup.args.device]);
-    let usable = session.step(
-        CheckStep::program("doctor", 120, command),
-        Importance::Required,
-    )?;
+    let step = CheckStep::program("doctor", 120, setup.worker(&["doctor"]));
+    let usable = session.step(step, Importance::Required)?;
     print!("{}", session.printed_by("doctor"));
     if !usable {
-        // No later step could tell more. The missing libraries are what has to be mended.
-        fs::write(session.out.join("loader.txt"), loader_report(setup))?;
-        let out = session.out.display().to_string();
-        session.summary.say(&format!(
-            "the device cannot be used: see doctor.txt and loader.txt in {out}"
-        ))?;
+        report_unusable(setup, session)?;
     }
     Ok(usable)
 }
 
+/// Keeps the loader's report: no later step could tell more than which libraries are missing.
+fn report_unusable(setup: &Setup, session: &mut Session) -> Result<()> {
+    fs::write(session.out.join("loader.txt"), loader_report(setup))?;
+    let out = session.out.display().to_string();
+    session.summary.say(&format!(
+        "the device cannot be used: see doctor.txt and loader.txt in {out}"
+    ))
+}
+
 /// Returns the libraries that the worker loads, and those that the library folders have.
 fn loader_report(setup: &Setup) -> String {
-    let worker = setup.programs.worker_path();
-    let mut report = output_of(setup.programs.command("ldd".as_ref()).arg(worker));
-    let listing = output_of(
-        setup
-            .programs
-            .command("ls".as_ref())
-            .arg("-l")
-            .args(&setup.programs.libraries),
-    );
+    let programs = &setup.programs;
+    let mut ldd = programs.command("ldd".as_ref());
+    let mut report = output_of(ldd.arg(programs.worker_path()));
+    let listing = library_listing(programs);
     for line in listing.lines().filter(|line| is_about_torch(line)) {
         writeln!(report, "{line}").ok();
     }
     report
+}
+
+fn library_listing(programs: &Programs) -> String {
+    let mut ls = programs.command("ls".as_ref());
+    output_of(ls.arg("-l").args(&programs.libraries))
 }
 
 fn is_about_torch(line: &str) -> bool {

@@ -81,11 +81,7 @@ impl CheckArgs {
 
     /// Returns the folder for the output.
     pub(crate) fn out_folder(&self) -> PathBuf {
-        let environment = || std::env::var_os("OUT").filter(|out| !out.is_empty());
-        let named = self
-            .out
-            .clone()
-            .or_else(|| environment().map(PathBuf::from));
+        let named = self.out.clone().or_else(out_of_environment);
         named.unwrap_or_else(|| PathBuf::from("gpu-check-out"))
     }
 
@@ -93,6 +89,11 @@ impl CheckArgs {
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs((self.minutes * 60.0) as u64)
     }
+}
+
+fn out_of_environment() -> Option<PathBuf> {
+    let out = std::env::var_os("OUT").filter(|out| !out.is_empty());
+    out.map(PathBuf::from)
 }
 
 fn minutes(text: &str) -> Result<f64, String> {

@@ -40,11 +40,14 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = CheckArgs::parse();
-    let (setup, mut session) = match prepare(&args) {
-        Ok(prepared) => prepared,
-        Err(error) => return fail(&error, USAGE),
-    };
-    match check::check(&setup, &mut session) {
+    match prepare(&args) {
+        Ok((setup, session)) => run(&setup, session),
+        Err(error) => fail(&error, USAGE),
+    }
+}
+
+fn run(setup: &Setup, mut session: Session) -> ExitCode {
+    match check::check(setup, &mut session) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(&error, 1),

@@ -26,11 +26,16 @@ pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> io::Result<
     if let Some(status) = wait_until(&mut child, deadline)? {
         return Ok(exit_code(status));
     }
-    signal_group(&child, Signal::TERM);
-    if wait_until(&mut child, Instant::now() + GRACE)?.is_some() {
+    end(&mut child)
+}
+
+/// Ends a program whose time is up, and returns its exit code.
+fn end(child: &mut Child) -> io::Result<i32> {
+    signal_group(child, Signal::TERM);
+    if wait_until(child, Instant::now() + GRACE)?.is_some() {
         return Ok(TIME_UP);
     }
-    kill(&mut child)?;
+    kill(child)?;
     Ok(KILLED)
 }
 

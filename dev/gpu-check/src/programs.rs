@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::CheckArgs;
 
@@ -22,6 +22,7 @@ const DRIVER_FOLDERS: [&str; 2] = ["/usr/local/nvidia/lib64", "/usr/local/nvidia
 pub(crate) struct Programs {
     worker: PathBuf,
     dev: PathBuf,
+    /// A python that has torch.
     python: Option<Python>,
     environment: Vec<(&'static str, OsString)>,
     /// Folders of libraries that this program found.
@@ -31,7 +32,8 @@ pub(crate) struct Programs {
 #[derive(Clone)]
 struct Python {
     program: PathBuf,
-    has_torch: bool,
+    /// Folders of torch's libraries.
+    torch: Vec<PathBuf>,
 }
 
 impl Programs {
@@ -40,26 +42,16 @@ impl Programs {
     /// # Errors
     /// When there is no worker or no development program.
     pub(crate) fn find(args: &CheckArgs) -> Result<Self> {
-        let worker = find_program(args.worker.as_deref(), "--worker", &worker_places()?)?;
-        let dev = find_program(
-            args.dev.as_deref(),
-            "--dev",
-            &[worker.with_file_name("ddrs-dev")],
-        )?;
-        let python = find_in_path("python3");
-        let torch = python.as_deref().map(torch_folders).unwrap_or_default();
-        let python = python.map(|program| Python {
-            program,
-            has_torch: !torch.is_empty(),
-        });
-        let libraries = library_folders(torch);
-        let environment = vec![("LD_LIBRARY_PATH", library_path(&libraries)?)];
+        let worker = find_worker(args)?;
+        let dev = find_dev(args, &worker)?;
+        let python = find_in_path("python3").map(Python::new);
+        let libraries = library_folders(python.as_ref());
         Ok(Self {
             worker,
             dev,
-            python,
-            environment,
+            environment: vec![("LD_LIBRARY_PATH", library_path(&libraries)?)],
             libraries,
+            python: python.filter(Python::has_torch),
         })
     }
 
@@ -77,19 +69,23 @@ impl Programs {
         &self.worker
     }
 
-    /// Returns the worker's command, ready for arguments.
-    pub(crate) fn worker(&self) -> Command {
-        self.command(&self.worker)
+    /// Returns a command of the worker.
+    pub(crate) fn worker(&self, args: &[&str]) -> Command {
+        let mut command = self.command(&self.worker);
+        command.args(args);
+        command
     }
 
-    /// Returns the development program's command, ready for arguments.
-    pub(crate) fn dev(&self) -> Command {
-        self.command(&self.dev)
+    /// Returns a command of the development program.
+    pub(crate) fn dev(&self, args: &[&str]) -> Command {
+        let mut command = self.command(&self.dev);
+        command.args(args);
+        command
     }
 
     /// Returns the path of a python that has torch.
     pub(crate) fn python_with_torch(&self) -> Option<&Path> {
-        let python = self.python.as_ref().filter(|python| python.has_torch)?;
+        let python = self.python.as_ref()?;
         Some(&python.program)
     }
 
@@ -101,6 +97,26 @@ impl Programs {
     }
 }
 
+impl Python {
+    fn new(program: PathBuf) -> Self {
+        let torch = torch_folders(&program);
+        Self { program, torch }
+    }
+
+    fn has_torch(&self) -> bool {
+        !self.torch.is_empty()
+    }
+}
+
+fn find_worker(args: &CheckArgs) -> Result<PathBuf> {
+    find_program(args.worker.as_deref(), "--worker", &worker_places()?)
+}
+
+fn find_dev(args: &CheckArgs, worker: &Path) -> Result<PathBuf> {
+    let usual = [worker.with_file_name("ddrs-dev")];
+    find_program(args.dev.as_deref(), "--dev", &usual)
+}
+
 fn worker_places() -> Result<[PathBuf; 3]> {
     let program = env::current_exe().context("the path of this program is unknown")?;
     let folder = program.parent().unwrap_or(Path::new("."));
@@ -108,19 +124,13 @@ fn worker_places() -> Result<[PathBuf; 3]> {
 }
 
 fn find_program(named: Option<&Path>, option: &str, usual: &[PathBuf]) -> Result<PathBuf> {
-    let Some(path) = named.or_else(|| {
-        usual
-            .iter()
-            .map(PathBuf::as_path)
-            .find(|path| path.exists())
-    }) else {
+    let mut usual = usual.iter().map(PathBuf::as_path);
+    let Some(path) = named.or_else(|| usual.find(|path| path.exists())) else {
         bail!("no program for {option}: build it, or name it with {option}");
     };
-    if !is_executable(path) {
-        bail!("{option} {}: not a program", path.display());
-    }
-    path.canonicalize()
-        .with_context(|| path.display().to_string())
+    let name = path.display();
+    ensure!(is_executable(path), "{option} {name}: not a program");
+    path.canonicalize().with_context(|| name.to_string())
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -130,39 +140,52 @@ fn is_executable(path: &Path) -> bool {
 
 fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| is_executable(program))
+    let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
+    programs.find(|program| is_executable(program))
 }
 
 fn torch_folders(python: &Path) -> Vec<PathBuf> {
-    let printed = Command::new(python).args(["-c", FIND_TORCH]).output();
-    let text = printed.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let folders = text.unwrap_or_default();
-    env::split_paths(&folders)
+    let folders = printed_torch_folders(python);
+    let folders = env::split_paths(folders.trim());
+    folders
         .filter(|folder| !folder.as_os_str().is_empty())
         .collect()
 }
 
-/// Adds the folders of LIBTORCH, where python has no torch, and of the driver.
-fn library_folders(torch: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut folders = torch;
-    if folders.is_empty() {
-        let libtorch = env::var_os("LIBTORCH").filter(|folder| !folder.is_empty());
-        folders.extend(libtorch.map(|folder| Path::new(&folder).join("lib")));
-    }
-    let drivers = DRIVER_FOLDERS.map(PathBuf::from);
-    folders.extend(
-        drivers
-            .into_iter()
-            .filter(|folder| folder.join("libcuda.so.1").exists()),
-    );
+fn printed_torch_folders(python: &Path) -> String {
+    let output = Command::new(python).args(["-c", FIND_TORCH]).output();
+    let printed = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&printed).into_owned()
+}
+
+/// Returns the folders of torch and of the driver.
+fn library_folders(python: Option<&Python>) -> Vec<PathBuf> {
+    let mut folders = match python {
+        Some(python) if python.has_torch() => python.torch.clone(),
+        _ => libtorch_folder().into_iter().collect(),
+    };
+    folders.extend(driver_folders());
     folders
+}
+
+/// Returns the folder of the libraries in LIBTORCH.
+fn libtorch_folder() -> Option<PathBuf> {
+    let libtorch = env::var_os("LIBTORCH").filter(|folder| !folder.is_empty())?;
+    Some(Path::new(&libtorch).join("lib"))
+}
+
+fn driver_folders() -> impl Iterator<Item = PathBuf> {
+    let folders = DRIVER_FOLDERS.into_iter().map(PathBuf::from);
+    folders.filter(|folder| folder.join("libcuda.so.1").exists())
 }
 
 /// Puts the folders before those of the environment, which stay.
 fn library_path(folders: &[PathBuf]) -> Result<OsString> {
-    let before = env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty());
-    let known: Vec<PathBuf> = before.iter().flat_map(env::split_paths).collect();
-    env::join_paths(folders.iter().chain(&known)).context("a library folder with a colon")
+    let all = folders.iter().cloned().chain(known_folders());
+    env::join_paths(all).context("a library folder with a colon")
+}
+
+fn known_folders() -> Vec<PathBuf> {
+    let path = env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty());
+    path.iter().flat_map(env::split_paths).collect()
 }

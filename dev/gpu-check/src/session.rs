@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -40,10 +40,7 @@ pub(crate) struct Session {
 impl Session {
     /// Prepares the output folder.
     pub(crate) fn begin(out: &Path, time: Duration) -> Result<Self> {
-        let named = || format!("--out {}", out.display());
-        fs::create_dir_all(out).with_context(named)?;
-        let out = out.canonicalize().with_context(named)?;
-        remove_outputs(&out).with_context(named)?;
+        let out = prepare(out).with_context(|| format!("--out {}", out.display()))?;
         let started = Instant::now();
         Ok(Self {
             summary: Summary::create(&out)?,
@@ -67,16 +64,32 @@ impl Session {
 
     /// Runs required steps at the same time.
     pub(crate) fn steps_together(&mut self, steps: Vec<CheckStep>) -> Result<()> {
+        let begun = self.with_time_left(steps)?;
+        for end in self.run_together(begun) {
+            self.summary.ended(&end?, Importance::Required)?;
+        }
+        Ok(())
+    }
+
+    fn with_time_left<'a>(&mut self, steps: Vec<CheckStep<'a>>) -> Result<Vec<CheckStep<'a>>> {
         let mut begun = Vec::new();
         for step in steps {
             if self.can_begin(&step, Importance::Required)? {
                 begun.push(step);
             }
         }
-        for end in run_together(begun, &self.out, self.work.path(), self.time_left()) {
-            self.summary.ended(&end?, Importance::Required)?;
-        }
-        Ok(())
+        Ok(begun)
+    }
+
+    fn run_together(&self, steps: Vec<CheckStep>) -> Vec<Result<StepEnd>> {
+        let work = self.work.path();
+        let time_left = self.time_left();
+        let run = |step: CheckStep| step.run(&self.out, work, time_left);
+        thread::scope(|scope| {
+            let steps = steps.into_iter();
+            let begun: Vec<_> = steps.map(|step| scope.spawn(move || run(step))).collect();
+            begun.into_iter().map(end_of).collect()
+        })
     }
 
     /// Returns what a step printed; empty if it did not begin.
@@ -89,12 +102,20 @@ impl Session {
     /// whose name begins with `prefix`, where `wanted` returns true.
     pub(crate) fn summarise(&mut self, prefix: &str, wanted: fn(&str) -> bool) -> Result<()> {
         for name in self.outputs(prefix)? {
-            let text = self.printed_by(&name);
-            for line in text.lines().filter(|line| wanted(line)) {
-                self.summary.say(line)?;
-            }
+            self.say_lines(&name, wanted)?;
         }
         Ok(())
+    }
+
+    /// Adds everything that a step printed to the summary.
+    pub(crate) fn say_output(&mut self, name: &str) -> Result<()> {
+        self.say_lines(name, |_| true)
+    }
+
+    fn say_lines(&mut self, name: &str, wanted: fn(&str) -> bool) -> Result<()> {
+        let text = self.printed_by(name);
+        let mut lines = text.lines().filter(|line| wanted(line));
+        lines.try_for_each(|line| self.summary.say(line))
     }
 
     /// Prints the rows of JSON that a step printed, and keeps them in `bench.jsonl`.
@@ -129,43 +150,43 @@ impl Session {
     fn outputs(&self, prefix: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.out)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if let Some(name) = name.strip_suffix(".txt")
-                && name.starts_with(prefix)
-            {
-                names.push(name.to_owned());
-            }
+            names.extend(output_name(&entry?.path()));
         }
+        names.retain(|name| name.starts_with(prefix));
         names.sort();
         Ok(names)
     }
 }
 
-fn run_together(
-    steps: Vec<CheckStep>,
-    out: &Path,
-    work: &Path,
-    time_left: Duration,
-) -> Vec<Result<StepEnd>> {
-    thread::scope(|scope| {
-        let begun: Vec<_> = steps
-            .into_iter()
-            .map(|step| scope.spawn(move || step.run(out, work, time_left)))
-            .collect();
-        begun
-            .into_iter()
-            .map(|step| step.join().map_err(|_| anyhow!("a step panicked"))?)
-            .collect()
-    })
+fn output_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    name.strip_suffix(".txt").map(str::to_owned)
+}
+
+fn end_of(step: ScopedJoinHandle<Result<StepEnd>>) -> Result<StepEnd> {
+    step.join().map_err(|_| anyhow!("a step panicked"))?
+}
+
+/// Creates the output folder, or removes an earlier check's outputs from it, and returns its
+/// absolute path.
+fn prepare(out: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(out)?;
+    let out = out.canonicalize()?;
+    remove_outputs(&out)?;
+    Ok(out)
 }
 
 fn remove_outputs(out: &Path) -> Result<()> {
     for entry in fs::read_dir(out)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".txt") && OUTPUTS.iter().any(|begin| name.starts_with(begin)) {
+        if is_output(&path) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+fn is_output(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".txt") && OUTPUTS.iter().any(|begin| name.starts_with(begin))
 }

@@ -1,5 +1,7 @@
 //! The command line together with the programs that it led to: what every part needs.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::cli::CheckArgs;
@@ -19,6 +21,13 @@ impl<'a> Setup<'a> {
     pub(crate) fn find(args: &'a CheckArgs) -> Result<Self> {
         let programs = Programs::find(args)?;
         Ok(Self { args, programs })
+    }
+
+    /// Returns a command of the worker on the device to check.
+    pub(crate) fn worker(&self, args: &[&str]) -> Command {
+        let mut command = self.programs.worker(args);
+        command.args(["--device", &self.args.device]);
+        command
     }
 
     /// Returns the same setup for steps that run at the same time.

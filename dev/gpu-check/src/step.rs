@@ -1,7 +1,7 @@
 //! One step: its work, its time limit and its output files.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(crate) struct CheckStep<'a> {
 pub(crate) struct StepFiles {
     /// A folder for everything that the step leaves behind; removed at the end of the check.
     pub(crate) folder: PathBuf,
-    pub(crate) deadline: Instant,
+    deadline: Instant,
     stdout: File,
     stderr: File,
 }
@@ -68,13 +68,10 @@ impl<'a> CheckStep<'a> {
         let begun = Instant::now();
         let deadline = begun + self.limit.min(time_left);
         let files = StepFiles::create(out, work, &self.name, deadline)?;
-        let code = match (self.work)(&files) {
-            Ok(()) => 0,
-            Err(error) => files.note(&error)?,
-        };
+        let result = (self.work)(&files);
         Ok(StepEnd {
             name: self.name,
-            code,
+            code: files.exit_code(result)?,
             seconds: begun.elapsed().as_secs(),
             last_line: files.finish()?,
         })
@@ -105,12 +102,9 @@ impl StepFiles {
 
     /// Runs a program and returns what it prints; its stderr is the step's.
     pub(crate) fn printed(&self, command: Command) -> Result<String> {
-        let mut printed = create(&self.folder.join("printed"))?;
-        self.run_into(command, printed.try_clone()?.into())?;
-        let mut text = String::new();
-        printed.seek(SeekFrom::Start(0))?;
-        printed.read_to_string(&mut text)?;
-        Ok(text)
+        let path = self.folder.join("printed");
+        self.run_into(command, create(&path)?.into())?;
+        Ok(fs::read_to_string(path)?)
     }
 
     /// Prints to the step's output.
@@ -119,14 +113,17 @@ impl StepFiles {
     }
 
     fn run_into(&self, mut command: Command, stdout: Stdio) -> Result<()> {
-        command
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(self.stderr.try_clone()?);
+        let stderr = self.stderr.try_clone()?;
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let program = command.get_program().to_string_lossy().into_owned();
-        match run_until(&mut command, self.deadline).with_context(|| program)? {
-            0 => Ok(()),
-            code => Err(ProgramFailed(code).into()),
+        let code = run_until(&mut command, self.deadline).with_context(|| program)?;
+        Ok(check_code(code)?)
+    }
+
+    fn exit_code(&self, result: Result<()>) -> Result<i32> {
+        match result {
+            Ok(()) => Ok(0),
+            Err(error) => self.note(&error),
         }
     }
 
@@ -136,8 +133,12 @@ impl StepFiles {
             return Ok(*code);
         }
         writeln!(&self.stderr, "{error:#}")?;
-        let time_is_up = Instant::now() >= self.deadline;
-        Ok(if time_is_up { TIME_UP } else { 1 })
+        Ok(if self.time_is_up() { TIME_UP } else { 1 })
+    }
+
+    /// Returns true if the deadline has passed.
+    pub(crate) fn time_is_up(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     /// Appends stderr to the output, and returns its last line.
@@ -147,15 +148,25 @@ impl StepFiles {
         if !text.is_empty() {
             self.print(&format!("-- stderr\n{text}"))?;
         }
-        Ok(text.lines().next_back().unwrap_or_default().to_owned())
+        Ok(last_line(&text))
     }
 }
 
-/// Creates an empty file to read and append to: several programs write to it, one after another.
+fn last_line(text: &str) -> String {
+    text.lines().next_back().unwrap_or_default().to_owned()
+}
+
+fn check_code(code: i32) -> Result<(), ProgramFailed> {
+    if code == 0 {
+        return Ok(());
+    }
+    Err(ProgramFailed(code))
+}
+
+/// Creates an empty file to append to: several programs write to it, one after another.
 fn create(path: &Path) -> Result<File> {
     let named = || format!("cannot create {}", path.display());
     File::create(path).with_context(named)?;
-    let mut options = File::options();
-    options.read(true).append(true);
-    options.open(path).with_context(named)
+    let file = File::options().append(true).open(path);
+    file.with_context(named)
 }

@@ -54,6 +54,10 @@ impl Summary {
             self.passed += 1;
             return self.say(&format!("ok      {} ({} s)", end.name, end.seconds));
         }
+        self.did_not_pass(end, importance)
+    }
+
+    fn did_not_pass(&mut self, end: &StepEnd, importance: Importance) -> Result<()> {
         let reason = failure(end);
         if importance == Importance::Optional {
             self.left_out.push(end.name.clone());
@@ -75,6 +79,11 @@ impl Summary {
         self.say(&format!("LEFT OUT {name}: {reason}"))
     }
 
+    /// Adds a step that needs PyTorch, where python3 has none.
+    pub(crate) fn without_torch(&mut self, name: &str) -> Result<()> {
+        self.left_out(name, "no python3 with torch", Importance::Optional)
+    }
+
     /// Notes that a step passed without the ratio that it was for.
     pub(crate) fn without_ratio(&mut self, name: &str) -> Result<()> {
         self.left_out.push(name.to_owned());
@@ -85,10 +94,7 @@ impl Summary {
 
     /// Adds the totals; returns true if the check passed.
     pub(crate) fn end(&mut self, seconds: u64, out: &Path) -> Result<bool> {
-        if !self.left_out.is_empty() {
-            let names = self.left_out.join(" ");
-            self.say(&format!("left out, or without a ratio: {names}"))?;
-        }
+        self.say_left_out()?;
         let failed = self.failures();
         let passed = self.passed;
         let out = out.display();
@@ -96,6 +102,14 @@ impl Summary {
             "{passed} steps passed, {failed}; {seconds} s; all output in {out}"
         ))?;
         Ok(self.failed.is_empty() && !self.incomplete)
+    }
+
+    fn say_left_out(&mut self) -> Result<()> {
+        if self.left_out.is_empty() {
+            return Ok(());
+        }
+        let names = self.left_out.join(" ");
+        self.say(&format!("left out, or without a ratio: {names}"))
     }
 
     fn failures(&self) -> String {

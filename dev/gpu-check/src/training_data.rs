@@ -70,11 +70,15 @@ learning-rate = 0.01
 fn write_images(path: &Path, images: usize) -> Result<()> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut file = BufWriter::new(fs::File::create(path)?);
-    let mut record = [0; 1 + IMAGE_BYTES];
     for image in 0..images {
-        random.fill_bytes(&mut record);
-        record[0] = (image % 10) as u8;
-        file.write_all(&record)?;
+        file.write_all(&record(image, &mut random))?;
     }
     Ok(file.flush()?)
+}
+
+fn record(image: usize, random: &mut ChaCha8Rng) -> [u8; 1 + IMAGE_BYTES] {
+    let mut record = [0; 1 + IMAGE_BYTES];
+    random.fill_bytes(&mut record);
+    record[0] = (image % 10) as u8;
+    record
 }

@@ -4,6 +4,7 @@
 mod compare;
 mod network;
 mod peer;
+mod results;
 mod row;
 
 use anyhow::Result;
@@ -14,7 +15,7 @@ use ddrs_worker::engine::{Engine, EngineOptions};
 
 use crate::cli::{BenchArgs, BenchCompare};
 use crate::temporary::TemporaryFolder;
-use network::{AscentRun, BenchNetwork};
+use network::{AscentRun, BenchNetwork, NetworkFile};
 use peer::{PeerTimes, Peers};
 use row::{CertifiedRun, SpeedRow};
 
@@ -88,12 +89,8 @@ impl<'a> SpeedBench<'a> {
         let mut peers = self.peers_of(network, batch);
         for turn in 1..=self.args.repeats {
             self.measure_ours(&runs, &mut row)?;
-            if turn == 1 && !peers.is_empty() {
-                self.print_first_turn(&row)?;
-            }
-            for peer in &mut peers {
-                peer.take_turn(row.last_rate(peer.mode));
-            }
+            self.print_first_turn(turn, &row, &peers)?;
+            measure_peers(&mut peers, &row);
         }
         Ok(print(&row.render(self.args.format, &peers))?)
     }
@@ -113,32 +110,36 @@ impl<'a> SpeedBench<'a> {
         let Some(peers) = &self.peers else {
             return Vec::new();
         };
+        let NetworkFile { model, side, .. } = network.file;
         let modes = self.args.peers.iter();
         modes
-            .map(|&mode| peers.times(mode, network.model, batch, network.side()))
+            .map(|&mode| peers.times(mode, model, batch, side))
             .collect()
     }
 
     fn measure_ours(&self, runs: &RowRuns, row: &mut SpeedRow) -> Result<()> {
-        let samples = self.args.samples;
-        let before = self.engine.time_split();
-        let seconds = runs.network.time(&runs.fixed, samples)?;
-        let certify = &runs.fixed.certify;
-        row.add_certified(&CertifiedRun {
-            passes: samples * (certify.n0.get() + certify.n.get()),
-            samples,
-            seconds,
-            before,
-            after: self.engine.time_split(),
-        });
+        row.add_certified(&self.certify(runs)?);
         row.add_ascent(runs.draws_per_second());
         Ok(())
     }
 
+    fn certify(&self, runs: &RowRuns) -> Result<CertifiedRun> {
+        let samples = self.args.samples;
+        let before = self.engine.time_split();
+        let seconds = runs.network.time(&runs.fixed, samples)?;
+        Ok(CertifiedRun {
+            passes: samples * runs.passes_per_sample(),
+            samples,
+            seconds,
+            before,
+            after: self.engine.time_split(),
+        })
+    }
+
     /// Prints a row before its peers run, which may take minutes to compile or never end.
-    fn print_first_turn(&self, row: &SpeedRow) -> Result<()> {
+    fn print_first_turn(&self, turn: u32, row: &SpeedRow, peers: &[PeerTimes]) -> Result<()> {
         let args = self.args;
-        if args.format == OutputFormat::Text {
+        if turn == 1 && !peers.is_empty() && args.format == OutputFormat::Text {
             let text = row.render(args.format, &[]);
             print(&format!("turn 1 of {}: {text}", args.repeats))?;
         }
@@ -146,7 +147,18 @@ impl<'a> SpeedBench<'a> {
     }
 }
 
+fn measure_peers(peers: &mut [PeerTimes], row: &SpeedRow) {
+    for peer in peers {
+        peer.take_turn(row.last_rate(peer.mode));
+    }
+}
+
 impl RowRuns<'_> {
+    fn passes_per_sample(&self) -> u64 {
+        let certify = &self.fixed.certify;
+        certify.n0.get() + certify.n.get()
+    }
+
     fn draws_per_second(&self) -> Result<f64, String> {
         let ascent = self.ascent.as_ref().map_err(String::clone)?;
         let rate = self.network.draws_per_second(ascent);

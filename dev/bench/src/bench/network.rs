@@ -1,19 +1,18 @@
 //! A network with random weights, and runs of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use ddrs_common::architecture::Architecture;
 use ddrs_common::cli::BadInput;
 use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{self, Sweep};
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
 use ddrs_worker::model;
 
+use super::results::{SampleResults, certify};
 use crate::cli::BenchArgs;
 
 /// Noise draws per step of the ascent that is timed, as in the peer's.
@@ -26,11 +25,18 @@ const FEWEST_DRAWS: u64 = 100;
 /// One network in one precision on an engine.
 pub(super) struct BenchNetwork<'a> {
     pub(super) engine: &'a Engine,
+    pub(super) file: NetworkFile<'a>,
+    network: LoadedNetwork,
+}
+
+/// Random weights in a file, and the precision of their forward passes.
+pub(super) struct NetworkFile<'a> {
     pub(super) model: &'a str,
     pub(super) precision: &'a str,
     classes: u32,
+    /// Height and width of the images.
+    pub(super) side: usize,
     folder: PathBuf,
-    network: LoadedNetwork,
 }
 
 /// A run that only chooses sigmas.
@@ -60,28 +66,13 @@ impl<'a> BenchNetwork<'a> {
         precision: &'a str,
         folder: &Path,
     ) -> Result<Self> {
-        let architecture: Architecture = model.parse().map_err(BadInput::new)?;
-        let (classes, side) = usual_size(architecture);
-        let file = folder.join("model.safetensors");
-        model::random_weights(architecture, classes, 0, &file)?;
-        let text = specification(model, precision, classes, "fixed", FEWEST);
-        let spec = parse(&text, model, folder)?;
-        let network = engine
-            .load(&spec.models[0], [3, side, side])
-            .map_err(|error| name_model(&error, &file, model))?;
+        let file = NetworkFile::write(model, precision, folder)?;
+        let network = file.load(engine)?;
         Ok(Self {
             engine,
-            model,
-            precision,
-            classes,
-            folder: folder.to_owned(),
+            file,
             network,
         })
-    }
-
-    /// Returns the height and width of its images.
-    pub(super) fn side(&self) -> usize {
-        self.network.shape()[1]
     }
 
     /// Returns the number of images per forward pass.
@@ -95,38 +86,43 @@ impl<'a> BenchNetwork<'a> {
         let rate = self.trial_rate(chunk)?;
         let affordable = (rate * args.seconds / args.samples as f64) as u64;
         let n = args.n.unwrap_or_else(|| whole_chunks(affordable, chunk));
-        self.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })
+        self.file.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })
     }
 
     /// Returns draws per second, after one run to warm up.
     fn trial_rate(&self, chunk: u64) -> Result<f64> {
-        let fewest = self.sweep("fixed", DrawCounts { chunk, ..FEWEST })?;
-        // Fewer draws would not fill the passes of a GPU, and make it look slow.
-        let n = FEWEST_DRAWS.max(4 * self.images_per_pass(&fewest)?);
+        let n = self.trial_draws(chunk)?;
         let samples = self.engine.threads() as u64;
-        let trial = self.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })?;
-        self.time(&trial, samples)?;
-        let seconds = self.time(&trial, samples)?;
+        let trial = self
+            .file
+            .sweep("fixed", DrawCounts { n, chunk, ..FEWEST })?;
+        let seconds = self.warm_time(&trial, samples)?;
         Ok((samples * (FEWEST_DRAWS + n)) as f64 / seconds)
+    }
+
+    /// Returns a number of draws that fills the passes of a GPU; fewer would make it look slow.
+    fn trial_draws(&self, chunk: u64) -> Result<u64> {
+        let fewest = self.file.sweep("fixed", DrawCounts { chunk, ..FEWEST })?;
+        let images = self.images_per_pass(&fewest)?;
+        Ok(FEWEST_DRAWS.max(4 * images))
     }
 
     /// Returns a run that ascends to sigmas for about this time, with the fewest draws after it
     /// that certifying allows: three per sample.
     pub(super) fn ascent_run(&self, seconds: f64) -> Result<AscentRun> {
-        let counts = DrawCounts {
-            n0: 1,
-            n: 2,
-            chunk: GRADIENT_DRAWS,
-        };
-        let sweep = self.sweep("data-dependent", counts)?;
-        let group = self.engine.group_size(&self.network, &sweep);
-        let filled = (self.engine.threads() * group) as u64;
-        self.time(&sweep, filled)?;
-        let rounds = (seconds / self.time(&sweep, filled)?) as u64;
+        let sweep = self.file.sweep("data-dependent", ASCENT)?;
+        let filled = self.samples_that_fill(&sweep);
+        let rounds = (seconds / self.warm_time(&sweep, filled)?) as u64;
         Ok(AscentRun {
             sweep,
             samples: filled * rounds.max(1),
         })
+    }
+
+    /// Returns the number of samples that fills one group on every thread.
+    fn samples_that_fill(&self, sweep: &Sweep) -> u64 {
+        let group = self.engine.group_size(&self.network, sweep);
+        (self.engine.threads() * group) as u64
     }
 
     /// Returns gradient draws per second of a whole run.
@@ -135,106 +131,93 @@ impl<'a> BenchNetwork<'a> {
         Ok((ascent.samples * STEPS * GRADIENT_DRAWS) as f64 / seconds)
     }
 
+    /// Returns the seconds of a second run, after one to warm up.
+    fn warm_time(&self, sweep: &Sweep, samples: u64) -> Result<f64> {
+        self.time(sweep, samples)?;
+        self.time(sweep, samples)
+    }
+
     /// Returns the seconds that it takes to certify some samples.
     ///
     /// # Errors
     /// When a sample fails, because fewer passes were made than are counted.
     pub(super) fn time(&self, sweep: &Sweep, samples: u64) -> Result<f64> {
         let start = Instant::now();
-        let failed = self.certify(sweep, samples)?;
+        let results = self.certify(sweep, samples)?;
         let seconds = start.elapsed().as_secs_f64();
-        match failed {
-            None => Ok(seconds),
-            Some(error) => bail!(
-                "{} in {}: a sample failed: {error}",
-                self.model,
-                self.precision
-            ),
-        }
+        self.file.check(results)?;
+        Ok(seconds)
     }
 
-    /// Certifies samples; returns the error of one that failed.
-    fn certify(&self, sweep: &Sweep, samples: u64) -> Result<Option<String>> {
+    fn certify(&self, sweep: &Sweep, samples: u64) -> Result<SampleResults> {
         let shape = self.network.shape();
         let mut samples = (0..samples).map(|index| sample(shape, index));
-        let failed: Mutex<Option<String>> = Mutex::default();
-        let tell = |_, result, _| keep_first_error(&failed, result);
         let variant = &sweep.variants()[0];
-        let never = AtomicBool::new(false);
-        self.engine
-            .certify(&self.network, variant, sweep, &mut samples, &never, &tell)?;
-        let failed = failed.into_inner();
-        failed.map_err(|_| anyhow!("a worker thread panicked"))
+        certify(self.engine, &self.network, variant, sweep, &mut samples)
+    }
+}
+
+impl<'a> NetworkFile<'a> {
+    fn write(model: &'a str, precision: &'a str, folder: &Path) -> Result<Self> {
+        let architecture: Architecture = model.parse().map_err(BadInput::new)?;
+        let (classes, side) = usual_size(architecture);
+        let file = Self {
+            model,
+            precision,
+            classes,
+            side,
+            folder: folder.to_owned(),
+        };
+        model::random_weights(architecture, classes, 0, &file.path())?;
+        Ok(file)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    fn load(&self, engine: &Engine) -> Result<LoadedNetwork> {
+        let sweep = self.sweep("fixed", FEWEST)?;
+        let loaded = engine.load(&sweep.models[0], [3, self.side, self.side]);
+        loaded.map_err(|error| self.name_model(&error).into())
+    }
+
+    /// Names the model instead of its file, which is gone before a user could look at it.
+    fn name_model(&self, error: &anyhow::Error) -> BadInput {
+        let text = format!("{error:#}");
+        let path = self.path().display().to_string();
+        BadInput::new(text.replace(&path, self.model))
     }
 
     fn sweep(&self, choice: &str, counts: DrawCounts) -> Result<Sweep> {
-        let text = specification(self.model, self.precision, self.classes, choice, counts);
+        let text = self.specification(choice, counts);
         parse(&text, self.model, &self.folder)
     }
-}
 
-const FEWEST: DrawCounts = DrawCounts {
-    n0: FEWEST_DRAWS,
-    n: FEWEST_DRAWS,
-    chunk: FEWEST_DRAWS,
-};
-
-/// Keeps the error of the first sample that failed.
-fn keep_first_error(failed: &Mutex<Option<String>>, result: SampleResult) {
-    if let (Err(error), Ok(mut failed)) = (result, failed.lock()) {
-        failed.get_or_insert(error);
+    /// Fails with the error of the first sample that failed.
+    fn check(&self, results: SampleResults) -> Result<()> {
+        let mut results = results.into_iter();
+        if let Some(error) = results.find_map(|(_, result)| result.err()) {
+            let Self {
+                model, precision, ..
+            } = self;
+            bail!("{model} in {precision}: a sample failed: {error}");
+        }
+        Ok(())
     }
-}
 
-/// Returns the classes, and the height and width, that networks of an architecture usually have.
-fn usual_size(architecture: Architecture) -> (u32, usize) {
-    match architecture {
-        Architecture::CifarResnet { .. } => (10, 32),
-        _ => (1000, 224),
-    }
-}
-
-/// Rounds a number of draws down to whole chunks, the usual case, but not below the fewest.
-fn whole_chunks(draws: u64, chunk: u64) -> u64 {
-    let draws = draws.max(FEWEST_DRAWS);
-    if draws > chunk {
-        draws - draws % chunk
-    } else {
-        draws
-    }
-}
-
-/// Returns a sample whose image is a fixed pattern.
-fn sample(shape: [usize; 3], index: u64) -> Sample {
-    let values = 0..shape.iter().product::<usize>() as u64;
-    let pixels = values
-        .map(|place| ((place * 7 + index * 13) % 256) as f32 / 255.0)
-        .collect();
-    Sample {
-        index: SampleIndex(index),
-        position: index,
-        image: Image { shape, pixels },
-    }
-}
-
-/// Names the model instead of its file, which is gone before a user could look at it.
-fn name_model(error: &anyhow::Error, file: &Path, model: &str) -> BadInput {
-    let text = format!("{error:#}");
-    BadInput::new(text.replace(&file.display().to_string(), model))
-}
-
-fn specification(
-    model: &str,
-    precision: &str,
-    classes: u32,
-    choice: &str,
-    counts: DrawCounts,
-) -> String {
-    let DrawCounts { n0, n, chunk } = counts;
-    // Two draws certify nothing at a small alpha.
-    let alpha = if n < FEWEST_DRAWS { 0.4 } else { 0.001 };
-    format!(
-        r#"name = "bench"
+    fn specification(&self, choice: &str, counts: DrawCounts) -> String {
+        let Self {
+            model,
+            precision,
+            classes,
+            ..
+        } = self;
+        let DrawCounts { n0, n, chunk } = counts;
+        // Two draws certify nothing at a small alpha.
+        let alpha = if n < FEWEST_DRAWS { 0.4 } else { 0.001 };
+        format!(
+            r#"name = "bench"
 seed = 1
 [dataset]
 format = "tensors"
@@ -259,7 +242,58 @@ n = {n}
 alpha = {alpha}
 chunk = {chunk}
 "#
-    )
+        )
+    }
+}
+
+const FEWEST: DrawCounts = DrawCounts {
+    n0: FEWEST_DRAWS,
+    n: FEWEST_DRAWS,
+    chunk: FEWEST_DRAWS,
+};
+
+/// The draws of a run that ascends to sigmas.
+const ASCENT: DrawCounts = DrawCounts {
+    n0: 1,
+    n: 2,
+    chunk: GRADIENT_DRAWS,
+};
+
+/// Returns the classes, and the height and width, that networks of an architecture usually have.
+fn usual_size(architecture: Architecture) -> (u32, usize) {
+    match architecture {
+        Architecture::CifarResnet { .. } => (10, 32),
+        _ => (1000, 224),
+    }
+}
+
+/// Rounds a number of draws down to whole chunks, the usual case, but not below the fewest.
+fn whole_chunks(draws: u64, chunk: u64) -> u64 {
+    let draws = draws.max(FEWEST_DRAWS);
+    if draws > chunk {
+        draws - draws % chunk
+    } else {
+        draws
+    }
+}
+
+/// Returns a sample whose image is a fixed pattern.
+fn sample(shape: [usize; 3], index: u64) -> Sample {
+    Sample {
+        index: SampleIndex(index),
+        position: index,
+        image: image(shape, index),
+    }
+}
+
+fn image(shape: [usize; 3], index: u64) -> Image {
+    let places = 0..shape.iter().product::<usize>() as u64;
+    let pixels = places.map(|place| pixel(index, place)).collect();
+    Image { shape, pixels }
+}
+
+fn pixel(image: u64, place: u64) -> f32 {
+    ((place * 7 + image * 13) % 256) as f32 / 255.0
 }
 
 /// Parses a specification of this program. An error names the key and no line, because the user

@@ -2,7 +2,7 @@
 //! named.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::cli::BadInput;
@@ -75,19 +75,21 @@ impl Peers {
         batch: u64,
         side: usize,
     ) -> PeerTimes<'_> {
-        let batches = if self.batches.is_empty() {
-            batches(&self.device, batch, side)
-        } else {
-            self.batches.clone()
-        };
         PeerTimes {
             peers: self,
             mode,
             model: model.to_owned(),
-            batches,
+            batches: self.batches_like(batch, side),
             rates: Vec::new(),
             error: None,
         }
+    }
+
+    fn batches_like(&self, ours: u64, side: usize) -> Vec<u64> {
+        if self.batches.is_empty() {
+            return batches(&self.device, ours, side);
+        }
+        self.batches.clone()
     }
 
     /// Runs the loop once and returns its rate. A script that was named makes about `passes`
@@ -99,24 +101,15 @@ impl Peers {
         let mut python = self.python_command(passes.max(batch));
         python.args(["--mode", mode.name(), "--model", model]);
         python.args(["--device", &self.device, "--batch", &batch.to_string()]);
-        let output = python
-            .output()
-            .with_context(|| format!("{} cannot be started", self.python.display()))?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{}", reason(&stderr));
-        passes_per_second(&String::from_utf8_lossy(&output.stdout))
+        passes_per_second(&printed_by(&mut python)?)
     }
 
     fn python_command(&self, passes: u64) -> Command {
         let mut python = Command::new(&self.python);
         match &self.script {
-            None => python.args(["-c", SCRIPT, "--seconds", &self.seconds.to_string()]),
-            Some(script) => {
-                python
-                    .arg(script)
-                    .args(["--repeats", "1", "--passes", &passes.to_string()])
-            }
-        };
+            Some(script) => add_named_script(&mut python, script, passes),
+            None => add_script(&mut python, self.seconds),
+        }
         python
     }
 }
@@ -145,20 +138,17 @@ impl PeerTimes<'_> {
 
     /// Tries every batch; returns the first error if all failed.
     fn fastest(&self, passes: u64) -> Result<Fastest, String> {
-        let mut fastest: Option<Fastest> = None;
-        let mut failed = None;
-        for &batch in &self.batches {
-            match self.peers.rate(self.mode, &self.model, batch, passes) {
-                Ok(rate) if fastest.as_ref().is_none_or(|known| rate > known.rate) => {
-                    fastest = Some(Fastest { batch, rate });
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    failed.get_or_insert(self.warn(batch, &error));
-                }
-            }
+        let batches = self.batches.iter();
+        let results = batches.map(|&batch| self.try_batch(batch, passes));
+        let best = results.reduce(better);
+        best.unwrap_or_else(|| Err(String::new()))
+    }
+
+    fn try_batch(&self, batch: u64, passes: u64) -> Result<Fastest, String> {
+        match self.peers.rate(self.mode, &self.model, batch, passes) {
+            Ok(rate) => Ok(Fastest { batch, rate }),
+            Err(error) => Err(self.warn(batch, &error)),
         }
-        fastest.ok_or_else(|| failed.unwrap_or_default())
     }
 
     fn warn(&self, batch: u64, error: &anyhow::Error) -> String {
@@ -167,6 +157,43 @@ impl PeerTimes<'_> {
         tracing::warn!("the {mode} loop of {model} with {batch} images failed: {error:#}");
         format!("{error:#}")
     }
+}
+
+fn add_script(python: &mut Command, seconds: f64) {
+    python.args(["-c", SCRIPT, "--seconds", &seconds.to_string()]);
+}
+
+fn add_named_script(python: &mut Command, script: &Path, passes: u64) {
+    let passes = passes.to_string();
+    python.arg(script);
+    python.args(["--repeats", "1", "--passes", &passes]);
+}
+
+/// Returns the faster of two results; the first of two errors.
+fn better(
+    first: Result<Fastest, String>,
+    second: Result<Fastest, String>,
+) -> Result<Fastest, String> {
+    match (&first, &second) {
+        (Ok(known), Ok(other)) if other.rate > known.rate => second,
+        (Err(_), Ok(_)) => second,
+        _ => first,
+    }
+}
+
+/// Returns what a command prints.
+fn printed_by(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output();
+    let output = output.with_context(|| format!("{program} cannot be started"))?;
+    check_output(&output)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn check_output(output: &Output) -> Result<()> {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", reason(&stderr));
+    Ok(())
 }
 
 fn check_script(args: &PeerArgs) -> Result<(), BadInput> {
@@ -184,11 +211,16 @@ fn find_python(args: &PeerArgs) -> Result<Option<PathBuf>, BadInput> {
         let usual = PathBuf::from("python3");
         return Ok(Some(usual).filter(|python| has_torch(python)));
     };
-    if !has_torch(python) {
-        let python = python.display();
-        return Err(BadInput::new(format!("{python} cannot import torch")));
-    }
+    check_python(python)?;
     Ok(Some(python.clone()))
+}
+
+fn check_python(python: &Path) -> Result<(), BadInput> {
+    if has_torch(python) {
+        return Ok(());
+    }
+    let python = python.display();
+    Err(BadInput::new(format!("{python} cannot import torch")))
 }
 
 /// Returns the device as `--device` names it, without the kind of GPU.
@@ -223,11 +255,15 @@ fn passes_per_second(printed: &str) -> Result<f64> {
 
 /// Returns the line that gives the reason, of those that a script wrote before it failed.
 fn reason(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr.lines().map(str::trim).collect();
-    let named = lines.iter().rfind(|line| names_error(line));
-    let last = lines.iter().rfind(|line| !line.is_empty());
-    let line = named.or(last).unwrap_or(&"no reason given");
+    let named = last_line(stderr, names_error);
+    let last = || last_line(stderr, |line| !line.is_empty());
+    let line = named.or_else(last).unwrap_or("no reason given");
     line.chars().take(300).collect()
+}
+
+fn last_line(text: &str, is_wanted: fn(&str) -> bool) -> Option<&str> {
+    let mut lines = text.lines().map(str::trim);
+    lines.rfind(|line| is_wanted(line))
 }
 
 fn names_error(line: &str) -> bool {

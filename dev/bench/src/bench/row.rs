@@ -11,6 +11,7 @@ use super::peer::PeerTimes;
 use crate::cli::PeerLoop;
 
 /// The rates of one model in one precision. Medians over the repeats are printed.
+#[derive(Default)]
 pub(super) struct SpeedRow {
     model: String,
     precision: String,
@@ -47,18 +48,13 @@ impl SpeedRow {
     /// Creates a row without measurements.
     pub(super) fn new(network: &BenchNetwork, chunk: u64, images_per_pass: u64) -> Self {
         Self {
-            model: network.model.to_owned(),
-            precision: network.precision.to_owned(),
+            model: network.file.model.to_owned(),
+            precision: network.file.precision.to_owned(),
             device: network.engine.device().to_owned(),
             batch: images_per_pass,
             chunk,
             threads: network.engine.threads(),
-            rates: Vec::new(),
-            sample_seconds: Vec::new(),
-            gradients: Vec::new(),
-            ascent_error: None,
-            thread_seconds: 0.0,
-            spent: TimeSplit::default(),
+            ..Self::default()
         }
     }
 
@@ -108,14 +104,14 @@ impl SpeedRow {
 
     fn text(&self, peers: &[PeerTimes]) -> String {
         let row = self.json(peers);
-        let mut text = self.speed_line(&row) + &share_line(&row);
-        if let Some(error) = &self.ascent_error {
-            writeln!(text, "the ascent failed: {error}").ok();
-        }
-        for peer in peers {
-            text += &peer_lines(&row, peer);
-        }
-        text
+        let peers = peers.iter().map(|peer| peer_lines(&row, peer));
+        let peers: String = peers.collect();
+        self.speed_line(&row) + &share_line(&row) + &self.error_line() + &peers
+    }
+
+    fn error_line(&self) -> String {
+        let error = self.ascent_error.as_ref();
+        error.map_or_else(String::new, |error| format!("the ascent failed: {error}\n"))
     }
 
     fn speed_line(&self, row: &Value) -> String {
@@ -148,7 +144,14 @@ impl SpeedRow {
     }
 
     fn own_json(&self) -> Value {
-        let share = |seconds: f64| seconds / self.thread_seconds;
+        let mut row = self.rates_json();
+        for (key, share) in self.shares() {
+            row[key] = share.into();
+        }
+        row
+    }
+
+    fn rates_json(&self) -> Value {
         json!({
             "model": self.model,
             "precision": self.precision,
@@ -160,25 +163,38 @@ impl SpeedRow {
             "passes_per_second": median(&self.rates),
             "seconds_per_sample": median(&self.sample_seconds),
             "gradient_draws_per_second": median(&self.gradients),
-            "forward_share": share(self.spent.forward),
-            "noise_share": share(self.spent.noise),
-            "count_share": share(self.spent.count),
-            "wait_share": share(self.spent.wait),
-            "not_forward_share": 1.0 - share(self.spent.forward),
         })
     }
 
+    /// Returns the shares of the threads' time by their keys.
+    fn shares(&self) -> [(&'static str, f64); 5] {
+        let share = |seconds: f64| seconds / self.thread_seconds;
+        let forward = share(self.spent.forward);
+        [
+            ("forward_share", forward),
+            ("noise_share", share(self.spent.noise)),
+            ("count_share", share(self.spent.count)),
+            ("wait_share", share(self.spent.wait)),
+            ("not_forward_share", 1.0 - forward),
+        ]
+    }
+
     fn add_peer(&self, row: &mut Value, peer: &PeerTimes) {
-        let mode = peer.mode.name();
         if let Some(rate) = median(&peer.rates) {
-            let ours = median(self.rates_like(peer.mode));
-            row[format!("peer_{mode}_per_second")] = rate.into();
-            row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
-            row[format!("ratio_to_{mode}")] = ours.map(|ours| ours / rate).into();
+            self.add_peer_rate(row, peer, rate);
         }
         if let Some(error) = &peer.error {
+            let mode = peer.mode.name();
             row[format!("peer_{mode}_error")] = error.as_str().into();
         }
+    }
+
+    fn add_peer_rate(&self, row: &mut Value, peer: &PeerTimes, rate: f64) {
+        let mode = peer.mode.name();
+        let ours = median(self.rates_like(peer.mode));
+        row[format!("peer_{mode}_per_second")] = rate.into();
+        row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
+        row[format!("ratio_to_{mode}")] = ours.map(|ours| ours / rate).into();
     }
 }
 
@@ -200,34 +216,33 @@ fn share_line(row: &Value) -> String {
 }
 
 fn peer_lines(row: &Value, peer: &PeerTimes) -> String {
-    let mode = peer.mode.name();
-    let mut text = String::new();
-    if let Some(rate) = median(&peer.rates) {
-        let ratio = number(row, &format!("ratio_to_{mode}"));
-        let batch = peer.batches.first().copied().unwrap_or_default();
-        writeln!(
-            text,
-            "the {mode} PyTorch loop in turn with it: {rate:.0} per second with {batch} images, \
-             ratio {ratio:.2}"
-        )
-        .ok();
-    }
+    let rate = median(&peer.rates);
+    let mut text = rate.map_or_else(String::new, |rate| rate_line(row, peer, rate));
     if let Some(error) = &peer.error {
+        let mode = peer.mode.name();
         writeln!(text, "the {mode} PyTorch loop failed: {error}").ok();
     }
     text
+}
+
+fn rate_line(row: &Value, peer: &PeerTimes, rate: f64) -> String {
+    let mode = peer.mode.name();
+    let ratio = number(row, &format!("ratio_to_{mode}"));
+    let batch = peer.batches.first().copied().unwrap_or_default();
+    format!(
+        "the {mode} PyTorch loop in turn with it: {rate:.0} per second with {batch} images, \
+         ratio {ratio:.2}\n"
+    )
 }
 
 /// Returns the middle of some values, which is the mean of two if their number is even.
 pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
+    let last = sorted.len().checked_sub(1)?;
+    let lower = sorted[last / 2];
+    let upper = sorted[last.div_ceil(2)];
+    Some(f64::midpoint(lower, upper))
 }
 
 #[cfg(test)]

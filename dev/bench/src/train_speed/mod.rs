@@ -10,6 +10,7 @@ mod table;
 mod training;
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,12 +48,12 @@ struct Race<'a> {
 /// When a program is missing or fails.
 pub(crate) fn train_speed(args: &TrainSpeedArgs) -> Result<()> {
     let race = Race::prepare(args)?;
-    if args.costs {
-        let best = race.run(&costs(args))?;
-        return Ok(print(&table::costs(&best))?);
-    }
-    let best = race.run(&peers(args))?;
-    Ok(print(&table::ratios(&best))?)
+    let table = if args.costs {
+        table::costs(&race.run(&costs(args))?)
+    } else {
+        table::ratios(&race.run(&peers(args))?)
+    };
+    Ok(print(&table)?)
 }
 
 /// One group is the same computation as the peer's. Several groups take the statistics of batch
@@ -87,13 +88,11 @@ impl<'a> Race<'a> {
         let folder = TemporaryFolder::create("train-speed")?;
         draw_shapes(&folder.path().join("shapes"))?;
         let images = count_files(&folder.path().join("shapes/train"))?;
-        let steps = images.saturating_sub(VALIDATION) / args.batch.get();
-        ensure!(steps > 0, "--batch {}: only {images} images", args.batch);
         Ok(Self {
             args,
             folder,
             worker,
-            steps,
+            steps: steps_per_epoch(images, args.batch)?,
         })
     }
 
@@ -102,8 +101,7 @@ impl<'a> Race<'a> {
         let mut best: Vec<Speed> = contestants.iter().map(Speed::none).collect();
         for round in 0..self.args.rounds.get() {
             for place in order(contestants.len(), round) {
-                let rate = self.measure(&contestants[place])?;
-                best[place].rate = best[place].rate.max(rate);
+                best[place].add(self.measure(&contestants[place])?);
             }
         }
         Ok(best)
@@ -115,6 +113,12 @@ impl<'a> Race<'a> {
             Contestant::Peer { layout } => self.measure_peer(layout),
         }
     }
+}
+
+fn steps_per_epoch(images: usize, batch: NonZeroUsize) -> Result<usize> {
+    let steps = images.saturating_sub(VALIDATION) / batch.get();
+    ensure!(steps > 0, "--batch {batch}: only {images} images");
+    Ok(steps)
 }
 
 /// Returns the places of a round: in order, or in reverse in every other round.
@@ -150,14 +154,16 @@ fn draw_shapes(folder: &Path) -> Result<()> {
 fn count_files(folder: &Path) -> Result<usize> {
     let mut count = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        count += if path.is_dir() {
-            count_files(&path)?
-        } else {
-            1
-        };
+        count += count_of(&entry?.path())?;
     }
     Ok(count)
+}
+
+fn count_of(path: &Path) -> Result<usize> {
+    if path.is_dir() {
+        return count_files(path);
+    }
+    Ok(1)
 }
 
 #[cfg(test)]

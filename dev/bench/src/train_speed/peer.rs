@@ -16,17 +16,12 @@ impl Race<'_> {
     /// Runs the script and prints its line; returns images per second.
     pub(super) fn measure_peer(&self, layout: &str) -> Result<f64> {
         let python = self.args.python.display();
-        let output = self
-            .peer_command(layout)
-            .output()
-            .with_context(|| python.to_string())?;
+        let output = self.peer_command(layout).output();
+        let output = output.with_context(|| python.to_string())?;
         check_status(&output)?;
         let printed = String::from_utf8_lossy(&output.stdout);
         print(&printed)?;
-        let run: Value = serde_json::from_str(printed.trim())?;
-        run["images_per_second"]
-            .as_f64()
-            .context("train_peer.py printed no images_per_second")
+        images_per_second(&printed)
     }
 
     fn peer_command(&self, layout: &str) -> Command {
@@ -37,10 +32,14 @@ impl Race<'_> {
             .args(["--precision", args.precision.as_str()])
             .args(["--batch", &args.batch.to_string()])
             .args(["--steps", &self.steps.to_string()])
-            .args(["--device", &args.device.replace("cuda:0", "cuda")]);
-        if let Some(threads) = args.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
+            .args(["--device", &args.device.replace("cuda:0", "cuda")])
+            .args(self.threads_option());
         command
     }
+}
+
+fn images_per_second(printed: &str) -> Result<f64> {
+    let run: Value = serde_json::from_str(printed.trim())?;
+    let rate = run["images_per_second"].as_f64();
+    rate.context("train_peer.py printed no images_per_second")
 }

@@ -1,8 +1,7 @@
 //! The tables of the best speeds.
 
-use std::fmt::Write as _;
-
 use super::Contestant;
+use super::training::OurTraining;
 
 /// The best speed of one contestant so far.
 pub(super) struct Speed {
@@ -18,12 +17,7 @@ impl Speed {
     /// The speed of a contestant that has not run.
     pub(super) fn none(contestant: &Contestant) -> Self {
         match contestant {
-            Contestant::Ours(training) => Self {
-                name: training.name.clone(),
-                rate: 0.0,
-                is_peer: false,
-                passes: training.passes,
-            },
+            Contestant::Ours(training) => Self::of_ours(training),
             Contestant::Peer { layout } => Self {
                 name: format!("pytorch eager, {layout}"),
                 rate: 0.0,
@@ -31,6 +25,34 @@ impl Speed {
                 passes: 1,
             },
         }
+    }
+
+    fn of_ours(training: &OurTraining) -> Self {
+        Self {
+            name: training.name.clone(),
+            rate: 0.0,
+            is_peer: false,
+            passes: training.passes,
+        }
+    }
+
+    /// Keeps the better of the best speed and that of another round.
+    pub(super) fn add(&mut self, rate: f64) {
+        self.rate = self.rate.max(rate);
+    }
+
+    fn cost_line(&self, first: f64) -> String {
+        let Self {
+            name, rate, passes, ..
+        } = self;
+        let cost = first / rate;
+        format!("{name:<46} {rate:>10.0} {cost:>10.2} {passes:>10}\n")
+    }
+
+    fn ratio_line(&self, fastest: f64) -> String {
+        let Self { name, rate, .. } = self;
+        let ratio = rate / fastest;
+        format!("{name:<46} {rate:>10.0} {ratio:>21.2}x\n")
     }
 }
 
@@ -44,17 +66,16 @@ pub(super) fn ratios(best: &[Speed]) -> String {
         "", "images/s", "of the faster peer"
     );
     for speed in in_table_order(best) {
-        let Speed { name, rate, .. } = speed;
-        writeln!(text, "{name:<46} {rate:>10.0} {:>21.2}x", rate / fastest).ok();
+        text += &speed.ratio_line(fastest);
     }
     text
 }
 
 fn in_table_order(best: &[Speed]) -> Vec<&Speed> {
-    let ours = best.iter().filter(|speed| !speed.is_peer);
-    let peers = best.iter().filter(|speed| speed.is_peer);
-    let mut rows: Vec<&Speed> = ours.clone().take(1).chain(peers).collect();
-    rows.extend(ours.skip(1));
+    let (peers, ours): (Vec<_>, Vec<_>) = best.iter().partition(|speed| speed.is_peer);
+    let mut rows = ours;
+    let after_first = rows.len().min(1);
+    rows.splice(after_first..after_first, peers);
     rows
 }
 
@@ -65,16 +86,8 @@ pub(super) fn costs(best: &[Speed]) -> String {
         "\n{:<46} {:>10} {:>10} {:>10}\n",
         "", "images/s", "cost", "passes"
     );
-    for Speed {
-        name, rate, passes, ..
-    } in best
-    {
-        writeln!(
-            text,
-            "{name:<46} {rate:>10.0} {:>10.2} {passes:>10}",
-            first / rate
-        )
-        .ok();
+    for speed in best {
+        text += &speed.cost_line(first);
     }
     text
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
@@ -101,30 +102,43 @@ impl Race<'_> {
     pub(super) fn measure_ours(&self, training: &OurTraining) -> Result<f64> {
         let folder = self.folder.path().join("model");
         fs::create_dir(&folder)?;
-        let mut command = self.train_command(training)?;
-        command.arg("--out").arg(folder.join("model.safetensors"));
-        check_status(&command.output().context("ddrs-worker")?)?;
-        let log = fs::read_to_string(folder.join("model.log.jsonl"))?;
+        let log = self.train(training, &folder)?;
         fs::remove_dir_all(&folder)?;
         let rate = last_rate(&log)?;
         self.print_run(&training.name, rate)?;
         Ok(rate)
     }
 
+    /// Trains to a folder and returns the log.
+    fn train(&self, training: &OurTraining, folder: &Path) -> Result<String> {
+        let mut command = self.train_command(training)?;
+        command.arg("--out").arg(folder.join("model.safetensors"));
+        check_status(&command.output().context("ddrs-worker")?)?;
+        Ok(fs::read_to_string(folder.join("model.log.jsonl"))?)
+    }
+
     /// Writes the specification and returns the command without `--out`.
     fn train_command(&self, training: &OurTraining) -> Result<Command> {
-        let args = self.args;
-        let spec = self.folder.path().join("train.toml");
-        fs::write(&spec, training.specification(args.precision, args.batch))?;
+        let spec = self.write_specification(training)?;
         let mut command = Command::new(&self.worker);
-        command
-            .arg("train")
-            .arg(spec)
-            .args(["--device", &args.device]);
-        if let Some(threads) = args.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
+        command.arg("train").arg(spec);
+        command.args(["--device", &self.args.device]);
+        command.args(self.threads_option());
         Ok(command)
+    }
+
+    fn write_specification(&self, training: &OurTraining) -> Result<PathBuf> {
+        let path = self.folder.path().join("train.toml");
+        let text = training.specification(self.args.precision, self.args.batch);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Returns `--threads N` if the user named a number.
+    pub(super) fn threads_option(&self) -> Vec<String> {
+        let threads = self.args.threads.into_iter();
+        let option = threads.flat_map(|threads| ["--threads".to_owned(), threads.to_string()]);
+        option.collect()
     }
 
     fn print_run(&self, name: &str, rate: f64) -> Result<()> {
@@ -142,14 +156,10 @@ impl Race<'_> {
 
 /// Returns the speed of the last epoch; the first warms up.
 fn last_rate(log: &str) -> Result<f64> {
-    let line = log
-        .lines()
-        .next_back()
-        .context("the log of training is empty")?;
-    let epoch: Value = serde_json::from_str(line)?;
-    epoch["images_per_second"]
-        .as_f64()
-        .context("the log of training has no images_per_second")
+    let last = log.lines().next_back();
+    let epoch: Value = serde_json::from_str(last.context("the log of training is empty")?)?;
+    let rate = epoch["images_per_second"].as_f64();
+    rate.context("the log of training has no images_per_second")
 }
 
 /// Fails with what a program wrote to stderr.

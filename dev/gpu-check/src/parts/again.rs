@@ -61,9 +61,7 @@ fn step<'a>(setup: &'a Setup, precision: &'static str) -> CheckStep<'a> {
 }
 
 fn certify_twice(setup: &Setup, files: &StepFiles, specification: &str) -> Result<()> {
-    write_model(setup, files)?;
-    write_images(&files.folder.join("data.safetensors"))?;
-    fs::write(files.folder.join("sweep.toml"), specification)?;
+    write_inputs(setup, files, specification)?;
     let first = certify(setup, files)?;
     let second = certify(setup, files)?;
     check_records(&first)?;
@@ -71,39 +69,47 @@ fn certify_twice(setup: &Setup, files: &StepFiles, specification: &str) -> Resul
     Ok(())
 }
 
+fn write_inputs(setup: &Setup, files: &StepFiles, specification: &str) -> Result<()> {
+    write_model(setup, files)?;
+    write_images(&files.folder.join("data.safetensors"))?;
+    Ok(fs::write(files.folder.join("sweep.toml"), specification)?)
+}
+
 fn write_model(setup: &Setup, files: &StepFiles) -> Result<()> {
-    let mut command = setup.programs.dev();
-    command
-        .args(["random-weights", "cifar-resnet20", "--centred", "--out"])
-        .arg(files.folder.join("model.safetensors"));
+    let random = ["random-weights", "cifar-resnet20", "--centred", "--out"];
+    let mut command = setup.programs.dev(&random);
+    command.arg(files.folder.join("model.safetensors"));
     files.run(command)
 }
 
 fn write_images(path: &Path) -> Result<()> {
-    let pixels = SHAPE.iter().product::<usize>();
-    let pixel = |image: usize, place: usize| ((place * 7 + image * 131) % 256) as f64 / 255.0;
-    let images: Vec<f32> = (0..IMAGES)
-        .flat_map(|image| (0..pixels).map(move |place| pixel(image, place) as f32))
-        .collect();
+    let images: Vec<f32> = (0..IMAGES).flat_map(pixels).collect();
     let [channels, height, width] = SHAPE;
     let shape = [IMAGES, channels, height, width];
     Ok(write_tensors(path, shape, &images, &[0, 1].map(Class))?)
 }
 
+fn pixels(image: usize) -> impl Iterator<Item = f32> {
+    let places = 0..SHAPE.iter().product();
+    places.map(move |place: usize| (((place * 7 + image * 131) % 256) as f64 / 255.0) as f32)
+}
+
 /// Certifies the first image, prints the records and returns them. They are compared without
 /// their seconds.
 fn certify(setup: &Setup, files: &StepFiles) -> Result<Vec<Value>> {
-    let mut command = setup.programs.worker();
-    command
-        .arg("certify")
-        .arg(files.folder.join("sweep.toml"))
-        .args(["--index", "0", "--device", &setup.args.device]);
+    let mut command = setup.worker(&["certify", "--index", "0"]);
+    command.arg(files.folder.join("sweep.toml"));
     let printed = files.printed(command)?;
     let records: Vec<Value> = printed.lines().map(record).collect::<Result<_>>()?;
-    for record in &records {
+    print_records(files, &records)?;
+    Ok(records)
+}
+
+fn print_records(files: &StepFiles, records: &[Value]) -> Result<()> {
+    for record in records {
         files.print(&format!("{record}\n"))?;
     }
-    Ok(records)
+    Ok(())
 }
 
 fn record(line: &str) -> Result<Value> {

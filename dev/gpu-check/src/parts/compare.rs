@@ -1,6 +1,7 @@
 //! The same noise through the CPU and the device.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use crate::setup::Setup;
 use crate::step::CheckStep;
@@ -23,26 +24,33 @@ const QUICK: [(&str, u32); 1] = [("cifar-resnet20", 64)];
 /// Returns one step per network, and one for the sweep that was named.
 pub(crate) fn steps(setup: &Setup) -> Vec<CheckStep<'static>> {
     let networks: &[_] = if setup.args.quick { &QUICK } else { &FULL };
-    let networks = networks.iter().map(|&(name, draws)| ModelDraws {
-        name,
-        model: name.as_ref(),
-        draws,
-    });
-    let sweep = setup.args.spec.iter().map(|spec| ModelDraws {
-        name: "spec",
-        model: spec.as_ref(),
-        draws: 1000,
-    });
+    let networks = networks.iter().map(ModelDraws::of_network);
+    let sweep = setup.args.spec.iter().map(ModelDraws::of_sweep);
     let all = networks.chain(sweep);
     all.map(|comparison| step(setup, &comparison)).collect()
 }
 
+impl<'a> ModelDraws<'a> {
+    fn of_network(&(name, draws): &(&'a str, u32)) -> Self {
+        Self {
+            name,
+            model: name.as_ref(),
+            draws,
+        }
+    }
+
+    fn of_sweep(spec: &'a PathBuf) -> Self {
+        Self {
+            name: "spec",
+            model: spec.as_ref(),
+            draws: 1000,
+        }
+    }
+}
+
 fn step(setup: &Setup, comparison: &ModelDraws) -> CheckStep<'static> {
-    let mut command = setup.programs.worker();
-    command
-        .args(["doctor", "--device", &setup.args.device])
-        .arg("--compare")
-        .arg(comparison.model)
-        .args(["--draws", &comparison.draws.to_string()]);
+    let draws = comparison.draws.to_string();
+    let mut command = setup.worker(&["doctor", "--draws", &draws]);
+    command.arg("--compare").arg(comparison.model);
     CheckStep::program(format!("compare-{}", comparison.name), 120, command)
 }

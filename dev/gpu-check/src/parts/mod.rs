@@ -1,6 +1,7 @@
-//! The parts, in their order.
+//! The parts.
 
 pub(crate) mod again;
+mod bench_rows;
 pub(crate) mod compare;
 pub(crate) mod peers;
 pub(crate) mod speed;

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::bench_rows::BenchRows;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::step::CheckStep;
@@ -15,14 +16,11 @@ use crate::summary::Importance;
 
 /// One of our rows and the loop next to it.
 struct PeerRow {
-    model: &'static str,
-    precision: &'static str,
-    batch: &'static str,
+    ours: BenchRows<'static>,
     peer_loop: &'static str,
     peer_batches: &'static str,
     /// Limit in seconds.
     limit: u64,
-    repeats: &'static str,
 }
 
 #[rustfmt::skip]
@@ -35,57 +33,70 @@ const FULL: [PeerRow; 7] = [
     row(["resnet50", "bf16", "500", "tuned", "500"], 180, "1"),
     row(["cifar-resnet20", "fp32", "1000", "plain", "1000,4000"], 60, "1"),
 ];
-const QUICK: [PeerRow; 1] = [row(
-    ["cifar-resnet20", "bf16", "50", "plain", "50"],
-    60,
-    "1",
-)];
+const QUICK: [PeerRow; 1] = [PeerRow {
+    ours: BenchRows {
+        model: "cifar-resnet20",
+        precisions: "bf16",
+        batches: "50",
+        seconds: "0.5",
+        repeats: "1",
+    },
+    peer_loop: "plain",
+    peer_batches: "50",
+    limit: 60,
+}];
 
 const fn row(words: [&'static str; 5], limit: u64, repeats: &'static str) -> PeerRow {
     let [model, precision, batch, peer_loop, peer_batches] = words;
     PeerRow {
-        model,
-        precision,
-        batch,
+        ours: BenchRows {
+            model,
+            precisions: precision,
+            batches: batch,
+            seconds: "2",
+            repeats,
+        },
         peer_loop,
         peer_batches,
         limit,
-        repeats,
+    }
+}
+
+impl PeerRow {
+    fn name(&self) -> String {
+        let BenchRows {
+            model, precisions, ..
+        } = self.ours;
+        format!("peer-{model}-{precisions}-{}", self.peer_loop)
     }
 }
 
 /// Measures each row next to its loop, as far as the time allows.
 pub(crate) fn measure(setup: &Setup, session: &mut Session) -> Result<()> {
     let Some(python) = setup.programs.python_with_torch() else {
-        let reason = "no python3 with torch";
-        return session
-            .summary
-            .left_out("peers", reason, Importance::Optional);
+        return session.summary.without_torch("peers");
     };
     let rows: &[PeerRow] = if setup.args.quick { &QUICK } else { &FULL };
     for row in rows {
-        let name = format!("peer-{}-{}-{}", row.model, row.precision, row.peer_loop);
-        let command = command(setup, row, python);
-        let step = CheckStep::program(&name, row.limit, command);
-        if session.step(step, Importance::Optional)? {
-            keep_row(session, &name, row)?;
-        }
+        measure_row(setup, session, row, python)?;
+    }
+    Ok(())
+}
+
+fn measure_row(setup: &Setup, session: &mut Session, row: &PeerRow, python: &Path) -> Result<()> {
+    let name = row.name();
+    let command = command(setup, row, python);
+    let step = CheckStep::program(&name, row.limit, command);
+    if session.step(step, Importance::Optional)? {
+        keep_row(session, &name, row)?;
     }
     Ok(())
 }
 
 fn command(setup: &Setup, row: &PeerRow, python: &Path) -> Command {
-    let seconds = if setup.args.quick { "0.5" } else { "2" };
-    let mut command = setup.programs.dev();
-    command
-        .args(["bench", "--model", row.model])
-        .args(["--precision", row.precision, "--device", &setup.args.device])
-        .args(["--batch", row.batch, "--samples", "2"])
-        .args(["--seconds", seconds, "--repeats", row.repeats])
-        .args(["--peers", row.peer_loop])
-        .args(["--peer-batch", row.peer_batches, "--format", "json"])
-        .arg("--peer-python")
-        .arg(python);
+    let mut command = row.ours.command(setup);
+    command.args(["--peers", row.peer_loop, "--peer-batch", row.peer_batches]);
+    command.arg("--peer-python").arg(python);
     if let Some(script) = &setup.args.peer {
         command.arg("--peer-script").arg(script);
     }

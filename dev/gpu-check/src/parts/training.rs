@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
@@ -53,13 +53,10 @@ fn step<'a>(setup: &'a Setup, case: &'static TrainingCase) -> CheckStep<'a> {
 
 /// Returns the command that trains to `NAME.safetensors`.
 pub(crate) fn command(setup: &Setup, files: &StepFiles, name: &str) -> Command {
-    let mut command = setup.programs.worker();
-    command
-        .arg("train")
-        .arg(files.folder.join("train.toml"))
-        .arg("--out")
-        .arg(files.folder.join(format!("{name}.safetensors")))
-        .args(["--device", &setup.args.device]);
+    let model = files.folder.join(format!("{name}.safetensors"));
+    let mut command = setup.worker(&["train"]);
+    command.arg(files.folder.join("train.toml"));
+    command.arg("--out").arg(model);
     command
 }
 
@@ -69,16 +66,19 @@ fn train_with_kill(files: &StepFiles, train: &dyn Fn(&str) -> Command) -> Result
     let killed = files.folder.join("killed.safetensors");
     ensure!(!killed.exists(), "the training ended before it was killed");
     files.run(train("killed"))?;
-    let same = fs::read(files.folder.join("whole.safetensors"))? == fs::read(killed)?;
+    check_same(&files.folder.join("whole.safetensors"), &killed)
+}
+
+fn check_same(whole: &Path, killed: &Path) -> Result<()> {
+    let same = fs::read(whole)? == fs::read(killed)?;
     ensure!(same, "the resumed training gave other weights");
     Ok(())
 }
 
 fn train_and_kill(files: &StepFiles, mut command: Command) -> Result<()> {
     let stderr = files.folder.join("killed.txt");
-    command
-        .stdin(Stdio::null())
-        .stderr(fs::File::create(&stderr)?);
+    command.stdin(Stdio::null());
+    command.stderr(fs::File::create(&stderr)?);
     let mut child = process::start(&mut command)?;
     let waited = wait_for_lines(files, &mut child, &stderr);
     process::kill(&mut child)?;
@@ -88,11 +88,17 @@ fn train_and_kill(files: &StepFiles, mut command: Command) -> Result<()> {
 fn wait_for_lines(files: &StepFiles, child: &mut Child, stderr: &Path) -> Result<()> {
     let log = files.folder.join("killed.log.jsonl");
     while epochs(&log) < LINES_BEFORE_KILL {
-        if child.try_wait()?.is_some() {
-            bail!("{}", fs::read_to_string(stderr)?);
-        }
-        ensure!(Instant::now() < files.deadline, "the time is up");
+        check_runs(child, stderr)?;
+        ensure!(!files.time_is_up(), "the time is up");
         sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Fails with what a training wrote to stderr if it has ended.
+fn check_runs(child: &mut Child, stderr: &Path) -> Result<()> {
+    if child.try_wait()?.is_some() {
+        bail!("{}", fs::read_to_string(stderr)?);
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Images per second of a training step, in turn with PyTorch's.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -39,13 +41,17 @@ pub(crate) fn measure(setup: &Setup, session: &mut Session) -> Result<()> {
     if setup.args.quick {
         measure_ours(setup, session, "speed-train-cifar-resnet20", QUICK)?;
     } else {
-        measure_ours(setup, session, "speed-train-cifar-resnet20", RESNET20)?;
-        measure_peer(setup, session, "peer-train")?;
-        measure_ours(setup, session, "speed-train-cifar-resnet20-again", RESNET20)?;
-        measure_peer(setup, session, "peer-train-again")?;
-        measure_ours(setup, session, "speed-train-cifar-resnet110", RESNET110)?;
+        measure_all(setup, session)?;
     }
     session.summarise("speed-train-", |line| line.ends_with("images/s"))
+}
+
+fn measure_all(setup: &Setup, session: &mut Session) -> Result<()> {
+    measure_ours(setup, session, "speed-train-cifar-resnet20", RESNET20)?;
+    measure_peer(setup, session, "peer-train")?;
+    measure_ours(setup, session, "speed-train-cifar-resnet20-again", RESNET20)?;
+    measure_peer(setup, session, "peer-train-again")?;
+    measure_ours(setup, session, "speed-train-cifar-resnet110", RESNET110)
 }
 
 fn measure_ours(
@@ -63,34 +69,40 @@ fn measure_ours(
 fn train(setup: &Setup, files: &StepFiles, training: TrainingCase) -> Result<()> {
     training.write(&files.folder)?;
     files.run(command(setup, files, "model"))?;
+    print_speeds(files, training)
+}
+
+fn print_speeds(files: &StepFiles, training: TrainingCase) -> Result<()> {
     let log = fs::read_to_string(files.folder.join("model.log.jsonl"))?;
     for line in log.lines() {
-        let epoch: Value = serde_json::from_str(line)?;
-        files.print(&epoch_line(training.architecture, &epoch))?;
+        files.print(&epoch_line(training.architecture, line)?)?;
     }
     Ok(())
 }
 
-fn epoch_line(name: &str, epoch: &Value) -> String {
+fn epoch_line(name: &str, logged: &str) -> Result<String> {
+    let epoch: Value = serde_json::from_str(logged)?;
     let number = &epoch["epoch"];
     let rate = &epoch["images_per_second"];
-    format!("{name} epoch {number}: {rate} images/s\n")
+    Ok(format!("{name} epoch {number}: {rate} images/s\n"))
 }
 
 fn measure_peer(setup: &Setup, session: &mut Session, name: &str) -> Result<()> {
     let Some(python) = setup.programs.python_with_torch() else {
-        let reason = "no python3 with torch";
-        return session.summary.left_out(name, reason, Importance::Optional);
+        return session.summary.without_torch(name);
     };
+    let step = CheckStep::program(name, 60, peer_command(setup, python));
+    if session.step(step, Importance::Optional)? {
+        session.say_output(name)?;
+    }
+    Ok(())
+}
+
+fn peer_command(setup: &Setup, python: &Path) -> Command {
     let device = setup.args.device.replace("cuda:0", "cuda");
     let mut command = setup.programs.command(python);
     command
         .args(["-c", TRAIN_PEER, "--precision", "bf16"])
         .args(["--batch", "256", "--steps", "70", "--device", &device]);
-    if session.step(CheckStep::program(name, 60, command), Importance::Optional)? {
-        for line in session.printed_by(name).lines() {
-            session.summary.say(line)?;
-        }
-    }
-    Ok(())
+    command
 }

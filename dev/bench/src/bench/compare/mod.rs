@@ -8,20 +8,19 @@ pub(super) use stopping::compare_stopping;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use ddrs_common::cli::{BadInput, BlameInput, OutputFormat};
 use ddrs_common::data::{Dataset, Image};
 use ddrs_common::domain::{Certification, Choice, SampleIndex, Sigma};
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, Sweep, Variant};
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
 use serde_json::Value;
 
+use super::results::{SampleResults, certify};
 use crate::cli::CompareArgs;
 
 /// The number of turns of each method. Each turn takes the next part of the images, so that other
@@ -47,10 +46,9 @@ impl ImageBench {
     fn open(args: &CompareArgs) -> Result<Self> {
         let sweep = read_sweep(args)?;
         let images = read_images(&sweep, args.samples)?;
-        let first = images.first();
-        let (_, image) = first.ok_or_else(|| BadInput::new("the dataset has no images"))?;
+        let shape = first_shape(&images)?;
         let engine = super::open_engine(&args.device)?;
-        let network = engine.load(&sweep.models[0], image.shape).blame_input()?;
+        let network = engine.load(&sweep.models[0], shape).blame_input()?;
         Ok(Self {
             engine,
             network,
@@ -86,39 +84,23 @@ impl ImageBench {
         run: &mut MethodRun,
     ) -> Result<()> {
         let variant = first_variant(sweep, choice)?;
-        let mut samples = self.samples().skip(part.start).take(part.len());
+        let mut samples = self.samples_of(part);
         let start = Instant::now();
-        let found = self.certify(&variant, sweep, &mut samples)?;
-        run.seconds += start.elapsed().as_secs_f64();
-        run.found.extend(self.by_place(found));
+        let results = certify(&self.engine, &self.network, &variant, sweep, &mut samples)?;
+        run.add(start.elapsed(), &self.places(), results);
         Ok(())
     }
 
-    fn certify(
-        &self,
-        variant: &Variant,
-        sweep: &Sweep,
-        samples: &mut (dyn Iterator<Item = Sample> + Send),
-    ) -> Result<Vec<(SampleIndex, Certification)>> {
-        let found = Mutex::new(Vec::new());
-        let tell = |index, result, _| keep(&found, index, result);
-        let never = AtomicBool::new(false);
-        self.engine
-            .certify(&self.network, variant, sweep, samples, &never, &tell)?;
-        let found = found.into_inner();
-        found.map_err(|_| anyhow!("a worker thread panicked"))
+    fn samples_of(&self, part: &Range<usize>) -> impl Iterator<Item = Sample> + Send {
+        self.samples().skip(part.start).take(part.len())
     }
 
-    fn by_place(
-        &self,
-        found: Vec<(SampleIndex, Certification)>,
-    ) -> impl Iterator<Item = (u64, Certification)> {
+    /// Returns the position of each index.
+    fn places(&self) -> BTreeMap<SampleIndex, u64> {
         let numbered = self.images.iter().zip(0..);
-        let places: BTreeMap<u64, u64> = numbered
-            .map(|((index, _), place)| (index.0, place))
-            .collect();
-        let found = found.into_iter();
-        found.filter_map(move |(index, found)| Some((*places.get(&index.0)?, found)))
+        numbered
+            .map(|((index, _), place)| (*index, place))
+            .collect()
     }
 
     /// Returns the mean over the images of the radius that fresh draws estimate, for several lists
@@ -126,11 +108,8 @@ impl ImageBench {
     fn mean_radii(&self, sigmas: &[&[Sigma]], draws: u32) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; sigmas.len()];
         for (place, sample) in self.samples().enumerate() {
-            let of_image: Vec<Sigma> = sigmas.iter().map(|sigmas| sigmas[place]).collect();
-            let radii = self.fresh_radii(&sample, &of_image, draws)?;
-            for (sum, radius) in sums.iter_mut().zip(radii) {
-                *sum += radius;
-            }
+            let of_image = sigmas_of_image(sigmas, place);
+            add_to(&mut sums, &self.fresh_radii(&sample, &of_image, draws)?);
         }
         let images = self.images.len() as f64;
         Ok(sums.into_iter().map(|sum| sum / images).collect())
@@ -147,15 +126,32 @@ impl ImageBench {
     }
 }
 
-/// Keeps a certification; a sample that failed has none.
-fn keep(
-    found: &Mutex<Vec<(SampleIndex, Certification)>>,
-    index: SampleIndex,
-    result: SampleResult,
-) {
-    if let (Ok(certification), Ok(mut found)) = (result, found.lock()) {
-        found.push((index, certification));
+impl MethodRun {
+    /// Adds the certifications of a part, without the samples that failed.
+    fn add(&mut self, time: Duration, places: &BTreeMap<SampleIndex, u64>, results: SampleResults) {
+        self.seconds += time.as_secs_f64();
+        for (index, result) in results {
+            if let (Some(&place), Ok(found)) = (places.get(&index), result) {
+                self.found.insert(place, found);
+            }
+        }
     }
+}
+
+fn sigmas_of_image(sigmas: &[&[Sigma]], place: usize) -> Vec<Sigma> {
+    sigmas.iter().map(|sigmas| sigmas[place]).collect()
+}
+
+fn add_to(sums: &mut [f64], values: &[f64]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+fn first_shape(images: &[(SampleIndex, Image)]) -> Result<[usize; 3], BadInput> {
+    let first = images.first();
+    let (_, image) = first.ok_or_else(|| BadInput::new("the dataset has no images"))?;
+    Ok(image.shape)
 }
 
 fn read_sweep(args: &CompareArgs) -> Result<Sweep> {
@@ -169,8 +165,8 @@ fn read_images(sweep: &Sweep, samples: u64) -> Result<Vec<(SampleIndex, Image)>>
     let dataset = Dataset::open(&sweep.dataset).blame_input()?;
     let plan = Plan::new(sweep, dataset.len()).blame_input()?;
     let positions = 0..plan.samples().min(samples);
-    positions
-        .map(|position| plan.index(position))
+    let indices = positions.map(|position| plan.index(position));
+    indices
         .map(|index| Ok((index, dataset.image(index)?)))
         .collect()
 }
@@ -187,23 +183,25 @@ fn first_variant(sweep: &Sweep, choice: Choice) -> Result<Variant> {
 fn parts(images: usize, whole: usize) -> Vec<Range<usize>> {
     let size = images.div_ceil(TURNS).next_multiple_of(whole).max(1);
     let starts = (0..images).step_by(size);
-    starts
-        .map(|start| start..(start + size).min(images))
-        .collect()
+    let parts = starts.map(|start| start..images.min(start + size));
+    parts.collect()
 }
 
 fn print_rows(rows: &[Value], format: OutputFormat) -> Result<()> {
     for row in rows {
-        let text = match (format, row) {
-            (OutputFormat::Text, Value::Object(fields)) => line(fields),
-            _ => row.to_string(),
-        };
-        print(&(text + "\n"))?;
+        print(&(line(row, format) + "\n"))?;
     }
     Ok(())
 }
 
-fn line(fields: &serde_json::Map<String, Value>) -> String {
+fn line(row: &Value, format: OutputFormat) -> String {
+    match (format, row) {
+        (OutputFormat::Text, Value::Object(fields)) => text(fields),
+        _ => row.to_string(),
+    }
+}
+
+fn text(fields: &serde_json::Map<String, Value>) -> String {
     let fields = fields.iter().map(|(key, value)| format!("{key} {value}"));
     fields.collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,7 @@
 //! Ways of choosing sigma.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use anyhow::Result;
 use ddrs_common::domain::{Alpha, Choice, Sigma};
@@ -17,6 +18,14 @@ use crate::cli::{CompareArgs, PeerLoop};
 const PEER_BATCH: u64 = 500;
 /// Seconds of each of its turns.
 const PEER_SECONDS: f64 = 5.0;
+
+/// The ways of choosing sigma on the images of a bench.
+struct SigmaComparison<'a> {
+    bench: ImageBench,
+    methods: [ChoiceMethod; 2],
+    /// PyTorch's ascent, where it is available.
+    peer: Option<PeerTimes<'a>>,
+}
 
 /// A way of choosing sigma, and its run.
 struct ChoiceMethod {
@@ -44,20 +53,79 @@ struct ChosenSigmas {
 pub(in super::super) fn compare_sigma(args: &CompareArgs) -> Result<()> {
     let bench = ImageBench::open(args)?;
     let peers = Peers::find(&args.peer, bench.engine.device(), PEER_SECONDS)?;
-    let mut peer = peers.as_ref().and_then(|peers| peer_times(&bench, peers));
-    let mut methods = methods(&bench)?;
-    for part in bench.parts()? {
-        for method in &mut methods {
-            let run = &mut method.run;
-            bench.run(&method.sweep, Choice::DataDependent, &part, run)?;
+    let mut comparison = SigmaComparison::new(bench, peers.as_ref())?;
+    comparison.run()?;
+    print_rows(&comparison.rows(args.fresh)?, args.format)
+}
+
+impl<'a> SigmaComparison<'a> {
+    fn new(bench: ImageBench, peers: Option<&'a Peers>) -> Result<Self> {
+        let peer = peers.and_then(|peers| peer_times(&bench, peers));
+        let methods = methods(&bench)?;
+        Ok(Self {
+            bench,
+            methods,
+            peer,
+        })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        for part in self.bench.parts()? {
+            self.run_part(&part)?;
+            if let Some(peer) = &mut self.peer {
+                peer.take_turn(self.methods[0].draws_per_second());
+            }
         }
-        if let Some(peer) = &mut peer {
-            peer.take_turn(methods[0].draws_per_second());
+        Ok(())
+    }
+
+    fn run_part(&mut self, part: &Range<usize>) -> Result<()> {
+        for ChoiceMethod { sweep, run, .. } in &mut self.methods {
+            self.bench.run(sweep, Choice::DataDependent, part, run)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, fresh: u32) -> Result<Vec<Value>> {
+        let mut rows = self.rows_of_methods(fresh)?;
+        let peer = self.peer.iter();
+        rows.extend(peer.map(|peer| peer_row(peer, &self.methods[0])));
+        Ok(rows)
+    }
+
+    fn rows_of_methods(&self, fresh: u32) -> Result<Vec<Value>> {
+        let all = self.chosen_sigmas();
+        let sigmas: Vec<&[Sigma]> = all.iter().map(|chosen| &chosen.sigmas[..]).collect();
+        let radii = self.bench.mean_radii(&sigmas, fresh)?;
+        Ok(all.iter().zip(radii).map(row).collect())
+    }
+
+    /// Returns the first sigma of the specification for every image, and the sigmas that each
+    /// method chose.
+    fn chosen_sigmas(&self) -> Vec<ChosenSigmas> {
+        let start = self.bench.sweep.smoothing.sigma[0];
+        let images = self.bench.images.len();
+        let methods = self.methods.iter();
+        let mut all = vec![ChosenSigmas::start(images, start)];
+        all.extend(methods.map(|method| method.chosen_sigmas(images, start)));
+        all
+    }
+}
+
+impl ChosenSigmas {
+    fn start(images: usize, start: Sigma) -> Self {
+        Self {
+            method: "start",
+            draws: 0,
+            seconds: 0.0,
+            sigmas: vec![start; images],
         }
     }
-    let mut rows = rows(&bench, &methods, args.fresh)?;
-    rows.extend(peer.map(|peer| peer_row(&peer, &methods[0])));
-    print_rows(&rows, args.format)
+
+    fn mean(&self) -> f64 {
+        let sum: f64 = self.sigmas.iter().map(|sigma| sigma.get()).sum();
+        sum / self.sigmas.len() as f64
+    }
 }
 
 impl ChoiceMethod {
@@ -75,11 +143,21 @@ impl ChoiceMethod {
         images * self.draws as f64 / self.run.seconds
     }
 
+    fn chosen_sigmas(&self, images: usize, start: Sigma) -> ChosenSigmas {
+        ChosenSigmas {
+            method: self.name,
+            draws: self.draws,
+            seconds: self.run.seconds,
+            sigmas: self.sigmas(images, start),
+        }
+    }
+
     /// Returns the sigma of every image; `start` where its certification failed.
     fn sigmas(&self, images: usize, start: Sigma) -> Vec<Sigma> {
         let found = &self.run.found;
-        (0..images as u64)
-            .map(|place| found.get(&place).map_or(start, |found| found.sigma))
+        let found = (0..images as u64).map(|place| found.get(&place));
+        found
+            .map(|found| found.map_or(start, |found| found.sigma))
             .collect()
     }
 }
@@ -99,19 +177,26 @@ fn peer_times<'a>(bench: &ImageBench, peers: &'a Peers) -> Option<PeerTimes<'a>>
 /// usual settings.
 fn methods(bench: &ImageBench) -> Result<[ChoiceMethod; 2]> {
     let spec = &bench.sweep.smoothing.data_dependent;
-    let mut ascent = spec.clone();
-    let mut search = spec.clone();
-    if matches!(spec.method, SigmaMethod::Search { .. }) {
-        ascent.method = SigmaMethod::Gradient;
-        ascent.draws = 1;
-    } else {
-        search.method = USUAL_SEARCH;
-        search.draws = 8;
-    }
     Ok([
-        ChoiceMethod::new(bench, "gradient", ascent)?,
-        ChoiceMethod::new(bench, "search", search)?,
+        ChoiceMethod::new(bench, "gradient", ascent(spec.clone()))?,
+        ChoiceMethod::new(bench, "search", search(spec.clone()))?,
     ])
+}
+
+fn ascent(mut spec: DataDependentSpec) -> DataDependentSpec {
+    if !matches!(spec.method, SigmaMethod::Gradient) {
+        spec.method = SigmaMethod::Gradient;
+        spec.draws = 1;
+    }
+    spec
+}
+
+fn search(mut spec: DataDependentSpec) -> DataDependentSpec {
+    if !matches!(spec.method, SigmaMethod::Search { .. }) {
+        spec.method = USUAL_SEARCH;
+        spec.draws = 8;
+    }
+    spec
 }
 
 const USUAL_SEARCH: SigmaMethod = SigmaMethod::Search {
@@ -140,35 +225,14 @@ fn sigma_only(sweep: &Sweep, spec: DataDependentSpec) -> Result<Sweep> {
     Ok(sweep)
 }
 
-fn rows(bench: &ImageBench, methods: &[ChoiceMethod], fresh: u32) -> Result<Vec<Value>> {
-    let start = bench.sweep.smoothing.sigma[0];
-    let images = bench.images.len();
-    let mut all = vec![ChosenSigmas {
-        method: "start",
-        draws: 0,
-        seconds: 0.0,
-        sigmas: vec![start; images],
-    }];
-    all.extend(methods.iter().map(|method| ChosenSigmas {
-        method: method.name,
-        draws: method.draws,
-        seconds: method.run.seconds,
-        sigmas: method.sigmas(images, start),
-    }));
-    let sigmas: Vec<&[Sigma]> = all.iter().map(|chosen| &chosen.sigmas[..]).collect();
-    let radii = bench.mean_radii(&sigmas, fresh)?;
-    Ok(all.iter().zip(radii).map(row).collect())
-}
-
 fn row((chosen, radius): (&ChosenSigmas, f64)) -> Value {
     let images = chosen.sigmas.len() as f64;
-    let sum: f64 = chosen.sigmas.iter().map(|sigma| sigma.get()).sum();
     json!({
         "method": chosen.method,
         "images": images,
         "draws_per_image": chosen.draws,
         "seconds_per_image": chosen.seconds / images,
-        "mean_sigma": sum / images,
+        "mean_sigma": chosen.mean(),
         "mean_estimated_radius": radius,
     })
 }

@@ -1,5 +1,7 @@
 //! Stopping rules.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use ddrs_common::domain::{Certification, Choice, Outcome, Radii, Radius};
 use ddrs_common::spec::{Stopping, Sweep};
@@ -25,13 +27,22 @@ pub(in super::super) fn compare_stopping(args: &CompareArgs) -> Result<()> {
     let grid: Radii = "0:4:0.25".parse()?;
     let mut rules = rules(&bench.sweep, &grid);
     for part in bench.parts()? {
-        for rule in &mut rules {
-            bench.run(&rule.sweep, Choice::Fixed, &part, &mut rule.run)?;
-        }
+        run_part(&bench, &mut rules, &part)?;
     }
+    print_rows(&rows(&rules, &grid), args.format)
+}
+
+fn run_part(bench: &ImageBench, rules: &mut [RuleRun], part: &Range<usize>) -> Result<()> {
+    for RuleRun { sweep, run, .. } in rules {
+        bench.run(sweep, Choice::Fixed, part, run)?;
+    }
+    Ok(())
+}
+
+/// Returns the row of each rule, compared with the first.
+fn rows(rules: &[RuleRun], grid: &Radii) -> Vec<Value> {
     let fixed = &rules[0].run;
-    let rows: Vec<Value> = rules.iter().map(|rule| rule.row(fixed, &grid)).collect();
-    print_rows(&rows, args.format)
+    rules.iter().map(|rule| rule.row(fixed, grid)).collect()
 }
 
 fn rules(sweep: &Sweep, grid: &Radii) -> [RuleRun; 3] {
@@ -55,8 +66,8 @@ impl RuleRun {
 
     /// Returns the row of a rule, compared with the fixed one.
     fn row(&self, fixed: &MethodRun, grid: &Radii) -> Value {
-        let images = self.run.found.len();
         let drawn = self.run.drawn() as f64;
+        let images = self.run.found.len();
         json!({
             "rule": self.name,
             "images": images,
@@ -81,12 +92,18 @@ fn equal_decisions(run: &MethodRun, fixed: &MethodRun, grid: &Radii) -> f64 {
     let mut all = 0;
     for (place, found) in &run.found {
         if let Some(other) = fixed.found.get(place) {
-            let decides = |&radius: &Radius| reaches(found, radius) == reaches(other, radius);
-            equal += grid.iter().filter(decides).count();
+            equal += count_equal(found, other, grid);
             all += grid.iter().len();
         }
     }
     equal as f64 / all as f64
+}
+
+/// Counts the radii at which two certifications decide alike.
+fn count_equal(found: &Certification, other: &Certification, grid: &Radii) -> usize {
+    let radii = grid.iter();
+    let equal = radii.filter(|&radius| reaches(found, radius) == reaches(other, radius));
+    equal.count()
 }
 
 /// Returns true if this radius is certified.
