@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::fs;
 use std::process::Command;
 
 use anyhow::Result;
@@ -82,9 +81,8 @@ fn describe_machine(setup: &Setup, session: &mut Session) -> Result<()> {
 }
 
 fn write_reports(setup: &Setup, session: &Session) -> Result<()> {
-    fs::write(session.out.join("nvidia-smi.txt"), driver_report())?;
-    fs::write(session.out.join("environment.txt"), settings(setup))?;
-    Ok(())
+    session.write("nvidia-smi.txt", &driver_report())?;
+    session.write("environment.txt", &settings(setup))
 }
 
 fn machine_line(setup: &Setup) -> String {
@@ -141,7 +139,7 @@ fn try_device(setup: &Setup, session: &mut Session) -> Result<bool> {
 
 /// Keeps the loader's report: no later step could tell more than which libraries are missing.
 fn report_unusable(setup: &Setup, session: &mut Session) -> Result<()> {
-    fs::write(session.out.join("loader.txt"), loader_report(setup))?;
+    session.write("loader.txt", &loader_report(setup))?;
     let out = session.out.display().to_string();
     session.summary.say(&format!(
         "the device cannot be used: see doctor.txt and loader.txt in {out}"
@@ -183,7 +181,6 @@ fn output_of(command: &mut Command) -> String {
     let Ok(output) = command.output() else {
         return String::new();
     };
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    format!("{stdout}{stderr}")
+    let printed = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&printed).into_owned()
 }

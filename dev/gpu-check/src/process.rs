@@ -32,11 +32,16 @@ pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> io::Result<
 /// Ends a program whose time is up, and returns its exit code.
 fn end(child: &mut Child) -> io::Result<i32> {
     signal_group(child, Signal::TERM);
-    if wait_until(child, Instant::now() + GRACE)?.is_some() {
+    if ends_in_grace(child)? {
         return Ok(TIME_UP);
     }
     kill(child)?;
     Ok(KILLED)
+}
+
+fn ends_in_grace(child: &mut Child) -> io::Result<bool> {
+    let status = wait_until(child, Instant::now() + GRACE)?;
+    Ok(status.is_some())
 }
 
 /// Kills a program and every process of its group.

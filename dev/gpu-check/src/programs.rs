@@ -170,7 +170,7 @@ fn library_folders(python: Option<&Python>) -> Vec<PathBuf> {
 
 /// Returns the folder of the libraries in LIBTORCH.
 fn libtorch_folder() -> Option<PathBuf> {
-    let libtorch = env::var_os("LIBTORCH").filter(|folder| !folder.is_empty())?;
+    let libtorch = variable("LIBTORCH")?;
     Some(Path::new(&libtorch).join("lib"))
 }
 
@@ -185,7 +185,12 @@ fn library_path(folders: &[PathBuf]) -> Result<OsString> {
     env::join_paths(all).context("a library folder with a colon")
 }
 
+/// Returns the value of an environment variable that is not empty.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
 fn known_folders() -> Vec<PathBuf> {
-    let path = env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty());
+    let path = variable("LD_LIBRARY_PATH");
     path.iter().flat_map(env::split_paths).collect()
 }

@@ -92,6 +92,11 @@ impl Session {
         })
     }
 
+    /// Writes a file of the output.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.out.join(name), text)?)
+    }
+
     /// Returns what a step printed; empty if it did not begin.
     pub(crate) fn printed_by(&self, name: &str) -> String {
         let text = fs::read(self.out.join(format!("{name}.txt")));
@@ -149,8 +154,8 @@ impl Session {
 
     fn outputs(&self, prefix: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.out)? {
-            names.extend(output_name(&entry?.path()));
+        for path in files_in(&self.out)? {
+            names.extend(output_name(&path));
         }
         names.retain(|name| name.starts_with(prefix));
         names.sort();
@@ -177,13 +182,15 @@ fn prepare(out: &Path) -> Result<PathBuf> {
 }
 
 fn remove_outputs(out: &Path) -> Result<()> {
-    for entry in fs::read_dir(out)? {
-        let path = entry?.path();
-        if is_output(&path) {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
+    let files = files_in(out)?.into_iter();
+    let mut outputs = files.filter(|path| is_output(path));
+    Ok(outputs.try_for_each(fs::remove_file)?)
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    paths.collect()
 }
 
 fn is_output(path: &Path) -> bool {

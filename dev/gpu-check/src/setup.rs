@@ -23,6 +23,11 @@ impl<'a> Setup<'a> {
         Ok(Self { args, programs })
     }
 
+    /// Returns the cases for this run: those of `--quick`, or all.
+    pub(crate) fn cases<'c, T>(&self, quick: &'c [T], full: &'c [T]) -> &'c [T] {
+        if self.args.quick { quick } else { full }
+    }
+
     /// Returns a command of the worker on the device to check.
     pub(crate) fn worker(&self, args: &[&str]) -> Command {
         let mut command = self.programs.worker(args);

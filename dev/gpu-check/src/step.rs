@@ -91,6 +91,11 @@ impl StepFiles {
         })
     }
 
+    /// Returns the path of a file in the step's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Runs a program; its output is the step's.
     ///
     /// # Errors
@@ -102,7 +107,7 @@ impl StepFiles {
 
     /// Runs a program and returns what it prints; its stderr is the step's.
     pub(crate) fn printed(&self, command: Command) -> Result<String> {
-        let path = self.folder.join("printed");
+        let path = self.path("printed");
         self.run_into(command, create(&path)?.into())?;
         Ok(fs::read_to_string(path)?)
     }
@@ -143,7 +148,7 @@ impl StepFiles {
 
     /// Appends stderr to the output, and returns its last line.
     fn finish(self) -> Result<String> {
-        let text = fs::read(self.folder.join("stderr"))?;
+        let text = fs::read(self.path("stderr"))?;
         let text = String::from_utf8_lossy(&text);
         if !text.is_empty() {
             self.print(&format!("-- stderr\n{text}"))?;

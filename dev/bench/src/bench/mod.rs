@@ -2,6 +2,7 @@
 //! with random weights, each in turn with the PyTorch loops that users run otherwise.
 
 mod compare;
+mod median;
 mod network;
 mod peer;
 mod results;
@@ -102,7 +103,7 @@ impl<'a> SpeedBench<'a> {
         Ok(RowRuns {
             network,
             fixed,
-            ascent: ascent.map_err(|error| format!("{error:#}")),
+            ascent: ascent.map_err(|error| message(&error)),
         })
     }
 
@@ -162,6 +163,10 @@ impl RowRuns<'_> {
     fn draws_per_second(&self) -> Result<f64, String> {
         let ascent = self.ascent.as_ref().map_err(String::clone)?;
         let rate = self.network.draws_per_second(ascent);
-        rate.map_err(|error| format!("{error:#}"))
+        rate.map_err(|error| message(&error))
     }
+}
+
+fn message(error: &anyhow::Error) -> String {
+    format!("{error:#}")
 }

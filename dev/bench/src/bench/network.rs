@@ -86,23 +86,21 @@ impl<'a> BenchNetwork<'a> {
         let rate = self.trial_rate(chunk)?;
         let affordable = (rate * args.seconds / args.samples as f64) as u64;
         let n = args.n.unwrap_or_else(|| whole_chunks(affordable, chunk));
-        self.file.sweep("fixed", DrawCounts { n, chunk, ..FEWEST })
+        self.file.fixed_sweep(n, chunk)
     }
 
     /// Returns draws per second, after one run to warm up.
     fn trial_rate(&self, chunk: u64) -> Result<f64> {
         let n = self.trial_draws(chunk)?;
         let samples = self.engine.threads() as u64;
-        let trial = self
-            .file
-            .sweep("fixed", DrawCounts { n, chunk, ..FEWEST })?;
+        let trial = self.file.fixed_sweep(n, chunk)?;
         let seconds = self.warm_time(&trial, samples)?;
         Ok((samples * (FEWEST_DRAWS + n)) as f64 / seconds)
     }
 
     /// Returns a number of draws that fills the passes of a GPU; fewer would make it look slow.
     fn trial_draws(&self, chunk: u64) -> Result<u64> {
-        let fewest = self.file.sweep("fixed", DrawCounts { chunk, ..FEWEST })?;
+        let fewest = self.file.fixed_sweep(FEWEST_DRAWS, chunk)?;
         let images = self.images_per_pass(&fewest)?;
         Ok(FEWEST_DRAWS.max(4 * images))
     }
@@ -177,7 +175,7 @@ impl<'a> NetworkFile<'a> {
     }
 
     fn load(&self, engine: &Engine) -> Result<LoadedNetwork> {
-        let sweep = self.sweep("fixed", FEWEST)?;
+        let sweep = self.fixed_sweep(FEWEST_DRAWS, FEWEST_DRAWS)?;
         let loaded = engine.load(&sweep.models[0], [3, self.side, self.side]);
         loaded.map_err(|error| self.name_model(&error).into())
     }
@@ -187,6 +185,11 @@ impl<'a> NetworkFile<'a> {
         let text = format!("{error:#}");
         let path = self.path().display().to_string();
         BadInput::new(text.replace(&path, self.model))
+    }
+
+    fn fixed_sweep(&self, n: u64, chunk: u64) -> Result<Sweep> {
+        let n0 = FEWEST_DRAWS;
+        self.sweep("fixed", DrawCounts { n0, n, chunk })
     }
 
     fn sweep(&self, choice: &str, counts: DrawCounts) -> Result<Sweep> {
@@ -245,12 +248,6 @@ chunk = {chunk}
         )
     }
 }
-
-const FEWEST: DrawCounts = DrawCounts {
-    n0: FEWEST_DRAWS,
-    n: FEWEST_DRAWS,
-    chunk: FEWEST_DRAWS,
-};
 
 /// The draws of a run that ascends to sigmas.
 const ASCENT: DrawCounts = DrawCounts {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use ddrs_common::cli::BadInput;
 use serde_json::Value;
 
+use super::median::median;
 use crate::cli::{PeerArgs, PeerLoop};
 
 /// The script, included so that this program alone can measure.
@@ -115,6 +116,16 @@ impl Peers {
 }
 
 impl PeerTimes<'_> {
+    /// Returns the median rate; `None` if no turn succeeded.
+    pub(super) fn rate(&self) -> Option<f64> {
+        median(&self.rates)
+    }
+
+    /// Returns the batch of the last turn.
+    pub(super) fn batch(&self) -> Option<u64> {
+        self.batches.first().copied()
+    }
+
     /// Measures once, in turn with our `rate`. The first turn tries every batch; further turns take
     /// the fastest. A loop that failed with all of them is not tried again.
     pub(super) fn take_turn(&mut self, rate: f64) {

@@ -6,6 +6,7 @@ use ddrs_common::cli::OutputFormat;
 use ddrs_worker::engine::TimeSplit;
 use serde_json::{Value, json};
 
+use super::median::median;
 use super::network::BenchNetwork;
 use super::peer::PeerTimes;
 use crate::cli::PeerLoop;
@@ -180,7 +181,7 @@ impl SpeedRow {
     }
 
     fn add_peer(&self, row: &mut Value, peer: &PeerTimes) {
-        if let Some(rate) = median(&peer.rates) {
+        if let Some(rate) = peer.rate() {
             self.add_peer_rate(row, peer, rate);
         }
         if let Some(error) = &peer.error {
@@ -193,7 +194,7 @@ impl SpeedRow {
         let mode = peer.mode.name();
         let ours = median(self.rates_like(peer.mode));
         row[format!("peer_{mode}_per_second")] = rate.into();
-        row[format!("peer_{mode}_batch")] = peer.batches.first().copied().into();
+        row[format!("peer_{mode}_batch")] = peer.batch().into();
         row[format!("ratio_to_{mode}")] = ours.map(|ours| ours / rate).into();
     }
 }
@@ -216,7 +217,7 @@ fn share_line(row: &Value) -> String {
 }
 
 fn peer_lines(row: &Value, peer: &PeerTimes) -> String {
-    let rate = median(&peer.rates);
+    let rate = peer.rate();
     let mut text = rate.map_or_else(String::new, |rate| rate_line(row, peer, rate));
     if let Some(error) = &peer.error {
         let mode = peer.mode.name();
@@ -228,32 +229,9 @@ fn peer_lines(row: &Value, peer: &PeerTimes) -> String {
 fn rate_line(row: &Value, peer: &PeerTimes, rate: f64) -> String {
     let mode = peer.mode.name();
     let ratio = number(row, &format!("ratio_to_{mode}"));
-    let batch = peer.batches.first().copied().unwrap_or_default();
+    let batch = peer.batch().unwrap_or_default();
     format!(
         "the {mode} PyTorch loop in turn with it: {rate:.0} per second with {batch} images, \
          ratio {ratio:.2}\n"
     )
-}
-
-/// Returns the middle of some values, which is the mean of two if their number is even.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    let lower = sorted[last / 2];
-    let upper = sorted[last.div_ceil(2)];
-    Some(f64::midpoint(lower, upper))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_an_even_number_leans_to_neither_side() {
-        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 3.0, 100.0]), Some(3.5));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[]), None);
-    }
 }

@@ -18,12 +18,16 @@ impl Speed {
     pub(super) fn none(contestant: &Contestant) -> Self {
         match contestant {
             Contestant::Ours(training) => Self::of_ours(training),
-            Contestant::Peer { layout } => Self {
-                name: format!("pytorch eager, {layout}"),
-                rate: 0.0,
-                is_peer: true,
-                passes: 1,
-            },
+            Contestant::Peer { layout } => Self::of_peer(layout),
+        }
+    }
+
+    fn of_peer(layout: &str) -> Self {
+        Self {
+            name: format!("pytorch eager, {layout}"),
+            rate: 0.0,
+            is_peer: true,
+            passes: 1,
         }
     }
 

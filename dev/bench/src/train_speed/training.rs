@@ -136,9 +136,10 @@ impl Race<'_> {
 
     /// Returns `--threads N` if the user named a number.
     pub(super) fn threads_option(&self) -> Vec<String> {
-        let threads = self.args.threads.into_iter();
-        let option = threads.flat_map(|threads| ["--threads".to_owned(), threads.to_string()]);
-        option.collect()
+        let threads = self.args.threads.iter();
+        threads
+            .flat_map(|threads| ["--threads".to_owned(), threads.to_string()])
+            .collect()
     }
 
     fn print_run(&self, name: &str, rate: f64) -> Result<()> {

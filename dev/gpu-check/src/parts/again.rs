@@ -71,14 +71,14 @@ fn certify_twice(setup: &Setup, files: &StepFiles, specification: &str) -> Resul
 
 fn write_inputs(setup: &Setup, files: &StepFiles, specification: &str) -> Result<()> {
     write_model(setup, files)?;
-    write_images(&files.folder.join("data.safetensors"))?;
-    Ok(fs::write(files.folder.join("sweep.toml"), specification)?)
+    write_images(&files.path("data.safetensors"))?;
+    Ok(fs::write(files.path("sweep.toml"), specification)?)
 }
 
 fn write_model(setup: &Setup, files: &StepFiles) -> Result<()> {
     let random = ["random-weights", "cifar-resnet20", "--centred", "--out"];
     let mut command = setup.programs.dev(&random);
-    command.arg(files.folder.join("model.safetensors"));
+    command.arg(files.path("model.safetensors"));
     files.run(command)
 }
 
@@ -98,7 +98,7 @@ fn pixels(image: usize) -> impl Iterator<Item = f32> {
 /// their seconds.
 fn certify(setup: &Setup, files: &StepFiles) -> Result<Vec<Value>> {
     let mut command = setup.worker(&["certify", "--index", "0"]);
-    command.arg(files.folder.join("sweep.toml"));
+    command.arg(files.path("sweep.toml"));
     let printed = files.printed(command)?;
     let records: Vec<Value> = printed.lines().map(record).collect::<Result<_>>()?;
     print_records(files, &records)?;

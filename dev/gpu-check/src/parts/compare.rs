@@ -23,8 +23,8 @@ const QUICK: [(&str, u32); 1] = [("cifar-resnet20", 64)];
 
 /// Returns one step per network, and one for the sweep that was named.
 pub(crate) fn steps(setup: &Setup) -> Vec<CheckStep<'static>> {
-    let networks: &[_] = if setup.args.quick { &QUICK } else { &FULL };
-    let networks = networks.iter().map(ModelDraws::of_network);
+    let networks = setup.cases(&QUICK, &FULL).iter();
+    let networks = networks.map(ModelDraws::of_network);
     let sweep = setup.args.spec.iter().map(ModelDraws::of_sweep);
     let all = networks.chain(sweep);
     all.map(|comparison| step(setup, &comparison)).collect()

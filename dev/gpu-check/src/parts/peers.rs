@@ -76,8 +76,7 @@ pub(crate) fn measure(setup: &Setup, session: &mut Session) -> Result<()> {
     let Some(python) = setup.programs.python_with_torch() else {
         return session.summary.without_torch("peers");
     };
-    let rows: &[PeerRow] = if setup.args.quick { &QUICK } else { &FULL };
-    for row in rows {
+    for row in setup.cases(&QUICK, &FULL) {
         measure_row(setup, session, row, python)?;
     }
     Ok(())

@@ -39,8 +39,8 @@ const fn full(architecture: &'static str) -> TrainingCase {
 
 /// Returns one step per network.
 pub(crate) fn steps<'a>(setup: &'a Setup) -> Vec<CheckStep<'a>> {
-    let cases: &[TrainingCase] = if setup.args.quick { &QUICK } else { &FULL };
-    cases.iter().map(|case| step(setup, case)).collect()
+    let cases = setup.cases(&QUICK, &FULL).iter();
+    cases.map(|case| step(setup, case)).collect()
 }
 
 fn step<'a>(setup: &'a Setup, case: &'static TrainingCase) -> CheckStep<'a> {
@@ -53,9 +53,9 @@ fn step<'a>(setup: &'a Setup, case: &'static TrainingCase) -> CheckStep<'a> {
 
 /// Returns the command that trains to `NAME.safetensors`.
 pub(crate) fn command(setup: &Setup, files: &StepFiles, name: &str) -> Command {
-    let model = files.folder.join(format!("{name}.safetensors"));
+    let model = files.path(&format!("{name}.safetensors"));
     let mut command = setup.worker(&["train"]);
-    command.arg(files.folder.join("train.toml"));
+    command.arg(files.path("train.toml"));
     command.arg("--out").arg(model);
     command
 }
@@ -63,10 +63,10 @@ pub(crate) fn command(setup: &Setup, files: &StepFiles, name: &str) -> Command {
 fn train_with_kill(files: &StepFiles, train: &dyn Fn(&str) -> Command) -> Result<()> {
     files.run(train("whole"))?;
     train_and_kill(files, train("killed"))?;
-    let killed = files.folder.join("killed.safetensors");
+    let killed = files.path("killed.safetensors");
     ensure!(!killed.exists(), "the training ended before it was killed");
     files.run(train("killed"))?;
-    check_same(&files.folder.join("whole.safetensors"), &killed)
+    check_same(&files.path("whole.safetensors"), &killed)
 }
 
 fn check_same(whole: &Path, killed: &Path) -> Result<()> {
@@ -76,7 +76,7 @@ fn check_same(whole: &Path, killed: &Path) -> Result<()> {
 }
 
 fn train_and_kill(files: &StepFiles, mut command: Command) -> Result<()> {
-    let stderr = files.folder.join("killed.txt");
+    let stderr = files.path("killed.txt");
     command.stdin(Stdio::null());
     command.stderr(fs::File::create(&stderr)?);
     let mut child = process::start(&mut command)?;
@@ -86,7 +86,7 @@ fn train_and_kill(files: &StepFiles, mut command: Command) -> Result<()> {
 }
 
 fn wait_for_lines(files: &StepFiles, child: &mut Child, stderr: &Path) -> Result<()> {
-    let log = files.folder.join("killed.log.jsonl");
+    let log = files.path("killed.log.jsonl");
     while epochs(&log) < LINES_BEFORE_KILL {
         check_runs(child, stderr)?;
         ensure!(!files.time_is_up(), "the time is up");

@@ -73,7 +73,7 @@ fn train(setup: &Setup, files: &StepFiles, training: TrainingCase) -> Result<()>
 }
 
 fn print_speeds(files: &StepFiles, training: TrainingCase) -> Result<()> {
-    let log = fs::read_to_string(files.folder.join("model.log.jsonl"))?;
+    let log = fs::read_to_string(files.path("model.log.jsonl"))?;
     for line in log.lines() {
         files.print(&epoch_line(training.architecture, line)?)?;
     }

@@ -127,6 +127,11 @@ impl ImageBench {
 }
 
 impl MethodRun {
+    /// Returns the number of images that were certified.
+    fn images(&self) -> f64 {
+        self.found.len() as f64
+    }
+
     /// Adds the certifications of a part, without the samples that failed.
     fn add(&mut self, time: Duration, places: &BTreeMap<SampleIndex, u64>, results: SampleResults) {
         self.seconds += time.as_secs_f64();

@@ -9,7 +9,6 @@ use ddrs_common::spec::{DataDependentSpec, ModelSource, SigmaMethod, Stopping, S
 use serde_json::{Value, json};
 
 use super::super::peer::{PeerTimes, Peers};
-use super::super::row::median;
 use super::{ImageBench, MethodRun, print_rows};
 use crate::cli::{CompareArgs, PeerLoop};
 
@@ -139,8 +138,7 @@ impl ChoiceMethod {
     }
 
     fn draws_per_second(&self) -> f64 {
-        let images = self.run.found.len() as f64;
-        images * self.draws as f64 / self.run.seconds
+        self.run.images() * self.draws as f64 / self.run.seconds
     }
 
     fn chosen_sigmas(&self, images: usize, start: Sigma) -> ChosenSigmas {
@@ -239,12 +237,12 @@ fn row((chosen, radius): (&ChosenSigmas, f64)) -> Value {
 
 /// Returns the time that PyTorch's ascent takes per image.
 fn peer_row(peer: &PeerTimes, ascent: &ChoiceMethod) -> Value {
-    let seconds = median(&peer.rates).map(|rate| ascent.draws as f64 / rate);
+    let seconds = peer.rate().map(|rate| ascent.draws as f64 / rate);
     let mut row = json!({
         "method": "gradient, PyTorch",
         "draws_per_image": ascent.draws,
         "seconds_per_image": seconds,
-        "batch": peer.batches.first(),
+        "batch": peer.batch(),
     });
     if let Some(error) = &peer.error {
         row["error"] = error.as_str().into();

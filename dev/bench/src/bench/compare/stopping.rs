@@ -67,13 +67,12 @@ impl RuleRun {
     /// Returns the row of a rule, compared with the fixed one.
     fn row(&self, fixed: &MethodRun, grid: &Radii) -> Value {
         let drawn = self.run.drawn() as f64;
-        let images = self.run.found.len();
         json!({
             "rule": self.name,
-            "images": images,
+            "images": self.run.found.len(),
             "n": self.sweep.certify.n.get(),
-            "seconds_per_image": self.run.seconds / images as f64,
-            "draws_per_image": drawn / images as f64,
+            "seconds_per_image": self.run.seconds / self.run.images(),
+            "draws_per_image": drawn / self.run.images(),
             "share_of_draws": drawn / fixed.drawn() as f64,
             "equal_decisions": equal_decisions(&self.run, fixed, grid),
         })
