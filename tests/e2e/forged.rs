@@ -47,7 +47,7 @@ fn results_from_outside_the_sweep_are_dropped_and_the_samples_are_certified() {
         .expect(0)
         .stderr;
     assert_eq!(
-        stderr.matches("a result in redis is dropped").count(),
+        stderr.matches("dropping a record that redis holds").count(),
         4,
         "{stderr}"
     );
