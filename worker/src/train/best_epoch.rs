@@ -1,6 +1,8 @@
 //! The choice of the epoch whose weights are written: of the epochs that trained as the
 //! specification says, the one with the highest accuracy under noise on the validation samples.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
 use tch::{TchError, Tensor};
@@ -45,15 +47,19 @@ impl Trainer<'_> {
 
     /// Counts the samples of these groups that are classified correctly under noise.
     fn count_correct(&self, groups: &[(u64, &[usize])]) -> Result<i64> {
-        let groups = groups
-            .iter()
-            .map(|&(number, places)| self.validation_group(number, places))
-            .collect::<Result<_>>()?;
+        let groups = self.validation_groups(groups)?;
         let correct = self
             .threads
             .map(groups, |group| Ok(group.count_correct()?))?;
         let correct = correct.into_iter().sum::<Option<i64>>();
         correct.ok_or_else(|| self.scores_not_finite().into())
+    }
+
+    fn validation_groups(&self, groups: &[(u64, &[usize])]) -> Result<Vec<ValidationGroup>> {
+        let groups = groups.iter();
+        groups
+            .map(|&(number, places)| self.validation_group(number, places))
+            .collect()
     }
 
     fn scores_not_finite(&self) -> NonFinite {
@@ -63,14 +69,19 @@ impl Trainer<'_> {
 
     fn validation_group(&self, number: u64, places: &[usize]) -> Result<ValidationGroup> {
         let (images, labels) = self.examples.batch(places, self.device)?;
-        seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
-        let sigma = self.spec.sigma.initial.get();
-        let noise = images.f_randn_like()?.f_mul_scalar(sigma)?;
+        let noise = self.validation_noise(&images, number)?;
         Ok(ValidationGroup {
             network: self.state.network.with_own_statistics()?,
             noisy: images.f_add(&noise)?,
             labels,
         })
+    }
+
+    /// Draws the noise of a group, the same in each epoch.
+    fn validation_noise(&self, images: &Tensor, number: u64) -> Result<Tensor, TchError> {
+        seed_torch(self.spec.seed, Purpose::Evaluation, 0, number);
+        let sigma = self.spec.sigma.initial.get();
+        images.f_randn_like()?.f_mul_scalar(sigma)
     }
 
     /// Keeps a copy of the weights if they are the best so far; of equals, the latest.
@@ -82,16 +93,20 @@ impl Trainer<'_> {
         if !self.is_best(accuracy) {
             return Ok(());
         }
-        let tensors = self.state.network.tensors();
-        self.state.best = tensors
-            .map(|(name, tensor)| Ok((name.to_owned(), copy(tensor)?)))
-            .collect::<Result<_, TchError>>()?;
+        self.state.best = self.copy_tensors()?;
         self.state.position.best = Some(BestEpoch {
             epoch: self.state.position.epoch,
             accuracy,
             sigma,
         });
         Ok(())
+    }
+
+    fn copy_tensors(&self) -> Result<HashMap<String, Tensor>, TchError> {
+        let tensors = self.state.network.tensors();
+        tensors
+            .map(|(name, tensor)| Ok((name.to_owned(), copy(tensor)?)))
+            .collect()
     }
 
     fn is_best(&self, accuracy: f64) -> bool {
@@ -120,14 +135,18 @@ impl ValidationGroup {
 /// SmoothAdv have their full length from the last epoch of the warm-up on. Shorter attacks cost
 /// less accuracy, so earlier epochs do not count, unless training ends before the warm-up does.
 pub(super) fn first_eligible_epoch(spec: &Training) -> u64 {
-    let sigma_moves = match spec.sigma.choice {
-        TrainingChoice::DataDependent { from_epoch, .. } => from_epoch,
-        TrainingChoice::Fixed => 0,
-    };
+    let sigma_moves = first_epoch_of_moving_sigma(spec);
     match spec.loss {
         Loss::SmoothAdv { warm_up, .. } if warm_up <= spec.epochs.get() => {
             sigma_moves.max(warm_up.saturating_sub(1))
         }
         Loss::SmoothAdv { .. } | Loss::Gaussian | Loss::Macer { .. } => sigma_moves,
+    }
+}
+
+fn first_epoch_of_moving_sigma(spec: &Training) -> u64 {
+    match spec.sigma.choice {
+        TrainingChoice::DataDependent { from_epoch, .. } => from_epoch,
+        TrainingChoice::Fixed => 0,
     }
 }

@@ -17,9 +17,7 @@ pub(super) fn key_error(key: &'static str, message: String) -> KeyError {
 
 /// Checks that `count` samples suffice for validation and at least one training batch.
 pub(super) fn check_sample_count(training: &Training, count: u64) -> Result<(), KeyError> {
-    let Training {
-        validation, batch, ..
-    } = training;
+    let validation = &training.validation;
     let left = count.saturating_sub(*validation);
     if count == 0 {
         let message = "no sample is left".to_owned();
@@ -29,14 +27,22 @@ pub(super) fn check_sample_count(training: &Training, count: u64) -> Result<(), 
         let message = format!("{validation} of {count} samples leave none to train on");
         return Err(key_error("validation.samples", message));
     }
-    if left < batch.get() {
-        let message = format!(
-            "{batch} are more than the {left} samples that {validation} for validation leave of \
-             {count}"
-        );
-        return Err(key_error("train.batch", message));
+    check_batch(training, left, count)
+}
+
+/// Checks that the `left` of `count` samples that are not for validation fill a batch.
+fn check_batch(training: &Training, left: u64, count: u64) -> Result<(), KeyError> {
+    let Training {
+        validation, batch, ..
+    } = training;
+    if left >= batch.get() {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "{batch} are more than the {left} samples that {validation} for validation leave of \
+         {count}"
+    );
+    Err(key_error("train.batch", message))
 }
 
 /// Checks normalisation, augmentation and batch normalisation against the shape of the images.
@@ -79,11 +85,15 @@ fn check_normalised_values(
         return Ok(());
     };
     let [height, width] = [height, width].map(|side| layout.features_side(side as u64));
-    let draws = u64::from(training.loss.draws());
-    if height * width * training.group.get() * draws > 1 {
+    if height * width * images_per_group(training) > 1 {
         return Ok(());
     }
     Err(single_value(training))
+}
+
+/// The number of noisy images over which batch normalisation takes its statistics.
+fn images_per_group(training: &Training) -> u64 {
+    training.group.get() * u64::from(training.loss.draws())
 }
 
 fn single_value(training: &Training) -> KeyError {

@@ -138,10 +138,14 @@ pub(super) fn path_for(out: &Path) -> PathBuf {
 pub(super) fn save(path: &Path, state: &TrainingState, identity: &Identity) -> Result<()> {
     let tensors = tensors(state)?;
     let mut metadata = metadata(state, identity)?;
-    let named = tensors.iter().map(|(name, tensor)| (name, tensor));
-    let digest = weights_file::digest(named, &metadata)?;
-    metadata.insert(DIGEST.to_owned(), digest_to_hex(&digest));
+    let digest = digest_of(&tensors, &metadata)?;
+    metadata.insert(DIGEST.to_owned(), digest);
     weights_file::write(path, &tensors, metadata)
+}
+
+fn digest_of(tensors: &[(String, Tensor)], metadata: &Metadata) -> Result<String> {
+    let named = tensors.iter().map(|(name, tensor)| (name, tensor));
+    Ok(digest_to_hex(&weights_file::digest(named, metadata)?))
 }
 
 fn metadata(state: &TrainingState, identity: &Identity) -> Result<Metadata> {
@@ -158,11 +162,15 @@ fn tensors(state: &TrainingState) -> Result<Vec<(String, Tensor)>> {
     let sigma = Tensor::f_from_slice(&state.sigma)?;
     let mut tensors = vec![("sigma".to_owned(), sigma)];
     tensors.extend(prefixed("model/", state.network.tensors()));
-    let velocities = state.optimiser.velocities(&state.network)?;
-    let velocities = velocities.iter().map(|(name, tensor)| (name, tensor));
-    tensors.extend(prefixed("velocity/", velocities));
+    tensors.extend(velocities(state)?);
     tensors.extend(prefixed("best/", &state.best));
     Ok(tensors)
+}
+
+fn velocities(state: &TrainingState) -> Result<Vec<(String, Tensor)>> {
+    let velocities = state.optimiser.velocities(&state.network)?;
+    let velocities = velocities.iter().map(|(name, tensor)| (name, tensor));
+    Ok(prefixed("velocity/", velocities).collect())
 }
 
 fn prefixed<'a, N: Display>(
@@ -212,11 +220,16 @@ fn load(path: &Path, state: &mut TrainingState, identity: &Identity) -> Result<O
     check_digest(&tensors, &mut metadata)?;
     let mismatch = identity.mismatch(&value(&metadata, "identity")?);
     if mismatch.is_none() {
-        state.position = value(&metadata, "position")?;
-        state.environments = value(&metadata, ENVIRONMENTS)?;
+        load_metadata(&metadata, state)?;
         load_tensors(&tensors, state)?;
     }
     Ok(mismatch)
+}
+
+fn load_metadata(metadata: &Metadata, state: &mut TrainingState) -> Result<()> {
+    state.position = value(metadata, "position")?;
+    state.environments = value(metadata, ENVIRONMENTS)?;
+    Ok(())
 }
 
 fn load_tensors(tensors: &HashMap<String, Tensor>, state: &mut TrainingState) -> Result<()> {
@@ -231,13 +244,17 @@ fn load_tensors(tensors: &HashMap<String, Tensor>, state: &mut TrainingState) ->
 /// Checks that nothing in the file changed since it was written. A flipped bit in a weight would
 /// otherwise never be noticed.
 fn check_digest(tensors: &HashMap<String, Tensor>, metadata: &mut Metadata) -> Result<()> {
-    let written = metadata.remove(DIGEST);
-    let written = written.with_context(|| format!("it has no {DIGEST}"))?;
+    let written = take_digest(metadata)?;
     ensure!(
         digest_to_hex(&weights_file::digest(tensors, metadata)?) == written,
         "checksum mismatch: the file is damaged or was edited"
     );
     Ok(())
+}
+
+fn take_digest(metadata: &mut Metadata) -> Result<String> {
+    let digest = metadata.remove(DIGEST);
+    digest.with_context(|| format!("it has no {DIGEST}"))
 }
 
 fn value<T: DeserializeOwned>(metadata: &Metadata, key: &str) -> Result<T> {
@@ -260,10 +277,14 @@ fn part(tensors: &HashMap<String, Tensor>, prefix: &str) -> HashMap<String, Tens
 fn load_sigma(tensors: &HashMap<String, Tensor>, examples: usize) -> Result<Vec<f64>> {
     let sigma = tensors.get("sigma").context("it has no sigma")?;
     let sigma: Vec<f64> = Vec::try_from(sigma.f_to_kind(Kind::Double)?)?;
-    let found = sigma.len();
+    check_sigma_count(sigma.len(), examples)?;
+    Ok(sigma)
+}
+
+fn check_sigma_count(found: usize, examples: usize) -> Result<()> {
     ensure!(
         found == examples,
         "it has {found} sigmas for {examples} examples"
     );
-    Ok(sigma)
+    Ok(())
 }

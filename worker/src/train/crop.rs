@@ -36,13 +36,18 @@ impl Crop {
     }
 
     fn copy_channel(self, from: &[f32], to: &mut [f32], [height, width]: [usize; 2]) {
-        let [down, _] = self.shift;
         for (row, to) in to.chunks_exact_mut(width).enumerate() {
-            let row = (row + down).checked_sub(self.padding);
-            if let Some(row) = row.filter(|&row| row < height) {
+            if let Some(row) = self.image_row(row, height) {
                 self.copy_row(&from[row * width..][..width], to);
             }
         }
+    }
+
+    /// Returns the row of the image in a row of the window; `None` among the zeros.
+    fn image_row(self, row: usize, height: usize) -> Option<usize> {
+        let [down, _] = self.shift;
+        let row = (row + down).checked_sub(self.padding)?;
+        (row < height).then_some(row)
     }
 
     /// Copies one row of the image into one row of the window.

@@ -26,9 +26,13 @@ impl Environment {
         let threads_matter = device == Device::Cpu && spec.group == spec.batch;
         Self {
             device: device::name(device),
-            threads: threads_matter.then(|| tch::get_num_threads().max(1) as usize),
+            threads: threads_matter.then(torch_threads),
         }
     }
+}
+
+fn torch_threads() -> usize {
+    tch::get_num_threads().max(1) as usize
 }
 
 impl fmt::Display for Environment {

@@ -48,8 +48,7 @@ pub(super) struct SigmaDistribution {
 impl SigmaDistribution {
     /// Summarises at least one value; all must be finite.
     pub(super) fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
+        let values = sorted(values);
         Self {
             least: quantile(&values, 0.0),
             tenth: quantile(&values, 0.1),
@@ -59,6 +58,12 @@ impl SigmaDistribution {
             mean: values.iter().sum::<f64>() / values.len() as f64,
         }
     }
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 fn quantile(sorted: &[f64], part: f64) -> f64 {
@@ -108,13 +113,18 @@ fn parse(path: &Path, number: usize, line: &str) -> Result<EpochEntry> {
 /// # Errors
 /// When the file cannot be read or written, or is not a training log.
 pub(super) fn append(path: &Path, entry: &EpochEntry) -> Result<()> {
-    let old = read(path)?.into_iter();
-    let earlier = old.filter(|(_, old)| old.epoch < entry.epoch);
-    let mut lines: Vec<String> = earlier.map(|(line, _)| line).collect();
+    let mut lines = lines_before(path, entry.epoch)?;
     lines.push(serde_json::to_string(entry)?);
     let text = lines.join("\n") + "\n";
     ddrs_common::replace(path, text.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Returns the lines of the epochs before `epoch`.
+fn lines_before(path: &Path, epoch: u64) -> Result<Vec<String>> {
+    let lines = read(path)?.into_iter();
+    let earlier = lines.filter(|(_, entry)| entry.epoch < epoch);
+    Ok(earlier.map(|(line, _)| line).collect())
 }
 
 #[cfg(test)]

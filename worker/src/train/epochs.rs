@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ddrs_common::spec::Training;
 use tch::{Device, TchError};
 
@@ -214,12 +214,16 @@ impl<'a> Trainer<'a> {
             threads: &self.threads,
         };
         let result = step::step(&context, &mut self.state, &inputs, rate)?;
-        let what = format!("the loss is {}", result.loss);
-        ensure!(
-            result.loss.is_finite(),
-            NonFinite::before_update(what, &self.state.position)
-        );
+        self.check_loss(result.loss)?;
         Ok(result)
+    }
+
+    fn check_loss(&self, loss: f64) -> Result<(), NonFinite> {
+        if loss.is_finite() {
+            return Ok(());
+        }
+        let what = format!("the loss is {loss}");
+        Err(NonFinite::before_update(what, &self.state.position))
     }
 
     fn step_inputs<'p>(&mut self, plan: &'p EpochPlan) -> Result<StepInputs<'p>> {
@@ -255,12 +259,16 @@ impl<'a> Trainer<'a> {
         let entry = self.epoch_entry(self.validate()?, steps);
         self.keep_if_best(entry.validation_accuracy, entry.sigma)?;
         self.state.position.start_next_epoch();
-        // The log is written first. If the checkpoint is then missing, the epoch is computed again
-        // and its entry replaced. In the other order an entry could be missing for good.
-        epoch_log::append(&self.output.log, &entry)?;
-        self.save()?;
+        self.write_epoch(&entry)?;
         self.report_epoch(&entry);
         Ok(())
+    }
+
+    fn write_epoch(&self, entry: &EpochEntry) -> Result<()> {
+        // The log is written first. If the checkpoint is then missing, the epoch is computed again
+        // and its entry replaced. In the other order an entry could be missing for good.
+        epoch_log::append(&self.output.log, entry)?;
+        self.save()
     }
 
     fn epoch_entry(&self, validation_accuracy: f64, steps: u64) -> EpochEntry {

@@ -110,9 +110,13 @@ impl Examples {
         crops: Option<RandomCrops>,
     ) -> Result<Tensor, TchError> {
         let pixels = self.copy_pixels(places, crops);
+        Tensor::f_from_slice(&pixels)?.f_view(self.batch_shape(places.len()))
+    }
+
+    /// Returns the shape (B, channels, height, width) of a tensor of `count` images.
+    fn batch_shape(&self, count: usize) -> [i64; 4] {
         let [channels, height, width] = self.shape.map(|side| side as i64);
-        let shape = [places.len() as i64, channels, height, width];
-        Tensor::f_from_slice(&pixels)?.f_view(shape)
+        [count as i64, channels, height, width]
     }
 
     fn label_tensor(&self, places: &[usize]) -> Result<Tensor, TchError> {
@@ -124,14 +128,11 @@ impl Examples {
         let size: usize = self.shape.iter().product();
         let crops = crops.map(|crops| crops.draw(places.len()));
         let mut pixels = vec![0.0; places.len() * size];
-        pixels
-            .par_chunks_exact_mut(size)
-            .zip(places)
-            .enumerate()
-            .for_each(|(row, (to, &place))| {
-                let crop = crops.as_ref().map(|crops| crops[row]);
-                self.copy_image(place, crop, to);
-            });
+        let images = pixels.par_chunks_exact_mut(size).zip(places);
+        images.enumerate().for_each(|(row, (to, &place))| {
+            let crop = crops.as_ref().map(|crops| crops[row]);
+            self.copy_image(place, crop, to);
+        });
         pixels
     }
 
@@ -167,13 +168,15 @@ fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Resul
         return Ok(());
     }
     for place in 0..count {
-        let index = spec.selection.index(place);
-        let file = dataset.file(index)?;
-        ensure!(
-            !file.ends_with("test_batch.bin"),
-            test_images_error(index, &file)
-        );
+        refuse_test_image(dataset, spec.selection.index(place))?;
     }
+    Ok(())
+}
+
+fn refuse_test_image(dataset: &Dataset, index: SampleIndex) -> Result<()> {
+    let file = dataset.file(index)?;
+    let is_for_tests = file.ends_with("test_batch.bin");
+    ensure!(!is_for_tests, test_images_error(index, &file));
     Ok(())
 }
 
@@ -211,15 +214,16 @@ fn read_image(
     pixels: &mut [f32],
 ) -> Result<()> {
     let image = dataset.image(index)?;
-    if image.shape != shape {
-        let message = format!(
-            "sample {index} has shape {:?}, the first {shape:?}: set dataset.resize and crop",
-            image.shape
-        );
-        return Err(key_error("dataset", message).into());
-    }
+    ensure!(image.shape == shape, other_shape(index, image.shape, shape));
     pixels.copy_from_slice(&image.pixels);
     Ok(())
+}
+
+fn other_shape(index: SampleIndex, found: [usize; 3], first: [usize; 3]) -> KeyError {
+    let message = format!(
+        "sample {index} has shape {found:?}, the first {first:?}: set dataset.resize and crop"
+    );
+    key_error("dataset", message)
 }
 
 /// Allocates zeros for all pixels. An operating system that promises more memory than it has ends
@@ -243,31 +247,35 @@ fn checked_size(count: u64, shape: [usize; 3]) -> Option<usize> {
 }
 
 fn too_large(count: u64, shape: [usize; 3]) -> KeyError {
+    let gigabytes = gigabytes(count, shape);
+    let message = format!(
+        "{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is"
+    );
+    key_error("dataset", message)
+}
+
+fn gigabytes(count: u64, shape: [usize; 3]) -> f64 {
     let pixels = shape.iter().map(|&side| side as f64).product::<f64>() * count as f64;
-    let gigabytes = pixels * 4e-9;
-    key_error(
-        "dataset",
-        format!(
-            "{count} images of shape {shape:?} take {gigabytes:.0} GB of memory, more than there is"
-        ),
-    )
+    pixels * 4e-9
 }
 
 fn label(dataset: &Dataset, index: SampleIndex, classes: u32) -> Result<i64> {
     let label = dataset.label(index)?.0;
-    if label < classes {
-        Ok(i64::from(label))
-    } else {
-        Err(unknown_label(dataset, index, label, classes).into())
-    }
+    ensure!(
+        label < classes,
+        unknown_label(dataset, index, label, classes)
+    );
+    Ok(i64::from(label))
 }
 
 fn unknown_label(dataset: &Dataset, index: SampleIndex, label: u32, classes: u32) -> KeyError {
-    let of = dataset.classes().map_or(String::new(), |classes| {
-        format!("; the dataset has {classes} classes")
-    });
+    let of = dataset.classes().map_or(String::new(), class_note);
     let message = format!("{classes}, but sample {index} has label {label}{of}");
     key_error("model.classes", message)
+}
+
+fn class_note(classes: u32) -> String {
+    format!("; the dataset has {classes} classes")
 }
 
 /// Draws the places for validation. Returns those for training and those for validation, both

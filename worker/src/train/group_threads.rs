@@ -56,11 +56,18 @@ impl GroupThreads {
     ) -> Result<Vec<R>> {
         match &self.0 {
             None => items.into_iter().map(compute).collect(),
-            Some(pool) => {
-                pool.install(|| items.into_par_iter().with_max_len(1).map(compute).collect())
-            }
+            Some(pool) => pool.install(|| map_in_parallel(items, compute)),
         }
     }
+}
+
+/// Applies `compute` to each item in the current pool, one item per task.
+fn map_in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    compute: impl Fn(T) -> Result<R> + Sync + Send,
+) -> Result<Vec<R>> {
+    let items = items.into_par_iter().with_max_len(1);
+    items.map(compute).collect()
 }
 
 fn pool(threads: usize) -> Result<ThreadPool> {

@@ -93,9 +93,13 @@ fn cross_entropy(
 ) -> Result<LossValue, TchError> {
     let scores = learning(&noisy(images, batch.sigma, noise, draws)?)?;
     let labels = repeated(batch.labels, draws)?;
-    let loss = scores.f_cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
+    let loss = mean_cross_entropy(&scores, &labels)?;
     let correct = smoothed_correct(&scores, batch, draws)?;
     Ok(LossValue { loss, correct })
+}
+
+fn mean_cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    scores.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)
 }
 
 /// Counts the inputs that the soft smoothed classifier classifies correctly.
@@ -110,10 +114,15 @@ fn smoothed_correct(
 
 /// Returns x + sigma·eps for `draws` draws of every input, next to each other.
 fn noisy(images: &Tensor, sigma: &Tensor, noise: &Tensor, draws: i64) -> Result<Tensor, TchError> {
+    let sigma = repeated(sigma, draws)?.f_view(&one_per_image(images)[..])?;
+    repeated(images, draws)?.f_add(&noise.f_mul(&sigma)?)
+}
+
+/// Returns the shape (B, 1, ...) of one value per image, which broadcasts over the image.
+fn one_per_image(images: &Tensor) -> Vec<i64> {
     let mut shape = vec![1; images.dim()];
     shape[0] = -1;
-    let sigma = repeated(sigma, draws)?.f_view(&shape[..])?;
-    repeated(images, draws)?.f_add(&noise.f_mul(&sigma)?)
+    shape
 }
 
 /// Repeats each entry `draws` times, next to each other.
@@ -146,14 +155,19 @@ fn negative_log_likelihood(
     draws: i64,
 ) -> Result<Tensor, TchError> {
     let labels = repeated(labels, draws)?.f_unsqueeze(1)?;
-    let log_probabilities = scores
-        .f_log_softmax(-1, scores.kind())?
-        .f_gather(1, &labels, false)?
-        .f_view([inputs, draws])?;
+    let log_probabilities = log_probabilities(scores, &labels)?;
     log_probabilities
+        .f_view([inputs, draws])?
         .f_logsumexp([1].as_slice(), false)?
         .f_neg()?
         .f_add_scalar((draws as f64).ln())
+}
+
+/// Returns log softmax(scores) at the label of each row, of shape (rows, 1).
+fn log_probabilities(scores: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    scores
+        .f_log_softmax(-1, scores.kind())?
+        .f_gather(1, labels, false)
 }
 
 /// Counts the rows whose largest entry is at their label: one integer.

@@ -42,7 +42,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Result;
-use ddrs_common::spec::{Precision, Training};
+use ddrs_common::spec::{Precision, TrainedModel, Training};
 use tch::{Device, Kind};
 
 use checkpoint::{Position, TrainingState};
@@ -146,6 +146,10 @@ fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> 
     let numerics = numerics(model.precision, device);
     let seed = seed(spec.seed, Purpose::Weights, 0, 0);
     let network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
+    with_normalisation(network, model)
+}
+
+fn with_normalisation(network: TrainableNetwork, model: &TrainedModel) -> Result<TrainableNetwork> {
     match (&model.mean, &model.std) {
         (Some(mean), Some(std)) => Ok(network.normalised(mean, std)?),
         _ => Ok(network),

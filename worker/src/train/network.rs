@@ -72,11 +72,15 @@ impl TrainableNetwork {
     /// Returns scores of shape (B, classes), in the weights' kind, for images of shape (B,
     /// channels, height, width).
     pub(super) fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let images = self.normalise(images)?.f_to_kind(self.kind)?;
-        let images = channels_last(&images)?;
+        let images = self.prepare(images)?;
         let network = self;
         let scores = forward(&TrainingPass { network, mode }, &images)?;
         scores.f_to_kind(self.learned.kind())
+    }
+
+    /// Normalises images, and converts them to the kind and the memory order of the pass.
+    fn prepare(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        channels_last(&self.normalise(images)?.f_to_kind(self.kind)?)
     }
 
     fn normalise(&self, images: &Tensor) -> Result<Tensor, TchError> {
@@ -119,11 +123,8 @@ impl ResnetPass for TrainingPass<'_> {
         shortcut: Shortcut<'_, ConvNorm>,
     ) -> Result<Tensor, TchError> {
         let mut y = self.conv_norm(conv, y)?;
-        let mut sum = match shortcut.projection {
-            Some(projection) => y.f_add_(&self.conv_norm(projection, &shortcut.x)?)?,
-            None => y.f_add_(&shortcut.x)?,
-        };
-        sum.f_relu_()
+        let x = self.project(&shortcut)?;
+        y.f_add_(&x)?.f_relu_()
     }
 
     fn classifier(&self) -> Result<(Tensor, Tensor), TchError> {
@@ -132,6 +133,13 @@ impl ResnetPass for TrainingPass<'_> {
 }
 
 impl TrainingPass<'_> {
+    fn project(&self, shortcut: &Shortcut<'_, ConvNorm>) -> Result<Tensor, TchError> {
+        match shortcut.projection {
+            Some(projection) => self.conv_norm(projection, &shortcut.x),
+            None => Ok(shortcut.x.shallow_clone()),
+        }
+    }
+
     fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
         let y = self.convolve(spec, x)?;
         let norm = |part: &str| self.constant_if_frozen(&format!("{}.{part}", spec.norm));
@@ -150,18 +158,9 @@ impl TrainingPass<'_> {
     fn convolve(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
         let emulated = self.network.emulates_bf16;
         let weight = self.weight(&format!("{}.weight", spec.conv))?;
-        let stride = square(spec.stride);
-        let padding = square(spec.padding);
-        operand(x, emulated)?
-            .f_conv2d(
-                &operand(&weight, emulated)?,
-                None::<&Tensor>,
-                stride,
-                padding,
-                [1, 1],
-                1,
-            )?
-            .f_to_kind(self.network.kind)
+        let x = operand(x, emulated)?;
+        let weight = operand(&weight, emulated)?;
+        conv2d(&x, &weight, spec)?.f_to_kind(self.network.kind)
     }
 
     /// Returns a weight in the kind that the pass computes in.
@@ -176,6 +175,12 @@ impl TrainingPass<'_> {
             Mode::Learning => Ok(tensor.shallow_clone()),
         }
     }
+}
+
+fn conv2d(x: &Tensor, weight: &Tensor, spec: &ConvNorm) -> Result<Tensor, TchError> {
+    let stride = square(spec.stride);
+    let padding = square(spec.padding);
+    x.f_conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1)
 }
 
 #[cfg(test)]

@@ -51,6 +51,10 @@ pub(super) fn check(state: &TrainingState) -> anyhow::Result<()> {
     for (name, tensor) in state.network.tensors() {
         check_tensor(name, tensor, &state.position)?;
     }
+    check_velocities(state)
+}
+
+fn check_velocities(state: &TrainingState) -> anyhow::Result<()> {
     for (name, velocity) in state.optimiser.velocities(&state.network)? {
         let name = format!("the velocity of {name}");
         check_tensor(&name, &velocity, &state.position)?;

@@ -76,13 +76,22 @@ fn factor(schedule: &Schedule, epoch: u64, part: f64) -> f64 {
     match schedule {
         Schedule::Constant => 1.0,
         Schedule::Step { every, factor } => factor.powi((epoch / every.get()) as i32),
-        Schedule::Milestones { epochs, factor } => {
-            let passed = epochs.iter().filter(|&&at| at <= epoch).count();
-            factor.powi(passed as i32)
-        }
+        Schedule::Milestones { epochs, factor } => factor.powi(passed(epochs, epoch)),
         Schedule::Cosine => 0.5 * (1.0 + (PI * part).cos()),
-        Schedule::OneCycle { rise } if part < *rise => part / rise,
-        Schedule::OneCycle { rise } => (1.0 - part) / (1.0 - rise),
+        Schedule::OneCycle { rise } => one_cycle(*rise, part),
+    }
+}
+
+/// Counts the milestones up to an epoch.
+fn passed(milestones: &[u64], epoch: u64) -> i32 {
+    milestones.iter().filter(|&&at| at <= epoch).count() as i32
+}
+
+fn one_cycle(rise: f64, part: f64) -> f64 {
+    if part < rise {
+        part / rise
+    } else {
+        (1.0 - part) / (1.0 - rise)
     }
 }
 

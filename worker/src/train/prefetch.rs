@@ -33,6 +33,12 @@ impl PendingBatch {
     fn is_for(&self, epoch: u64, step: u64) -> bool {
         self.epoch == epoch && self.step == step
     }
+
+    /// Waits for the batch.
+    fn wait(self) -> Result<(Tensor, Tensor)> {
+        let batch = self.batch.recv();
+        Ok(batch.context("the thread that prepares batches failed")??)
+    }
 }
 
 impl<'a> BatchPrefetcher<'a> {
@@ -54,12 +60,9 @@ impl<'a> BatchPrefetcher<'a> {
         places: &[usize],
         next: Option<&[usize]>,
     ) -> Result<(Tensor, Tensor)> {
-        let pending = self.pending.take();
-        let pending = pending
-            .filter(|pending| pending.is_for(epoch, step))
-            .unwrap_or_else(|| self.start(epoch, step, places));
-        let batch = pending.batch.recv();
-        let (images, labels) = batch.context("the thread that prepares batches failed")??;
+        let pending = self.take_pending(epoch, step);
+        let pending = pending.unwrap_or_else(|| self.start(epoch, step, places));
+        let (images, labels) = pending.wait()?;
         self.pending = next.map(|next| self.start(epoch, step + 1, next));
         Ok((
             copy_to(self.device, &images)?,
@@ -67,12 +70,22 @@ impl<'a> BatchPrefetcher<'a> {
         ))
     }
 
-    fn start(&self, epoch: u64, step: u64, places: &[usize]) -> PendingBatch {
-        let (sender, batch) = sync_channel(1);
-        let crops = RandomCrops {
+    /// Takes the batch in preparation, if it is that of this step.
+    fn take_pending(&mut self, epoch: u64, step: u64) -> Option<PendingBatch> {
+        let pending = self.pending.take();
+        pending.filter(|pending| pending.is_for(epoch, step))
+    }
+
+    fn crops(&self, epoch: u64, step: u64) -> RandomCrops {
+        RandomCrops {
             augmentation: self.spec.augmentation,
             seed: seed(self.spec.seed, Purpose::Augmentation, epoch, step),
-        };
+        }
+    }
+
+    fn start(&self, epoch: u64, step: u64, places: &[usize]) -> PendingBatch {
+        let (sender, batch) = sync_channel(1);
+        let crops = self.crops(epoch, step);
         let examples = Arc::clone(&self.examples);
         let places = places.to_vec();
         let device = self.device;

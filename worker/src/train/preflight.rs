@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use ddrs_common::data::Dataset;
+use ddrs_common::data::{DataError, Dataset};
 use ddrs_common::spec::{self, Training, digest_to_hex};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ pub(super) struct Preflight {
 pub(super) fn check(path: &Path, out: &Path) -> Result<Preflight> {
     check_name(out)?;
     check_folder(out)?;
-    let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read(path)?;
     let spec = Training::parse(&text, path)?;
     let lock = lock(out)?;
     refuse_overwriting(out)?;
@@ -48,6 +48,10 @@ pub(super) fn check(path: &Path, out: &Path) -> Result<Preflight> {
         examples,
         lock,
     })
+}
+
+fn read(path: &Path) -> Result<String> {
+    spec::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn identity(text: &str, dataset: &Dataset) -> Result<Identity> {
@@ -107,15 +111,17 @@ fn refuse_overwriting(out: &Path) -> Result<()> {
 }
 
 fn open_dataset(spec: &Training, text: &str, path: &Path) -> Result<Dataset> {
-    let dataset = Dataset::open(&spec.dataset).map_err(|error| {
-        let key = if error.is_io() {
-            "dataset.path"
-        } else {
-            "dataset"
-        };
-        spec::error_at(text, path, key, error.to_string())
-    });
-    Ok(dataset?)
+    let dataset = Dataset::open(&spec.dataset);
+    Ok(dataset.map_err(|error| spec::error_at(text, path, key_of(&error), error.to_string()))?)
+}
+
+/// Returns the key that most likely caused an error of the dataset.
+fn key_of(error: &DataError) -> &'static str {
+    if error.is_io() {
+        "dataset.path"
+    } else {
+        "dataset"
+    }
 }
 
 fn read_examples(spec: &Training, dataset: &Dataset, text: &str, path: &Path) -> Result<Examples> {

@@ -54,12 +54,14 @@ impl Trainer<'_> {
 
     /// Estimates the remaining time from the rate of this epoch.
     fn time_left(&self, steps: u64) -> Duration {
-        let Position {
-            epoch, step, sums, ..
-        } = &self.state.position;
-        let steps_left = (self.spec.epochs.get() - epoch) * steps - step;
-        let inputs_left = steps_left * self.spec.batch.get();
-        Duration::from_secs_f64(inputs_left as f64 / sums.inputs_per_second())
+        let rate = self.state.position.sums.inputs_per_second();
+        let inputs_left = self.steps_left(steps) * self.spec.batch.get();
+        Duration::from_secs_f64(inputs_left as f64 / rate)
+    }
+
+    fn steps_left(&self, steps: u64) -> u64 {
+        let Position { epoch, step, .. } = &self.state.position;
+        (self.spec.epochs.get() - epoch) * steps - step
     }
 }
 

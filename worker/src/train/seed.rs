@@ -25,12 +25,17 @@ pub(super) enum Purpose {
 
 /// Returns the seed for one purpose at one time.
 pub(super) fn seed(training: u64, purpose: Purpose, epoch: u64, step: u64) -> u64 {
+    let parts = [training, purpose as u64, epoch, step];
+    first_bytes(&digest(parts))
+}
+
+fn digest(parts: [u64; 4]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"ddrs train");
-    for part in [training, purpose as u64, epoch, step] {
+    for part in parts {
         hash.update(part.to_le_bytes());
     }
-    first_bytes(&hash.finalize().into())
+    hash.finalize().into()
 }
 
 fn first_bytes(digest: &[u8; 32]) -> u64 {

@@ -31,12 +31,16 @@ impl StepResult {
     /// Combines the results of groups. They are of equal size, so the mean of their means is the
     /// mean of the batch.
     fn of(groups: &[GroupResult]) -> Self {
-        let loss = groups.iter().map(|group| group.loss).sum::<f64>();
         Self {
-            loss: loss / groups.len() as f64,
+            loss: mean_loss(groups),
             correct: groups.iter().map(|group| group.correct).sum(),
         }
     }
+}
+
+fn mean_loss(groups: &[GroupResult]) -> f64 {
+    let sum = groups.iter().map(|group| group.loss).sum::<f64>();
+    sum / groups.len() as f64
 }
 
 /// The parts of a training that no step changes.
@@ -116,15 +120,19 @@ fn update_weights(
     results: Vec<GroupResult>,
     rate: f64,
 ) -> Result<(), TchError> {
-    let (networks, gradients): (Vec<_>, Vec<_>) = results
-        .into_iter()
-        .map(|group| (group.network, group.gradient))
-        .unzip();
+    let (networks, gradients) = networks_and_gradients(results);
     state.network.average_statistics(&networks)?;
     let gradient = mean(gradients)?;
     state
         .optimiser
         .step(&state.network, &gradient, rate, &spec.optimiser)
+}
+
+fn networks_and_gradients(results: Vec<GroupResult>) -> (Vec<TrainableNetwork>, Vec<Tensor>) {
+    results
+        .into_iter()
+        .map(|group| (group.network, group.gradient))
+        .unzip()
 }
 
 /// Moves the sigmas of a group, then computes the loss at the new sigmas and its gradient.
@@ -133,7 +141,7 @@ fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<Group
     let value = group_loss(spec.loss, &group, &sigma, epsilon)?;
     let gradient = gradient(&group.network, &value.loss)?;
     // Values are read only now, so that a GPU can compute the whole step meanwhile.
-    let loss = f64::try_from(value.loss.f_detach()?.f_to_kind(Kind::Double)?)?;
+    let loss = number(&value.loss)?;
     Ok(GroupResult {
         loss,
         correct: i64::try_from(&value.correct)?,
@@ -141,6 +149,11 @@ fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<Group
         gradient,
         network: group.network,
     })
+}
+
+/// Reads a tensor of one number.
+fn number(tensor: &Tensor) -> Result<f64, TchError> {
+    f64::try_from(tensor.f_detach()?.f_to_kind(Kind::Double)?)
 }
 
 /// Returns the gradient of the loss by all weights, in their order.
@@ -182,10 +195,12 @@ fn move_sigmas(spec: &Training, group: &mut BatchGroup) -> Result<Vec<Option<f64
         TrainingChoice::DataDependent { ascent, .. } if !noise.is_empty() => {
             Ok(run_ascent(ascent, group, noise)?)
         }
-        TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => {
-            Ok(group.sigma.iter().copied().map(Some).collect())
-        }
+        TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok(unmoved(group)),
     }
+}
+
+fn unmoved(group: &BatchGroup) -> Vec<Option<f64>> {
+    group.sigma.iter().copied().map(Some).collect()
 }
 
 fn run_ascent(

@@ -27,15 +27,19 @@ pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadat
 }
 
 fn serialize(tensors: &[(String, Tensor)], metadata: Metadata) -> Result<Vec<u8>> {
-    let tensors = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name, StoredTensor::new(tensor)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let tensors = stored(tensors)?;
     let views = tensors
         .iter()
         .map(|(name, tensor)| Ok((name, tensor.view()?)))
         .collect::<Result<Vec<_>>>()?;
     Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+fn stored(tensors: &[(String, Tensor)]) -> Result<Vec<(&String, StoredTensor)>, TchError> {
+    let tensors = tensors.iter();
+    tensors
+        .map(|(name, tensor)| Ok((name, StoredTensor::new(tensor)?)))
+        .collect()
 }
 
 /// Reads a file that [`write`] wrote.
@@ -51,12 +55,15 @@ pub(super) fn read(path: &Path) -> Result<(HashMap<String, Tensor>, Metadata)> {
 
 fn parse(bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Metadata)> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let tensors = SafeTensors::deserialize(bytes)?.tensors();
-    let tensors = tensors
-        .into_iter()
-        .map(|(name, view)| Ok((name, from_view(&view, kind(view.dtype()))?)))
-        .collect::<Result<_>>()?;
+    let tensors = load_tensors(&SafeTensors::deserialize(bytes)?)?;
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+fn load_tensors(file: &SafeTensors) -> Result<HashMap<String, Tensor>> {
+    let tensors = file.tensors().into_iter();
+    tensors
+        .map(|(name, view)| Ok((name, from_view(&view, kind(view.dtype()))?)))
+        .collect()
 }
 
 fn kind(dtype: Dtype) -> Kind {
@@ -72,15 +79,19 @@ pub(super) fn digest<'a>(
     metadata: &Metadata,
 ) -> Result<[u8; 32]> {
     let mut hasher = Sha256::new();
-    for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
-        add(&mut hasher, key.as_bytes());
-        add(&mut hasher, value.as_bytes());
-    }
+    add_metadata(&mut hasher, metadata);
     for (name, tensor) in tensors.into_iter().collect::<BTreeMap<_, _>>() {
         add(&mut hasher, name.as_bytes());
         add_tensor(&mut hasher, &StoredTensor::new(tensor)?);
     }
     Ok(hasher.finalize().into())
+}
+
+fn add_metadata(hasher: &mut Sha256, metadata: &Metadata) {
+    for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
+        add(hasher, key.as_bytes());
+        add(hasher, value.as_bytes());
+    }
 }
 
 fn add_tensor(hasher: &mut Sha256, tensor: &StoredTensor) {

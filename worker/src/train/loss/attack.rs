@@ -28,10 +28,14 @@ pub(super) fn attack(
     let mut moved = images.shallow_clone();
     for _ in 0..steps {
         let gradient = gradient(frozen, &moved, batch, noise, draws)?;
-        moved = moved.f_add(&unit(&gradient)?.f_mul_scalar(length)?)?;
-        moved = limit(&moved, &images, epsilon)?;
+        moved = limit(&ascend(&moved, &gradient, length)?, &images, epsilon)?;
     }
     Ok(moved)
+}
+
+/// Moves each image by `length` along its gradient.
+fn ascend(images: &Tensor, gradient: &Tensor, length: f64) -> Result<Tensor, TchError> {
+    images.f_add(&unit(gradient)?.f_mul_scalar(length)?)
 }
 
 /// Returns the images within `epsilon` of the originals, and within \[0, 1\].
@@ -51,8 +55,11 @@ fn gradient(
     let leaf = images.f_detach()?.f_set_requires_grad(true)?;
     let scores = frozen(&noisy(&leaf, batch.sigma, noise, draws)?)?;
     let loss = negative_log_likelihood(&scores, batch.labels, batch.len(), draws)?;
-    let loss = loss.f_sum(None::<Kind>)?;
-    Ok(Tensor::f_run_backward(&[loss], &[&leaf], false, false)?.remove(0))
+    derivative(&loss.f_sum(None::<Kind>)?, &leaf)
+}
+
+fn derivative(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, TchError> {
+    Ok(Tensor::f_run_backward(&[loss], &[leaf], false, false)?.remove(0))
 }
 
 /// Scales each gradient to an L2 norm of 1.

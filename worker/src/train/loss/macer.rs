@@ -56,11 +56,16 @@ fn robustness(
 ) -> Result<Tensor, TchError> {
     let zeta = smoothed(&scores.f_mul_scalar(weights.beta)?, batch.len(), draws)?;
     let (top, classes) = zeta.f_topk(2, -1, true, true)?;
-    let is_right = classes.f_select(1, 0)?.f_eq_tensor(batch.labels)?;
+    let is_right = first_is_label(&classes, batch.labels)?;
     hinge(&top, weights.gamma)?
         .f_mul(batch.sigma)?
         .f_mul(&is_right.f_to_kind(scores.kind())?)?
         .f_mul_scalar(0.5 * weights.lambda)
+}
+
+/// Returns true for each input whose first class is its label.
+fn first_is_label(classes: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    classes.f_select(1, 0)?.f_eq_tensor(labels)
 }
 
 /// Returns max(0, gamma - (q(zeta_1) - q(zeta_2))), of shape (B).

@@ -26,15 +26,25 @@ impl TrainableNetwork {
         let layout = architecture
             .layout()
             .with_context(|| format!("{architecture} has no layers to train"))?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let parameters = architecture.parameters(classes).into_iter();
-        let tensors = parameters
-            .map(|parameter| random_tensor(parameter, layout.features, numerics, &mut rng))
-            .collect::<Result<_>>()?;
+        let parameters = architecture.parameters(classes);
+        let tensors = random_tensors(parameters, layout.features, numerics, seed)?;
         let kind = numerics.passes;
         let emulates_bf16 = emulates_bf16(kind, numerics.device);
         Ok(Self::assemble(layout, tensors, kind, emulates_bf16)?)
     }
+}
+
+fn random_tensors(
+    parameters: Vec<Parameter>,
+    features: u32,
+    numerics: Numerics,
+    seed: u64,
+) -> Result<Vec<NamedTensor>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    parameters
+        .into_iter()
+        .map(|parameter| random_tensor(parameter, features, numerics, &mut rng))
+        .collect()
 }
 
 fn random_tensor(
@@ -70,16 +80,22 @@ fn draw_value(initial: InitialValue, rng: &mut ChaCha8Rng) -> f64 {
     match initial {
         InitialValue::Zero => 0.0,
         InitialValue::One => 1.0,
-        InitialValue::He { inputs } => {
-            (2.0 / inputs as f64).sqrt() * rng.sample::<f64, _>(StandardNormal)
-        }
+        InitialValue::He { inputs } => draw_he(inputs, rng),
     }
 }
 
+/// Draws a value of deviation sqrt(2 / inputs) (He et al. 2015).
+fn draw_he(inputs: u64, rng: &mut ChaCha8Rng) -> f64 {
+    (2.0 / inputs as f64).sqrt() * rng.sample::<f64, _>(StandardNormal)
+}
+
 fn to_tensor(values: &[f64], shape: &[u64], numerics: Numerics) -> Result<Tensor, TchError> {
-    let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
     Tensor::f_from_slice(values)?
-        .f_view(&shape[..])?
+        .f_view(&signed(shape)[..])?
         .f_to_kind(numerics.weights)?
         .f_to(numerics.device)
+}
+
+fn signed(shape: &[u64]) -> Vec<i64> {
+    shape.iter().map(|&side| side as i64).collect()
 }

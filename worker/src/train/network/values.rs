@@ -38,16 +38,19 @@ impl TrainableNetwork {
 
     /// Makes the tensors that learn, or those that do not, views of the long tensor.
     fn replace_by_views(&mut self, learning: bool) -> Result<(), TchError> {
-        let flat = if learning {
-            &self.learned
-        } else {
-            &self.statistics
-        };
-        for (name, view) in self.split(flat, learning)? {
+        for (name, view) in self.split(self.flat(learning), learning)? {
             let view = view.f_detach()?.f_set_requires_grad(learning)?;
             self.tensors.insert(name, view);
         }
         Ok(())
+    }
+
+    fn flat(&self, learning: bool) -> &Tensor {
+        if learning {
+            &self.learned
+        } else {
+            &self.statistics
+        }
     }
 
     /// Every tensor by its canonical name, in the network's order.
@@ -83,10 +86,8 @@ impl TrainableNetwork {
         let mut from = 0;
         for name in self.names.iter().filter(|name| learns(name) == learning) {
             let like = &self.tensors[name];
-            let count = like.numel() as i64;
-            let part = flat.f_narrow(0, from, count)?;
-            views.push((name.clone(), view_as(&part, &like.size())?));
-            from += count;
+            views.push((name.clone(), view_from(flat, from, like)?));
+            from += like.numel() as i64;
         }
         Ok(views)
     }
@@ -108,17 +109,21 @@ impl TrainableNetwork {
     /// another thread computes.
     pub(in crate::train) fn with_own_statistics(&self) -> Result<Self, TchError> {
         let statistics = copy(&self.statistics)?;
-        let normalisation = self.normalisation.as_ref();
         Ok(Self {
             layout: self.layout.clone(),
             tensors: self.tensors_with(&statistics)?,
             names: self.names.clone(),
             learned: self.learned.shallow_clone(),
             statistics,
-            normalisation: normalisation.map(|parts| parts.each_ref().map(Tensor::shallow_clone)),
+            normalisation: self.share_normalisation(),
             kind: self.kind,
             emulates_bf16: self.emulates_bf16,
         })
+    }
+
+    fn share_normalisation(&self) -> Option<[Tensor; 2]> {
+        let parts = self.normalisation.as_ref()?;
+        Some(parts.each_ref().map(Tensor::shallow_clone))
     }
 
     /// Returns the tensors with views of `statistics` in place of the running statistics.
@@ -134,9 +139,12 @@ impl TrainableNetwork {
     /// Sets the running statistics to the mean of those of other networks.
     pub(in crate::train) fn average_statistics(&mut self, others: &[Self]) -> Result<(), TchError> {
         let each: Vec<&Tensor> = others.iter().map(|other| &other.statistics).collect();
-        let mean = Tensor::f_stack(&each, 0)?.f_mean_dim([0].as_slice(), false, None)?;
-        self.statistics.f_copy_(&mean)
+        self.statistics.f_copy_(&mean(&each)?)
     }
+}
+
+fn mean(tensors: &[&Tensor]) -> Result<Tensor, TchError> {
+    Tensor::f_stack(tensors, 0)?.f_mean_dim([0].as_slice(), false, None)
 }
 
 /// Copies the tensor `name` of `others` into `tensor`.
@@ -156,6 +164,12 @@ pub(in crate::train) fn copy_into(
         .f_copy_(other)
         .map_err(brief)
         .with_context(|| name.to_owned())
+}
+
+/// Views the values of `flat` from an offset on in the shape of `like`.
+fn view_from(flat: &Tensor, from: i64, like: &Tensor) -> Result<Tensor, TchError> {
+    let part = flat.f_narrow(0, from, like.numel() as i64)?;
+    view_as(&part, &like.size())
 }
 
 /// Views consecutive values in this shape. The values of a convolution are in channels-last order.
@@ -179,11 +193,15 @@ pub(in crate::train) fn flatten<'a>(
 }
 
 fn flatten_one(tensor: &Tensor) -> Result<Tensor, TchError> {
-    let in_order = match tensor.dim() {
-        4 => tensor.f_permute([0, 2, 3, 1])?,
-        _ => tensor.shallow_clone(),
-    };
-    in_order.f_detach()?.f_reshape([-1])
+    channels_last(tensor)?.f_detach()?.f_reshape([-1])
+}
+
+/// Returns a view with the channels of a convolution as the last axis.
+fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
+    match tensor.dim() {
+        4 => tensor.f_permute([0, 2, 3, 1]),
+        _ => Ok(tensor.shallow_clone()),
+    }
 }
 
 /// Copies a tensor to new memory, without its gradient.

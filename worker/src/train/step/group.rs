@@ -106,11 +106,15 @@ fn ascent_noise(
         TrainingChoice::DataDependent { from_epoch, ascent } if epoch >= *from_epoch => {
             seed_torch(spec.seed, Purpose::Sigma, epoch, step);
             let draws = i64::from(ascent.draws);
-            let steps = (0..ascent.iterations).map(|_| draw(images, draws));
-            Ok((steps.collect::<Result<_, _>>()?, draws))
+            Ok((draw_steps(images, draws, ascent.iterations)?, draws))
         }
         TrainingChoice::DataDependent { .. } | TrainingChoice::Fixed => Ok((Vec::new(), 0)),
     }
+}
+
+/// Draws one tensor of noise per step.
+fn draw_steps(images: &Tensor, draws: i64, steps: u32) -> Result<Vec<Tensor>, TchError> {
+    (0..steps).map(|_| draw(images, draws)).collect()
 }
 
 /// Draws standard normal values, `draws` times the shape of each image.
