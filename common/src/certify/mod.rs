@@ -98,7 +98,7 @@ pub struct Certificate {
 pub enum CertifyError {
     /// The counts do not add up to the number of draws requested.
     #[error(
-        "{total} draws were counted in the {phase} phase, where {asked} were asked for",
+        "{total} draws were counted in the {phase} phase, {asked} were requested",
         phase = .phase.as_str()
     )]
     WrongTotal {
@@ -110,7 +110,9 @@ pub enum CertifyError {
         total: u128,
     },
     /// There are counts of fewer classes than in the selection phase.
-    #[error("class {class} was guessed, but {classes} classes were counted in the estimate phase")]
+    #[error(
+        "class {class} was guessed, but {classes} classes were counted in the estimation phase"
+    )]
     NoSuchClass {
         /// The class guessed.
         class: u32,

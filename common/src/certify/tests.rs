@@ -121,7 +121,7 @@ fn counts_that_do_not_add_up_are_refused_and_change_nothing() {
     let wrong = certifier.observe(&[5, 4]).unwrap_err();
     assert_eq!(
         wrong.to_string(),
-        "9 draws were counted in the select phase, where 10 were asked for"
+        "9 draws were counted in the select phase, 10 were requested"
     );
     assert!(certifier.observe(&[u64::MAX, 11]).is_err());
     assert!(certifier.observe(&[]).is_err());

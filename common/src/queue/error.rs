@@ -159,7 +159,7 @@ fn refuses_request(cause: &RedisError) -> bool {
     !retry::is_transient(cause) && !retry::is_unauthenticated(cause) && !retry::is_forbidden(cause)
 }
 
-/// A [`super::Server`] that is parsed already cannot fail to be.
+/// Parsing a [`super::Server`] that is parsed already cannot fail.
 impl From<std::convert::Infallible> for QueueError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

@@ -8,7 +8,8 @@ use rand::rngs::SysRng;
 
 use crate::domain::{InvalidValue, JobId};
 
-/// The number of a claim: each claim of a sweep has a higher one than all before it.
+/// The number of a claim: each claim of a sweep has a higher one than all before it. A write under
+/// an older number is refused, so a slow worker cannot write after its job went to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fence(pub u64);
 

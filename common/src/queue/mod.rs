@@ -8,7 +8,7 @@
 //! - a sample has a record in the stream exactly when a worker has set its done bit, and never has
 //!   a
 //!   second one;
-//! - a worker whose lease expired, was released or failed can write nothing more;
+//! - a worker whose job was taken back, released or failed can write nothing more;
 //! - handing a job back costs no attempt;
 //! - a job that lost a worker continues sample by sample, so that a sample that crashes workers
 //!   does not fail the others of its job.

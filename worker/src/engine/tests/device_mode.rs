@@ -81,7 +81,7 @@ fn records_depend_neither_on_what_shares_a_pass_nor_on_how_large_it_is() {
 /// A CPU draws the same noise in both modes. Only the last bit of image + scale · noise may differ,
 /// where a processor rounds once instead of twice.
 #[test]
-fn what_the_device_counts_is_what_the_lanes_count() {
+fn what_the_device_counts_is_what_the_threads_count() {
     for precision in [Precision::Fp32, Precision::Bf16] {
         let mut fixture = ModelFixture::resnet("cifar-resnet20", 32, &settings(FIXED, "\"fixed\""));
         fixture.sweep.models[0].precision = precision;

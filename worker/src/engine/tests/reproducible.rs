@@ -47,7 +47,7 @@ fn check(fixture: &ModelFixture, group_sizes: &[usize]) -> BTreeMap<u64, Certifi
 }
 
 #[test]
-fn counts_depend_on_neither_lanes_nor_company() {
+fn counts_depend_on_neither_threads_nor_neighbours() {
     let fixture = ModelFixture::resnet(
         "cifar-resnet20",
         32,
@@ -64,7 +64,7 @@ fn counts_depend_on_neither_lanes_nor_company() {
 
 /// Tries few draws and many: torch uses other convolutions from a batch of 16 on.
 #[test]
-fn chosen_sigmas_depend_on_neither_lanes_nor_company() {
+fn chosen_sigmas_depend_on_neither_threads_nor_neighbours() {
     check_ascent(3, 4);
     check_ascent(9, 2);
 }
@@ -83,7 +83,7 @@ fn check_ascent(draws: u32, iterations: u32) {
 /// Tries a ResNet in passes of 50 rows, of which the last is not full, and the half-space, whose
 /// inputs find different sigmas.
 #[test]
-fn searched_sigmas_depend_on_neither_lanes_nor_company() {
+fn searched_sigmas_depend_on_neither_threads_nor_neighbours() {
     let method = "method = \"search\"\nrounds = 2\ndraws = 13\n";
     check_choice(method, 2);
     let settings = format!("{DATA_DEPENDENT}{method}{CERTIFY}");
