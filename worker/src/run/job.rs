@@ -95,7 +95,7 @@ impl LeasedJob {
         match &end {
             JobEnd::Failed(reason) => warn!(%job, "failed: {reason}"),
             JobEnd::Lost => {
-                warn!(%job, "the lease is another worker's now; leaving its job alone")
+                warn!(%job, "the lease is another worker's now; leaving its job alone");
             }
             JobEnd::Stopped => self.hand_back().await,
             JobEnd::Completed | JobEnd::Damaged(_) => {}
