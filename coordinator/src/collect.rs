@@ -32,7 +32,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// Time for which a silent collector keeps others from taking its place.
 const TURN: Duration = Duration::from_secs(30);
 /// Time for which a collector that was asked to stop, or failed, still waits for Redis.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The records of a sweep on disk, and the slots that they fill.
 pub(crate) struct Collector {
@@ -183,7 +183,7 @@ impl Collector {
         hold(&collector).await?;
         let mut moved = 0;
         loop {
-            let batch = collector.results(None, BATCH).await?;
+            let batch = collector.records(None, BATCH).await?;
             let Some(&(last, _)) = batch.last() else {
                 return Ok(moved);
             };
@@ -258,7 +258,7 @@ impl Collector {
     /// Collects the records that exist and gives up the right to collect, within a second, as the
     /// last step before the program ends. Returns true if Redis answered.
     pub(crate) async fn leave(&mut self, queue: &SweepQueue) -> bool {
-        match timeout(LAST_WORDS, self.collect_and_end(queue)).await {
+        match timeout(END_TIMEOUT, self.collect_and_end(queue)).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 warn!(
@@ -333,7 +333,7 @@ pub(crate) async fn reserve(queue: &SweepQueue, records: &Path) -> Result<()> {
 }
 
 /// Gives up a right that was reserved for a folder that could not be used.
-pub(crate) async fn give_up(queue: &SweepQueue, records: &Path) {
+pub(crate) async fn release_lock(queue: &SweepQueue, records: &Path) {
     if let Ok(owner) = owner(records) {
         queue.collector(&owner).unlock().await.ok();
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{Claim, ClaimToken, QueueClient, Submission, SweepQueue};
+use ddrs_common::queue::{ClaimReply, ClaimToken, QueueClient, Submission, SweepQueue};
 use redis::Commands;
 
 use super::{ChaosContext, Fsync, RedisServer, wait_for};
@@ -102,7 +102,7 @@ async fn claim(queue: &SweepQueue, number: u32) {
         .claim(ClaimToken::random())
         .await
         .expect("an answer");
-    assert!(matches!(claimed, Claim::Job(_)), "{claimed:?}");
+    assert!(matches!(claimed, ClaimReply::Job(_)), "{claimed:?}");
 }
 
 /// Claims `count` jobs, each for another worker, through 50 concurrent clients.

@@ -102,7 +102,7 @@ async fn ask_all(queue: &SweepQueue) -> Vec<Result<(), QueueError>> {
         queue.status().dead_jobs().await.map(|_| ()),
         queue.status().job(JobId(1)).await.map(|_| ()),
         queue.status().job_events(JobId(1)).await.map(|_| ()),
-        queue.collector("me").results(None, 10).await.map(|_| ()),
+        queue.collector("me").records(None, 10).await.map(|_| ()),
         queue
             .collector("o")
             .lock(Duration::from_secs(1))

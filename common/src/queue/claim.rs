@@ -15,7 +15,7 @@ const LONGEST_LEASE_MS: u64 = 86_400_000;
 
 /// The answer to a worker that asked for a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimReply {
     /// A job.
     Job(Claimed),
     /// No job now, but jobs are at other workers and may return.
@@ -55,7 +55,7 @@ pub struct Claimed {
     pub todo: Vec<u64>,
 }
 
-impl Claim {
+impl ClaimReply {
     pub(super) fn read(mut reply: Reply, token: ClaimToken) -> Result<Self, QueueError> {
         Ok(match reply.word()?.as_str() {
             "job" => Self::Job(Claimed::read(&mut reply, token)?),

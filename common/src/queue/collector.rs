@@ -92,7 +92,7 @@ impl CollectorQueue {
     ///
     /// Collectors start from `None` after every trim: the ids of a server that lost its last
     /// second, or of its replica, need not be above earlier ones.
-    pub async fn results(
+    pub async fn records(
         &self,
         after: Option<StreamId>,
         count: usize,

@@ -24,9 +24,9 @@ pub enum CompleteReply {
     /// These samples are next, counted from 0 within the job; the lease continues. A server that
     /// lost its last second asks again for the records of that second. A job that lost a worker
     /// continues sample by sample.
-    Incomplete {
-        /// The samples.
-        missing: Vec<u64>,
+    Continue {
+        /// The samples to certify next.
+        todo: Vec<u64>,
     },
     /// The samples that are left have lost workers too often: the job is dead.
     GivenUp,
@@ -83,7 +83,7 @@ impl CompleteReply {
         match reply.word()?.as_str() {
             "completed" => Ok(Self::Completed),
             "already" => Ok(Self::AlreadyCompleted),
-            "incomplete" => reply.take().map(|missing| Self::Incomplete { missing }),
+            "incomplete" => reply.take().map(|missing| Self::Continue { todo: missing }),
             "given_up" => Ok(Self::GivenUp),
             "lost" => Ok(Self::Lost),
             word => Err(reply.unknown(word)),

@@ -60,7 +60,7 @@ mod sweep_core;
 mod worker;
 
 pub use admin::AdminQueue;
-pub use claim::{Claim, Claimed};
+pub use claim::{ClaimReply, Claimed};
 pub use client::QueueClient;
 pub use collector::{CollectorLock, CollectorQueue};
 pub use credentials::ServerSettings;
@@ -71,7 +71,7 @@ pub use lease_replies::{CompleteReply, FailReply, RecordReply, ReleaseReply, Ren
 pub use password_guard::refuse_passwords;
 pub use persistence::PersistenceSettings;
 pub use policy_watch::PolicyWatch;
-pub use private_server::{PrivateServer, ServerError};
+pub use private_server::{PrivateServer, PrivateServerError};
 pub use retry::Backoff;
 pub use server::Server;
 pub use server_info::{LastSnapshot, ServerInfo, ServerVersion};

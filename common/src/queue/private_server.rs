@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// A private server that cannot be started, found or stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub enum PrivateServerError {
     /// The program is missing.
     #[error(
         "there is no program {program}; install it (Debian: apt install redis-server), name \
@@ -69,7 +69,7 @@ pub enum ServerError {
     },
 }
 
-impl ServerError {
+impl PrivateServerError {
     fn io(path: &Path, cause: impl Into<io::Error>) -> Self {
         Self::Io {
             path: path.to_owned(),
@@ -101,8 +101,8 @@ impl PrivateServer {
     ///
     /// # Errors
     /// When there is no `redis-server`, it ends at once, or it does not answer within a minute.
-    pub async fn start(dir: &Path) -> Result<Self, ServerError> {
-        fs::create_dir_all(dir).map_err(|cause| ServerError::io(dir, cause))?;
+    pub async fn start(dir: &Path) -> Result<Self, PrivateServerError> {
+        fs::create_dir_all(dir).map_err(|cause| PrivateServerError::io(dir, cause))?;
         let dir = canonical(dir)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -117,7 +117,7 @@ impl PrivateServer {
             }
             sleep(POLL).await;
         }
-        Err(ServerError::silent(&dir, PATIENCE))
+        Err(PrivateServerError::silent(&dir, PATIENCE))
     }
 
     /// Returns the server that runs on `dir`, if one does: the process that started it may have
@@ -125,12 +125,12 @@ impl PrivateServer {
     ///
     /// # Errors
     /// The system's.
-    pub fn find(dir: &Path) -> Result<Option<Self>, ServerError> {
+    pub fn find(dir: &Path) -> Result<Option<Self>, PrivateServerError> {
         match File::options().write(true).open(lock_path(dir)) {
             Ok(lock) if is_free(&lock, dir)? => Ok(None),
             Ok(_) => canonical(dir).map(Self::existing).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ServerError::io(dir, error)),
+            Err(error) => Err(PrivateServerError::io(dir, error)),
         }
     }
 
@@ -155,8 +155,12 @@ impl PrivateServer {
         socket::url(&self.socket)
     }
 
-    async fn spawn(dir: PathBuf, lock: File, deadline: Instant) -> Result<Self, ServerError> {
-        let socket = socket::prepare(&dir).map_err(|cause| ServerError::io(&dir, cause))?;
+    async fn spawn(
+        dir: PathBuf,
+        lock: File,
+        deadline: Instant,
+    ) -> Result<Self, PrivateServerError> {
+        let socket = socket::prepare(&dir).map_err(|cause| PrivateServerError::io(&dir, cause))?;
         let child = launch(&dir, &socket, lock)?;
         let mut server = Self {
             dir,
@@ -167,7 +171,7 @@ impl PrivateServer {
         Ok(server)
     }
 
-    async fn wait_until_ready(&mut self, deadline: Instant) -> Result<(), ServerError> {
+    async fn wait_until_ready(&mut self, deadline: Instant) -> Result<(), PrivateServerError> {
         while Instant::now() < deadline {
             if socket::is_ready(&self.socket).await {
                 return Ok(());
@@ -175,15 +179,15 @@ impl PrivateServer {
             self.check_running()?;
             sleep(POLL).await;
         }
-        Err(ServerError::silent(&self.dir, PATIENCE))
+        Err(PrivateServerError::silent(&self.dir, PATIENCE))
     }
 
     /// Checks that a server that this process started has not ended.
-    fn check_running(&mut self) -> Result<(), ServerError> {
+    fn check_running(&mut self) -> Result<(), PrivateServerError> {
         let ended = self.child.as_mut().map_or(Ok(None), Child::try_wait);
-        match ended.map_err(|cause| ServerError::io(&self.dir, cause))? {
+        match ended.map_err(|cause| PrivateServerError::io(&self.dir, cause))? {
             None => Ok(()),
-            Some(status) => Err(ServerError::Ended {
+            Some(status) => Err(PrivateServerError::Ended {
                 status,
                 log: last_lines(&self.dir.join("redis.log")),
             }),
@@ -191,9 +195,9 @@ impl PrivateServer {
     }
 }
 
-fn canonical(dir: &Path) -> Result<PathBuf, ServerError> {
+fn canonical(dir: &Path) -> Result<PathBuf, PrivateServerError> {
     dir.canonicalize()
-        .map_err(|cause| ServerError::io(dir, cause))
+        .map_err(|cause| PrivateServerError::io(dir, cause))
 }
 
 fn lock_path(dir: &Path) -> PathBuf {
@@ -201,26 +205,26 @@ fn lock_path(dir: &Path) -> PathBuf {
 }
 
 /// Returns the locked lock file of a folder; `None` while a server holds the lock.
-fn take_lock(dir: &Path) -> Result<Option<File>, ServerError> {
+fn take_lock(dir: &Path) -> Result<Option<File>, PrivateServerError> {
     let path = lock_path(dir);
     let mut options = File::options();
     let opened = options.create(true).truncate(false).write(true).open(&path);
-    let lock = opened.map_err(|cause| ServerError::io(&path, cause))?;
+    let lock = opened.map_err(|cause| PrivateServerError::io(&path, cause))?;
     let is_free = is_free(&lock, &path)?;
     Ok(is_free.then_some(lock))
 }
 
 /// Locks a file. Returns false if another process holds the lock.
-fn is_free(lock: &File, path: &Path) -> Result<bool, ServerError> {
+fn is_free(lock: &File, path: &Path) -> Result<bool, PrivateServerError> {
     match lock.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(cause)) => Err(ServerError::io(path, cause)),
+        Err(TryLockError::Error(cause)) => Err(PrivateServerError::io(path, cause)),
     }
 }
 
 /// Starts the program. Its copy of `lock` is the only one left when this returns.
-fn launch(dir: &Path, socket: &Path, lock: File) -> Result<Child, ServerError> {
+fn launch(dir: &Path, socket: &Path, lock: File) -> Result<Child, PrivateServerError> {
     let program = std::env::var("DDRS_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let mut command = Command::new(&program);
     command
@@ -237,8 +241,8 @@ fn launch(dir: &Path, socket: &Path, lock: File) -> Result<Child, ServerError> {
         .stderr(Stdio::null())
         .process_group(0);
     command.spawn().map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => ServerError::NotInstalled { program },
-        _ => ServerError::io(Path::new(&program), cause),
+        io::ErrorKind::NotFound => PrivateServerError::NotInstalled { program },
+        _ => PrivateServerError::io(Path::new(&program), cause),
     })
 }
 

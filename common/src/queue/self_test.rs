@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::claim::Claim;
+use super::claim::ClaimReply;
 use super::client::QueueClient;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Lease};
@@ -74,7 +74,7 @@ async fn work(queue: &SweepQueue) -> Result<(), QueueError> {
     let worker = queue.worker(NAME);
     worker.is_finished().await?;
     for turn in 0..3 {
-        let Claim::Job(claimed) = worker.claim(ClaimToken::random()).await? else {
+        let ClaimReply::Job(claimed) = worker.claim(ClaimToken::random()).await? else {
             break;
         };
         worker.renew(&claimed.lease).await?;
@@ -99,7 +99,7 @@ async fn end_job(worker: &WorkerQueue, lease: &Lease, turn: u32) -> Result<(), Q
 async fn collect(queue: &SweepQueue) -> Result<(), QueueError> {
     let collector = queue.collector(NAME);
     collector.lock(Duration::from_secs(1)).await?;
-    if let Some((last, _)) = collector.results(None, 10).await?.pop() {
+    if let Some((last, _)) = collector.records(None, 10).await?.pop() {
         collector.trim(NAME, last).await?;
     }
     collector.unlock().await?;

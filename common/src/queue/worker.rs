@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::PROTOCOL;
-use super::claim::Claim;
+use super::claim::ClaimReply;
 use super::error::QueueError;
 use super::ids::{ClaimToken, Lease};
 use super::lease_replies::{CompleteReply, FailReply, RecordReply, ReleaseReply, RenewReply};
@@ -59,10 +59,10 @@ impl WorkerQueue {
     ///
     /// `token` is new for every job asked for. A repeated claim with the same token returns the
     /// same job for as long as its lease is live.
-    pub async fn claim(&self, token: ClaimToken) -> Result<Claim, QueueError> {
+    pub async fn claim(&self, token: ClaimToken) -> Result<ClaimReply, QueueError> {
         let call = self.core.call(&CLAIM).arg(&self.worker);
         let call = call.arg(token.to_string()).arg(PROTOCOL);
-        Claim::read(self.core.run(&call).await?, token)
+        ClaimReply::read(self.core.run(&call).await?, token)
     }
 
     /// Stores one sample's record and extends the lease.

@@ -2,11 +2,11 @@
 //! workers can do.
 
 use ddrs_common::domain::JobId;
-use ddrs_common::queue::{Claim, ClaimToken, Claimed, FailReply, SweepQueue};
+use ddrs_common::queue::{ClaimReply, ClaimToken, Claimed, FailReply, SweepQueue};
 
 use crate::support::Redis;
 
-async fn claim_as(queue: &SweepQueue, worker: &str) -> Claim {
+async fn claim_as(queue: &SweepQueue, worker: &str) -> ClaimReply {
     queue
         .worker(worker)
         .claim(ClaimToken::random())
@@ -16,7 +16,7 @@ async fn claim_as(queue: &SweepQueue, worker: &str) -> Claim {
 
 async fn job_of(queue: &SweepQueue, worker: &str) -> Claimed {
     match claim_as(queue, worker).await {
-        Claim::Job(claimed) => claimed,
+        ClaimReply::Job(claimed) => claimed,
         other => panic!("no job for {worker} but {other:?}"),
     }
 }
@@ -37,7 +37,7 @@ async fn a_job_that_failed_on_one_worker_goes_to_another() {
     );
     assert_eq!(
         claim_as(&queue, "bad").await,
-        Claim::Empty,
+        ClaimReply::Empty,
         "the job must wait for the other worker"
     );
     queue.worker("w").release(&good.lease).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_single_worker_gets_its_failed_jobs_again_until_they_are_dead() {
             .await
             .unwrap();
     }
-    assert_eq!(claim_as(&queue, "only").await, Claim::Finished);
+    assert_eq!(claim_as(&queue, "only").await, ClaimReply::Finished);
     assert_eq!(
         queue.status().dead_jobs().await.unwrap()[0].reason,
         "no such file"
@@ -119,7 +119,7 @@ async fn more_failed_jobs_than_one_claim_examines_hide_no_other_job() {
             .await
             .unwrap();
     }
-    assert_eq!(claim_as(&queue, "bad").await, Claim::Empty);
+    assert_eq!(claim_as(&queue, "bad").await, ClaimReply::Empty);
     for _ in 0..12 {
         assert_eq!(job_of(&queue, "good").await.errors, 1);
     }

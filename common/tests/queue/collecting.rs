@@ -13,7 +13,7 @@ async fn results_are_read_in_order_and_a_trimmed_one_is_never_read_again() {
     let redis = Redis::start().await;
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
-    let two = queue.collector("me").results(None, 2).await.unwrap();
+    let two = queue.collector("me").records(None, 2).await.unwrap();
     assert_eq!(
         two.iter()
             .map(|(_, line)| line.as_str())
@@ -22,7 +22,7 @@ async fn results_are_read_in_order_and_a_trimmed_one_is_never_read_again() {
     );
     let rest = queue
         .collector("me")
-        .results(Some(two[1].0), 2)
+        .records(Some(two[1].0), 2)
         .await
         .unwrap();
     assert_eq!(
@@ -98,7 +98,7 @@ async fn a_collector_that_was_replaced_trims_nothing() {
     let queue = redis.sweep(1).await;
     record_all(&queue, &claim(&queue).await).await;
     queue.collector("a").lock(MINUTE).await.unwrap();
-    let read = queue.collector("me").results(None, 10).await.unwrap();
+    let read = queue.collector("me").records(None, 10).await.unwrap();
     queue.collector("a").unlock().await.unwrap();
     queue.collector("b").lock(MINUTE).await.unwrap();
     assert!(

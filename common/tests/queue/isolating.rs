@@ -3,7 +3,7 @@
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, CrashSuspect, EventKind, JobState, RecordReply,
+    ClaimReply, ClaimToken, Claimed, CompleteReply, CrashSuspect, EventKind, JobState, RecordReply,
     RenewReply, Submission, SweepQueue,
 };
 
@@ -27,7 +27,9 @@ async fn one_job(redis: &Redis, max_attempts: u32) -> SweepQueue {
 /// order that the queue assigns. Returns the number of workers until the sweep was finished.
 async fn work_until_finished(redis: &Redis, queue: &SweepQueue, poison: &[u64]) -> u32 {
     let mut workers = 1;
-    while let Claim::Job(claimed) = queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
+    while let ClaimReply::Job(claimed) =
+        queue.worker("w").claim(ClaimToken::random()).await.unwrap()
+    {
         if !survives(queue, &claimed, poison).await {
             workers += 1;
             redis.expire_lease(&claimed, queue).await;
@@ -52,7 +54,7 @@ async fn survives(queue: &SweepQueue, claimed: &Claimed, poison: &[u64]) -> bool
             assert_eq!(stored, RecordReply::Stored);
         }
         match queue.worker("w").complete(&claimed.lease).await.unwrap() {
-            CompleteReply::Incomplete { missing } => todo = missing,
+            CompleteReply::Continue { todo: next } => todo = next,
             CompleteReply::Completed | CompleteReply::GivenUp => return true,
             other => panic!("{other:?}"),
         }
@@ -191,7 +193,7 @@ async fn after_a_crash_a_job_continues_sample_by_sample_with_suspects_last() {
         let next = queue.worker("w").complete(&claimed.lease).await.unwrap();
         assert_eq!(
             next,
-            CompleteReply::Incomplete { missing: vec![2] },
+            CompleteReply::Continue { todo: vec![2] },
             "a repeated call must give the same answer"
         );
     }
@@ -202,7 +204,7 @@ async fn after_a_crash_a_job_continues_sample_by_sample_with_suspects_last() {
         .unwrap();
     assert_eq!(
         queue.worker("w").complete(&claimed.lease).await.unwrap(),
-        CompleteReply::Incomplete { missing: vec![0] }
+        CompleteReply::Continue { todo: vec![0] }
     );
     let status = queue.status().job(JobId(0)).await.unwrap();
     assert_eq!(
@@ -383,6 +385,6 @@ async fn a_long_job_finds_its_next_sample_across_the_end_of_the_bitmap() {
         .unwrap();
     assert_eq!(
         queue.worker("w").complete(&claimed.lease).await.unwrap(),
-        CompleteReply::Incomplete { missing: vec![64] }
+        CompleteReply::Continue { todo: vec![64] }
     );
 }

@@ -1,6 +1,6 @@
 //! Tests large queues. No single script may block the server for long.
 
-use ddrs_common::queue::{Claim, ClaimToken, Submission, SweepQueue};
+use ddrs_common::queue::{ClaimReply, ClaimToken, Submission, SweepQueue};
 
 use crate::support::{Redis, claim, id, lines, record_all, three_samples_each};
 
@@ -72,7 +72,7 @@ async fn a_hundred_thousand_expired_leases_are_requeued_at_once() {
     // A claim requeues only 100 of them and does not wait for the rest.
     assert!(matches!(
         queue.worker("w").claim(ClaimToken::random()).await.unwrap(),
-        Claim::Job(_)
+        ClaimReply::Job(_)
     ));
     assert_eq!(queue.status().progress().await.unwrap().crashes, 100);
     assert_eq!(

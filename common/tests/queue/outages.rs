@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, CompleteReply, FailReply, LastSnapshot, PolicyWatch, PrivateServer,
+    ClaimReply, ClaimToken, CompleteReply, FailReply, LastSnapshot, PolicyWatch, PrivateServer,
     QueueClient, QueueError, RecordReply, ReleaseReply, RenewReply, ServerVersion,
 };
 use redis::AsyncCommands;
@@ -165,7 +165,7 @@ async fn a_full_server_accepts_no_records_but_keeps_leases_and_can_be_emptied() 
         .lock(Duration::from_secs(60))
         .await
         .unwrap();
-    let last = queue.collector("me").results(None, 10).await.unwrap()[2].0;
+    let last = queue.collector("me").records(None, 10).await.unwrap()[2].0;
     assert!(queue.collector("me").trim("host:/out", last).await.unwrap());
 
     // A waiting claim gets its job when memory is free again.
@@ -175,7 +175,7 @@ async fn a_full_server_accepts_no_records_but_keeps_leases_and_can_be_emptied() 
     });
     tokio::task::yield_now().await;
     limit(0).await;
-    let Claim::Job(claimed) = waiting.await.unwrap().unwrap() else {
+    let ClaimReply::Job(claimed) = waiting.await.unwrap().unwrap() else {
         panic!("the claim must return a job")
     };
     assert_eq!(claimed.lease.job, JobId(1));

@@ -255,7 +255,7 @@ async fn a_sweep_during_its_submission_is_not_finished() {
         .claim(ddrs_common::queue::ClaimToken::random())
         .await
         .unwrap();
-    assert_eq!(claim, ddrs_common::queue::Claim::Empty);
+    assert_eq!(claim, ddrs_common::queue::ClaimReply::Empty);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue,
+    ClaimReply, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue,
 };
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ pub(crate) fn three_samples_each(jobs: u32) -> Submission<'static> {
 /// Claims a job. Panics if there is no job.
 pub(crate) async fn claim(queue: &SweepQueue) -> Claimed {
     match queue.worker("w").claim(ClaimToken::random()).await.unwrap() {
-        Claim::Job(claimed) => claimed,
+        ClaimReply::Job(claimed) => claimed,
         other => panic!("expected a job, got {other:?}"),
     }
 }
@@ -115,7 +115,7 @@ pub(crate) async fn record_all(queue: &SweepQueue, claimed: &Claimed) {
 pub(crate) async fn lines(queue: &SweepQueue) -> Vec<String> {
     queue
         .collector("me")
-        .results(None, 1_000_000)
+        .records(None, 1_000_000)
         .await
         .unwrap()
         .into_iter()

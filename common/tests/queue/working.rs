@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL,
+    ClaimReply, ClaimToken, Claimed, CompleteReply, EventKind, FailReply, JobState, PROTOCOL,
     QueueError, RecordReply, ReleaseReply, RenewReply, Submission, SweepProgress, SweepQueue,
 };
 
@@ -170,7 +170,7 @@ async fn a_sweep_is_finished_when_no_job_is_pending_or_leased() {
             .claim(ClaimToken::random())
             .await
             .unwrap(),
-        Claim::Empty
+        ClaimReply::Empty
     );
     record_all(&queue, &claimed).await;
     queue.worker("w").complete(&claimed.lease).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_sweep_is_finished_when_no_job_is_pending_or_leased() {
             .claim(ClaimToken::random())
             .await
             .unwrap(),
-        Claim::Finished
+        ClaimReply::Finished
     );
 }
 
@@ -192,11 +192,11 @@ async fn a_repeated_claim_gives_the_same_job_until_its_lease_ends() {
     let first = queue.worker("w").claim(token).await.unwrap();
     assert_eq!(queue.worker("w").claim(token).await.unwrap(), first);
     assert_eq!(queue.status().progress().await.unwrap().leased, 1);
-    let Claim::Job(claimed) = first else {
+    let ClaimReply::Job(claimed) = first else {
         panic!("{first:?}")
     };
     queue.worker("w").release(&claimed.lease).await.unwrap();
-    let Claim::Job(again) = queue.worker("w").claim(token).await.unwrap() else {
+    let ClaimReply::Job(again) = queue.worker("w").claim(token).await.unwrap() else {
         panic!("no job")
     };
     assert!(again.lease.fence > claimed.lease.fence);
@@ -254,12 +254,7 @@ async fn an_incomplete_job_names_its_missing_samples_and_stays_leased() {
         .await
         .unwrap();
     let reply = queue.worker("w").complete(&claimed.lease).await.unwrap();
-    assert_eq!(
-        reply,
-        CompleteReply::Incomplete {
-            missing: vec![0, 2]
-        }
-    );
+    assert_eq!(reply, CompleteReply::Continue { todo: vec![0, 2] });
     assert_eq!(
         queue.worker("w").renew(&claimed.lease).await.unwrap(),
         RenewReply::Renewed
@@ -445,8 +440,8 @@ async fn a_silent_worker_loses_its_job_and_cannot_write_any_more() {
             .await
             .unwrap()
         {
-            Claim::Job(claimed) => Some(claimed),
-            Claim::Empty => None,
+            ClaimReply::Job(claimed) => Some(claimed),
+            ClaimReply::Empty => None,
             other => panic!("{other:?}"),
         }
     });
@@ -576,7 +571,7 @@ async fn the_leases_of_a_worker_that_is_gone_can_be_ended_early() {
     let queue = redis.sweep(3).await;
     let mut leases = Vec::new();
     for worker in ["gone", "alive", "gone"] {
-        let Claim::Job(claimed) = queue
+        let ClaimReply::Job(claimed) = queue
             .worker(worker)
             .claim(ClaimToken::random())
             .await
@@ -640,7 +635,7 @@ async fn a_cancelled_sweep_hands_out_nothing_but_lets_workers_finish() {
     queue.admin().cancel().await.unwrap();
     assert_eq!(
         queue.worker("w").claim(ClaimToken::random()).await.unwrap(),
-        Claim::Cancelled
+        ClaimReply::Cancelled
     );
     record_all(&queue, &claimed).await;
     assert_eq!(
@@ -694,7 +689,7 @@ async fn a_worker_of_another_version_is_refused() {
     let claim = queue.worker("w").claim(ClaimToken::random()).await.unwrap();
     assert_eq!(
         claim,
-        Claim::Refused {
+        ClaimReply::Refused {
             theirs: PROTOCOL + 1,
             ours: PROTOCOL
         }
@@ -797,7 +792,7 @@ async fn a_late_request_restores_no_key_of_a_deleted_sweep() {
 async fn work(queue: SweepQueue, name: String) -> Vec<JobId> {
     let worker = queue.worker(&name);
     let mut jobs = Vec::new();
-    while let Claim::Job(claimed) = worker.claim(ClaimToken::random()).await.unwrap() {
+    while let ClaimReply::Job(claimed) = worker.claim(ClaimToken::random()).await.unwrap() {
         record_all(&queue, &claimed).await;
         assert_eq!(
             queue.worker("w").complete(&claimed.lease).await.unwrap(),

@@ -12,7 +12,7 @@ use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{sleep, timeout};
 
 use super::find;
-use crate::collect::{Collector, LAST_WORDS, give_up, reserve};
+use crate::collect::{Collector, END_TIMEOUT, release_lock, reserve};
 use crate::progress::ProgressDisplay;
 use crate::run_dir::RunDir;
 use crate::stop::{StopRequests, spawn_blocking};
@@ -44,7 +44,7 @@ pub(crate) async fn collect(
     let (queue, message) = found?;
     let target = CollectTarget::new(message, out)?;
     let Some(collector) = stop.unless(target.open(&queue)).await else {
-        target.give_up(&queue).await;
+        target.release_lock(&queue).await;
         return Ok(ExitCode::Interrupted);
     };
     let collection = Collection::new(collector?, &queue, &target);
@@ -77,15 +77,17 @@ impl CollectTarget {
         let opened = self.claim_and_open().await;
         // If there are records, another process was faster, and collects under the same name.
         if is_new && opened.is_err() && !self.dir.records().exists() {
-            give_up(queue, &self.dir.records()).await;
+            release_lock(queue, &self.dir.records()).await;
         }
         opened
     }
 
     /// Gives up the right to collect, if Redis answers soon.
-    async fn give_up(&self, queue: &SweepQueue) {
+    async fn release_lock(&self, queue: &SweepQueue) {
         let records = self.dir.records();
-        timeout(LAST_WORDS, give_up(queue, &records)).await.ok();
+        timeout(END_TIMEOUT, release_lock(queue, &records))
+            .await
+            .ok();
     }
 
     async fn claim_and_open(&self) -> Result<Collector> {

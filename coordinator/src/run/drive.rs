@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::begin::{OpenedRun, StartedRun};
-use super::workers::Workers;
+use super::supervisor::WorkerSupervisor;
 use crate::collect::Collector;
 use crate::dead::SlotNames;
 use crate::prepare::Prepared;
@@ -54,7 +54,7 @@ pub(super) async fn drive(
         return Ok(RunEnd::Interrupted { silent });
     };
     taken?;
-    let mut workers = match Workers::start(started.settings, started.workers) {
+    let mut workers = match WorkerSupervisor::start(started.settings, started.workers) {
         Ok(workers) => workers,
         Err(error) => {
             // The next collector need not wait for this turn to end.
@@ -95,7 +95,7 @@ struct Drive<'a> {
     prepared: &'a Prepared,
     collector: &'a mut Collector,
     queue: &'a SweepQueue,
-    workers: &'a mut Workers,
+    workers: &'a mut WorkerSupervisor,
     progress: ProgressDisplay,
     policy: PolicyWatch,
     /// The time when jobs were last taken back.

@@ -5,7 +5,7 @@
 mod begin;
 mod drive;
 mod launcher;
-mod workers;
+mod supervisor;
 
 use anyhow::{Context, Result};
 use ddrs_common::cli::{ExitCode, LogFormat};

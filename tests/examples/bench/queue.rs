@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
-use ddrs_common::queue::{Claim, ClaimToken, PrivateServer, QueueClient, Submission, SweepQueue};
+use ddrs_common::queue::{
+    ClaimReply, ClaimToken, PrivateServer, QueueClient, Submission, SweepQueue,
+};
 use ddrs_tests::TestDir;
 
 /// Empty jobs that are claimed, recorded and completed.
@@ -49,7 +51,7 @@ async fn time_job(queue: &SweepQueue, line: &str) -> Option<Duration> {
     let start = Instant::now();
     let worker = queue.worker("bench");
     let claim = worker.claim(ClaimToken::random()).await;
-    let Claim::Job(claimed) = claim.expect("an answer") else {
+    let ClaimReply::Job(claimed) = claim.expect("an answer") else {
         return None;
     };
     let slot = claimed.first_slot;

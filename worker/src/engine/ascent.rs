@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::input::PreparedInput;
 use super::network::LoadedNetwork;
-use super::task::{JobError, JobTask};
+use super::task::{JobContext, JobError};
 use crate::sigma::ascend;
 
 /// The number of inputs whose sigmas are chosen together.
@@ -58,7 +58,7 @@ fn gpu_group(draws: u32, pixels: usize) -> usize {
 /// Runs Algorithm 1 for the inputs of one group. A sigma is `None` if a derivative or a score was
 /// not finite.
 pub(super) fn choose_sigmas(
-    task: &JobTask,
+    task: &JobContext,
     inputs: &[Arc<PreparedInput>],
 ) -> Result<Vec<Option<f64>>, JobError> {
     if inputs.is_empty() {
@@ -92,7 +92,7 @@ fn place(input: &PreparedInput, size: usize) -> usize {
 }
 
 /// Draws the noise of one step for all places of a batch.
-fn step_noise(task: &JobTask, group: &[&PreparedInput], step: u64) -> Result<Tensor, JobError> {
+fn step_noise(task: &JobContext, group: &[&PreparedInput], step: u64) -> Result<Tensor, JobError> {
     if task.is_stopped() {
         return Err(JobError::Stopped);
     }

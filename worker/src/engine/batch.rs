@@ -6,12 +6,12 @@ use super::batch_buffers::BatchBuffers;
 use super::batch_mode::BatchMode;
 use super::pass::{Pass, PassPart};
 use super::request::DrawBlock;
-use super::task::JobTask;
+use super::task::JobContext;
 use crate::noise::{ChunkKey, NoisyValue};
 
 /// Makes the images of a pass under their noise, of shape (rows, channels, height, width). They are
 /// normalised and in the network's number format. Empty rows are 0.
-pub(super) fn make_batch(task: &JobTask, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
+pub(super) fn make_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
     let batch = match task.core.mode {
         BatchMode::Host => host_batch(task, pass, rows)?,
         BatchMode::Device => device_batch(task, pass, rows)?,
@@ -19,7 +19,7 @@ pub(super) fn make_batch(task: &JobTask, pass: &Pass, rows: usize) -> Result<Ten
     batch.f_permute([0, 3, 1, 2])
 }
 
-fn host_batch(task: &JobTask, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
+fn host_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
     let shape = task.memory_shape(rows);
     match task.network.kind() {
         Kind::BFloat16 => bf16_tensor(&noisy_values(task, pass, rows), shape),
@@ -33,7 +33,7 @@ fn bf16_tensor(values: &[[u8; 2]], shape: [i64; 4]) -> Result<Tensor, TchError> 
     Tensor::f_from_data_size(values.as_flattened(), &shape, Kind::BFloat16)
 }
 
-fn noisy_values<V: NoisyValue>(task: &JobTask, pass: &Pass, rows: usize) -> Vec<V> {
+fn noisy_values<V: NoisyValue>(task: &JobContext, pass: &Pass, rows: usize) -> Vec<V> {
     let size = task.network.shape().iter().product();
     let mut batch = vec![V::default(); rows * size];
     let mut images = batch.chunks_exact_mut(size);
@@ -54,7 +54,7 @@ fn repeated(channels: &[f32], size: usize) -> Vec<f32> {
 
 /// Makes a batch on the device, which draws the noise of a block at once. The memory is used again
 /// by every pass.
-fn device_batch(task: &JobTask, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
+fn device_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
     let mut buffers = task.core.buffers();
     let shape = task.memory_shape(rows);
     let batch = buffers.batch(shape, task.network.kind(), task.core.device)?;
@@ -80,7 +80,7 @@ fn clear_rows(batch: &Tensor, first: i64) -> Result<(), TchError> {
 
 /// Writes image + scale · noise into `rows`, for each draw of a block.
 fn write_block(
-    task: &JobTask,
+    task: &JobContext,
     buffers: &mut BatchBuffers,
     part: &PassPart,
     block: &DrawBlock,
@@ -96,12 +96,12 @@ fn write_block(
     Ok(())
 }
 
-fn block_key(task: &JobTask, part: &PassPart, block: &DrawBlock) -> ChunkKey {
+fn block_key(task: &JobContext, part: &PassPart, block: &DrawBlock) -> ChunkKey {
     task.key(part.input.index, block.phase, block.chunk)
 }
 
 /// Returns the factor of each channel's noise.
-fn channel_scale(task: &JobTask, block: &DrawBlock) -> Vec<f32> {
+fn channel_scale(task: &JobContext, block: &DrawBlock) -> Vec<f32> {
     let scale = |(_, std): &(f64, f64)| (block.sigma.get() / std) as f32;
     task.network.normalisation().iter().map(scale).collect()
 }

@@ -13,7 +13,7 @@ use super::pass::Pass;
 use super::request::DrawRequest;
 use super::sample::Sample;
 use super::scores::{PassScores, RowScores, mean_over_draws, softmax};
-use super::task::JobTask;
+use super::task::JobContext;
 use crate::failure::brief;
 use crate::sigma::estimate;
 
@@ -23,7 +23,7 @@ use crate::sigma::estimate;
 /// # Errors
 /// When the sample does not fit the network, or scores are not finite.
 pub(super) fn estimate_radii(
-    task: &JobTask,
+    task: &JobContext,
     sample: &Sample,
     sigmas: &[Sigma],
     draws: u32,
@@ -42,7 +42,7 @@ pub(super) fn estimate_radii(
 
 /// Returns the probabilities of all rows of a request, of shape (rows, classes).
 fn probabilities(
-    task: &JobTask,
+    task: &JobContext,
     input: &Arc<PreparedInput>,
     request: &Arc<DrawRequest>,
 ) -> Result<Vec<f64>> {
@@ -70,14 +70,14 @@ fn passes(rows: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
 }
 
 /// Scores a pass on one of the engine's threads.
-fn scores(task: &JobTask, pass: &Pass) -> Result<PassScores> {
+fn scores(task: &JobContext, pass: &Pass) -> Result<PassScores> {
     let threads = &task.core.threads;
     threads
         .install(|| tch::no_grad(|| run_pass(task, pass)))
         .map_err(brief)
 }
 
-fn run_pass(task: &JobTask, pass: &Pass) -> Result<PassScores, TchError> {
+fn run_pass(task: &JobContext, pass: &Pass) -> Result<PassScores, TchError> {
     let rows = task.rows();
     forward::read(task, pass, rows, &forward::launch(task, pass, rows)?)
 }

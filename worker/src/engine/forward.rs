@@ -9,11 +9,11 @@ use super::batch_mode::BatchMode;
 use super::device_counts::classify;
 use super::pass::Pass;
 use super::scores::PassScores;
-use super::task::JobTask;
+use super::task::JobContext;
 
 /// Scores a pass. The scores have shape (rows, classes) and may not be computed yet. On a GPU the
 /// classes of the rows are counted, too.
-pub(super) fn launch(task: &JobTask, pass: &Pass, rows: u64) -> Result<Tensor, TchError> {
+pub(super) fn launch(task: &JobContext, pass: &Pass, rows: u64) -> Result<Tensor, TchError> {
     let core = task.core;
     let mut timer = core.times.start_pass(core.device, core.mode);
     let batch = make_batch(task, pass, rows as usize)?;
@@ -30,7 +30,7 @@ pub(super) fn launch(task: &JobTask, pass: &Pass, rows: u64) -> Result<Tensor, T
 /// Reads the scores of a pass, and waits for them. If the device counts the classes of all rows,
 /// does neither.
 pub(super) fn read(
-    task: &JobTask,
+    task: &JobContext,
     pass: &Pass,
     rows: u64,
     scores: &Tensor,
@@ -61,7 +61,7 @@ fn keep_scores(scores: Tensor, mode: BatchMode) -> Result<Tensor, TchError> {
 }
 
 /// Describes the shape of the scores if it is not (rows, classes).
-fn wrong_shape(task: &JobTask, rows: u64, scores: &Tensor) -> Option<String> {
+fn wrong_shape(task: &JobContext, rows: u64, scores: &Tensor) -> Option<String> {
     let found = scores.size();
     let expected = [rows as i64, i64::from(task.network.classes())];
     (found != expected)

@@ -62,7 +62,7 @@ use crate::device;
 use crate::model::ModelFile;
 use engine_core::EngineCore;
 use scheduler::JobScheduler;
-use task::{JobTask, rows_per_pass};
+use task::{JobContext, rows_per_pass};
 
 /// A device with the threads that run forward passes on it.
 pub struct Engine {
@@ -138,7 +138,7 @@ impl Engine {
         stop: &AtomicBool,
         on_result: &SampleCallback,
     ) -> Result<()> {
-        let task = JobTask {
+        let task = JobContext {
             core: &self.core,
             network,
             sweep,
@@ -166,7 +166,7 @@ impl Engine {
         sigmas: &[Sigma],
         draws: u32,
     ) -> Result<Vec<f64>> {
-        let task = JobTask {
+        let task = JobContext {
             core: &self.core,
             network,
             sweep,

@@ -17,7 +17,7 @@ use super::pass::PassPart;
 use super::request::DrawRequest;
 use super::sample::SampleResult;
 use super::scores::{NOT_FINITE, RowScores, mean_over_draws, softmax};
-use super::task::{JobError, JobTask};
+use super::task::{JobContext, JobError};
 use crate::sigma::Search;
 
 /// An input that waits for the rows of a request.
@@ -73,7 +73,7 @@ pub(super) struct FinishedSample {
 impl NextStep {
     /// Begins with an input whose sigma is known; `None` means that choosing it failed.
     pub(super) fn certify(
-        task: &JobTask,
+        task: &JobContext,
         input: Arc<PreparedInput>,
         sigma: Option<f64>,
         seconds: f64,
@@ -99,7 +99,7 @@ impl NextStep {
     }
 
     /// Begins with an input whose sigma is to be searched for.
-    pub(super) fn search(task: &JobTask, input: Arc<PreparedInput>) -> Self {
+    pub(super) fn search(task: &JobContext, input: Arc<PreparedInput>) -> Self {
         SampleState {
             input,
             decision: Decision::search(task),
@@ -110,7 +110,7 @@ impl NextStep {
 }
 
 impl SampleProgress {
-    fn new(sample: SampleState, request: DrawRequest, task: &JobTask) -> Self {
+    fn new(sample: SampleState, request: DrawRequest, task: &JobContext) -> Self {
         Self {
             sample,
             results: RowResults::new(&request, task),
@@ -194,7 +194,7 @@ impl SampleProgress {
     }
 
     /// Decides what follows from the answers, which must be complete.
-    pub(super) fn advance(mut self, task: &JobTask) -> Result<NextStep, JobError> {
+    pub(super) fn advance(mut self, task: &JobContext) -> Result<NextStep, JobError> {
         if let Some(reason) = self.failure {
             return Ok(NextStep::Done(self.sample.finish(Err(reason))));
         }
@@ -207,7 +207,7 @@ impl SampleProgress {
 }
 
 impl SampleState {
-    fn next(self, task: &JobTask) -> NextStep {
+    fn next(self, task: &JobContext) -> NextStep {
         match self.decision.request(task) {
             Ok(request) => NextStep::Draw(Box::new(SampleProgress::new(self, request, task))),
             Err(certification) => NextStep::Done(self.finish(Ok(certification))),
@@ -224,16 +224,16 @@ impl SampleState {
 }
 
 impl Decision {
-    fn certify(task: &JobTask, sigma: Sigma) -> Self {
+    fn certify(task: &JobContext, sigma: Sigma) -> Self {
         Self::Certify(Certifier::new(&task.sweep.certify, sigma), sigma)
     }
 
-    fn search(task: &JobTask) -> Self {
+    fn search(task: &JobContext) -> Self {
         Self::Search(Search::new(task.variant.sigma0, task.sigma_spec()))
     }
 
     /// Returns the draws that are needed next, or the certification if there is one.
-    fn request(&self, task: &JobTask) -> Result<DrawRequest, Certification> {
+    fn request(&self, task: &JobContext) -> Result<DrawRequest, Certification> {
         match self {
             Self::Search(search) => Ok(comparison(task, search)),
             Self::Certify(certifier, sigma) => match certifier.next() {
@@ -253,7 +253,7 @@ impl Decision {
     /// this one is made.
     fn observe(
         &mut self,
-        task: &JobTask,
+        task: &JobContext,
         request: &DrawRequest,
         results: &RowResults,
     ) -> Result<Option<Self>, JobError> {
@@ -280,14 +280,14 @@ fn mismatch() -> JobError {
     JobError::Failed(anyhow!("an answer does not belong to its request"))
 }
 
-fn comparison(task: &JobTask, search: &Search) -> DrawRequest {
+fn comparison(task: &JobContext, search: &Search) -> DrawRequest {
     DrawRequest::Compare {
         sigmas: search.candidates().to_vec(),
         draws: u64::from(task.sigma_spec().draws),
     }
 }
 
-fn certification(task: &JobTask, sigma: Sigma, certificate: Certificate) -> Certification {
+fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> Certification {
     Certification {
         outcome: certificate.outcome,
         sigma,
@@ -301,7 +301,7 @@ fn certification(task: &JobTask, sigma: Sigma, certificate: Certificate) -> Cert
 }
 
 impl RowResults {
-    fn new(request: &DrawRequest, task: &JobTask) -> Self {
+    fn new(request: &DrawRequest, task: &JobContext) -> Self {
         let classes = task.classes();
         match (request, task.core.mode) {
             (DrawRequest::Count { .. }, BatchMode::Device) => {

@@ -22,11 +22,11 @@ use super::row_queue::{PackingRules, RowQueue};
 use super::sample::{Sample, SampleCallback};
 use super::sample_groups::SampleGroups;
 use super::scores::PassScores;
-use super::task::{JobError, JobTask};
+use super::task::{JobContext, JobError};
 
 /// The work of one job, shared by the threads.
 pub(super) struct JobScheduler<'a> {
-    task: JobTask<'a>,
+    task: JobContext<'a>,
     rules: PackingRules,
     state: Mutex<SchedulerState>,
     changed: Condvar,
@@ -74,7 +74,7 @@ struct LaunchedPass<'a, 'b> {
 
 impl<'b> JobScheduler<'b> {
     pub(super) fn new(
-        task: JobTask<'b>,
+        task: JobContext<'b>,
         shape: PassShape,
         samples: &'b mut (dyn Iterator<Item = Sample> + Send),
         on_result: &'b SampleCallback<'b>,
@@ -262,7 +262,7 @@ impl<'b> JobScheduler<'b> {
     /// Reads a pass and distributes its answers.
     ///
     /// The time since the pass began is spent on its inputs, except for the time until `charged`,
-    /// which other passes have paid for: passes of a GPU overlap.
+    /// already counted for other passes: passes of a GPU overlap.
     fn finish(&self, launched: &LaunchedPass, charged: &mut Instant) -> Result<(), JobError> {
         let scores = self.read(launched)?;
         let since = launched.start.max(*charged);

@@ -30,7 +30,7 @@ impl From<TchError> for JobError {
 
 /// A variant to certify samples of, with the network and the engine that do it.
 #[derive(Clone, Copy)]
-pub(super) struct JobTask<'a> {
+pub(super) struct JobContext<'a> {
     pub(super) core: &'a EngineCore,
     pub(super) network: &'a LoadedNetwork,
     pub(super) sweep: &'a Sweep,
@@ -38,7 +38,7 @@ pub(super) struct JobTask<'a> {
     pub(super) stop: &'a AtomicBool,
 }
 
-impl JobTask<'_> {
+impl JobContext<'_> {
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

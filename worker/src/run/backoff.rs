@@ -49,7 +49,7 @@ impl SweepBackoff {
     }
 
     /// Returns true if a sweep should be skipped now.
-    pub(super) fn lasts(&self, sweep: &SweepId) -> bool {
+    pub(super) fn is_paused(&self, sweep: &SweepId) -> bool {
         let pause = self.paused.get(sweep);
         pause.is_some_and(|pause| Instant::now() < pause.until)
     }
@@ -72,16 +72,16 @@ mod tests {
     fn a_sweep_is_skipped_until_its_requests_succeed() {
         let mut backoff = SweepBackoff::new(Backoff::new(HOUR, 2, 2 * HOUR));
         let sweep = SweepId::from_digest(&[1; 32]);
-        assert!(!backoff.lasts(&sweep) && !backoff.end(&sweep));
+        assert!(!backoff.is_paused(&sweep) && !backoff.end(&sweep));
         for times in 1..5 {
             assert_eq!(backoff.begin(&sweep), times);
-            assert!(backoff.lasts(&sweep) && backoff.has_failed(&sweep));
+            assert!(backoff.is_paused(&sweep) && backoff.has_failed(&sweep));
         }
         assert!(
-            !backoff.lasts(&SweepId::from_digest(&[2; 32])),
+            !backoff.is_paused(&SweepId::from_digest(&[2; 32])),
             "others are not skipped with it"
         );
-        assert!(backoff.end(&sweep) && !backoff.lasts(&sweep));
+        assert!(backoff.end(&sweep) && !backoff.is_paused(&sweep));
         assert_eq!(backoff.begin(&sweep), 1);
     }
 
@@ -90,7 +90,7 @@ mod tests {
         let mut backoff = SweepBackoff::new(Backoff::new(Duration::ZERO, 2, HOUR));
         let sweep = SweepId::from_digest(&[1; 32]);
         assert_eq!(backoff.begin(&sweep), 1);
-        assert!(!backoff.lasts(&sweep), "its pause is over");
+        assert!(!backoff.is_paused(&sweep), "its pause is over");
         assert_eq!(backoff.begin(&sweep), 2);
     }
 }

@@ -68,7 +68,7 @@ impl LeasedJob {
             let followed = self.follow(events, stop).await;
             device.cancel();
             match followed {
-                Ok(ItemEnd::Incomplete(missing)) => places = missing,
+                Ok(ItemEnd::Continue(todo)) => places = todo,
                 Ok(ItemEnd::Job(end)) => return Ok(self.finish(end).await),
                 Err(error) if error.is_of_one_sweep() => {
                     return Ok(JobEnd::Damaged(error.to_string()));
@@ -141,7 +141,7 @@ impl LeasedJob {
                 }
                 answer = ongoing(&mut renewal), if renewal.is_some() => {
                     renewal = None;
-                    if is_lost(answer) {
+                    if check_renewal(answer) {
                         return Ok(ItemEnd::Job(JobEnd::Lost));
                     }
                 }
@@ -185,7 +185,7 @@ impl LeasedJob {
 
     async fn complete(&self) -> Result<ItemEnd, QueueError> {
         Ok(match self.queue.complete(self.lease()).await? {
-            CompleteReply::Incomplete { missing } => ItemEnd::Incomplete(missing),
+            CompleteReply::Continue { todo } => ItemEnd::Continue(todo),
             CompleteReply::Completed | CompleteReply::AlreadyCompleted => {
                 ItemEnd::Job(JobEnd::Completed)
             }
@@ -216,7 +216,7 @@ enum ItemEnd {
     Job(JobEnd),
     /// These samples are next: a server that crashed has lost its last second, or the job continues
     /// sample by sample.
-    Incomplete(Vec<u64>),
+    Continue(Vec<u64>),
 }
 
 /// A request to Redis in progress. It may be repeated for as long as Redis is full or away, and
@@ -234,7 +234,7 @@ fn renewals(claimed: &Claimed) -> Interval {
     renewals
 }
 
-fn is_lost(renewed: Result<RenewReply, QueueError>) -> bool {
+fn check_renewal(renewed: Result<RenewReply, QueueError>) -> bool {
     match renewed {
         Ok(reply) => reply == RenewReply::Lost,
         Err(error) => {

@@ -81,7 +81,7 @@ impl SweepCache {
     }
 
     /// Forgets the refusals of a sweep one of whose jobs was completed.
-    pub(super) fn worked(&mut self, sweep: &SweepId) {
+    pub(super) fn clear_refusals(&mut self, sweep: &SweepId) {
         self.refused.remove(sweep);
     }
 

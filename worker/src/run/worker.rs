@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use ddrs_common::cli::BadInput;
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{
-    Backoff, Claim, ClaimToken, Claimed, PolicyWatch, QueueClient, QueueError, SweepQueue,
+    Backoff, ClaimReply, ClaimToken, Claimed, PolicyWatch, QueueClient, QueueError, SweepQueue,
 };
 use ddrs_common::sweep_message::SweepMessage;
 use tokio::time::{Instant, sleep, timeout};
@@ -39,7 +39,7 @@ const LAST_CLAIM: Duration = Duration::from_secs(1);
 /// jobs'.
 const FAILURES_IN_A_ROW: u32 = 3;
 /// Longest time for telling a sweep that this worker ends.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The options of a worker.
 pub(super) struct WorkerOptions {
@@ -108,7 +108,7 @@ impl Worker {
     /// Works until asked to stop, or until nothing is left to do.
     pub(super) async fn work(&mut self, stop: &mut StopRequest) -> Result<()> {
         loop {
-            let Some(offer) = self.ask_unless_stopped(stop).await? else {
+            let Some(offer) = self.next_job_or_stop(stop).await? else {
                 return Ok(());
             };
             let pause = match self.take(offer, stop).await? {
@@ -146,7 +146,7 @@ impl Worker {
         let sweep = job.queue.sweep();
         match end {
             JobEnd::Stopped => return Ok(Next::Stop),
-            JobEnd::Completed => self.completed(sweep),
+            JobEnd::Completed => self.note_completed(sweep),
             JobEnd::Lost => {}
             JobEnd::Failed(reason) => {
                 self.count_failure(&job.claimed, &reason)?;
@@ -157,16 +157,16 @@ impl Worker {
         Ok(Next::Ask)
     }
 
-    fn completed(&mut self, sweep: &SweepId) {
+    fn note_completed(&mut self, sweep: &SweepId) {
         self.failures = 0;
         self.failing.end(sweep);
-        self.sweeps.worked(sweep);
+        self.sweeps.clear_refusals(sweep);
     }
 
     /// Asks for a job; `None` when asked to stop. A claim that is cut short might leave a job
     /// leased to no worker, so it gets a moment to end, and a job that it returns is handed back.
-    async fn ask_unless_stopped(&mut self, stop: &mut StopRequest) -> Result<Option<Offer>> {
-        let mut ask = std::pin::pin!(self.ask());
+    async fn next_job_or_stop(&mut self, stop: &mut StopRequest) -> Result<Option<Offer>> {
+        let mut ask = std::pin::pin!(self.next_job());
         tokio::select! {
             biased;
             reason = &mut *stop => info!(reason, "stopping"),
@@ -184,7 +184,7 @@ impl Worker {
 
     /// Asks one sweep after the other for a job, beginning behind the one that gave the last. A
     /// problem with one sweep does not keep this worker from the others.
-    async fn ask(&mut self) -> Result<Offer> {
+    async fn next_job(&mut self) -> Result<Offer> {
         if let Some(change) = self.watch.policy_changes().await {
             warn!("{change}");
         }
@@ -192,7 +192,7 @@ impl Worker {
         let mut found = Offer::Nothing;
         for step in 0..ids.len() {
             let place = (self.turn + step) % ids.len();
-            match self.ask_unless_paused(&ids[place]).await? {
+            match self.claim_unless_paused(&ids[place]).await? {
                 job @ Offer::Job(_) => {
                     self.turn = (place + 1) % ids.len();
                     return Ok(job);
@@ -213,21 +213,21 @@ impl Worker {
     }
 
     /// Asks a sweep, unless its last requests or jobs failed a moment ago.
-    async fn ask_unless_paused(&mut self, id: &SweepId) -> Result<Offer, QueueError> {
-        if self.silent.lasts(id) || self.failing.lasts(id) {
+    async fn claim_unless_paused(&mut self, id: &SweepId) -> Result<Offer, QueueError> {
+        if self.silent.is_paused(id) || self.failing.is_paused(id) {
             return Ok(Offer::Wait);
         }
-        match self.ask_one(id).await {
+        match self.claim_from(id).await {
             Ok(offer) => {
-                self.answered(id);
+                self.note_answer(id);
                 Ok(offer)
             }
             Err(error) if error.is_transient() => {
-                self.unanswered(id, error)?;
+                self.note_silence(id, error)?;
                 Ok(Offer::Wait)
             }
             Err(error) if error.is_of_one_sweep() => {
-                self.answered(id);
+                self.note_answer(id);
                 self.refuse(id, &error.to_string());
                 Ok(Offer::Nothing)
             }
@@ -236,7 +236,7 @@ impl Worker {
     }
 
     /// Asks a sweep for a job, once only if it did not answer the last time.
-    async fn ask_one(&mut self, id: &SweepId) -> Result<Offer, QueueError> {
+    async fn claim_from(&mut self, id: &SweepId) -> Result<Offer, QueueError> {
         let patience = if self.silent.has_failed(id) {
             Duration::ZERO
         } else {
@@ -247,13 +247,13 @@ impl Worker {
             return Ok(Offer::Nothing);
         };
         match self.claim(&queue).await {
-            Ok(Claim::Job(claimed)) => Ok(self.offer(id, sweep, claimed)),
-            Ok(Claim::Empty) => Ok(Offer::Wait),
+            Ok(ClaimReply::Job(claimed)) => Ok(self.offer(id, sweep, claimed)),
+            Ok(ClaimReply::Empty) => Ok(Offer::Wait),
             // Deleted since it was listed.
-            Ok(Claim::Finished | Claim::Cancelled) | Err(QueueError::NoSweep(_)) => {
+            Ok(ClaimReply::Finished | ClaimReply::Cancelled) | Err(QueueError::NoSweep(_)) => {
                 Ok(Offer::Nothing)
             }
-            Ok(Claim::Refused { theirs, ours }) => {
+            Ok(ClaimReply::Refused { theirs, ours }) => {
                 let reason = format!("the sweep speaks protocol {theirs}, this worker {ours}");
                 self.refuse(id, &reason);
                 Ok(Offer::Nothing)
@@ -262,7 +262,7 @@ impl Worker {
         }
     }
 
-    async fn claim(&mut self, queue: &SweepQueue) -> Result<Claim, QueueError> {
+    async fn claim(&mut self, queue: &SweepQueue) -> Result<ClaimReply, QueueError> {
         let token = self.tokens.entry(queue.id().clone());
         let token = *token.or_insert_with(ClaimToken::random);
         let claim = queue.worker(&self.options.name).claim(token).await;
@@ -281,7 +281,7 @@ impl Worker {
         }))
     }
 
-    fn answered(&mut self, id: &SweepId) {
+    fn note_answer(&mut self, id: &SweepId) {
         self.all_silent = None;
         if self.silent.end(id) {
             info!(sweep = %id, "answers again");
@@ -292,7 +292,7 @@ impl Worker {
     ///
     /// # Errors
     /// The last failure, when no sweep has answered for as long as this worker's patience lasts.
-    fn unanswered(&mut self, id: &SweepId, error: QueueError) -> Result<(), QueueError> {
+    fn note_silence(&mut self, id: &SweepId, error: QueueError) -> Result<(), QueueError> {
         let since = *self.all_silent.get_or_insert_with(Instant::now);
         if since.elapsed() >= PATIENCE {
             return Err(error);
@@ -383,7 +383,7 @@ impl Worker {
         for id in self.sweeps.served() {
             let queue = self.client.sweep(id).with_patience(Duration::ZERO);
             let worker = queue.worker(&self.options.name);
-            match timeout(LAST_WORDS, worker.deregister()).await {
+            match timeout(END_TIMEOUT, worker.deregister()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!(sweep = %id, "cannot remove this worker's name: {error}"),
                 Err(_) => return warn!("cannot remove this worker's name: redis did not answer"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{PATIENCE, POLL, PrivateServer, ServerError, is_free, lock_path, socket};
+use super::{PATIENCE, POLL, PrivateServer, PrivateServerError, is_free, lock_path, socket};
 
 /// Time for which a server may be silent before signals end it.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ impl PrivateServer {
     /// # Errors
     /// When the server ran already and does not answer. It is left alone then, since it may be
     /// another machine's.
-    pub async fn stop(self) -> Result<(), ServerError> {
+    pub async fn stop(self) -> Result<(), PrivateServerError> {
         self.stop_if_silent_for(SILENCE).await
     }
 
@@ -32,7 +32,7 @@ impl PrivateServer {
     ///
     /// # Errors
     /// As [`Self::stop`].
-    pub async fn stop_silent(self) -> Result<(), ServerError> {
+    pub async fn stop_silent(self) -> Result<(), PrivateServerError> {
         let silence = if self.is_new() {
             Duration::ZERO
         } else {
@@ -50,7 +50,7 @@ impl PrivateServer {
         self.end_child()
     }
 
-    async fn stop_if_silent_for(mut self, silence: Duration) -> Result<(), ServerError> {
+    async fn stop_if_silent_for(mut self, silence: Duration) -> Result<(), PrivateServerError> {
         let start = Instant::now();
         if self.stop_by_request(start, silence).await? {
             socket::remove(&self.dir);
@@ -60,7 +60,7 @@ impl PrivateServer {
         if self.is_gone()? {
             return Ok(());
         }
-        Err(ServerError::silent(&self.dir, start.elapsed()))
+        Err(PrivateServerError::silent(&self.dir, start.elapsed()))
     }
 
     /// Requests the end until the server is gone, or has been silent for too long. Returns true if
@@ -69,7 +69,7 @@ impl PrivateServer {
         &mut self,
         start: Instant,
         silence: Duration,
-    ) -> Result<bool, ServerError> {
+    ) -> Result<bool, PrivateServerError> {
         let mut heard = start;
         while heard + silence > Instant::now() && start.elapsed() < PATIENCE {
             // A server that starts to write its file refuses. The request is repeated until the
@@ -90,7 +90,7 @@ impl PrivateServer {
     }
 
     /// Sends SIGTERM, then SIGKILL, to a server of this process.
-    async fn end_by_signals(&mut self) -> Result<(), ServerError> {
+    async fn end_by_signals(&mut self) -> Result<(), PrivateServerError> {
         let Some(child) = &mut self.child else {
             return Ok(());
         };
@@ -99,15 +99,15 @@ impl PrivateServer {
             "redis-server does not answer; ending it, what it wrote to its file is kept"
         );
         let ended = end(child).await;
-        ended.map_err(|cause| ServerError::io(&self.dir, cause))?;
+        ended.map_err(|cause| PrivateServerError::io(&self.dir, cause))?;
         socket::remove(&self.dir);
         Ok(())
     }
 
     /// Returns true if the server's process has ended: its lock is free, or it is a child that was
     /// waited for.
-    fn is_gone(&mut self) -> Result<bool, ServerError> {
-        let failed = |cause| ServerError::io(&self.dir, cause);
+    fn is_gone(&mut self) -> Result<bool, PrivateServerError> {
+        let failed = |cause| PrivateServerError::io(&self.dir, cause);
         if let Some(child) = &mut self.child {
             let status = child.try_wait().map_err(failed)?;
             return Ok(status.is_some());

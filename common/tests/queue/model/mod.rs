@@ -159,7 +159,7 @@ impl Pair {
     async fn claim(&mut self, worker: &'static str, token: ClaimToken) {
         let claim = self.queue.worker(worker).claim(token).await.unwrap();
         assert_eq!(claim, self.model.claim(worker, token));
-        if let ddrs_common::queue::Claim::Job(claimed) = claim {
+        if let ddrs_common::queue::ClaimReply::Job(claimed) = claim {
             self.leases.push(claimed.lease);
         }
     }
@@ -234,7 +234,7 @@ impl Pair {
         let results = self
             .queue
             .collector("me")
-            .results(None, 1000)
+            .records(None, 1000)
             .await
             .unwrap();
         if let Some((last, _)) = results.last() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ddrs_common::domain::JobId;
 use ddrs_common::queue::{
-    Claim, ClaimToken, Claimed, CompleteReply, FailReply, Fence, Lease, RecordReply, ReleaseReply,
-    RenewReply,
+    ClaimReply, ClaimToken, Claimed, CompleteReply, FailReply, Fence, Lease, RecordReply,
+    ReleaseReply, RenewReply,
 };
 
 pub(super) const JOBS: u32 = 4;
@@ -85,7 +85,7 @@ impl ReferenceQueue {
             .map(|claim| &claim.lease)
     }
 
-    pub(super) fn claim(&mut self, worker: &'static str, token: ClaimToken) -> Claim {
+    pub(super) fn claim(&mut self, worker: &'static str, token: ClaimToken) -> ClaimReply {
         let again = self.live().find(|lease| lease.token == token).copied();
         if let Some(lease) = again {
             return self.hand_out(lease);
@@ -93,14 +93,14 @@ impl ReferenceQueue {
         self.requeue_expired(100);
         self.seen.insert(worker);
         if self.cancelled {
-            return Claim::Cancelled;
+            return ClaimReply::Cancelled;
         }
         let Some(job) = self.next_job(worker) else {
             let in_flight = self.live().next().is_some() || !self.pending.is_empty();
             return if in_flight {
-                Claim::Empty
+                ClaimReply::Empty
             } else {
-                Claim::Finished
+                ClaimReply::Finished
             };
         };
         self.fence += 1;
@@ -168,7 +168,7 @@ impl ReferenceQueue {
                     self.dead.insert(job);
                     CompleteReply::GivenUp
                 }
-                missing => CompleteReply::Incomplete { missing },
+                todo => CompleteReply::Continue { todo },
             }
         }
     }
@@ -304,12 +304,12 @@ impl ReferenceQueue {
         u64::from(self.done.remove(&slot))
     }
 
-    fn hand_out(&mut self, lease: Lease) -> Claim {
+    fn hand_out(&mut self, lease: Lease) -> ClaimReply {
         let job = lease.job.0;
         self.extend_and_see(job);
         let todo = self.assign_samples(job);
         let errors = charged(&self.errors, job);
-        Claim::Job(Claimed {
+        ClaimReply::Job(Claimed {
             lease,
             lasts: LEASE,
             attempt: 1 + charged(&self.crashes, job) + errors,

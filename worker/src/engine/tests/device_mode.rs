@@ -16,7 +16,7 @@ use crate::engine::input::PreparedInput;
 use crate::engine::packing::{Packing, PassShape};
 use crate::engine::pass::Pass;
 use crate::engine::request::DrawRequest;
-use crate::engine::task::JobTask;
+use crate::engine::task::JobContext;
 use crate::engine::{Engine, SampleResult};
 
 const FIXED: &str = "[smoothing]\nsigma = [0.5]\n";
@@ -155,7 +155,7 @@ fn a_batch_is_the_image_and_scaled_noise_rounded_once_and_black_where_nothing_is
 /// Makes a batch of 12 rows, some of which hold the given rows of a request.
 fn batch(fixture: &ModelFixture, engine: &Engine, rows: Range<u64>) -> Tensor {
     let network = fixture.load(engine);
-    let task = JobTask {
+    let task = JobContext {
         core: &engine.core,
         network: &network,
         sweep: &fixture.sweep,

@@ -10,7 +10,7 @@ use crate::engine::packing::Packing;
 use crate::engine::pass::Pass;
 use crate::engine::progress::NextStep;
 use crate::engine::row_queue::{PackingRules, RowQueue};
-use crate::engine::task::JobTask;
+use crate::engine::task::JobContext;
 
 /// The inputs of a pass with their rows.
 type Contents = Vec<(u64, Range<u64>)>;
@@ -35,7 +35,7 @@ fn begin(index: u64, rows: u64) -> NextStep {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, &settings);
     let engine = engine(1);
     let network = fixture.load(&engine);
-    let task = JobTask {
+    let task = JobContext {
         core: &engine.core,
         network: &network,
         sweep: &fixture.sweep,

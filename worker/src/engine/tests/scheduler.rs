@@ -6,7 +6,7 @@ use super::engine;
 use super::fixture::ModelFixture;
 use crate::engine::packing::{Packing, PassShape};
 use crate::engine::scheduler::{JobScheduler, NextWork};
-use crate::engine::task::JobTask;
+use crate::engine::task::JobContext;
 
 #[test]
 fn only_one_lane_waits_for_a_sample_to_come() {
@@ -14,7 +14,7 @@ fn only_one_lane_waits_for_a_sample_to_come() {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, settings);
     let engine = engine(2);
     let network = fixture.load(&engine);
-    let task = JobTask {
+    let task = JobContext {
         core: &engine.core,
         network: &network,
         sweep: &fixture.sweep,

@@ -31,7 +31,7 @@ pub(super) struct WorkerDeath {
 }
 
 /// The local workers of a run.
-pub(super) struct Workers {
+pub(super) struct WorkerSupervisor {
     launcher: Launcher,
     slots: Vec<WorkerSlot>,
     /// Consecutive deaths of workers that held no job.
@@ -49,7 +49,7 @@ enum WorkerSlot {
     Running(WorkerProcess),
 }
 
-impl Workers {
+impl WorkerSupervisor {
     /// Starts `count` workers.
     ///
     /// # Errors
