@@ -19,9 +19,6 @@
 //! - `report`: writes a table as text, JSON, CSV, Markdown, LaTeX, logs, SVG and HTML
 //! - [`log_file`]: certification logs of other programs
 
-// Items are private by their modules.
-#![allow(unreachable_pub)]
-
 mod aggregate;
 mod cli;
 mod collect;

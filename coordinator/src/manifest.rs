@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The sweep of a run, the versions and machines that computed it, and its times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The version of this format.
     format: u32,
     /// The sweep with its specification as written and the digests of its data and models.
@@ -32,7 +32,7 @@ const FORMAT: u32 = 1;
 impl Manifest {
     /// Makes the manifest of a run that starts now.
     #[must_use]
-    pub fn new(message: &SweepMessage) -> Self {
+    pub(crate) fn new(message: &SweepMessage) -> Self {
         Self {
             format: FORMAT,
             sweep: message.clone(),
@@ -48,7 +48,7 @@ impl Manifest {
     ///
     /// # Errors
     /// When the text is not JSON of this format.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let manifest: Self = serde_json::from_str(text).context("not a manifest")?;
         ensure!(
             manifest.format == FORMAT,
@@ -83,7 +83,7 @@ fn machines<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<String> {
 
 /// Returns the seconds since 1970.
 #[must_use]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |past| past.as_secs())

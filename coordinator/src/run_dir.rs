@@ -14,44 +14,44 @@ use crate::manifest::Manifest;
 
 /// The folder of a run.
 #[derive(Debug, Clone)]
-pub struct RunDir(PathBuf);
+pub(crate) struct RunDir(PathBuf);
 
 /// The largest manifest that is read: it holds an escaped specification and the names of machines.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 impl RunDir {
     /// Names the folder; it need not exist.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
     /// The folder itself.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// The file of the records.
     #[must_use]
-    pub fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.0.join("records.jsonl")
     }
 
     /// The folder of the reports.
     #[must_use]
-    pub fn report(&self) -> PathBuf {
+    pub(crate) fn report(&self) -> PathBuf {
         self.0.join("report")
     }
 
     /// The folder of the private Redis.
     #[must_use]
-    pub fn redis(&self) -> PathBuf {
+    pub(crate) fn redis(&self) -> PathBuf {
         self.0.join("redis")
     }
 
     /// The folder of the local workers' logs.
     #[must_use]
-    pub fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.0.join("logs")
     }
 
@@ -60,7 +60,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`BadInput`] when the folder holds another sweep or cannot be created.
-    pub fn claim(&self, message: &SweepMessage) -> Result<Manifest> {
+    pub(crate) fn claim(&self, message: &SweepMessage) -> Result<Manifest> {
         self.create().blame_input()?;
         let manifest = if self.manifest_path().exists() {
             self.manifest_of(message)?
@@ -79,7 +79,7 @@ impl RunDir {
     ///
     /// # Errors
     /// When the file is missing or is not a manifest.
-    pub fn manifest(&self) -> Result<Manifest> {
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
         let path = self.manifest_path();
         let text = bounded::read_text(&path, MAX_MANIFEST_BYTES)
             .with_context(|| self.not_a_run_folder(&path))?;
@@ -90,7 +90,7 @@ impl RunDir {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         // Names of machines come from workers and may hold control characters.
         let text = escape_json(&serde_json::to_string_pretty(manifest)?) + "\n";
         let path = self.manifest_path();

@@ -6,7 +6,7 @@ use ddrs_common::domain::SampleIndex;
 
 /// The indices of a row's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IndexSet {
+pub(crate) enum IndexSet {
     /// No index.
     Empty,
     /// `count` indices, `step` apart, from `first` on.
@@ -32,7 +32,7 @@ pub enum IndexSet {
 impl IndexSet {
     /// Describes ascending, distinct indices.
     #[must_use]
-    pub fn of(ascending: &[SampleIndex]) -> Self {
+    pub(crate) fn of(ascending: &[SampleIndex]) -> Self {
         match ascending {
             [] => Self::Empty,
             [only] => Self::single(only.0),
@@ -58,7 +58,7 @@ impl IndexSet {
 
     /// Returns the smallest index.
     #[must_use]
-    pub fn first(&self) -> Option<u64> {
+    pub(crate) fn first(&self) -> Option<u64> {
         match *self {
             Self::Empty => None,
             Self::Regular { first, .. } | Self::Irregular { first, .. } => Some(first),
@@ -67,7 +67,7 @@ impl IndexSet {
 
     /// Returns the largest index.
     #[must_use]
-    pub fn last(&self) -> Option<u64> {
+    pub(crate) fn last(&self) -> Option<u64> {
         match *self {
             Self::Empty => None,
             Self::Regular { first, step, count } => Some(last_of(first, step, count)),
@@ -77,7 +77,7 @@ impl IndexSet {
 
     /// Returns the distance between neighbours where all distances are equal.
     #[must_use]
-    pub fn step(&self) -> Option<u64> {
+    pub(crate) fn step(&self) -> Option<u64> {
         match *self {
             Self::Regular { step, .. } => Some(step),
             Self::Empty | Self::Irregular { .. } => None,

@@ -3,7 +3,7 @@
 //! These are pure functions of their arguments. Records and certification logs both become
 //! [`Entry`]s. Algorithm 2 is not here: `memory` applies it to entries before they are counted.
 
-pub mod envelope;
+pub(crate) mod envelope;
 
 mod entry;
 mod index_set;
@@ -11,15 +11,15 @@ mod row;
 mod sigma_quantiles;
 
 pub use entry::{Entry, EntryOutcome};
-pub use index_set::IndexSet;
-pub use row::{RowSettings, TableRow};
-pub use sigma_quantiles::SigmaQuantiles;
+pub(crate) use index_set::IndexSet;
+pub(crate) use row::{RowSettings, TableRow};
+pub(crate) use sigma_quantiles::SigmaQuantiles;
 
 use ddrs_common::domain::Radii;
 
 /// Rows over common radii: everything that a format of a report shows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub(crate) struct Table {
     /// The sweep's name, or the names of the sources that are compared.
     pub title: String,
     /// The radii at which accuracy is certified.
@@ -31,13 +31,13 @@ pub struct Table {
 impl Table {
     /// Returns true if every sample of every row has a result.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.rows.iter().all(|row| row.missing == 0)
     }
 
     /// Returns true if a row has chosen sigmas.
     #[must_use]
-    pub fn has_chosen_sigmas(&self) -> bool {
+    pub(crate) fn has_chosen_sigmas(&self) -> bool {
         self.rows.iter().any(|row| row.chosen.is_some())
     }
 }

@@ -30,7 +30,7 @@ pub struct RowSettings {
 
 /// One variant, or one variant with memory.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TableRow {
+pub(crate) struct TableRow {
     /// `MODEL/CHOICE/SIGMA`, or the name of a log.
     pub variant: String,
     /// True if Algorithm 2 (Alfarra et al. 2022) resolved contradictions among the certificates.
@@ -69,7 +69,7 @@ impl TableRow {
     /// samples). The average certified radius (Zhai et al. 2020, section 5) is (the sum of correct
     /// radii) / (all samples). Abstained and failed samples count as 0 in both.
     #[must_use]
-    pub fn count(
+    pub(crate) fn count(
         variant: &str,
         memory: bool,
         entries: &[Entry],
@@ -99,7 +99,7 @@ impl TableRow {
 
     /// Returns the share of samples certified at each radius.
     #[must_use]
-    pub fn certified_accuracy(&self) -> Vec<f64> {
+    pub(crate) fn certified_accuracy(&self) -> Vec<f64> {
         self.certified
             .iter()
             .map(|&count| count as f64 / self.samples.max(1) as f64)

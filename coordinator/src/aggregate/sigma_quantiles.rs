@@ -5,7 +5,7 @@ use ddrs_common::domain::Sigma;
 /// The 10 %, 50 % and 90 % quantiles of a set of sigmas, by nearest rank: the q quantile of m
 /// sigmas is the ceil(q m)-th smallest. Each quantile is therefore one of the sigmas.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SigmaQuantiles {
+pub(crate) struct SigmaQuantiles {
     /// The 10 % quantile.
     pub p10: Sigma,
     /// The median; of an even number of sigmas the lower of the two in the middle.
@@ -17,7 +17,7 @@ pub struct SigmaQuantiles {
 impl SigmaQuantiles {
     /// Computes the quantiles; `None` without sigmas.
     #[must_use]
-    pub fn of(sigmas: impl IntoIterator<Item = Sigma>) -> Option<Self> {
+    pub(crate) fn of(sigmas: impl IntoIterator<Item = Sigma>) -> Option<Self> {
         let ascending = sorted(sigmas);
         Some(Self {
             p10: nearest_rank(&ascending, 10)?,
@@ -28,7 +28,7 @@ impl SigmaQuantiles {
 
     /// Returns the three quantiles in ascending order.
     #[must_use]
-    pub fn values(&self) -> [Sigma; 3] {
+    pub(crate) fn values(&self) -> [Sigma; 3] {
         [self.p10, self.p50, self.p90]
     }
 }

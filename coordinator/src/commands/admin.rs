@@ -12,7 +12,7 @@ use ddrs_common::output::print;
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
+pub(crate) async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
     let retried = queue.admin().retry().await?;
     print(&format!("{retried} dead jobs are back in the queue\n"))?;
@@ -23,7 +23,7 @@ pub async fn retry(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode>
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
+pub(crate) async fn cancel(sweep: &SweepId, server: &ServerSettings) -> Result<ExitCode> {
     let (queue, _) = find(server, sweep).await?;
     queue.admin().cancel().await?;
     print(&format!(

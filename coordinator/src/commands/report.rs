@@ -21,7 +21,7 @@ use crate::tables::RunSamples;
 /// # Errors
 /// When a source is neither a run folder nor a certification log, the radii are invalid, or the
 /// logs make no envelope.
-pub fn report(args: &ReportArgs) -> Result<ExitCode> {
+pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode> {
     let text = if args.envelope {
         envelope_markdown(&envelope::read(&args.sources)?)
     } else {

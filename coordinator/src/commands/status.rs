@@ -35,7 +35,7 @@ const GONE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the sweep is unknown or Redis fails.
-pub async fn status(
+pub(crate) async fn status(
     sweep: Option<SweepId>,
     watch: bool,
     server: &ServerSettings,

@@ -13,7 +13,7 @@ use ddrs_common::output::print;
 ///
 /// # Errors
 /// When the specification or anything it names cannot be used, or Redis fails.
-pub async fn submit(path: &Path, server: &ServerSettings) -> Result<ExitCode> {
+pub(crate) async fn submit(path: &Path, server: &ServerSettings) -> Result<ExitCode> {
     let prepared = prepare(path)?;
     let queue = QueueClient::connect(server)
         .await?

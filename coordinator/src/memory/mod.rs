@@ -24,7 +24,7 @@ mod projection;
 #[cfg(test)]
 mod tests;
 
-pub use point::{Coordinate, Point};
+pub(crate) use point::{Coordinate, Point};
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ const BLOCK: usize = 512;
 ///
 /// # Errors
 /// Those of `read`, and the position of a point that cannot be compared.
-pub fn resolve<'a, T: Coordinate>(
+pub(crate) fn resolve<'a, T: Coordinate>(
     outcomes: &[Outcome],
     read: impl Fn(usize) -> Result<Point<'a, T>> + Sync,
 ) -> Result<Vec<Outcome>> {

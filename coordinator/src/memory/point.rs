@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use ddrs_common::data::Image;
 
 /// The number type of coordinates: float32 for pixels, float64 for anything else.
-pub trait Coordinate: Copy + Into<f64> + Send + Sync + 'static {}
+pub(crate) trait Coordinate: Copy + Into<f64> + Send + Sync + 'static {}
 
 impl Coordinate for f32 {}
 
@@ -14,7 +14,7 @@ impl Coordinate for f64 {}
 
 /// An input as a point, borrowed from a dataset in memory or owned.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point<'a, T: Coordinate> {
+pub(crate) struct Point<'a, T: Coordinate> {
     shape: [usize; 3],
     coordinates: Cow<'a, [T]>,
 }

@@ -8,7 +8,7 @@ use crate::aggregate::envelope::{Envelope, EnvelopeRow, GAIN_RADIUS, Gain, GainR
 
 /// Renders the best accuracies over the sigmas, then the gains, in Markdown.
 #[must_use]
-pub fn envelope_markdown(envelope: &Envelope) -> String {
+pub(crate) fn envelope_markdown(envelope: &Envelope) -> String {
     [
         accuracy_table(envelope),
         String::new(),

@@ -14,7 +14,7 @@ use crate::log_file::{self, LogLine};
 
 /// The samples of one row, for its certification log.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VariantLog {
+pub(crate) struct VariantLog {
     /// The row's variant.
     pub variant: VariantName,
     /// True for the row with memory.
@@ -38,7 +38,7 @@ const TABLES: [(&str, Format); 5] = [
 /// # Errors
 /// When a file cannot be written. The error names the file; it and the files after it are
 /// unchanged.
-pub fn write_all(
+pub(crate) fn write_all(
     folder: &Path,
     table: &Table,
     facts: &[(String, String)],

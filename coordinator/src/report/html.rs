@@ -27,7 +27,7 @@ const SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// Renders the page. `facts` are names and values from the run's manifest; `logs` are the names of
 /// the files in the same folder that the page links to.
 #[must_use]
-pub fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> String {
+pub(crate) fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{SECURITY_POLICY}\">\n\

@@ -26,16 +26,16 @@ mod number;
 mod svg;
 mod text;
 
-pub use envelope::envelope_markdown;
-pub use files::{VariantLog, write_all};
-pub use html::html;
-pub use svg::svg;
+pub(crate) use envelope::envelope_markdown;
+pub(crate) use files::{VariantLog, write_all};
+pub(crate) use html::html;
+pub(crate) use svg::svg;
 
 use crate::aggregate::Table;
 
 /// The formats of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Aligned columns for a terminal.
     Text,
     /// The interface for other programs.
@@ -50,7 +50,7 @@ pub enum Format {
 
 /// Renders the table in a format; the text ends with a line feed.
 #[must_use]
-pub fn render(table: &Table, format: Format) -> String {
+pub(crate) fn render(table: &Table, format: Format) -> String {
     match format {
         Format::Text => text::text(table),
         Format::Json => json::json(table),

@@ -3,14 +3,14 @@
 /// Returns a share in percent, cut to one decimal: 1999 of 2000 are 99.9. Only a full count gives
 /// 100.0.
 #[must_use]
-pub fn percent(count: u64, of: u64) -> String {
+pub(super) fn percent(count: u64, of: u64) -> String {
     let tenths = u128::from(count) * 1000 / u128::from(of.max(1));
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Cuts the shortest decimal that names `number` after `digits` decimals: 1.996 becomes 1.99.
 #[must_use]
-pub fn cut(number: f64, digits: usize) -> String {
+pub(super) fn cut(number: f64, digits: usize) -> String {
     let decimal = number.to_string();
     let (whole, fraction) = parts(&decimal);
     // The precision cuts the fraction, and the width fills it up with zeros.

@@ -36,7 +36,7 @@ const STYLE: &str = concat!(
 
 /// Renders the table's curves as one SVG image, for a file or inside a page.
 #[must_use]
-pub fn svg(table: &Table) -> String {
+pub(crate) fn svg(table: &Table) -> String {
     let axis = Axis::up_to(largest_radius(&table.rows));
     let notes = note_lines(table);
     let notes_top = legend_y(table.rows.len()) + 6.0;

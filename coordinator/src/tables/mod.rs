@@ -18,13 +18,13 @@ use crate::report;
 use crate::run_dir::RunDir;
 
 pub(crate) use check_record::check_record;
-pub use run_samples::RunSamples;
+pub(crate) use run_samples::RunSamples;
 
 /// Writes `report/` and updates `manifest.json` from the records.
 ///
 /// # Errors
 /// When the folder is not a run folder or cannot be written.
-pub fn write_reports(dir: &RunDir) -> Result<()> {
+pub(crate) fn write_reports(dir: &RunDir) -> Result<()> {
     let samples = RunSamples::read(dir)?;
     let table = samples.table(samples.radii())?;
     let manifest = samples.updated_manifest(table.is_complete());

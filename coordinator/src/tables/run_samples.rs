@@ -17,7 +17,7 @@ use crate::report::VariantLog;
 use crate::run_dir::RunDir;
 
 /// The checked samples of a run.
-pub struct RunSamples {
+pub(crate) struct RunSamples {
     manifest: Manifest,
     sweep: Sweep,
     variants: Vec<VariantRecords>,
@@ -30,7 +30,7 @@ impl RunSamples {
     ///
     /// # Errors
     /// When the folder is not a run folder, or a file in it is invalid.
-    pub fn read(dir: &RunDir) -> Result<Self> {
+    pub(crate) fn read(dir: &RunDir) -> Result<Self> {
         let manifest = dir.manifest()?;
         let sweep = manifest.sweep.sweep()?;
         let records = read_records(dir, &manifest, &sweep)?;
@@ -54,7 +54,7 @@ impl RunSamples {
     ///
     /// # Errors
     /// When the manifest's specification is invalid.
-    pub fn table(&self, radii: &Radii) -> Result<Table> {
+    pub(crate) fn table(&self, radii: &Radii) -> Result<Table> {
         let expected = self.manifest.sweep.plan()?.samples();
         let variants = self.variants.iter();
         Ok(Table {

@@ -2,7 +2,7 @@
 
 /// The difference of two certified accuracies on the same images.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Gain {
+pub(crate) struct Gain {
     /// The difference of the two shares.
     pub mean: f64,
     /// Half the width of the 95 % confidence interval of `mean`.
@@ -20,7 +20,7 @@ impl Gain {
     /// The images are the same on both sides, so the interval depends only on those that one side
     /// certifies and the other does not.
     #[must_use]
-    pub fn paired(certified: &[bool], baseline: &[bool]) -> Self {
+    pub(crate) fn paired(certified: &[bool], baseline: &[bool]) -> Self {
         let differences = differences(certified, baseline);
         let mean = mean(differences.iter().copied());
         Self {

@@ -4,7 +4,7 @@ use ddrs_common::domain::{Choice, Sigma};
 
 /// The choices of sigma when a network was trained and when it was certified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChoicePair {
+pub(crate) struct ChoicePair {
     /// The choice in training.
     pub training: Choice,
     /// The choice in certifying.
@@ -14,7 +14,7 @@ pub struct ChoicePair {
 /// `LOSS-CHOICE-SIGMA_CHOICE_SIGMA`: the loss, choice and sigma of the training, then the choice
 /// and initial sigma of the certification.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LogName {
+pub(crate) struct LogName {
     /// The loss of the training.
     pub loss: String,
     /// The two choices.
@@ -26,7 +26,7 @@ pub struct LogName {
 impl LogName {
     /// Reads the name of a log's file without `.tsv` or `.memory.tsv`; `None` for another form.
     #[must_use]
-    pub fn parse(stem: &str) -> Option<Self> {
+    pub(crate) fn parse(stem: &str) -> Option<Self> {
         let parts: Vec<&str> = stem.split('_').collect();
         let [network, certifying, sigma] = parts[..] else {
             return None;

@@ -10,8 +10,8 @@ mod log_name;
 
 use ddrs_common::domain::{Choice, InvalidRadii, Radii, SampleIndex, Sigma};
 
-pub use gain::Gain;
-pub use log_name::{ChoicePair, LogName};
+pub(crate) use gain::Gain;
+pub(crate) use log_name::{ChoicePair, LogName};
 
 use super::{Entry, RowSettings, TableRow};
 
@@ -22,7 +22,7 @@ const RADII: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 const GAIN_COLUMN: usize = 2;
 
 /// The radius at which gains are measured.
-pub const GAIN_RADIUS: f64 = RADII[GAIN_COLUMN];
+pub(crate) const GAIN_RADIUS: f64 = RADII[GAIN_COLUMN];
 
 const BOTH_FIXED: ChoicePair = ChoicePair {
     training: Choice::Fixed,
@@ -31,7 +31,7 @@ const BOTH_FIXED: ChoicePair = ChoicePair {
 
 /// One network certified in one way: the content of one log.
 #[derive(Debug, Clone)]
-pub struct CertifiedNetwork {
+pub(crate) struct CertifiedNetwork {
     name: LogName,
     file: String,
     indices: Vec<SampleIndex>,
@@ -42,7 +42,7 @@ pub struct CertifiedNetwork {
 
 /// The best over the sigmas, and the gains.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     /// The radii of `rows`.
     pub radii: Radii,
     /// The initial sigmas that the logs have, in the order in which they first appear.
@@ -55,7 +55,7 @@ pub struct Envelope {
 
 /// The best certified accuracy of one loss and one pair of choices.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EnvelopeRow {
+pub(crate) struct EnvelopeRow {
     /// The loss of the training.
     pub loss: String,
     /// The choices of sigma.
@@ -69,7 +69,7 @@ pub struct EnvelopeRow {
 /// The gains of data-dependent sigmas over fixed ones. A gain is `None` where one side was not
 /// certified.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GainRow {
+pub(crate) struct GainRow {
     /// The loss; `None` for the strongest loss on each side.
     pub loss: Option<String>,
     /// The initial sigma; `None` for the best one on each side.
@@ -84,7 +84,7 @@ pub struct GainRow {
 
 /// The reason why logs cannot be combined into an envelope.
 #[derive(Debug, thiserror::Error)]
-pub enum EnvelopeError {
+pub(crate) enum EnvelopeError {
     /// Two logs have the same loss, choices and sigma.
     #[error("{0} and {1} are logs of the same network, choice and sigma; give one of them")]
     Twice(String, String),
@@ -101,7 +101,11 @@ impl CertifiedNetwork {
     ///
     /// # Errors
     /// Never for the built-in radii.
-    pub fn new(name: LogName, file: String, mut entries: Vec<Entry>) -> Result<Self, InvalidRadii> {
+    pub(crate) fn new(
+        name: LogName,
+        file: String,
+        mut entries: Vec<Entry>,
+    ) -> Result<Self, InvalidRadii> {
         entries.sort_by_key(|entry| entry.index);
         let radii = Radii::new(&RADII)?;
         let row = TableRow::count(&file, false, &entries, &radii, RowSettings::default());
@@ -134,7 +138,7 @@ impl Envelope {
     ///
     /// # Errors
     /// When two logs are of one network, choice and sigma, or of different images.
-    pub fn new(networks: &[CertifiedNetwork]) -> Result<Self, EnvelopeError> {
+    pub(crate) fn new(networks: &[CertifiedNetwork]) -> Result<Self, EnvelopeError> {
         check_comparable(networks)?;
         let sigmas = distinct(networks.iter().map(|network| network.name.sigma));
         Ok(Self {
