@@ -49,7 +49,7 @@ pub(crate) enum CoordinatorCommand {
     /// Stop handing out a sweep's jobs, until submit or retry continues it
     Cancel(SweepArgs),
     /// Explain what happened to one sample
-    #[command(alias = "explain")]
+    #[command(visible_alias = "explain")]
     Why(WhyArgs),
     /// Check Redis, specification, data and model, and say what to change
     Doctor(DoctorArgs),

@@ -164,7 +164,7 @@ fn key(record: &Value) -> Key {
     (variant, record["index"].as_u64().unwrap())
 }
 
-fn is_reference_cpu() -> bool {
+pub(super) fn is_reference_cpu() -> bool {
     cpu().is_some_and(|cpu| cpu == REFERENCE_CPU)
 }
 

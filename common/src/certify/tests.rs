@@ -176,7 +176,8 @@ fn a_perfect_classifier_gets_the_largest_radius_that_the_draws_allow() {
     }
 }
 
-/// How many of 2,000 seeded certificates of a class with probability `p` claim more than that.
+/// Counts the certificates that claim more than `p`, among 2,000 seeded ones of a class with
+/// probability `p`.
 fn overclaims(p: f64, n: u64, alpha: f64, seed: u64) -> u64 {
     let mut noise = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut draw = |n: u64| (0..n).filter(|_| noise.random_bool(p)).count() as u64;

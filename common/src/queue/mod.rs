@@ -5,8 +5,7 @@
 //! is killed:
 //!
 //! - a job is in exactly one place: pending, leased, dead or completed;
-//! - a sample has a record in the stream exactly when a worker has set its done bit, and never has
-//!   a
+//! - a sample has a record in the stream exactly when a worker has set its done bit, and never a
 //!   second one;
 //! - a worker whose job was taken back, released or failed can write nothing more;
 //! - handing a job back costs no attempt;

@@ -107,7 +107,7 @@ impl ServerInfo {
     /// Checks that the server can hold a queue.
     ///
     /// # Errors
-    /// What is wrong and what to set.
+    /// The problem, and the setting that solves it.
     pub fn check(&self) -> Result<(), String> {
         if self.version < ServerVersion::OLDEST {
             return Err(format!(
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_or_forgetful_server_is_told_what_to_change() {
+    fn an_old_or_forgetful_server_is_refused_with_the_setting_to_change() {
         for (version, policy, advice) in [
             ("6.2.7", "noeviction", "7.0.0 or newer"),
             ("7.4.0", "allkeys-lfu", "maxmemory-policy noeviction"),

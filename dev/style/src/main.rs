@@ -28,6 +28,7 @@ mod prose;
 mod report;
 mod tree;
 
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,13 +50,24 @@ fn main() -> Result<ExitCode> {
     let args = StyleArgs::parse();
     let files = tree::read(&args.root)?;
     let measures = report::measure(&files);
-    if let Some(part) = &args.list {
-        output::print_offenders(&measures, part);
-    }
-    output::print_table(&measures);
+    print(&measures, args.list.as_deref())?;
     Ok(if measures.iter().all(report::Measure::passes) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Prints the offenders, where they are asked for, and the table. A reader that has seen enough,
+/// such as `head`, is no error.
+fn print(measures: &[report::Measure], list: Option<&str>) -> io::Result<()> {
+    let mut out = Vec::new();
+    if let Some(part) = list {
+        output::print_offenders(&mut out, measures, part)?;
+    }
+    output::print_table(&mut out, measures)?;
+    match io::stdout().write_all(&out) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cuda_half_is_looked_for_beside_the_other_half_then_in_the_environment() {
+    fn the_cuda_half_is_looked_for_next_to_the_other_half_then_in_the_environment() {
         let looked = |ours: Option<&str>, libtorch: Option<&str>, along: Option<&str>| {
             list(&places(
                 ours.map(Path::new),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_is_told_apart() {
+    fn every_reason_has_a_message_that_names_it() {
         let missing = || Err("libcuda.so.1: no such file".to_owned());
         assert!(
             reason_without_gpu(missing(), Some("0".into()))

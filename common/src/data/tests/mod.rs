@@ -30,7 +30,7 @@ pub(super) fn fixture(name: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// How far two images are apart: (largest difference, the fraction of values that differ by at most
+/// Compares two images: (largest difference, the fraction of values that differ by at most
 /// 1).
 pub(super) fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());

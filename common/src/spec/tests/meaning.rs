@@ -1,4 +1,4 @@
-//! What is written, and what it is read as.
+//! A specification's text, and the values that it is read as.
 
 use std::time::Duration;
 

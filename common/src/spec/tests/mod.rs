@@ -1,4 +1,4 @@
-//! What the tests of specifications share: two texts, and changes to them that are refused.
+//! Shared by the tests of specifications: two texts, and changes to them that are refused.
 #![allow(clippy::unwrap_used)]
 
 mod meaning;

@@ -135,7 +135,7 @@ fn built_program(name: &str) -> Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name(name);
     ensure!(
         program.is_file(),
-        "{} is not built; run `make build`",
+        "{} is not built; run `make bench-train`, which builds all that is needed",
         program.display()
     );
     Ok(program)
