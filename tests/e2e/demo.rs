@@ -21,8 +21,8 @@ const COUNT_TOLERANCE: f64 = 0.02;
 const PREDICTION_TOLERANCE: f64 = 0.05;
 /// The largest relative difference of a chosen sigma on another CPU.
 ///
-/// The steps of an ascent in bf16 amplify differences of rounding: with AVX2 alone, one of 20 sigmas
-/// differed by 14 %.
+/// The steps of an ascent in bf16 amplify differences of rounding: with AVX2 alone, one of 20
+/// sigmas differed by 14 %.
 const SIGMA_TOLERANCE: f64 = 0.3;
 /// Counts are compared where sigmas differ relatively by at most this much.
 const SAME_SIGMA: f64 = 0.01;
