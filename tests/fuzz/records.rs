@@ -37,6 +37,9 @@ fn certification() -> impl Strategy<Value = Certification> {
             count: a.min(b),
             p_lower: Probability::new(p).unwrap(),
             alpha: Alpha::new(alpha).unwrap(),
+            runner_up: None,
+            p_upper: None,
+            level: None,
         },
     )
 }

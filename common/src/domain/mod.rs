@@ -11,7 +11,9 @@ pub(crate) use ids::is_lowercase_hex;
 pub use ids::{JobId, SampleIndex, SweepId, VariantName};
 pub use limits::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 pub use radii::{InvalidRadii, Radii};
-pub use record::{Certification, Choice, Class, Outcome, Phase, Record};
+pub use record::{
+    Certification, Choice, Class, LevelBound, LevelSelection, Outcome, Phase, Record, RunnerUp,
+};
 pub use selection::Selection;
 pub(crate) use units::short;
 pub use units::{Alpha, Probability, Radius, Sigma};

@@ -84,6 +84,50 @@ pub struct Certification {
     pub p_lower: Probability,
     /// The probability with which the certificate may be wrong.
     pub alpha: Alpha,
+    /// The most frequent other class of the selection phase, and its draws among the `n`; `None`
+    /// in records of versions that did not count it.
+    pub runner_up: Option<RunnerUp>,
+    /// Upper bound on the probability of every other class, if the radius uses one.
+    pub p_upper: Option<Probability>,
+    /// The choice of the level, in variants whose sigma a network selects.
+    pub level: Option<Box<LevelSelection>>,
+}
+
+/// A class that is not the guess, and the number of draws that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerUp {
+    /// The class.
+    pub class: Class,
+    /// The number of the `n` draws that gave it.
+    pub count: u64,
+}
+
+/// The draws of the network that selects a level, and what they show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LevelSelection {
+    /// The level that it gave most often in the selection phase, counted from 0.
+    pub level: u32,
+    /// The number of draws that guessed the level.
+    pub n0: u64,
+    /// The number of draws that bounded its probability, and the level of each of them.
+    pub counts: Vec<u64>,
+    /// Lower bound on the probability of the guessed level.
+    pub p_lower: Probability,
+    /// The bounds of the class at other levels, where they were needed.
+    pub others: Vec<LevelBound>,
+}
+
+/// The draws of the certified class at one level.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LevelBound {
+    /// The level, counted from 0.
+    pub level: u32,
+    /// The number of draws.
+    pub n: u64,
+    /// The number of the `n` draws that gave the class.
+    pub count: u64,
+    /// Lower bound on the class's probability at this level.
+    pub p_lower: Probability,
 }
 
 /// The result for one sample of one variant.

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Alpha, Certification, Class, InvalidValue, Outcome, Probability, Radius, Record, SampleIndex,
-    Sigma, VariantName,
+    Alpha, Certification, Class, InvalidValue, LevelBound, LevelSelection, Outcome, Probability,
+    Radius, Record, RunnerUp, SampleIndex, Sigma, VariantName,
 };
 use crate::terminal::escape_json;
 
@@ -45,6 +45,32 @@ struct CertificateFields {
     count: u64,
     p_lower: f64,
     alpha: f64,
+    // The fields below are missing in records of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runner_up: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runner_up_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p_upper: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<SelectorFields>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SelectorFields {
+    level: u32,
+    n0: u64,
+    counts: Vec<u64>,
+    p_lower: f64,
+    others: Vec<LevelFields>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct LevelFields {
+    level: u32,
+    n: u64,
+    count: u64,
+    p_lower: f64,
 }
 
 impl From<&Record> for RecordLine {
@@ -87,6 +113,33 @@ impl From<&Certification> for CertificateFields {
             count: certification.count,
             p_lower: certification.p_lower.get(),
             alpha: certification.alpha.get(),
+            runner_up: certification.runner_up.map(|other| other.class.0),
+            runner_up_count: certification.runner_up.map(|other| other.count),
+            p_upper: certification.p_upper.map(Probability::get),
+            selector: certification.level.as_deref().map(SelectorFields::from),
+        }
+    }
+}
+
+impl From<&LevelSelection> for SelectorFields {
+    fn from(selection: &LevelSelection) -> Self {
+        Self {
+            level: selection.level,
+            n0: selection.n0,
+            counts: selection.counts.clone(),
+            p_lower: selection.p_lower.get(),
+            others: selection.others.iter().map(LevelFields::from).collect(),
+        }
+    }
+}
+
+impl From<&LevelBound> for LevelFields {
+    fn from(bound: &LevelBound) -> Self {
+        Self {
+            level: bound.level,
+            n: bound.n,
+            count: bound.count,
+            p_lower: bound.p_lower.get(),
         }
     }
 }
@@ -154,6 +207,61 @@ impl TryFrom<CertificateFields> for Certification {
             count,
             p_lower: Probability::new(fields.p_lower)?,
             alpha: Alpha::new(fields.alpha)?,
+            runner_up: runner_up(fields.runner_up, fields.runner_up_count, n - count)?,
+            p_upper: fields.p_upper.map(Probability::new).transpose()?,
+            level: selection(fields.selector)?,
+        })
+    }
+}
+
+/// Reads the runner-up, which has at most the draws that the guess left.
+fn runner_up(
+    class: Option<u32>,
+    count: Option<u64>,
+    left: u64,
+) -> Result<Option<RunnerUp>, InvalidValue> {
+    match (class.map(Class), count) {
+        (None, None) => Ok(None),
+        (Some(class), Some(count)) if count <= left => Ok(Some(RunnerUp { class, count })),
+        (Some(_), Some(count)) => Err(InvalidValue(format!(
+            "runner_up_count {count} is more than the {left} draws that did not give the class"
+        ))),
+        _ => Err(InvalidValue(
+            "runner_up and runner_up_count belong together".to_owned(),
+        )),
+    }
+}
+
+fn selection(fields: Option<SelectorFields>) -> Result<Option<Box<LevelSelection>>, InvalidValue> {
+    let selection = fields.map(LevelSelection::try_from).transpose()?;
+    Ok(selection.map(Box::new))
+}
+
+impl TryFrom<SelectorFields> for LevelSelection {
+    type Error = InvalidValue;
+
+    fn try_from(fields: SelectorFields) -> Result<Self, InvalidValue> {
+        let others = fields.others.into_iter().map(LevelBound::try_from);
+        Ok(Self {
+            level: fields.level,
+            n0: fields.n0,
+            counts: fields.counts,
+            p_lower: Probability::new(fields.p_lower)?,
+            others: others.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl TryFrom<LevelFields> for LevelBound {
+    type Error = InvalidValue;
+
+    fn try_from(fields: LevelFields) -> Result<Self, InvalidValue> {
+        check_count(fields.count, fields.n)?;
+        Ok(Self {
+            level: fields.level,
+            n: fields.n,
+            count: fields.count,
+            p_lower: Probability::new(fields.p_lower)?,
         })
     }
 }

@@ -297,6 +297,9 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
         count: certificate.count,
         p_lower: certificate.p_lower,
         alpha: task.sweep.certify.alpha,
+        runner_up: None,
+        p_upper: None,
+        level: None,
     }
 }
 
