@@ -3,8 +3,8 @@
 use std::fs;
 
 use ddrs_common::domain::{
-    Alpha, Certification, Class, Outcome, Probability, Radius, Record, SampleIndex, Sigma,
-    VariantName,
+    Alpha, Certification, Class, Outcome, Probability, Radius, Record, RunnerUp, SampleIndex,
+    Sigma, Statement, VariantName,
 };
 use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
 use ddrs_common::terminal::is_unsafe;
@@ -12,6 +12,14 @@ use proptest::prelude::*;
 
 use crate::damage::damaged;
 use crate::{file, fuzz};
+
+fn kind() -> impl Strategy<Value = Option<Statement>> {
+    prop::option::of(prop::sample::select(Statement::ALL.to_vec()))
+}
+
+fn runner_up() -> impl Strategy<Value = Option<Class>> {
+    prop::option::of(any::<u32>().prop_map(Class))
+}
 
 fn certification() -> impl Strategy<Value = Certification> {
     let outcome = prop_oneof![
@@ -27,9 +35,11 @@ fn certification() -> impl Strategy<Value = Certification> {
         0.0..=1.0_f64,
         1e-300..1.0_f64,
     );
-    (outcome, numbers, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-        |(outcome, (sigma, sigma0, p, alpha), n0, a, b)| Certification {
+    let draws = (any::<u64>(), any::<u64>(), any::<u64>());
+    (outcome, kind(), numbers, draws, runner_up()).prop_map(
+        |(outcome, kind, (sigma, sigma0, p, alpha), (n0, a, b), other)| Certification {
             outcome,
+            statement: kind,
             sigma: Sigma::new(sigma).unwrap(),
             sigma0: Sigma::new(sigma0).unwrap(),
             n0,
@@ -37,7 +47,10 @@ fn certification() -> impl Strategy<Value = Certification> {
             count: a.min(b),
             p_lower: Probability::new(p).unwrap(),
             alpha: Alpha::new(alpha).unwrap(),
-            runner_up: None,
+            runner_up: other.map(|class| RunnerUp {
+                class,
+                count: a.abs_diff(b) / 2,
+            }),
             p_upper: None,
             level: None,
         },

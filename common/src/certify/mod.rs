@@ -22,7 +22,9 @@ mod stopping;
 
 pub use stopping::bound;
 
-use crate::domain::{Class, Outcome, Phase, Probability, Sigma};
+use std::cmp::Reverse;
+
+use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, Sigma};
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
 use stopping::{Counts, Goal};
@@ -50,6 +52,9 @@ enum CertifierState {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Estimate {
     guess: Class,
+    /// The most frequent other class of the selection phase, and its draws so far; `None` if
+    /// there is no other class.
+    runner_up: Option<RunnerUp>,
     /// The largest number of draws.
     end: u64,
     /// The draws so far: whole chunks, or all of them.
@@ -91,6 +96,8 @@ pub struct Certificate {
     pub count: u64,
     /// The lower bound on the guessed class's probability, at confidence 1 - alpha.
     pub p_lower: Probability,
+    /// The most frequent other class of the selection phase, and its draws among the `n`.
+    pub runner_up: Option<RunnerUp>,
 }
 
 /// Counts that do not answer the certifier's request.
@@ -194,6 +201,7 @@ impl Certifier {
         let selected = counts.get(guess.0 as usize).copied().unwrap_or(0);
         Estimate {
             guess,
+            runner_up: runner_up(guess, counts),
             end: self.largest_number_of_draws(selected),
             counts: Counts::default(),
             goal: None,
@@ -216,6 +224,9 @@ impl Certifier {
         counts: &[u64],
     ) -> Result<CertifierState, CertifyError> {
         estimate.counts.count += count_of(estimate.guess, counts)?;
+        if let Some(other) = &mut estimate.runner_up {
+            other.count += count_of(other.class, counts)?;
+        }
         estimate.counts.drawn += n;
         let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
         Ok(match estimate.counts.bound(&self.spec) {
@@ -241,6 +252,7 @@ impl Certifier {
             n: estimate.counts.drawn,
             count: estimate.counts.count,
             p_lower,
+            runner_up: estimate.runner_up,
         }
     }
 
@@ -281,6 +293,17 @@ fn count_of(class: Class, counts: &[u64]) -> Result<u64, CertifyError> {
 /// The class with the largest count; the lowest number among equals, as numpy's `argmax`.
 fn most_frequent(counts: &[u64]) -> Class {
     Class(stats::argmax(counts) as u32)
+}
+
+/// The most frequent class other than the guess, without draws yet; the lowest number among equals.
+fn runner_up(guess: Class, counts: &[u64]) -> Option<RunnerUp> {
+    let classes = (0_u32..).zip(counts);
+    let others = classes.filter(|&(class, _)| class != guess.0);
+    let (class, _) = others.max_by_key(|&(class, count)| (count, Reverse(class)))?;
+    Some(RunnerUp {
+        class: Class(class),
+        count: 0,
+    })
 }
 
 #[cfg(test)]

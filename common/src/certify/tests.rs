@@ -6,7 +6,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::domain::{Alpha, Radii};
+use crate::domain::{Alpha, Radii, RunnerUp};
 use crate::spec::Stopping;
 
 fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
@@ -70,7 +70,11 @@ fn it_selects_then_estimates_then_is_done() {
             n0: 10,
             n: 1000,
             count: 900,
-            p_lower
+            p_lower,
+            runner_up: Some(RunnerUp {
+                class: Class(2),
+                count: 10
+            }),
         }
     );
     assert!(
@@ -87,6 +91,20 @@ fn the_guess_is_never_changed_by_the_draws_that_bound_it() {
         (Outcome::Abstained, 5)
     );
     assert!(certificate.p_lower.get() > 0.0 && certificate.p_lower.get() < 0.05);
+}
+
+#[test]
+fn the_runner_up_is_the_most_frequent_other_class_of_the_selection_phase() {
+    let runner_up = |select: &[u64]| {
+        let estimate = [40, 30, 20, 10];
+        certificate(certifier(10, 100, 0.001), select, &estimate[..select.len()])
+            .runner_up
+            .map(|other| (other.class.0, other.count))
+    };
+    assert_eq!(runner_up(&[1, 6, 1, 2]), Some((3, 10)));
+    // The lowest among equals, also where no draw gave another class.
+    assert_eq!(runner_up(&[2, 6, 0, 2]), Some((0, 40)));
+    assert_eq!(runner_up(&[10, 0, 0, 0]), Some((1, 30)));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod limits;
 mod radii;
 mod record;
 mod selection;
+mod statement;
 mod units;
 
 pub(crate) use ids::is_lowercase_hex;
@@ -15,6 +16,7 @@ pub use record::{
     Certification, Choice, Class, LevelBound, LevelSelection, Outcome, Phase, Record, RunnerUp,
 };
 pub use selection::Selection;
+pub use statement::Statement;
 pub(crate) use units::short;
 pub use units::{Alpha, Probability, Radius, Sigma};
 

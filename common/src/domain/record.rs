@@ -1,6 +1,6 @@
 //! The result of one sample of one variant.
 
-use super::{Alpha, Probability, Radius, SampleIndex, Sigma, VariantName};
+use super::{Alpha, Probability, Radius, SampleIndex, Sigma, Statement, VariantName};
 
 /// The number of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,8 @@ pub enum Outcome {
 pub struct Certification {
     /// The certified class and radius, or an abstention.
     pub outcome: Outcome,
+    /// The kind of statement; `None` in records of versions that did not name it.
+    pub statement: Option<Statement>,
     /// The sigma of the noise.
     pub sigma: Sigma,
     /// The variant's sigma, at which the choice started.

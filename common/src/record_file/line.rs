@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Alpha, Certification, Class, InvalidValue, LevelBound, LevelSelection, Outcome, Probability,
-    Radius, Record, RunnerUp, SampleIndex, Sigma, VariantName,
+    Radius, Record, RunnerUp, SampleIndex, Sigma, Statement, VariantName,
 };
 use crate::terminal::escape_json;
 
@@ -46,6 +46,8 @@ struct CertificateFields {
     p_lower: f64,
     alpha: f64,
     // The fields below are missing in records of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runner_up: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +115,7 @@ impl From<&Certification> for CertificateFields {
             count: certification.count,
             p_lower: certification.p_lower.get(),
             alpha: certification.alpha.get(),
+            statement: certification.statement.map(|kind| kind.as_str().to_owned()),
             runner_up: certification.runner_up.map(|other| other.class.0),
             runner_up_count: certification.runner_up.map(|other| other.count),
             p_upper: certification.p_upper.map(Probability::get),
@@ -200,6 +203,7 @@ impl TryFrom<CertificateFields> for Certification {
         check_count(count, n)?;
         Ok(Self {
             outcome,
+            statement: statement(fields.statement.as_deref())?,
             sigma: Sigma::new(fields.sigma)?,
             sigma0: Sigma::new(fields.sigma0)?,
             n0: fields.n0,
@@ -211,6 +215,14 @@ impl TryFrom<CertificateFields> for Certification {
             p_upper: fields.p_upper.map(Probability::new).transpose()?,
             level: selection(fields.selector)?,
         })
+    }
+}
+
+fn statement(word: Option<&str>) -> Result<Option<Statement>, InvalidValue> {
+    let Some(word) = word else { return Ok(None) };
+    match Statement::from_word(word) {
+        Some(kind) => Ok(Some(kind)),
+        None => Err(InvalidValue(format!("{word:?} is not a kind of statement"))),
     }
 }
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Alpha, Certification, Class, Outcome, Probability, Radius, Record, Sigma};
+use crate::domain::{
+    Alpha, Certification, Class, Outcome, Probability, Radius, Record, Sigma, Statement,
+};
 
 const CERTIFIED: &str = concat!(
     r#"{"variant":"r20/fixed/0.25","index":20,"label":3,"prediction":3,"radius":0.378,"#,
@@ -35,6 +37,7 @@ fn certified() -> Record {
                 class: Class(3),
                 radius: Radius::new(0.378).unwrap(),
             },
+            statement: None,
             sigma: Sigma::new(0.25).unwrap(),
             sigma0: Sigma::new(0.25).unwrap(),
             n0: 100,
@@ -64,6 +67,21 @@ fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, std::path::PathBuf) {
     let path = folder.path().join("records.jsonl");
     fs::write(&path, text).unwrap();
     (folder, path)
+}
+
+#[test]
+fn a_line_names_its_statement_and_an_unknown_one_is_refused() {
+    let mut record = certified();
+    record.result.as_mut().unwrap().statement = Some(Statement::DataDependent);
+    let line = to_line(&record);
+    let field = r#""alpha":0.001,"statement":"data-dependent","seed""#;
+    assert!(line.contains(field), "{line}");
+    assert_eq!(from_line(&line), Ok(record));
+    let other = line.replace(r#":"data-dependent""#, r#":"true""#);
+    assert_eq!(
+        from_line(&other).unwrap_err().to_string(),
+        r#""true" is not a kind of statement"#
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
-use ddrs_common::domain::{Certification, SampleIndex, Sigma};
+use ddrs_common::domain::{Certification, SampleIndex, Sigma, Statement};
 use ddrs_common::stats::argmax;
 use tch::TchError;
 
@@ -290,6 +290,7 @@ fn comparison(task: &JobContext, search: &Search) -> DrawRequest {
 fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> Certification {
     Certification {
         outcome: certificate.outcome,
+        statement: Some(Statement::of(task.variant.choice)),
         sigma,
         sigma0: task.variant.sigma0,
         n0: certificate.n0,
@@ -297,7 +298,7 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
         count: certificate.count,
         p_lower: certificate.p_lower,
         alpha: task.sweep.certify.alpha,
-        runner_up: None,
+        runner_up: certificate.runner_up,
         p_upper: None,
         level: None,
     }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use ddrs_common::domain::{Alpha, Class, SampleIndex, Sigma, VariantName};
+use ddrs_common::domain::{Alpha, Class, SampleIndex, Sigma, Statement, VariantName};
 
 use super::*;
 
@@ -43,6 +43,7 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
         label: Class(3),
         result: Ok(Certification {
             outcome,
+            statement: Some(Statement::Fixed),
             sigma,
             sigma0: sigma,
             n0: 100,
