@@ -10,6 +10,8 @@
 //! - [`certify`]: the certifier, a state machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
+//! - [`attack`]: attacks on certificates, as lines of JSON
+//! - [`run_folder`]: the files of a run that both programs read
 //! - [`host`]: this machine's name
 //! - [`output`], [`log`], [`terminal`]: stdout and stderr, without characters that control a
 //!   terminal
@@ -19,6 +21,7 @@
 //! - [`cli`]: options, exit codes and stop signals of both programs
 
 pub mod architecture;
+pub mod attack;
 pub mod bounded;
 pub mod certify;
 pub mod cli;
@@ -36,6 +39,7 @@ pub mod queue;
 pub mod record_file;
 mod replace;
 pub mod roots;
+pub mod run_folder;
 pub mod spec;
 pub mod stats;
 pub mod sweep_message;

@@ -73,7 +73,7 @@ impl Collector {
             counts: RecordCounts::default(),
             full: None,
         };
-        for record in &opened.records {
+        for record in &opened.lines {
             collector.add_stored(record, path)?;
         }
         Ok(collector)

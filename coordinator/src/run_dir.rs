@@ -1,5 +1,5 @@
-//! The folder of a run: `records.jsonl`, `manifest.json`, `report/`, and while the run is active
-//! `redis/` and `logs/`.
+//! The folder of a run: `records.jsonl`, `manifest.json`, `report/`, `attack.jsonl` after an attack,
+//! and while the run is active `redis/` and `logs/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,13 @@ use anyhow::{Context, Result, bail};
 use ddrs_common::cli::{BadInput, BlameInput};
 use ddrs_common::sweep_message::SweepMessage;
 use ddrs_common::terminal::escape_json;
-use ddrs_common::{bounded, replace};
+use ddrs_common::{replace, run_folder};
 
 use crate::manifest::Manifest;
 
 /// The folder of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunDir(PathBuf);
-
-/// The largest manifest that is read: it holds an escaped specification and the names of machines.
-const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 impl RunDir {
     /// Names the folder; it need not exist.
@@ -34,7 +31,13 @@ impl RunDir {
     /// The file of the records.
     #[must_use]
     pub(crate) fn records(&self) -> PathBuf {
-        self.0.join("records.jsonl")
+        run_folder::records(&self.0)
+    }
+
+    /// The file of the attacks on the records.
+    #[must_use]
+    pub(crate) fn attacks(&self) -> PathBuf {
+        run_folder::attacks(&self.0)
     }
 
     /// The folder of the reports.
@@ -80,9 +83,8 @@ impl RunDir {
     /// # Errors
     /// When the file is missing or is not a manifest.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
+        let text = run_folder::manifest_text(&self.0)?;
         let path = self.manifest_path();
-        let text = bounded::read_text(&path, MAX_MANIFEST_BYTES)
-            .with_context(|| self.not_a_run_folder(&path))?;
         Manifest::parse(&text).with_context(|| format!("cannot read {}", path.display()))
     }
 
@@ -118,15 +120,7 @@ impl RunDir {
         ))
     }
 
-    fn not_a_run_folder(&self, manifest: &Path) -> String {
-        format!(
-            "{} is not a run folder: cannot read {}",
-            self.0.display(),
-            manifest.display()
-        )
-    }
-
     fn manifest_path(&self) -> PathBuf {
-        self.0.join("manifest.json")
+        run_folder::manifest(&self.0)
     }
 }

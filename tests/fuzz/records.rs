@@ -126,12 +126,12 @@ fn damaged_files_are_read_or_refused_at_a_line_and_lose_no_complete_record() {
             Ok(records) => {
                 let opened =
                     RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-                prop_assert_eq!(&opened.records, &records);
+                prop_assert_eq!(&opened.lines, &records);
                 drop(opened);
                 // A repaired file needs no second repair.
                 let again =
                     RecordFile::open(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-                prop_assert!(again.repair.is_none() && again.records == records);
+                prop_assert!(again.repair.is_none() && again.lines == records);
             }
         }
         Ok(())

@@ -2,16 +2,17 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::scan::{LineEnd, Scan, scan};
-use super::{RecordFileError, to_line};
-use crate::domain::Record;
+use super::{FileLine, RecordFileError};
 use crate::roots::Roots;
 
-/// A file of records that this program alone appends to, until it is dropped.
+/// A file of lines that this program alone appends to, until it is dropped.
 #[derive(Debug)]
-pub struct RecordFile {
+pub struct LineFile<T> {
+    lines: PhantomData<T>,
     file: File,
     path: PathBuf,
     /// The length up to the last whole line that was synced.
@@ -22,11 +23,11 @@ pub struct RecordFile {
 
 /// An opened file and its contents.
 #[derive(Debug)]
-pub struct OpenedRecordFile {
+pub struct OpenedFile<T> {
     /// The file, to append to.
-    pub file: RecordFile,
-    /// One record per sample, in the order of the file.
-    pub records: Vec<Record>,
+    pub file: LineFile<T>,
+    /// One line per key, in the order of the file.
+    pub lines: Vec<T>,
     /// The repair of the last line, if it needed one.
     pub repair: Option<Repair>,
 }
@@ -34,37 +35,34 @@ pub struct OpenedRecordFile {
 /// The repair of a last line that a crash left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// The line was a whole record; its missing line feed was added.
+    /// The line was whole; its missing line feed was added.
     Finished,
-    /// The line was a part of a record, of this number of bytes, and was removed. No program had
-    /// been notified that it was written.
+    /// The line was a part of one, of this number of bytes, and was removed. No program had been
+    /// notified that it was written.
     Removed(u64),
 }
 
-impl RecordFile {
-    /// Opens the file, creating it if it is missing, and reads its records. The folder must exist.
+impl<T: FileLine> LineFile<T> {
+    /// Opens the file, creating it if it is missing, and reads its lines. The folder must exist.
     ///
     /// # Errors
     /// When another program has it open for writing, it cannot be read or written, or a line other
-    /// than a torn last one is not a record or contradicts an earlier one.
-    pub fn open(path: &Path) -> Result<OpenedRecordFile, RecordFileError> {
+    /// than a torn last one is something else or contradicts an earlier one.
+    pub fn open(path: &Path) -> Result<OpenedFile<T>, RecordFileError> {
         let file = create_or_open(path).map_err(failed(path, "open it for writing"))?;
-        lock(&file, path)?;
-        let Scan {
-            records,
-            whole,
-            end,
-        } = scan(BufReader::new(&file), path)?;
+        lock(&file, path, T::WRITER)?;
+        let Scan { lines, whole, end } = scan(BufReader::new(&file), path)?;
         let mut file = Self {
+            lines: PhantomData,
             file,
             path: path.to_owned(),
             length: whole,
             dirty: false,
         };
         let repair = file.repair(end)?;
-        Ok(OpenedRecordFile {
+        Ok(OpenedFile {
             file,
-            records,
+            lines,
             repair,
         })
     }
@@ -94,15 +92,15 @@ impl RecordFile {
         written.map_err(failed(&self.path, "finish its last line"))
     }
 
-    /// Appends records. When this returns, they are on the disk.
+    /// Appends lines. When this returns, they are on the disk.
     ///
     /// # Errors
     /// When they cannot be written and synced, e.g. on a full disk. Then none of them is in the
     /// file: the part that was written is cut off again, at the latest before the next append.
-    pub fn append(&mut self, records: &[Record]) -> Result<(), RecordFileError> {
+    pub fn append(&mut self, lines: &[T]) -> Result<(), RecordFileError> {
         let mut text = String::new();
-        for record in records {
-            text.push_str(&to_line(record));
+        for line in lines {
+            text.push_str(&line.to_line());
             text.push('\n');
         }
         self.write(text.as_bytes())
@@ -137,17 +135,17 @@ impl RecordFile {
     }
 }
 
-/// Reads a file's records without writing to it. Another program may be appending, so an unfinished
+/// Reads a file's lines without writing to it. Another program may be appending, so an unfinished
 /// last line is left out.
 ///
 /// # Errors
-/// When it cannot be read, or a line other than a torn last one is not a record or contradicts an
+/// When it cannot be read, or a line other than a torn last one is something else or contradicts an
 /// earlier one.
-pub fn read(path: &Path) -> Result<Vec<Record>, RecordFileError> {
+pub fn read_lines<T: FileLine>(path: &Path) -> Result<Vec<T>, RecordFileError> {
     let file = Roots::anywhere()
         .open(path)
         .map_err(failed(path, "open it"))?;
-    Ok(scan(BufReader::new(file), path)?.records)
+    Ok(scan(BufReader::new(file), path)?.lines)
 }
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RecordFileError {
@@ -186,19 +184,20 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), RecordFileError> {
-    // Without locks, records are still refused when two writers disagree.
-    match crate::lock_where_supported(file, path, "let one coordinator collect at a time") {
+fn lock(file: &File, path: &Path, writer: &'static str) -> Result<(), RecordFileError> {
+    // Without locks, lines are still refused when two writers disagree.
+    match crate::lock_where_supported(file, path, "let one program write it at a time") {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(RecordFileError::Locked {
             path: path.to_owned(),
+            writer,
         }),
         Err(TryLockError::Error(cause)) => Err(failed(path, "lock it")(cause)),
     }
 }
 
 #[cfg(test)]
-impl RecordFile {
+impl<T> LineFile<T> {
     /// Makes every further write fail.
     pub(super) fn make_read_only(&mut self) {
         self.file = File::open(&self.path).expect("the file that is open already");

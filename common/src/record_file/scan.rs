@@ -1,43 +1,41 @@
-//! Reads the records in a stream of lines.
+//! Reads the values in a stream of lines.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-use super::{RecordFileError, from_line};
-use crate::domain::{Record, SampleIndex, VariantName};
+use super::{FileLine, RecordFileError};
 
 /// The longest line: longer than any record. The longest part of a record is the reason of a
 /// failure.
 const MAX_LINE: u64 = 1 << 20;
 
 /// The contents of a file.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    /// The first record of each sample, in the order of the file.
-    pub(super) records: Vec<Record>,
-    /// The number of the file's bytes that are records.
+#[derive(Debug)]
+pub(super) struct Scan<T> {
+    /// The first line of each key, in the order of the file.
+    pub(super) lines: Vec<T>,
+    /// The number of the file's bytes that are whole lines.
     pub(super) whole: u64,
     /// The end of its last line.
     pub(super) end: LineEnd,
 }
 
 /// The end of the last line.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineEnd {
     /// The line is whole and ends with a line feed.
-    #[default]
     LineFeed,
-    /// The line is a whole record without a line feed.
+    /// The line is whole, without a line feed.
     NoLineFeed,
-    /// The line is the beginning of a record, of this number of bytes.
+    /// The line is the beginning of one, of this number of bytes.
     Torn(u64),
 }
 
 impl LineEnd {
-    /// The end of a line that is a whole record.
-    fn of_record(is_finished: bool) -> Self {
+    /// The end of a line that is whole.
+    fn of_whole(is_finished: bool) -> Self {
         if is_finished {
             Self::LineFeed
         } else {
@@ -47,10 +45,17 @@ impl LineEnd {
 }
 
 /// Reads all lines. `path` is only for errors and is not opened.
-pub(super) fn scan(mut lines: impl BufRead, path: &Path) -> Result<Scan, RecordFileError> {
+pub(super) fn scan<T: FileLine>(
+    mut lines: impl BufRead,
+    path: &Path,
+) -> Result<Scan<T>, RecordFileError> {
     let mut scanner = Scanner {
         path,
-        scan: Scan::default(),
+        scan: Scan {
+            lines: Vec::new(),
+            whole: 0,
+            end: LineEnd::LineFeed,
+        },
         seen: HashMap::new(),
     };
     for line in 1.. {
@@ -78,14 +83,14 @@ fn read_line(lines: &mut impl BufRead) -> io::Result<Vec<u8>> {
 }
 
 /// The lines read so far.
-struct Scanner<'p> {
+struct Scanner<'p, T: FileLine> {
     path: &'p Path,
-    scan: Scan,
-    /// The line and the position in `scan.records` of each sample's first record.
-    seen: HashMap<(VariantName, SampleIndex), (usize, usize)>,
+    scan: Scan<T>,
+    /// The number and the position in `scan.lines` of the first line of each key.
+    seen: HashMap<T::Key, (usize, usize)>,
 }
 
-impl Scanner<'_> {
+impl<T: FileLine> Scanner<'_, T> {
     fn add(&mut self, line: usize, bytes: &[u8]) -> Result<(), RecordFileError> {
         let length = bytes.len() as u64;
         let is_finished = bytes.last() == Some(&b'\n');
@@ -93,10 +98,10 @@ impl Scanner<'_> {
             return Err(self.too_long(line));
         }
         match parse(bytes) {
-            Ok(record) => {
-                self.keep_first(record, line)?;
+            Ok(value) => {
+                self.keep_first(value, line)?;
                 self.scan.whole += length;
-                self.scan.end = LineEnd::of_record(is_finished);
+                self.scan.end = LineEnd::of_whole(is_finished);
             }
             Err(reason) if is_finished => return Err(self.refuse(line, reason)),
             Err(_) => self.scan.end = LineEnd::Torn(length),
@@ -105,7 +110,8 @@ impl Scanner<'_> {
     }
 
     fn too_long(&self, line: usize) -> RecordFileError {
-        self.refuse(line, format!("not a record: longer than {MAX_LINE} bytes"))
+        let reason = format!("not {}: longer than {MAX_LINE} bytes", T::NAME);
+        self.refuse(line, reason)
     }
 
     fn refuse(&self, line: usize, reason: String) -> RecordFileError {
@@ -116,42 +122,38 @@ impl Scanner<'_> {
         }
     }
 
-    /// Keeps a sample's first record. A crash between writing the file and trimming the queue
+    /// Keeps the first line of a key. A crash between writing the file and trimming the queue
     /// leaves a second record with the same result; a different result means that two sweeps were
     /// mixed.
-    fn keep_first(&mut self, record: Record, line: usize) -> Result<(), RecordFileError> {
-        let records = &mut self.scan.records;
-        let (first, earlier) = match self.seen.entry((record.variant.clone(), record.index)) {
+    fn keep_first(&mut self, value: T, line: usize) -> Result<(), RecordFileError> {
+        let lines = &mut self.scan.lines;
+        let (first, earlier) = match self.seen.entry(value.key()) {
             Entry::Vacant(place) => {
-                place.insert((line, records.len()));
-                records.push(record);
+                place.insert((line, lines.len()));
+                lines.push(value);
                 return Ok(());
             }
             Entry::Occupied(place) => *place.get(),
         };
-        if same_result(&records[earlier], &record) {
+        if lines[earlier].agrees_with(&value) {
             return Ok(());
         }
-        Err(self.contradiction(record, first, line))
+        Err(self.contradiction(&value, first, line))
     }
 
-    fn contradiction(&self, record: Record, first: usize, second: usize) -> RecordFileError {
+    fn contradiction(&self, value: &T, first: usize, second: usize) -> RecordFileError {
+        let (variant, index) = value.sample();
         RecordFileError::Contradiction {
             path: self.path.to_owned(),
-            variant: record.variant,
-            index: record.index,
+            variant: variant.clone(),
+            index,
             first,
             second,
         }
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Record, String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| format!("not a record: {e}"))?;
-    from_line(text).map_err(|e| e.to_string())
-}
-
-/// Returns true if two records differ only in their time, worker, attempt and device.
-fn same_result(a: &Record, b: &Record) -> bool {
-    a.label == b.label && a.seed == b.seed && a.result == b.result
+fn parse<T: FileLine>(bytes: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(bytes).map_err(|e| format!("not {}: {e}", T::NAME))?;
+    T::from_line(text)
 }

@@ -175,7 +175,7 @@ fn a_file_torn_at_any_byte_of_its_last_line_is_repaired() {
             _ => (2, Some(Repair::Removed((cut - first_two) as u64))),
         };
         assert_eq!(
-            (opened.records.len(), opened.repair),
+            (opened.lines.len(), opened.repair),
             (kept, repair),
             "cut at {cut}"
         );
@@ -216,9 +216,9 @@ fn reading_leaves_a_torn_last_line_alone() {
 fn a_new_file_is_created_empty_and_takes_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.jsonl");
-    let OpenedRecordFile {
+    let OpenedFile {
         mut file,
-        records,
+        lines: records,
         repair,
     } = RecordFile::open(&path).unwrap();
     assert!(records.is_empty() && repair.is_none());
@@ -267,7 +267,7 @@ fn a_sample_with_two_records_counts_once_if_both_agree() {
     );
     assert_ne!(again, ABSTAINED);
     let (_folder, path) = file(format!("{CERTIFIED}\n{ABSTAINED}\n{again}\n{CERTIFIED}\n"));
-    let records = RecordFile::open(&path).unwrap().records;
+    let records = RecordFile::open(&path).unwrap().lines;
     assert_eq!(
         records.iter().map(to_line).collect::<Vec<_>>(),
         [CERTIFIED, ABSTAINED]
@@ -337,7 +337,7 @@ proptest! {
         let _ = from_line(&line);
         let mut bytes = CERTIFIED.as_bytes().to_vec();
         bytes[cut] = byte;
-        let _ = scan::scan(&bytes[..], Path::new("a"));
+        let _ = scan::scan::<Record>(&bytes[..], Path::new("a"));
     }
 }
 
