@@ -29,7 +29,7 @@ pub struct SweepMessage {
     pub dataset_len: u64,
     /// SHA-256 of the data, hexadecimal.
     pub data_digest: String,
-    /// SHA-256 of the model files in the specification's order, hexadecimal.
+    /// SHA-256 of the files of the sweep's networks, in their order, hexadecimal.
     pub model_digests: Vec<String>,
 }
 
@@ -167,12 +167,13 @@ fn digest(text: &str) -> Result<[u8; 32], MessageError> {
 }
 
 fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<SweepId, MessageError> {
-    if sweep.models.len() == models.len() {
+    let networks = sweep.networks().len();
+    if networks == models.len() {
         return Ok(sweep_id(sweep, data, models));
     }
     Err(MessageError::Digest(format!(
         "{} models have {} digests",
-        sweep.models.len(),
+        networks,
         models.len()
     )))
 }

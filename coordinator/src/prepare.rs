@@ -71,7 +71,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Checks the models, and returns the digests of their files.
 fn model_digests(sweep: &Sweep) -> Result<Vec<[u8; 32]>> {
-    sweep.models.iter().map(check_and_digest).collect()
+    let networks = sweep.networks().into_iter();
+    networks.map(check_and_digest).collect()
 }
 
 fn check_and_digest(model: &ModelSpec) -> Result<[u8; 32]> {

@@ -251,11 +251,7 @@ fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Certificate {
                 n,
                 ..
             } => certifier.observe(&[n, 0]).unwrap(),
-            CertifierStep::Draw {
-                phase: Phase::Estimate | Phase::Sigma,
-                n,
-                ..
-            } => {
+            CertifierStep::Draw { n, .. } => {
                 let count = (share * n as f64).round() as u64;
                 certifier.observe(&[count, n - count]).unwrap();
             }

@@ -13,7 +13,8 @@ pub use ids::{JobId, SampleIndex, SweepId, VariantName};
 pub use limits::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 pub use radii::{InvalidRadii, Radii};
 pub use record::{
-    Certification, Choice, Class, LevelBound, LevelSelection, Outcome, Phase, Record, RunnerUp,
+    Certification, Choice, Class, LevelBound, LevelSelection, MAX_LEVELS, Outcome, Phase, Record,
+    RunnerUp,
 };
 pub use selection::Selection;
 pub use statement::Statement;

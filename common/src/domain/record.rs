@@ -13,6 +13,9 @@ pub enum Choice {
     Fixed,
     /// A sigma per input, by Algorithm 1 of Alfarra et al. 2022, starting at the variant's sigma.
     DataDependent,
+    /// The sigma of a level that a smoothed network selects for the input (after Sun, Mao & Vechev
+    /// 2025).
+    Selected,
 }
 
 impl Choice {
@@ -22,6 +25,7 @@ impl Choice {
         match self {
             Self::Fixed => "fixed",
             Self::DataDependent => "data-dependent",
+            Self::Selected => "selected",
         }
     }
 }
@@ -35,7 +39,40 @@ pub enum Phase {
     Select,
     /// Estimation: bounding the probability of the guess.
     Estimate,
+    /// Guessing the level of an input.
+    SelectorSelect,
+    /// Bounding the probability of the guessed level.
+    SelectorEstimate,
+    /// Choosing the number of draws at another level than the guessed one.
+    LevelSelect(u32),
+    /// Bounding the probability of the class at another level than the guessed one.
+    LevelEstimate(u32),
 }
+
+/// The largest number of levels that a selector chooses among.
+pub const MAX_LEVELS: usize = 8;
+
+const LEVEL_SELECT: [&str; MAX_LEVELS] = [
+    "level-0-select",
+    "level-1-select",
+    "level-2-select",
+    "level-3-select",
+    "level-4-select",
+    "level-5-select",
+    "level-6-select",
+    "level-7-select",
+];
+
+const LEVEL_ESTIMATE: [&str; MAX_LEVELS] = [
+    "level-0-estimate",
+    "level-1-estimate",
+    "level-2-estimate",
+    "level-3-estimate",
+    "level-4-estimate",
+    "level-5-estimate",
+    "level-6-estimate",
+    "level-7-estimate",
+];
 
 impl Phase {
     /// The word that is part of the seed.
@@ -45,6 +82,11 @@ impl Phase {
             Self::Sigma => "sigma",
             Self::Select => "select",
             Self::Estimate => "estimate",
+            Self::SelectorSelect => "selector-select",
+            Self::SelectorEstimate => "selector-estimate",
+            // A specification has at most `MAX_LEVELS` levels.
+            Self::LevelSelect(level) => LEVEL_SELECT[level as usize],
+            Self::LevelEstimate(level) => LEVEL_ESTIMATE[level as usize],
         }
     }
 }

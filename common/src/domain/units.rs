@@ -72,6 +72,15 @@ unit!(
     Probability, "probability", value => (0.0..=1.0).contains(&value), "between 0 and 1"
 );
 
+impl Alpha {
+    /// A share of it, rounded down twice, so that the sum of all parts never exceeds the whole.
+    #[must_use]
+    pub fn part(self, share: f64) -> Self {
+        let part = (self.0 * share).next_down().next_down();
+        Self(part.max(f64::MIN_POSITIVE))
+    }
+}
+
 impl Radius {
     /// The radius of an abstention.
     pub const ZERO: Self = Self(0.0);

@@ -7,8 +7,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{
-    CertifySpec, DataDependentSpec, DatasetSpec, ModelSource, ModelSpec, QueueSpec, ReportSpec,
-    SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    CertifySpec, DataDependentSpec, DatasetSpec, LevelSpec, ModelSource, ModelSpec, QueueSpec,
+    ReportSpec, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
 use crate::roots::Roots;
@@ -64,7 +64,8 @@ pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// The id of a sweep over data and models with these digests, models in the sweep's order.
+/// The id of a sweep over data and networks with these digests, in the order of
+/// [`Sweep::networks`].
 ///
 /// Everything that can change a record is part of it. `[queue]`, `[report]` and `certify.memory`
 /// are not, nor are paths: the digests stand for them (that of the data covers the order of
@@ -190,21 +191,40 @@ fn channels_line(key: &str, values: Option<&Vec<f64>>) -> String {
     line(key, &floats(values.into_iter().flatten().copied()))
 }
 
-/// The parameters of data-dependent smoothing are left out if no variant uses it: they change no
-/// record.
+/// The parameters of a choice that no variant makes are left out: they change no record.
 fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
     let SmoothingSpec {
         sigma,
         choice,
         data_dependent,
+        selected,
     } = smoothing;
     let sigmas = floats(sigma.iter().copied().map(Sigma::get));
-    let text = line("sigma", &sigmas) + &choice_line(choice);
+    let mut text = line("sigma", &sigmas) + &choice_line(choice);
     if choice.contains(&Choice::DataDependent) {
-        text + &data_dependent_lines(data_dependent)
-    } else {
-        text
+        text += &data_dependent_lines(data_dependent);
     }
+    if choice.contains(&Choice::Selected) {
+        text.extend(selected.iter().map(selected_lines));
+    }
+    text
+}
+
+fn selected_lines(spec: &SelectedSpec) -> String {
+    let SelectedSpec {
+        tau,
+        form,
+        levels,
+        selector,
+    } = spec;
+    let head = line("selected", &[float(tau.get()), form.as_str().to_owned()]);
+    let levels: String = levels.iter().map(level_line).collect();
+    head + &levels + &model_lines(selector)
+}
+
+fn level_line(level: &LevelSpec) -> String {
+    let LevelSpec { sigma, model } = level;
+    line("level", &[float(sigma.get()), model.to_string()])
 }
 
 fn choice_line(choices: &[Choice]) -> String {

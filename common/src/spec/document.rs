@@ -85,7 +85,7 @@ impl<'t> Document<'t> {
                 self.check_models(value)?;
             }
         }
-        self.check_data_dependent()
+        self.check_smoothing()
     }
 
     fn check_models(&self, value: &Spanned<DeValue>) -> Result<(), SpecError> {
@@ -95,11 +95,25 @@ impl<'t> Document<'t> {
         Err(self.error("model", "must be an array of tables, [[model]]"))
     }
 
-    fn check_data_dependent(&self) -> Result<(), SpecError> {
-        if self.data_dependent().is_none_or(is_table) {
+    /// Refuses arrays in place of the tables inside `[smoothing]`.
+    fn check_smoothing(&self) -> Result<(), SpecError> {
+        let paths = [
+            ["smoothing", "data-dependent", ""],
+            ["smoothing", "selected", ""],
+            ["smoothing", "selected", "selector"],
+        ];
+        for path in paths {
+            let path: Vec<&str> = path.into_iter().filter(|key| !key.is_empty()).collect();
+            if !self.value_at(&path).is_none_or(is_table) {
+                return Err(self.error(&path.join("."), "must be one table"));
+            }
+        }
+        let levels = self.value_at(&["smoothing", "selected", "levels"]);
+        if levels.is_none_or(is_array_of_tables) {
             return Ok(());
         }
-        Err(self.error("smoothing.data-dependent", "must be one table"))
+        let message = "must be an array of tables, [{ sigma = 0.25, model = \"a\" }, ...]";
+        Err(self.error("smoothing.selected.levels", message))
     }
 
     fn check_table(&self, key: &str, value: &Spanned<DeValue>) -> Result<(), SpecError> {
@@ -109,9 +123,13 @@ impl<'t> Document<'t> {
         Err(self.error(key, format!("must be one table, [{key}]")))
     }
 
-    fn data_dependent(&self) -> Option<&Spanned<DeValue<'t>>> {
-        let smoothing = self.root.get("smoothing")?;
-        smoothing.get_ref().get("data-dependent")
+    /// The value of a key inside tables.
+    pub(super) fn value_at(&self, path: &[&str]) -> Option<&Spanned<DeValue<'t>>> {
+        let (first, rest) = path.split_first()?;
+        let mut keys = rest.iter();
+        keys.try_fold(self.root.get(*first)?, |value, key| {
+            value.get_ref().get(*key)
+        })
     }
 
     /// Converts an error of types. Its span is exactly that of an unknown key or of a value of the

@@ -56,11 +56,12 @@ fn insert_all(text: &str, additions: &[Addition]) -> String {
     filled
 }
 
-/// A `[[model]]` whose `path` names a safetensors file.
+/// A table of a model whose `path` names a safetensors file.
 struct ModelTable<'d> {
     document: &'d Document<'d>,
     table: &'d DeTable<'d>,
-    number: usize,
+    /// The whole dotted key of the table.
+    key: String,
     /// The place of the table in the text.
     start: usize,
     /// The place of its key `path`.
@@ -70,10 +71,13 @@ struct ModelTable<'d> {
 
 fn models<'d>(document: &'d Document<'d>, spec: &Path) -> Vec<ModelTable<'d>> {
     let folder = spec.parent().unwrap_or(Path::new(""));
-    model_array(document)
-        .iter()
-        .enumerate()
-        .filter_map(|(number, model)| model_table(document, number, model, folder))
+    let models = model_array(document).iter().enumerate();
+    let models = models.map(|(number, model)| (format!("model[{number}]"), model));
+    let selector = document.value_at(&["smoothing", "selected", "selector"]);
+    let selector = selector.map(|table| ("smoothing.selected.selector".to_owned(), table));
+    models
+        .chain(selector)
+        .filter_map(|(key, model)| model_table(document, key, model, folder))
         .collect()
 }
 
@@ -86,7 +90,7 @@ fn model_array<'d>(document: &'d Document<'d>) -> &'d [Spanned<DeValue<'d>>] {
 
 fn model_table<'d>(
     document: &'d Document<'d>,
-    number: usize,
+    key: String,
     model: &'d Spanned<DeValue>,
     folder: &Path,
 ) -> Option<ModelTable<'d>> {
@@ -95,7 +99,7 @@ fn model_table<'d>(
     Some(ModelTable {
         document,
         table,
-        number,
+        key,
         start: model.span().start,
         path_key,
         path: folder.join(path),
@@ -119,6 +123,9 @@ struct Addition {
 /// The keys that the file of a model gives and its table does not; `None` if the file cannot be
 /// read but the table has what it needs.
 fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecError> {
+    if model.is_dotted(text) {
+        return Ok(None);
+    }
     let Some(facts) = model.metadata()? else {
         return Ok(None);
     };
@@ -156,6 +163,12 @@ impl ModelTable<'_> {
         table.is_some_and(|table| table.starts_with('{'))
     }
 
+    /// Returns true if `path` is written as `selector.path`. Nothing can be inserted before it then.
+    fn is_dotted(&self, text: &str) -> bool {
+        let before = text.get(..self.path_key).unwrap_or_default();
+        before.trim_end().ends_with('.')
+    }
+
     /// The keys that only the file gives, each followed by `end`.
     fn missing_lines(
         &self,
@@ -176,7 +189,7 @@ impl ModelTable<'_> {
     }
 
     fn error(&self, key: &str, message: String) -> SpecError {
-        let key = format!("model[{}].{key}", self.number);
+        let key = format!("{}.{key}", self.key);
         self.document.error(&key, message)
     }
 

@@ -9,16 +9,19 @@ mod check;
 mod digest;
 mod document;
 mod fill;
+mod model;
 mod raw;
+mod selected;
 mod sweep;
 mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
 pub use fill::parse_with_models;
+pub use model::{ModelSource, ModelSpec, Precision};
+pub use selected::{LevelSpec, SelectedForm, SelectedSpec};
 pub use sweep::{
-    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, ModelSource,
-    ModelSpec, Precision, QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
-    Variant,
+    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, QueueSpec,
+    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
 pub use training::{
     Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma,

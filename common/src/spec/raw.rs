@@ -87,13 +87,39 @@ pub(super) struct RawSmoothing {
     pub(super) sigma: Required<Vec<f64>>,
     pub(super) choice: Vec<RawChoice>,
     pub(super) data_dependent: RawDataDependent,
+    pub(super) selected: Option<RawSelected>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawChoice {
     Fixed,
     DataDependent,
+    Selected,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawSelected {
+    pub(super) tau: Required<f64>,
+    pub(super) form: RawForm,
+    pub(super) levels: Required<Vec<RawLevel>>,
+    pub(super) selector: RawModel,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawForm {
+    Simple,
+    #[default]
+    Strong,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLevel {
+    pub(super) sigma: Required<f64>,
+    pub(super) model: Required<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -163,6 +189,7 @@ impl Default for RawSmoothing {
             sigma: Required(None),
             choice: vec![RawChoice::Fixed],
             data_dependent: RawDataDependent::default(),
+            selected: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::architecture::Architecture;
+use super::{ModelSpec, SelectedSpec};
 use crate::domain::{Alpha, Choice, Radii, Selection, Sigma, VariantName};
 
 /// An immutable specification: a dataset, models, and the parameters of smoothing and certifying.
@@ -59,57 +59,18 @@ pub enum DatasetFormat {
     Tensors,
 }
 
-/// A network and the meaning of its scores.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelSpec {
-    /// The first part of its variants' names.
-    pub name: String,
-    /// The weights, resolved against the specification's folder.
-    pub path: PathBuf,
-    /// The contents of the file.
-    pub source: ModelSource,
-    /// The number of classes.
-    pub classes: u32,
-    /// Subtracted from each channel after the noise is added.
-    pub mean: Option<Vec<f64>>,
-    /// Divides each channel after that.
-    pub std: Option<Vec<f64>>,
-    /// The arithmetic that is certified.
-    pub precision: Precision,
-}
-
-/// The contents of a model file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelSource {
-    /// Weights by name, for a network that ddrs builds.
-    Safetensors(Architecture),
-    /// A program, `.pt`.
-    TorchScript,
-}
-
-/// The arithmetic of a forward pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// IEEE single precision.
-    Fp32,
-    /// Single precision with products rounded to ten bits of mantissa, on hardware that supports
-    /// it.
-    Tf32,
-    /// bfloat16.
-    Bf16,
-    /// IEEE half precision.
-    Fp16,
-}
-
 /// Noise levels and the ways of choosing them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SmoothingSpec {
-    /// Fixed values, or starting values of the choice. At least one, distinct.
+    /// Fixed values, or starting values of the choice. Distinct; at least one, unless the only
+    /// choice is to select a level.
     pub sigma: Vec<Sigma>,
     /// At least one, distinct.
     pub choice: Vec<Choice>,
     /// Parameters of the choice.
     pub data_dependent: DataDependentSpec,
+    /// The levels and their selector. There are some if a choice is to select a level.
+    pub selected: Option<SelectedSpec>,
 }
 
 /// The parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are
@@ -202,11 +163,12 @@ pub struct ReportSpec {
 pub struct Variant {
     /// `MODEL/CHOICE/SIGMA`.
     pub name: VariantName,
-    /// The model's place in [`Sweep::models`].
+    /// The place of its network in [`Sweep::networks`]; that of the selector where a level is
+    /// selected.
     pub model: usize,
     /// The way of choosing sigma.
     pub choice: Choice,
-    /// The fixed value, or the starting value of the choice.
+    /// The fixed value, the starting value of the choice, or the selector's own sigma.
     pub sigma0: Sigma,
 }
 
@@ -217,7 +179,7 @@ impl Stopping {
     pub fn alpha_at_n(&self, alpha: Alpha) -> Alpha {
         match self {
             Self::Fixed | Self::Loss(_) => alpha,
-            Self::Radii(_) => part(alpha, 4.0 / 5.0),
+            Self::Radii(_) => alpha.part(4.0 / 5.0),
         }
     }
 
@@ -227,7 +189,7 @@ impl Stopping {
     pub fn alpha_before_n(&self, alpha: Alpha) -> Option<Alpha> {
         match self {
             Self::Fixed | Self::Loss(_) => None,
-            Self::Radii(_) => Some(part(alpha, 1.0 / 5.0)),
+            Self::Radii(_) => Some(alpha.part(1.0 / 5.0)),
         }
     }
 }
@@ -248,15 +210,6 @@ fn comma_separated(radii: &Radii) -> String {
     radii.collect::<Vec<_>>().join(", ")
 }
 
-/// A share of alpha, rounded down twice, so that the sum of the parts never exceeds the whole.
-fn part(alpha: Alpha, share: f64) -> Alpha {
-    let part = (alpha.get() * share)
-        .next_down()
-        .next_down()
-        .max(f64::MIN_POSITIVE);
-    Alpha::new(part).expect("a part of alpha lies between 0 and alpha")
-}
-
 impl DatasetFormat {
     /// The word that specifications use.
     #[must_use]
@@ -269,41 +222,79 @@ impl DatasetFormat {
     }
 }
 
-impl Precision {
-    /// The word that specifications use.
+impl Sweep {
+    /// All networks: the models, then the selector if a variant uses it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Tf32 => "tf32",
-            Self::Bf16 => "bf16",
-            Self::Fp16 => "fp16",
+    pub fn networks(&self) -> Vec<&ModelSpec> {
+        let selector = self.selected().map(|selected| &selected.selector);
+        self.models.iter().chain(selector).collect()
+    }
+
+    /// The places in [`Self::networks`] of the networks that a variant uses. Of a variant whose
+    /// level is selected, the selector comes first.
+    #[must_use]
+    pub fn networks_of(&self, variant: &Variant) -> Vec<usize> {
+        match self.selected_by(variant) {
+            Some(selected) => selected.networks(variant.model),
+            None => vec![variant.model],
         }
     }
-}
 
-impl Sweep {
-    /// The variants in table order: model, then choice, then sigma.
+    /// The levels of a variant whose level is selected; `None` for other variants.
+    #[must_use]
+    pub fn selected_by(&self, variant: &Variant) -> Option<&SelectedSpec> {
+        let selected = self.smoothing.selected.as_ref();
+        selected.filter(|_| variant.choice == Choice::Selected)
+    }
+
+    /// The levels and their selector, if a variant uses them.
+    fn selected(&self) -> Option<&SelectedSpec> {
+        let is_used = self.smoothing.choice.contains(&Choice::Selected);
+        self.smoothing.selected.as_ref().filter(|_| is_used)
+    }
+
+    /// The variants in table order: model, then choice, then sigma. The variant whose level is
+    /// selected is the last.
     ///
     /// No two have the same name or the same [`VariantName::file_stem`]: model names contain only
     /// characters that a stem keeps, and choices and sigmas do not contain the `_` that replaces
     /// `/` there.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
-        let mut variants = Vec::new();
-        for (model, spec) in self.models.iter().enumerate() {
-            for &choice in &self.smoothing.choice {
-                for &sigma0 in &self.smoothing.sigma {
-                    variants.push(Variant {
-                        name: variant_name(&spec.name, choice, sigma0),
-                        model,
-                        choice,
-                        sigma0,
-                    });
-                }
-            }
+        let models = self.models.iter().enumerate();
+        models
+            .flat_map(|(model, spec)| self.variants_of(model, &spec.name))
+            .chain(self.selected_variant())
+            .collect()
+    }
+
+    fn variants_of(&self, model: usize, name: &str) -> Vec<Variant> {
+        let SmoothingSpec { sigma, choice, .. } = &self.smoothing;
+        let choices = choice.iter().filter(|choice| **choice != Choice::Selected);
+        choices
+            .flat_map(|&choice| {
+                let sigmas = sigma.iter();
+                sigmas.map(move |&sigma0| Variant::new(name, model, choice, sigma0))
+            })
+            .collect()
+    }
+
+    fn selected_variant(&self) -> Option<Variant> {
+        let selected = self.selected()?;
+        let name = &selected.selector.name;
+        let place = self.models.len();
+        Some(Variant::new(name, place, Choice::Selected, selected.tau))
+    }
+}
+
+impl Variant {
+    fn new(model_name: &str, model: usize, choice: Choice, sigma0: Sigma) -> Self {
+        Self {
+            name: variant_name(model_name, choice, sigma0),
+            model,
+            choice,
+            sigma0,
         }
-        variants
     }
 }
 

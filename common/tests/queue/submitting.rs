@@ -440,6 +440,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
                 clamp: 0.02,
                 range: (sigma[0], sigma[0]),
             },
+            selected: None,
             sigma,
             choice: vec![Choice::Fixed],
         },

@@ -155,7 +155,8 @@ fn worker_settings(
 /// and the models.
 fn roots(prepared: &Prepared) -> Vec<PathBuf> {
     let dataset = &prepared.sweep.dataset;
-    let models = prepared.sweep.models.iter().map(|model| model.path.clone());
+    let models = prepared.sweep.networks().into_iter();
+    let models = models.map(|model| model.path.clone());
     let data = std::iter::once(dataset.path.clone()).chain(prepared.linked.clone());
     data.chain(dataset.classes.clone()).chain(models).collect()
 }

@@ -124,7 +124,6 @@ fn by_name(records: Vec<Record>) -> BTreeMap<VariantName, Vec<Record>> {
 fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {
     let certify = &sweep.certify;
     let stopping = &certify.stopping;
-    let precision = sweep.models[variant.model].precision;
     RowSettings {
         n0: Some(certify.n0.get()),
         n: Some(certify.n.get()),
@@ -133,7 +132,18 @@ fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {
         seed: Some(sweep.seed),
         sigma0: Some(variant.sigma0),
         choice: Some(variant.choice),
-        precision: Some(precision.as_str().to_owned()),
+        precision: Some(precisions(sweep, variant)),
         expected: Some(expected),
     }
+}
+
+/// The precision of a variant's networks: one word, or one for each where they differ.
+fn precisions(sweep: &Sweep, variant: &Variant) -> String {
+    let networks = sweep.networks();
+    let places = sweep.networks_of(variant).into_iter();
+    let mut words: Vec<&str> = places
+        .map(|place| networks[place].precision.as_str())
+        .collect();
+    words.dedup();
+    words.join(", ")
 }

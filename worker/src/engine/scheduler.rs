@@ -190,6 +190,10 @@ impl<'b> JobScheduler<'b> {
             (Choice::Fixed, _) => self.begin_fixed(inputs),
             (Choice::DataDependent, SigmaMethod::Search { .. }) => self.begin_search(inputs),
             (Choice::DataDependent, SigmaMethod::Gradient) => self.begin_ascent(inputs)?,
+            (Choice::Selected, _) => {
+                let error = anyhow::anyhow!("selected levels cannot be certified yet");
+                return Err(JobError::Failed(error));
+            }
         }
         Ok(())
     }

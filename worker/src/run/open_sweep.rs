@@ -105,7 +105,7 @@ impl OpenSweep {
 /// opened; a folder that is listed only here.
 fn check_paths(sweep: &Sweep, roots: &Roots) -> Result<()> {
     check_path(&sweep.dataset.path, roots)?;
-    for model in &sweep.models {
+    for model in sweep.networks() {
         check_path(&model.path, roots).with_context(|| format!("model {}", model.name))?;
     }
     Ok(())

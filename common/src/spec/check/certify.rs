@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use super::section::SpecTable;
 use crate::domain::Alpha;
 use crate::spec::raw::{RawCertify, RawStopping, Required};
-use crate::spec::{CertifySpec, SpecError, Stopping};
+use crate::spec::{CertifySpec, SmoothingSpec, SpecError, Stopping};
 use crate::stats::{can_certify, least_draws};
 
 const MAX_DRAWS: i64 = 1_000_000_000;
@@ -27,6 +27,29 @@ pub(super) fn certify(at: &SpecTable, raw: RawCertify) -> Result<CertifySpec, Sp
         memory: raw.memory,
         stopping,
     })
+}
+
+/// Refuses numbers of draws that cannot certify at the smallest part of alpha of a variant whose
+/// level is selected.
+pub(super) fn check_selected(
+    at: &SpecTable,
+    spec: &CertifySpec,
+    smoothing: &SmoothingSpec,
+) -> Result<(), SpecError> {
+    let Some(selected) = &smoothing.selected else {
+        return Ok(());
+    };
+    let spent = spec.stopping.alpha_at_n(selected.least_part(spec.alpha));
+    if can_certify(spec.n.get(), spent) {
+        return Ok(());
+    }
+    let least = least_draws(spent);
+    let message = format!(
+        "{} draws can never certify at the parts of alpha {} that smoothing.selected divides it \
+         into; at least {least} are needed",
+        spec.n, spec.alpha
+    );
+    Err(at.error("n", message))
 }
 
 fn draws(at: &SpecTable, key: &str, raw: Required<i64>) -> Result<NonZeroU64, SpecError> {

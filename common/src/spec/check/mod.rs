@@ -5,6 +5,7 @@ mod certify;
 mod dataset;
 mod model;
 mod section;
+mod selected;
 mod smoothing;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::document::Document;
 use super::raw::{RawQueue, RawReport, RawSweep};
 use super::{MAX_JOB_SAMPLES, QueueSpec, ReportSpec, SpecError, Sweep};
 pub(super) use dataset::dataset;
+use model::ModelList;
 pub(super) use model::{architecture, classes, normalisation, precision};
 pub(super) use section::SpecTable;
 pub(super) use smoothing::data_dependent;
@@ -21,13 +23,21 @@ pub(super) use smoothing::data_dependent;
 /// Checks a whole specification. Relative paths are joined to `folder`.
 pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result<Sweep, SpecError> {
     let root = SpecTable::root(document);
+    let name = root.name(raw.name)?;
+    let seed = root.seed(raw.seed)?;
+    let dataset = dataset(&root.table("dataset"), raw.dataset, folder)?;
+    let models = model::models(&root, raw.model, folder)?;
+    let experts = ModelList::new(&models, folder);
+    let smoothing = smoothing::smoothing(&root.table("smoothing"), raw.smoothing, &experts)?;
+    let certify = certify::certify(&root.table("certify"), raw.certify)?;
+    certify::check_selected(&root.table("certify"), &certify, &smoothing)?;
     Ok(Sweep {
-        name: root.name(raw.name)?,
-        seed: root.seed(raw.seed)?,
-        dataset: dataset(&root.table("dataset"), raw.dataset, folder)?,
-        models: model::models(&root, raw.model, folder)?,
-        smoothing: smoothing::smoothing(&root.table("smoothing"), raw.smoothing)?,
-        certify: certify::certify(&root.table("certify"), raw.certify)?,
+        name,
+        seed,
+        dataset,
+        models,
+        smoothing,
+        certify,
         queue: queue(&root.table("queue"), &raw.queue)?,
         report: report(&root.table("report"), &raw.report)?,
     })

@@ -43,6 +43,25 @@ fn check_unique(at: &SpecTable, name: &str, earlier: &[ModelSpec]) -> Result<(),
     Err(at.error("name", message))
 }
 
+/// The models of a specification, for tables that name or extend them.
+pub(super) struct ModelList<'a> {
+    pub(super) models: &'a [ModelSpec],
+    folder: &'a Path,
+}
+
+impl<'a> ModelList<'a> {
+    pub(super) fn new(models: &'a [ModelSpec], folder: &'a Path) -> Self {
+        Self { models, folder }
+    }
+
+    /// Checks one more model, whose name must be new.
+    pub(super) fn another(&self, at: &SpecTable, raw: RawModel) -> Result<ModelSpec, SpecError> {
+        let model = model(at, raw, self.folder)?;
+        check_unique(at, &model.name, self.models)?;
+        Ok(model)
+    }
+}
+
 fn model(at: &SpecTable, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecError> {
     let name = at.name(raw.name)?;
     let path = at.path("path", &at.required("path", raw.path)?, folder)?;

@@ -3,10 +3,13 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{InvalidValue, Radii, short};
+use crate::domain::{InvalidValue, Radii, Sigma, short};
 use crate::spec::SpecError;
 use crate::spec::document::Document;
 use crate::spec::raw::Required;
+
+/// A sigma is part of the names of its variants, and those name files.
+const MAX_SIGMA_DIGITS: usize = 64;
 
 pub(in crate::spec) struct SpecTable<'a> {
     document: &'a Document<'a>,
@@ -118,6 +121,16 @@ impl<'a> SpecTable<'a> {
         unit: Result<T, InvalidValue>,
     ) -> Result<T, SpecError> {
         unit.map_err(|InvalidValue(message)| self.error(key, without_first_word(&message)))
+    }
+
+    /// Checks a sigma.
+    pub(in crate::spec) fn sigma(&self, key: &str, value: f64) -> Result<Sigma, SpecError> {
+        let sigma = self.unit(key, Sigma::new(value))?;
+        if sigma.to_string().len() <= MAX_SIGMA_DIGITS {
+            return Ok(sigma);
+        }
+        let message = format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits");
+        Err(self.error(key, message))
     }
 
     /// Checks a list of radii.

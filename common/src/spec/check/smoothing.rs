@@ -1,27 +1,64 @@
 //! Checks `[smoothing]`.
 
+use super::model::ModelList;
 use super::section::SpecTable;
+use super::selected::selected;
 use crate::domain::{Choice, Sigma};
-use crate::spec::raw::{RawChoice, RawDataDependent, RawMethod, RawSmoothing};
-use crate::spec::{DataDependentSpec, SigmaMethod, SmoothingSpec, SpecError};
+use crate::spec::raw::{
+    RawChoice, RawDataDependent, RawMethod, RawSelected, RawSmoothing, Required,
+};
+use crate::spec::{DataDependentSpec, SelectedSpec, SigmaMethod, SmoothingSpec, SpecError};
 
 /// More sigmas than a table can show, and few enough to compare every pair.
 const MOST_SIGMAS: usize = 1000;
-/// A sigma is part of the names of its variants, and those name files.
-const MAX_SIGMA_DIGITS: usize = 64;
 
-pub(super) fn smoothing(at: &SpecTable, raw: RawSmoothing) -> Result<SmoothingSpec, SpecError> {
-    let sigma = sigmas(at, &at.required("sigma", raw.sigma)?)?;
+pub(super) fn smoothing(
+    at: &SpecTable,
+    raw: RawSmoothing,
+    experts: &ModelList,
+) -> Result<SmoothingSpec, SpecError> {
     let choice = choices(at, raw.choice)?;
+    let sigma = needed_sigmas(at, raw.sigma, &choice)?;
     let data_dependent = data_dependent(&at.table("data-dependent"), &raw.data_dependent)?;
     if choice.contains(&Choice::DataDependent) {
         check_start(at, &sigma, data_dependent.range)?;
     }
     Ok(SmoothingSpec {
+        selected: levels(at, raw.selected, experts, &choice)?,
         sigma,
         choice,
         data_dependent,
     })
+}
+
+/// Checks the levels, which a choice may need.
+fn levels(
+    at: &SpecTable,
+    raw: Option<RawSelected>,
+    experts: &ModelList,
+    choice: &[Choice],
+) -> Result<Option<SelectedSpec>, SpecError> {
+    let within = at.table("selected");
+    match raw {
+        Some(raw) => selected(&within, raw, experts).map(Some),
+        None if choice.contains(&Choice::Selected) => {
+            let message = "is required by the choice \"selected\", and missing";
+            Err(at.error("selected", message))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Checks the list of sigmas. Without a choice that starts at one of them, it may be left out.
+fn needed_sigmas(
+    at: &SpecTable,
+    raw: Required<Vec<f64>>,
+    choice: &[Choice],
+) -> Result<Vec<Sigma>, SpecError> {
+    match raw.0 {
+        None if choice == [Choice::Selected] => Ok(Vec::new()),
+        raw => sigmas(at, &at.given("sigma", raw)?),
+    }
 }
 
 fn choices(at: &SpecTable, raw: Vec<RawChoice>) -> Result<Vec<Choice>, SpecError> {
@@ -54,7 +91,7 @@ fn sigmas(at: &SpecTable, raw: &[f64]) -> Result<Vec<Sigma>, SpecError> {
     check_sigma_count(at, raw.len())?;
     let sigmas = raw.iter().enumerate();
     let sigmas: Vec<Sigma> = sigmas
-        .map(|(i, &value)| sigma(at, &format!("sigma[{i}]"), value))
+        .map(|(i, &value)| at.sigma(&format!("sigma[{i}]"), value))
         .collect::<Result<_, _>>()?;
     at.distinct("sigma", &sigmas)?;
     Ok(sigmas)
@@ -68,19 +105,11 @@ fn check_sigma_count(at: &SpecTable, count: usize) -> Result<(), SpecError> {
     Err(at.error("sigma", message))
 }
 
-fn sigma(at: &SpecTable, key: &str, value: f64) -> Result<Sigma, SpecError> {
-    let sigma = at.unit(key, Sigma::new(value))?;
-    if sigma.to_string().len() <= MAX_SIGMA_DIGITS {
-        return Ok(sigma);
-    }
-    let message = format!("{value:e} has more than {MAX_SIGMA_DIGITS} digits");
-    Err(at.error(key, message))
-}
-
 fn choice_of(raw: RawChoice) -> Choice {
     match raw {
         RawChoice::Fixed => Choice::Fixed,
         RawChoice::DataDependent => Choice::DataDependent,
+        RawChoice::Selected => Choice::Selected,
     }
 }
 

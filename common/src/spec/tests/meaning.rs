@@ -43,6 +43,7 @@ fn example() -> Sweep {
                 clamp: 0.02,
                 range: (sigma(0.01), sigma(4.0)),
             },
+            selected: None,
         },
         certify: CertifySpec {
             n0: count(100),

@@ -4,6 +4,7 @@
 mod meaning;
 mod ranges;
 mod rules;
+mod selected;
 mod stopping;
 mod syntax;
 

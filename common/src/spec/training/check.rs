@@ -134,8 +134,14 @@ fn sigma(at: &SpecTable, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, S
     let choice = match raw.choice {
         RawChoice::Fixed => fixed(at, raw)?,
         RawChoice::DataDependent => chosen(at, raw, initial, epochs)?,
+        RawChoice::Selected => return Err(selected_sigma(at)),
     };
     Ok(TrainingSigma { initial, choice })
+}
+
+fn selected_sigma(at: &SpecTable) -> SpecError {
+    let message = "a level is selected in certifying only; train a selector with fixed sigma";
+    at.error("choice", message)
 }
 
 fn fixed(at: &SpecTable, raw: &RawSigma) -> Result<TrainingChoice, SpecError> {

@@ -1,0 +1,60 @@
+//! A network as a specification describes it.
+
+use std::path::PathBuf;
+
+use crate::architecture::Architecture;
+
+/// A network and the meaning of its scores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSpec {
+    /// The first part of its variants' names.
+    pub name: String,
+    /// The weights, resolved against the specification's folder.
+    pub path: PathBuf,
+    /// The contents of the file.
+    pub source: ModelSource,
+    /// The number of classes.
+    pub classes: u32,
+    /// Subtracted from each channel after the noise is added.
+    pub mean: Option<Vec<f64>>,
+    /// Divides each channel after that.
+    pub std: Option<Vec<f64>>,
+    /// The arithmetic that is certified.
+    pub precision: Precision,
+}
+
+/// The contents of a model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelSource {
+    /// Weights by name, for a network that ddrs builds.
+    Safetensors(Architecture),
+    /// A program, `.pt`.
+    TorchScript,
+}
+
+/// The arithmetic of a forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE single precision.
+    Fp32,
+    /// Single precision with products rounded to ten bits of mantissa, on hardware that supports
+    /// it.
+    Tf32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half precision.
+    Fp16,
+}
+
+impl Precision {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `[smoothing.selected]`.
+
+use std::fmt::Write as _;
+
+use super::{LEAST, check, read, sigma};
+use crate::domain::{Alpha, Choice};
+use crate::spec::{LevelSpec, SelectedForm, sweep_id};
+
+/// A second model, and levels of both.
+fn text() -> String {
+    let second = "[[model]]\nname = 'b'\npath = 'b.pt'\nclasses = 10\n[smoothing]";
+    let selected = "choice = ['fixed', 'selected']
+[smoothing.selected]
+tau = 0.5
+levels = [{ sigma = 0.25, model = 'b' }, { sigma = 0.5, model = 'm' }]
+[smoothing.selected.selector]
+name = 's'
+path = 's.pt'
+classes = 2
+[certify]";
+    LEAST
+        .replace("[smoothing]", second)
+        .replace("[certify]", selected)
+}
+
+fn check_text(from: &str, to: &str, error: &str) {
+    let text = text();
+    assert_eq!(text.matches(from).count(), 1, "{from:?}");
+    check(&text.replace(from, to), error);
+}
+
+#[test]
+fn levels_name_their_experts_and_the_selector_is_one_more_network() {
+    let sweep = read(&text());
+    let selected = sweep.smoothing.selected.clone().unwrap();
+    assert_eq!(
+        selected.levels,
+        [(0.25, 1), (0.5, 0)].map(|(value, model)| LevelSpec {
+            sigma: sigma(value),
+            model
+        })
+    );
+    assert_eq!(selected.form, SelectedForm::Strong);
+    let names: Vec<&str> = sweep.networks().iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["m", "b", "s"]);
+    let variants = sweep.variants();
+    let found: Vec<String> = variants.iter().map(|v| v.name.to_string()).collect();
+    assert_eq!(found, ["m/fixed/0.5", "b/fixed/0.5", "s/selected/0.5"]);
+    assert_eq!(sweep.networks_of(&variants[1]), [1]);
+    assert_eq!(sweep.networks_of(&variants[2]), [2, 1, 0]);
+}
+
+#[test]
+fn one_network_may_serve_several_levels() {
+    let sweep = read(&text().replace("model = 'b'", "model = 'm'"));
+    let variants = sweep.variants();
+    assert_eq!(sweep.networks_of(variants.last().unwrap()), [2, 0]);
+}
+
+#[test]
+fn a_sweep_that_only_selects_needs_no_list_of_sigmas() {
+    let only = text()
+        .replace("choice = ['fixed', 'selected']", "choice = ['selected']")
+        .replace("sigma = [0.5]\n", "");
+    let variants = read(&only).variants();
+    assert_eq!(variants.len(), 1);
+    assert_eq!(variants[0].choice, Choice::Selected);
+}
+
+#[test]
+fn levels_that_no_variant_uses_change_neither_networks_nor_id() {
+    let unused = text().replace("choice = ['fixed', 'selected']\n", "");
+    let table = unused.find("[smoothing.selected]").unwrap()..unused.find("[certify]").unwrap();
+    let mut without = unused.clone();
+    without.replace_range(table, "");
+    let digests = [[1; 32], [2; 32]];
+    let id = |text: &str| sweep_id(&read(text), &[0; 32], &digests);
+    assert_eq!(id(&unused), id(&without));
+    assert_eq!(read(&unused).networks().len(), 2);
+}
+
+#[test]
+fn each_setting_of_a_selected_variant_changes_the_id() {
+    let id = |text: &str| sweep_id(&read(text), &[0; 32], &[[1; 32]; 3]);
+    let whole = text();
+    for (from, to) in [
+        ("tau = 0.5", "tau = 0.25"),
+        ("tau = 0.5", "tau = 0.5\nform = 'simple'"),
+        ("sigma = 0.25, model = 'b'", "sigma = 0.12, model = 'b'"),
+        ("sigma = 0.25, model = 'b'", "sigma = 0.25, model = 'm'"),
+        ("name = 's'\npath", "name = 't'\npath"),
+    ] {
+        assert_ne!(id(&whole), id(&whole.replace(from, to)), "{to}");
+    }
+}
+
+#[test]
+fn alpha_is_divided_among_the_bounds_and_never_exceeded() {
+    let alpha = Alpha::new(0.001).unwrap();
+    let three = "model = 'b' }, { sigma = 1, model = 'b' }";
+    let cases = [
+        (text(), 1, 2),
+        (
+            text().replace("tau = 0.5", "tau = 0.5\nform = 'simple'"),
+            1,
+            1,
+        ),
+        (
+            text()
+                .replace("model = 'b' }", three)
+                .replace("classes = 2", "classes = 3"),
+            3,
+            3,
+        ),
+    ];
+    for (text, of_selector, of_class) in cases {
+        let spec = read(&text).smoothing.selected.unwrap();
+        let parts = [spec.alpha_of_selector(alpha), spec.alpha_of_class(alpha)].map(Alpha::get);
+        let sum = parts[0] * f64::from(of_selector) + parts[1] * f64::from(of_class);
+        assert!(sum <= 0.001 && sum > 0.000_999_999, "{sum}");
+        assert!((parts[0] * f64::from(of_selector) - 0.0005).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
+    let cases = [
+        (
+            "[smoothing.selected]\n",
+            "x = 1\n[smoothing.selected]\n",
+            "17: smoothing.x: unknown field `x`, expected one of `sigma`, `choice`, `data-dependent`, `selected`",
+        ),
+        (
+            "tau = 0.5",
+            "tau = 0",
+            "18: smoothing.selected.tau: must be a finite number above 0, not 0",
+        ),
+        (
+            "tau = 0.5\n",
+            "",
+            "17: smoothing.selected.tau: is required and missing",
+        ),
+        (
+            "tau = 0.5",
+            "tau = 0.5\nform = 'both'",
+            "19: smoothing.selected.form: unknown variant `both`, expected `simple` or `strong`",
+        ),
+        (
+            "{ sigma = 0.25, model = 'b' }, ",
+            "",
+            "19: smoothing.selected.levels: must have 2 to 8 levels, not 1",
+        ),
+        (
+            "sigma = 0.25, model = 'b'",
+            "sigma = 0.5, model = 'm'",
+            "19: smoothing.selected.levels[1]: is the same as smoothing.selected.levels[0]",
+        ),
+        (
+            "sigma = 0.25, model = 'b'",
+            "model = 'b'",
+            "19: smoothing.selected.levels[0].sigma: is required and missing",
+        ),
+        (
+            "sigma = 0.25, model = 'b'",
+            "sigma = 0.25, model = 'c'",
+            "19: smoothing.selected.levels[0].model: no [[model]] has the name \"c\"; there are: m, b",
+        ),
+        (
+            "path = 'b.pt'\nclasses = 10",
+            "path = 'b.pt'\nclasses = 9",
+            "19: smoothing.selected.levels[1].model: has 10 classes, but that of levels[0] has 9",
+        ),
+        (
+            "name = 's'\npath",
+            "name = 'b'\npath",
+            "21: smoothing.selected.selector.name: \"b\" is already the name of model[1]",
+        ),
+        (
+            "classes = 2",
+            "classes = 3",
+            "23: smoothing.selected.selector.classes: must be 2, one per level, not 3",
+        ),
+        (
+            "n = 1000",
+            "n = 11",
+            "26: certify.n: 11 draws can never certify at the parts of alpha 0.001 that smoothing.selected divides it into; at least 12 are needed",
+        ),
+    ];
+    for (from, to, error) in cases {
+        // The name of the sweep and of the selector look alike.
+        check_text(from, to, error);
+    }
+}
+
+#[test]
+fn a_choice_without_its_table_is_refused() {
+    let text = LEAST.replace("sigma = [0.5]", "sigma = [0.5]\nchoice = ['selected']");
+    check(
+        &text,
+        "10: smoothing.selected: is required by the choice \"selected\", and missing",
+    );
+}
+
+#[test]
+fn arrays_in_place_of_tables_are_refused() {
+    for (from, to, error) in [
+        (
+            "levels = [{ sigma = 0.25, model = 'b' }, { sigma = 0.5, model = 'm' }]",
+            "levels = [[0.25, 'b'], [0.5, 'm']]",
+            "19: smoothing.selected.levels: must be an array of tables, \
+             [{ sigma = 0.25, model = \"a\" }, ...]",
+        ),
+        (
+            "[smoothing.selected.selector]",
+            "[[smoothing.selected.selector]]",
+            "20: smoothing.selected.selector: must be one table",
+        ),
+    ] {
+        check_text(from, to, error);
+    }
+}
+
+#[test]
+fn more_levels_than_phases_have_names_are_refused() {
+    let mut many = String::from("levels = [{ sigma = 0.25, model = 'b' }");
+    for i in 1..9 {
+        let _ = write!(many, ", {{ sigma = {i}, model = 'm' }}");
+    }
+    let two = "levels = [{ sigma = 0.25, model = 'b' }, { sigma = 0.5, model = 'm' }";
+    check_text(
+        two,
+        &many,
+        "19: smoothing.selected.levels: must have 2 to 8 levels, not 9",
+    );
+}
