@@ -30,6 +30,7 @@ impl Statement {
         match choice {
             Choice::Fixed => Self::Fixed,
             Choice::DataDependent => Self::DataDependent,
+            Choice::Selected => Self::Selected,
         }
     }
 
