@@ -7,6 +7,7 @@
 //! - [`sweep_message`]: a sweep as Redis and `manifest.json` store it
 //! - [`architecture`]: the layers and tensors of each known network
 //! - [`stats`]: the bounds that certificates rest on
+//! - [`grid`]: noise on a grid: its distribution, and what certificates lose by it
 //! - [`certify`]: the certifier, a state machine without IO
 //! - [`data`]: datasets as images in \[0, 1\]
 //! - [`record_file`]: records as lines of JSON
@@ -30,6 +31,7 @@ pub mod domain;
 #[cfg(test)]
 #[path = "../../tests/golden/read.rs"]
 mod golden;
+pub mod grid;
 pub mod host;
 mod lock;
 pub mod log;
