@@ -11,6 +11,7 @@ use std::num::NonZeroU64;
 
 use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
 use ddrs_common::domain::{Alpha, Outcome, Phase, Radii, Radius, Sigma};
+use ddrs_common::grid::GridLoss;
 use ddrs_common::spec::{CertifySpec, Stopping};
 use ddrs_common::stats;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -176,7 +177,7 @@ fn simulate(samples: &[LogSample], rule: &Stopping) -> Vec<Certificate> {
 
 /// Certifies one sample. Its draws are made one by one, separately for each phase.
 fn certify(spec: &CertifySpec, seed: u64, sample: &LogSample) -> Certificate {
-    let mut certifier = Certifier::new(spec, sample.sigma);
+    let mut certifier = Certifier::new(spec, sample.sigma, GridLoss::NONE);
     let mut select = Xoshiro256PlusPlus::seed_from_u64(2 * seed);
     let mut estimate = Xoshiro256PlusPlus::seed_from_u64(2 * seed + 1);
     loop {

@@ -8,11 +8,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::SweepId;
+use crate::grid::{DataFacts, GridLoss, ImageFacts};
 use crate::plan::{Plan, PlanError};
 use crate::spec::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
 
 /// The version of [`SweepMessage`], and of the keys and scripts of a sweep in Redis.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// A sweep with everything that a program needs to work on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct SweepMessage {
     pub data_digest: String,
     /// SHA-256 of the files of the sweep's networks, in their order, hexadecimal.
     pub model_digests: Vec<String>,
+    /// The images; missing in manifests of protocol 2, whose noise was not on a grid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageFacts>,
 }
 
 /// The reason why a message cannot be written, or is refused.
@@ -78,21 +82,21 @@ impl SweepMessage {
     pub fn new(
         spec_file: &Path,
         spec: &str,
-        dataset_len: u64,
-        data_digest: &[u8; 32],
+        data: &DataFacts,
         model_digests: &[[u8; 32]],
     ) -> Result<Self, MessageError> {
         let path = spec_file.to_str().filter(|_| spec_file.is_absolute());
         let path = path.ok_or_else(|| MessageError::SpecFile(spec_file.display().to_string()))?;
-        let id = identify(&parse(spec, spec_file)?, data_digest, model_digests)?;
+        let id = identify(&parse(spec, spec_file)?, data, model_digests)?;
         Ok(Self {
             protocol: PROTOCOL,
             id,
             spec_file: path.to_owned(),
             spec: spec.to_owned(),
-            dataset_len,
-            data_digest: digest_to_hex(data_digest),
+            dataset_len: data.len,
+            data_digest: digest_to_hex(&data.digest),
             model_digests: model_digests.iter().map(digest_to_hex).collect(),
+            images: Some(data.images),
         })
     }
 
@@ -131,7 +135,26 @@ impl SweepMessage {
             .iter()
             .map(|text| digest(text))
             .collect::<Result<_, _>>()?;
-        identify(&self.sweep()?, &digest(&self.data_digest)?, &models)
+        identify(&self.sweep()?, &self.data()?, &models)
+    }
+
+    /// Returns the facts about the data.
+    ///
+    /// # Errors
+    /// When the message is of an earlier protocol, or its digest is malformed.
+    pub fn data(&self) -> Result<DataFacts, MessageError> {
+        let missing = || MessageError::Json("missing field `images`".to_owned());
+        Ok(DataFacts {
+            len: self.dataset_len,
+            digest: digest(&self.data_digest)?,
+            images: self.images.ok_or_else(missing)?,
+        })
+    }
+
+    /// The loss of certificates that the noise of this sweep causes, for images on the grid.
+    #[must_use]
+    pub fn loss(&self) -> GridLoss {
+        self.images.map_or(GridLoss::NONE, |images| images.loss())
     }
 
     /// Parses the sweep.
@@ -166,7 +189,7 @@ fn digest(text: &str) -> Result<[u8; 32], MessageError> {
         .ok_or_else(|| MessageError::Digest(format!("{text:?} is not a SHA-256 digest")))
 }
 
-fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<SweepId, MessageError> {
+fn identify(sweep: &Sweep, data: &DataFacts, models: &[[u8; 32]]) -> Result<SweepId, MessageError> {
     let networks = sweep.networks().len();
     if networks == models.len() {
         return Ok(sweep_id(sweep, data, models));
@@ -182,14 +205,26 @@ fn identify(sweep: &Sweep, data: &[u8; 32], models: &[[u8; 32]]) -> Result<Sweep
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::grid::Grid;
 
     const SPEC: &str = "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
                         [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
                         [smoothing]\nsigma = [0.5]\n\
                         [certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
 
+    fn data() -> DataFacts {
+        DataFacts {
+            len: 7,
+            digest: [1; 32],
+            images: ImageFacts {
+                shape: [3, 32, 32],
+                grid: Grid::BYTES,
+            },
+        }
+    }
+
     fn message() -> SweepMessage {
-        SweepMessage::new(Path::new("/sweeps/s.toml"), SPEC, 7, &[1; 32], &[[2; 32]]).unwrap()
+        SweepMessage::new(Path::new("/sweeps/s.toml"), SPEC, &data(), &[[2; 32]]).unwrap()
     }
 
     fn refusal(change: impl FnOnce(&mut SweepMessage)) -> String {
@@ -222,6 +257,8 @@ mod tests {
             refusal(|m| m.data_digest = "3".repeat(64)),
             refusal(|m| m.model_digests[0] = "3".repeat(64)),
             refusal(|m| m.id = SweepId::from_digest(&[9; 32])),
+            refusal(|m| m.images.as_mut().unwrap().shape = [3, 32, 33]),
+            refusal(|m| m.images.as_mut().unwrap().grid = Grid::new(256).unwrap()),
         ] {
             assert!(
                 changed.contains("does not hold what its id says"),
@@ -232,8 +269,7 @@ mod tests {
         let message = SweepMessage::new(
             Path::new("/elsewhere/s.toml"),
             &changed,
-            7,
-            &[1; 32],
+            &data(),
             &[[2; 32]],
         )
         .unwrap();
@@ -251,6 +287,18 @@ mod tests {
                 "the sweep speaks protocol 7, this program {PROTOCOL}; use programs of one version"
             )
         );
+    }
+
+    #[test]
+    fn a_message_without_its_images_is_read_only_as_part_of_an_old_manifest() {
+        assert_eq!(
+            refusal(|m| m.images = None),
+            "not a sweep message: missing field `images`"
+        );
+        let old = r#"{"protocol":2,"id":"0000000000000000","spec_file":"/s.toml","spec":"",
+            "dataset_len":1,"data_digest":"","model_digests":[]}"#;
+        let old: SweepMessage = serde_json::from_str(old).unwrap();
+        assert_eq!(old.loss(), GridLoss::NONE);
     }
 
     #[test]
@@ -281,8 +329,7 @@ mod tests {
 
     #[test]
     fn a_relative_specification_has_no_message() {
-        let error =
-            SweepMessage::new(Path::new("s.toml"), SPEC, 7, &[1; 32], &[[2; 32]]).unwrap_err();
+        let error = SweepMessage::new(Path::new("s.toml"), SPEC, &data(), &[[2; 32]]).unwrap_err();
         assert_eq!(error.to_string(), "s.toml: not an absolute path in UTF-8");
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::domain::Record;
+use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{
     CollectorLock, CollectorQueue, DoneBits, StreamId, SweepProgress, SweepQueue, SweepState,
@@ -42,6 +43,7 @@ pub(crate) struct Collector {
     slots: HashSet<u64>,
     sweep: Sweep,
     plan: Plan,
+    loss: GridLoss,
     variants: Vec<String>,
     counts: RecordCounts,
     /// The time of the last warning that the disk is full, while it is.
@@ -53,7 +55,7 @@ impl Collector {
     ///
     /// # Errors
     /// When the file cannot be read, is used by a running program, or has records of another sweep.
-    pub(crate) fn open(path: &Path, sweep: &Sweep, plan: &Plan) -> Result<Self> {
+    pub(crate) fn open(path: &Path, sweep: &Sweep, plan: &Plan, loss: GridLoss) -> Result<Self> {
         let opened = RecordFile::open(path)?;
         if let Some(Repair::Removed(bytes)) = opened.repair {
             warn!(
@@ -69,6 +71,7 @@ impl Collector {
             slots: HashSet::new(),
             sweep: sweep.clone(),
             plan: plan.clone(),
+            loss,
             variants: names.collect(),
             counts: RecordCounts::default(),
             full: None,
@@ -305,7 +308,7 @@ impl Collector {
     fn parse(&self, line: &str) -> Result<(u64, Record)> {
         let record = record_file::from_line(line)?;
         let name = || format!("{} {}", record.variant, record.index);
-        tables::check_record(&record, &self.sweep, &self.plan).with_context(name)?;
+        tables::check_record(&record, &self.sweep, &self.plan, self.loss).with_context(name)?;
         let slot = self.slot(&record).context("not a sample of this sweep");
         let slot = slot.with_context(name)?;
         Ok((slot, record))

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use ddrs_common::architecture::check_model;
 use ddrs_common::cli::BlameInput;
 use ddrs_common::data::Dataset;
+use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
 use ddrs_common::sweep_message::SweepMessage;
@@ -24,21 +25,25 @@ pub(crate) struct Prepared {
     pub(crate) linked: Vec<PathBuf>,
 }
 
-/// Reads and checks the specification at `path` and everything that it names.
+/// Reads and checks the specification at `path` and everything that it names. A specification
+/// without a seed gets `held_seed`, that of the run that it continues, or else a random one.
 ///
 /// # Errors
 /// [`ddrs_common::cli::BadInput`], which names the file and says what is wrong with it.
-pub(crate) fn prepare(path: &Path) -> Result<Prepared> {
-    Ok(checked(path).blame_input()?)
+pub(crate) fn prepare(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
+    Ok(checked(path, held_seed).blame_input()?)
 }
 
-fn checked(path: &Path) -> Result<Prepared> {
+fn checked(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
     let text = read_specification(path)?;
-    let (sweep, completed) = spec::parse_with_models(&text, path)?;
+    let seed = held_seed.map_or_else(random_seed, Ok)?;
+    let (sweep, completed) = spec::parse_with_models(&text, path, seed)?;
     let dataset = Dataset::open(&sweep.dataset)?;
     check_classes(&sweep, &dataset, &text, path)?;
     let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path))?;
-    let message = message(path, &completed, &sweep, &dataset)?;
+    let images = image_facts(&sweep, &dataset, &plan)?;
+    check_grid(&sweep, images.grid, &text, path)?;
+    let message = message(path, &completed, &sweep, &dataset, images)?;
     Ok(Prepared {
         linked: dataset.linked_folders(),
         sweep,
@@ -52,17 +57,37 @@ fn read_specification(path: &Path) -> Result<String> {
 }
 
 /// Makes the message for the workers, with the digests of the data and the models.
-fn message(path: &Path, completed: &str, sweep: &Sweep, dataset: &Dataset) -> Result<SweepMessage> {
+fn message(
+    path: &Path,
+    completed: &str,
+    sweep: &Sweep,
+    dataset: &Dataset,
+    images: ImageFacts,
+) -> Result<SweepMessage> {
     let file = absolute(path)?;
-    let data_digest = dataset.digest()?;
-    let model_digests = model_digests(sweep)?;
-    Ok(SweepMessage::new(
-        &file,
-        completed,
-        dataset.len(),
-        &data_digest,
-        &model_digests,
-    )?)
+    let data = DataFacts {
+        len: dataset.len(),
+        digest: dataset.digest()?,
+        images,
+    };
+    let models = model_digests(sweep)?;
+    Ok(SweepMessage::new(&file, completed, &data, &models)?)
+}
+
+fn random_seed() -> Result<u64> {
+    spec::random_seed().context("cannot draw a seed; set `seed` in the specification")
+}
+
+/// Returns the shape of the sweep's images, and the grid for their noise.
+fn image_facts(sweep: &Sweep, dataset: &Dataset, plan: &Plan) -> Result<ImageFacts> {
+    let samples = (0..plan.samples()).map(|position| plan.index(position));
+    Ok(dataset.image_facts(&sweep.dataset, samples, sweep.widest_sigma())?)
+}
+
+/// Refuses a sigma that is too wide for the grid.
+fn check_grid(sweep: &Sweep, grid: Grid, text: &str, file: &Path) -> Result<(), SpecError> {
+    let checked = grid.check(sweep.widest_sigma());
+    checked.map_err(|error| spec::error_at(text, file, "dataset.grid", error.to_string()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -88,6 +88,12 @@ impl RunDir {
         Manifest::parse(&text).with_context(|| format!("cannot read {}", path.display()))
     }
 
+    /// The seed of the run that the folder holds, if there is one.
+    pub(crate) fn seed(&self) -> Option<u64> {
+        let sweep = self.manifest().ok()?.sweep.sweep().ok()?;
+        Some(sweep.seed)
+    }
+
     /// Replaces `manifest.json` in one step.
     ///
     /// # Errors
@@ -103,11 +109,22 @@ impl RunDir {
     /// changed since; they change no record.
     fn manifest_of(&self, message: &SweepMessage) -> Result<Manifest> {
         let mut manifest = self.manifest()?;
+        if manifest.sweep.protocol != message.protocol {
+            bail!(self.other_version());
+        }
         if manifest.sweep.id != message.id {
             bail!(self.other_sweep(&manifest.sweep, message));
         }
         manifest.sweep = message.clone();
         Ok(manifest)
+    }
+
+    fn other_version(&self) -> BadInput {
+        BadInput::new(format!(
+            "{} was made by another version of ddrs, which draws other noise: `report` reads it, \
+             but a run cannot continue it; choose another folder with --out",
+            self.0.display()
+        ))
     }
 
     fn other_sweep(&self, held: &SweepMessage, message: &SweepMessage) -> BadInput {

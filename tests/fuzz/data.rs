@@ -20,6 +20,7 @@ pub(crate) fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
         resize: None,
         crop: None,
         classes: None,
+        grid: None,
     }
 }
 

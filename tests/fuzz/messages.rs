@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
 use ddrs_common::sweep_message::SweepMessage;
 use proptest::prelude::*;
 
@@ -13,8 +14,14 @@ fn message(spec: &str, len: u64, digest: [u8; 32]) -> SweepMessage {
     SweepMessage::new(
         Path::new("/sweeps/a.toml"),
         spec,
-        len,
-        &digest,
+        &DataFacts {
+            len,
+            digest,
+            images: ImageFacts {
+                shape: [3, 32, 32],
+                grid: Grid::BYTES,
+            },
+        },
         &[digest; 2],
     )
     .unwrap()

@@ -46,6 +46,7 @@ fn certification() -> impl Strategy<Value = Certification> {
             n: a.max(b),
             count: a.min(b),
             p_lower: Probability::new(p).unwrap(),
+            off_grid: Radius::new(if n0 % 2 == 0 { 0.0 } else { sigma0 }).unwrap(),
             alpha: Alpha::new(alpha).unwrap(),
             runner_up: other.map(|class| RunnerUp {
                 class,

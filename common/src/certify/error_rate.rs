@@ -161,7 +161,7 @@ fn sigma() -> Sigma {
 
 /// Certifies one sample, and returns true if the bound is above the true probability of its guess.
 fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
-    let mut certifier = Certifier::new(spec, sigma());
+    let mut certifier = Certifier::new(spec, sigma(), GridLoss::NONE);
     let mut truth = noise.p;
     loop {
         match certifier.next() {
@@ -371,7 +371,7 @@ fn deciding_a_grid_takes_a_third_of_the_draws_and_decides_as_all_of_them_do() {
             probability(-0.5 + 2.4 * f64::from(i) / f64::from(SAMPLES)),
             u64::from(i),
         );
-        let mut certifier = Certifier::new(&early, sigma());
+        let mut certifier = Certifier::new(&early, sigma(), GridLoss::NONE);
         certifier.observe(&[20, 0]).unwrap();
         let mut all = 0;
         let certificate = loop {

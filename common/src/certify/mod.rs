@@ -25,9 +25,10 @@ pub use stopping::bound;
 use std::cmp::Reverse;
 
 use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, Sigma};
+use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
-use stopping::{Counts, Goal};
+use stopping::{Bounds, Counts, Goal};
 
 /// The certification of one input, from the first draw to the certificate.
 ///
@@ -38,6 +39,7 @@ use stopping::{Counts, Goal};
 pub struct Certifier {
     spec: CertifySpec,
     sigma: Sigma,
+    loss: GridLoss,
     state: CertifierState,
 }
 
@@ -94,7 +96,8 @@ pub struct Certificate {
     pub n: u64,
     /// The number of the `n` draws that gave the guessed class, abstained or not.
     pub count: u64,
-    /// The lower bound on the guessed class's probability, at confidence 1 - alpha.
+    /// The lower bound on the guessed class's probability under exact noise, at confidence
+    /// 1 - alpha.
     pub p_lower: Probability,
     /// The most frequent other class of the selection phase, and its draws among the `n`.
     pub runner_up: Option<RunnerUp>,
@@ -132,12 +135,14 @@ pub enum CertifyError {
 }
 
 impl Certifier {
-    /// Starts the certification of one input, smoothed at `sigma`.
+    /// Starts the certification of one input, smoothed at `sigma`. `loss` is what its certificates
+    /// give up because the noise is drawn on a grid.
     #[must_use]
-    pub fn new(spec: &CertifySpec, sigma: Sigma) -> Self {
+    pub fn new(spec: &CertifySpec, sigma: Sigma, loss: GridLoss) -> Self {
         Self {
             spec: spec.clone(),
             sigma,
+            loss,
             state: CertifierState::Select,
         }
     }
@@ -229,16 +234,29 @@ impl Certifier {
         }
         estimate.counts.drawn += n;
         let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
-        Ok(match estimate.counts.bound(&self.spec) {
+        Ok(match self.bound(estimate.counts) {
             Some(p_lower) if ends => CertifierState::Done(self.certificate(&estimate, p_lower)),
             _ => CertifierState::Estimate(estimate),
         })
     }
 
+    /// The lower bound that these draws give; `None` where the rule never ends.
+    fn bound(&self, counts: Counts) -> Option<Probability> {
+        self.bounds().of(counts)
+    }
+
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            spec: &self.spec,
+            sigma: self.sigma,
+            loss: self.loss,
+        }
+    }
+
     fn is_decided(&self, estimate: &mut Estimate) -> bool {
         match &self.spec.stopping {
             Stopping::Radii(radii) => {
-                let target = stopping::Target::new(&self.spec, self.sigma, radii);
+                let target = stopping::Target::new(self.bounds(), radii);
                 target.is_decided(estimate.counts, &mut estimate.goal)
             }
             Stopping::Fixed | Stopping::Loss(_) => false,
@@ -257,11 +275,9 @@ impl Certifier {
     }
 
     fn outcome(&self, class: Class, p_lower: Probability) -> Outcome {
-        if p_lower.get() > 0.5 {
-            let radius = stats::radius(self.sigma, p_lower);
-            Outcome::Certified { class, radius }
-        } else {
-            Outcome::Abstained
+        match self.loss.certified_radius(self.sigma, p_lower) {
+            Some(radius) => Outcome::Certified { class, radius },
+            None => Outcome::Abstained,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Decides when the draws that bound a probability end, and computes the bound under each rule.
 
 use crate::domain::{Alpha, Probability, Radii, Radius, Sigma};
+use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
 
@@ -53,10 +54,24 @@ pub(super) struct Counts {
     pub(super) count: u64,
 }
 
-impl Counts {
-    /// The lower bound that these draws give, see [`bound`].
-    pub(super) fn bound(self, spec: &CertifySpec) -> Option<Probability> {
-        bound(spec, self.count, self.drawn)
+/// The bounds and radii of one sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    pub(super) spec: &'a CertifySpec,
+    pub(super) sigma: Sigma,
+    pub(super) loss: GridLoss,
+}
+
+impl Bounds<'_> {
+    /// The lower bound that these draws give, see [`bound`], under exact noise.
+    pub(super) fn of(&self, counts: Counts) -> Option<Probability> {
+        let drawn = bound(self.spec, counts.count, counts.drawn)?;
+        Some(self.loss.lower(self.sigma, drawn))
+    }
+
+    /// The radius that a bound certifies. An abstention certifies none, not even 0.
+    fn certified(&self, p_lower: Probability) -> Option<Radius> {
+        self.loss.certified_radius(self.sigma, p_lower)
     }
 }
 
@@ -70,14 +85,13 @@ pub(super) struct Goal {
 
 /// The radii to decide for one sample.
 pub(super) struct Target<'a> {
-    spec: &'a CertifySpec,
-    sigma: Sigma,
+    bounds: Bounds<'a>,
     radii: &'a Radii,
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(spec: &'a CertifySpec, sigma: Sigma, radii: &'a Radii) -> Self {
-        Self { spec, sigma, radii }
+    pub(super) fn new(bounds: Bounds<'a>, radii: &'a Radii) -> Self {
+        Self { bounds, radii }
     }
 
     /// Returns true if it is known which radii are certified: the present bound certifies some of
@@ -86,7 +100,7 @@ impl<'a> Target<'a> {
     ///
     /// `goal` caches the last goal of the same sample.
     pub(super) fn is_decided(&self, counts: Counts, goal: &mut Option<Goal>) -> bool {
-        let Some(p_lower) = counts.bound(self.spec) else {
+        let Some(p_lower) = self.bounds.of(counts) else {
             return false;
         };
         match self.next_radius(p_lower) {
@@ -97,7 +111,7 @@ impl<'a> Target<'a> {
 
     /// The smallest radius that the bound does not certify.
     fn next_radius(&self, p_lower: Probability) -> Option<Radius> {
-        let certified = certified(self.sigma, p_lower);
+        let certified = self.bounds.certified(p_lower);
         let mut radii = self.radii.iter();
         radii.find(|&radius| certified.is_none_or(|certified| certified < radius))
     }
@@ -115,7 +129,7 @@ impl<'a> Target<'a> {
 
     fn is_out_of_reach(&self, counts: Counts, goal: Goal) -> bool {
         let give_up = Alpha::new(GIVE_UP).expect("the constant is between 0 and 1");
-        let n = self.spec.n.get();
+        let n = self.bounds.spec.n.get();
         goal.needed.is_none_or(|needed| {
             stats::out_of_reach(counts.count, counts.drawn, needed, n, give_up)
         })
@@ -123,7 +137,7 @@ impl<'a> Target<'a> {
 
     /// The least count of `n` draws whose bound certifies `radius`.
     fn needed(&self, radius: Radius) -> Option<u64> {
-        let n = self.spec.n.get();
+        let n = self.bounds.spec.n.get();
         if !self.certifies(n, radius) {
             return None;
         }
@@ -139,19 +153,16 @@ impl<'a> Target<'a> {
     }
 
     fn estimate_needed(&self, radius: Radius) -> Option<u64> {
-        let p = stats::probability_at(self.sigma, radius);
-        let alpha = self.spec.stopping.alpha_at_n(self.spec.alpha);
-        stats::least_count(self.spec.n.get(), p, alpha)
+        let Bounds { spec, sigma, loss } = self.bounds;
+        let p = stats::probability_at(sigma, loss.around_grid_point(radius));
+        let alpha = spec.stopping.alpha_at_n(spec.alpha);
+        stats::least_count(spec.n.get(), p, alpha)
     }
 
     /// Returns true if `count` of all `n` draws certify `radius`.
     fn certifies(&self, count: u64, radius: Radius) -> bool {
-        let bound = bound(self.spec, count, self.spec.n.get());
-        bound.and_then(|p_lower| certified(self.sigma, p_lower)) >= Some(radius)
+        let drawn = self.bounds.spec.n.get();
+        let bound = self.bounds.of(Counts { drawn, count });
+        bound.and_then(|p_lower| self.bounds.certified(p_lower)) >= Some(radius)
     }
-}
-
-/// The radius that a bound certifies. An abstention certifies none, not even 0.
-fn certified(sigma: Sigma, p_lower: Probability) -> Option<Radius> {
-    (p_lower.get() > 0.5).then(|| stats::radius(sigma, p_lower))
 }

@@ -20,7 +20,7 @@ fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
         memory: false,
         stopping: Stopping::Fixed,
     };
-    Certifier::new(&spec, Sigma::new(0.5).unwrap())
+    Certifier::new(&spec, Sigma::new(0.5).unwrap(), GridLoss::NONE)
 }
 
 /// Answers both phases and returns the certificate.
@@ -243,7 +243,7 @@ fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
 
 /// A sample whose every chunk has the guess in this share of its draws.
 fn steady(spec: &CertifySpec, sigma: f64, share: f64) -> Certificate {
-    let mut certifier = Certifier::new(spec, Sigma::new(sigma).unwrap());
+    let mut certifier = Certifier::new(spec, Sigma::new(sigma).unwrap(), GridLoss::NONE);
     loop {
         match certifier.next() {
             CertifierStep::Draw {
@@ -265,6 +265,7 @@ fn deciding_radii_asks_chunk_after_chunk_and_for_the_rest_at_the_end() {
     let mut certifier = Certifier::new(
         &deciding(&[0.0], 1250, 500, 0.001),
         Sigma::new(0.5).unwrap(),
+        GridLoss::NONE,
     );
     certifier.observe(&[10, 0]).unwrap();
     for (chunk, n) in [(0, 500), (1, 500), (2, 250)] {
@@ -343,7 +344,7 @@ fn a_loss_takes_whole_chunks_that_the_selection_alone_decides() {
         ..deciding(&[0.0], 20_250, 500, 0.001)
     };
     let asked = |selected: u64| {
-        let mut certifier = Certifier::new(&spec, Sigma::new(0.5).unwrap());
+        let mut certifier = Certifier::new(&spec, Sigma::new(0.5).unwrap(), GridLoss::NONE);
         certifier.observe(&[selected, 10 - selected]).unwrap();
         let CertifierStep::Draw {
             phase: Phase::Estimate,

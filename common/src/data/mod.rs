@@ -12,6 +12,7 @@ mod access;
 mod cifar10;
 mod decode;
 mod error;
+mod facts;
 mod files;
 mod folder;
 mod tensors;

@@ -124,8 +124,12 @@ pub struct Certification {
     pub n: u64,
     /// The number of the `n` draws that gave the guessed class, abstained or not.
     pub count: u64,
-    /// Lower bound on the probability of the guessed class, at confidence 1 - alpha.
+    /// Lower bound on the probability of the guessed class under exact noise, at confidence
+    /// 1 - alpha.
     pub p_lower: Probability,
+    /// The L2 distance between the image and the grid on which its noise is drawn. It is already
+    /// taken off the radius.
+    pub off_grid: Radius,
     /// The probability with which the certificate may be wrong.
     pub alpha: Alpha,
     /// The most frequent other class of the selection phase, and its draws among the `n`; `None`

@@ -47,7 +47,7 @@ fn distance(grid: Grid, values: &[f32], steps: &[u16]) -> Radius {
         .sum();
     // A sum of squares of finite numbers is not negative; one that is NaN is an image that no
     // network accepts.
-    Radius::new((squares.sqrt() * ROUNDED_UP)).unwrap_or(Radius::ZERO)
+    Radius::new(squares.sqrt() * ROUNDED_UP).unwrap_or(Radius::ZERO)
 }
 
 fn exact(grid: Grid, step: u16) -> f64 {

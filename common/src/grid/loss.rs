@@ -82,6 +82,13 @@ impl GridLoss {
         Radius::new(left).ok().filter(|&left| left > Radius::ZERO)
     }
 
+    /// The radius around the grid point whose [`radius`](Self::radius) is about this one. It is
+    /// rounded in no particular direction, so it may decide which draws to make.
+    #[must_use]
+    pub fn around_grid_point(&self, radius: Radius) -> Radius {
+        Radius::new(radius.get() + self.off_grid.get()).unwrap_or(radius)
+    }
+
     /// The radius sigma q(p_lower) less the distance to the grid; `None` for an abstention. Here
     /// `p_lower` is already lowered.
     #[must_use]

@@ -9,24 +9,31 @@
 //! in the reals (docs/STATISTICS.md).
 //!
 //! - [`Grid`]: the number of values per unit
+//! - [`DataFacts`]: what every program must know of a dataset
+//! - [`GridImage`]: an image in steps of the grid
 //! - [`thresholds`]: the distribution of K as 64-bit numbers
 //! - [`GridLoss`]: the amount by which certificates are smaller for it
 
+mod facts;
 mod image;
 mod loss;
 mod normal_tail;
 mod thresholds;
 
+pub use facts::{DataFacts, ImageFacts};
 pub use image::GridImage;
 pub use loss::GridLoss;
 pub use thresholds::{MAX_STEPS, Thresholds, thresholds};
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{InvalidValue, Sigma};
 
 /// The number of grid values per unit of pixels in \[0, 1\].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct Grid(u32);
 
 impl Grid {
@@ -83,6 +90,20 @@ impl Grid {
             grid.0 /= 2;
         }
         grid
+    }
+}
+
+impl TryFrom<u32> for Grid {
+    type Error = InvalidValue;
+
+    fn try_from(values_per_unit: u32) -> Result<Self, InvalidValue> {
+        Self::new(values_per_unit)
+    }
+}
+
+impl From<Grid> for u32 {
+    fn from(grid: Grid) -> Self {
+        grid.0
     }
 }
 

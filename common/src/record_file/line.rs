@@ -47,6 +47,8 @@ struct CertificateFields {
     alpha: f64,
     // The fields below are missing in records of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
+    off_grid: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     statement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runner_up: Option<u32>,
@@ -115,6 +117,7 @@ impl From<&Certification> for CertificateFields {
             count: certification.count,
             p_lower: certification.p_lower.get(),
             alpha: certification.alpha.get(),
+            off_grid: distance(certification.off_grid),
             statement: certification.statement.map(|kind| kind.as_str().to_owned()),
             runner_up: certification.runner_up.map(|other| other.class.0),
             runner_up_count: certification.runner_up.map(|other| other.count),
@@ -145,6 +148,11 @@ impl From<&LevelBound> for LevelFields {
             p_lower: bound.p_lower.get(),
         }
     }
+}
+
+/// A distance as a line holds it: 0 is left out.
+fn distance(off_grid: Radius) -> Option<f64> {
+    (off_grid != Radius::ZERO).then_some(off_grid.get())
 }
 
 /// The class of an outcome and its radius, as a line holds them.
@@ -211,6 +219,7 @@ impl TryFrom<CertificateFields> for Certification {
             count,
             p_lower: Probability::new(fields.p_lower)?,
             alpha: Alpha::new(fields.alpha)?,
+            off_grid: Radius::new(fields.off_grid.unwrap_or(0.0))?,
             runner_up: runner_up(fields.runner_up, fields.runner_up_count, n - count)?,
             p_upper: fields.p_upper.map(Probability::new).transpose()?,
             level: selection(fields.selector)?,

@@ -44,6 +44,7 @@ fn certified() -> Record {
             n: 1000,
             count: 970,
             p_lower: Probability::new(0.94).unwrap(),
+            off_grid: Radius::ZERO,
             alpha: Alpha::new(0.001).unwrap(),
             runner_up: None,
             p_upper: None,

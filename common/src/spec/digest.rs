@@ -11,6 +11,7 @@ use super::{
     ReportSpec, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
+use crate::grid::{DataFacts, ImageFacts};
 use crate::roots::Roots;
 
 /// SHA-256 of a file's bytes, read piece by piece.
@@ -64,20 +65,31 @@ pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// The id of a sweep over data and networks with these digests, in the order of
+/// The id of a sweep over this data and networks with these digests, in the order of
 /// [`Sweep::networks`].
 ///
 /// Everything that can change a record is part of it. `[queue]`, `[report]` and `certify.memory`
 /// are not, nor are paths: the digests stand for them (that of the data covers the order of
 /// classes).
 #[must_use]
-pub fn sweep_id(sweep: &Sweep, data_digest: &[u8; 32], model_digests: &[[u8; 32]]) -> SweepId {
-    let mut text = canonical(sweep);
-    text += &line("data", &[digest_to_hex(data_digest)]);
+pub fn sweep_id(sweep: &Sweep, data: &DataFacts, model_digests: &[[u8; 32]]) -> SweepId {
+    let mut text = canonical(sweep) + &data_lines(data);
     for digest in model_digests {
         text += &line("model-digest", &[digest_to_hex(digest)]);
     }
     SweepId::from_digest(&Sha256::digest(text).into())
+}
+
+/// The length is left out: the digest covers it.
+fn data_lines(data: &DataFacts) -> String {
+    let DataFacts {
+        len: _,
+        digest,
+        images: ImageFacts { shape, grid },
+    } = data;
+    line("data", &[digest_to_hex(digest)])
+        + &line("shape", &shape.map(|side| side.to_string()))
+        + &line("grid", &[grid.to_string()])
 }
 
 /// Writes the sweep as lines of a key and its values, version first. Names contain no white space,
@@ -100,7 +112,7 @@ fn canonical(sweep: &Sweep) -> String {
         max_attempts: _,
     } = queue;
     let ReportSpec { radii: _ } = report;
-    let mut text = "ddrs sweep 1\n".to_owned();
+    let mut text = "ddrs sweep 2\n".to_owned();
     text += &line("name", std::slice::from_ref(name));
     text += &line("seed", &[seed.to_string()]);
     text += &dataset_lines(dataset);
@@ -139,6 +151,8 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         resize,
         crop,
         classes: _,
+        // The data's facts have the grid that follows from it.
+        grid: _,
     } = dataset;
     line("format", &[format.as_str().to_owned()])
         + &selection_line(selection)

@@ -8,8 +8,11 @@
 //! manifest, needs no model file to know what was meant.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rand::TryRng;
+use rand::rngs::SysRng;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -21,12 +24,17 @@ use crate::architecture::{Architecture, ModelError, metadata};
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
 /// Parses a specification after reading the headers of its safetensors files. Also returns the
-/// text, completed by the keys that were taken from the files.
+/// text, completed by the keys that were taken from the files, and by `default_seed` if it has no
+/// seed.
 ///
 /// # Errors
 /// The first mistake, with its line in `text` and its key; also when a file contradicts a key.
-pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), SpecError> {
-    let filled = fill(text, file)?;
+pub fn parse_with_models(
+    text: &str,
+    file: &Path,
+    default_seed: u64,
+) -> Result<(Sweep, String), SpecError> {
+    let filled = fill(text, file, default_seed)?;
     match parse(&filled, file) {
         Ok(sweep) => Ok((sweep, filled)),
         Err(error) if filled == text => Err(error),
@@ -35,15 +43,35 @@ pub fn parse_with_models(text: &str, file: &Path) -> Result<(Sweep, String), Spe
     }
 }
 
-/// Inserts the keys that only the models' files give.
-fn fill(text: &str, file: &Path) -> Result<String, SpecError> {
+/// Draws a seed from the system's random numbers, below 2^53, so that every program that reads JSON
+/// reads it exactly.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn random_seed() -> io::Result<u64> {
+    let random = SysRng.try_next_u64().map_err(io::Error::other)?;
+    Ok(random >> 11)
+}
+
+/// Inserts the keys that only the models' files give, and the seed if there is none.
+fn fill(text: &str, file: &Path, default_seed: u64) -> Result<String, SpecError> {
     let document = Document::parse(text, file)?;
-    let mut additions = Vec::new();
+    let mut additions: Vec<Addition> = seed(&document, text, default_seed).into_iter().collect();
     for model in models(&document, file) {
         additions.extend(addition(&model, text)?);
     }
     additions.sort_by_key(|addition| addition.place);
     Ok(insert_all(text, &additions))
+}
+
+/// The line of the seed, before all others, if the specification has none.
+fn seed(document: &Document, text: &str, default_seed: u64) -> Option<Addition> {
+    let byte_order_mark = text.len() - text.trim_start_matches('\u{feff}').len();
+    let is_missing = !document.root().contains_key("seed");
+    is_missing.then(|| Addition {
+        place: byte_order_mark,
+        lines: format!("seed = {default_seed}\n"),
+    })
 }
 
 /// Inserts additions, which are in the order of their places.

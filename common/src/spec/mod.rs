@@ -16,7 +16,7 @@ mod sweep;
 mod training;
 
 pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
-pub use fill::parse_with_models;
+pub use fill::{parse_with_models, random_seed};
 pub use model::{ModelSource, ModelSpec, Precision};
 pub use selected::{LevelSpec, SelectedForm, SelectedSpec};
 pub use sweep::{

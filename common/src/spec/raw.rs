@@ -49,6 +49,7 @@ pub(super) struct RawDataset {
     pub(super) resize: Option<i64>,
     pub(super) crop: Option<i64>,
     pub(super) classes: Option<String>,
+    pub(super) grid: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -179,6 +180,7 @@ impl Default for RawDataset {
             resize: None,
             crop: None,
             classes: None,
+            grid: None,
         }
     }
 }

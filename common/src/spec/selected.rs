@@ -90,6 +90,12 @@ impl SelectedSpec {
         }
     }
 
+    /// The sigmas under which its networks are drawn: the selector's, then those of the levels.
+    pub(super) fn sigmas(&self) -> impl Iterator<Item = Sigma> + '_ {
+        let levels = self.levels.iter().map(|level| level.sigma);
+        std::iter::once(self.tau).chain(levels)
+    }
+
     /// The networks of the variant, as places in [`super::Sweep::networks`]: the selector, whose
     /// place is `selector`, then each expert once.
     pub(super) fn networks(&self, selector: usize) -> Vec<usize> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{ModelSpec, SelectedSpec};
 use crate::domain::{Alpha, Choice, Radii, Selection, Sigma, VariantName};
+use crate::grid::Grid;
 
 /// An immutable specification: a dataset, models, and the parameters of smoothing and certifying.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +47,8 @@ pub struct DatasetSpec {
     pub crop: Option<u32>,
     /// A file with the name of each label's folder, one per line, in label order.
     pub classes: Option<PathBuf>,
+    /// The grid on which noise is drawn, if it does not follow from the data.
+    pub grid: Option<Grid>,
 }
 
 /// The layout of a dataset's files.
@@ -253,6 +256,22 @@ impl Sweep {
         self.smoothing.selected.as_ref().filter(|_| is_used)
     }
 
+    /// The largest sigma that any draw may have.
+    #[must_use]
+    pub fn widest_sigma(&self) -> Sigma {
+        let SmoothingSpec {
+            sigma,
+            choice,
+            data_dependent,
+            selected: _,
+        } = &self.smoothing;
+        let is_chosen = choice.contains(&Choice::DataDependent);
+        let range = is_chosen.then_some(data_dependent.range.1);
+        let selected = self.selected().into_iter().flat_map(SelectedSpec::sigmas);
+        let all = sigma.iter().copied().chain(range).chain(selected);
+        all.fold(sigma[0], wider)
+    }
+
     /// The variants in table order: model, then choice, then sigma. The variant whose level is
     /// selected is the last.
     ///
@@ -296,6 +315,11 @@ impl Variant {
             sigma0,
         }
     }
+}
+
+/// The larger of two sigmas.
+fn wider(a: Sigma, b: Sigma) -> Sigma {
+    if b > a { b } else { a }
 }
 
 fn variant_name(model: &str, choice: Choice, sigma0: Sigma) -> VariantName {

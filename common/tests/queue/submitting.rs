@@ -421,6 +421,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             resize: None,
             crop: None,
             classes: None,
+            grid: None,
         },
         models: vec![ModelSpec {
             name: "m".into(),

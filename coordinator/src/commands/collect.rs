@@ -97,7 +97,7 @@ impl CollectTarget {
         let plan = self.plan.clone();
         spawn_blocking(move || {
             dir.claim(&message)?;
-            Collector::open(&dir.records(), &sweep, &plan)
+            Collector::open(&dir.records(), &sweep, &plan, message.loss())
         })
         .await
     }

@@ -110,7 +110,7 @@ fn check_worker() -> Finding {
 }
 
 fn check_specification(spec: &Path) -> Finding {
-    let prepared = prepare(spec).map(|prepared| summary(&prepared));
+    let prepared = prepare(spec, None).map(|prepared| summary(&prepared));
     prepared.map_or_else(
         |error| Finding::bad("specification", format!("{error:#}")),
         |summary| Finding::good("specification", summary),

@@ -14,7 +14,7 @@ use ddrs_common::output::print;
 /// # Errors
 /// When the specification or anything it names cannot be used, or Redis fails.
 pub(crate) async fn submit(path: &Path, server: &ServerSettings) -> Result<ExitCode> {
-    let prepared = prepare(path)?;
+    let prepared = prepare(path, None)?;
     let queue = QueueClient::connect(server)
         .await?
         .sweep(&prepared.message.id);

@@ -38,8 +38,9 @@ pub(super) struct StartedRun {
 /// the file system or, for a new folder, of Redis.
 pub(super) async fn open(args: &RunArgs) -> Result<OpenedRun> {
     let spec = args.spec.clone();
-    let prepared = spawn_blocking(move || prepare(&spec)).await?;
     let dir = RunDir::new(args.out.clone());
+    let held = dir.seed();
+    let prepared = spawn_blocking(move || prepare(&spec, held)).await?;
     let client = connect_for_new_folder(args, &dir).await?;
     spawn_blocking(move || OpenedRun::new(prepared, dir, client)).await
 }
@@ -58,7 +59,8 @@ async fn connect_for_new_folder(args: &RunArgs, dir: &RunDir) -> Result<Option<Q
 impl OpenedRun {
     fn new(prepared: Prepared, dir: RunDir, client: Option<QueueClient>) -> Result<Self> {
         dir.claim(&prepared.message)?;
-        let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan)?;
+        let loss = prepared.message.loss();
+        let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan, loss)?;
         Ok(Self {
             prepared,
             dir,

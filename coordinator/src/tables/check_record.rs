@@ -3,31 +3,41 @@
 use anyhow::{Result, bail, ensure};
 use ddrs_common::certify;
 use ddrs_common::domain::{Certification, Outcome, Probability, Radius, Record};
+use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::Sweep;
-use ddrs_common::stats;
 
 /// Checks that a record is of this sweep, and that its radius follows from its counts and the
 /// sweep's stopping rule.
 ///
 /// # Errors
 /// When the record is not of this sweep, or its radius does not follow from its counts.
-pub(crate) fn check_record(record: &Record, sweep: &Sweep, plan: &Plan) -> Result<()> {
+///
+/// `loss` is that of the sweep's images on the grid.
+pub(crate) fn check_record(
+    record: &Record,
+    sweep: &Sweep,
+    plan: &Plan,
+    loss: GridLoss,
+) -> Result<()> {
     ensure!(
         plan.position(record.index).is_some() && record.seed == sweep.seed,
         "not a sample of this sweep"
     );
     match &record.result {
-        Ok(certification) => check_radius(certification, sweep),
+        Ok(certification) => check_radius(certification, sweep, loss),
         Err(_) => Ok(()),
     }
 }
 
-fn check_radius(certification: &Certification, sweep: &Sweep) -> Result<()> {
-    let Some(p_lower) = lower_bound(certification, sweep) else {
+fn check_radius(certification: &Certification, sweep: &Sweep, loss: GridLoss) -> Result<()> {
+    let Some(drawn) = lower_bound(certification, sweep) else {
         bail!("its n, n0 or alpha differ from the sweep's")
     };
-    let expected = stats::radius(certification.sigma, p_lower);
+    let loss = loss.at_distance(certification.off_grid);
+    let p_lower = loss.lower(certification.sigma, drawn);
+    let expected = loss.certified_radius(certification.sigma, p_lower);
+    let expected = expected.unwrap_or(Radius::ZERO);
     let found = claimed_radius(certification.outcome);
     ensure!(
         expected == found,
@@ -43,7 +53,7 @@ fn claimed_radius(outcome: Outcome) -> Radius {
     }
 }
 
-/// The lower bound of the class's probability; `None` where the sweep cannot have ended with these
+/// The lower bound of the class's probability under the noise that was drawn; `None` where the sweep cannot have ended with these
 /// counts.
 fn lower_bound(certification: &Certification, sweep: &Sweep) -> Option<Probability> {
     let spec = &sweep.certify;

@@ -91,7 +91,8 @@ fn read_records(dir: &RunDir, manifest: &Manifest, sweep: &Sweep) -> Result<Vec<
     let path = dir.records();
     let records = record_file::read(&path)?;
     for record in &records {
-        check_record(record, sweep, &plan).with_context(|| place(&path, record))?;
+        check_record(record, sweep, &plan, manifest.sweep.loss())
+            .with_context(|| place(&path, record))?;
     }
     Ok(records)
 }

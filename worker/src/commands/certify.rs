@@ -8,11 +8,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use ddrs_common::cli::BadInput;
 use ddrs_common::data::{Dataset, Image};
 use ddrs_common::domain::{Class, Record, SampleIndex};
+use ddrs_common::grid::DataFacts;
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
 use ddrs_common::spec::{self, Sweep, Variant};
-use ddrs_worker::engine::{Engine, EngineOptions, Sample, SampleResult};
+use ddrs_worker::engine::{Engine, EngineOptions, Sample, SampleResult, SweepPart};
 
 use crate::cli::CertifyArgs;
 
@@ -34,6 +35,7 @@ pub(crate) fn certify(args: &CertifyArgs) -> Result<()> {
 struct SelectedSample {
     sweep: Sweep,
     dataset: Dataset,
+    data: DataFacts,
     index: SampleIndex,
     /// Position in the sweep's selection.
     position: u64,
@@ -53,6 +55,7 @@ fn select(args: &CertifyArgs) -> Result<(SelectedSample, Vec<Variant>)> {
     let selected = SelectedSample {
         position: position(&plan, index)?,
         label: dataset.label(index)?,
+        data: data_facts(&sweep, &dataset, &plan)?,
         sweep,
         dataset,
         index,
@@ -64,8 +67,18 @@ fn select(args: &CertifyArgs) -> Result<(SelectedSample, Vec<Variant>)> {
 fn read(path: &Path) -> Result<(Sweep, String)> {
     let text = spec::read(path)
         .with_context(|| format!("cannot read specification {}", path.display()))?;
-    let (sweep, _) = spec::parse_with_models(&text, path)?;
+    let (sweep, _) = spec::parse_with_models(&text, path, spec::random_seed()?)?;
     Ok((sweep, text))
+}
+
+/// Returns the facts about the data that a coordinator would find.
+fn data_facts(sweep: &Sweep, dataset: &Dataset, plan: &Plan) -> Result<DataFacts> {
+    let samples = (0..plan.samples()).map(|position| plan.index(position));
+    Ok(DataFacts {
+        len: dataset.len(),
+        digest: dataset.digest()?,
+        images: dataset.image_facts(&sweep.dataset, samples, sweep.widest_sigma())?,
+    })
 }
 
 fn select_variants(sweep: &Sweep, name: Option<&str>) -> Result<Vec<Variant>> {
@@ -136,8 +149,11 @@ impl SelectedSample {
         let result = Mutex::new(None);
         engine.certify(
             &network,
-            variant,
-            &self.sweep,
+            SweepPart {
+                sweep: &self.sweep,
+                variant,
+                data: &self.data,
+            },
             &mut std::iter::once(sample),
             &AtomicBool::new(false),
             &|_, sample_result, seconds| store(&result, (sample_result, seconds)),

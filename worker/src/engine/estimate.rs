@@ -28,7 +28,8 @@ pub(super) fn estimate_radii(
     sigmas: &[Sigma],
     draws: u32,
 ) -> Result<Vec<f64>> {
-    let input = PreparedInput::new(sample, task.network).map_err(|error| anyhow!(error))?;
+    let input = PreparedInput::new(sample, task.network, task.data.images.grid)
+        .map_err(|error| anyhow!(error))?;
     let request = DrawRequest::Compare {
         sigmas: sigmas.to_vec(),
         draws: u64::from(draws),

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
+use ddrs_common::grid::{Grid, GridImage};
 use tch::{Device, TchError, Tensor};
 
 use super::network::LoadedNetwork;
@@ -16,6 +17,8 @@ pub(super) struct PreparedInput {
     pub(super) position: u64,
     /// Values in \[0, 1\].
     pub(super) pixels: Vec<f32>,
+    /// The pixels in steps of the grid.
+    pub(super) grid_image: GridImage,
     /// Pixels normalised for the network. Noise that is added to them must be divided by the
     /// channel's standard deviation.
     pub(super) normalised: Vec<f32>,
@@ -29,7 +32,11 @@ impl PreparedInput {
     /// # Errors
     /// When the image has another shape, or a value that is not finite. Not every network's scores
     /// would show such a value.
-    pub(super) fn new(sample: &Sample, network: &LoadedNetwork) -> Result<Self, String> {
+    pub(super) fn new(
+        sample: &Sample,
+        network: &LoadedNetwork,
+        grid: Grid,
+    ) -> Result<Self, String> {
         network.check_shape(&sample.image)?;
         let pixels = channels_innermost(&sample.image);
         let normalised = normalise(&pixels, network.normalisation());
@@ -39,6 +46,7 @@ impl PreparedInput {
         Ok(Self {
             index: sample.index,
             position: sample.position,
+            grid_image: GridImage::new(grid, &pixels),
             pixels,
             normalised,
             on_device: Mutex::default(),

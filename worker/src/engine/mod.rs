@@ -49,6 +49,7 @@ mod times;
 pub use engine_core::EngineOptions;
 pub use network::LoadedNetwork;
 pub use sample::{Sample, SampleCallback, SampleResult};
+pub use task::SweepPart;
 pub use times::TimeSplit;
 
 use std::sync::atomic::AtomicBool;
@@ -56,7 +57,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 use ddrs_common::domain::Sigma;
 use ddrs_common::roots::Roots;
-use ddrs_common::spec::{ModelSpec, Sweep, Variant};
+use ddrs_common::spec::{ModelSpec, Sweep};
 
 use crate::device;
 use crate::model::ModelFile;
@@ -132,19 +133,12 @@ impl Engine {
     pub fn certify(
         &self,
         network: &LoadedNetwork,
-        variant: &Variant,
-        sweep: &Sweep,
+        part: SweepPart,
         samples: &mut (dyn Iterator<Item = Sample> + Send),
         stop: &AtomicBool,
         on_result: &SampleCallback,
     ) -> Result<()> {
-        let task = JobContext {
-            core: &self.core,
-            network,
-            sweep,
-            variant,
-            stop,
-        };
+        let task = JobContext::new(&self.core, network, part, stop);
         let shape = self.core.pass_shape(network, task.rows())?;
         self.core.times.begin_job();
         let scheduler = JobScheduler::new(task, shape, samples, on_result);
@@ -160,19 +154,13 @@ impl Engine {
     pub fn estimate_radii(
         &self,
         network: &LoadedNetwork,
-        variant: &Variant,
-        sweep: &Sweep,
+        part: SweepPart,
         sample: &Sample,
         sigmas: &[Sigma],
         draws: u32,
     ) -> Result<Vec<f64>> {
-        let task = JobContext {
-            core: &self.core,
-            network,
-            sweep,
-            variant,
-            stop: &AtomicBool::new(false),
-        };
+        let never = AtomicBool::new(false);
+        let task = JobContext::new(&self.core, network, part, &never);
         estimate::estimate_radii(&task, sample, sigmas, draws)
     }
 

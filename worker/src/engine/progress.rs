@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
-use ddrs_common::domain::{Certification, SampleIndex, Sigma, Statement};
+use ddrs_common::domain::{Certification, Radius, SampleIndex, Sigma, Statement};
 use ddrs_common::stats::argmax;
 use tch::TchError;
 
@@ -82,8 +82,8 @@ impl NextStep {
             return Self::without_sigma(&input, seconds);
         };
         SampleState {
+            decision: Decision::certify(task, &input, sigma),
             input,
-            decision: Decision::certify(task, sigma),
             seconds,
         }
         .next(task)
@@ -199,7 +199,9 @@ impl SampleProgress {
             return Ok(NextStep::Done(self.sample.finish(Err(reason))));
         }
         let decision = &mut self.sample.decision;
-        if let Some(next) = decision.observe(task, &self.request, &self.results)? {
+        if let Some(next) =
+            decision.observe(task, &self.sample.input, &self.request, &self.results)?
+        {
             *decision = next;
         }
         Ok(self.sample.next(task))
@@ -210,7 +212,13 @@ impl SampleState {
     fn next(self, task: &JobContext) -> NextStep {
         match self.decision.request(task) {
             Ok(request) => NextStep::Draw(Box::new(SampleProgress::new(self, request, task))),
-            Err(certification) => NextStep::Done(self.finish(Ok(certification))),
+            Err(certification) => {
+                let off_grid = self.input.grid_image.off_grid;
+                NextStep::Done(self.finish(Ok(Certification {
+                    off_grid,
+                    ..certification
+                })))
+            }
         }
     }
 
@@ -224,8 +232,13 @@ impl SampleState {
 }
 
 impl Decision {
-    fn certify(task: &JobContext, sigma: Sigma) -> Self {
-        Self::Certify(Certifier::new(&task.sweep.certify, sigma), sigma)
+    fn certify(task: &JobContext, input: &PreparedInput, sigma: Sigma) -> Self {
+        let loss = task
+            .data
+            .images
+            .loss()
+            .at_distance(input.grid_image.off_grid);
+        Self::Certify(Certifier::new(&task.sweep.certify, sigma, loss), sigma)
     }
 
     fn search(task: &JobContext) -> Self {
@@ -254,6 +267,7 @@ impl Decision {
     fn observe(
         &mut self,
         task: &JobContext,
+        input: &PreparedInput,
         request: &DrawRequest,
         results: &RowResults,
     ) -> Result<Option<Self>, JobError> {
@@ -269,7 +283,7 @@ impl Decision {
                 RowResults::Probabilities(rows),
             ) => {
                 search.observe(&mean_over_draws(rows, *draws as usize, task.classes()));
-                Ok(search.best().map(|sigma| Self::certify(task, sigma)))
+                Ok(search.best().map(|sigma| Self::certify(task, input, sigma)))
             }
             _ => Err(mismatch()),
         }
@@ -297,6 +311,7 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
         n: certificate.n,
         count: certificate.count,
         p_lower: certificate.p_lower,
+        off_grid: Radius::ZERO,
         alpha: task.sweep.certify.alpha,
         runner_up: certificate.runner_up,
         p_upper: None,

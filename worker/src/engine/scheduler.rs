@@ -210,7 +210,7 @@ impl<'b> JobScheduler<'b> {
     fn prepare(&self, samples: &[Sample]) -> Vec<Arc<PreparedInput>> {
         let mut inputs = Vec::new();
         for sample in samples {
-            match PreparedInput::new(sample, self.task.network) {
+            match PreparedInput::new(sample, self.task.network, self.task.data.images.grid) {
                 Ok(input) => inputs.push(Arc::new(input)),
                 Err(error) => (self.on_result)(sample.index, Err(error), 0.0),
             }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddrs_common::domain::{Phase, SampleIndex};
+use ddrs_common::grid::DataFacts;
 use ddrs_common::spec::{DataDependentSpec, Sweep, Variant};
 use tch::{TchError, Tensor};
 
@@ -28,6 +29,17 @@ impl From<TchError> for JobError {
     }
 }
 
+/// One variant of a sweep over its data.
+#[derive(Clone, Copy)]
+pub struct SweepPart<'a> {
+    /// The sweep.
+    pub sweep: &'a Sweep,
+    /// The variant.
+    pub variant: &'a Variant,
+    /// The digest of the data, and the grid and the shape of its images.
+    pub data: &'a DataFacts,
+}
+
 /// A variant to certify samples of, with the network and the engine that do it.
 #[derive(Clone, Copy)]
 pub(super) struct JobContext<'a> {
@@ -35,10 +47,32 @@ pub(super) struct JobContext<'a> {
     pub(super) network: &'a LoadedNetwork,
     pub(super) sweep: &'a Sweep,
     pub(super) variant: &'a Variant,
+    pub(super) data: &'a DataFacts,
     pub(super) stop: &'a AtomicBool,
 }
 
-impl JobContext<'_> {
+impl<'a> JobContext<'a> {
+    pub(super) fn new(
+        core: &'a EngineCore,
+        network: &'a LoadedNetwork,
+        part: SweepPart<'a>,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        let SweepPart {
+            sweep,
+            variant,
+            data,
+        } = part;
+        Self {
+            core,
+            network,
+            sweep,
+            variant,
+            data,
+            stop,
+        }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

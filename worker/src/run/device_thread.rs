@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::open_sweep::OpenSweep;
 use super::work_item::{WorkEvent, WorkItem};
 use ddrs_worker::device::THREAD_STACK_BYTES;
-use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult};
+use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult, SweepPart};
 use ddrs_worker::model::ModelFile;
 
 /// Number of images that are read before the engine asks for them.
@@ -218,10 +218,14 @@ impl ItemRun<'_> {
         samples: &mut (dyn Iterator<Item = Sample> + Send),
         report: &(impl Fn(SampleIndex, SampleResult, f64) + Sync),
     ) -> Result<()> {
-        let sweep = &self.item.sweep.sweep;
-        let variant = self.item.variant();
+        let sweep = &self.item.sweep;
+        let part = SweepPart {
+            sweep: &sweep.sweep,
+            variant: self.item.variant(),
+            data: &sweep.data,
+        };
         self.engine
-            .certify(self.network, variant, sweep, samples, self.stop, report)
+            .certify(self.network, part, samples, self.stop, report)
     }
 }
 
@@ -290,7 +294,7 @@ fn load(engine: &Engine, sweep: &OpenSweep, model: usize) -> Result<LoadedNetwor
     let context = || format!("model {}", spec.name);
     let file = ModelFile::read(spec, sweep.roots()).with_context(context)?;
     check_digest(spec, &file, &sweep.message.model_digests[model])?;
-    let shape = sweep.example().context("no image can be read")?.shape;
+    let shape = sweep.data.images.shape;
     engine.load_file(spec, &file, shape).with_context(context)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::data::{DataError, Dataset, Image};
 use ddrs_common::domain::SampleIndex;
+use ddrs_common::grid::DataFacts;
 use ddrs_common::plan::{Job, Plan};
 use ddrs_common::queue::Claimed;
 use ddrs_common::spec::{Sweep, Variant, digest_to_hex};
@@ -21,6 +22,8 @@ pub(super) struct OpenSweep {
     pub(super) sweep: Sweep,
     /// The cut into jobs.
     pub(super) plan: Plan,
+    /// The facts about the data that the coordinator found.
+    pub(super) data: DataFacts,
     /// The variants, in the order of the plan.
     pub(super) variants: Vec<Variant>,
     dataset: Dataset,
@@ -40,6 +43,7 @@ impl OpenSweep {
         let plan = Plan::new(&sweep, dataset.len())?;
         let variants = sweep.variants();
         Ok(Arc::new(Self {
+            data: message.data()?,
             message,
             sweep,
             plan,
@@ -74,17 +78,6 @@ impl OpenSweep {
     /// Returns the dataset.
     pub(super) fn dataset(&self) -> &Dataset {
         &self.dataset
-    }
-
-    /// Returns the first image that can be read: all must have its shape.
-    ///
-    /// # Errors
-    /// When none of the first few can be read.
-    pub(super) fn example(&self) -> Result<Image, DataError> {
-        let last = self.plan.samples().min(16) - 1;
-        let image = |position| self.dataset.image(self.plan.index(position));
-        let mut readable = (0..last).filter_map(|position| image(position).ok());
-        readable.next().map_or_else(|| image(last), Ok)
     }
 
     /// Returns the image of a sample, which must have the shape that the networks take.

@@ -56,6 +56,7 @@ pub(super) fn spec(format: DatasetFormat, path: &Path) -> DatasetSpec {
         resize: None,
         crop: None,
         classes: None,
+        grid: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::section::SpecTable;
 use crate::domain::Selection;
+use crate::grid::Grid;
 use crate::spec::raw::{RawDataset, RawFormat};
 use crate::spec::{DatasetFormat, DatasetSpec, SpecError};
 
@@ -26,6 +27,7 @@ pub(in crate::spec) fn dataset(
         resize,
         crop,
         classes: classes_file(at, raw.classes.as_deref(), folder)?,
+        grid: grid(at, raw.grid)?,
     })
 }
 
@@ -36,6 +38,14 @@ fn classes_file(
 ) -> Result<Option<PathBuf>, SpecError> {
     path.map(|path| at.path("classes", path, folder))
         .transpose()
+}
+
+fn grid(at: &SpecTable, raw: Option<i64>) -> Result<Option<Grid>, SpecError> {
+    let Some(value) = raw else { return Ok(None) };
+    let value = at.integer("grid", value, 1, i64::from(Grid::FINEST))?;
+    let grid = Grid::new(value as u32);
+    grid.map(Some)
+        .map_err(|error| at.error("grid", error.to_string()))
 }
 
 fn format(raw: RawFormat) -> DatasetFormat {

@@ -37,7 +37,7 @@ impl Folder {
              [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
         );
         let dir = self.0.path().display().to_string();
-        parse_with_models(&text, &self.0.path().join("s.toml"))
+        parse_with_models(&text, &self.0.path().join("s.toml"), 77)
             .map_err(|e| e.to_string().replace(&dir, "DIR"))
     }
 }
@@ -71,7 +71,7 @@ fn a_table_on_one_line_is_completed_too() {
                 { path = 'm.safetensors', name = 'o', classes = 10 }]\n\
                 name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
                 [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
-    let (sweep, _) = parse_with_models(text, &folder.0.path().join("s.toml")).unwrap();
+    let (sweep, _) = parse_with_models(text, &folder.0.path().join("s.toml"), 77).unwrap();
     assert_eq!(sweep.models[0].mean, sweep.models[1].mean);
     assert_eq!(
         sweep

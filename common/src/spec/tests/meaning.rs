@@ -22,6 +22,7 @@ fn example() -> Sweep {
             resize: None,
             crop: None,
             classes: None,
+            grid: None,
         },
         models: vec![ModelSpec {
             name: "cohen-0.25".to_owned(),

@@ -4,7 +4,17 @@ use std::fmt::Write as _;
 
 use super::{LEAST, check, read, sigma};
 use crate::domain::{Alpha, Choice};
+use crate::grid::{DataFacts, Grid, ImageFacts};
 use crate::spec::{LevelSpec, SelectedForm, sweep_id};
+
+const DATA: DataFacts = DataFacts {
+    len: 10,
+    digest: [0; 32],
+    images: ImageFacts {
+        shape: [3, 32, 32],
+        grid: Grid::BYTES,
+    },
+};
 
 /// A second model, and levels of both.
 fn text() -> String {
@@ -74,14 +84,14 @@ fn levels_that_no_variant_uses_change_neither_networks_nor_id() {
     let mut without = unused.clone();
     without.replace_range(table, "");
     let digests = [[1; 32], [2; 32]];
-    let id = |text: &str| sweep_id(&read(text), &[0; 32], &digests);
+    let id = |text: &str| sweep_id(&read(text), &DATA, &digests);
     assert_eq!(id(&unused), id(&without));
     assert_eq!(read(&unused).networks().len(), 2);
 }
 
 #[test]
 fn each_setting_of_a_selected_variant_changes_the_id() {
-    let id = |text: &str| sweep_id(&read(text), &[0; 32], &[[1; 32]; 3]);
+    let id = |text: &str| sweep_id(&read(text), &DATA, &[[1; 32]; 3]);
     let whole = text();
     for (from, to) in [
         ("tau = 0.5", "tau = 0.25"),

@@ -2,6 +2,8 @@
 
 use ddrs_common::domain::{Alpha, Class, SampleIndex, Sigma, Statement, VariantName};
 
+use ddrs_common::stats;
+
 use super::*;
 
 fn sweep(rule: &str) -> Sweep {
@@ -50,6 +52,7 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
             n,
             count,
             p_lower,
+            off_grid: Radius::ZERO,
             alpha: sweep.certify.alpha,
             runner_up: None,
             p_upper: None,
@@ -64,7 +67,13 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
 }
 
 fn accepted(sweep: &Sweep, record: &Record) -> bool {
-    check_record(record, sweep, &Plan::new(sweep, 10).unwrap()).is_ok()
+    check_record(
+        record,
+        sweep,
+        &Plan::new(sweep, 10).unwrap(),
+        GridLoss::NONE,
+    )
+    .is_ok()
 }
 
 #[test]

@@ -9,10 +9,10 @@ use ddrs_common::cli::BadInput;
 use ddrs_common::data::Image;
 use ddrs_common::domain::SampleIndex;
 use ddrs_common::spec::{self, Sweep};
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SweepPart};
 use ddrs_worker::model;
 
-use super::results::{SampleResults, certify};
+use super::results::{SampleResults, certify, facts_of};
 use crate::cli::BenchArgs;
 
 /// Noise draws per step of the ascent that is timed, as in the peer's.
@@ -151,7 +151,12 @@ impl<'a> BenchNetwork<'a> {
         let shape = self.network.shape();
         let mut samples = (0..samples).map(|index| sample(shape, index));
         let variant = &sweep.variants()[0];
-        certify(self.engine, &self.network, variant, sweep, &mut samples)
+        let part = SweepPart {
+            sweep,
+            variant,
+            data: &facts_of(shape),
+        };
+        certify(self.engine, &self.network, part, &mut samples)
     }
 }
 

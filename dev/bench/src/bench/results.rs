@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, anyhow};
 use ddrs_common::domain::SampleIndex;
-use ddrs_common::spec::{Sweep, Variant};
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult};
+use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult, SweepPart};
 
 /// Results in the order in which samples were finished.
 pub(super) type SampleResults = Vec<(SampleIndex, SampleResult)>;
@@ -15,14 +15,13 @@ pub(super) type SampleResults = Vec<(SampleIndex, SampleResult)>;
 pub(super) fn certify(
     engine: &Engine,
     network: &LoadedNetwork,
-    variant: &Variant,
-    sweep: &Sweep,
+    part: SweepPart,
     samples: &mut (dyn Iterator<Item = Sample> + Send),
 ) -> Result<SampleResults> {
     let results = Mutex::default();
     let keep = |index, result, _| push(&results, index, result);
     let never = AtomicBool::new(false);
-    engine.certify(network, variant, sweep, samples, &never, &keep)?;
+    engine.certify(network, part, samples, &never, &keep)?;
     let results = results.into_inner();
     results.map_err(|_| anyhow!("a worker thread panicked"))
 }
@@ -30,5 +29,17 @@ pub(super) fn certify(
 fn push(results: &Mutex<SampleResults>, index: SampleIndex, result: SampleResult) {
     if let Ok(mut results) = results.lock() {
         results.push((index, result));
+    }
+}
+
+/// Returns the facts about images of bytes that no dataset holds.
+pub(super) fn facts_of(shape: [usize; 3]) -> DataFacts {
+    DataFacts {
+        len: u64::MAX,
+        digest: [0; 32],
+        images: ImageFacts {
+            shape,
+            grid: Grid::BYTES,
+        },
     }
 }

@@ -279,7 +279,7 @@ fn compared_models(name: &str, draws: i64) -> Result<Vec<ModelWithDraws>> {
 /// Returns every model of a specification, with its first image at its first sigma.
 fn from_specification(path: &Path, draws: i64) -> Result<Vec<ModelWithDraws>> {
     let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (sweep, _) = spec::parse_with_models(&text, path)?;
+    let (sweep, _) = spec::parse_with_models(&text, path, spec::random_seed()?)?;
     let batch = first_image(&sweep, draws)?;
     let models = sweep.models.iter().map(|spec| ModelWithDraws {
         spec: spec.clone(),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ddrs_common::domain::{Certification, Phase, Sigma};
+use ddrs_common::grid::Grid;
 use ddrs_common::spec::{ModelSource, Precision};
 use tch::{CModule, Device, Kind, Tensor};
 
@@ -155,14 +156,10 @@ fn a_batch_is_the_image_and_scaled_noise_rounded_once_and_black_where_nothing_is
 /// Makes a batch of 12 rows, some of which hold the given rows of a request.
 fn batch(fixture: &ModelFixture, engine: &Engine, rows: Range<u64>) -> Tensor {
     let network = fixture.load(engine);
-    let task = JobContext {
-        core: &engine.core,
-        network: &network,
-        sweep: &fixture.sweep,
-        variant: &fixture.sweep.variants()[0],
-        stop: &AtomicBool::new(false),
-    };
-    let input = PreparedInput::new(&fixture.sample(3), &network).unwrap();
+    let never = AtomicBool::new(false);
+    let variant = &fixture.sweep.variants()[0];
+    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
+    let input = PreparedInput::new(&fixture.sample(3), &network, Grid::BYTES).unwrap();
     let request = DrawRequest::Count {
         sigma: Sigma::new(0.3).unwrap(),
         phase: Phase::Estimate,
@@ -192,8 +189,7 @@ fn the_seconds_of_samples_add_up_to_no_more_than_there_were_though_passes_overla
     engine
         .certify(
             &network,
-            variant,
-            &fixture.sweep,
+            fixture.part(variant),
             &mut samples,
             &never,
             &on_result,

@@ -7,20 +7,22 @@ use std::sync::atomic::AtomicBool;
 
 use ddrs_common::data::Image;
 use ddrs_common::domain::{Certification, SampleIndex};
-use ddrs_common::spec::{self, Sweep};
+use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
+use ddrs_common::spec::{self, Sweep, Variant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
-use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult};
+use crate::engine::{Engine, LoadedNetwork, Sample, SampleResult, SweepPart};
 use crate::model::{self, random_weights};
 
 /// A model on disk with its sweep.
 pub(super) struct ModelFixture {
     pub(super) sweep: Sweep,
     pub(super) shape: [usize; 3],
+    pub(super) data: DataFacts,
     _dir: TempDir,
 }
 
@@ -73,6 +75,15 @@ impl ModelFixture {
         )
     }
 
+    /// Returns a variant over the fixture's data.
+    pub(super) fn part<'a>(&'a self, variant: &'a Variant) -> SweepPart<'a> {
+        SweepPart {
+            sweep: &self.sweep,
+            variant,
+            data: &self.data,
+        }
+    }
+
     /// Loads the sweep's only model.
     pub(super) fn load(&self, engine: &Engine) -> LoadedNetwork {
         engine.load(&self.sweep.models[0], self.shape).unwrap()
@@ -86,15 +97,23 @@ impl ModelFixture {
         Self {
             sweep: spec::parse(&text, &dir.path().join("t.toml")).unwrap(),
             shape,
+            data: DataFacts {
+                len: 1_000,
+                digest: [7; 32],
+                images: ImageFacts {
+                    shape,
+                    grid: Grid::BYTES,
+                },
+            },
             _dir: dir,
         }
     }
 
-    /// Makes a sample with random pixels, which are a function of the index.
+    /// Makes a sample with random bytes as pixels, which are a function of the index.
     pub(super) fn sample(&self, index: u64) -> Sample {
         let mut rng = ChaCha8Rng::seed_from_u64(index);
         let pixels = (0..self.shape.iter().product())
-            .map(|_| rng.random())
+            .map(|_| f32::from(rng.random::<u8>()) / 255.0)
             .collect();
         Sample {
             index: SampleIndex(index),
@@ -134,8 +153,7 @@ impl ModelFixture {
         engine
             .certify(
                 network,
-                variant,
-                &self.sweep,
+                self.part(variant),
                 &mut samples,
                 &never,
                 &on_result,

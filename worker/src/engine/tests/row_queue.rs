@@ -11,6 +11,7 @@ use crate::engine::pass::Pass;
 use crate::engine::progress::NextStep;
 use crate::engine::row_queue::{PackingRules, RowQueue};
 use crate::engine::task::JobContext;
+use ddrs_common::grid::Grid;
 
 /// The inputs of a pass with their rows.
 type Contents = Vec<(u64, Range<u64>)>;
@@ -35,14 +36,10 @@ fn begin(index: u64, rows: u64) -> NextStep {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, &settings);
     let engine = engine(1);
     let network = fixture.load(&engine);
-    let task = JobContext {
-        core: &engine.core,
-        network: &network,
-        sweep: &fixture.sweep,
-        variant: &fixture.sweep.variants()[0],
-        stop: &AtomicBool::new(false),
-    };
-    let input = PreparedInput::new(&fixture.sample(index), &network).unwrap();
+    let never = AtomicBool::new(false);
+    let variant = &fixture.sweep.variants()[0];
+    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
+    let input = PreparedInput::new(&fixture.sample(index), &network, Grid::BYTES).unwrap();
     NextStep::certify(&task, input.into(), Some(0.5), 0.0)
 }
 

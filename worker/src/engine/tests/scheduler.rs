@@ -14,13 +14,9 @@ fn only_one_lane_waits_for_a_sample_to_come() {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, settings);
     let engine = engine(2);
     let network = fixture.load(&engine);
-    let task = JobContext {
-        core: &engine.core,
-        network: &network,
-        sweep: &fixture.sweep,
-        variant: &fixture.sweep.variants()[0],
-        stop: &AtomicBool::new(false),
-    };
+    let never = AtomicBool::new(false);
+    let variant = &fixture.sweep.variants()[0];
+    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
     let mut samples = (0..2).map(|index| fixture.sample(index));
     let shape = PassShape {
         rows: 20,

@@ -14,13 +14,14 @@ use anyhow::{Context, Result};
 use ddrs_common::cli::{BadInput, BlameInput, OutputFormat};
 use ddrs_common::data::{Dataset, Image};
 use ddrs_common::domain::{Certification, Choice, SampleIndex, Sigma};
+use ddrs_common::grid::DataFacts;
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, Sweep, Variant};
-use ddrs_worker::engine::{Engine, LoadedNetwork, Sample};
+use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SweepPart};
 use serde_json::Value;
 
-use super::results::{SampleResults, certify};
+use super::results::{SampleResults, certify, facts_of};
 use crate::cli::CompareArgs;
 
 /// The number of turns of each method. Each turn takes the next part of the images, so that other
@@ -32,6 +33,7 @@ struct ImageBench {
     engine: Engine,
     network: LoadedNetwork,
     sweep: Sweep,
+    data: DataFacts,
     images: Vec<(SampleIndex, Image)>,
 }
 
@@ -53,6 +55,7 @@ impl ImageBench {
             engine,
             network,
             sweep,
+            data: facts_of(shape),
             images,
         })
     }
@@ -86,7 +89,12 @@ impl ImageBench {
         let variant = first_variant(sweep, choice)?;
         let mut samples = self.samples_of(part);
         let start = Instant::now();
-        let results = certify(&self.engine, &self.network, &variant, sweep, &mut samples)?;
+        let results = certify(
+            &self.engine,
+            &self.network,
+            part_of(sweep, &variant, &self.data),
+            &mut samples,
+        )?;
         run.add(start.elapsed(), &self.places(), results);
         Ok(())
     }
@@ -121,8 +129,13 @@ impl ImageBench {
         let mut sweep = self.sweep.clone();
         sweep.seed = sweep.seed.wrapping_add(1);
         let variant = first_variant(&sweep, Choice::DataDependent)?;
-        self.engine
-            .estimate_radii(&self.network, &variant, &sweep, sample, sigmas, draws)
+        self.engine.estimate_radii(
+            &self.network,
+            part_of(&sweep, &variant, &self.data),
+            sample,
+            sigmas,
+            draws,
+        )
     }
 }
 
@@ -140,6 +153,14 @@ impl MethodRun {
                 self.found.insert(place, found);
             }
         }
+    }
+}
+
+fn part_of<'a>(sweep: &'a Sweep, variant: &'a Variant, data: &'a DataFacts) -> SweepPart<'a> {
+    SweepPart {
+        sweep,
+        variant,
+        data,
     }
 }
 
@@ -161,7 +182,7 @@ fn first_shape(images: &[(SampleIndex, Image)]) -> Result<[usize; 3], BadInput> 
 
 fn read_sweep(args: &CompareArgs) -> Result<Sweep> {
     let text = spec::read(&args.spec).with_context(|| args.spec.display().to_string());
-    let (sweep, _) = spec::parse_with_models(&text.blame_input()?, &args.spec).blame_input()?;
+    let (sweep, _) = spec::parse_with_models(&text.blame_input()?, &args.spec, 1).blame_input()?;
     Ok(sweep)
 }
 

@@ -1,0 +1,72 @@
+//! Finds what certificates and noise depend on in a dataset: the shape of its images and their grid.
+
+use super::{DataError, Dataset};
+use crate::domain::Radius;
+use crate::domain::{SampleIndex, Sigma};
+use crate::grid::{Grid, GridImage, ImageFacts};
+use crate::spec::{DatasetFormat, DatasetSpec};
+
+/// The number of images that are tried for one that can be read.
+const TRIED: usize = 16;
+
+impl Dataset {
+    /// Returns the shape of the images of these samples and their grid: that of the specification,
+    /// or 255 where every value is a byte, or else the finest on which noise up to `widest` can be
+    /// drawn. A dataset of tensors is read up to its first value that is not a byte.
+    ///
+    /// # Errors
+    /// When none of the first few images can be read.
+    pub fn image_facts(
+        &self,
+        spec: &DatasetSpec,
+        samples: impl Iterator<Item = SampleIndex> + Clone,
+        widest: Sigma,
+    ) -> Result<ImageFacts, DataError> {
+        Ok(ImageFacts {
+            shape: self.first_shape(samples.clone())?,
+            grid: spec
+                .grid
+                .unwrap_or_else(|| self.grid(spec.format, samples, widest)),
+        })
+    }
+
+    /// Returns the shape of the first image that can be read.
+    fn first_shape(
+        &self,
+        samples: impl Iterator<Item = SampleIndex>,
+    ) -> Result<[usize; 3], DataError> {
+        let mut failure = None;
+        for index in samples.take(TRIED) {
+            match self.image(index) {
+                Ok(image) => return Ok(image.shape),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.past_the_end(SampleIndex(0))))
+    }
+
+    fn grid(
+        &self,
+        format: DatasetFormat,
+        mut samples: impl Iterator<Item = SampleIndex>,
+        widest: Sigma,
+    ) -> Grid {
+        let holds_bytes = match format {
+            DatasetFormat::ImageFolder | DatasetFormat::Cifar10 => true,
+            DatasetFormat::Tensors => samples.all(|index| self.is_of_bytes(index)),
+        };
+        if holds_bytes {
+            Grid::BYTES
+        } else {
+            Grid::finest_for(widest)
+        }
+    }
+
+    /// Returns true if every value of the image is a byte divided by 255. An image that cannot be
+    /// read has no certificate, so its values do not matter.
+    fn is_of_bytes(&self, index: SampleIndex) -> bool {
+        self.image(index).map_or(true, |image| {
+            GridImage::new(Grid::BYTES, &image.pixels).off_grid == Radius::ZERO
+        })
+    }
+}
