@@ -1,9 +1,12 @@
 //! The command line as written. Nothing is opened or decided here.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ddrs_common::attack::AttackReach;
 use ddrs_common::cli::{DeviceArgs, LogFormat, OutputArgs, RedisArgs, WorkerArgs};
+use ddrs_common::domain::Radius;
 use ddrs_worker::device::DeviceChoice;
 
 /// Certifies samples: chooses sigma, draws noise, counts classes. One process per GPU.
@@ -21,7 +24,7 @@ pub(crate) struct WorkerCli {
 
 const EXIT_CODES: &str = concat!(
     "Exit codes: 0 complete or asked to stop, 1 failed, 2 bad usage or specification, ",
-    "130 training\ninterrupted and resumable."
+    "130 training\nor attack interrupted and resumable."
 );
 
 /// The commands.
@@ -34,6 +37,13 @@ pub(crate) enum WorkerCommand {
     Run(WorkerRunArgs),
     /// Certify one sample without Redis; the record goes to stdout
     Certify(CertifyArgs),
+    /// Search for points that contradict the certificates of a run
+    ///
+    /// Gradient attacks inside the certified balls; each point found is certified by the whole
+    /// pipeline with other noise. Results are appended to RUN/attack.jsonl, and reports show them.
+    /// Attacks that the file holds already are not repeated. Exit code 130: interrupted and
+    /// resumable.
+    Attack(AttackArgs),
     /// Train a network: `gaussian`, `smoothadv` or `macer`, with fixed or data-dependent sigma
     ///
     /// Resumes from the checkpoint of an earlier call with the same --out. Exit code 130:
@@ -73,6 +83,62 @@ pub(crate) struct CertifyArgs {
     pub(crate) variant: Option<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+/// The arguments of `attack`.
+#[derive(Debug, Args)]
+pub(crate) struct AttackArgs {
+    /// Run folder: manifest and records
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+    /// Variant, MODEL/CHOICE/SIGMA; may be repeated [default: every variant]
+    #[arg(long)]
+    pub(crate) variant: Vec<String>,
+    /// Attack at most N certificates of each variant, evenly spread [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+    /// Steps of each gradient ascent
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) steps: u32,
+    /// Gradient ascents from different starting points, for each sigma and each goal
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) starts: u32,
+    /// Noise draws per step
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) draws: u32,
+    /// Seed of the attack's noise and of the points' certification; another than the sweep's
+    /// [default: one more than the sweep's]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// The radius of an attack.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ReachArgs {
+    /// Attack the certificates of the true class that cover this radius, at this radius
+    #[arg(long, value_name = "R", value_parser = positive_radius)]
+    pub(crate) radius: Option<Radius>,
+    /// Attack every certificate at the radius that it certifies
+    #[arg(long)]
+    pub(crate) at_own_radius: bool,
+}
+
+impl ReachArgs {
+    /// Returns the radius.
+    pub(crate) fn reach(&self) -> AttackReach {
+        self.radius.map_or(AttackReach::Own, AttackReach::Radius)
+    }
+}
+
+fn positive_radius(text: &str) -> Result<Radius, String> {
+    let radius = text.parse().ok().and_then(|value| Radius::new(value).ok());
+    radius
+        .filter(|&radius| radius > Radius::ZERO)
+        .ok_or_else(|| "must be a finite number above 0".to_owned())
 }
 
 /// The arguments of `train`.

@@ -41,6 +41,7 @@ fn dispatch(command: WorkerCommand, log_format: LogFormat) -> Result<()> {
     match command {
         WorkerCommand::Run(args) => run(args, log_format),
         WorkerCommand::Certify(args) => commands::certify::certify(&args),
+        WorkerCommand::Attack(args) => commands::attack::attack(&args),
         WorkerCommand::Train(args) => commands::train::train(&args),
         WorkerCommand::Doctor(args) => commands::doctor::doctor(&args),
     }

@@ -58,6 +58,8 @@ use anyhow::Result;
 use ddrs_common::domain::Sigma;
 use ddrs_common::roots::Roots;
 use ddrs_common::spec::{ModelSpec, Sweep};
+use rayon::prelude::*;
+use tch::Device;
 
 use crate::device;
 use crate::model::ModelFile;
@@ -92,6 +94,22 @@ impl Engine {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.core.thread_count()
+    }
+
+    /// Returns the device on which the networks compute.
+    pub(crate) fn torch_device(&self) -> Device {
+        self.core.device
+    }
+
+    /// Applies `work` to each item, on the threads that run forward passes. The results have the
+    /// order of the items.
+    pub(crate) fn map<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        work: impl Fn(&T) -> R + Sync + Send,
+    ) -> Vec<R> {
+        let threads = &self.core.threads;
+        threads.install(|| items.par_iter().map(work).collect())
     }
 
     /// Returns what the threads spent their time on since the engine began.

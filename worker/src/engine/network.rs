@@ -98,7 +98,7 @@ impl LoadedNetwork {
 
     /// Scores images in \[0, 1\], with this thread's handle. The scores are differentiable in the
     /// images.
-    pub(super) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
+    pub(crate) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         self.handle().scores(images)
     }
 

@@ -289,7 +289,11 @@ impl CachedNetwork {
     }
 }
 
-fn load(engine: &Engine, sweep: &OpenSweep, model: usize) -> Result<LoadedNetwork> {
+/// Loads a model of a sweep, and checks that it is the one that was submitted.
+///
+/// # Errors
+/// When it is another one, or cannot be used.
+pub(crate) fn load(engine: &Engine, sweep: &OpenSweep, model: usize) -> Result<LoadedNetwork> {
     let spec = &sweep.sweep.models[model];
     let context = || format!("model {}", spec.name);
     let file = ModelFile::read(spec, sweep.roots()).with_context(context)?;

@@ -11,7 +11,7 @@ mod backoff;
 mod device_thread;
 pub(crate) mod fleet;
 mod job;
-mod open_sweep;
+pub(crate) mod open_sweep;
 mod roots;
 pub(crate) mod stop;
 mod sweep_cache;
@@ -31,6 +31,7 @@ use tracing::info;
 
 use crate::cli::WorkerRunArgs;
 use device_thread::DeviceHandle;
+pub(crate) use device_thread::load as load_model;
 use worker::{IDLE, PATIENCE, Worker, WorkerOptions};
 
 /// Time for which a worker that a coordinator started waits for a Redis that does not answer.

@@ -15,17 +15,17 @@ use ddrs_common::sweep_message::SweepMessage;
 use super::roots::Roots;
 
 /// Everything about a sweep except its networks.
-pub(super) struct OpenSweep {
+pub(crate) struct OpenSweep {
     /// The message that Redis holds.
-    pub(super) message: SweepMessage,
+    pub(crate) message: SweepMessage,
     /// The checked specification.
-    pub(super) sweep: Sweep,
+    pub(crate) sweep: Sweep,
     /// The cut into jobs.
-    pub(super) plan: Plan,
+    pub(crate) plan: Plan,
     /// The facts about the data that the coordinator found.
-    pub(super) data: DataFacts,
+    pub(crate) data: DataFacts,
     /// The variants, in the order of the plan.
-    pub(super) variants: Vec<Variant>,
+    pub(crate) variants: Vec<Variant>,
     dataset: Dataset,
     roots: Roots,
 }
@@ -35,7 +35,7 @@ impl OpenSweep {
     ///
     /// # Errors
     /// When a path lies outside the roots or cannot be read, or the data is not what was submitted.
-    pub(super) fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
+    pub(crate) fn open(message: SweepMessage, roots: &Roots) -> Result<Arc<Self>> {
         let sweep = message.sweep()?;
         check_paths(&sweep, roots)?;
         let dataset = Dataset::open_under(&sweep.dataset, roots)?;
@@ -57,7 +57,7 @@ impl OpenSweep {
     ///
     /// # Errors
     /// When the plan has no such job, or other samples for it: the queue belongs to another plan.
-    pub(super) fn job(&self, claimed: &Claimed) -> Result<Job> {
+    pub(crate) fn job(&self, claimed: &Claimed) -> Result<Job> {
         let sweep = &self.message.id;
         let id = claimed.lease.job;
         let Some(job) = self.plan.job(id) else {
@@ -76,7 +76,7 @@ impl OpenSweep {
     }
 
     /// Returns the dataset.
-    pub(super) fn dataset(&self) -> &Dataset {
+    pub(crate) fn dataset(&self) -> &Dataset {
         &self.dataset
     }
 
@@ -84,12 +84,12 @@ impl OpenSweep {
     ///
     /// # Errors
     /// When it cannot be read or has another shape; names the file.
-    pub(super) fn image(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
+    pub(crate) fn image(&self, index: SampleIndex, shape: [usize; 3]) -> Result<Image, DataError> {
         self.dataset.image_of_shape(index, shape)
     }
 
     /// Returns the folders under which files may be opened.
-    pub(super) fn roots(&self) -> &Roots {
+    pub(crate) fn roots(&self) -> &Roots {
         &self.roots
     }
 }
