@@ -234,9 +234,7 @@ mod tests {
     #[test]
     fn a_radius_below_one_level_leaves_the_image() {
         let given = image(vec![0.0, pixel(GRID, 7)]);
-        let point = GRID
-            .farthest_inside(&given, &[1.0, 0.0], radius(0.003))
-            .unwrap();
+        let point = farthest_inside(GRID, &given, &[1.0, 0.0], radius(0.003)).unwrap();
         assert_eq!(point.image, given);
         assert_eq!(point.distance, Radius::ZERO);
     }
@@ -249,9 +247,7 @@ mod tests {
             farthest_inside(GRID, &given, &[0.5; 4], radius(0.0039)),
             None
         );
-        let point = GRID
-            .farthest_inside(&given, &[0.6, 0.5, 0.5, 0.5], radius(0.1))
-            .unwrap();
+        let point = farthest_inside(GRID, &given, &[0.6, 0.5, 0.5, 0.5], radius(0.1)).unwrap();
         let found = levels(&point.image);
         assert!(found[0] > 145 && found[1..] == [128; 3], "{found:?}");
         let exact = (f64::from(found[0]) - 127.5).hypot(0.75_f64.sqrt()) / 255.0;
