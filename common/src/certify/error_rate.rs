@@ -13,11 +13,11 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::domain::{Alpha, Radii, Radius};
 
-const RUNS: u64 = 40_000;
+pub(super) const RUNS: u64 = 40_000;
 const PIECE: u64 = 100;
 
 /// Draws of a class of known probability, counted by the chunk.
-struct Noise {
+pub(super) struct Noise {
     random: Xoshiro256PlusPlus,
     p: f64,
     /// The distribution function of each length of chunk that was asked for.
@@ -25,7 +25,7 @@ struct Noise {
 }
 
 impl Noise {
-    fn new(p: f64, seed: u64) -> Self {
+    pub(super) fn new(p: f64, seed: u64) -> Self {
         Self {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             p,
@@ -34,7 +34,7 @@ impl Noise {
     }
 
     /// In pieces so small that (1 - p)^n is not yet 0.
-    fn count(&mut self, n: u64) -> u64 {
+    pub(super) fn count(&mut self, n: u64) -> u64 {
         (0..n.div_ceil(PIECE))
             .map(|piece| self.piece(PIECE.min(n - piece * PIECE)))
             .sum()
@@ -178,7 +178,7 @@ fn overclaims(spec: &CertifySpec, noise: &mut Noise) -> bool {
 }
 
 /// Returns true if a rate of at most `alpha` gives this number with a probability of 1e-5 or more.
-fn within(wrong: u64, alpha: f64) -> bool {
+pub(super) fn within(wrong: u64, alpha: f64) -> bool {
     stats::lower_bound(wrong, RUNS, Alpha::new(1e-5).unwrap()).get() <= alpha
 }
 

@@ -18,8 +18,12 @@
 //! specification, so it does not depend on how draws are grouped into forward passes.
 
 mod pilot;
+mod selected;
 mod stopping;
 
+pub use selected::{
+    DrawSource, SelectedCertificate, SelectedCertifier, SelectedRules, SelectedStep,
+};
 pub use stopping::bound;
 
 use std::cmp::Reverse;
@@ -28,7 +32,7 @@ use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
-use stopping::{Bounds, Counts, Goal};
+use stopping::{Bounds, Counts, Goal, draws_at_once};
 
 /// The certification of one input, from the first draw to the certificate.
 ///
@@ -170,15 +174,7 @@ impl Certifier {
         CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: drawn / self.spec.chunk,
-            n: self.draws_at_once(estimate.end - drawn),
-        }
-    }
-
-    /// The number of the remaining draws after which the stopping rule looks at the counts.
-    fn draws_at_once(&self, left: u64) -> u64 {
-        match self.spec.stopping {
-            Stopping::Radii(_) => left.min(self.spec.chunk.get()),
-            Stopping::Fixed | Stopping::Loss(_) => left,
+            n: draws_at_once(&self.spec, estimate.end - drawn),
         }
     }
 
@@ -207,17 +203,9 @@ impl Certifier {
         Estimate {
             guess,
             runner_up: runner_up(guess, counts),
-            end: self.largest_number_of_draws(selected),
+            end: pilot::largest_number_of_draws(&self.spec, selected),
             counts: Counts::default(),
             goal: None,
-        }
-    }
-
-    /// The draws that the estimation phase may make, where `selected` draws gave the guess.
-    fn largest_number_of_draws(&self, selected: u64) -> u64 {
-        match self.spec.stopping {
-            Stopping::Fixed | Stopping::Radii(_) => self.spec.n.get(),
-            Stopping::Loss(loss) => pilot::draws(&self.spec, loss, selected),
         }
     }
 

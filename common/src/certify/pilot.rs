@@ -2,7 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use crate::spec::CertifySpec;
+use crate::spec::{CertifySpec, Stopping};
 use crate::stats;
 
 /// The number of probabilities that stand for the posterior: two per standard deviation. At this
@@ -10,6 +10,15 @@ use crate::stats;
 const NODES: u32 = 25;
 /// The range of the posterior that counts, in standard deviations to each side.
 const SPREAD: f64 = 6.0;
+
+/// The largest number of draws that bound a probability, where `count` of `spec.n0` other draws gave
+/// the guess.
+pub(super) fn largest_number_of_draws(spec: &CertifySpec, count: u64) -> u64 {
+    match spec.stopping {
+        Stopping::Fixed | Stopping::Radii(_) => spec.n.get(),
+        Stopping::Loss(loss) => draws(spec, loss, count),
+    }
+}
 
 /// The number of draws to make if `count` of `spec.n0` draws gave the guess: the smallest multiple
 /// of the chunk, at most `n`, whose expected radius is at least (1 - `loss`) times that of `n`. The

@@ -39,6 +39,14 @@ fn larger(a: Probability, b: Probability) -> Probability {
     if a > b { a } else { b }
 }
 
+/// The number of the `left` draws after which the stopping rule looks at the counts.
+pub(super) fn draws_at_once(spec: &CertifySpec, left: u64) -> u64 {
+    match spec.stopping {
+        Stopping::Radii(_) => left.min(spec.chunk.get()),
+        Stopping::Fixed | Stopping::Loss(_) => left,
+    }
+}
+
 /// Returns true if the draws may end after `n`.
 fn may_end(spec: &CertifySpec, n: u64) -> bool {
     let at_end_of_chunk = n > 0 && n < spec.n.get() && n % spec.chunk == 0;

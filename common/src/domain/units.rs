@@ -84,6 +84,26 @@ impl Alpha {
 impl Radius {
     /// The radius of an abstention.
     pub const ZERO: Self = Self(0.0);
+
+    /// The largest radius.
+    pub const MAX: Self = Self(f64::MAX);
+
+    /// The smaller of two radii.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// The larger of two radii.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+}
+
+impl Probability {
+    /// The probability of what never happens.
+    pub const ZERO: Self = Self(0.0);
 }
 
 #[cfg(test)]

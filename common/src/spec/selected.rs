@@ -48,46 +48,41 @@ impl SelectedForm {
 }
 
 impl SelectedSpec {
-    /// The part of alpha of each bound on the selector: half of alpha for all of them. Between two
-    /// levels, and in the simple form, one bound is enough.
+    /// The part of alpha of each bound on the selector. In the strong form the other half of alpha
+    /// is that of another level, and with more than two levels two bounds share the first half.
     #[must_use]
     pub fn alpha_of_selector(&self, alpha: Alpha) -> Alpha {
-        alpha.part(0.5 / self.bounds_of_selector() as f64)
+        match self.form {
+            SelectedForm::Simple => alpha,
+            SelectedForm::Strong if self.bounds_each_level() => alpha.part(0.25),
+            SelectedForm::Strong => alpha.part(0.5),
+        }
     }
 
-    /// The part of alpha of the bound on the class at each level: half of alpha for all of them.
-    /// The simple form bounds it at one level.
+    /// The part of alpha of the bound on the class at another level than the chosen one. The bound
+    /// at the chosen level has all of alpha.
     #[must_use]
-    pub fn alpha_of_class(&self, alpha: Alpha) -> Alpha {
-        alpha.part(0.5 / self.bounds_of_class() as f64)
+    pub fn alpha_of_other_level(&self, alpha: Alpha) -> Alpha {
+        alpha.part(0.5)
     }
 
-    /// Returns true if each level that is not selected has its own bound.
+    /// Returns true if each level that is not selected has its own bound. Between two levels, and
+    /// in the simple form, the bound on the chosen level says all.
     #[must_use]
     pub fn bounds_each_level(&self) -> bool {
         self.form == SelectedForm::Strong && self.levels.len() > 2
     }
 
-    /// The smaller part of the two.
-    pub(super) fn least_part(&self, alpha: Alpha) -> Alpha {
-        let selector = self.alpha_of_selector(alpha);
-        let class = self.alpha_of_class(alpha);
-        if selector < class { selector } else { class }
-    }
-
-    fn bounds_of_selector(&self) -> usize {
-        if self.bounds_each_level() {
-            self.levels.len()
-        } else {
-            1
-        }
-    }
-
-    fn bounds_of_class(&self) -> usize {
-        match self.form {
-            SelectedForm::Simple => 1,
-            SelectedForm::Strong => self.levels.len(),
-        }
+    /// The place of a level's expert among the networks of the variant, of which the selector is the
+    /// first.
+    #[must_use]
+    pub fn place_of_expert(&self, level: usize) -> usize {
+        let experts = self.networks(usize::MAX);
+        let model = self.levels[level].model;
+        experts
+            .iter()
+            .position(|&expert| expert == model)
+            .unwrap_or(0)
     }
 
     /// The sigmas under which its networks are drawn: the selector's, then those of the levels.

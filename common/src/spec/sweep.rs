@@ -269,7 +269,8 @@ impl Sweep {
         let range = is_chosen.then_some(data_dependent.range.1);
         let selected = self.selected().into_iter().flat_map(SelectedSpec::sigmas);
         let all = sigma.iter().copied().chain(range).chain(selected);
-        all.fold(sigma[0], wider)
+        let widest = all.reduce(wider);
+        widest.expect("a sweep without sigmas has levels")
     }
 
     /// The variants in table order: model, then choice, then sigma. The variant whose level is

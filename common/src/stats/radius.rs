@@ -4,7 +4,7 @@ use std::f64::consts::SQRT_2;
 
 use statrs::function::erf::erfc;
 
-use super::quantile_lower;
+use super::{quantile_lower, signed_quantile_lower};
 use crate::domain::{Probability, Radius, Sigma};
 
 /// The radius sigma q(p_lower), where q is the standard normal quantile, rounded toward zero. A
@@ -21,6 +21,21 @@ pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     }
     let rounded_down = (sigma.get() * quantile).min(f64::MAX).next_down().max(0.0);
     Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
+}
+
+/// The distance sigma/2 (Q(p) + Q(q)), where Q is the standard normal quantile, rounded toward zero;
+/// zero if it is not positive.
+///
+/// Let A and B be sets of answers whose probabilities under N(0, sigma^2 I) are at least p, and at
+/// most 1 - q. Q of each is 1/sigma-Lipschitz in the input (Salman et al. 2019, Lemma 2). So A stays
+/// more probable than B within this distance (Cohen et al. 2019, Theorem 1 with p_A = p and
+/// p_B = 1 - q).
+#[must_use]
+pub fn mean_radius(sigma: Sigma, p: Probability, q: Probability) -> Radius {
+    let sum = (signed_quantile_lower(p) + signed_quantile_lower(q)).next_down();
+    let half = (0.5 * sigma.get()).next_down();
+    let rounded_down = (half * sum).min(f64::MAX).next_down().max(0.0);
+    Radius::new(rounded_down).unwrap_or(Radius::ZERO)
 }
 
 /// The probability Phi(radius / sigma), whose [`radius`] this is. It is rounded in no particular

@@ -5,7 +5,9 @@ use ddrs_common::certify;
 use ddrs_common::domain::{Certification, Outcome, Probability, Radius, Record};
 use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::Sweep;
+use ddrs_common::spec::{SelectedSpec, Sweep};
+
+use super::check_selected::check_selected;
 
 /// Checks that a record is of this sweep, and that its radius follows from its counts and the
 /// sweep's stopping rule.
@@ -25,9 +27,19 @@ pub(crate) fn check_record(
         "not a sample of this sweep"
     );
     match &record.result {
-        Ok(certification) => check_radius(certification, sweep, loss),
+        Ok(certification) => match levels(record, sweep) {
+            Some(levels) => check_selected(certification, sweep, &levels, loss),
+            None => check_radius(certification, sweep, loss),
+        },
         Err(_) => Ok(()),
     }
+}
+
+/// The levels of the record's variant, if its level is selected.
+fn levels(record: &Record, sweep: &Sweep) -> Option<SelectedSpec> {
+    let variants = sweep.variants();
+    let variant = variants.iter().find(|each| each.name == record.variant)?;
+    sweep.selected_by(variant).cloned()
 }
 
 fn check_radius(certification: &Certification, sweep: &Sweep, loss: GridLoss) -> Result<()> {

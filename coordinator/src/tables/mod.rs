@@ -4,9 +4,11 @@
 //! - `run_samples`: the records of a run by variant, and the table counted from them
 //! - `variant_records`: the samples of one variant, with and without memory
 //! - `check_record`: rejects a record that does not follow from the sweep and its own counts
+//! - `check_selected`: the same for a record whose level was selected
 //! - `memory_rows`: applies Algorithm 2 to the variants with data-dependent sigma
 
 mod check_record;
+mod check_selected;
 mod memory_rows;
 mod run_samples;
 mod variant_records;

@@ -13,7 +13,7 @@ use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
 use ddrs_common::spec::{self, Sweep, Variant};
-use ddrs_worker::engine::{Engine, EngineOptions, Sample, SampleResult, SweepPart};
+use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult, SweepPart};
 
 use crate::cli::CertifyArgs;
 
@@ -133,14 +133,27 @@ impl SelectedSample {
         }
     }
 
+    fn load(
+        &self,
+        engine: &Engine,
+        variant: &Variant,
+        shape: [usize; 3],
+    ) -> Result<Vec<LoadedNetwork>, BadInput> {
+        let specs = self.sweep.networks();
+        let places = self.sweep.networks_of(variant).into_iter();
+        places
+            .map(|place| engine.load(specs[place], shape).map_err(BadInput))
+            .collect()
+    }
+
     fn certify_image(
         &self,
         engine: &Engine,
         variant: &Variant,
         image: Image,
     ) -> Result<TimedResult> {
-        let network = engine.load(&self.sweep.models[variant.model], image.shape);
-        let network = network.map_err(BadInput)?;
+        let networks = self.load(engine, variant, image.shape)?;
+        let networks: Vec<&LoadedNetwork> = networks.iter().collect();
         let sample = Sample {
             index: self.index,
             position: self.position,
@@ -148,7 +161,7 @@ impl SelectedSample {
         };
         let result = Mutex::new(None);
         engine.certify(
-            &network,
+            &networks,
             SweepPart {
                 sweep: &self.sweep,
                 variant,

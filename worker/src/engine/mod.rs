@@ -64,6 +64,7 @@ use tch::Device;
 use crate::device;
 use crate::model::ModelFile;
 use engine_core::EngineCore;
+use packing::PassShape;
 use scheduler::JobScheduler;
 use task::{JobContext, rows_per_pass};
 
@@ -141,6 +142,7 @@ impl Engine {
     }
 
     /// Certifies samples of one variant, and takes them from `samples` as threads need them.
+    /// `networks` are those of the variant, in the order of [`Sweep::networks_of`].
     ///
     /// `on_result` is called when a sample is done. The seconds of all samples add up to the time
     /// that the threads were at work, divided by their number. When `stop` is set, the samples that
@@ -150,16 +152,19 @@ impl Engine {
     /// When something fails that is not one sample's fault, e.g. the device has no memory left.
     pub fn certify(
         &self,
-        network: &LoadedNetwork,
+        networks: &[&LoadedNetwork],
         part: SweepPart,
         samples: &mut (dyn Iterator<Item = Sample> + Send),
         stop: &AtomicBool,
         on_result: &SampleCallback,
     ) -> Result<()> {
-        let task = JobContext::new(&self.core, network, part, stop);
-        let shape = self.core.pass_shape(network, task.rows())?;
+        let task = JobContext::new(&self.core, networks, part, stop);
+        let places = 0..networks.len();
+        let shapes: Vec<PassShape> = places
+            .map(|place| self.pass_shape(&task.at(place)))
+            .collect::<Result<_>>()?;
         self.core.times.begin_job();
-        let scheduler = JobScheduler::new(task, shape, samples, on_result);
+        let scheduler = JobScheduler::new(task, &shapes, samples, on_result);
         self.core.threads.broadcast(|_| scheduler.run_thread());
         scheduler.outcome()
     }
@@ -178,8 +183,13 @@ impl Engine {
         draws: u32,
     ) -> Result<Vec<f64>> {
         let never = AtomicBool::new(false);
-        let task = JobContext::new(&self.core, network, part, &never);
+        let networks = [network];
+        let task = JobContext::new(&self.core, &networks, part, &never);
         estimate::estimate_radii(&task, sample, sigmas, draws)
+    }
+
+    fn pass_shape(&self, task: &JobContext) -> Result<PassShape> {
+        self.core.pass_shape(task.network, task.rows())
     }
 
     /// Returns the number of images per forward pass. It is measured at the first call for a

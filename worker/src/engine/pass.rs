@@ -10,6 +10,8 @@ use super::request::{DrawBlock, DrawRequest};
 /// One forward pass: its rows, from the first on. The rows that are left over are empty.
 #[derive(Default)]
 pub(super) struct Pass {
+    /// The place of its network among the variant's.
+    pub(super) network: usize,
     pub(super) parts: Vec<PassPart>,
 }
 
@@ -32,6 +34,7 @@ impl Pass {
         request: Arc<DrawRequest>,
         rows: Range<u64>,
     ) -> Self {
+        let network = request.network();
         let part = PassPart {
             slot: 0,
             input,
@@ -39,7 +42,10 @@ impl Pass {
             rows,
             counts: None,
         };
-        Self { parts: vec![part] }
+        Self {
+            network,
+            parts: vec![part],
+        }
     }
 
     /// Returns the number of rows that are not empty.

@@ -5,8 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use ddrs_common::certify::{Certificate, Certifier, CertifierStep};
+use ddrs_common::certify::{
+    Certificate, Certifier, CertifierStep, DrawSource, SelectedCertificate, SelectedCertifier,
+    SelectedStep,
+};
 use ddrs_common::domain::{Certification, Radius, SampleIndex, Sigma, Statement};
+use ddrs_common::grid::GridLoss;
 use ddrs_common::stats::argmax;
 use tch::TchError;
 
@@ -35,7 +39,9 @@ pub(super) struct SampleProgress {
 
 /// An input with the decision that it is at, and the seconds spent on it.
 struct SampleState {
-    input: Arc<PreparedInput>,
+    /// The input as each of the variant's networks takes it; only the first if a decision needs no
+    /// other.
+    inputs: Vec<Arc<PreparedInput>>,
     decision: Decision,
     seconds: f64,
 }
@@ -43,6 +49,7 @@ struct SampleState {
 enum Decision {
     Search(Search),
     Certify(Certifier, Sigma),
+    Select(Box<SelectedCertifier>),
 }
 
 /// The answers so far.
@@ -83,8 +90,23 @@ impl NextStep {
         };
         SampleState {
             decision: Decision::certify(task, &input, sigma),
-            input,
+            inputs: vec![input],
             seconds,
+        }
+        .next(task)
+    }
+
+    /// Begins with an input whose level is to be selected, as each of the variant's networks takes
+    /// it.
+    pub(super) fn select(task: &JobContext, inputs: Vec<Arc<PreparedInput>>) -> Self {
+        let Some(decision) = Decision::select(task, &inputs[0]) else {
+            // Only a variant with levels begins this way.
+            return Self::without_sigma(&inputs[0], 0.0);
+        };
+        SampleState {
+            inputs,
+            decision,
+            seconds: 0.0,
         }
         .next(task)
     }
@@ -101,7 +123,7 @@ impl NextStep {
     /// Begins with an input whose sigma is to be searched for.
     pub(super) fn search(task: &JobContext, input: Arc<PreparedInput>) -> Self {
         SampleState {
-            input,
+            inputs: vec![input],
             decision: Decision::search(task),
             seconds: 0.0,
         }
@@ -119,6 +141,11 @@ impl SampleProgress {
             failure: None,
             request: Arc::new(request),
         }
+    }
+
+    /// Returns the place of the network that its rows wait for, among the variant's.
+    pub(super) fn network(&self) -> usize {
+        self.request.network()
     }
 
     /// Returns the number of rows that no pass has taken.
@@ -149,7 +176,7 @@ impl SampleProgress {
     pub(super) fn part(&self, slot: usize, rows: Range<u64>) -> PassPart {
         PassPart {
             slot,
-            input: Arc::clone(&self.sample.input),
+            input: Arc::clone(&self.sample.inputs[self.network()]),
             request: Arc::clone(&self.request),
             rows,
             counts: self.results.device_counts(),
@@ -200,7 +227,7 @@ impl SampleProgress {
         }
         let decision = &mut self.sample.decision;
         if let Some(next) =
-            decision.observe(task, &self.sample.input, &self.request, &self.results)?
+            decision.observe(task, &self.sample.inputs[0], &self.request, &self.results)?
         {
             *decision = next;
         }
@@ -213,7 +240,7 @@ impl SampleState {
         match self.decision.request(task) {
             Ok(request) => NextStep::Draw(Box::new(SampleProgress::new(self, request, task))),
             Err(certification) => {
-                let off_grid = self.input.grid_image.off_grid;
+                let off_grid = self.inputs[0].grid_image.off_grid;
                 NextStep::Done(self.finish(Ok(Certification {
                     off_grid,
                     ..certification
@@ -224,7 +251,7 @@ impl SampleState {
 
     fn finish(self, result: SampleResult) -> FinishedSample {
         FinishedSample {
-            index: self.input.index,
+            index: self.inputs[0].index,
             result,
             seconds: self.seconds,
         }
@@ -233,12 +260,15 @@ impl SampleState {
 
 impl Decision {
     fn certify(task: &JobContext, input: &PreparedInput, sigma: Sigma) -> Self {
-        let loss = task
-            .data
-            .images
-            .loss()
-            .at_distance(input.grid_image.off_grid);
+        let loss = loss(task, input);
         Self::Certify(Certifier::new(&task.sweep.certify, sigma, loss), sigma)
+    }
+
+    fn select(task: &JobContext, input: &PreparedInput) -> Option<Self> {
+        let selected = task.sweep.selected_by(task.variant)?;
+        let loss = loss(task, input);
+        let certifier = SelectedCertifier::new(&task.sweep.certify, selected, loss);
+        Some(Self::Select(Box::new(certifier)))
     }
 
     fn search(task: &JobContext) -> Self {
@@ -251,6 +281,7 @@ impl Decision {
             Self::Search(search) => Ok(comparison(task, search)),
             Self::Certify(certifier, sigma) => match certifier.next() {
                 CertifierStep::Draw { phase, chunk, n } => Ok(DrawRequest::Count {
+                    network: 0,
                     sigma: *sigma,
                     phase,
                     first: chunk,
@@ -259,6 +290,7 @@ impl Decision {
                 }),
                 CertifierStep::Done(certificate) => Err(certification(task, *sigma, certificate)),
             },
+            Self::Select(certifier) => selected_request(task, certifier),
         }
     }
 
@@ -277,6 +309,11 @@ impl Decision {
                 observed.map_err(|error| JobError::Failed(error.into()))?;
                 Ok(None)
             }
+            (Self::Select(certifier), _, RowResults::Counts(counts)) => {
+                let observed = certifier.observe(counts);
+                observed.map_err(|error| JobError::Failed(error.into()))?;
+                Ok(None)
+            }
             (
                 Self::Search(search),
                 DrawRequest::Compare { draws, .. },
@@ -290,6 +327,12 @@ impl Decision {
     }
 }
 
+/// Returns what a certificate of an input gives up because noise is drawn on a grid.
+fn loss(task: &JobContext, input: &PreparedInput) -> GridLoss {
+    let loss = task.data.images.loss();
+    loss.at_distance(input.grid_image.off_grid)
+}
+
 fn mismatch() -> JobError {
     JobError::Failed(anyhow!("an answer does not belong to its request"))
 }
@@ -298,6 +341,46 @@ fn comparison(task: &JobContext, search: &Search) -> DrawRequest {
     DrawRequest::Compare {
         sigmas: search.candidates().to_vec(),
         draws: u64::from(task.sigma_spec().draws),
+    }
+}
+
+/// Returns the draws that a variant with levels needs next, or the certification if there is one.
+fn selected_request(
+    task: &JobContext,
+    certifier: &SelectedCertifier,
+) -> Result<DrawRequest, Certification> {
+    match certifier.next() {
+        SelectedStep::Draw {
+            source,
+            sigma,
+            phase,
+            chunk,
+            n,
+        } => Ok(DrawRequest::Count {
+            network: place(task, source),
+            sigma,
+            phase,
+            first: chunk,
+            n,
+            chunk: task.sweep.certify.chunk.get(),
+        }),
+        SelectedStep::Done(certificate) => Err(selected_certification(task, *certificate)),
+    }
+}
+
+/// Returns the place of a network among the variant's.
+fn place(task: &JobContext, source: DrawSource) -> usize {
+    let selected = task.sweep.selected_by(task.variant);
+    match (source, selected) {
+        (DrawSource::Expert(level), Some(selected)) => selected.place_of_expert(level as usize),
+        _ => 0,
+    }
+}
+
+fn selected_certification(task: &JobContext, selected: SelectedCertificate) -> Certification {
+    Certification {
+        level: Some(Box::new(selected.selection)),
+        ..certification(task, selected.sigma, selected.certificate)
     }
 }
 
@@ -321,7 +404,7 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
 
 impl RowResults {
     fn new(request: &DrawRequest, task: &JobContext) -> Self {
-        let classes = task.classes();
+        let classes = task.at(request.network()).classes();
         match (request, task.core.mode) {
             (DrawRequest::Count { .. }, BatchMode::Device) => {
                 Self::OnDevice(Arc::new(DeviceCounts::new(classes)))

@@ -11,6 +11,8 @@ use ddrs_common::domain::{Phase, Sigma};
 pub(super) enum DrawRequest {
     /// Draws of one phase whose classes are counted.
     Count {
+        /// The place of the network among the variant's.
+        network: usize,
         sigma: Sigma,
         phase: Phase,
         /// The chunk of the first draw.
@@ -48,6 +50,14 @@ impl DrawBlock {
 }
 
 impl DrawRequest {
+    /// Returns the place of the network among the variant's.
+    pub(super) fn network(&self) -> usize {
+        match self {
+            Self::Count { network, .. } => *network,
+            Self::Compare { .. } => 0,
+        }
+    }
+
     /// Returns the number of rows.
     pub(super) fn rows(&self) -> u64 {
         match self {
@@ -122,6 +132,7 @@ mod tests {
     fn rows_of_a_count_run_through_its_chunks() {
         let sigma = Sigma::new(0.5).unwrap();
         let request = DrawRequest::Count {
+            network: 0,
             sigma,
             phase: Phase::Estimate,
             first: 7,

@@ -49,13 +49,20 @@ impl RowQueue {
     /// Inputs that have waited longest come first, and an empty pass has room for whatever they
     /// want. So no rows wait for those that came later. Where a block finds no room, later blocks
     /// that fit may fill what is left.
-    pub(super) fn take(&mut self, rules: PackingRules, last: bool) -> Option<Pass> {
-        if self.waiting_rows() < rules.least_rows(last) {
-            return None;
-        }
-        let pass = self.fill(rules);
+    ///
+    /// All rows of a pass are of one network. There are `rules` for each.
+    pub(super) fn take(&mut self, rules: &[PackingRules], last: bool) -> Option<Pass> {
+        let network = self.next_network(rules, last)?;
+        let pass = self.fill(network, rules[network]);
         self.forget_taken();
         Some(pass)
+    }
+
+    /// Returns the network with enough waiting rows whose input has waited longest.
+    fn next_network(&self, rules: &[PackingRules], last: bool) -> Option<usize> {
+        let waiting = self.waiting_rows(rules.len());
+        let mut networks = self.ready_inputs().map(SampleProgress::network);
+        networks.find(|&network| waiting[network] >= rules[network].least_rows(last))
     }
 
     /// Takes the answers to the rows of a part, on which `seconds` were spent. Returns the input if
@@ -89,16 +96,26 @@ impl RowQueue {
         })
     }
 
-    fn waiting_rows(&self) -> u64 {
-        self.ready
-            .iter()
-            .filter_map(|&slot| self.slots[slot].as_ref())
-            .map(SampleProgress::waiting)
-            .sum()
+    /// Returns the inputs with rows that no pass has taken, the earliest first.
+    fn ready_inputs(&self) -> impl Iterator<Item = &SampleProgress> {
+        let slots = self.ready.iter();
+        slots.filter_map(|&slot| self.slots[slot].as_ref())
     }
 
-    fn fill(&mut self, rules: PackingRules) -> Pass {
-        let mut pass = Pass::default();
+    /// Returns the number of waiting rows of each network.
+    fn waiting_rows(&self, networks: usize) -> Vec<u64> {
+        let mut waiting = vec![0; networks];
+        for input in self.ready_inputs() {
+            waiting[input.network()] += input.waiting();
+        }
+        waiting
+    }
+
+    fn fill(&mut self, network: usize, rules: PackingRules) -> Pass {
+        let mut pass = Pass {
+            network,
+            parts: Vec::new(),
+        };
         for &slot in &self.ready {
             let room = rules.rows - pass.rows();
             if room == 0 || (rules.packing == Packing::InPlace && !pass.is_empty()) {
@@ -106,6 +123,7 @@ impl RowQueue {
             }
             // Inputs leave their slots only when they have no rows in the queue.
             if let Some(progress) = &mut self.slots[slot]
+                && progress.network() == network
                 && let Some(rows) = progress.take_rows(room, rules.whole_blocks, pass.is_empty())
             {
                 pass.parts.push(progress.part(slot, rows));

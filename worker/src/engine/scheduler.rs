@@ -27,7 +27,8 @@ use super::task::{JobContext, JobError};
 /// The work of one job, shared by the threads.
 pub(super) struct JobScheduler<'a> {
     task: JobContext<'a>,
-    rules: PackingRules,
+    /// The rules by which passes of each network are filled.
+    rules: Vec<PackingRules>,
     state: Mutex<SchedulerState>,
     changed: Condvar,
     groups: SampleGroups<'a>,
@@ -75,18 +76,14 @@ struct LaunchedPass<'a, 'b> {
 impl<'b> JobScheduler<'b> {
     pub(super) fn new(
         task: JobContext<'b>,
-        shape: PassShape,
+        shapes: &[PassShape],
         samples: &'b mut (dyn Iterator<Item = Sample> + Send),
         on_result: &'b SampleCallback<'b>,
     ) -> Self {
         let group = group_size(task.core.device, task.network, task.sweep);
         Self {
             task,
-            rules: PackingRules {
-                rows: shape.rows,
-                packing: shape.packing,
-                whole_blocks: task.core.mode == BatchMode::Device,
-            },
+            rules: shapes.iter().map(|shape| rules(&task, *shape)).collect(),
             state: Mutex::default(),
             changed: Condvar::new(),
             groups: SampleGroups::new(samples, group),
@@ -156,7 +153,7 @@ impl<'b> JobScheduler<'b> {
             return Some(NextWork::Nothing);
         }
         let last = state.is_exhausted;
-        if let Some(pass) = state.queue.take(self.rules, last) {
+        if let Some(pass) = state.queue.take(&self.rules, last) {
             return Some(NextWork::Pass(pass, self.activate(state)));
         }
         // One thread fetches at a time. The next sample may take long, and a thread that waited
@@ -185,15 +182,15 @@ impl<'b> JobScheduler<'b> {
     pub(super) fn begin(&self) -> Result<(), JobError> {
         let group = self.groups.next();
         self.end_fetching(group.is_empty());
-        let inputs = self.prepare(&group);
         match (self.task.variant.choice, self.task.sigma_spec().method) {
-            (Choice::Fixed, _) => self.begin_fixed(inputs),
-            (Choice::DataDependent, SigmaMethod::Search { .. }) => self.begin_search(inputs),
-            (Choice::DataDependent, SigmaMethod::Gradient) => self.begin_ascent(inputs)?,
-            (Choice::Selected, _) => {
-                let error = anyhow::anyhow!("selected levels cannot be certified yet");
-                return Err(JobError::Failed(error));
+            (Choice::Fixed, _) => self.begin_fixed(self.prepare(&group)),
+            (Choice::DataDependent, SigmaMethod::Search { .. }) => {
+                self.begin_search(self.prepare(&group));
             }
+            (Choice::DataDependent, SigmaMethod::Gradient) => {
+                self.begin_ascent(self.prepare(&group))?;
+            }
+            (Choice::Selected, _) => self.begin_selected(&group),
         }
         Ok(())
     }
@@ -216,6 +213,20 @@ impl<'b> JobScheduler<'b> {
             }
         }
         inputs
+    }
+
+    /// Begins with samples whose level is to be selected, prepared for every network.
+    fn begin_selected(&self, samples: &[Sample]) {
+        let grid = self.task.data.images.grid;
+        for sample in samples {
+            let networks = self.task.networks.iter();
+            let inputs =
+                networks.map(|network| PreparedInput::new(sample, network, grid).map(Arc::new));
+            match inputs.collect() {
+                Ok(inputs) => self.follow(NextStep::select(&self.task, inputs)),
+                Err(error) => (self.on_result)(sample.index, Err(error), 0.0),
+            }
+        }
     }
 
     fn begin_fixed(&self, inputs: Vec<Arc<PreparedInput>>) {
@@ -250,7 +261,8 @@ impl<'b> JobScheduler<'b> {
         before: &mut Option<LaunchedPass<'a, 'b>>,
     ) -> Result<Option<LaunchedPass<'a, 'b>>, JobError> {
         let start = Instant::now();
-        let scores = forward::launch(&self.task, &pass, self.rules.rows)?;
+        let rows = self.rules[pass.network].rows;
+        let scores = forward::launch(&self.task.at(pass.network), &pass, rows)?;
         let launched = LaunchedPass {
             pass,
             scores,
@@ -284,7 +296,8 @@ impl<'b> JobScheduler<'b> {
         let LaunchedPass { pass, scores, .. } = launched;
         let core = self.task.core;
         core.times.read(core.mode, || {
-            forward::read(&self.task, pass, self.rules.rows, scores)
+            let rows = self.rules[pass.network].rows;
+            forward::read(&self.task.at(pass.network), pass, rows, scores)
         })
     }
 
@@ -356,5 +369,13 @@ impl<'b> JobScheduler<'b> {
         // A panic ends the process. Until then the state is usable, for the methods that change it
         // do not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn rules(task: &JobContext, shape: PassShape) -> PackingRules {
+    PackingRules {
+        rows: shape.rows,
+        packing: shape.packing,
+        whole_blocks: task.core.mode == BatchMode::Device,
     }
 }

@@ -44,6 +44,9 @@ pub struct SweepPart<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct JobContext<'a> {
     pub(super) core: &'a EngineCore,
+    /// The variant's networks, in the order of [`Sweep::networks_of`].
+    pub(super) networks: &'a [&'a LoadedNetwork],
+    /// The network of the work at hand: the first, unless [`at`](Self::at) chose another.
     pub(super) network: &'a LoadedNetwork,
     pub(super) sweep: &'a Sweep,
     pub(super) variant: &'a Variant,
@@ -52,9 +55,10 @@ pub(super) struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
+    /// Begins with the first of a variant's networks, of which there is at least one.
     pub(super) fn new(
         core: &'a EngineCore,
-        network: &'a LoadedNetwork,
+        networks: &'a [&'a LoadedNetwork],
         part: SweepPart<'a>,
         stop: &'a AtomicBool,
     ) -> Self {
@@ -65,11 +69,20 @@ impl<'a> JobContext<'a> {
         } = part;
         Self {
             core,
-            network,
+            networks,
+            network: networks[0],
             sweep,
             variant,
             data,
             stop,
+        }
+    }
+
+    /// Returns the same context for work with another of the variant's networks.
+    pub(super) fn at(&self, place: usize) -> Self {
+        Self {
+            network: self.networks[place],
+            ..*self
         }
     }
 

@@ -113,14 +113,14 @@ fn run_thread(
 /// The state of the device thread.
 struct DeviceThread {
     engine: Engine,
-    network: NetworkCache,
+    networks: NetworkCache,
 }
 
 impl DeviceThread {
     fn new(engine: Engine) -> Self {
         Self {
             engine,
-            network: NetworkCache(None),
+            networks: NetworkCache(Vec::new()),
         }
     }
 
@@ -139,16 +139,19 @@ impl DeviceThread {
     }
 
     fn prepare_all(&mut self, sweep: &OpenSweep) -> Result<()> {
-        let mut models = 0..sweep.sweep.models.len();
-        models.try_for_each(|model| self.prepare(sweep, model))
+        let mut networks = 0..sweep.sweep.networks().len();
+        networks.try_for_each(|place| self.prepare(sweep, place))
     }
 
     /// Loads a model and measures how large its forward passes should be, while no job waits for
     /// it.
-    fn prepare(&mut self, sweep: &OpenSweep, model: usize) -> Result<()> {
-        let network = self.network.load(&self.engine, sweep, model)?;
-        let images = self.engine.images_per_pass(network, &sweep.sweep);
-        images.map(drop)
+    fn prepare(&mut self, sweep: &OpenSweep, place: usize) -> Result<()> {
+        let networks = self.networks.load(&self.engine, sweep, &[place])?;
+        let mut sizes = networks.into_iter().map(|network| {
+            let images = self.engine.images_per_pass(network, &sweep.sweep);
+            images.map(drop)
+        });
+        sizes.try_for_each(|measured| measured)
     }
 
     fn certify(
@@ -157,8 +160,8 @@ impl DeviceThread {
         stop: &AtomicBool,
         events: &UnboundedSender<WorkEvent>,
     ) -> Result<()> {
-        let model = item.variant().model;
-        let network = self.network.load(&self.engine, &item.sweep, model)?;
+        let places = item.sweep.sweep.networks_of(item.variant());
+        let networks = self.networks.load(&self.engine, &item.sweep, &places)?;
         let device = self.engine.device();
         // A receiver that has gone has stopped the work item as well, so a failure does not matter.
         let report = |index, result, seconds| {
@@ -166,7 +169,7 @@ impl DeviceThread {
         };
         let run = ItemRun {
             engine: &self.engine,
-            network,
+            networks: &networks,
             item,
             stop,
         };
@@ -177,7 +180,7 @@ impl DeviceThread {
 /// A work item in progress.
 struct ItemRun<'a> {
     engine: &'a Engine,
-    network: &'a LoadedNetwork,
+    networks: &'a [&'a LoadedNetwork],
     item: &'a WorkItem,
     stop: &'a AtomicBool,
 }
@@ -187,7 +190,7 @@ impl ItemRun<'_> {
     fn certify(&self, report: &(impl Fn(SampleIndex, SampleResult, f64) + Sync)) -> Result<()> {
         let item = self.item;
         // An image of another shape is reported at once, and is not kept until the others are read.
-        let shape = self.network.shape();
+        let shape = self.networks[0].shape();
         thread::scope(|scope| {
             let (sender, samples) = mpsc::sync_channel(READ_AHEAD);
             let reader = scope.spawn(move || item.read_images(shape, &sender, report));
@@ -225,7 +228,7 @@ impl ItemRun<'_> {
             data: &sweep.data,
         };
         self.engine
-            .certify(self.network, part, samples, self.stop, report)
+            .certify(self.networks, part, samples, self.stop, report)
     }
 }
 
@@ -256,48 +259,65 @@ fn one_by_one<S>(
     first
 }
 
-/// The network of the last job. Jobs are ordered by variant, so one is enough.
-struct NetworkCache(Option<CachedNetwork>);
+/// The networks of the last job. Jobs are ordered by variant, so those of one variant are enough.
+struct NetworkCache(Vec<CachedNetwork>);
 
 struct CachedNetwork {
     sweep: SweepId,
-    model: usize,
+    /// Its place in [`ddrs_common::spec::Sweep::networks`].
+    place: usize,
     network: LoadedNetwork,
 }
 
 impl NetworkCache {
-    /// Returns a model of a sweep, and loads it if it is not the cached one.
-    fn load(&mut self, engine: &Engine, sweep: &OpenSweep, model: usize) -> Result<&LoadedNetwork> {
+    /// Returns the networks of a sweep at these places, in this order. Loads those that are not
+    /// cached.
+    fn load(
+        &mut self,
+        engine: &Engine,
+        sweep: &OpenSweep,
+        places: &[usize],
+    ) -> Result<Vec<&LoadedNetwork>> {
         let id = &sweep.message.id;
-        // Dropped first if it is another one, so that memory never holds two.
-        let cached = self.0.take().filter(|cached| cached.is(id, model));
-        let cached = match cached {
-            Some(cached) => cached,
-            None => CachedNetwork {
-                sweep: id.clone(),
-                model,
-                network: load(engine, sweep, model)?,
-            },
-        };
-        Ok(&self.0.insert(cached).network)
+        // Others are dropped first, so that memory never holds those of two variants.
+        let is_wanted = |cached: &CachedNetwork| places.iter().any(|&place| cached.is(id, place));
+        self.0.retain(is_wanted);
+        for &place in places {
+            if self.find(id, place).is_none() {
+                self.0.push(CachedNetwork {
+                    sweep: id.clone(),
+                    place,
+                    network: load(engine, sweep, place)?,
+                });
+            }
+        }
+        let places = places.iter();
+        Ok(places.filter_map(|&place| self.find(id, place)).collect())
+    }
+
+    fn find(&self, sweep: &SweepId, place: usize) -> Option<&LoadedNetwork> {
+        let mut cached = self.0.iter();
+        let cached = cached.find(|cached| cached.is(sweep, place))?;
+        Some(&cached.network)
     }
 }
 
 impl CachedNetwork {
-    fn is(&self, sweep: &SweepId, model: usize) -> bool {
-        self.sweep == *sweep && self.model == model
+    fn is(&self, sweep: &SweepId, place: usize) -> bool {
+        self.sweep == *sweep && self.place == place
     }
 }
 
-/// Loads a model of a sweep, and checks that it is the one that was submitted.
+/// Loads a network of a sweep, and checks that it is the one that was submitted.
 ///
 /// # Errors
 /// When it is another one, or cannot be used.
-pub(crate) fn load(engine: &Engine, sweep: &OpenSweep, model: usize) -> Result<LoadedNetwork> {
-    let spec = &sweep.sweep.models[model];
+pub(crate) fn load(engine: &Engine, sweep: &OpenSweep, place: usize) -> Result<LoadedNetwork> {
+    let networks = sweep.sweep.networks();
+    let spec = networks[place];
     let context = || format!("model {}", spec.name);
     let file = ModelFile::read(spec, sweep.roots()).with_context(context)?;
-    check_digest(spec, &file, &sweep.message.model_digests[model])?;
+    check_digest(spec, &file, &sweep.message.model_digests[place])?;
     let shape = sweep.data.images.shape;
     engine.load_file(spec, &file, shape).with_context(context)
 }

@@ -29,8 +29,7 @@ pub(super) fn certify(at: &SpecTable, raw: RawCertify) -> Result<CertifySpec, Sp
     })
 }
 
-/// Refuses numbers of draws that cannot certify at the smallest part of alpha of a variant whose
-/// level is selected.
+/// Refuses numbers of draws that cannot certify at the part of alpha of a selector.
 pub(super) fn check_selected(
     at: &SpecTable,
     spec: &CertifySpec,
@@ -39,15 +38,17 @@ pub(super) fn check_selected(
     let Some(selected) = &smoothing.selected else {
         return Ok(());
     };
-    let spent = spec.stopping.alpha_at_n(selected.least_part(spec.alpha));
+    let spent = spec
+        .stopping
+        .alpha_at_n(selected.alpha_of_selector(spec.alpha));
     if can_certify(spec.n.get(), spent) {
         return Ok(());
     }
     let least = least_draws(spent);
     let message = format!(
-        "{} draws can never certify at the parts of alpha {} that smoothing.selected divides it \
-         into; at least {least} are needed",
-        spec.n, spec.alpha
+        "{} draws can never certify at the part {spent} of alpha that a selector has; at least \
+         {least} are needed",
+        spec.n
     );
     Err(at.error("n", message))
 }

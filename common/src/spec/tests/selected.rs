@@ -105,31 +105,23 @@ fn each_setting_of_a_selected_variant_changes_the_id() {
 }
 
 #[test]
-fn alpha_is_divided_among_the_bounds_and_never_exceeded() {
+fn the_bounds_that_may_fail_together_share_alpha() {
     let alpha = Alpha::new(0.001).unwrap();
     let three = "model = 'b' }, { sigma = 1, model = 'b' }";
-    let cases = [
-        (text(), 1, 2),
-        (
-            text().replace("tau = 0.5", "tau = 0.5\nform = 'simple'"),
-            1,
-            1,
-        ),
-        (
-            text()
-                .replace("model = 'b' }", three)
-                .replace("classes = 2", "classes = 3"),
-            3,
-            3,
-        ),
-    ];
-    for (text, of_selector, of_class) in cases {
+    let more = text()
+        .replace("model = 'b' }", three)
+        .replace("classes = 2", "classes = 3");
+    for (text, of_selector) in [(text(), 1.0), (more, 2.0)] {
         let spec = read(&text).smoothing.selected.unwrap();
-        let parts = [spec.alpha_of_selector(alpha), spec.alpha_of_class(alpha)].map(Alpha::get);
-        let sum = parts[0] * f64::from(of_selector) + parts[1] * f64::from(of_class);
+        let selector = spec.alpha_of_selector(alpha).get();
+        let level = spec.alpha_of_other_level(alpha).get();
+        let sum = of_selector * selector + level;
         assert!(sum <= 0.001 && sum > 0.000_999_999, "{sum}");
-        assert!((parts[0] * f64::from(of_selector) - 0.0005).abs() < 1e-12);
+        assert!((level - 0.0005).abs() < 1e-12, "{level}");
     }
+    let simple = text().replace("tau = 0.5", "tau = 0.5\nform = 'simple'");
+    let spec = read(&simple).smoothing.selected.unwrap();
+    assert_eq!(spec.alpha_of_selector(alpha), alpha);
 }
 
 #[test]
@@ -192,8 +184,8 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "n = 1000",
-            "n = 11",
-            "26: certify.n: 11 draws can never certify at the parts of alpha 0.001 that smoothing.selected divides it into; at least 12 are needed",
+            "n = 10",
+            "26: certify.n: 10 draws can never certify at the part 0.0004999999999999998 of alpha that a selector has; at least 11 are needed",
         ),
     ];
     for (from, to, error) in cases {

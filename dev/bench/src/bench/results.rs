@@ -21,7 +21,7 @@ pub(super) fn certify(
     let results = Mutex::default();
     let keep = |index, result, _| push(&results, index, result);
     let never = AtomicBool::new(false);
-    engine.certify(network, part, samples, &never, &keep)?;
+    engine.certify(&[network], part, samples, &never, &keep)?;
     let results = results.into_inner();
     results.map_err(|_| anyhow!("a worker thread panicked"))
 }

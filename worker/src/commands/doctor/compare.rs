@@ -281,7 +281,7 @@ fn from_specification(path: &Path, draws: i64) -> Result<Vec<ModelWithDraws>> {
     let text = spec::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (sweep, _) = spec::parse_with_models(&text, path, spec::random_seed()?)?;
     let batch = first_image(&sweep, draws)?;
-    let models = sweep.models.iter().map(|spec| ModelWithDraws {
+    let models = sweep.networks().into_iter().map(|spec| ModelWithDraws {
         spec: spec.clone(),
         batch: batch.shallow_clone(),
         folder: None,
@@ -295,7 +295,7 @@ fn first_image(sweep: &Sweep, draws: i64) -> Result<Tensor> {
     let image = dataset
         .image(index)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let sigma = sweep.smoothing.sigma[0].get();
+    let sigma = sweep.variants()[0].sigma0.get();
     model::noisy_images(&image.pixels, image.shape, index, sigma, draws)
 }
 

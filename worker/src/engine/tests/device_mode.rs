@@ -156,11 +156,13 @@ fn a_batch_is_the_image_and_scaled_noise_rounded_once_and_black_where_nothing_is
 /// Makes a batch of 12 rows, some of which hold the given rows of a request.
 fn batch(fixture: &ModelFixture, engine: &Engine, rows: Range<u64>) -> Tensor {
     let network = fixture.load(engine);
+    let networks = [&network];
     let never = AtomicBool::new(false);
     let variant = &fixture.sweep.variants()[0];
-    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
+    let task = JobContext::new(&engine.core, &networks, fixture.part(variant), &never);
     let input = PreparedInput::new(&fixture.sample(3), &network, Grid::BYTES).unwrap();
     let request = DrawRequest::Count {
+        network: 0,
         sigma: Sigma::new(0.3).unwrap(),
         phase: Phase::Estimate,
         first: 1,
@@ -188,7 +190,7 @@ fn the_seconds_of_samples_add_up_to_no_more_than_there_were_though_passes_overla
     let start = Instant::now();
     engine
         .certify(
-            &network,
+            &[&network],
             fixture.part(variant),
             &mut samples,
             &never,

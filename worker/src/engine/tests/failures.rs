@@ -117,7 +117,13 @@ fn a_stop_leaves_the_rest_undone() {
         let certify = |on_result: &SampleCallback| {
             let variant = &fixture.sweep.variants()[0];
             let samples = &mut samples();
-            engine.certify(&network, fixture.part(variant), samples, &stop, on_result)
+            engine.certify(
+                &[&network],
+                fixture.part(variant),
+                samples,
+                &stop,
+                on_result,
+            )
         };
         certify(&stop_at_fifth).unwrap();
         let results = results.into_inner().unwrap();

@@ -152,7 +152,7 @@ impl ModelFixture {
         let mut samples = samples.into_iter();
         engine
             .certify(
-                network,
+                &[network],
                 self.part(variant),
                 &mut samples,
                 &never,

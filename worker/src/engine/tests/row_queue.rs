@@ -36,9 +36,10 @@ fn begin(index: u64, rows: u64) -> NextStep {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, &settings);
     let engine = engine(1);
     let network = fixture.load(&engine);
+    let networks = [&network];
     let never = AtomicBool::new(false);
     let variant = &fixture.sweep.variants()[0];
-    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
+    let task = JobContext::new(&engine.core, &networks, fixture.part(variant), &never);
     let input = PreparedInput::new(&fixture.sample(index), &network, Grid::BYTES).unwrap();
     NextStep::certify(&task, input.into(), Some(0.5), 0.0)
 }
@@ -62,7 +63,7 @@ fn contents(pass: Pass) -> Contents {
 fn passes(wanted: &[u64], rows: u64, whole_blocks: bool) -> Vec<Contents> {
     let mut queue = queue(wanted);
     let rules = rules(rows, whole_blocks);
-    std::iter::from_fn(|| queue.take(rules, true).map(contents)).collect()
+    std::iter::from_fn(|| queue.take(&[rules], true).map(contents)).collect()
 }
 
 #[test]
@@ -84,10 +85,13 @@ fn a_block_that_never_fits_beside_others_is_not_kept_waiting_by_them() {
     let later = self::queue(&[5, 5, 5]).into_inputs();
     let rules = rules(10, true);
     // However many small requests come after it: as soon as it has waited longest, it is its turn.
-    assert_eq!(queue.take(rules, true).map(contents), Some(vec![(0, 0..5)]));
+    assert_eq!(
+        queue.take(&[rules], true).map(contents),
+        Some(vec![(0, 0..5)])
+    );
     later.for_each(|progress| queue.add(progress));
     assert_eq!(
-        queue.take(rules, true).map(contents),
+        queue.take(&[rules], true).map(contents),
         Some(vec![(1, 0..10)])
     );
 }

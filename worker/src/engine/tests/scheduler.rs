@@ -14,15 +14,16 @@ fn only_one_lane_waits_for_a_sample_to_come() {
     let fixture = ModelFixture::half_space(&[1.0, 0.5], 0.0, settings);
     let engine = engine(2);
     let network = fixture.load(&engine);
+    let networks = [&network];
     let never = AtomicBool::new(false);
     let variant = &fixture.sweep.variants()[0];
-    let task = JobContext::new(&engine.core, &network, fixture.part(variant), &never);
+    let task = JobContext::new(&engine.core, &networks, fixture.part(variant), &never);
     let mut samples = (0..2).map(|index| fixture.sample(index));
     let shape = PassShape {
         rows: 20,
         packing: Packing::Anywhere,
     };
-    let scheduler = JobScheduler::new(task, shape, &mut samples, &|_, _, _| {});
+    let scheduler = JobScheduler::new(task, &[shape], &mut samples, &|_, _, _| {});
     let NextWork::Begin(fetching) = scheduler.next(true) else {
         panic!("there are samples")
     };

@@ -1,0 +1,269 @@
+//! The bounds of a selected variant, and the radius that follows from them. The certifier and the
+//! check of records both compute them here.
+
+use crate::certify::stopping::{Bounds, Counts};
+use crate::domain::{LevelBound, LevelSelection, Outcome, Probability, Radii, Radius, Sigma};
+use crate::grid::GridLoss;
+use crate::spec::{CertifySpec, SelectedForm, SelectedSpec, Stopping};
+use crate::stats;
+
+/// The specification of a selected variant, with alpha divided among its bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectedRules {
+    pub(super) selected: SelectedSpec,
+    /// The specification of each bound on the selector.
+    pub(super) selector: CertifySpec,
+    /// The specification at the chosen level, with all of alpha.
+    class: CertifySpec,
+    /// The specification of the bound on the class at each other level.
+    pub(super) level: CertifySpec,
+    pub(super) loss: GridLoss,
+}
+
+impl SelectedRules {
+    /// Divides alpha.
+    #[must_use]
+    pub fn new(spec: &CertifySpec, selected: &SelectedSpec, loss: GridLoss) -> Self {
+        let with_alpha = |alpha| CertifySpec {
+            alpha,
+            ..spec.clone()
+        };
+        Self {
+            selector: with_alpha(selected.alpha_of_selector(spec.alpha)),
+            level: with_alpha(selected.alpha_of_other_level(spec.alpha)),
+            class: spec.clone(),
+            selected: selected.clone(),
+            loss,
+        }
+    }
+
+    /// The sigma of a level.
+    #[must_use]
+    pub fn sigma(&self, level: u32) -> Sigma {
+        // Levels are counted from the specification's list, and check_selection refuses others.
+        self.selected.levels[level as usize].sigma
+    }
+
+    /// Computes the bounds of a selection again from its counts; `None` where the rules cannot end
+    /// with these counts.
+    #[must_use]
+    pub fn check_selection(&self, claimed: &LevelSelection) -> Option<LevelSelection> {
+        let others = claimed.others.iter();
+        let others: Option<Vec<LevelBound>> = others.map(|other| self.check_level(other)).collect();
+        let selection = LevelSelection {
+            level: claimed.level,
+            n0: self.selector.n0.get(),
+            counts: claimed.counts.clone(),
+            p_lower: self.bound_on_level(claimed)?,
+            others: others?,
+        };
+        self.has_levels(&selection).then_some(selection)
+    }
+
+    /// The outcome that follows from a selection, whose bounds are valid, and from the outcome at
+    /// the chosen level.
+    #[must_use]
+    pub fn outcome(&self, selection: &LevelSelection, at_level: Outcome) -> Outcome {
+        let radius = self.radius(selection, at_level);
+        match at_level {
+            Outcome::Certified { class, .. } if radius > Radius::ZERO => {
+                Outcome::Certified { class, radius }
+            }
+            _ => Outcome::Abstained,
+        }
+    }
+
+    /// R = min(R_J, min over j of max(r_j, R_j)), where R_j is 0 for levels without draws.
+    fn radius(&self, selection: &LevelSelection, at_level: Outcome) -> Radius {
+        let unreached = self.unreached(selection);
+        let levels = (0_u32..).zip(&unreached);
+        let others = levels.filter(|&(level, _)| level != selection.level);
+        others.fold(radius_of(at_level), |least, (level, &unreached)| {
+            let keeps = self.radius_at(selection, level);
+            least.min(unreached.max(keeps.unwrap_or(Radius::ZERO)))
+        })
+    }
+
+    /// The largest radius that is left to hope for: R where the levels without draws lose nothing.
+    pub(super) fn hoped_radius(
+        &self,
+        selection: &LevelSelection,
+        unreached: &[Radius],
+        at_level: Outcome,
+    ) -> Radius {
+        let levels = (0_u32..).zip(unreached);
+        let known = levels.filter_map(|(level, unreached)| {
+            Some(unreached.max(self.radius_at(selection, level)?))
+        });
+        known.fold(radius_of(at_level), Radius::min)
+    }
+
+    /// R_j: the distance within which the expert of another level keeps the class, if it is known.
+    fn radius_at(&self, selection: &LevelSelection, level: u32) -> Option<Radius> {
+        let mut others = selection.others.iter();
+        let known = others.find(|other| other.level == level)?;
+        let radius = self.loss.certified_radius(self.sigma(level), known.p_lower);
+        Some(radius.unwrap_or(Radius::ZERO))
+    }
+
+    /// r_j by level: the distance within which the selector does not select it; of no meaning for
+    /// the selected level itself.
+    ///
+    /// With q_J the probability of the chosen level and v_j that of all levels but j, Q the normal
+    /// quantile: r_j = tau/2 (Q(q_J) + Q(v_j)), for Q of both is 1/tau-Lipschitz in the input. v_j
+    /// is at least q_J, which alone gives tau Q(q_J).
+    pub(super) fn unreached(&self, selection: &LevelSelection) -> Vec<Radius> {
+        let drawn = selection.counts.iter().sum();
+        let counts = selection.counts.iter();
+        counts
+            .map(|&count| {
+                let count = drawn - count;
+                let others = self.of_selector().of(Counts { drawn, count });
+                self.unreached_by(selection.p_lower, others)
+            })
+            .collect()
+    }
+
+    /// r_j from lower bounds on q_J and v_j.
+    pub(super) fn unreached_by(&self, own: Probability, others: Option<Probability>) -> Radius {
+        let tau = self.selected.tau;
+        let others = others.filter(|_| self.selected.bounds_each_level());
+        let from_two = others.map(|others| stats::mean_radius(tau, own, others));
+        let distance = stats::radius(tau, own).max(from_two.unwrap_or(Radius::ZERO));
+        self.loss.radius(distance).unwrap_or(Radius::ZERO)
+    }
+
+    /// The bounds on the selector.
+    pub(super) fn of_selector(&self) -> Bounds<'_> {
+        Bounds {
+            spec: &self.selector,
+            sigma: self.selected.tau,
+            loss: self.loss,
+        }
+    }
+
+    /// The bounds on the class at a level.
+    pub(super) fn of_level<'a>(&'a self, spec: &'a CertifySpec, level: u32) -> Bounds<'a> {
+        Bounds {
+            spec,
+            sigma: self.sigma(level),
+            loss: self.loss,
+        }
+    }
+
+    /// The level without a bound whose bound may change the radius: of several, the one that is
+    /// reached first.
+    pub(super) fn next_level(
+        &self,
+        selection: &LevelSelection,
+        unreached: &[Radius],
+        radius: Radius,
+    ) -> Option<u32> {
+        if self.selected.form == SelectedForm::Simple {
+            return None;
+        }
+        let levels = (0_u32..).zip(unreached);
+        levels
+            .filter(|&(level, &unreached)| {
+                level != selection.level
+                    && selection.others.iter().all(|other| other.level != level)
+                    && self.matters(unreached, radius)
+            })
+            .min_by(|one, other| one.1.get().total_cmp(&other.1.get()))
+            .map(|(level, _)| level)
+    }
+
+    /// Returns true if it matters whether the class is certified between two distances.
+    fn matters(&self, unreached: Radius, radius: Radius) -> bool {
+        let is_between = unreached < radius;
+        match &self.level.stopping {
+            Stopping::Radii(radii) => is_between && between(radii, unreached, radius).is_some(),
+            Stopping::Fixed | Stopping::Loss(_) => is_between,
+        }
+    }
+
+    /// The specification at the chosen level, where the selector certifies no radius above `most`.
+    pub(super) fn class_within(&self, most: Radius) -> CertifySpec {
+        match self.selected.form {
+            SelectedForm::Simple => deciding(&self.class, |radii| up_to(radii, most)),
+            SelectedForm::Strong => self.class.clone(),
+        }
+    }
+
+    /// The specification at another level, where only radii between two distances are undecided.
+    pub(super) fn level_between(&self, unreached: Radius, most: Radius) -> CertifySpec {
+        deciding(&self.level, |radii| between(radii, unreached, most))
+    }
+
+    fn check_level(&self, claimed: &LevelBound) -> Option<LevelBound> {
+        let counts = Counts {
+            drawn: claimed.n,
+            count: claimed.count,
+        };
+        self.selected.levels.get(claimed.level as usize)?;
+        let p_lower = self.of_level(&self.level, claimed.level).of(counts)?;
+        Some(LevelBound {
+            p_lower,
+            ..*claimed
+        })
+    }
+
+    fn bound_on_level(&self, claimed: &LevelSelection) -> Option<Probability> {
+        let count = *claimed.counts.get(claimed.level as usize)?;
+        let drawn = claimed.counts.iter().sum();
+        self.of_selector().of(Counts { drawn, count })
+    }
+
+    /// Returns true if a selection has a count of each level, and no level twice.
+    fn has_levels(&self, selection: &LevelSelection) -> bool {
+        let mut levels: Vec<u32> = selection.others.iter().map(|other| other.level).collect();
+        levels.push(selection.level);
+        levels.sort_unstable();
+        let is_ascending = levels.windows(2).all(|pair| pair[0] < pair[1]);
+        let are_known = levels
+            .iter()
+            .all(|&level| (level as usize) < selection.counts.len());
+        selection.counts.len() == self.selected.levels.len() && is_ascending && are_known
+    }
+}
+
+fn radius_of(outcome: Outcome) -> Radius {
+    match outcome {
+        Outcome::Certified { radius, .. } => radius,
+        Outcome::Abstained => Radius::ZERO,
+    }
+}
+
+/// A specification whose stopping rule decides only the wanted radii; the smallest one if none are
+/// wanted.
+fn deciding(spec: &CertifySpec, wanted: impl FnOnce(&Radii) -> Option<Vec<f64>>) -> CertifySpec {
+    let mut spec = spec.clone();
+    if let Stopping::Radii(radii) = &spec.stopping {
+        let smallest = || radii.iter().take(1).map(Radius::get).collect();
+        let wanted = wanted(radii).unwrap_or_else(smallest);
+        // A part of an ascending list ascends.
+        let wanted = Radii::new(&wanted).unwrap_or_else(|_| radii.clone());
+        spec.stopping = Stopping::Radii(wanted);
+    }
+    spec
+}
+
+/// The radii that are not certified by `unreached` alone and not above `most`; `None` if there are
+/// none. Radius 0 is certified by a distance above 0.
+fn between(radii: &Radii, unreached: Radius, most: Radius) -> Option<Vec<f64>> {
+    let is_open = |radius: &Radius| *radius > unreached || unreached == Radius::ZERO;
+    let wanted = radii
+        .iter()
+        .filter(is_open)
+        .filter(|&radius| radius <= most);
+    non_empty(wanted.map(Radius::get).collect())
+}
+
+fn up_to(radii: &Radii, most: Radius) -> Option<Vec<f64>> {
+    let wanted = radii.iter().filter(|&radius| radius <= most);
+    non_empty(wanted.map(Radius::get).collect())
+}
+
+fn non_empty(radii: Vec<f64>) -> Option<Vec<f64>> {
+    (!radii.is_empty()).then_some(radii)
+}
