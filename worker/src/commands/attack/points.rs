@@ -137,7 +137,7 @@ impl VariantAttack<'_> {
         };
         let results = Mutex::new(HashMap::new());
         self.engine.certify(
-            self.network,
+            &[self.network],
             SweepPart {
                 sweep: &sweep,
                 variant: self.variant,
