@@ -1,5 +1,9 @@
 //! Makes the batch of a forward pass: images under their noise.
+//!
+//! The draws that certify have noise on a grid; those that choose sigma have noise in single
+//! precision.
 
+use ddrs_common::domain::Phase;
 use tch::{Kind, TchError, Tensor};
 
 use super::batch_buffers::BatchBuffers;
@@ -7,7 +11,10 @@ use super::batch_mode::BatchMode;
 use super::pass::{Pass, PassPart};
 use super::request::DrawBlock;
 use super::task::JobContext;
-use crate::noise::{ChunkKey, NoisyValue};
+use crate::noise::{ChannelMaps, ChunkKey, NoisyValue};
+
+/// The most values whose integers a device makes at once. Each takes 8 bytes in about ten tensors.
+const DEVICE_VALUES: u64 = 1 << 22;
 
 /// Makes the images of a pass under their noise, of shape (rows, channels, height, width). They are
 /// normalised and in the network's number format. Empty rows are 0.
@@ -22,8 +29,8 @@ pub(super) fn make_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<
 fn host_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
     let shape = task.memory_shape(rows);
     match task.network.kind() {
-        Kind::BFloat16 => bf16_tensor(&noisy_values(task, pass, rows), shape),
-        kind => Tensor::f_from_slice::<f32>(&noisy_values(task, pass, rows))?
+        Kind::BFloat16 => bf16_tensor(&noisy_values(task, pass, rows)?, shape),
+        kind => Tensor::f_from_slice::<f32>(&noisy_values(task, pass, rows)?)?
             .f_view(shape)?
             .f_to_kind(kind),
     }
@@ -33,18 +40,48 @@ fn bf16_tensor(values: &[[u8; 2]], shape: [i64; 4]) -> Result<Tensor, TchError> 
     Tensor::f_from_data_size(values.as_flattened(), &shape, Kind::BFloat16)
 }
 
-fn noisy_values<V: NoisyValue>(task: &JobContext, pass: &Pass, rows: usize) -> Vec<V> {
+fn noisy_values<V: NoisyValue>(
+    task: &JobContext,
+    pass: &Pass,
+    rows: usize,
+) -> Result<Vec<V>, TchError> {
     let size = task.network.shape().iter().product();
     let mut batch = vec![V::default(); rows * size];
-    let mut images = batch.chunks_exact_mut(size);
+    let maps = task.channel_maps().repeated(size);
+    let mut images = batch.as_mut_slice();
     for (part, block) in pass.blocks() {
-        let key = block_key(task, part, &block);
-        let scale = repeated(&channel_scale(task, &block), size);
-        for (draw, image) in block.draws.zip(&mut images) {
-            key.add_noise(draw, &part.input.normalised, &scale, image);
+        let (rows, rest) = images.split_at_mut(block.len() as usize * size);
+        write_rows(task, part, &block, &maps, rows)?;
+        images = rest;
+    }
+    Ok(batch)
+}
+
+/// Writes an image under each draw of a block.
+fn write_rows<V: NoisyValue>(
+    task: &JobContext,
+    part: &PassPart,
+    block: &DrawBlock,
+    maps: &ChannelMaps,
+    rows: &mut [V],
+) -> Result<(), TchError> {
+    let input = &part.input;
+    let size = input.pixels.len();
+    let images = rows.chunks_exact_mut(size);
+    if block.phase == Phase::Sigma {
+        let key = chunk_key(task, part, block);
+        let scale: Vec<f32> = repeated(&channel_scale(task, block), size);
+        for (draw, image) in block.draws.clone().zip(images) {
+            key.add_noise(draw, &input.normalised, &scale, image);
+        }
+    } else {
+        let key = task.phase_key(input.index, block.phase);
+        let sampler = task.core.samplers.get(block.sigma, task.data.images.grid)?;
+        for (draw, image) in block.numbers().zip(images) {
+            sampler.add_noise(key, draw, &input.grid_image.steps, maps, image);
         }
     }
-    batch
+    Ok(())
 }
 
 /// Repeats the values of the channels for each pixel of an image of `size` values.
@@ -52,8 +89,7 @@ fn repeated(channels: &[f32], size: usize) -> Vec<f32> {
     channels.iter().copied().cycle().take(size).collect()
 }
 
-/// Makes a batch on the device, which draws the noise of a block at once. The memory is used again
-/// by every pass.
+/// Makes a batch on the device. The memory is used again by every pass.
 fn device_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, TchError> {
     let mut buffers = task.core.buffers();
     let shape = task.memory_shape(rows);
@@ -62,7 +98,11 @@ fn device_batch(task: &JobContext, pass: &Pass, rows: usize) -> Result<Tensor, T
     for (part, block) in pass.blocks() {
         let count = block.len() as i64;
         let rows = batch.f_narrow(0, row, count)?;
-        write_block(task, &mut buffers, part, &block, &rows)?;
+        if block.phase == Phase::Sigma {
+            write_block(task, &mut buffers, part, &block, &rows)?;
+        } else {
+            write_grid_block(task, &mut buffers, part, &block, &rows)?;
+        }
         row += count;
     }
     clear_rows(&batch, row)?;
@@ -78,7 +118,7 @@ fn clear_rows(batch: &Tensor, first: i64) -> Result<(), TchError> {
     Ok(())
 }
 
-/// Writes image + scale · noise into `rows`, for each draw of a block.
+/// Writes image + scale · noise into `rows`, for each draw of a block of the sigma phase.
 fn write_block(
     task: &JobContext,
     buffers: &mut BatchBuffers,
@@ -87,16 +127,53 @@ fn write_block(
     rows: &Tensor,
 ) -> Result<(), TchError> {
     let device = task.core.device;
-    let key = block_key(task, part, block);
+    let key = chunk_key(task, part, block);
     let noise = buffers.noise(key, task.memory_shape(block.of as usize), device)?;
-    let scale = buffers.scale(&channel_scale(task, block), device)?;
+    let scale = buffers.channels(&channel_scale(task, block), device)?;
     let image = part.input.on(device, task.memory_shape(1))?;
     let noise = noise.f_narrow(0, block.draws.start as i64, rows.size()[0])?;
     let _ = image.f_addcmul_out(rows, &noise, &scale)?;
     Ok(())
 }
 
-fn block_key(task: &JobContext, part: &PassPart, block: &DrawBlock) -> ChunkKey {
+/// Writes scale · (image + noise) + offset into `rows`, for each draw of a block on the grid, a part
+/// of the draws at a time.
+fn write_grid_block(
+    task: &JobContext,
+    buffers: &mut BatchBuffers,
+    part: &PassPart,
+    block: &DrawBlock,
+    rows: &Tensor,
+) -> Result<(), TchError> {
+    let device = task.core.device;
+    let sampler = task.core.samplers.get(block.sigma, task.data.images.grid)?;
+    let thresholds = buffers.thresholds(&sampler, device)?;
+    let maps = task.channel_maps();
+    let scale = buffers.channels(&maps.scale, device)?;
+    let offset = buffers.channels(&maps.offset, device)?;
+    let image = part.input.steps_on(device, task.memory_shape(1))?;
+    let key = task.phase_key(part.input.index, block.phase);
+    let values = part.input.pixels.len();
+    let at_once = (DEVICE_VALUES / values as u64).max(1) as u32;
+    let numbers = block.numbers();
+    let mut row = 0;
+    for start in numbers.clone().step_by(at_once as usize) {
+        let draws = start..numbers.end.min(start + at_once);
+        let count = draws.len();
+        let noise = thresholds.noise(key, draws, values)?;
+        let steps = noise.f_view(task.memory_shape(count))?.f_add(&image)?;
+        // Two operations, each rounded once as on the CPU.
+        let noisy = steps
+            .f_to_kind(Kind::Float)?
+            .f_mul(&scale)?
+            .f_add(&offset)?;
+        rows.f_narrow(0, row, count as i64)?.f_copy_(&noisy)?;
+        row += count as i64;
+    }
+    Ok(())
+}
+
+fn chunk_key(task: &JobContext, part: &PassPart, block: &DrawBlock) -> ChunkKey {
     task.key(part.input.index, block.phase, block.chunk)
 }
 

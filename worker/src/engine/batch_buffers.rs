@@ -17,12 +17,14 @@
 //! and the passes that are timed ([`super::times`]).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::noise::ChunkKey;
+use crate::noise::{ChunkKey, DeviceThresholds, GridSampler};
 
-/// The number of scales that are kept. A search takes about 40 per input, everything else one.
+/// The number of scales, and of tables of thresholds, that are kept. A search takes about 40 scales
+/// per input, everything else one or two.
 const MAX_SCALES: usize = 256;
 
 /// Device memory that passes use again.
@@ -32,8 +34,10 @@ pub(super) struct BatchBuffers {
     noise: Option<Tensor>,
     /// (rows, height, width, channels) in the network's number format.
     batch: Option<Tensor>,
-    /// Scales by the bits of their channels.
-    scales: HashMap<Vec<u32>, Tensor>,
+    /// Numbers per channel, by their bits.
+    channels: HashMap<Vec<u32>, Tensor>,
+    /// Thresholds of grid noise, by the table that they are of.
+    thresholds: Vec<(Arc<GridSampler>, DeviceThresholds)>,
 }
 
 impl BatchBuffers {
@@ -67,22 +71,44 @@ impl BatchBuffers {
         Ok(noise)
     }
 
-    /// Returns the factor of each channel's noise as a tensor of shape (channels).
-    pub(super) fn scale(&mut self, channels: &[f32], device: Device) -> Result<Tensor, TchError> {
+    /// Returns one number per channel as a tensor of shape (channels).
+    pub(super) fn channels(
+        &mut self,
+        channels: &[f32],
+        device: Device,
+    ) -> Result<Tensor, TchError> {
         let bits: Vec<u32> = channels.iter().map(|value| value.to_bits()).collect();
-        if let Some(known) = self.scales.get(&bits) {
+        if let Some(known) = self.channels.get(&bits) {
             return Ok(known.shallow_clone());
         }
-        let scale = filled(channels, device)?;
-        self.keep_scale(bits, &scale);
-        Ok(scale)
+        let tensor = filled(channels, device)?;
+        self.keep_channels(bits, &tensor);
+        Ok(tensor)
     }
 
-    fn keep_scale(&mut self, bits: Vec<u32>, scale: &Tensor) {
-        if self.scales.len() >= MAX_SCALES {
-            self.scales.clear();
+    fn keep_channels(&mut self, bits: Vec<u32>, tensor: &Tensor) {
+        if self.channels.len() >= MAX_SCALES {
+            self.channels.clear();
         }
-        self.scales.insert(bits, scale.shallow_clone());
+        self.channels.insert(bits, tensor.shallow_clone());
+    }
+
+    /// Returns the thresholds of a table of grid noise on a device.
+    pub(super) fn thresholds(
+        &mut self,
+        sampler: &Arc<GridSampler>,
+        device: Device,
+    ) -> Result<DeviceThresholds, TchError> {
+        let mut all = self.thresholds.iter();
+        if let Some((_, known)) = all.find(|(table, _)| Arc::ptr_eq(table, sampler)) {
+            return Ok(known.share());
+        }
+        if self.thresholds.len() >= MAX_SCALES {
+            self.thresholds.clear();
+        }
+        let made = DeviceThresholds::new(sampler.thresholds(), device)?;
+        self.thresholds.push((Arc::clone(sampler), made.share()));
+        Ok(made)
     }
 }
 
@@ -164,13 +190,13 @@ mod tests {
         let mut buffers = BatchBuffers::default();
         for round in 0..=MAX_SCALES as u16 {
             let channels = [0.1, 0.25 + f32::from(round), -1e-20];
-            let scale = buffers.scale(&channels, Device::Cpu).unwrap();
+            let scale = buffers.channels(&channels, Device::Cpu).unwrap();
             assert_eq!(Vec::<f32>::try_from(&scale).unwrap(), channels);
             assert_eq!(
-                address(&buffers.scale(&channels, Device::Cpu).unwrap()),
+                address(&buffers.channels(&channels, Device::Cpu).unwrap()),
                 address(&scale)
             );
         }
-        assert!(buffers.scales.len() <= MAX_SCALES);
+        assert!(buffers.channels.len() <= MAX_SCALES);
     }
 }

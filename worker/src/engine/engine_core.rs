@@ -11,6 +11,7 @@ use super::batch_buffers::BatchBuffers;
 use super::batch_mode::BatchMode;
 use super::network::LoadedNetwork;
 use super::packing::{PackingCache, PassShape};
+use super::samplers::SamplerCache;
 use super::times::WorkTimes;
 use crate::device;
 use crate::failure::brief;
@@ -32,6 +33,7 @@ pub(super) struct EngineCore {
     pub(super) threads: ThreadPool,
     pub(super) times: WorkTimes,
     pub(super) packings: PackingCache,
+    pub(super) samplers: SamplerCache,
     buffers: Mutex<BatchBuffers>,
 }
 
@@ -46,6 +48,7 @@ impl EngineCore {
             threads: start_threads(thread_count(options, device))?,
             times: WorkTimes::default(),
             packings: PackingCache::default(),
+            samplers: SamplerCache::default(),
             buffers: Mutex::default(),
         })
     }

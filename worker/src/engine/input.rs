@@ -24,6 +24,8 @@ pub(super) struct PreparedInput {
     pub(super) normalised: Vec<f32>,
     /// The normalised pixels on the device, after the first call of [`on`](Self::on).
     on_device: Mutex<Option<Tensor>>,
+    /// The steps there, after the first call of [`steps_on`](Self::steps_on).
+    steps_on_device: Mutex<Option<Tensor>>,
 }
 
 impl PreparedInput {
@@ -50,31 +52,47 @@ impl PreparedInput {
             pixels,
             normalised,
             on_device: Mutex::default(),
+            steps_on_device: Mutex::default(),
         })
     }
 
     /// Returns the normalised image on a device, in the shape of its memory. The image is copied
     /// there once, however many passes it is part of, and without a wait for the GPU's work.
     pub(super) fn on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
-        // A tensor is stored whole, so a panic elsewhere leaves nothing half written.
-        let mut on_device = self
-            .on_device
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(image) = &*on_device {
-            return Ok(image.shallow_clone());
-        }
-        let image = self.copy_to(device, shape)?;
-        *on_device = Some(image.shallow_clone());
-        Ok(image)
+        kept(&self.on_device, || {
+            let image = Tensor::f_from_slice(&self.normalised)?;
+            move_to(device, image.f_view(shape)?)
+        })
     }
 
-    fn copy_to(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
-        move_to(
-            device,
-            Tensor::f_from_slice(&self.normalised)?.f_view(shape)?,
-        )
+    /// Returns the image in steps of the grid on a device, as whole numbers of 64 bits, in the same
+    /// way.
+    pub(super) fn steps_on(&self, device: Device, shape: [i64; 4]) -> Result<Tensor, TchError> {
+        kept(&self.steps_on_device, || {
+            let steps: Vec<i64> = self
+                .grid_image
+                .steps
+                .iter()
+                .map(|&s| i64::from(s))
+                .collect();
+            move_to(device, Tensor::f_from_slice(&steps)?.f_view(shape)?)
+        })
     }
+}
+
+/// Returns the tensor that is kept, or makes and keeps it.
+fn kept(
+    place: &Mutex<Option<Tensor>>,
+    make: impl FnOnce() -> Result<Tensor, TchError>,
+) -> Result<Tensor, TchError> {
+    // A tensor is stored whole, so a panic elsewhere leaves nothing half written.
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tensor) = &*place {
+        return Ok(tensor.shallow_clone());
+    }
+    let tensor = make()?;
+    *place = Some(tensor.shallow_clone());
+    Ok(tensor)
 }
 
 fn normalise(pixels: &[f32], channels: &[(f64, f64)]) -> Vec<f32> {

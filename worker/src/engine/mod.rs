@@ -21,6 +21,7 @@
 //! - `input`: a sample as passes need it
 //! - `network`: a loaded model, ready for every thread
 //! - `batch_buffers`, `device_counts`: noise and class counts on a GPU, without a wait
+//! - `samplers`: tables of grid noise that are used again
 //! - `times`: what the threads spend their time on
 //! - `request`, `scores`, `sample`, `batch_mode`: the vocabulary
 
@@ -41,6 +42,7 @@ mod request;
 mod row_queue;
 mod sample;
 mod sample_groups;
+mod samplers;
 mod scheduler;
 mod scores;
 mod task;

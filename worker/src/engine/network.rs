@@ -20,6 +20,7 @@ pub struct LoadedNetwork {
     classes: u32,
     kind: Kind,
     normalisation: Vec<(f64, f64)>,
+    digest: String,
     identity: String,
 }
 
@@ -42,6 +43,7 @@ impl LoadedNetwork {
             classes: spec.classes,
             kind: first.kind(),
             normalisation: normalisation(spec, shape[0]),
+            digest: file.digest().to_owned(),
             identity: identity(spec, file, shape),
             handles: handles(first, threads.current_num_threads()),
         };
@@ -82,6 +84,11 @@ impl LoadedNetwork {
     /// Returns the mean and the standard deviation that normalise each channel.
     pub(super) fn normalisation(&self) -> &[(f64, f64)] {
         &self.normalisation
+    }
+
+    /// Returns the digest of the file, hexadecimal.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Returns a text that differs between any two networks: it is made of the digest of the file,

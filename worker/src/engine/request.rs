@@ -38,6 +38,8 @@ pub(super) struct DrawBlock {
     pub(super) chunk: u64,
     /// The wanted draws of the chunk.
     pub(super) draws: Range<u64>,
+    /// The number of the chunk's first draw in its phase.
+    pub(super) first: u64,
     /// The number of draws that the whole request has of the chunk.
     pub(super) of: u64,
 }
@@ -46,6 +48,12 @@ impl DrawBlock {
     /// Returns the number of wanted draws.
     pub(super) fn len(&self) -> u64 {
         self.draws.end - self.draws.start
+    }
+
+    /// Returns the numbers of the wanted draws in their phase. A specification allows fewer than
+    /// 2^32 draws.
+    pub(super) fn numbers(&self) -> Range<u32> {
+        (self.first + self.draws.start) as u32..(self.first + self.draws.end) as u32
     }
 }
 
@@ -105,6 +113,7 @@ impl DrawRequest {
             sigma,
             phase,
             chunk,
+            first: chunk * length,
             draws: rows.start.max(start) - start..rows.end.min(start + length) - start,
             of: length.min(self.rows() - start),
         }
@@ -143,6 +152,7 @@ mod tests {
             sigma,
             phase: Phase::Estimate,
             chunk,
+            first: 10 * chunk,
             draws,
             of,
         };
@@ -151,6 +161,8 @@ mod tests {
             blocks,
             [block(7, 5..10, 10), block(8, 0..10, 10), block(9, 0..5, 5)]
         );
+        let numbers: Vec<_> = blocks.iter().map(DrawBlock::numbers).collect();
+        assert_eq!(numbers, [75..80, 80..90, 90..95]);
         assert_eq!(
             (
                 request.block_end(0),

@@ -13,7 +13,7 @@ use super::input::PreparedInput;
 use super::network::LoadedNetwork;
 use crate::device::move_to;
 use crate::failure::brief;
-use crate::noise::{ChunkKey, NoiseSource};
+use crate::noise::{ChannelMaps, ChunkKey, GridNoiseSource, NoiseSource, PhaseKey};
 
 /// The reason why a job ended early.
 pub(super) enum JobError {
@@ -104,7 +104,24 @@ impl<'a> JobContext<'a> {
         rows_per_pass(self.core.mode, self.network, self.sweep)
     }
 
-    /// Returns the key of a chunk of an input's noise.
+    /// Returns the key of an input's draws in a phase that certifies.
+    pub(super) fn phase_key(&self, index: SampleIndex, phase: Phase) -> PhaseKey {
+        GridNoiseSource {
+            seed: self.sweep.seed,
+            models: &[self.network.digest()],
+            data: &self.data.digest,
+            variant: &self.variant.name,
+            index,
+        }
+        .phase(phase)
+    }
+
+    /// Returns the maps from steps of the grid to the network's inputs, per channel.
+    pub(super) fn channel_maps(&self) -> ChannelMaps {
+        ChannelMaps::new(self.data.images.grid, self.network.normalisation())
+    }
+
+    /// Returns the key of a chunk of an input's noise in the sigma phase.
     pub(super) fn key(&self, index: SampleIndex, phase: Phase, chunk: u64) -> ChunkKey {
         NoiseSource {
             seed: self.sweep.seed,
