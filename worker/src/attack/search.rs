@@ -55,7 +55,11 @@ pub struct Surface<'a> {
 }
 
 /// The number of draws that compare points, per draw of a step.
-const DRAWS_PER_COMPARISON: u32 = 8;
+const DRAWS_PER_COMPARISON: u32 = 4;
+
+/// The parts of the radius at which points are compared. The farthest is not always the best: in a
+/// large ball, the offset itself may look like more noise.
+const DISTANCES: [f64; 3] = [1.0, 0.5, 0.25];
 
 /// The length of all steps together, in units of the radius (Madry et al. 2018).
 const PATH: f64 = 2.5;
@@ -134,12 +138,10 @@ impl SurfaceSearch<'_> {
     fn best_point(&self) -> Result<Option<GridPoint>, SearchEnd> {
         let mut best: Option<(f64, GridPoint)> = None;
         for ascents in self.ascents()?.chunks(self.ascents_at_once()) {
-            for moved in self.ascend(ascents)? {
-                if let Some(point) = self.round(&moved) {
-                    let lead = self.lead(&point.image)?;
-                    if best.as_ref().is_none_or(|(least, _)| lead < *least) {
-                        best = Some((lead, point));
-                    }
+            for point in self.points(&self.ascend(ascents)?) {
+                let lead = self.lead(&point.image)?;
+                if best.as_ref().is_none_or(|(least, _)| lead < *least) {
+                    best = Some((lead, point));
                 }
             }
         }
@@ -234,9 +236,20 @@ impl SurfaceSearch<'_> {
         u64::from(self.search.settings.steps) + u64::from(number)
     }
 
-    fn round(&self, moved: &[f32]) -> Option<GridPoint> {
+    /// Returns points of the grid in the direction of each of some points, at several distances.
+    fn points(&self, moved: &[Vec<f32>]) -> Vec<GridPoint> {
+        let pairs = moved
+            .iter()
+            .flat_map(|moved| DISTANCES.map(|part| (moved, part)));
+        pairs
+            .filter_map(|(moved, part)| self.round(moved, part))
+            .collect()
+    }
+
+    fn round(&self, moved: &[f32], part: f64) -> Option<GridPoint> {
         let SearchTarget { image, radius, .. } = self.target;
-        farthest_inside(self.search.grid, image, moved, *radius)
+        let limit = Radius::new(radius.get() * part).ok()?;
+        farthest_inside(self.search.grid, image, moved, limit)
     }
 
     /// Returns the lead of the class over the next one.
