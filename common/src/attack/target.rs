@@ -16,6 +16,8 @@ pub struct AttackTarget {
     pub radius: Radius,
     /// The sigma of the certificate.
     pub sigma: Sigma,
+    /// The level of the certificate, counted from 0, where a network selects it.
+    pub level: Option<u32>,
 }
 
 impl AttackTarget {
@@ -41,6 +43,10 @@ impl AttackTarget {
             class,
             radius: reached?,
             sigma: certification.sigma,
+            level: certification
+                .level
+                .as_deref()
+                .map(|selection| selection.level),
         })
     }
 }

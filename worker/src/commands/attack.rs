@@ -2,6 +2,7 @@
 
 mod points;
 mod select;
+mod surfaces;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ use ddrs_common::output::print;
 use ddrs_common::spec::Variant;
 use ddrs_common::terminal::plain;
 use ddrs_common::{record_file, run_folder};
-use ddrs_worker::engine::{Engine, EngineOptions};
+use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork};
 use tracing::{info, warn};
 
 use super::stop_flag::{StopMessages, stop_flag};
@@ -114,11 +115,12 @@ fn attack_variant(
     if targets.is_empty() {
         return Ok(());
     }
-    let network = load_model(engine, &plan.sweep, variant.model).map_err(BadInput)?;
+    let loaded = load(plan, engine, variant).map_err(BadInput)?;
+    let networks: Vec<&LoadedNetwork> = loaded.iter().collect();
     let attack = VariantAttack {
         plan,
         engine,
-        network: &network,
+        networks: &networks,
         variant,
         stop,
     };
@@ -140,6 +142,14 @@ fn attack_variant(
         info!(variant = %variant.name, done, left, fell, "attacked");
     }
     Ok(())
+}
+
+/// Loads the networks of a variant.
+fn load(plan: &AttackPlan, engine: &Engine, variant: &Variant) -> Result<Vec<LoadedNetwork>> {
+    let places = plan.sweep.sweep.networks_of(variant).into_iter();
+    places
+        .map(|place| load_model(engine, &plan.sweep, place))
+        .collect()
 }
 
 /// The number of samples that are attacked before their results are written.

@@ -6,19 +6,21 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use ddrs_common::attack::{AttackOutcome, AttackRecord, AttackTarget};
-use ddrs_common::domain::{Record, SampleIndex, Sigma};
+use ddrs_common::domain::{Record, SampleIndex};
 use ddrs_common::spec::{Sweep, Variant};
-use ddrs_worker::attack::{GridPoint, PointSearch, SearchTarget, Surface};
+use ddrs_worker::attack::{GridPoint, PointSearch, SearchTarget};
 use ddrs_worker::engine::{Engine, LoadedNetwork, Sample, SampleResult, SweepPart};
 use tracing::warn;
 
 use super::select::AttackPlan;
+use super::surfaces::surfaces;
 
 /// Everything that the attack on a variant needs.
 pub(super) struct VariantAttack<'a> {
     pub(super) plan: &'a AttackPlan,
     pub(super) engine: &'a Engine,
-    pub(super) network: &'a LoadedNetwork,
+    /// The networks of the variant, in the order of [`Sweep::networks_of`].
+    pub(super) networks: &'a [&'a LoadedNetwork],
     pub(super) variant: &'a Variant,
     pub(super) stop: &'a AtomicBool,
 }
@@ -81,28 +83,16 @@ impl VariantAttack<'_> {
     }
 
     fn search_target(&self, target: &AttackTarget) -> Result<SearchTarget<'_>> {
-        let image = self.plan.sweep.image(target.index, self.network.shape())?;
+        let image = self
+            .plan
+            .sweep
+            .image(target.index, self.plan.sweep.data.images.shape)?;
         Ok(SearchTarget {
             index: target.index,
             image,
             radius: target.radius,
-            surfaces: self.surfaces(target),
+            surfaces: surfaces(&self.plan.sweep.sweep, self.variant, self.networks, target),
         })
-    }
-
-    /// Returns the classifiers to mislead: at the sigma where the choice starts, and at that of the
-    /// certificate.
-    fn surfaces(&self, target: &AttackTarget) -> Vec<Surface<'_>> {
-        let mut sigmas: Vec<Sigma> = vec![self.variant.sigma0];
-        if target.sigma != self.variant.sigma0 {
-            sigmas.push(target.sigma);
-        }
-        let surface = |sigma| Surface {
-            network: self.network,
-            sigma,
-            class: target.class,
-        };
-        sigmas.into_iter().map(surface).collect()
     }
 
     /// Certifies the next point of each sample whose certificate has not fallen. Returns false if
@@ -137,7 +127,7 @@ impl VariantAttack<'_> {
         };
         let results = Mutex::new(HashMap::new());
         self.engine.certify(
-            &[self.network],
+            self.networks,
             SweepPart {
                 sweep: &sweep,
                 variant: self.variant,

@@ -49,14 +49,38 @@ impl AttackPlan {
     /// Reads the records of the run.
     pub(super) fn records(&self) -> Result<Vec<Record>> {
         let records = record_file::read(&run_folder::records(&self.run))?;
-        ensure!(
-            records
-                .iter()
-                .all(|record| self.sweep.plan.position(record.index).is_some()),
-            "{} holds records of another sweep",
-            run_folder::records(&self.run).display()
-        );
+        for record in &records {
+            self.check(record).with_context(|| {
+                let path = run_folder::records(&self.run);
+                format!("{}: {} {}", path.display(), record.variant, record.index)
+            })?;
+        }
         Ok(records)
+    }
+
+    /// Checks what an attack relies on. Reports check records in full.
+    fn check(&self, record: &Record) -> Result<()> {
+        let sweep = &self.sweep.sweep;
+        let known = |variant: &&Variant| variant.name == record.variant;
+        let variant = self.sweep.variants.iter().find(known);
+        let variant = variant.filter(|_| self.sweep.plan.position(record.index).is_some());
+        let variant = variant.context("not a sample of this sweep")?;
+        let Some(target) = AttackTarget::of(record, AttackReach::Own) else {
+            return Ok(());
+        };
+        let selected = sweep.selected_by(variant);
+        let levels = selected.map(|selected| selected.levels.len());
+        let model = selected.map_or(variant.model, |selected| selected.levels[0].model);
+        ensure!(
+            target.class.0 < sweep.models[model].classes,
+            "the network has no class {}",
+            target.class.0
+        );
+        ensure!(
+            target.level.map(|level| level as usize) < levels.or(Some(1)),
+            "its level is not one of the sweep"
+        );
+        Ok(())
     }
 
     /// Returns the certificates of a variant to attack: at most the limit, evenly spread, without

@@ -1,0 +1,63 @@
+//! The smoothed classifiers that an attack misleads, so that the whole pipeline answers otherwise.
+
+use ddrs_common::attack::AttackTarget;
+use ddrs_common::domain::Class;
+use ddrs_common::spec::{SelectedSpec, Sweep, Variant};
+use ddrs_worker::attack::Surface;
+use ddrs_worker::engine::LoadedNetwork;
+
+/// Returns the classifiers to mislead for one certificate, the most promising ones first.
+/// `networks` are those of the variant, in the order of [`Sweep::networks_of`].
+pub(super) fn surfaces<'a>(
+    sweep: &Sweep,
+    variant: &Variant,
+    networks: &[&'a LoadedNetwork],
+    target: &AttackTarget,
+) -> Vec<Surface<'a>> {
+    match sweep.selected_by(variant) {
+        Some(selected) => of_levels(selected, networks, target),
+        None => of_sigmas(variant, networks[0], target),
+    }
+}
+
+/// The network at the sigma where the choice starts, and at that of the certificate.
+fn of_sigmas<'a>(
+    variant: &Variant,
+    network: &'a LoadedNetwork,
+    target: &AttackTarget,
+) -> Vec<Surface<'a>> {
+    let mut sigmas = vec![variant.sigma0, target.sigma];
+    sigmas.dedup();
+    let surface = |sigma| Surface {
+        network,
+        sigma,
+        class: target.class,
+    };
+    sigmas.into_iter().map(surface).collect()
+}
+
+/// The expert of the level that was selected, the selector, which should select that level no more,
+/// and the experts of the other levels.
+fn of_levels<'a>(
+    selected: &SelectedSpec,
+    networks: &[&'a LoadedNetwork],
+    target: &AttackTarget,
+) -> Vec<Surface<'a>> {
+    let level = target.level.unwrap_or(0);
+    let selector = Surface {
+        network: networks[0],
+        sigma: selected.tau,
+        class: Class(level),
+    };
+    let expert = |place: usize| Surface {
+        network: networks[selected.place_of_expert(place)],
+        sigma: selected.levels[place].sigma,
+        class: target.class,
+    };
+    let own = level as usize;
+    let others = (0..selected.levels.len()).filter(|&place| place != own);
+    [expert(own), selector]
+        .into_iter()
+        .chain(others.map(expert))
+        .collect()
+}
