@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod attack;
 mod bad_machine;
 mod cluster;
 mod damage;

@@ -3,7 +3,7 @@
 use ddrs_common::domain::{Phase, SampleIndex, VariantName};
 use tch::{Kind, TchError, Tensor};
 
-use super::search::Surface;
+use super::surface::Surface;
 use crate::device::move_to;
 use crate::noise::NoiseSource;
 use crate::projected_ascent::derivative;
@@ -21,7 +21,7 @@ pub(super) struct NoisyClassifier<'a> {
 
 /// The direction of an ascent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
+pub(super) enum AscentGoal {
     /// Away from the class of the surface.
     Away,
     /// From that class to another one.
@@ -34,7 +34,7 @@ impl NoisyClassifier<'_> {
     pub(super) fn gradients(
         &self,
         points: &Tensor,
-        goals: &[Goal],
+        goals: &[AscentGoal],
         draws: u32,
         chunk: u64,
     ) -> Result<Tensor, TchError> {
@@ -45,20 +45,34 @@ impl NoisyClassifier<'_> {
 
     /// Returns the loss of each point: -log of the class's probability, and for a goal with another
     /// class also the log of that one's.
-    fn losses(&self, scores: &Tensor, goals: &[Goal], draws: u32) -> Result<Tensor, TchError> {
+    fn losses(
+        &self,
+        scores: &Tensor,
+        goals: &[AscentGoal],
+        draws: u32,
+    ) -> Result<Tensor, TchError> {
         let class = i64::from(self.surface.class.0);
         let others: Vec<i64> = goals
             .iter()
             .map(|goal| goal.other().unwrap_or(class))
             .collect();
         let weights: Vec<f32> = goals.iter().map(|goal| goal.weight()).collect();
-        let likelihood = |classes: &[i64]| {
-            let classes = Tensor::f_from_slice(classes)?.f_to(self.device)?;
-            negative_log_likelihood(scores, &classes, goals.len() as i64, i64::from(draws))
-        };
-        let away = likelihood(&vec![class; goals.len()])?;
+        let away = self.unlikelihood(scores, &vec![class; goals.len()], draws)?;
+        let toward = self.unlikelihood(scores, &others, draws)?;
         let weights = Tensor::f_from_slice(&weights)?.f_to(self.device)?;
-        away.f_sub(&likelihood(&others)?.f_mul(&weights)?)
+        away.f_sub(&toward.f_mul(&weights)?)
+    }
+
+    /// Returns -log of the probability of a class at each point.
+    fn unlikelihood(
+        &self,
+        scores: &Tensor,
+        classes: &[i64],
+        draws: u32,
+    ) -> Result<Tensor, TchError> {
+        let points = classes.len() as i64;
+        let classes = Tensor::f_from_slice(classes)?.f_to(self.device)?;
+        negative_log_likelihood(scores, &classes, points, i64::from(draws))
     }
 
     /// Returns the probability of each class at each point, of shape (points, classes).
@@ -110,7 +124,7 @@ impl NoisyClassifier<'_> {
     }
 }
 
-impl Goal {
+impl AscentGoal {
     fn other(self) -> Option<i64> {
         match self {
             Self::Away => None,

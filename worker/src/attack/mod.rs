@@ -5,14 +5,17 @@
 //! ([`farthest_inside`]).
 //!
 //! - `search`: several projected gradient ascents per input, and the best point of each classifier
-//! - `gradient`: one smoothed classifier, its probabilities and their gradients
+//! - `surface`: a smoothed classifier to mislead
+//! - `gradient`: its probabilities and their gradients
 //! - `grid`: rounds a point to the grid of pixel values, inside the ball
 
 mod gradient;
 mod grid;
 mod search;
+mod surface;
 #[cfg(test)]
 mod tests;
 
 pub use grid::{GridPoint, farthest_inside};
-pub use search::{PointSearch, SearchTarget, Surface};
+pub use search::{PointSearch, SearchTarget};
+pub use surface::Surface;

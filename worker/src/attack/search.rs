@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use ddrs_common::attack::AttackSettings;
 use ddrs_common::data::Image;
-use ddrs_common::domain::{Class, Radius, SampleIndex, Sigma, VariantName};
+use ddrs_common::domain::{Radius, SampleIndex, VariantName};
 use ddrs_common::grid::Grid;
 use ddrs_common::stats::argmax;
 use tch::{TchError, Tensor};
 
-use super::gradient::{Goal, NoisyClassifier};
+use super::gradient::{AscentGoal, NoisyClassifier};
 use super::grid::{GridPoint, farthest_inside};
+use super::surface::Surface;
 use crate::device::move_to;
-use crate::engine::{Engine, LoadedNetwork};
+use crate::engine::Engine;
 use crate::failure::brief;
 use crate::projected_ascent::{ImageBall, unit};
 
@@ -41,17 +42,6 @@ pub struct SearchTarget<'a> {
     pub radius: Radius,
     /// The classifiers. One point is sought for each.
     pub surfaces: Vec<Surface<'a>>,
-}
-
-/// A smoothed classifier, and the class that it should give no more.
-#[derive(Clone, Copy)]
-pub struct Surface<'a> {
-    /// The base network.
-    pub network: &'a LoadedNetwork,
-    /// The sigma of the noise.
-    pub sigma: Sigma,
-    /// The class.
-    pub class: Class,
 }
 
 /// The number of draws that compare points, per draw of a step.
@@ -128,7 +118,7 @@ struct SurfaceSearch<'a> {
 /// One ascent: its goal, and the number of its starting point.
 #[derive(Clone, Copy)]
 struct Ascent {
-    goal: Goal,
+    goal: AscentGoal,
     start: u32,
 }
 
@@ -159,12 +149,12 @@ impl SurfaceSearch<'_> {
 
     /// Returns the goals: away from the class, and toward the runner-up. Of two classes, these are
     /// the same.
-    fn goals(&self) -> Result<Vec<Goal>, TchError> {
-        let mut goals = vec![Goal::Away];
+    fn goals(&self) -> Result<Vec<AscentGoal>, TchError> {
+        let mut goals = vec![AscentGoal::Away];
         if self.classifier.surface.network.classes() > 2 {
             let mut probabilities = self.probabilities(&self.target.image)?;
             probabilities[self.class()] = -1.0;
-            goals.push(Goal::Toward(argmax(&probabilities) as i64));
+            goals.push(AscentGoal::Toward(argmax(&probabilities) as i64));
         }
         Ok(goals)
     }
@@ -189,7 +179,7 @@ impl SurfaceSearch<'_> {
             images: &images,
             radius: self.target.radius.get(),
         };
-        let goals: Vec<Goal> = ascents.iter().map(|ascent| ascent.goal).collect();
+        let goals: Vec<AscentGoal> = ascents.iter().map(|ascent| ascent.goal).collect();
         let length = PATH * ball.radius / f64::from(settings.steps);
         let start = self.starting_points(&ball, ascents)?;
         let points = ball.ascend(start, settings.steps, length, |step, points| {
@@ -198,7 +188,12 @@ impl SurfaceSearch<'_> {
         Ok(rows(&points)?)
     }
 
-    fn gradients(&self, step: u32, points: &Tensor, goals: &[Goal]) -> Result<Tensor, SearchEnd> {
+    fn gradients(
+        &self,
+        step: u32,
+        points: &Tensor,
+        goals: &[AscentGoal],
+    ) -> Result<Tensor, SearchEnd> {
         self.check_stop()?;
         let draws = self.search.settings.draws;
         let classifier = &self.classifier;

@@ -33,8 +33,11 @@ struct TargetState {
     strongest: Option<AttackRecord>,
 }
 
-/// The result of certifying a point, and the seconds that it took.
-type TimedResult = (SampleResult, f64);
+/// The result of certifying a point.
+struct PointResult {
+    result: SampleResult,
+    seconds: f64,
+}
 
 impl VariantAttack<'_> {
     /// Attacks some certificates. Those that no point could be certified for are left out, with a
@@ -58,7 +61,8 @@ impl VariantAttack<'_> {
 
     fn warn_without_result(&self, state: &TargetState) {
         if state.strongest.is_none() {
-            let (index, variant) = (state.target.index, &self.variant.name);
+            let index = state.target.index;
+            let variant = &self.variant.name;
             warn!("index {index} of {variant} was not attacked: no point could be certified");
         }
     }
@@ -96,7 +100,7 @@ impl VariantAttack<'_> {
     }
 
     /// Certifies the next point of each sample whose certificate has not fallen. Returns false if
-    /// there was none.
+    /// no point was left.
     fn certify_next(&self, states: &mut [TargetState], round: u64) -> Result<bool> {
         let mut points = HashMap::new();
         for state in states.iter_mut().filter(|state| !state.has_fallen()) {
@@ -120,7 +124,7 @@ impl VariantAttack<'_> {
         &self,
         points: &HashMap<SampleIndex, GridPoint>,
         seed: u64,
-    ) -> Result<HashMap<SampleIndex, TimedResult>> {
+    ) -> Result<HashMap<SampleIndex, PointResult>> {
         let sweep = Sweep {
             seed,
             ..self.plan.sweep.sweep.clone()
@@ -137,7 +141,7 @@ impl VariantAttack<'_> {
             self.stop,
             &|index, result, seconds| {
                 if let Ok(mut results) = results.lock() {
-                    results.insert(index, (result, seconds));
+                    results.insert(index, PointResult { result, seconds });
                 }
             },
         )?;
@@ -166,7 +170,7 @@ impl VariantAttack<'_> {
         &self,
         target: &AttackTarget,
         point: &GridPoint,
-        (result, seconds): TimedResult,
+        PointResult { result, seconds }: PointResult,
         seed: u64,
     ) -> AttackRecord {
         AttackRecord {
@@ -209,7 +213,7 @@ impl TargetState {
         self.outcome() == Some(AttackOutcome::Falls)
     }
 
-    /// Keeps a result that is stronger than those before. A failure is none.
+    /// Keeps a result that is stronger than those before. A failure is no result.
     fn add(&mut self, attack: AttackRecord) {
         if attack.outcome() > self.outcome() {
             self.strongest = Some(attack);

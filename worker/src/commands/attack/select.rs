@@ -76,8 +76,9 @@ impl AttackPlan {
             "the network has no class {}",
             target.class.0
         );
+        let is_known = |level: u32| levels.is_none_or(|levels| (level as usize) < levels);
         ensure!(
-            target.level.map(|level| level as usize) < levels.or(Some(1)),
+            target.level.is_none_or(is_known),
             "its level is not one of the sweep"
         );
         Ok(())

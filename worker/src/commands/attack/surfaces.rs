@@ -28,12 +28,15 @@ fn of_sigmas<'a>(
 ) -> Vec<Surface<'a>> {
     let mut sigmas = vec![variant.sigma0, target.sigma];
     sigmas.dedup();
-    let surface = |sigma| Surface {
-        network,
-        sigma,
-        class: target.class,
-    };
-    sigmas.into_iter().map(surface).collect()
+    let class = target.class;
+    sigmas
+        .into_iter()
+        .map(|sigma| Surface {
+            network,
+            sigma,
+            class,
+        })
+        .collect()
 }
 
 /// The expert of the level that was selected, the selector, which should select that level no more,
@@ -49,15 +52,24 @@ fn of_levels<'a>(
         sigma: selected.tau,
         class: Class(level),
     };
-    let expert = |place: usize| Surface {
-        network: networks[selected.place_of_expert(place)],
-        sigma: selected.levels[place].sigma,
-        class: target.class,
-    };
     let own = level as usize;
     let others = (0..selected.levels.len()).filter(|&place| place != own);
-    [expert(own), selector]
+    let experts = others.map(|place| expert(selected, networks, place, target));
+    [expert(selected, networks, own, target), selector]
         .into_iter()
-        .chain(others.map(expert))
+        .chain(experts)
         .collect()
+}
+
+fn expert<'a>(
+    selected: &SelectedSpec,
+    networks: &[&'a LoadedNetwork],
+    level: usize,
+    target: &AttackTarget,
+) -> Surface<'a> {
+    Surface {
+        network: networks[selected.place_of_expert(level)],
+        sigma: selected.levels[level].sigma,
+        class: target.class,
+    }
 }
