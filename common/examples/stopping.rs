@@ -168,6 +168,7 @@ fn simulate(samples: &[LogSample], rule: &Stopping) -> Vec<Certificate> {
         chunk: positive(CHUNK),
         memory: false,
         stopping: rule.clone(),
+        bound: ddrs_common::spec::BoundRule::OneClass,
     };
     let seeded = (0..).zip(samples);
     seeded

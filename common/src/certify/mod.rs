@@ -14,25 +14,30 @@
 //!
 //! The specification's stopping rule sets the number of draws of step 2: `n` at once, chunk after
 //! chunk until the certified radii are decided (`stopping`), or the number that step 1 suggests
-//! (`pilot`). The decision depends only on the counts at the end of chunks and on the
+//! (`pilot`). `certify.bound` may bound the other classes in step 3 as well (`two_class`). The
+//! decision depends only on the counts at the end of chunks and on the
 //! specification, so it does not depend on how draws are grouped into forward passes.
 
+mod class_bounds;
 mod pilot;
 mod selected;
 mod stopping;
+mod two_class;
 
+pub use class_bounds::{ClassBounds, EstimationCounts};
 pub use selected::{
     DrawSource, SelectedCertificate, SelectedCertifier, SelectedRules, SelectedStep,
 };
-pub use stopping::bound;
+pub use stopping::{SampleBounds, bound};
 
 use std::cmp::Reverse;
 
 use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, Sigma};
 use crate::grid::GridLoss;
-use crate::spec::{CertifySpec, Stopping};
+use crate::spec::{BoundRule, CertifySpec, Stopping};
 use crate::stats;
-use stopping::{Bounds, Counts, Goal, draws_at_once};
+use stopping::{Counts, Goal, draws_at_once};
+use two_class::SelectionCounts;
 
 /// The certification of one input, from the first draw to the certificate.
 ///
@@ -61,6 +66,8 @@ struct Estimate {
     /// The most frequent other class of the selection phase, and its draws so far; `None` if
     /// there is no other class.
     runner_up: Option<RunnerUp>,
+    /// The classes that are bounded, chosen from the selection draws.
+    rule: BoundRule,
     /// The largest number of draws.
     end: u64,
     /// The draws so far: whole chunks, or all of them.
@@ -103,6 +110,9 @@ pub struct Certificate {
     /// The lower bound on the guessed class's probability under exact noise, at confidence
     /// 1 - alpha.
     pub p_lower: Probability,
+    /// The upper bound on every other class's probability, where the bound of two classes was
+    /// chosen.
+    pub p_upper: Option<Probability>,
     /// The most frequent other class of the selection phase, and its draws among the `n`.
     pub runner_up: Option<RunnerUp>,
 }
@@ -174,7 +184,16 @@ impl Certifier {
         CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: drawn / self.spec.chunk,
-            n: draws_at_once(&self.spec, estimate.end - drawn),
+            n: self.draws_at_once(estimate, estimate.end - drawn),
+        }
+    }
+
+    /// The number of the remaining draws that are made before the next decision. Under the bound of
+    /// two classes there is none.
+    fn draws_at_once(&self, estimate: &Estimate, left: u64) -> u64 {
+        match estimate.rule {
+            BoundRule::OneClass => draws_at_once(&self.spec, left),
+            BoundRule::TwoClass => left,
         }
     }
 
@@ -199,13 +218,27 @@ impl Certifier {
     /// Guesses the class from the counts of the selection phase.
     fn start_estimate(&self, counts: &[u64]) -> Estimate {
         let guess = most_frequent(counts);
-        let selected = counts.get(guess.0 as usize).copied().unwrap_or(0);
+        let runner_up = runner_up(guess, counts);
+        let selected = SelectionCounts {
+            guess: counts.get(guess.0 as usize).copied().unwrap_or(0),
+            runner_up: runner_up.map_or(0, |other| other.count),
+        };
+        let rule = two_class::choose(&self.spec, selected);
         Estimate {
             guess,
-            runner_up: runner_up(guess, counts),
-            end: pilot::largest_number_of_draws(&self.spec, selected),
+            runner_up: runner_up.map(|other| RunnerUp { count: 0, ..other }),
+            rule,
+            end: self.largest_number_of_draws(rule, selected.guess),
             counts: Counts::default(),
             goal: None,
+        }
+    }
+
+    /// The draws that the estimation phase may make, where `selected` draws gave the guess.
+    fn largest_number_of_draws(&self, rule: BoundRule, selected: u64) -> u64 {
+        match rule {
+            BoundRule::OneClass => pilot::largest_number_of_draws(&self.spec, selected),
+            BoundRule::TwoClass => self.spec.n.get(),
         }
     }
 
@@ -222,19 +255,17 @@ impl Certifier {
         }
         estimate.counts.drawn += n;
         let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
-        Ok(match self.bound(estimate.counts) {
-            Some(p_lower) if ends => CertifierState::Done(self.certificate(&estimate, p_lower)),
+        let bounds = self
+            .bounds()
+            .of(estimate.rule, estimate.estimation_counts());
+        Ok(match bounds {
+            Some(bounds) if ends => CertifierState::Done(self.certificate(&estimate, bounds)),
             _ => CertifierState::Estimate(estimate),
         })
     }
 
-    /// The lower bound that these draws give; `None` where the rule never ends.
-    fn bound(&self, counts: Counts) -> Option<Probability> {
-        self.bounds().of(counts)
-    }
-
-    fn bounds(&self) -> Bounds<'_> {
-        Bounds {
+    fn bounds(&self) -> SampleBounds<'_> {
+        SampleBounds {
             spec: &self.spec,
             sigma: self.sigma,
             loss: self.loss,
@@ -242,30 +273,34 @@ impl Certifier {
     }
 
     fn is_decided(&self, estimate: &mut Estimate) -> bool {
-        match &self.spec.stopping {
-            Stopping::Radii(radii) => {
+        match (&self.spec.stopping, estimate.rule) {
+            (Stopping::Radii(radii), BoundRule::OneClass) => {
                 let target = stopping::Target::new(self.bounds(), radii);
                 target.is_decided(estimate.counts, &mut estimate.goal)
             }
-            Stopping::Fixed | Stopping::Loss(_) => false,
+            _ => false,
         }
     }
 
-    fn certificate(&self, estimate: &Estimate, p_lower: Probability) -> Certificate {
+    fn certificate(&self, estimate: &Estimate, bounds: ClassBounds) -> Certificate {
         Certificate {
-            outcome: self.outcome(estimate.guess, p_lower),
+            outcome: self.bounds().outcome(estimate.guess, bounds),
             n0: self.spec.n0.get(),
             n: estimate.counts.drawn,
             count: estimate.counts.count,
-            p_lower,
+            p_lower: bounds.p_lower,
+            p_upper: bounds.p_upper,
             runner_up: estimate.runner_up,
         }
     }
+}
 
-    fn outcome(&self, class: Class, p_lower: Probability) -> Outcome {
-        match self.loss.certified_radius(self.sigma, p_lower) {
-            Some(radius) => Outcome::Certified { class, radius },
-            None => Outcome::Abstained,
+impl Estimate {
+    fn estimation_counts(&self) -> EstimationCounts {
+        EstimationCounts {
+            n: self.counts.drawn,
+            count: self.counts.count,
+            runner_up: self.runner_up.map_or(0, |other| other.count),
         }
     }
 }
@@ -299,14 +334,14 @@ fn most_frequent(counts: &[u64]) -> Class {
     Class(stats::argmax(counts) as u32)
 }
 
-/// The most frequent class other than the guess, without draws yet; the lowest number among equals.
+/// The most frequent class other than the guess, and its draws; the lowest number among equals.
 fn runner_up(guess: Class, counts: &[u64]) -> Option<RunnerUp> {
     let classes = (0_u32..).zip(counts);
     let others = classes.filter(|&(class, _)| class != guess.0);
-    let (class, _) = others.max_by_key(|&(class, count)| (count, Reverse(class)))?;
+    let (class, &count) = others.max_by_key(|&(class, count)| (count, Reverse(class)))?;
     Some(RunnerUp {
         class: Class(class),
-        count: 0,
+        count,
     })
 }
 

@@ -62,23 +62,26 @@ pub(super) struct Counts {
     pub(super) count: u64,
 }
 
-/// The bounds and radii of one sample.
+/// The settings of one sample's bounds and radii.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds<'a> {
-    pub(super) spec: &'a CertifySpec,
-    pub(super) sigma: Sigma,
-    pub(super) loss: GridLoss,
+pub struct SampleBounds<'a> {
+    /// The specification.
+    pub spec: &'a CertifySpec,
+    /// The sigma of the noise.
+    pub sigma: Sigma,
+    /// What the certificate gives up because the noise is drawn on a grid.
+    pub loss: GridLoss,
 }
 
-impl Bounds<'_> {
+impl SampleBounds<'_> {
     /// The lower bound that these draws give, see [`bound`], under exact noise.
-    pub(super) fn of(&self, counts: Counts) -> Option<Probability> {
+    pub(super) fn lower(&self, counts: Counts) -> Option<Probability> {
         let drawn = bound(self.spec, counts.count, counts.drawn)?;
         Some(self.loss.lower(self.sigma, drawn))
     }
 
     /// The radius that a bound certifies. An abstention certifies none, not even 0.
-    fn certified(&self, p_lower: Probability) -> Option<Radius> {
+    pub(super) fn certified(&self, p_lower: Probability) -> Option<Radius> {
         self.loss.certified_radius(self.sigma, p_lower)
     }
 }
@@ -93,12 +96,12 @@ pub(super) struct Goal {
 
 /// The radii to decide for one sample.
 pub(super) struct Target<'a> {
-    bounds: Bounds<'a>,
+    bounds: SampleBounds<'a>,
     radii: &'a Radii,
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(bounds: Bounds<'a>, radii: &'a Radii) -> Self {
+    pub(super) fn new(bounds: SampleBounds<'a>, radii: &'a Radii) -> Self {
         Self { bounds, radii }
     }
 
@@ -108,7 +111,7 @@ impl<'a> Target<'a> {
     ///
     /// `goal` caches the last goal of the same sample.
     pub(super) fn is_decided(&self, counts: Counts, goal: &mut Option<Goal>) -> bool {
-        let Some(p_lower) = self.bounds.of(counts) else {
+        let Some(p_lower) = self.bounds.lower(counts) else {
             return false;
         };
         match self.next_radius(p_lower) {
@@ -161,7 +164,7 @@ impl<'a> Target<'a> {
     }
 
     fn estimate_needed(&self, radius: Radius) -> Option<u64> {
-        let Bounds { spec, sigma, loss } = self.bounds;
+        let SampleBounds { spec, sigma, loss } = self.bounds;
         let p = stats::probability_at(sigma, loss.around_grid_point(radius));
         let alpha = spec.stopping.alpha_at_n(spec.alpha);
         stats::least_count(spec.n.get(), p, alpha)
@@ -170,7 +173,7 @@ impl<'a> Target<'a> {
     /// Returns true if `count` of all `n` draws certify `radius`.
     fn certifies(&self, count: u64, radius: Radius) -> bool {
         let drawn = self.bounds.spec.n.get();
-        let bound = self.bounds.of(Counts { drawn, count });
+        let bound = self.bounds.lower(Counts { drawn, count });
         bound.and_then(|p_lower| self.bounds.certified(p_lower)) >= Some(radius)
     }
 }

@@ -19,6 +19,7 @@ fn certifier(n0: u64, n: u64, alpha: f64) -> Certifier {
         chunk: positive(n),
         memory: false,
         stopping: Stopping::Fixed,
+        bound: BoundRule::OneClass,
     };
     Certifier::new(&spec, Sigma::new(0.5).unwrap(), GridLoss::NONE)
 }
@@ -71,6 +72,7 @@ fn it_selects_then_estimates_then_is_done() {
             n: 1000,
             count: 900,
             p_lower,
+            p_upper: None,
             runner_up: Some(RunnerUp {
                 class: Class(2),
                 count: 10
@@ -238,6 +240,7 @@ fn deciding(radii: &[f64], n: u64, chunk: u64, alpha: f64) -> CertifySpec {
         chunk,
         memory: false,
         stopping,
+        bound: BoundRule::OneClass,
     }
 }
 

@@ -73,6 +73,10 @@ unit!(
 );
 
 impl Alpha {
+    /// The smallest alpha of a specification or a record. No certificate needs a smaller one, and
+    /// the bounds are tested down to parts of it.
+    pub const LEAST: Self = Self(1e-100);
+
     /// A share of it, rounded down twice, so that the sum of all parts never exceeds the whole.
     #[must_use]
     pub fn part(self, share: f64) -> Self {

@@ -28,6 +28,8 @@ pub struct OpenedFile<T> {
     pub file: LineFile<T>,
     /// One line per key, in the order of the file.
     pub lines: Vec<T>,
+    /// The number of each of them in the file, counted from 1.
+    pub numbers: Vec<usize>,
     /// The repair of the last line, if it needed one.
     pub repair: Option<Repair>,
 }
@@ -51,7 +53,12 @@ impl<T: FileLine> LineFile<T> {
     pub fn open(path: &Path) -> Result<OpenedFile<T>, RecordFileError> {
         let file = create_or_open(path).map_err(failed(path, "open it for writing"))?;
         lock(&file, path, T::WRITER)?;
-        let Scan { lines, whole, end } = scan(BufReader::new(&file), path)?;
+        let Scan {
+            lines,
+            numbers,
+            whole,
+            end,
+        } = scan(BufReader::new(&file), path)?;
         let mut file = Self {
             lines: PhantomData,
             file,
@@ -63,6 +70,7 @@ impl<T: FileLine> LineFile<T> {
         Ok(OpenedFile {
             file,
             lines,
+            numbers,
             repair,
         })
     }
@@ -142,10 +150,23 @@ impl<T: FileLine> LineFile<T> {
 /// When it cannot be read, or a line other than a torn last one is something else or contradicts an
 /// earlier one.
 pub fn read_lines<T: FileLine>(path: &Path) -> Result<Vec<T>, RecordFileError> {
+    Ok(read_scan(path)?.lines)
+}
+
+/// Reads a file's lines as [`read_lines`] does, each with its number in the file, counted from 1.
+///
+/// # Errors
+/// As [`read_lines`].
+pub fn read_numbered<T: FileLine>(path: &Path) -> Result<Vec<(usize, T)>, RecordFileError> {
+    let Scan { lines, numbers, .. } = read_scan(path)?;
+    Ok(numbers.into_iter().zip(lines).collect())
+}
+
+fn read_scan<T: FileLine>(path: &Path) -> Result<Scan<T>, RecordFileError> {
     let file = Roots::anywhere()
         .open(path)
         .map_err(failed(path, "open it"))?;
-    Ok(scan(BufReader::new(file), path)?.lines)
+    scan(BufReader::new(file), path)
 }
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RecordFileError {

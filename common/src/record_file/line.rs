@@ -218,13 +218,24 @@ impl TryFrom<CertificateFields> for Certification {
             n,
             count,
             p_lower: Probability::new(fields.p_lower)?,
-            alpha: Alpha::new(fields.alpha)?,
+            alpha: alpha(fields.alpha)?,
             off_grid: Radius::new(fields.off_grid.unwrap_or(0.0))?,
             runner_up: runner_up(fields.runner_up, fields.runner_up_count, n - count)?,
             p_upper: fields.p_upper.map(Probability::new).transpose()?,
             level: selection(fields.selector)?,
         })
     }
+}
+
+fn alpha(value: f64) -> Result<Alpha, InvalidValue> {
+    let alpha = Alpha::new(value)?;
+    if alpha >= Alpha::LEAST {
+        return Ok(alpha);
+    }
+    let least = Alpha::LEAST.get();
+    Err(InvalidValue(format!(
+        "alpha must be at least {least:e}, not {value:e}"
+    )))
 }
 
 fn statement(word: Option<&str>) -> Result<Option<Statement>, InvalidValue> {

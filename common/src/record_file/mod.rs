@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Record, SampleIndex, VariantName};
 
-pub use file::{LineFile, OpenedFile, Repair, read_lines};
+pub use file::{LineFile, OpenedFile, Repair, read_lines, read_numbered};
 pub use file_line::FileLine;
 pub use line::{RecordLine, from_line, to_line};
 

@@ -16,6 +16,8 @@ const MAX_LINE: u64 = 1 << 20;
 pub(super) struct Scan<T> {
     /// The first line of each key, in the order of the file.
     pub(super) lines: Vec<T>,
+    /// The number of each of them in the file, counted from 1.
+    pub(super) numbers: Vec<usize>,
     /// The number of the file's bytes that are whole lines.
     pub(super) whole: u64,
     /// The end of its last line.
@@ -53,6 +55,7 @@ pub(super) fn scan<T: FileLine>(
         path,
         scan: Scan {
             lines: Vec::new(),
+            numbers: Vec::new(),
             whole: 0,
             end: LineEnd::LineFeed,
         },
@@ -86,8 +89,8 @@ fn read_line(lines: &mut impl BufRead) -> io::Result<Vec<u8>> {
 struct Scanner<'p, T: FileLine> {
     path: &'p Path,
     scan: Scan<T>,
-    /// The number and the position in `scan.lines` of the first line of each key.
-    seen: HashMap<T::Key, (usize, usize)>,
+    /// The position in `scan.lines` of the first line of each key.
+    seen: HashMap<T::Key, usize>,
 }
 
 impl<T: FileLine> Scanner<'_, T> {
@@ -127,10 +130,11 @@ impl<T: FileLine> Scanner<'_, T> {
     /// mixed.
     fn keep_first(&mut self, value: T, line: usize) -> Result<(), RecordFileError> {
         let lines = &mut self.scan.lines;
-        let (first, earlier) = match self.seen.entry(value.key()) {
+        let earlier = match self.seen.entry(value.key()) {
             Entry::Vacant(place) => {
-                place.insert((line, lines.len()));
+                place.insert(lines.len());
                 lines.push(value);
+                self.scan.numbers.push(line);
                 return Ok(());
             }
             Entry::Occupied(place) => *place.get(),
@@ -138,7 +142,7 @@ impl<T: FileLine> Scanner<'_, T> {
         if lines[earlier].agrees_with(&value) {
             return Ok(());
         }
-        Err(self.contradiction(&value, first, line))
+        Err(self.contradiction(&value, self.scan.numbers[earlier], line))
     }
 
     fn contradiction(&self, value: &T, first: usize, second: usize) -> RecordFileError {

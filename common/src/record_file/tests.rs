@@ -220,9 +220,10 @@ fn a_new_file_is_created_empty_and_takes_records() {
     let OpenedFile {
         mut file,
         lines: records,
+        numbers,
         repair,
     } = RecordFile::open(&path).unwrap();
-    assert!(records.is_empty() && repair.is_none());
+    assert!(records.is_empty() && numbers.is_empty() && repair.is_none());
     file.append(&[certified(), from_line(ABSTAINED).unwrap()])
         .unwrap();
     file.append(&[from_line(FAILED).unwrap()]).unwrap();
@@ -273,6 +274,9 @@ fn a_sample_with_two_records_counts_once_if_both_agree() {
         records.iter().map(to_line).collect::<Vec<_>>(),
         [CERTIFIED, ABSTAINED]
     );
+    let numbered = read_numbered::<Record>(&path).unwrap();
+    let numbers: Vec<usize> = numbered.iter().map(|&(line, _)| line).collect();
+    assert_eq!(numbers, [1, 2]);
 
     let other = CERTIFIED.replace("\"count\":970", "\"count\":971");
     let (_folder, path) = file(format!("{CERTIFIED}\n{ABSTAINED}\n{other}\n"));

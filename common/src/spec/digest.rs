@@ -7,8 +7,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{
-    CertifySpec, DataDependentSpec, DatasetSpec, LevelSpec, ModelSource, ModelSpec, QueueSpec,
-    ReportSpec, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    BoundRule, CertifySpec, DataDependentSpec, DatasetSpec, LevelSpec, ModelSource, ModelSpec,
+    QueueSpec, ReportSpec, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
 use crate::grid::{DataFacts, ImageFacts};
@@ -128,10 +128,19 @@ fn certify_lines(certify: &CertifySpec) -> String {
         chunk,
         memory: _,
         stopping,
+        bound,
     } = certify;
     let alpha = float(alpha.get());
     let numbers = [n0.to_string(), n.to_string(), alpha, chunk.to_string()];
-    line("certify", &numbers) + &stopping_line(stopping)
+    line("certify", &numbers) + &stopping_line(stopping) + &bound_line(*bound)
+}
+
+/// Empty for the first rule, so that sweeps from before there was another keep their ids.
+fn bound_line(bound: BoundRule) -> String {
+    match bound {
+        BoundRule::OneClass => String::new(),
+        BoundRule::TwoClass => line("bound", &[bound.as_str().to_owned()]),
+    }
 }
 
 /// Empty for the first stopping rule, so that sweeps from before there were others keep their ids.

@@ -20,8 +20,8 @@ pub use fill::{parse_with_models, random_seed};
 pub use model::{ModelSource, ModelSpec, Precision};
 pub use selected::{LevelSpec, SelectedForm, SelectedSpec};
 pub use sweep::{
-    CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES, QueueSpec,
-    ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
+    BoundRule, CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES,
+    QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
 pub use training::{
     Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma,

@@ -153,6 +153,14 @@ pub(super) struct RawCertify {
     pub(super) chunk: i64,
     pub(super) memory: bool,
     pub(super) stopping: RawStopping,
+    pub(super) bound: RawBound,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawBound {
+    OneClass,
+    TwoClass,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +230,7 @@ impl Default for RawCertify {
             chunk: 500,
             memory: true,
             stopping: RawStopping::Fixed,
+            bound: RawBound::OneClass,
         }
     }
 }

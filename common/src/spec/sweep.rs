@@ -124,6 +124,8 @@ pub struct CertifySpec {
     pub memory: bool,
     /// The rule that ends the draws that bound.
     pub stopping: Stopping,
+    /// The classes whose probabilities are bounded.
+    pub bound: BoundRule,
 }
 
 /// The rule that ends the draws that bound a probability. Under every rule a certificate has the
@@ -138,6 +140,16 @@ pub enum Stopping {
     /// expected to lose at most this share of the radius that `n` would give. The share is strictly
     /// between 0 and 1.
     Loss(f64),
+}
+
+/// The classes whose probabilities are bounded. Under both rules a certificate has the same alpha.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundRule {
+    /// The guess alone, from below, as published.
+    OneClass,
+    /// The guess from below and the others from above, for samples whose selection draws suggest
+    /// that this gains.
+    TwoClass,
 }
 
 /// The largest number of samples per job: a script handles them in one call.
@@ -194,6 +206,23 @@ impl Stopping {
             Self::Fixed | Self::Loss(_) => None,
             Self::Radii(_) => Some(alpha.part(1.0 / 5.0)),
         }
+    }
+}
+
+impl BoundRule {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OneClass => "one-class",
+            Self::TwoClass => "two-class",
+        }
+    }
+
+    /// The part of alpha of each of the three bounds of two classes.
+    #[must_use]
+    pub fn alpha_per_class(alpha: Alpha) -> Alpha {
+        alpha.part(1.0 / 3.0)
     }
 }
 

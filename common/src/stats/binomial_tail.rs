@@ -86,23 +86,46 @@ struct TailRatio {
 /// Sums P(X >= k) / P(X = k) = 1 + r_k + r_k r_(k+1) + ..., where r_j = (n - j) p / ((j + 1) q).
 ///
 /// The ratios r_j fall, so once they are below one a geometric series bounds the terms that are
-/// left out; the bound is added.
+/// left out; the bound is added. r_n is 0, so there are at most n - k + 1 terms.
 fn tail_ratio(k: f64, n: f64, p: f64) -> TailRatio {
     let odds = p / (1.0 - p);
     let mut sum = 1.0;
     let mut term = 1.0;
     let mut j = k;
-    loop {
+    while j < n {
         let r = (n - j) / (j + 1.0) * odds;
         term *= r;
         if r < 1.0 && term / (1.0 - r) <= sum * UNIT_ROUNDOFF {
-            return TailRatio {
-                ratio: sum + term / (1.0 - r),
-                terms: j - k + 1.0,
-            };
+            sum += term / (1.0 - r);
+            break;
         }
         sum += term;
         j += 1.0;
+    }
+    #[cfg(test)]
+    effort::add(j - k + 1.0);
+    TailRatio {
+        ratio: sum,
+        terms: j - k + 1.0,
+    }
+}
+
+/// Counts the terms that the calling thread sums, for tests that searches end.
+#[cfg(test)]
+pub(super) mod effort {
+    use std::cell::Cell;
+
+    thread_local!(static TERMS: Cell<f64> = const { Cell::new(0.0) });
+
+    pub(super) fn add(terms: f64) {
+        TERMS.set(TERMS.get() + terms);
+    }
+
+    /// Returns the terms that `work` sums.
+    pub(in crate::stats) fn of<T>(work: impl FnOnce() -> T) -> f64 {
+        let before = TERMS.get();
+        work();
+        TERMS.get() - before
     }
 }
 
@@ -143,7 +166,8 @@ fn deviance_near(x: f64, m: f64) -> f64 {
     let v = (x - m) / (x + m);
     let mut sum = (x - m) * v;
     let mut power = 2.0 * x * v;
-    for odd in (3..).step_by(2) {
+    // |v| is below 1/10, so a dozen terms suffice.
+    for odd in (3..100).step_by(2) {
         power *= v * v;
         let next = sum + power / f64::from(odd);
         if next == sum {

@@ -28,7 +28,10 @@ mod decimal;
 
 pub use argmax::argmax;
 pub(crate) use bisect::first;
-pub use clopper_pearson::{can_certify, least_count, least_draws, lower_bound};
+pub use clopper_pearson::{
+    can_certify, complement_above, complement_below, least_count, least_draws, lower_bound,
+    upper_bound,
+};
 pub use normal::{quantile_lower, signed_quantile_lower};
 pub use radius::{mean_radius, probability_at, radius};
 pub use sequence::{out_of_reach, sequence_bound};

@@ -452,6 +452,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             chunk: one,
             memory: false,
             stopping: Stopping::Fixed,
+            bound: ddrs_common::spec::BoundRule::OneClass,
         },
         queue: QueueSpec {
             job_samples: NonZeroU64::new(job_samples).unwrap(),

@@ -397,7 +397,7 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
         off_grid: Radius::ZERO,
         alpha: task.sweep.certify.alpha,
         runner_up: certificate.runner_up,
-        p_upper: None,
+        p_upper: certificate.p_upper,
         level: None,
     }
 }

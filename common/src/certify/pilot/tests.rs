@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::domain::Alpha;
-use crate::spec::Stopping;
+use crate::spec::{BoundRule, Stopping};
 
 fn spec(n0: u64, n: u64, chunk: u64) -> CertifySpec {
     let [n0, n, chunk] = [n0, n, chunk].map(|count| NonZeroU64::new(count).unwrap());
@@ -15,6 +15,7 @@ fn spec(n0: u64, n: u64, chunk: u64) -> CertifySpec {
         chunk,
         memory: false,
         stopping: Stopping::Loss(0.01),
+        bound: BoundRule::OneClass,
     }
 }
 

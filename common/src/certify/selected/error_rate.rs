@@ -13,7 +13,7 @@ use std::num::NonZeroU64;
 use super::*;
 use crate::certify::error_rate::{Noise, RUNS, within};
 use crate::domain::{Alpha, Radii};
-use crate::spec::{LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
+use crate::spec::{BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
 use crate::stats;
 
 const N: u64 = 1_000;
@@ -32,6 +32,7 @@ fn certify_spec(stopping: Stopping) -> CertifySpec {
         chunk: positive(100),
         memory: false,
         stopping,
+        bound: BoundRule::OneClass,
     }
 }
 

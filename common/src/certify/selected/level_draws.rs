@@ -98,7 +98,7 @@ impl LevelDraws {
     /// The bound on the class, once the draws have ended.
     pub(super) fn bound(&self, rules: &SelectedRules) -> Option<LevelBound> {
         let bounds = rules.of_level(&rules.level, self.level);
-        let p_lower = bounds.of(self.counts).filter(|_| self.is_decided)?;
+        let p_lower = bounds.lower(self.counts).filter(|_| self.is_decided)?;
         Some(LevelBound {
             level: self.level,
             n: self.counts.drawn,

@@ -188,6 +188,7 @@ const NO_CLASS: Certificate = Certificate {
     n: 0,
     count: 0,
     p_lower: Probability::ZERO,
+    p_upper: None,
     runner_up: None,
 };
 

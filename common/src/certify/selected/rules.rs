@@ -1,7 +1,7 @@
 //! The bounds of a selected variant, and the radius that follows from them. The certifier and the
 //! check of records both compute them here.
 
-use crate::certify::stopping::{Bounds, Counts};
+use crate::certify::stopping::{Counts, SampleBounds};
 use crate::domain::{LevelBound, LevelSelection, Outcome, Probability, Radii, Radius, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, SelectedForm, SelectedSpec, Stopping};
@@ -118,7 +118,7 @@ impl SelectedRules {
         counts
             .map(|&count| {
                 let count = drawn - count;
-                let others = self.of_selector().of(Counts { drawn, count });
+                let others = self.of_selector().lower(Counts { drawn, count });
                 self.unreached_by(selection.p_lower, others)
             })
             .collect()
@@ -134,8 +134,8 @@ impl SelectedRules {
     }
 
     /// The bounds on the selector.
-    pub(super) fn of_selector(&self) -> Bounds<'_> {
-        Bounds {
+    pub(super) fn of_selector(&self) -> SampleBounds<'_> {
+        SampleBounds {
             spec: &self.selector,
             sigma: self.selected.tau,
             loss: self.loss,
@@ -143,8 +143,8 @@ impl SelectedRules {
     }
 
     /// The bounds on the class at a level.
-    pub(super) fn of_level<'a>(&'a self, spec: &'a CertifySpec, level: u32) -> Bounds<'a> {
-        Bounds {
+    pub(super) fn of_level<'a>(&'a self, spec: &'a CertifySpec, level: u32) -> SampleBounds<'a> {
+        SampleBounds {
             spec,
             sigma: self.sigma(level),
             loss: self.loss,
@@ -201,7 +201,7 @@ impl SelectedRules {
             count: claimed.count,
         };
         self.selected.levels.get(claimed.level as usize)?;
-        let p_lower = self.of_level(&self.level, claimed.level).of(counts)?;
+        let p_lower = self.of_level(&self.level, claimed.level).lower(counts)?;
         Some(LevelBound {
             p_lower,
             ..*claimed
@@ -211,7 +211,7 @@ impl SelectedRules {
     fn bound_on_level(&self, claimed: &LevelSelection) -> Option<Probability> {
         let count = *claimed.counts.get(claimed.level as usize)?;
         let drawn = claimed.counts.iter().sum();
-        self.of_selector().of(Counts { drawn, count })
+        self.of_selector().lower(Counts { drawn, count })
     }
 
     /// Returns true if a selection has a count of each level, and no level twice.

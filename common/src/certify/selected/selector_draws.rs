@@ -126,7 +126,7 @@ impl SelectorDraws {
         let counts = [self.counts[guess.level], drawn - self.counts[level]];
         let [own, others] = counts.map(|count| {
             let count = hopeful(count, drawn, n);
-            rules.of_selector().of(Counts { drawn: n, count })
+            rules.of_selector().lower(Counts { drawn: n, count })
         });
         rules.unreached_by(own.unwrap_or(Probability::ZERO), others)
     }
@@ -144,7 +144,7 @@ impl SelectorDraws {
         Some(LevelSelection {
             level: guess.level as u32,
             n0: rules.selector.n0.get(),
-            p_lower: rules.of_selector().of(counts)?,
+            p_lower: rules.of_selector().lower(counts)?,
             counts: self.counts.clone(),
             others: Vec::new(),
         })

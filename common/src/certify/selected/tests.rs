@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::domain::{Alpha, Radii};
-use crate::spec::{LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
+use crate::spec::{BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
 use crate::stats;
 
 fn spec(stopping: Stopping) -> CertifySpec {
@@ -17,6 +17,7 @@ fn spec(stopping: Stopping) -> CertifySpec {
         chunk: positive(100),
         memory: false,
         stopping,
+        bound: BoundRule::OneClass,
     }
 }
 

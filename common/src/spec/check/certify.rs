@@ -4,20 +4,17 @@ use std::num::NonZeroU64;
 
 use super::section::SpecTable;
 use crate::domain::Alpha;
-use crate::spec::raw::{RawCertify, RawStopping, Required};
-use crate::spec::{CertifySpec, SmoothingSpec, SpecError, Stopping};
+use crate::spec::raw::{RawBound, RawCertify, RawStopping, Required};
+use crate::spec::{BoundRule, CertifySpec, SmoothingSpec, SpecError, Stopping};
 use crate::stats::{can_certify, least_draws};
 
 const MAX_DRAWS: i64 = 1_000_000_000;
-/// Below this value a part of alpha would not be a normal double.
-const LEAST_ALPHA: f64 = 1e-300;
 
 pub(super) fn certify(at: &SpecTable, raw: RawCertify) -> Result<CertifySpec, SpecError> {
     let n0 = draws(at, "n0", raw.n0)?;
     let n = draws(at, "n", raw.n)?;
     let alpha = alpha(at, raw.alpha)?;
     let stopping = stopping(at, raw.stopping)?;
-    check_alpha(at, alpha, &stopping)?;
     check_draws(at, n, alpha, &stopping)?;
     Ok(CertifySpec {
         n0,
@@ -26,6 +23,7 @@ pub(super) fn certify(at: &SpecTable, raw: RawCertify) -> Result<CertifySpec, Sp
         chunk: at.positive("chunk", raw.chunk, 100_000)?,
         memory: raw.memory,
         stopping,
+        bound: bound(raw.bound),
     })
 }
 
@@ -38,6 +36,10 @@ pub(super) fn check_selected(
     let Some(selected) = &smoothing.selected else {
         return Ok(());
     };
+    if spec.bound == BoundRule::TwoClass {
+        let message = "two-class is not available where a level is selected; use one-class";
+        return Err(at.error("bound", message));
+    }
     let spent = spec
         .stopping
         .alpha_at_n(selected.alpha_of_selector(spec.alpha));
@@ -58,15 +60,20 @@ fn draws(at: &SpecTable, key: &str, raw: Required<i64>) -> Result<NonZeroU64, Sp
 }
 
 fn alpha(at: &SpecTable, raw: Required<f64>) -> Result<Alpha, SpecError> {
-    at.unit("alpha", Alpha::new(at.required("alpha", raw)?))
+    let alpha = at.unit("alpha", Alpha::new(at.required("alpha", raw)?))?;
+    if alpha >= Alpha::LEAST {
+        return Ok(alpha);
+    }
+    let least = Alpha::LEAST.get();
+    let message = format!("must be at least {least:e}, not {:e}", alpha.get());
+    Err(at.error("alpha", message))
 }
 
-fn check_alpha(at: &SpecTable, alpha: Alpha, stopping: &Stopping) -> Result<(), SpecError> {
-    if *stopping == Stopping::Fixed || alpha.get() >= LEAST_ALPHA {
-        return Ok(());
+fn bound(raw: RawBound) -> BoundRule {
+    match raw {
+        RawBound::OneClass => BoundRule::OneClass,
+        RawBound::TwoClass => BoundRule::TwoClass,
     }
-    let message = format!("must be at least {LEAST_ALPHA:e} under this stopping rule, not {alpha}");
-    Err(at.error("alpha", message))
 }
 
 /// Refuses numbers of draws that cannot certify, whatever the counts are.

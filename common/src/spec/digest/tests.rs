@@ -119,6 +119,7 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("chunk = 500", "chunk = 250"),
         ("chunk = 500", "chunk = 500\nstopping = { radii = [0] }"),
         ("chunk = 500", "chunk = 500\nstopping = { loss = 0.01 }"),
+        ("chunk = 500", "chunk = 500\nbound = 'two-class'"),
         (
             "iterations = 10\ndraws = 4\nlearning-rate = 1e-4",
             "method = 'search'\ndraws = 4",
@@ -146,6 +147,7 @@ fn whatever_cannot_change_a_record_leaves_the_id() {
         ("radii = [0.0]", "radii = [0.0, 1.0]"),
         ("alpha = 0.001", "alpha = 1e-3"),
         ("chunk = 500", "chunk = 500\nstopping = 'fixed'"),
+        ("chunk = 500", "chunk = 500\nbound = 'one-class'"),
         (
             "iterations = 10\n",
             "iterations = 10\nmethod = 'gradient'\n",

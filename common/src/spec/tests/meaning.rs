@@ -53,6 +53,7 @@ fn example() -> Sweep {
             chunk: count(500),
             memory: true,
             stopping: Stopping::Fixed,
+            bound: BoundRule::OneClass,
         },
         queue: QueueSpec {
             job_samples: count(4),

@@ -87,7 +87,7 @@ fn a_rule_that_keeps_a_part_of_alpha_back_needs_more_draws() {
         .replace("0.001", "1e-301");
     let error = parse(&tiny, Path::new("s.toml")).unwrap_err().to_string();
     assert!(
-        error.starts_with("s.toml:16: certify.alpha: must be at least 1e-300 under this"),
+        error.starts_with("s.toml:16: certify.alpha: must be at least 1e-100, not"),
         "{error}"
     );
 }

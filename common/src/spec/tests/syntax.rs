@@ -30,7 +30,7 @@ fn unknown_keys_are_refused_with_those_that_exist() {
     check(
         &format!("{LEAST}bogus = 1\n"),
         "16: certify.bogus: unknown field `bogus`, expected one of `n0`, `n`, `alpha`, `chunk`, \
-         `memory`, `stopping`",
+         `memory`, `stopping`, `bound`",
     );
     check_change(
         LEAST,
