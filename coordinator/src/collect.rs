@@ -22,7 +22,7 @@ use ddrs_common::spec::Sweep;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::tables;
+use crate::tables::{self, RecordRules};
 pub(crate) use counts::RecordCounts;
 use owner::owner;
 
@@ -41,10 +41,8 @@ pub(crate) struct Collector {
     /// This folder on this machine. A collector that is started again there has the same name.
     owner: String,
     slots: HashSet<u64>,
-    sweep: Sweep,
+    rules: RecordRules,
     plan: Plan,
-    loss: GridLoss,
-    variants: Vec<String>,
     counts: RecordCounts,
     /// The time of the last warning that the disk is full, while it is.
     full: Option<Instant>,
@@ -63,34 +61,24 @@ impl Collector {
                 path.display()
             );
         }
-        let variants = sweep.variants();
-        let names = variants.iter().map(|variant| variant.name.to_string());
         let mut collector = Self {
             file: opened.file,
             owner: owner(path)?,
             slots: HashSet::new(),
-            sweep: sweep.clone(),
+            rules: RecordRules::new(sweep, plan, loss),
             plan: plan.clone(),
-            loss,
-            variants: names.collect(),
             counts: RecordCounts::default(),
             full: None,
         };
-        for record in &opened.lines {
-            collector.add_stored(record, path)?;
+        for (&line, record) in opened.numbers.iter().zip(&opened.lines) {
+            collector.add_stored(path, line, record)?;
         }
         Ok(collector)
     }
 
-    fn add_stored(&mut self, record: &Record, path: &Path) -> Result<()> {
-        let slot = self.slot(record).with_context(|| {
-            format!(
-                "{}: {} {} is not a sample of this sweep",
-                path.display(),
-                record.variant,
-                record.index
-            )
-        })?;
+    fn add_stored(&mut self, path: &Path, line: usize, record: &Record) -> Result<()> {
+        let checked = self.rules.check(record);
+        let slot = checked.map_err(|error| tables::refusal(path, line, record, &error))?;
         self.add(slot, record);
         Ok(())
     }
@@ -308,16 +296,8 @@ impl Collector {
     fn parse(&self, line: &str) -> Result<(u64, Record)> {
         let record = record_file::from_line(line)?;
         let name = || format!("{} {}", record.variant, record.index);
-        tables::check_record(&record, &self.sweep, &self.plan, self.loss).with_context(name)?;
-        let slot = self.slot(&record).context("not a sample of this sweep");
-        let slot = slot.with_context(name)?;
+        let slot = self.rules.check(&record).with_context(name)?;
         Ok((slot, record))
-    }
-
-    fn slot(&self, record: &Record) -> Option<u64> {
-        let mut variants = self.variants.iter();
-        let variant = variants.position(|name| name == record.variant.as_str())?;
-        Some(self.plan.slot(variant, self.plan.position(record.index)?))
     }
 }
 

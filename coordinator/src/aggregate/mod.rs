@@ -12,10 +12,10 @@ mod sigma_quantiles;
 
 pub use entry::{Entry, EntryOutcome};
 pub(crate) use index_set::IndexSet;
-pub(crate) use row::{RowSettings, TableRow};
+pub(crate) use row::{Contradiction, RowSettings, TableRow};
 pub(crate) use sigma_quantiles::SigmaQuantiles;
 
-use ddrs_common::domain::Radii;
+use ddrs_common::domain::{Radii, Statement};
 
 /// Rows over common radii: everything that a format of a report shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,21 @@ impl Table {
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {
         self.rows.iter().all(|row| row.missing == 0)
+    }
+
+    /// Returns the rows by the kind of statement that their certificates make; the rows of logs that
+    /// do not name it are last.
+    #[must_use]
+    pub(crate) fn by_statement(&self) -> Vec<(Option<Statement>, Vec<&TableRow>)> {
+        let kinds = Statement::ALL.into_iter().map(Some).chain([None]);
+        let rows_of = |kind: Option<Statement>| {
+            let rows = self.rows.iter().filter(|row| row.statement() == kind);
+            (kind, rows.collect::<Vec<_>>())
+        };
+        kinds
+            .map(rows_of)
+            .filter(|(_, rows)| !rows.is_empty())
+            .collect()
     }
 
     /// Returns true if a row has chosen sigmas.

@@ -1,6 +1,6 @@
 //! One row of a table: the counts and averages of its samples.
 
-use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma};
+use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma, Statement};
 
 use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles};
 
@@ -26,6 +26,18 @@ pub struct RowSettings {
     pub precision: Option<String>,
     /// The number of samples of the complete row.
     pub expected: Option<u64>,
+}
+
+/// Two certificates about one classifier, of different classes, whose balls overlap: at least one
+/// of them is false.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Contradiction {
+    /// The input of the earlier one.
+    pub first: SampleIndex,
+    /// The input of the other one.
+    pub second: SampleIndex,
+    /// An upper bound on the distance of the two inputs.
+    pub distance: f64,
 }
 
 /// One variant, or one variant with memory.
@@ -60,6 +72,8 @@ pub(crate) struct TableRow {
     pub certified_wrong: u64,
     /// Samples that could not be certified.
     pub failed: u64,
+    /// The pairs of certificates of which one is false.
+    pub contradictions: Vec<Contradiction>,
 }
 
 impl TableRow {
@@ -94,7 +108,18 @@ impl TableRow {
             correct_radii,
             certified_wrong: count(&entries, Entry::is_certified_wrong),
             failed: count(&entries, |entry| entry.result == EntryOutcome::Failed),
+            contradictions: Vec::new(),
         }
+    }
+
+    /// Returns the kind of statement that the row's certificates make; `None` for a log that does
+    /// not name it.
+    #[must_use]
+    pub(crate) fn statement(&self) -> Option<Statement> {
+        if self.memory {
+            return Some(Statement::Memory);
+        }
+        self.settings.choice.map(Statement::of)
     }
 
     /// Returns the share of samples certified at each radius.

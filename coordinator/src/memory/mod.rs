@@ -14,7 +14,9 @@
 //! exact arithmetic too. A ball that took another class lies inside one in the memory and adds
 //! nothing to it, so it is not stored. No ball in the memory is ever larger than its certificate.
 //!
-//! In reading order: [`resolve`], [`Point`], then `contact` (the earlier balls that an input's ball
+//! The same search finds certificates of one classifier that contradict each other ([`overlaps`]).
+//!
+//! In reading order: [`resolve`], [`overlaps`], [`Point`], then `contact` (the earlier balls that an input's ball
 //! can meet) and `projection` (a cheap test that skips pairs that are too far apart).
 
 mod contact;
@@ -63,6 +65,50 @@ pub(crate) fn resolve<'a, T: Coordinate>(
         }
     }
     Ok(resolved)
+}
+
+/// Two certificates of different classes whose balls certainly overlap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Overlap {
+    /// The position of the earlier input in the outcomes.
+    pub first: usize,
+    /// The position of the other one.
+    pub second: usize,
+    /// An upper bound on the distance of the two inputs, which is below the sum of their radii.
+    pub distance: f64,
+}
+
+/// Finds the certificates of different classes whose balls overlap, in dataset order. If all of
+/// them are about one classifier, at least one of each pair is false: at a point in both balls the
+/// classifier would predict both classes.
+///
+/// `read` is called as by [`resolve`].
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn overlaps<'a, T: Coordinate>(
+    outcomes: &[Outcome],
+    read: impl Fn(usize) -> Result<Point<'a, T>> + Sync,
+) -> Result<Vec<Overlap>> {
+    let balls = Balls::new(outcomes, &read)?;
+    let contacts = balls.contacts(0..balls.len(), &read)?;
+    let pairs = contacts.iter().enumerate();
+    Ok(pairs
+        .flat_map(|(ball, contacts)| contacts.iter().map(move |contact| (ball, contact)))
+        .filter_map(|(ball, contact)| overlap(&balls, ball, contact))
+        .collect())
+}
+
+fn overlap(balls: &Balls, ball: usize, contact: &Contact) -> Option<Overlap> {
+    let second = balls.get(ball);
+    let first = balls.get(contact.ball);
+    let distance = contact.distance.farthest;
+    let meet = (first.reach? + second.reach?).next_down();
+    (distance < meet).then_some(Overlap {
+        first: first.place,
+        second: second.place,
+        distance,
+    })
 }
 
 fn blocks(count: usize) -> impl Iterator<Item = Range<usize>> {

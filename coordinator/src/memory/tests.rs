@@ -137,6 +137,23 @@ fn an_input_on_the_edge_of_a_ball_keeps_its_class_without_a_radius() {
 }
 
 #[test]
+fn overlaps_are_the_pairs_of_other_classes_that_are_nearer_than_their_radii() {
+    let points = [vec![0.0], vec![1.0], vec![1.5], vec![5.0], vec![1.75]];
+    let given = [
+        certified(1, 1.0),
+        certified(2, 0.25),
+        certified(1, 0.25),
+        certified(2, 3.0),
+        Outcome::Abstained,
+    ];
+    let found = overlaps(&given, |place| Ok(Point::from(points[place].as_slice()))).unwrap();
+    // Inputs 1 and 2 touch; input 3 reaches to 2.0 and so does not reach input 2.
+    let pairs: Vec<_> = found.iter().map(|pair| (pair.first, pair.second)).collect();
+    assert_eq!(pairs, [(0, 1)]);
+    assert!((found[0].distance - 1.0).abs() < 1e-12);
+}
+
+#[test]
 fn abstentions_are_not_even_read() {
     let read = |place| match place {
         1 => Ok(Point::from([0.5].as_slice())),

@@ -1,76 +1,264 @@
-//! Checks that a record belongs to a sweep and follows from its own counts.
+//! Checks that a record is of a sweep and follows from its own counts. Whatever the counts do not
+//! decide is compared with the specification: the record repeats it and may not differ.
+//!
+//! What only the data can decide, the label, is checked in `check_labels`.
 
-use anyhow::{Result, bail, ensure};
-use ddrs_common::certify;
-use ddrs_common::domain::{Certification, Outcome, Probability, Radius, Record};
+use anyhow::{Context, Result, bail, ensure};
+use ddrs_common::certify::{ClassBounds, EstimationCounts, SampleBounds};
+use ddrs_common::domain::{Certification, Choice, Class, Outcome, Radius, Record, Statement};
 use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{SelectedSpec, Sweep};
+use ddrs_common::spec::{BoundRule, Sweep, Variant};
 
 use super::check_selected::check_selected;
 
-/// Checks that a record is of this sweep, and that its radius follows from its counts and the
-/// sweep's stopping rule.
-///
-/// # Errors
-/// When the record is not of this sweep, or its radius does not follow from its counts.
-///
-/// `loss` is that of the sweep's images on the grid.
-pub(crate) fn check_record(
-    record: &Record,
-    sweep: &Sweep,
-    plan: &Plan,
+/// The rules for the records of one sweep.
+pub(crate) struct RecordRules {
+    sweep: Sweep,
+    plan: Plan,
+    variants: Vec<Variant>,
     loss: GridLoss,
-) -> Result<()> {
-    ensure!(
-        plan.position(record.index).is_some() && record.seed == sweep.seed,
-        "not a sample of this sweep"
-    );
-    match &record.result {
-        Ok(certification) => match levels(record, sweep) {
-            Some(levels) => check_selected(certification, sweep, &levels, loss),
-            None => check_radius(certification, sweep, loss),
-        },
-        Err(_) => Ok(()),
+}
+
+impl RecordRules {
+    /// `loss` is that of the sweep's images on the grid.
+    pub(crate) fn new(sweep: &Sweep, plan: &Plan, loss: GridLoss) -> Self {
+        Self {
+            sweep: sweep.clone(),
+            plan: plan.clone(),
+            variants: sweep.variants(),
+            loss,
+        }
+    }
+
+    /// Checks a record, and returns the slot of its sample.
+    ///
+    /// # Errors
+    /// When the record is not of this sweep, or does not follow from its counts. The error says
+    /// what is wrong with it.
+    pub(crate) fn check(&self, record: &Record) -> Result<u64> {
+        let slot = self.slot(record)?;
+        let variant = &self.variants[(slot / self.plan.samples()) as usize];
+        let rules = VariantRules {
+            sweep: &self.sweep,
+            variant,
+            loss: self.loss,
+        };
+        if let Ok(certification) = &record.result {
+            rules.check(certification)?;
+            rules.check_class("label", Some(record.label))?;
+        }
+        Ok(slot)
+    }
+
+    /// Finds the sample among those of the sweep.
+    fn slot(&self, record: &Record) -> Result<u64> {
+        let sweep = &self.sweep;
+        let seed = sweep.seed;
+        ensure!(
+            record.seed == seed,
+            "its seed is {}, but the sweep's is {seed}",
+            record.seed
+        );
+        let mut variants = self.variants.iter();
+        let variant = variants.position(|variant| variant.name == record.variant);
+        let variant = variant.context("the sweep has no such variant")?;
+        let position = self.plan.position(record.index);
+        let position = position.context("the sweep does not select this index")?;
+        Ok(self.plan.slot(variant, position))
     }
 }
 
-/// The levels of the record's variant, if its level is selected.
-fn levels(record: &Record, sweep: &Sweep) -> Option<SelectedSpec> {
-    let variants = sweep.variants();
-    let variant = variants.iter().find(|each| each.name == record.variant)?;
-    sweep.selected_by(variant).cloned()
+/// The rules for the records of one variant.
+struct VariantRules<'a> {
+    sweep: &'a Sweep,
+    variant: &'a Variant,
+    loss: GridLoss,
 }
 
-fn check_radius(certification: &Certification, sweep: &Sweep, loss: GridLoss) -> Result<()> {
-    let Some(drawn) = lower_bound(certification, sweep) else {
-        bail!("its n, n0 or alpha differ from the sweep's")
+impl VariantRules<'_> {
+    fn check(&self, certification: &Certification) -> Result<()> {
+        self.check_statement(certification)?;
+        self.check_classes(certification)?;
+        if let Some(levels) = self.sweep.selected_by(self.variant) {
+            return check_selected(certification, self.sweep, levels, self.loss);
+        }
+        self.check_sigma(certification)?;
+        self.check_settings(certification)?;
+        self.check_bounds(certification)
+    }
+
+    fn check_statement(&self, certification: &Certification) -> Result<()> {
+        let expected = Statement::of(self.variant.choice);
+        // Records of earlier versions do not name it.
+        let found = certification.statement.unwrap_or(expected);
+        ensure!(
+            found == expected,
+            "its statement is {:?}, but this variant's is {:?}",
+            found.as_str(),
+            expected.as_str()
+        );
+        Ok(())
+    }
+
+    fn check_sigma(&self, certification: &Certification) -> Result<()> {
+        let Certification { sigma, sigma0, .. } = *certification;
+        let own = self.variant.sigma0;
+        ensure!(
+            sigma0 == own,
+            "its sigma0 is {sigma0}, but the variant's is {own}"
+        );
+        match self.variant.choice {
+            Choice::Fixed => ensure!(
+                sigma == own,
+                "its sigma is {sigma}, but the variant's is fixed at {own}"
+            ),
+            Choice::DataDependent => {
+                let (lower, upper) = self.sweep.smoothing.data_dependent.range;
+                ensure!(
+                    (lower..=upper).contains(&sigma),
+                    "its sigma is {sigma}, outside the range [{lower}, {upper}] of the choice"
+                );
+            }
+            // `check_selected` compares it with the level's.
+            Choice::Selected => {}
+        }
+        Ok(())
+    }
+
+    fn check_settings(&self, certification: &Certification) -> Result<()> {
+        let spec = &self.sweep.certify;
+        let Certification { n0, alpha, .. } = *certification;
+        ensure!(
+            n0 == spec.n0.get(),
+            "its n0 is {n0}, but the sweep's is {}",
+            spec.n0
+        );
+        ensure!(
+            alpha == spec.alpha,
+            "its alpha is {alpha}, but the sweep's is {}",
+            spec.alpha
+        );
+        Ok(())
+    }
+
+    fn check_classes(&self, certification: &Certification) -> Result<()> {
+        let prediction = match certification.outcome {
+            Outcome::Certified { class, .. } => Some(class),
+            Outcome::Abstained => None,
+        };
+        let runner_up = certification.runner_up.map(|other| other.class);
+        self.check_class("prediction", prediction)?;
+        self.check_class("runner_up", runner_up)?;
+        ensure!(
+            runner_up.is_none() || runner_up != prediction,
+            "its runner_up is its prediction"
+        );
+        Ok(())
+    }
+
+    fn check_class(&self, field: &str, class: Option<Class>) -> Result<()> {
+        let classes = self.classes();
+        match class {
+            Some(Class(class)) if class >= classes => {
+                bail!("its {field} is {class}, but the model has {classes} classes")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of classes. The networks of a variant come with the selector first; all others
+    /// have the same classes.
+    fn classes(&self) -> u32 {
+        let networks = self.sweep.networks();
+        let places = self.sweep.networks_of(self.variant);
+        places.last().map_or(0, |&place| networks[place].classes)
+    }
+
+    /// Computes the bounds and the certificate again.
+    fn check_bounds(&self, certification: &Certification) -> Result<()> {
+        let sample = self.sample(certification);
+        let expected = self.bounds(&sample, certification)?;
+        let found = ClassBounds {
+            p_lower: certification.p_lower,
+            p_upper: certification.p_upper,
+        };
+        ensure!(
+            found == expected,
+            "it has {}, but its counts give {}",
+            in_words(found),
+            in_words(expected)
+        );
+        check_outcome(certification, sample.radius(expected))
+    }
+
+    fn sample(&self, certification: &Certification) -> SampleBounds<'_> {
+        SampleBounds {
+            spec: &self.sweep.certify,
+            sigma: certification.sigma,
+            loss: self.loss.at_distance(certification.off_grid),
+        }
+    }
+
+    fn bounds(
+        &self,
+        sample: &SampleBounds<'_>,
+        certification: &Certification,
+    ) -> Result<ClassBounds> {
+        let rule = self.rule(certification)?;
+        let counts = EstimationCounts {
+            n: certification.n,
+            count: certification.count,
+            runner_up: certification.runner_up.map_or(0, |other| other.count),
+        };
+        sample.of(rule, counts).with_context(|| {
+            format!(
+                "its n is {}, where the sweep's draws do not end",
+                certification.n
+            )
+        })
+    }
+
+    /// The rule by which the record was bounded: that of two classes has an upper bound.
+    fn rule(&self, certification: &Certification) -> Result<BoundRule> {
+        if certification.p_upper.is_none() {
+            return Ok(BoundRule::OneClass);
+        }
+        ensure!(
+            self.sweep.certify.bound == BoundRule::TwoClass,
+            "it has p_upper, but the sweep bounds one class"
+        );
+        ensure!(
+            certification.runner_up.is_some(),
+            "it has p_upper, but no runner_up"
+        );
+        Ok(BoundRule::TwoClass)
+    }
+}
+
+fn in_words(bounds: ClassBounds) -> String {
+    let p_lower = format!("p_lower {}", bounds.p_lower);
+    match bounds.p_upper {
+        Some(p_upper) => format!("{p_lower} and p_upper {p_upper}"),
+        None => p_lower,
+    }
+}
+
+fn check_outcome(certification: &Certification, expected: Option<Radius>) -> Result<()> {
+    let found = match certification.outcome {
+        Outcome::Certified { radius, .. } => Some(radius),
+        Outcome::Abstained => None,
     };
-    let loss = loss.at_distance(certification.off_grid);
-    let p_lower = loss.lower(certification.sigma, drawn);
-    let expected = loss.certified_radius(certification.sigma, p_lower);
-    let expected = expected.unwrap_or(Radius::ZERO);
-    let found = claimed_radius(certification.outcome);
-    ensure!(
-        expected == found,
-        "its radius is {found}, but its counts and sigma give {expected}"
-    );
-    Ok(())
-}
-
-fn claimed_radius(outcome: Outcome) -> Radius {
-    match outcome {
-        Outcome::Certified { radius, .. } => radius,
-        Outcome::Abstained => Radius::ZERO,
+    match (found, expected) {
+        (Some(found), Some(expected)) => ensure!(
+            found == expected,
+            "its radius is {found}, but its counts and sigma give {expected}"
+        ),
+        (Some(_), None) => bail!("it is certified, but its counts do not certify a class"),
+        (None, Some(radius)) => bail!("it abstains, but its counts certify radius {radius}"),
+        (None, None) => {}
     }
-}
-
-/// The lower bound of the class's probability under the noise that was drawn; `None` where the sweep cannot have ended with these
-/// counts.
-fn lower_bound(certification: &Certification, sweep: &Sweep) -> Option<Probability> {
-    let spec = &sweep.certify;
-    let is_of_sweep = certification.n0 == spec.n0.get() && certification.alpha == spec.alpha;
-    certify::bound(spec, certification.count, certification.n).filter(|_| is_of_sweep)
+    Ok(())
 }
 
 #[cfg(test)]

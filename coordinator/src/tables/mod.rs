@@ -5,21 +5,26 @@
 //! - `variant_records`: the samples of one variant, with and without memory
 //! - `check_record`: rejects a record that does not follow from the sweep and its own counts
 //! - `check_selected`: the same for a record whose level was selected
-//! - `memory_rows`: applies Algorithm 2 to the variants with data-dependent sigma
+//! - `certified_data`: the checks that need the data
+//! - `compare`: applies Algorithm 2, and finds certificates that contradict each other
 
+mod certified_data;
 mod check_record;
 mod check_selected;
-mod memory_rows;
+mod compare;
 mod run_samples;
 mod variant_records;
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Error, Result, anyhow};
+use ddrs_common::domain::Record;
 
 use crate::manifest::Manifest;
 use crate::report;
 use crate::run_dir::RunDir;
 
-pub(crate) use check_record::check_record;
+pub(crate) use check_record::RecordRules;
 pub(crate) use run_samples::RunSamples;
 
 /// Writes `report/` and updates `manifest.json` from the records.
@@ -32,6 +37,16 @@ pub(crate) fn write_reports(dir: &RunDir) -> Result<()> {
     let manifest = samples.updated_manifest(table.is_complete());
     dir.write_manifest(&manifest)?;
     report::write_all(&dir.report(), &table, &facts(&manifest), &samples.logs())
+}
+
+/// Says which line of a file is refused, why, and what to do.
+pub(crate) fn refusal(file: &Path, line: usize, record: &Record, reason: &Error) -> Error {
+    let place = format!("{}, line {line}", file.display());
+    let sample = format!("{} index {}", record.variant, record.index);
+    anyhow!(
+        "{place}: {sample}: {reason:#}; the line is damaged or was edited: delete it and give the \
+         run again to certify this sample again"
+    )
 }
 
 /// The facts about a run that its page shows under the table, as names and values.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ddrs_common::domain::{Radii, Record, VariantName};
 use ddrs_common::record_file;
 use ddrs_common::spec::{Stopping, Sweep, Variant};
 
-use super::check_record::check_record;
-use super::memory_rows;
+use super::certified_data::CertifiedData;
+use super::check_record::RecordRules;
+use super::refusal;
 use super::variant_records::VariantRecords;
 use crate::aggregate::{RowSettings, Table, TableRow};
 use crate::manifest::Manifest;
@@ -24,20 +25,19 @@ pub(crate) struct RunSamples {
 }
 
 impl RunSamples {
-    /// Reads and checks the records of a run folder, and applies Algorithm 2 where the
-    /// specification asks for it. If the data for Algorithm 2 cannot be read, logs a warning and
-    /// leaves the rows with memory out.
+    /// Reads and checks the records of a run folder, applies Algorithm 2 where the specification
+    /// asks for it, and compares the certificates of each classifier. If the data cannot be read,
+    /// logs a warning and leaves out what needs it.
     ///
     /// # Errors
     /// When the folder is not a run folder, or a file in it is invalid.
     pub(crate) fn read(dir: &RunDir) -> Result<Self> {
         let manifest = dir.manifest()?;
         let sweep = manifest.sweep.sweep()?;
-        let records = read_records(dir, &manifest, &sweep)?;
+        let data = CertifiedData::open(&sweep.dataset, &manifest.sweep.data_digest);
+        let records = read_records(dir, &manifest, &sweep, &data)?;
         let mut variants = by_variant(&sweep, records);
-        if sweep.certify.memory {
-            memory_rows::apply(&mut variants, &sweep.dataset, &manifest.sweep.data_digest);
-        }
+        data.compare(&mut variants, sweep.certify.memory);
         Ok(Self {
             manifest,
             sweep,
@@ -86,19 +86,27 @@ impl RunSamples {
     }
 }
 
-fn read_records(dir: &RunDir, manifest: &Manifest, sweep: &Sweep) -> Result<Vec<Record>> {
-    let plan = manifest.sweep.plan()?;
+fn read_records(
+    dir: &RunDir,
+    manifest: &Manifest,
+    sweep: &Sweep,
+    data: &CertifiedData,
+) -> Result<Vec<Record>> {
     let path = dir.records();
-    let records = record_file::read(&path)?;
-    for record in &records {
-        check_record(record, sweep, &plan, manifest.sweep.loss())
-            .with_context(|| place(&path, record))?;
-    }
-    Ok(records)
+    let numbered = record_file::read_numbered(&path)?;
+    let plan = manifest.sweep.plan()?;
+    let rules = RecordRules::new(sweep, &plan, manifest.sweep.loss());
+    check_all(&path, &numbered, &rules)?;
+    data.check_labels(&path, &numbered)?;
+    Ok(numbered.into_iter().map(|(_, record)| record).collect())
 }
 
-fn place(file: &Path, record: &Record) -> String {
-    format!("{}: {} {}", file.display(), record.variant, record.index)
+fn check_all(file: &Path, records: &[(usize, Record)], rules: &RecordRules) -> Result<()> {
+    for (line, record) in records {
+        let checked = rules.check(record);
+        checked.map_err(|error| refusal(file, *line, record, &error))?;
+    }
+    Ok(())
 }
 
 /// Sorts the records into the sweep's variants.

@@ -3,7 +3,7 @@
 use ddrs_common::domain::{Radii, Record};
 use ddrs_common::spec::Variant;
 
-use crate::aggregate::{Entry, RowSettings, TableRow};
+use crate::aggregate::{Contradiction, Entry, RowSettings, TableRow};
 use crate::log_file::LogLine;
 use crate::report::VariantLog;
 
@@ -14,6 +14,8 @@ pub(super) struct VariantRecords {
     pub(super) entries: Vec<Entry>,
     /// The entries after Algorithm 2, where it applies and the data is there.
     pub(super) with_memory: Option<Vec<Entry>>,
+    /// The pairs of certificates of which one is false, where all are about one classifier.
+    pub(super) contradictions: Vec<Contradiction>,
 }
 
 impl VariantRecords {
@@ -24,6 +26,7 @@ impl VariantRecords {
             entries: records.iter().map(Entry::from).collect(),
             records,
             with_memory: None,
+            contradictions: Vec::new(),
         }
     }
 
@@ -38,8 +41,9 @@ impl VariantRecords {
     pub(super) fn rows(&self, radii: &Radii, settings: &RowSettings) -> Vec<TableRow> {
         let name = self.variant.name.as_str();
         self.entry_sets()
-            .map(|(memory, entries)| {
-                TableRow::count(name, memory, entries, radii, settings.clone())
+            .map(|(memory, entries)| TableRow {
+                contradictions: self.contradictions.clone(),
+                ..TableRow::count(name, memory, entries, radii, settings.clone())
             })
             .collect()
     }

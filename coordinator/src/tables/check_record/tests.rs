@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use ddrs_common::domain::{Alpha, Class, SampleIndex, Sigma, Statement, VariantName};
-
+use ddrs_common::domain::{
+    Alpha, Class, Probability, RunnerUp, SampleIndex, Sigma, Statement, VariantName,
+};
+use ddrs_common::grid::Grid;
 use ddrs_common::stats;
 
 use super::*;
@@ -19,6 +21,7 @@ fn sweep(rule: &str) -> Sweep {
         classes = 10
         [smoothing]
         sigma = [0.5]
+        choice = ['fixed', 'data-dependent']
         [certify]
         n0 = 100
         n = 10250
@@ -33,7 +36,7 @@ fn sweep(rule: &str) -> Sweep {
 /// A record with these counts. Where the rule cannot end there, its radius is of no importance.
 fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
     let sigma = Sigma::new(0.5).unwrap();
-    let p_lower = certify::bound(&sweep.certify, count, n)
+    let p_lower = ddrs_common::certify::bound(&sweep.certify, count, n)
         .unwrap_or_else(|| stats::lower_bound(count, n, Alpha::new(0.001).unwrap()));
     let outcome = Outcome::Certified {
         class: Class(3),
@@ -66,14 +69,12 @@ fn record(sweep: &Sweep, count: u64, n: u64) -> Record {
     }
 }
 
+fn rules(sweep: &Sweep) -> RecordRules {
+    RecordRules::new(sweep, &Plan::new(sweep, 10).unwrap(), GridLoss::NONE)
+}
+
 fn accepted(sweep: &Sweep, record: &Record) -> bool {
-    check_record(
-        record,
-        sweep,
-        &Plan::new(sweep, 10).unwrap(),
-        GridLoss::NONE,
-    )
-    .is_ok()
+    rules(sweep).check(record).is_ok()
 }
 
 #[test]
@@ -119,9 +120,268 @@ fn a_radius_that_does_not_follow_from_the_rule_is_refused() {
         certification.sigma,
         stats::lower_bound(990, 1_000, sweep.certify.alpha),
     );
-    certification.outcome = Outcome::Certified {
-        class: Class(3),
-        radius: naive,
-    };
+    certification.outcome = certified(naive);
     assert!(!accepted(&sweep, &record));
+}
+
+fn certified(radius: Radius) -> Outcome {
+    Outcome::Certified {
+        class: Class(3),
+        radius,
+    }
+}
+
+/// An honest record of the fixed variant: 9,900 of all draws.
+fn honest(sweep: &Sweep) -> Record {
+    let mut record = record(sweep, 9_900, 10_250);
+    record.result.as_mut().unwrap().runner_up = Some(RunnerUp {
+        class: Class(1),
+        count: 200,
+    });
+    record
+}
+
+/// Changes the certificate of an honest record, and returns the reason why it is refused.
+fn refused(sweep: &Sweep, forge: impl Fn(&mut Certification)) -> String {
+    let mut record = honest(sweep);
+    forge(record.result.as_mut().unwrap());
+    reason(sweep, &record)
+}
+
+fn reason(sweep: &Sweep, record: &Record) -> String {
+    rules(sweep).check(record).unwrap_err().to_string()
+}
+
+fn sigma(value: f64) -> Sigma {
+    Sigma::new(value).unwrap()
+}
+
+/// Gives a record another sigma, and the radius that would follow from it.
+fn scale(certification: &mut Certification, to: f64) {
+    certification.sigma = sigma(to);
+    certification.outcome = certified(stats::radius(sigma(to), certification.p_lower));
+}
+
+#[test]
+fn a_fixed_variant_has_its_sigma_alone() {
+    let sweep = sweep("'fixed'");
+    assert!(accepted(&sweep, &honest(&sweep)));
+    assert_eq!(
+        refused(&sweep, |record| scale(record, 40.0)),
+        "its sigma is 40, but the variant's is fixed at 0.5"
+    );
+    assert_eq!(
+        refused(&sweep, |record| record.sigma0 = sigma(7.0)),
+        "its sigma0 is 7, but the variant's is 0.5"
+    );
+}
+
+#[test]
+fn a_chosen_sigma_lies_in_the_range_of_the_choice() {
+    let sweep = sweep("'fixed'");
+    let chosen = |to: f64| {
+        let mut record = honest(&sweep);
+        record.variant = VariantName::new("m/data-dependent/0.5");
+        let certification = record.result.as_mut().unwrap();
+        certification.statement = Some(Statement::DataDependent);
+        scale(certification, to);
+        record
+    };
+    for within in [0.01, 0.5, 4.0] {
+        assert!(accepted(&sweep, &chosen(within)), "{within}");
+    }
+    assert_eq!(
+        reason(&sweep, &chosen(40.0)),
+        "its sigma is 40, outside the range [0.01, 4] of the choice"
+    );
+    let mut record = chosen(0.6);
+    record.result.as_mut().unwrap().sigma0 = sigma(0.6);
+    assert_eq!(
+        reason(&sweep, &record),
+        "its sigma0 is 0.6, but the variant's is 0.5"
+    );
+}
+
+#[test]
+fn a_certificate_is_what_its_counts_give() {
+    let sweep = sweep("'fixed'");
+    let forged = |p: f64| {
+        move |record: &mut Certification| {
+            record.p_lower = Probability::new(p).unwrap();
+        }
+    };
+    let error = refused(&sweep, forged(0.999));
+    assert!(
+        error.starts_with("it has p_lower 0.999, but its counts give p_lower 0.95"),
+        "{error}"
+    );
+    let error = refused(&sweep, |record| {
+        let Outcome::Certified { radius, .. } = record.outcome else {
+            panic!()
+        };
+        record.outcome = certified(Radius::new(radius.get() * 1.000_000_1).unwrap());
+    });
+    assert!(
+        error.starts_with("its radius is ") && error.contains("but its counts and sigma give"),
+        "{error}"
+    );
+    // Certified at radius 0 although the bound is below one half.
+    let error = refused(&sweep, |record| {
+        *record = Certification {
+            outcome: certified(Radius::ZERO),
+            count: 500,
+            p_lower: stats::lower_bound(500, 10_250, record.alpha),
+            ..record.clone()
+        };
+    });
+    assert_eq!(
+        error,
+        "it is certified, but its counts do not certify a class"
+    );
+    let error = refused(&sweep, |record| record.outcome = Outcome::Abstained);
+    assert!(
+        error.starts_with("it abstains, but its counts certify radius 0.87"),
+        "{error}"
+    );
+}
+
+#[test]
+fn classes_are_those_of_the_model() {
+    let sweep = sweep("'fixed'");
+    let class = |class| Outcome::Certified {
+        class: Class(class),
+        radius: match honest(&sweep).result.unwrap().outcome {
+            Outcome::Certified { radius, .. } => radius,
+            Outcome::Abstained => panic!(),
+        },
+    };
+    assert_eq!(
+        refused(&sweep, |record| record.outcome = class(999)),
+        "its prediction is 999, but the model has 10 classes"
+    );
+    let other = |class| RunnerUp {
+        class: Class(class),
+        count: 1,
+    };
+    assert_eq!(
+        refused(&sweep, |record| record.runner_up = Some(other(10))),
+        "its runner_up is 10, but the model has 10 classes"
+    );
+    assert_eq!(
+        refused(&sweep, |record| record.runner_up = Some(other(3))),
+        "its runner_up is its prediction"
+    );
+    let mut record = honest(&sweep);
+    record.label = Class(10);
+    assert_eq!(
+        reason(&sweep, &record),
+        "its label is 10, but the model has 10 classes"
+    );
+}
+
+#[test]
+fn settings_and_statement_are_those_of_the_sweep() {
+    let sweep = sweep("'fixed'");
+    assert_eq!(
+        refused(&sweep, |record| record.n0 = 99),
+        "its n0 is 99, but the sweep's is 100"
+    );
+    assert_eq!(
+        refused(&sweep, |record| record.alpha = Alpha::new(0.5).unwrap()),
+        "its alpha is 0.5, but the sweep's is 0.001"
+    );
+    assert_eq!(
+        refused(&sweep, |record| record.n = 10_251),
+        "its n is 10251, where the sweep's draws do not end"
+    );
+    assert_eq!(
+        refused(&sweep, |record| record.statement =
+            Some(Statement::DataDependent)),
+        "its statement is \"data-dependent\", but this variant's is \"fixed\""
+    );
+    let of = |variant: &str, index, seed| {
+        let mut record = honest(&sweep);
+        record.variant = VariantName::new(variant);
+        record.index = SampleIndex(index);
+        record.seed = seed;
+        reason(&sweep, &record)
+    };
+    assert_eq!(of("m/fixed/0.25", 0, 1), "the sweep has no such variant");
+    assert_eq!(
+        of("m/fixed/0.5", 10, 1),
+        "the sweep does not select this index"
+    );
+    assert_eq!(
+        of("m/fixed/0.5", 0, 2),
+        "its seed is 2, but the sweep's is 1"
+    );
+}
+
+/// An honest record of two classes, at these counts.
+fn of_two_classes(sweep: &Sweep, count: u64, runner_up: u64) -> Record {
+    let mut record = honest(sweep);
+    let counts = EstimationCounts {
+        n: 10_250,
+        count,
+        runner_up,
+    };
+    let sample = SampleBounds {
+        spec: &sweep.certify,
+        sigma: sigma(0.5),
+        loss: GridLoss::NONE,
+    };
+    let bounds = sample.of(BoundRule::TwoClass, counts).unwrap();
+    let certification = record.result.as_mut().unwrap();
+    certification.count = count;
+    certification.runner_up.as_mut().unwrap().count = runner_up;
+    certification.p_lower = bounds.p_lower;
+    certification.p_upper = bounds.p_upper;
+    certification.outcome = sample.outcome(Class(3), bounds);
+    record
+}
+
+#[test]
+fn a_record_of_two_classes_follows_from_both_counts_and_only_where_the_sweep_allows_it() {
+    let one = sweep("'fixed'");
+    let two = sweep("'fixed'\n        bound = 'two-class'");
+    let record = of_two_classes(&two, 4_700, 3_000);
+    assert!(accepted(&two, &record) && accepted(&two, &honest(&two)));
+    assert_eq!(
+        reason(&one, &record),
+        "it has p_upper, but the sweep bounds one class"
+    );
+    let forged = |forge: fn(&mut Certification)| {
+        let mut record = record.clone();
+        forge(record.result.as_mut().unwrap());
+        reason(&two, &record)
+    };
+    let error = forged(|record| record.p_upper = Probability::new(0.2).ok());
+    assert!(error.contains("and p_upper 0.2, but"), "{error}");
+    assert_eq!(
+        forged(|record| record.runner_up = None),
+        "it has p_upper, but no runner_up"
+    );
+    let error = forged(|record| record.runner_up.as_mut().unwrap().count = 2_000);
+    assert!(error.contains("but its counts give p_lower"), "{error}");
+    // Without the other bound, the draws of one class do not certify.
+    let error = forged(|record| record.p_upper = None);
+    assert!(error.contains("but its counts give p_lower"), "{error}");
+}
+
+#[test]
+fn what_the_grid_takes_off_is_taken_off_again() {
+    let sweep = sweep("'fixed'");
+    let grid = GridLoss::new(Grid::BYTES, [3, 224, 224]);
+    let rules = RecordRules::new(&sweep, &Plan::new(&sweep, 10).unwrap(), grid);
+    let mut record = honest(&sweep);
+    let error = rules.check(&record).unwrap_err().to_string();
+    assert!(error.starts_with("it has p_lower 0.9"), "{error}");
+    let certification = record.result.as_mut().unwrap();
+    let loss = grid.at_distance(Radius::new(0.25).unwrap());
+    let lowered = loss.lower(certification.sigma, certification.p_lower);
+    certification.p_lower = lowered;
+    certification.off_grid = loss.off_grid();
+    let radius = loss.certified_radius(certification.sigma, lowered);
+    certification.outcome = certified(radius.unwrap());
+    assert!(rules.check(&record).is_ok());
 }
