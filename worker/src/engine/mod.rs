@@ -20,6 +20,7 @@
 //! - `pass`: the contents of one pass
 //! - `input`: a sample as passes need it
 //! - `network`: a loaded model, ready for every thread
+//! - `coupling`: refuses a model whose scores depend on the other images of a pass
 //! - `batch_buffers`, `device_counts`: noise and class counts on a GPU, without a wait
 //! - `samplers`: tables of grid noise that are used again
 //! - `times`: what the threads spend their time on
@@ -29,6 +30,7 @@ mod ascent;
 mod batch;
 mod batch_buffers;
 mod batch_mode;
+mod coupling;
 mod device_counts;
 mod engine_core;
 mod estimate;

@@ -4,10 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
-use ddrs_common::spec::ModelSpec;
+use ddrs_common::spec::{ModelSpec, Precision};
 use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::coupling::{self, CouplingTrial};
 use crate::failure::brief;
 use crate::model::{self, Classifier, ModelFile};
 
@@ -25,11 +26,11 @@ pub struct LoadedNetwork {
 }
 
 impl LoadedNetwork {
-    /// Loads a model and scores an empty image of `shape` with it, on one of `threads`.
+    /// Loads a model and tries it on images of `shape`, on one of `threads`.
     ///
     /// # Errors
     /// When the file is not what the specification says, the device lacks the precision, or the
-    /// scores are not one finite number per class.
+    /// scores are not one finite number per class, or depend on other images of the pass.
     pub(super) fn load(
         spec: &ModelSpec,
         file: &ModelFile,
@@ -48,7 +49,7 @@ impl LoadedNetwork {
             handles: handles(first, threads.current_num_threads()),
         };
         threads
-            .install(|| network.check_scores(device))
+            .install(|| network.check(spec.precision, device))
             .with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
@@ -116,6 +117,13 @@ impl LoadedNetwork {
         self.handles[thread]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, precision: Precision, device: Device) -> Result<()> {
+        self.check_scores(device)?;
+        let scores = |batch: &Tensor| tch::no_grad(|| self.scores(batch));
+        let trial = CouplingTrial::new(&scores, self.classes, self.shape, device, self.kind)?;
+        trial.check(coupling::tolerance(precision))
     }
 
     /// Scores an empty image, and checks the shape and the values of the scores.

@@ -95,3 +95,25 @@ fn residual_networks_score_alike_in_every_row() {
         assert_eq!(again, found, "at the second call");
     }
 }
+
+#[test]
+fn every_network_in_every_precision_scores_an_image_alike_in_any_company() {
+    let settings = format!("{FIXED}{}", certify(130, "\"fixed\""));
+    for (architecture, side) in [
+        ("cifar-resnet20", 32),
+        ("cifar-resnet110", 32),
+        ("resnet18", 64),
+        ("resnet50", 64),
+    ] {
+        let mut fixture = ModelFixture::resnet(architecture, side, &settings);
+        for precision in [Precision::Fp32, Precision::Bf16] {
+            fixture.sweep.models[0].precision = precision;
+            let loaded = engine(1).load(&fixture.sweep.models[0], fixture.shape);
+            assert!(
+                loaded.is_ok(),
+                "{architecture} {precision:?}: {:#}",
+                loaded.err().unwrap()
+            );
+        }
+    }
+}
