@@ -68,8 +68,8 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
     check_lines(
         &printed,
         &[
-            "| gaussian | fixed | fixed | 75.0 | 75.0 | 50.0 | 25.0 | 25.0 |",
-            "| gaussian | fixed | data-dependent | 75.0 | 75.0 | 50.0 | 0.0 | 0.0 |",
+            "| gaussian | fixed | fixed | fixed | 75.0 | 75.0 | 50.0 | 25.0 | 25.0 |",
+            "| gaussian | fixed | data-dependent | data-dependent + memory | 75.0 | 75.0 | 50.0 | 0.0 | 0.0 |",
             "Best over the initial sigmas 0.25, 0.5.",
             // One image of four is gained: 1.96 times the root of (1/4 - 1/16) / 4.
             "| gaussian | 0.25 | not certified | +25.0 ± 42.4 | not certified |",
@@ -126,9 +126,9 @@ fn the_released_logs_give_the_published_gains() {
     check_lines(
         &printed,
         &[
-            "| gaussian | data-dependent | data-dependent | 69.8 | 62.0 | 46.4 | 39.4 | 30.6 |",
-            "| gaussian | fixed | fixed | 69.6 | 50.8 | 36.4 | 27.0 | 18.8 |",
-            "| smoothadv | fixed | fixed | 60.6 | 50.4 | 41.0 | 28.0 | 0.0 |",
+            "| gaussian | data-dependent | data-dependent | data-dependent | 69.8 | 62.0 | 46.4 | 39.4 | 30.6 |",
+            "| gaussian | fixed | fixed | fixed | 69.6 | 50.8 | 36.4 | 27.0 | 18.8 |",
+            "| smoothadv | fixed | fixed | fixed | 60.6 | 50.4 | 41.0 | 28.0 | 0.0 |",
             "| gaussian | 0.5 | +1.4 ± 2.4 | +8.4 ± 2.4 | +12.0 ± 3.1 |",
             "| gaussian | best | -0.6 ± 3.1 | +9.8 ± 2.7 | +10.0 ± 3.6 |",
             "| the strongest of each | best | -5.2 ± 3.0 | +5.2 ± 3.6 | +5.4 ± 3.0 |",
@@ -143,6 +143,13 @@ fn logs_that_cannot_be_compared_are_refused() {
     let first = write_log(&dir, "gaussian-fixed-0.5_fixed_0.5.tsv", four);
     let same = write_log(&dir, "gaussian-fixed-0.5_fixed_0.50.tsv", four);
     let misnamed = write_log(&dir, "cohen_0.5.tsv", four);
+    let chosen = "gaussian-fixed-0.5_data-dependent";
+    let without_memory = write_log(&dir, &format!("{chosen}_0.5.tsv"), four);
+    let with_memory = write_log(&dir, &format!("{chosen}_0.25.memory.tsv"), four);
+    let both = [without_memory, with_memory];
+    let ended = run_to_end(&mut envelope(&dir, &both)).expect(2);
+    let reason = "make different statements, one of them with memory";
+    assert!(ended.stderr.contains(reason), "{}", ended.stderr);
     let text = "idx\tlabel\tpredict\tradius\n9\t0\t0\t0.5\n";
     let other_images = dir.write("gaussian-fixed-0.5_fixed_0.25.tsv", text);
     for (second, reason) in [

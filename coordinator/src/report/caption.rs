@@ -1,11 +1,16 @@
 //! The text under a table: how to read it, and the settings that it depends on.
 
+use ddrs_common::domain::Statement;
+
 use super::grid::name;
 use crate::aggregate::{Table, TableRow};
 
 const READING: &str = "Certified accuracy in % at each L2 radius: samples predicted correctly \
     with at least that radius, of all samples. ACR is the average certified radius. All are cut, \
     not rounded up.";
+
+const OTHER_KINDS: &str = "Rows of different statements cannot be compared with each other: they \
+    certify different things.";
 
 const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas chosen per sample.";
 
@@ -23,16 +28,36 @@ pub(super) fn reading(table: &Table) -> String {
     }
 }
 
-/// The settings that the rows depend on, one sentence for all rows that share them, and a warning
-/// for each incomplete row.
+/// What each kind of statement means, the settings that the rows depend on, one sentence for all
+/// rows that share them, and warnings.
 pub(super) fn notes(table: &Table) -> Vec<String> {
     let groups = grouped_by_settings(&table.rows);
     let settings: Vec<String> = match &groups[..] {
         [only] => vec![format!("all rows: {}", only.settings)],
         groups => groups.iter().map(SettingsGroup::note).collect(),
     };
-    let warnings = table.rows.iter().filter_map(warning);
-    settings.into_iter().chain(warnings).collect()
+    let warnings = table.rows.iter().flat_map(warnings);
+    let claims = claims(table).into_iter();
+    claims.chain(settings).chain(warnings).collect()
+}
+
+/// The statement of each kind of certificate, and that several kinds are no common currency.
+fn claims(table: &Table) -> Vec<String> {
+    let kinds: Vec<Option<Statement>> = table
+        .by_statement()
+        .into_iter()
+        .map(|(kind, _)| kind)
+        .collect();
+    let mut claims: Vec<String> = kinds.iter().map(|&kind| claim(kind)).collect();
+    claims.extend((kinds.len() > 1).then(|| OTHER_KINDS.to_owned()));
+    claims
+}
+
+fn claim(kind: Option<Statement>) -> String {
+    match kind {
+        Some(kind) => format!("statement {}: {}", kind.as_str(), kind.claim()),
+        None => "statement unknown: the log does not name it".to_owned(),
+    }
 }
 
 /// Settings in words, with the names of the rows that have them.
@@ -116,7 +141,24 @@ fn draws(n: u64, stopping: Option<&str>) -> String {
     })
 }
 
-fn warning(row: &TableRow) -> Option<String> {
+fn warnings(row: &TableRow) -> impl Iterator<Item = String> {
+    contradicted(row).into_iter().chain(incomplete(row))
+}
+
+fn contradicted(row: &TableRow) -> Option<String> {
+    let example = row.contradictions.first()?;
+    let pairs = row.contradictions.len();
+    Some(format!(
+        "CONTRADICTED {}: pairs of certificates of different classes that overlap: {pairs}; at least \
+         one of each pair is false; the first is indices {} and {}, at distance {}",
+        name(row),
+        example.first,
+        example.second,
+        example.distance
+    ))
+}
+
+fn incomplete(row: &TableRow) -> Option<String> {
     let parts: Vec<String> = missing(row).into_iter().chain(failed(row)).collect();
     (!parts.is_empty()).then(|| format!("INCOMPLETE {}: {}", name(row), parts.join("; ")))
 }

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 
 use super::escape::csv as escaped;
+use super::grid::statement_word;
 use crate::aggregate::{Table, TableRow};
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "variant",
+    "statement",
     "memory",
     "sigma0",
     "samples",
@@ -27,6 +29,9 @@ const COLUMNS: [&str; 16] = [
 /// The columns after those of the certified accuracy: quantiles of the chosen sigmas.
 const CHOSEN_COLUMNS: [&str; 3] = ["sigma_p10", "sigma_p50", "sigma_p90"];
 
+/// The last column: the number of pairs of certificates of which one is false.
+const CONTRADICTIONS: &str = "contradictions";
+
 pub(super) fn csv(table: &Table) -> String {
     let lines = std::iter::once(header(table)).chain(table.rows.iter().map(fields));
     lines.map(|fields| fields.join(",") + "\n").collect()
@@ -36,6 +41,7 @@ fn header(table: &Table) -> Vec<String> {
     let mut header: Vec<String> = COLUMNS.map(str::to_owned).into();
     header.extend(accuracy_columns(table));
     header.extend(CHOSEN_COLUMNS.map(str::to_owned));
+    header.push(CONTRADICTIONS.to_owned());
     header
 }
 
@@ -44,19 +50,22 @@ fn accuracy_columns(table: &Table) -> impl Iterator<Item = String> {
     radii.map(|radius| format!("accuracy_at_{radius}"))
 }
 
-/// The fields of [`COLUMNS`], the certified accuracy at each radius, those of [`CHOSEN_COLUMNS`].
+/// The fields of [`COLUMNS`], the certified accuracy at each radius, those of [`CHOSEN_COLUMNS`],
+/// and [`CONTRADICTIONS`].
 fn fields(row: &TableRow) -> Vec<String> {
     let mut fields = names(row).to_vec();
     fields.extend(counts(row));
     fields.extend(settings(row));
     fields.extend(row.certified_accuracy().iter().map(f64::to_string));
     fields.extend(chosen(row));
+    fields.push(row.contradictions.len().to_string());
     fields
 }
 
-fn names(row: &TableRow) -> [String; 3] {
+fn names(row: &TableRow) -> [String; 4] {
     [
         escaped(&row.variant),
+        escaped(statement_word(row.statement())),
         row.memory.to_string(),
         or_empty(row.settings.sigma0),
     ]

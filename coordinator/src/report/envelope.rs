@@ -3,6 +3,7 @@
 use ddrs_common::domain::Sigma;
 
 use super::escape::markdown as escaped;
+use super::grid::statement_word;
 use super::number::{headings, percent};
 use crate::aggregate::envelope::{Envelope, EnvelopeRow, GAIN_RADIUS, Gain, GainRow};
 
@@ -23,13 +24,18 @@ pub(crate) fn envelope_markdown(envelope: &Envelope) -> String {
 
 fn accuracy_table(envelope: &Envelope) -> String {
     let radii = headings(&envelope.radii.values());
-    let mut lines = vec![accuracy_header(&radii), alignment(3, radii.len())];
+    let mut lines = vec![accuracy_header(&radii), alignment(4, radii.len())];
     lines.extend(envelope.rows.iter().map(accuracy_line));
     lines.join("\n")
 }
 
 fn accuracy_header(radii: &[String]) -> String {
-    let choices = ["loss", "sigma of training", "sigma of certifying"];
+    let choices = [
+        "loss",
+        "sigma of training",
+        "sigma of certifying",
+        "statement",
+    ];
     let radii = radii.iter().map(String::as_str);
     let cells: Vec<&str> = choices.into_iter().chain(radii).collect();
     line(&cells)
@@ -40,6 +46,7 @@ fn accuracy_line(row: &EnvelopeRow) -> String {
         escaped(&row.loss),
         row.choices.training.as_str().to_owned(),
         row.choices.certifying.as_str().to_owned(),
+        escaped(statement_word(row.statement)),
     ];
     cells.extend(accuracies(row));
     line(&cells)
@@ -72,8 +79,8 @@ fn gain_header() -> String {
         gain.as_str(),
         "sigma",
         "in training only",
-        "in certifying only",
-        "in both",
+        "in certifying only (other statement)",
+        "in both (other statement)",
     ])
 }
 
@@ -107,7 +114,11 @@ fn gain(gain: Option<Gain>) -> String {
 
 fn gain_notes(envelope: &Envelope) -> String {
     let mut notes = String::from(
-        "±: 95 % confidence interval over the images, for these trained networks. Training with \
+        "Columns with \"other statement\" subtract certificates of one classifier from \
+         certificates that hold a chosen sigma fixed, or from those of a look-up. They show what \
+         the choice of sigma does to these numbers, not a gain in the robustness of a \
+         classifier.\n\n\
+         ±: 95 % confidence interval over the images, for these trained networks. Training with \
          another seed changes the gains too; the interval does not cover that.\n",
     );
     if envelope.sigmas.len() > 1 {

@@ -1,7 +1,7 @@
 //! The cells of a table for reading, the same in every such format. The formats escape and place
 //! them.
 
-use ddrs_common::domain::Sigma;
+use ddrs_common::domain::{Sigma, Statement};
 
 use super::number::{cut, headings, percent};
 use crate::aggregate::{SigmaQuantiles, Table, TableRow};
@@ -10,6 +10,12 @@ use crate::aggregate::{SigmaQuantiles, Table, TableRow};
 /// numbers.
 pub(super) struct Grid {
     pub(super) headings: Vec<String>,
+    pub(super) groups: Vec<GridGroup>,
+}
+
+/// The rows whose certificates make one kind of statement, under a heading of their own.
+pub(super) struct GridGroup {
+    pub(super) heading: String,
     pub(super) rows: Vec<Vec<String>>,
 }
 
@@ -17,12 +23,26 @@ impl Grid {
     /// Makes the cells of a table. The column of chosen sigmas is left out where no row has them.
     pub(super) fn of(table: &Table) -> Self {
         let with_chosen = table.has_chosen_sigmas();
-        let row = |row| cells(row, with_chosen);
+        let groups = table.by_statement().into_iter();
         Self {
             headings: all_headings(table, with_chosen),
-            rows: table.rows.iter().map(row).collect(),
+            groups: groups
+                .map(|(statement, rows)| group(statement, &rows, with_chosen))
+                .collect(),
         }
     }
+}
+
+fn group(statement: Option<Statement>, rows: &[&TableRow], with_chosen: bool) -> GridGroup {
+    GridGroup {
+        heading: format!("statement: {}", statement_word(statement)),
+        rows: rows.iter().map(|row| cells(row, with_chosen)).collect(),
+    }
+}
+
+/// The word for a kind of statement, or for a log that does not name it.
+pub(super) fn statement_word(statement: Option<Statement>) -> &'static str {
+    statement.map_or("unknown", Statement::as_str)
 }
 
 fn all_headings(table: &Table, with_chosen: bool) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use super::caption::all_notes;
 use super::escape::markup;
-use super::grid::Grid;
+use super::grid::{Grid, GridGroup};
 use super::svg::svg;
 use crate::aggregate::Table;
 
@@ -14,6 +14,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:86rem;margin:2rem auto;padding
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}
+tbody th{font-weight:600;padding-top:1rem}
 tbody tr:hover{background:var(--soft)}
 svg{max-width:100%;height:auto;border:1px solid var(--line);border-radius:6px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}
@@ -46,8 +47,19 @@ pub(crate) fn html(table: &Table, facts: &[(String, String)], logs: &[String]) -
 
 fn html_table(grid: &Grid) -> String {
     let head = html_row("th", &grid.headings);
-    let rows = each(&grid.rows, |row| html_row("td", row));
-    format!("<table>\n<thead>\n{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+    let columns = grid.headings.len();
+    let groups = each(&grid.groups, |group| html_group(group, columns));
+    format!("<table>\n<thead>\n{head}</thead>\n{groups}</table>\n")
+}
+
+/// A line across all columns with the heading, then the rows.
+fn html_group(group: &GridGroup, columns: usize) -> String {
+    let heading = markup(&group.heading);
+    let rows = each(&group.rows, |row| html_row("td", row));
+    format!(
+        "<tbody>\n<tr><th colspan=\"{columns}\" scope=\"rowgroup\">{heading}</th></tr>\n\
+         {rows}</tbody>\n"
+    )
 }
 
 fn html_row(tag: &str, cells: &[String]) -> String {

@@ -1,10 +1,10 @@
 //! JSON, the interface for other programs: every number in full, unknown settings as `null`.
 
-use ddrs_common::domain::{Alpha, Radii, Sigma};
+use ddrs_common::domain::{Alpha, Radii, Sigma, Statement};
 use serde::Serialize;
 
 use super::escape::escape_json;
-use crate::aggregate::{IndexSet, RowSettings, SigmaQuantiles, Table, TableRow};
+use crate::aggregate::{Contradiction, IndexSet, RowSettings, SigmaQuantiles, Table, TableRow};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -26,11 +26,14 @@ struct JsonRow<'a> {
     settings: JsonSettings<'a>,
     #[serde(flatten)]
     chosen: JsonChosenSigmas,
+    contradictions: Vec<JsonContradiction>,
 }
 
 #[derive(Serialize)]
 struct JsonName<'a> {
     variant: &'a str,
+    statement: Option<&'static str>,
+    claim: Option<&'static str>,
     memory: bool,
     samples: u64,
 }
@@ -74,6 +77,14 @@ struct JsonChosenSigmas {
     p90: Option<f64>,
 }
 
+/// The indices of two inputs whose certificates contradict each other.
+#[derive(Serialize)]
+struct JsonContradiction {
+    first: u64,
+    second: u64,
+    distance: f64,
+}
+
 /// `step` is `null` where the distances between neighbours differ.
 #[derive(Serialize)]
 struct JsonIndices {
@@ -105,12 +116,15 @@ fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
         indices: json_indices(row.indices),
         settings: json_settings(&row.settings),
         chosen: json_chosen_sigmas(row.chosen),
+        contradictions: row.contradictions.iter().map(json_contradiction).collect(),
     }
 }
 
 fn json_name(row: &TableRow) -> JsonName<'_> {
     JsonName {
         variant: &row.variant,
+        statement: row.statement().map(Statement::as_str),
+        claim: row.statement().map(Statement::claim),
         memory: row.memory,
         samples: row.samples,
     }
@@ -156,6 +170,14 @@ fn optional_values(quantiles: Option<SigmaQuantiles>) -> [Option<f64>; 3] {
     quantiles.map_or([None; 3], |quantiles| {
         quantiles.values().map(|sigma| Some(sigma.get()))
     })
+}
+
+fn json_contradiction(pair: &Contradiction) -> JsonContradiction {
+    JsonContradiction {
+        first: pair.first.0,
+        second: pair.second.0,
+        distance: pair.distance,
+    }
 }
 
 fn json_indices(set: IndexSet) -> JsonIndices {

@@ -2,7 +2,7 @@
 
 use super::caption::all_notes;
 use super::escape::{joined, markdown as escaped};
-use super::grid::Grid;
+use super::grid::{Grid, GridGroup};
 use crate::aggregate::Table;
 
 pub(super) fn markdown(table: &Table) -> String {
@@ -15,8 +15,18 @@ pub(super) fn markdown(table: &Table) -> String {
 fn table_lines(grid: &Grid) -> String {
     let headings = line(&grid.headings);
     let alignment = alignment(grid.headings.len());
-    let rows: String = grid.rows.iter().map(|row| line(row)).collect();
+    let groups = grid.groups.iter();
+    let rows: String = groups
+        .map(|group| group_lines(group, grid.headings.len()))
+        .collect();
     headings + &alignment + &rows
+}
+
+/// A line with the heading alone, then the rows.
+fn group_lines(group: &GridGroup, columns: usize) -> String {
+    let heading = escaped(&group.heading);
+    let rows: String = group.rows.iter().map(|row| line(row)).collect();
+    format!("| **{heading}** |{}\n{rows}", " |".repeat(columns - 1))
 }
 
 fn note_items(table: &Table) -> String {

@@ -3,10 +3,12 @@
 
 use std::fs;
 
-use ddrs_common::domain::{Alpha, Choice, Class, Radius, SampleIndex, Sigma, VariantName};
+use ddrs_common::domain::{
+    Alpha, Choice, Class, Radius, SampleIndex, Sigma, Statement, VariantName,
+};
 
 use super::*;
-use crate::aggregate::{Entry, EntryOutcome, RowSettings, TableRow};
+use crate::aggregate::{Contradiction, Entry, EntryOutcome, RowSettings, TableRow};
 use crate::log_file::LogLine;
 
 fn settings() -> RowSettings {
@@ -65,18 +67,18 @@ fn text_is_aligned_and_never_rounds_up() {
     let text = render(&table(), Format::Text);
     let lines: Vec<&str> = text.lines().collect();
     let headings = concat!(
-        " variant                   sigma   samples   0.00   0.50   1.00   1.50   2.00",
+        " variant                              sigma   samples   0.00   0.50   1.00   1.50   2.00",
         "     ACR   abstained   wrong   failed"
     );
     let numbers = concat!(
-        " r20/fixed/0.25             0.25         3   33.3   33.3   33.3   33.3    0.0",
+        " r20/fixed/0.25                        0.25         3   33.3   33.3   33.3   33.3    0.0",
         "   0.665           1       1        0"
     );
     assert_eq!(
-        [lines[0], lines[2].trim_end(), lines[4].trim_end()],
+        [lines[0], lines[2].trim_end(), lines[5].trim_end()],
         ["cifar10-resnet20", headings, numbers]
     );
-    assert!(lines[5].starts_with(" r20/fixed/0.25 + memory"), "{text}");
+    assert!(lines[7].starts_with(" r20/fixed/0.25 + memory"), "{text}");
     assert!(text.ends_with(
         "all rows: indices 0 to 40, every 20th (3); \
          n0 100, n 10000, alpha 0.001, seed 7, precision fp32\n"
@@ -95,11 +97,11 @@ fn the_sigmas_chosen_are_shown_in_every_format() {
     let text = render(&table, Format::Text);
     let lines: Vec<&str> = text.lines().collect();
     let starts = [
-        " variant                   sigma           chosen   samples   0.00",
-        " r20/fixed/0.25             0.25                -         3   33.3",
-        " r20/data-dependent/0.25    0.25   0.12 0.25 0.50         3   33.3",
+        " variant                     sigma           chosen   samples   0.00",
+        " r20/fixed/0.25               0.25                -         3   33.3",
+        " r20/data-dependent/0.25      0.25   0.12 0.25 0.50         3   33.3",
     ];
-    for (line, start) in [lines[2], lines[4], lines[5]].into_iter().zip(starts) {
+    for (line, start) in [lines[2], lines[5], lines[7]].into_iter().zip(starts) {
         assert!(line.starts_with(start), "{text}");
     }
     assert!(text.contains("quantiles of the sigmas chosen per sample"));
@@ -112,11 +114,108 @@ fn the_sigmas_chosen_are_shown_in_every_format() {
     assert!(latex.contains("& 0.25 & 0.12 0.25 0.50 & 3 &"), "{latex}");
     assert!(html(&table, &[], &[]).contains("<td>0.12 0.25 0.50</td>"));
     let csv = render(&table, Format::Csv);
-    assert!(csv.ends_with(",0,0.125,0.25,0.5\n"), "{csv}");
+    assert!(csv.ends_with(",0,0.125,0.25,0.5,0\n"), "{csv}");
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
     let row = &json["rows"][1];
     let quantiles = ["sigma_p10", "sigma_p50", "sigma_p90"].map(|name| row[name].as_f64());
     assert_eq!(quantiles, [Some(0.125), Some(0.25), Some(0.5)]);
+}
+
+#[test]
+fn the_kinds_of_statement_are_kept_apart_in_every_format() {
+    let mut table = table();
+    let of = |name: &str, choice| {
+        let settings = RowSettings {
+            choice,
+            ..settings()
+        };
+        TableRow::count(name, false, &entries(), &table.radii, settings)
+    };
+    table.rows = vec![
+        of("log", None),
+        of("a", Some(Choice::DataDependent)),
+        of("b", Some(Choice::Fixed)),
+        of("c", Some(Choice::DataDependent)),
+    ];
+    let order = |text: &str, places: [&str; 7]| {
+        let found = places.map(|place| {
+            text.find(place)
+                .unwrap_or_else(|| panic!("{place}: {text}"))
+        });
+        assert!(found.is_sorted(), "{found:?} {text}");
+    };
+    let text = render(&table, Format::Text);
+    order(
+        &text,
+        [
+            " statement: fixed",
+            " b ",
+            " statement: data-dependent ",
+            " a ",
+            " c ",
+            " statement: unknown",
+            " log ",
+        ],
+    );
+    let notes = [
+        "statement fixed: one classifier; each certificate is false with probability at most alpha",
+        "statement data-dependent: for each input the classifier at the sigma chosen for it, held",
+        "statement unknown: the log does not name it",
+        "Rows of different statements cannot be compared with each other",
+    ];
+    let one_kind = render(&table_of("b"), Format::Csv);
+    assert!(one_kind.contains("\nb,fixed,false,"), "{one_kind}");
+    for text in [&text, &html(&table, &[], &[])] {
+        for note in notes {
+            assert!(text.contains(note), "{note} is not in {text}");
+        }
+    }
+    let page = html(&table, &[], &[]);
+    assert!(page.contains("<th colspan=\"13\" scope=\"rowgroup\">statement: fixed</th>"));
+    let latex = render(&table, Format::Latex);
+    assert!(
+        latex.contains("\\multicolumn{13}{l}{\\emph{statement: fixed}} \\\\"),
+        "{latex}"
+    );
+    let markdown = render(&table, Format::Markdown);
+    assert!(
+        markdown.contains("| **statement: fixed** | | |"),
+        "{markdown}"
+    );
+    let csv = render(&table, Format::Csv);
+    assert!(csv.contains("\nlog,unknown,false,"), "{csv}");
+    let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    assert_eq!(json["rows"][0]["statement"], serde_json::Value::Null);
+    assert_eq!(json["rows"][1]["statement"], "data-dependent");
+}
+
+#[test]
+fn certificates_that_contradict_each_other_are_shown_in_every_format() {
+    let mut table = table();
+    table.rows[0].contradictions = vec![Contradiction {
+        first: SampleIndex(0),
+        second: SampleIndex(20),
+        distance: 0.03125,
+    }];
+    let warning =
+        "CONTRADICTED r20/fixed/0.25: pairs of certificates of different classes that overlap: 1;";
+    for text in [
+        render(&table, Format::Text),
+        render(&table, Format::Markdown),
+        render(&table, Format::Latex),
+        html(&table, &[], &[]),
+    ] {
+        assert!(text.contains(warning), "{text}");
+        assert!(
+            text.contains("indices 0 and 20, at distance 0.03125"),
+            "{text}"
+        );
+    }
+    let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    let expected = serde_json::json!([{"first": 0, "second": 20, "distance": 0.03125}]);
+    assert_eq!(json["rows"][0]["contradictions"], expected);
+    let csv = render(&table, Format::Csv);
+    assert!(csv.lines().nth(1).unwrap().ends_with(",1"), "{csv}");
 }
 
 #[test]
@@ -192,6 +291,8 @@ fn json_has_every_documented_field_in_full() {
     let third = 1.0 / 3.0;
     let expected = serde_json::json!({
         "variant": "r20/fixed/0.25",
+        "statement": "fixed",
+        "claim": Statement::Fixed.claim(),
         "memory": false,
         "samples": 3,
         "radii": [0.0, 0.5, 1.0, 1.5, 2.0],
@@ -218,6 +319,7 @@ fn json_has_every_documented_field_in_full() {
         "sigma_p10": null,
         "sigma_p50": null,
         "sigma_p90": null,
+        "contradictions": [],
     });
     assert_eq!(row, &expected);
     assert_eq!(json["rows"][1]["memory"], true);
@@ -227,13 +329,13 @@ fn json_has_every_documented_field_in_full() {
 fn csv_has_one_line_per_row() {
     let csv = render(&table(), Format::Csv);
     let expected = concat!(
-        "variant,memory,sigma0,samples,average_certified_radius,abstained,correct,",
+        "variant,statement,memory,sigma0,samples,average_certified_radius,abstained,correct,",
         "certified_wrong,failed,missing,indices,n0,n,alpha,seed,precision,",
         "accuracy_at_0,accuracy_at_0.5,accuracy_at_1,accuracy_at_1.5,accuracy_at_2,",
-        "sigma_p10,sigma_p50,sigma_p90\n",
-        "r20/fixed/0.25,false,0.25,3,0.6653333333333333,1,1,1,0,0,",
+        "sigma_p10,sigma_p50,sigma_p90,contradictions\n",
+        "r20/fixed/0.25,fixed,false,0.25,3,0.6653333333333333,1,1,1,0,0,",
         "\"indices 0 to 40, every 20th (3)\",100,10000,0.001,7,fp32,",
-        "0.3333333333333333,0.3333333333333333,0.3333333333333333,0.3333333333333333,0,,,\n"
+        "0.3333333333333333,0.3333333333333333,0.3333333333333333,0.3333333333333333,0,,,,0\n"
     );
     assert!(csv.starts_with(expected), "{csv}");
     assert_eq!(csv.lines().count(), 3);
@@ -298,7 +400,7 @@ fn a_hostile_name_is_only_text_in_every_format() {
         .filter(|line| line.starts_with("| "))
         .map(bars)
         .collect();
-    assert_eq!(cells, [13; 4], "{markdown}");
+    assert_eq!(cells, [13; 6], "{markdown}");
     let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
     assert_eq!(
         json["rows"][0]["variant"], name,

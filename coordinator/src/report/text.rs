@@ -17,8 +17,11 @@ fn aligned(grid: Grid) -> Aligned {
     let mut aligned = Aligned::new();
     let style = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
     aligned.load_style(style).set_header(grid.headings);
-    for row in grid.rows {
-        aligned.add_row(row.iter().map(|cell| plain(cell)));
+    for group in grid.groups {
+        aligned.add_row([plain(&group.heading)]);
+        for row in group.rows {
+            aligned.add_row(row.iter().map(|cell| plain(cell)));
+        }
     }
     align_numbers(&mut aligned);
     aligned

@@ -1,6 +1,6 @@
 //! The name of a certification log that takes part in an envelope.
 
-use ddrs_common::domain::{Choice, Sigma};
+use ddrs_common::domain::{Choice, Sigma, Statement};
 
 /// The choices of sigma when a network was trained and when it was certified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,24 +21,35 @@ pub(crate) struct LogName {
     pub choices: ChoicePair,
     /// The initial sigma of the certification.
     pub sigma: Sigma,
+    /// The statement of the certificates.
+    pub statement: Statement,
 }
 
 impl LogName {
-    /// Reads the name of a log's file without `.tsv` or `.memory.tsv`; `None` for another form.
+    /// Reads the name of a log's file, which may end with `.tsv` or `.memory.tsv`; `None` for
+    /// another form.
     #[must_use]
-    pub(crate) fn parse(stem: &str) -> Option<Self> {
+    pub(crate) fn parse(file: &str) -> Option<Self> {
+        let whole = file.strip_suffix(".tsv").unwrap_or(file);
+        let without_memory = whole.strip_suffix(".memory");
+        let stem = without_memory.unwrap_or(whole);
         let parts: Vec<&str> = stem.split('_').collect();
         let [network, certifying, sigma] = parts[..] else {
             return None;
         };
         let (loss, training) = parse_network(network)?;
+        let certifying = parse_choice(certifying)?;
         Some(Self {
             loss: loss.to_owned(),
             choices: ChoicePair {
                 training,
-                certifying: parse_choice(certifying)?,
+                certifying,
             },
             sigma: parse_sigma(sigma)?,
+            statement: match without_memory {
+                Some(_) => Statement::Memory,
+                None => Statement::of(certifying),
+            },
         })
     }
 }
@@ -77,6 +88,17 @@ mod tests {
             (name.loss.as_str(), name.choices, name.sigma.get()),
             ("gaussian", choices, 0.5)
         );
+    }
+
+    #[test]
+    fn a_name_tells_the_statement() {
+        let of = |choice: &str, ending: &str| {
+            let name = format!("gaussian-fixed-0.25_{choice}_0.5{ending}");
+            LogName::parse(&name).unwrap().statement
+        };
+        assert_eq!(of("fixed", ".tsv"), Statement::Fixed);
+        assert_eq!(of("data-dependent", ".tsv"), Statement::DataDependent);
+        assert_eq!(of("data-dependent", ".memory.tsv"), Statement::Memory);
     }
 
     #[test]

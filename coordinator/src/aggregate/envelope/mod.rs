@@ -8,7 +8,7 @@
 mod gain;
 mod log_name;
 
-use ddrs_common::domain::{Choice, InvalidRadii, Radii, SampleIndex, Sigma};
+use ddrs_common::domain::{Choice, InvalidRadii, Radii, SampleIndex, Sigma, Statement};
 
 pub(crate) use gain::Gain;
 pub(crate) use log_name::{ChoicePair, LogName};
@@ -60,6 +60,8 @@ pub(crate) struct EnvelopeRow {
     pub loss: String,
     /// The choices of sigma.
     pub choices: ChoicePair,
+    /// The statement of the certificates.
+    pub statement: Option<Statement>,
     /// The number of images.
     pub samples: u64,
     /// For each radius, the images certified by the sigma that certifies most of them.
@@ -88,6 +90,12 @@ pub(crate) enum EnvelopeError {
     /// Two logs have the same loss, choices and sigma.
     #[error("{0} and {1} are logs of the same network, choice and sigma; give one of them")]
     Twice(String, String),
+    /// Two logs of one choice of sigma make different statements.
+    #[error(
+        "{0} and {1} make different statements, one of them with memory; an envelope never mixes \
+         them: give the logs of one kind"
+    )]
+    OtherStatement(String, String),
     /// Two logs are of different images.
     #[error("{0} and {1} have different images; an envelope compares logs of the same images")]
     OtherImages(String, String),
@@ -163,6 +171,11 @@ fn check_pair(one: &CertifiedNetwork, other: &CertifiedNetwork) -> Result<(), En
     if one.name == other.name {
         return Err(pair_error(EnvelopeError::Twice, one, other));
     }
+    if one.name.choices.certifying == other.name.choices.certifying
+        && one.name.statement != other.name.statement
+    {
+        return Err(pair_error(EnvelopeError::OtherStatement, one, other));
+    }
     if one.indices != other.indices {
         return Err(pair_error(EnvelopeError::OtherImages, one, other));
     }
@@ -186,26 +199,18 @@ fn envelope_rows(networks: &[CertifiedNetwork]) -> Vec<EnvelopeRow> {
 }
 
 fn envelope_row(networks: &[CertifiedNetwork], loss: &str, choices: ChoicePair) -> EnvelopeRow {
-    let rows = rows_of(networks, loss, choices);
+    let networks: Vec<&CertifiedNetwork> = networks
+        .iter()
+        .filter(|network| network.is_of_row(loss, choices))
+        .collect();
+    let rows: Vec<&TableRow> = networks.iter().map(|network| &network.row).collect();
     EnvelopeRow {
         loss: loss.to_owned(),
         choices,
+        statement: networks.first().map(|network| network.name.statement),
         samples: rows.first().map_or(0, |row| row.samples),
         certified: most_per_radius(&rows),
     }
-}
-
-/// Returns the rows of one loss and one pair of choices, one per sigma.
-fn rows_of<'a>(
-    networks: &'a [CertifiedNetwork],
-    loss: &str,
-    choices: ChoicePair,
-) -> Vec<&'a TableRow> {
-    networks
-        .iter()
-        .filter(|network| network.is_of_row(loss, choices))
-        .map(|network| &network.row)
-        .collect()
 }
 
 /// Returns, for each radius, the largest number of certified images.

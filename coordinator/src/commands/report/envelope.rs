@@ -22,7 +22,7 @@ pub(super) fn read(logs: &[PathBuf]) -> Result<Envelope> {
 }
 
 fn network(log: &Path) -> Result<CertifiedNetwork> {
-    let name = LogName::parse(&stem(log)).ok_or_else(|| other_form(log))?;
+    let name = LogName::parse(&file_name(log)).ok_or_else(|| other_form(log))?;
     let lines = log_file::read(log).blame_input()?;
     let file = log.display().to_string();
     let entries = log_file::entries(&lines);
@@ -37,9 +37,7 @@ fn other_form(log: &Path) -> BadInput {
     ))
 }
 
-/// The name of a log's file without `.tsv` or `.memory.tsv`.
-fn stem(log: &Path) -> String {
-    let name = log.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.strip_suffix(".tsv").unwrap_or(&name);
-    stem.strip_suffix(".memory").unwrap_or(stem).to_owned()
+fn file_name(log: &Path) -> String {
+    let name = log.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
