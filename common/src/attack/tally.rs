@@ -45,6 +45,12 @@ impl AttackTally {
         }
     }
 
+    /// Returns [`Self::at_most`] in percent of all samples, rounded up.
+    #[must_use]
+    pub fn at_most_percent(&self) -> String {
+        tenths((self.at_most() * 1000).div_ceil(self.samples.max(1)))
+    }
+
     /// Returns the largest number of samples whose certificate at this radius may still hold for
     /// the whole pipeline: those that did not fall, attacked or not.
     #[must_use]
@@ -100,7 +106,7 @@ impl fmt::Display for AttackTally {
             "at {reach}: {certified} of {samples} samples are certified ({} %); {attacked} of them \
              were attacked, {fell} fell, {abstained} abstained; so at most {at_most} ({} %) hold",
             tenths(certified * 1000 / samples.max(&1)),
-            tenths((at_most * 1000).div_ceil(*samples.max(&1))),
+            self.at_most_percent(),
         )
     }
 }

@@ -50,6 +50,13 @@ impl Table {
             .collect()
     }
 
+    /// Returns true if a row was attacked at one of the table's radii.
+    #[must_use]
+    pub(crate) fn has_attacks(&self) -> bool {
+        let is_attacked = |row: &TableRow| self.radii.iter().any(|r| row.attack_at(r).is_some());
+        self.rows.iter().any(is_attacked)
+    }
+
     /// Returns true if a row has chosen sigmas.
     #[must_use]
     pub(crate) fn has_chosen_sigmas(&self) -> bool {

@@ -1,6 +1,7 @@
 //! One row of a table: the counts and averages of its samples.
 
-use ddrs_common::domain::{Alpha, Choice, Radii, SampleIndex, Sigma, Statement};
+use ddrs_common::attack::{AttackReach, AttackTally};
+use ddrs_common::domain::{Alpha, Choice, Radii, Radius, SampleIndex, Sigma, Statement};
 
 use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles};
 
@@ -74,6 +75,8 @@ pub(crate) struct TableRow {
     pub failed: u64,
     /// The pairs of certificates of which one is false.
     pub contradictions: Vec<Contradiction>,
+    /// The attacks on the row's certificates, one entry per radius.
+    pub attacks: Vec<AttackTally>,
 }
 
 impl TableRow {
@@ -109,7 +112,15 @@ impl TableRow {
             certified_wrong: count(&entries, Entry::is_certified_wrong),
             failed: count(&entries, |entry| entry.result == EntryOutcome::Failed),
             contradictions: Vec::new(),
+            attacks: Vec::new(),
         }
+    }
+
+    /// Returns the attacks at one of the table's radii.
+    #[must_use]
+    pub(crate) fn attack_at(&self, radius: Radius) -> Option<&AttackTally> {
+        let reach = AttackReach::Radius(radius);
+        self.attacks.iter().find(|tally| tally.reach == reach)
     }
 
     /// Returns the kind of statement that the row's certificates make; `None` for a log that does
@@ -204,7 +215,7 @@ fn rounding_error(one: f64, other: f64, sum: f64) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use ddrs_common::domain::{Class, Radius};
+    use ddrs_common::domain::Class;
 
     fn entry(index: u64, label: u32, result: EntryOutcome) -> Entry {
         Entry {

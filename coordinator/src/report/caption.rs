@@ -1,5 +1,6 @@
 //! The text under a table: how to read it, and the settings that it depends on.
 
+use ddrs_common::attack::AttackTally;
 use ddrs_common::domain::Statement;
 
 use super::grid::name;
@@ -14,6 +15,9 @@ const OTHER_KINDS: &str = "Rows of different statements cannot be compared with 
 
 const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas chosen per sample.";
 
+const ATTACKED: &str = "In brackets: the share that still holds for the whole pipeline after an \
+    attack at this radius, at most; rounded up.";
+
 /// Returns all lines of the caption: how to read the numbers, then the notes.
 pub(super) fn all_notes(table: &Table) -> impl Iterator<Item = String> {
     std::iter::once(reading(table)).chain(notes(table))
@@ -21,11 +25,10 @@ pub(super) fn all_notes(table: &Table) -> impl Iterator<Item = String> {
 
 /// Explains how to read the numbers.
 pub(super) fn reading(table: &Table) -> String {
-    if table.has_chosen_sigmas() {
-        format!("{READING} {CHOSEN}")
-    } else {
-        READING.to_owned()
-    }
+    let chosen = table.has_chosen_sigmas().then_some(CHOSEN);
+    let attacked = table.has_attacks().then_some(ATTACKED);
+    let parts = [Some(READING), chosen, attacked];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// What each kind of statement means, the settings that the rows depend on, one sentence for all
@@ -141,8 +144,10 @@ fn draws(n: u64, stopping: Option<&str>) -> String {
     })
 }
 
-fn warnings(row: &TableRow) -> impl Iterator<Item = String> {
-    contradicted(row).into_iter().chain(incomplete(row))
+fn warnings(row: &TableRow) -> impl Iterator<Item = String> + '_ {
+    let attacked = row.attacks.iter().map(|tally| attacked(row, tally));
+    let contradicted = contradicted(row).into_iter();
+    contradicted.chain(attacked).chain(incomplete(row))
 }
 
 fn contradicted(row: &TableRow) -> Option<String> {
@@ -156,6 +161,28 @@ fn contradicted(row: &TableRow) -> Option<String> {
         example.second,
         example.distance
     ))
+}
+
+fn attacked(row: &TableRow, tally: &AttackTally) -> String {
+    let meaning = if tally.fell == 0 {
+        None
+    } else {
+        row.statement().map(meaning_of_falls)
+    };
+    let parts = [Some(format!("ATTACKED {} {tally}", name(row))), meaning];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The meaning of attacks that another class was certified by.
+fn meaning_of_falls(statement: Statement) -> String {
+    let meaning = if statement.is_of_one_classifier() {
+        "each fall is a contradiction: the certificate or that of the point is false, each with \
+         probability at most alpha"
+    } else {
+        "the falls refute the pipeline that chooses sigma again at the point, not the certificates, \
+         which hold sigma fixed"
+    };
+    meaning.to_owned()
 }
 
 fn incomplete(row: &TableRow) -> Option<String> {

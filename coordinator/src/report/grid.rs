@@ -1,7 +1,7 @@
 //! The cells of a table for reading, the same in every such format. The formats escape and place
 //! them.
 
-use ddrs_common::domain::{Sigma, Statement};
+use ddrs_common::domain::{Radii, Radius, Sigma, Statement};
 
 use super::number::{cut, headings, percent};
 use crate::aggregate::{SigmaQuantiles, Table, TableRow};
@@ -27,16 +27,18 @@ impl Grid {
         Self {
             headings: all_headings(table, with_chosen),
             groups: groups
-                .map(|(statement, rows)| group(statement, &rows, with_chosen))
+                .map(|(statement, rows)| group(table, statement, &rows))
                 .collect(),
         }
     }
 }
 
-fn group(statement: Option<Statement>, rows: &[&TableRow], with_chosen: bool) -> GridGroup {
+fn group(table: &Table, statement: Option<Statement>, rows: &[&TableRow]) -> GridGroup {
+    let with_chosen = table.has_chosen_sigmas();
+    let cells = |row: &&TableRow| cells(row, &table.radii, with_chosen);
     GridGroup {
         heading: format!("statement: {}", statement_word(statement)),
-        rows: rows.iter().map(|row| cells(row, with_chosen)).collect(),
+        rows: rows.iter().map(cells).collect(),
     }
 }
 
@@ -58,11 +60,11 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-fn cells(row: &TableRow, with_chosen: bool) -> Vec<String> {
+fn cells(row: &TableRow, radii: &Radii, with_chosen: bool) -> Vec<String> {
     let mut cells = vec![name(row), sigma(row)];
     cells.extend(with_chosen.then(|| chosen(row.chosen)));
     cells.push(row.samples.to_string());
-    cells.extend(accuracies(row));
+    cells.extend(accuracies(row, radii));
     cells.push(cut(row.average_certified_radius, 3));
     cells.extend(counts(row));
     cells
@@ -73,9 +75,18 @@ fn sigma(row: &TableRow) -> String {
     sigma.map_or_else(|| "?".to_owned(), |sigma| sigma.to_string())
 }
 
-fn accuracies(row: &TableRow) -> impl Iterator<Item = String> {
-    let counts = row.certified.iter();
-    counts.map(|&count| percent(count, row.samples))
+fn accuracies(row: &TableRow, radii: &Radii) -> impl Iterator<Item = String> {
+    let counts = row.certified.iter().zip(radii.iter());
+    counts.map(|(&count, radius)| accuracy(row, count, radius))
+}
+
+/// The certified accuracy at a radius, followed in brackets by the share that an attack leaves.
+fn accuracy(row: &TableRow, count: u64, radius: Radius) -> String {
+    let certified = percent(count, row.samples);
+    match row.attack_at(radius) {
+        Some(tally) => format!("{certified} ({})", tally.at_most_percent()),
+        None => certified,
+    }
 }
 
 fn counts(row: &TableRow) -> [String; 3] {

@@ -1,5 +1,6 @@
 //! JSON, the interface for other programs: every number in full, unknown settings as `null`.
 
+use ddrs_common::attack::{AttackReach, AttackTally};
 use ddrs_common::domain::{Alpha, Radii, Sigma, Statement};
 use serde::Serialize;
 
@@ -27,6 +28,7 @@ struct JsonRow<'a> {
     #[serde(flatten)]
     chosen: JsonChosenSigmas,
     contradictions: Vec<JsonContradiction>,
+    attacks: Vec<JsonAttacks>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +87,19 @@ struct JsonContradiction {
     distance: f64,
 }
 
+/// The attacks at one radius; at each certificate's own radius, `radius` is `null`.
+#[derive(Serialize)]
+struct JsonAttacks {
+    radius: Option<f64>,
+    own_radius: bool,
+    certified: u64,
+    attacked: u64,
+    fell: u64,
+    abstained: u64,
+    at_most: u64,
+    at_most_accuracy: f64,
+}
+
 /// `step` is `null` where the distances between neighbours differ.
 #[derive(Serialize)]
 struct JsonIndices {
@@ -117,6 +132,7 @@ fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
         settings: json_settings(&row.settings),
         chosen: json_chosen_sigmas(row.chosen),
         contradictions: row.contradictions.iter().map(json_contradiction).collect(),
+        attacks: row.attacks.iter().map(json_attacks).collect(),
     }
 }
 
@@ -177,6 +193,23 @@ fn json_contradiction(pair: &Contradiction) -> JsonContradiction {
         first: pair.first.0,
         second: pair.second.0,
         distance: pair.distance,
+    }
+}
+
+fn json_attacks(tally: &AttackTally) -> JsonAttacks {
+    let radius = match tally.reach {
+        AttackReach::Radius(radius) => Some(radius.get()),
+        AttackReach::Own => None,
+    };
+    JsonAttacks {
+        radius,
+        own_radius: radius.is_none(),
+        certified: tally.certified,
+        attacked: tally.attacked,
+        fell: tally.fell,
+        abstained: tally.abstained,
+        at_most: tally.at_most(),
+        at_most_accuracy: tally.at_most() as f64 / tally.samples.max(1) as f64,
     }
 }
 

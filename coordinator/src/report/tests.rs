@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use ddrs_common::attack::{AttackReach, AttackTally};
 use ddrs_common::domain::{
     Alpha, Choice, Class, Radius, SampleIndex, Sigma, Statement, VariantName,
 };
@@ -320,9 +321,63 @@ fn json_has_every_documented_field_in_full() {
         "sigma_p50": null,
         "sigma_p90": null,
         "contradictions": [],
+        "attacks": [],
     });
     assert_eq!(row, &expected);
     assert_eq!(json["rows"][1]["memory"], true);
+}
+
+#[test]
+fn an_attack_is_shown_next_to_the_certified_accuracy_at_its_radius() {
+    let tally = |reach, fell| AttackTally {
+        reach,
+        certified: 1,
+        samples: 3,
+        attacked: 1,
+        fell,
+        abstained: 0,
+    };
+    let half = AttackReach::Radius(Radius::new(0.5).unwrap());
+    let mut table = table();
+    table.rows[0].attacks = vec![tally(half, 1), tally(AttackReach::Own, 0)];
+    let text = render(&table, Format::Text);
+    assert!(text.contains("33.3         33.3 (0.0)   33.3"), "{text}");
+    assert!(text.contains("In brackets: "), "{text}");
+    let sentence = "ATTACKED r20/fixed/0.25 at radius 0.5: 1 of 3 samples are certified (33.3 %); \
+                    1 of them were attacked, 1 fell, 0 abstained; so at most 0 (0.0 %) hold; each \
+                    fall is a contradiction";
+    for text in [
+        &text,
+        &html(&table, &[], &[]),
+        &render(&table, Format::Markdown),
+    ] {
+        assert!(text.contains(sentence), "{text}");
+    }
+    assert!(
+        text.contains(
+            "at the certified radius of each: 1 of 3 samples are certified (33.3 %); 1 \
+                       of them were attacked, 0 fell, 0 abstained; so at most 1 (33.4 %) hold\n"
+        ),
+        "{text}"
+    );
+    table.rows[0].settings.choice = Some(Choice::DataDependent);
+    let text = render(&table, Format::Text);
+    assert!(
+        text.contains("not the certificates, which hold sigma fixed"),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    let expected = serde_json::json!([
+        {
+            "radius": 0.5, "own_radius": false, "certified": 1, "attacked": 1, "fell": 1,
+            "abstained": 0, "at_most": 0, "at_most_accuracy": 0.0,
+        },
+        {
+            "radius": null, "own_radius": true, "certified": 1, "attacked": 1, "fell": 0,
+            "abstained": 0, "at_most": 1, "at_most_accuracy": 1.0 / 3.0,
+        },
+    ]);
+    assert_eq!(json["rows"][0]["attacks"], expected);
 }
 
 #[test]

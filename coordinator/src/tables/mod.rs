@@ -6,8 +6,10 @@
 //! - `check_record`: rejects a record that does not follow from the sweep and its own counts
 //! - `check_selected`: the same for a record whose level was selected
 //! - `certified_data`: the checks that need the data
+//! - `attacks`: reads the attacks on certificates, and checks that they belong to the run
 //! - `compare`: applies Algorithm 2, and finds certificates that contradict each other
 
+mod attacks;
 mod certified_data;
 mod check_record;
 mod check_selected;

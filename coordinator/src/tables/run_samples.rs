@@ -8,6 +8,7 @@ use ddrs_common::domain::{Radii, Record, VariantName};
 use ddrs_common::record_file;
 use ddrs_common::spec::{Stopping, Sweep, Variant};
 
+use super::attacks;
 use super::certified_data::CertifiedData;
 use super::check_record::RecordRules;
 use super::refusal;
@@ -26,7 +27,7 @@ pub(crate) struct RunSamples {
 
 impl RunSamples {
     /// Reads and checks the records of a run folder, applies Algorithm 2 where the specification
-    /// asks for it, and compares the certificates of each classifier. If the data cannot be read,
+    /// asks for it, compares the certificates of each classifier, and counts the attacks on them. If the data cannot be read,
     /// logs a warning and leaves out what needs it.
     ///
     /// # Errors
@@ -38,6 +39,7 @@ impl RunSamples {
         let records = read_records(dir, &manifest, &sweep, &data)?;
         let mut variants = by_variant(&sweep, records);
         data.compare(&mut variants, sweep.certify.memory);
+        attacks::add(dir, &manifest, &sweep, &mut variants)?;
         Ok(Self {
             manifest,
             sweep,

@@ -1,5 +1,6 @@
 //! The samples of one variant, with and without memory.
 
+use ddrs_common::attack::AttackTally;
 use ddrs_common::domain::{Radii, Record};
 use ddrs_common::spec::Variant;
 
@@ -16,6 +17,8 @@ pub(super) struct VariantRecords {
     pub(super) with_memory: Option<Vec<Entry>>,
     /// The pairs of certificates of which one is false, where all are about one classifier.
     pub(super) contradictions: Vec<Contradiction>,
+    /// The attacks on the certificates without memory, one entry per radius.
+    pub(super) attacks: Vec<AttackTally>,
 }
 
 impl VariantRecords {
@@ -27,6 +30,7 @@ impl VariantRecords {
             records,
             with_memory: None,
             contradictions: Vec::new(),
+            attacks: Vec::new(),
         }
     }
 
@@ -43,9 +47,19 @@ impl VariantRecords {
         self.entry_sets()
             .map(|(memory, entries)| TableRow {
                 contradictions: self.contradictions.clone(),
+                attacks: self.attacks_on(memory),
                 ..TableRow::count(name, memory, entries, radii, settings.clone())
             })
             .collect()
+    }
+
+    /// The attacks on one set of entries. Certificates with memory are not attacked.
+    fn attacks_on(&self, memory: bool) -> Vec<AttackTally> {
+        if memory {
+            Vec::new()
+        } else {
+            self.attacks.clone()
+        }
     }
 
     /// Makes a certification log per set of entries.
