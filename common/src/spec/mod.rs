@@ -24,7 +24,8 @@ pub use sweep::{
     QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
 };
 pub use training::{
-    Augmentation, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice, TrainingSigma,
+    Augmentation, LevelRecords, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice,
+    TrainingSigma,
 };
 
 use std::path::Path;

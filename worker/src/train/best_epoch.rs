@@ -1,11 +1,13 @@
 //! The choice of the epoch whose weights are written: of the epochs that trained as the
-//! specification says, the one with the highest accuracy under noise on the validation samples.
+//! specification says, the one with the highest accuracy under noise on the validation samples. For
+//! a selector the accuracy is the mean radius of the levels that it gives, divided by the mean of
+//! the best levels of all samples.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 use ddrs_common::spec::{Loss, Training, TrainingChoice};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::checkpoint::BestEpoch;
 use super::epoch_log::SigmaDistribution;
@@ -32,11 +34,11 @@ impl Trainer<'_> {
     pub(super) fn validate(&self) -> Result<f64> {
         // A step has already used more memory than this number of groups.
         let at_once = self.spec.batch.get().div_ceil(self.spec.group.get()) as usize;
-        let mut correct = 0;
+        let mut correct = 0.0;
         for groups in self.numbered_groups().chunks(at_once) {
             correct += self.count_correct(groups)?;
         }
-        Ok(correct as f64 / self.examples.validation.len() as f64)
+        Ok(correct / self.examples.validation.len() as f64)
     }
 
     /// The places of the validation samples in groups, with the number of each group.
@@ -46,12 +48,12 @@ impl Trainer<'_> {
     }
 
     /// Counts the samples of these groups that are classified correctly under noise.
-    fn count_correct(&self, groups: &[(u64, &[usize])]) -> Result<i64> {
+    fn count_correct(&self, groups: &[(u64, &[usize])]) -> Result<f64> {
         let groups = self.validation_groups(groups)?;
         let correct = self
             .threads
             .map(groups, |group| Ok(group.count_correct()?))?;
-        let correct = correct.into_iter().sum::<Option<i64>>();
+        let correct = correct.into_iter().sum::<Option<f64>>();
         correct.ok_or_else(|| self.scores_not_finite().into())
     }
 
@@ -118,13 +120,13 @@ impl Trainer<'_> {
 
 impl ValidationGroup {
     /// Counts the samples classified correctly; `None` if a score is not finite.
-    fn count_correct(&self) -> Result<Option<i64>, TchError> {
+    fn count_correct(&self) -> Result<Option<f64>, TchError> {
         let scores = tch::no_grad(|| self.network.scores(&self.noisy, Mode::Frozen))?;
         let correct = count_correct(&scores, &self.labels)?;
         if !is_finite(&scores)? {
             return Ok(None);
         }
-        Ok(Some(i64::try_from(&correct)?))
+        Ok(Some(f64::try_from(&correct.f_to_kind(Kind::Double)?)?))
     }
 }
 
@@ -140,7 +142,9 @@ pub(super) fn first_eligible_epoch(spec: &Training) -> u64 {
         Loss::SmoothAdv { warm_up, .. } if warm_up <= spec.epochs.get() => {
             sigma_moves.max(warm_up.saturating_sub(1))
         }
-        Loss::SmoothAdv { .. } | Loss::Gaussian | Loss::Macer { .. } => sigma_moves,
+        Loss::SmoothAdv { .. } | Loss::Gaussian | Loss::Macer { .. } | Loss::Selector => {
+            sigma_moves
+        }
     }
 }
 

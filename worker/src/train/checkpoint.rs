@@ -49,8 +49,8 @@ impl Position {
 pub(super) struct EpochSums {
     /// The loss of each input.
     pub(super) loss: f64,
-    /// The number of inputs classified correctly under noise.
-    pub(super) correct: u64,
+    /// The number of inputs classified correctly under noise; see [`super::step::StepResult`].
+    pub(super) correct: f64,
     /// The number of inputs.
     pub(super) inputs: u64,
     /// The time spent computing.
@@ -59,7 +59,7 @@ pub(super) struct EpochSums {
 
 impl EpochSums {
     /// Adds the result of a step over this number of inputs.
-    pub(super) fn add(&mut self, mean_loss: f64, correct: u64, inputs: usize) {
+    pub(super) fn add(&mut self, mean_loss: f64, correct: f64, inputs: usize) {
         self.loss += mean_loss * inputs as f64;
         self.correct += correct;
         self.inputs += inputs as u64;
@@ -70,7 +70,7 @@ impl EpochSums {
     }
 
     pub(super) fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.inputs as f64
+        self.correct / self.inputs as f64
     }
 
     pub(super) fn inputs_per_second(&self) -> f64 {

@@ -240,9 +240,7 @@ impl<'a> Trainer<'a> {
 
     fn add_to_sums(&mut self, result: &StepResult, plan: &EpochPlan) {
         let position = &mut self.state.position;
-        position
-            .sums
-            .add(result.loss, result.correct as u64, plan.batch);
+        position.sums.add(result.loss, result.correct, plan.batch);
         position.sums.seconds = plan.seconds();
         position.step += 1;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
-use ddrs_common::spec::{Augmentation, DatasetFormat, DatasetSpec, Training};
+use ddrs_common::spec::{Augmentation, DatasetFormat, DatasetSpec, Training, digest_to_hex};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -14,6 +14,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::check_against_data::{KeyError, check_sample_count, check_shape, key_error};
 use super::crop::Crop;
+use super::level_radii::LevelRadii;
 use super::seed::{Purpose, seed};
 use crate::device::{copy_to, pin_for};
 
@@ -22,13 +23,23 @@ use crate::device::{copy_to, pin_for};
 pub(super) struct Examples {
     /// The pixels of all images, one image after another.
     pixels: Vec<f32>,
-    labels: Vec<i64>,
+    targets: Targets,
+    count: usize,
     /// Channels, height, width.
     shape: [usize; 3],
     /// Places of training images, ascending.
     pub(super) training: Vec<usize>,
     /// Places of the images that choose the best epoch, ascending.
     pub(super) validation: Vec<usize>,
+}
+
+/// The numbers that the loss compares scores with.
+#[derive(Debug)]
+enum Targets {
+    /// The class of each image.
+    Classes(Vec<i64>),
+    /// The radius of each image at each level, one image after another.
+    Radii(LevelRadii),
 }
 
 /// The crops and flips of one batch.
@@ -50,14 +61,15 @@ impl Examples {
         let count = spec.selection.count(dataset.len());
         check_sample_count(training, count)?;
         refuse_test_batch(spec, dataset, count)?;
-        let labels = read_labels(training, dataset, count)?;
+        let targets = read_targets(training, dataset, count)?;
         let shape = dataset.image(spec.selection.index(0))?.shape;
         check_shape(training, shape)?;
         let pixels = read_pixels(spec, dataset, count, shape)?;
         let (training, validation) = split(count as usize, training);
         Ok(Self {
             pixels,
-            labels,
+            targets,
+            count: count as usize,
             shape,
             training,
             validation,
@@ -69,9 +81,17 @@ impl Examples {
         self.shape
     }
 
+    /// The radii of the levels, if the training is of a selector.
+    pub(super) fn level_radii(&self) -> Option<&LevelRadii> {
+        match &self.targets {
+            Targets::Radii(radii) => Some(radii),
+            Targets::Classes(_) => None,
+        }
+    }
+
     /// The number of images for training and validation together.
     pub(super) fn len(&self) -> usize {
-        self.labels.len()
+        self.count
     }
 
     /// Returns the training places in the order in which an epoch uses them.
@@ -92,7 +112,8 @@ impl Examples {
     }
 
     /// Returns images of shape (B, channels, height, width), each cropped and flipped at random,
-    /// and labels of shape (B), in memory that a device can fetch them from.
+    /// and labels of shape (B), in memory that a device can fetch them from. For a selector the
+    /// labels are radii, of shape (B, levels).
     pub(super) fn prepare(
         &self,
         places: &[usize],
@@ -120,8 +141,13 @@ impl Examples {
     }
 
     fn label_tensor(&self, places: &[usize]) -> Result<Tensor, TchError> {
-        let labels: Vec<i64> = places.iter().map(|&place| self.labels[place]).collect();
-        Tensor::f_from_slice(&labels)
+        match &self.targets {
+            Targets::Classes(labels) => {
+                let labels: Vec<i64> = places.iter().map(|&place| labels[place]).collect();
+                Tensor::f_from_slice(&labels)
+            }
+            Targets::Radii(radii) => radii.tensor(places),
+        }
     }
 
     fn copy_pixels(&self, places: &[usize], crops: Option<RandomCrops>) -> Vec<f32> {
@@ -151,6 +177,18 @@ impl RandomCrops {
         (0..count)
             .map(|_| Crop::draw(self.augmentation, &mut rng))
             .collect()
+    }
+}
+
+fn read_targets(training: &Training, dataset: &Dataset, count: u64) -> Result<Targets> {
+    match &training.levels {
+        Some(levels) => {
+            let selection = &training.dataset.selection;
+            let indices: Vec<SampleIndex> = (0..count).map(|i| selection.index(i)).collect();
+            let data = digest_to_hex(&dataset.digest()?);
+            LevelRadii::read(levels, &indices, &data).map(Targets::Radii)
+        }
+        None => read_labels(training, dataset, count).map(Targets::Classes),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The functions that training minimises: the losses of Cohen et al. (2019), Salman et al. (2019)
-//! and Zhai et al. (2020), each with a separate sigma for each input.
+//! and Zhai et al. (2020), each with a separate sigma for each input, and that of a selector.
 //!
 //! They are pure functions of tensors: the network is a function from images to scores, and the
 //! noise is an argument. The tests can therefore compare each gradient with finite differences in
@@ -7,6 +7,7 @@
 
 mod attack;
 mod macer;
+mod selector;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,7 @@ pub(super) type ScoreFn<'a> = dyn Fn(&Tensor) -> Result<Tensor, TchError> + 'a;
 pub(super) struct TrainingBatch<'a> {
     /// (B, channels, height, width), in \[0, 1\].
     pub(super) images: &'a Tensor,
-    /// (B), the true classes.
+    /// (B), the true classes; of a selector (B, levels), the radius that each level certifies.
     pub(super) labels: &'a Tensor,
     /// (B), the standard deviation of each input's noise.
     pub(super) sigma: &'a Tensor,
@@ -42,7 +43,8 @@ pub(super) struct LossValue {
     /// The mean over the inputs, differentiable in the network's weights.
     pub(super) loss: Tensor,
     /// The number of inputs that the noisy classifier classifies correctly, or with several draws
-    /// the smoothed classifier: one integer, which a GPU may not have computed yet.
+    /// the smoothed classifier: one number, which a GPU may not have computed yet. Of a selector,
+    /// the sum of the radii of the levels that it gives.
     pub(super) correct: Tensor,
 }
 
@@ -81,6 +83,10 @@ pub(super) fn loss(
             };
             macer::loss(&scores, batch, draws, weights)
         }
+        Loss::Selector => {
+            let scores = learning(&noisy(batch.images, batch.sigma, noise, draws)?)?;
+            selector::loss(&scores, batch)
+        }
     }
 }
 
@@ -114,10 +120,13 @@ fn smoothed_correct(
     count_correct(&probabilities, batch.labels)
 }
 
-/// Counts the rows whose largest entry is at their label: one integer.
+/// Counts the rows whose largest entry is at their label, or sums the radii at their largest
+/// entries: one number.
 pub(super) fn count_correct(probabilities: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
-    probabilities
-        .f_argmax(-1, false)?
-        .f_eq_tensor(labels)?
-        .f_sum(Kind::Int64)
+    if labels.dim() == 2 {
+        let given = probabilities.f_argmax(-1, true)?;
+        return labels.f_gather(1, &given, false)?.f_sum(Kind::Double);
+    }
+    let given = probabilities.f_argmax(-1, false)?;
+    given.f_eq_tensor(labels)?.f_sum(Kind::Int64)
 }

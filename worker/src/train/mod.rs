@@ -1,4 +1,4 @@
-//! Training: one loop, three losses, and a fixed or data-dependent sigma.
+//! Training: one loop, four losses, and a fixed or data-dependent sigma.
 //!
 //! In reading order:
 //! - this file: from a specification to a model file
@@ -7,7 +7,8 @@
 //! - `step`, `group_threads`: one batch, and the threads that compute its groups
 //! - `loss`: the functions that training minimises
 //! - `network`, `optimiser`: the weights, and how a step changes them
-//! - `examples`, `crop`, `prefetch`: the training set in memory, augmentation, and the next batch
+//! - `examples`, `level_radii`, `crop`, `prefetch`: the training set in memory, the labels of a
+//!   selector, augmentation, and the next batch
 //! - `best_epoch`: the epoch whose weights are written
 //! - `seed`: randomness as a function of epoch and step
 //! - `checkpoint`, `epoch_log`, `weights_file`, `provenance`: the files that are written
@@ -24,6 +25,7 @@ mod epochs;
 mod error_report;
 mod examples;
 mod group_threads;
+mod level_radii;
 mod loss;
 mod network;
 mod non_finite;
@@ -145,7 +147,10 @@ fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> 
     let model = &spec.model;
     let numerics = numerics(model.precision, device);
     let seed = seed(spec.seed, Purpose::Weights, 0, 0);
-    let network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
+    let mut network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
+    if let Some(path) = &model.initial {
+        network.start_from(path)?;
+    }
     with_normalisation(network, model)
 }
 

@@ -38,8 +38,8 @@ pub(super) fn check(path: &Path, out: &Path) -> Result<Preflight> {
     refuse_overwriting(out)?;
     epoch_log::check(&epoch_log::path_for(out))?;
     let dataset = open_dataset(&spec, &text, path)?;
-    let identity = identity(&text, &dataset)?;
     let examples = read_examples(&spec, &dataset, &text, path)?;
+    let identity = identity(&spec, &text, &dataset, &examples)?;
     warn_of_missing_classes(&spec, &dataset);
     Ok(Preflight {
         spec,
@@ -54,11 +54,36 @@ fn read(path: &Path) -> Result<String> {
     spec::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn identity(text: &str, dataset: &Dataset) -> Result<Identity> {
+fn identity(
+    spec: &Training,
+    text: &str,
+    dataset: &Dataset,
+    examples: &Examples,
+) -> Result<Identity> {
     Ok(Identity {
         specification: digest_to_hex(&Sha256::digest(text.as_bytes()).into()),
-        data: digest_to_hex(&dataset.digest()?),
+        data: digest_to_hex(&data_digest(spec, dataset, examples)?),
     })
+}
+
+/// The digest of the dataset; with that of the radii and of the initial weights, if there are some.
+fn data_digest(spec: &Training, dataset: &Dataset, examples: &Examples) -> Result<[u8; 32]> {
+    let data = dataset.digest()?;
+    let mut others = Sha256::new();
+    let radii = examples.level_radii();
+    others.update(radii.map_or(Vec::new(), |radii| radii.bytes().collect()));
+    if let Some(initial) = &spec.model.initial {
+        others.update(initial_digest(initial)?);
+    }
+    if radii.is_none() && spec.model.initial.is_none() {
+        return Ok(data);
+    }
+    Ok(others.chain_update(data).finalize().into())
+}
+
+fn initial_digest(path: &Path) -> Result<[u8; 32]> {
+    let digest = spec::file_digest(path);
+    digest.with_context(|| format!("model.initial: cannot read {}", path.display()))
 }
 
 fn check_name(out: &Path) -> Result<()> {

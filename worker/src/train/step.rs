@@ -23,8 +23,9 @@ pub(super) use group::seed_torch;
 pub(super) struct StepResult {
     /// The mean over the batch.
     pub(super) loss: f64,
-    /// The number of inputs classified correctly under noise.
-    pub(super) correct: i64,
+    /// The number of inputs classified correctly under noise; of a selector, the sum of the radii
+    /// of the levels that it gives.
+    pub(super) correct: f64,
 }
 
 impl StepResult {
@@ -65,7 +66,7 @@ pub(super) struct StepInputs<'a> {
 struct GroupResult {
     network: TrainableNetwork,
     loss: f64,
-    correct: i64,
+    correct: f64,
     /// `None` for a sigma whose derivative was not finite.
     sigma: Vec<Option<f64>>,
     /// The gradient of the group's mean loss, in the order of [`TrainableNetwork::learned`].
@@ -144,7 +145,7 @@ fn compute(spec: &Training, mut group: BatchGroup, epsilon: f64) -> Result<Group
     let loss = number(&value.loss)?;
     Ok(GroupResult {
         loss,
-        correct: i64::try_from(&value.correct)?,
+        correct: number(&value.correct)?,
         sigma,
         gradient,
         network: group.network,
@@ -240,7 +241,7 @@ fn epsilon(loss: Loss, epoch: u64) -> f64 {
             epsilon, warm_up, ..
         } if epoch < warm_up => epsilon * (epoch + 1) as f64 / warm_up as f64,
         Loss::SmoothAdv { epsilon, .. } => epsilon,
-        Loss::Gaussian | Loss::Macer { .. } => 0.0,
+        Loss::Gaussian | Loss::Macer { .. } | Loss::Selector => 0.0,
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::raw::{
     RawAugmentation, RawSigma, RawTrain, RawTrainedModel, RawTraining, RawValidation,
 };
-use super::{Augmentation, TrainedModel, Training, TrainingChoice, TrainingSigma};
+use super::{Augmentation, LevelRecords, TrainedModel, Training, TrainingChoice, TrainingSigma};
 use crate::architecture::Architecture;
 use crate::domain::Sigma;
 use crate::spec::check::{
@@ -34,20 +34,49 @@ pub(super) fn training(
     let counts = counts(&root.table("train"), raw.train)?;
     let epochs = counts.epochs.get();
     let at = |table| root.table(table);
+    let dataset = dataset(&at("dataset"), raw.dataset, folder)?;
+    let validation = validation(&at("validation"), &raw.validation)?;
+    let model = model(&at("model"), raw.model, folder)?;
+    let loss = loss::loss(&at("loss"), &raw.loss)?;
+    let levels = loss::level_records(&at("loss"), &raw.loss, folder)?;
+    let sigma = sigma(&at("sigma"), &raw.sigma, epochs)?;
+    if let Some(levels) = &levels {
+        check_selector(&root, levels, &model, &sigma)?;
+    }
     Ok(Training {
         name,
         seed: root.integer("seed", seed, 0, i64::MAX)?,
-        dataset: dataset(&at("dataset"), raw.dataset, folder)?,
-        validation: validation(&at("validation"), &raw.validation)?,
-        model: model(&at("model"), raw.model)?,
-        loss: loss::loss(&at("loss"), &raw.loss)?,
-        sigma: sigma(&at("sigma"), &raw.sigma, epochs)?,
+        dataset,
+        validation,
+        model,
+        loss,
+        levels,
+        sigma,
         epochs: counts.epochs,
         batch: counts.batch,
         group: counts.group,
         optimiser: optimiser::optimiser(&at("optimiser"), &raw.optimiser, epochs)?,
         augmentation: augmentation(&at("augmentation"), &raw.augmentation)?,
     })
+}
+
+/// Checks that a selector has one class per level, and noise of one sigma.
+fn check_selector(
+    root: &SpecTable,
+    levels: &LevelRecords,
+    model: &TrainedModel,
+    sigma: &TrainingSigma,
+) -> Result<(), SpecError> {
+    let expected = levels.variants.len();
+    if model.classes as usize != expected {
+        let found = model.classes;
+        let message = format!("must be {expected}, one per variant of loss.variants, not {found}");
+        return Err(root.error("model.classes", message));
+    }
+    if sigma.choice != TrainingChoice::Fixed {
+        return Err(root.error("sigma.choice", "must be fixed for loss selector"));
+    }
+    Ok(())
 }
 
 fn validation(at: &SpecTable, raw: &RawValidation) -> Result<u64, SpecError> {
@@ -95,17 +124,20 @@ fn augmentation(at: &SpecTable, raw: &RawAugmentation) -> Result<Augmentation, S
     })
 }
 
-fn model(at: &SpecTable, raw: RawTrainedModel) -> Result<TrainedModel, SpecError> {
+fn model(at: &SpecTable, raw: RawTrainedModel, folder: &Path) -> Result<TrainedModel, SpecError> {
     let name = at.required("architecture", raw.architecture)?;
     let architecture = trainable(at, &name)?;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
     let precision = precision(raw.precision);
     check_precision(at, precision)?;
+    let initial = raw.initial.as_deref();
+    let initial = initial.map(|path| at.path("initial", path, folder));
     Ok(TrainedModel {
         architecture,
         classes: classes(at, raw.classes)?,
         mean: raw.mean,
         std: raw.std,
+        initial: initial.transpose()?,
         precision,
     })
 }

@@ -12,12 +12,12 @@ mod tests;
 pub use optimiser::{Optimiser, Schedule};
 
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::document::Document;
 use super::{DataDependentSpec, DatasetSpec, Precision, SpecError};
 use crate::architecture::Architecture;
-use crate::domain::Sigma;
+use crate::domain::{Sigma, VariantName};
 
 /// The specification of training one network.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Training {
     pub model: TrainedModel,
     /// The function to minimise.
     pub loss: Loss,
+    /// The records that teach a selector; of the loss `selector` alone.
+    pub levels: Option<LevelRecords>,
     /// The noise.
     pub sigma: TrainingSigma,
     /// Passes over the training set.
@@ -60,6 +62,8 @@ pub struct TrainedModel {
     pub mean: Option<Vec<f64>>,
     /// Divides each channel after that.
     pub std: Option<Vec<f64>>,
+    /// A model file with weights to start from; random weights without it.
+    pub initial: Option<PathBuf>,
     /// The arithmetic of forward and backward passes, fp32 or bf16. Weights, their sums and the
     /// optimiser are fp32.
     pub precision: Precision,
@@ -94,6 +98,18 @@ pub enum Loss {
         /// The weight of the hinge.
         lambda: f64,
     },
+    /// Cross-entropy with each level, weighted by the radius that it gains over the worst level
+    /// (after the cost-sensitive losses that Sun, Mao & Vechev 2025 train selectors with).
+    Selector,
+}
+
+/// The run folder whose records say how far each level certifies the training images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LevelRecords {
+    /// The run folder.
+    pub run: PathBuf,
+    /// One variant per level, in the order of the levels.
+    pub variants: Vec<VariantName>,
 }
 
 /// The noise of training.
@@ -137,6 +153,7 @@ impl Loss {
             Self::Gaussian => "gaussian",
             Self::SmoothAdv { .. } => "smoothadv",
             Self::Macer { .. } => "macer",
+            Self::Selector => "selector",
         }
     }
 
@@ -144,7 +161,7 @@ impl Loss {
     #[must_use]
     pub fn draws(self) -> u32 {
         match self {
-            Self::Gaussian => 1,
+            Self::Gaussian | Self::Selector => 1,
             Self::SmoothAdv { draws, .. } | Self::Macer { draws, .. } => draws,
         }
     }

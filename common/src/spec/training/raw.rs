@@ -44,6 +44,7 @@ pub(super) struct RawTrainedModel {
     pub(super) classes: Required<i64>,
     pub(super) mean: Option<Vec<f64>>,
     pub(super) std: Option<Vec<f64>>,
+    pub(super) initial: Option<String>,
     pub(super) precision: RawPrecision,
 }
 
@@ -59,6 +60,8 @@ pub(super) struct RawLoss {
     pub(super) beta: Option<f64>,
     pub(super) gamma: Option<f64>,
     pub(super) lambda: Option<f64>,
+    pub(super) run: Option<String>,
+    pub(super) variants: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -67,6 +70,7 @@ pub(super) enum RawLossKind {
     Gaussian,
     SmoothAdv,
     Macer,
+    Selector,
 }
 
 /// The keys of the ascent are those of `[smoothing.data-dependent]` in a sweep. `iterations` has

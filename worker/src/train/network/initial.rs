@@ -1,13 +1,16 @@
 //! The initial weights of a network.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
-use ddrs_common::architecture::{Architecture, Parameter, Shape};
+use ddrs_common::architecture::{Architecture, Parameter, Shape, canonical_name};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tch::{TchError, Tensor};
 
-use super::values::NamedTensor;
+use super::values::{NamedTensor, copy};
 use super::{Numerics, TrainableNetwork};
 use crate::model::{InitialValue, emulates_bf16};
 
@@ -32,6 +35,34 @@ impl TrainableNetwork {
         let emulates_bf16 = emulates_bf16(kind, numerics.device);
         Ok(Self::assemble(layout, tensors, kind, emulates_bf16)?)
     }
+
+    /// Takes the weights and statistics of a model file. A last layer for another number of classes
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is of another architecture.
+    pub(in crate::train) fn start_from(&mut self, path: &Path) -> Result<()> {
+        let file = path.display();
+        let mut others = read_tensors(path).with_context(|| format!("model.initial: {file}"))?;
+        for (name, tensor) in self.tensors() {
+            let is_last = name.starts_with("fc.");
+            let fits = others
+                .get(name)
+                .is_some_and(|other| other.size() == tensor.size());
+            if is_last && !fits {
+                others.insert(name.to_owned(), copy(tensor)?);
+            }
+        }
+        let loaded = self.load(&others);
+        loaded.with_context(|| format!("model.initial: {file} is of another architecture"))
+    }
+}
+
+fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
+    let tensors = Tensor::read_safetensors(path)?.into_iter();
+    Ok(tensors
+        .map(|(name, tensor)| (canonical_name(&name).to_owned(), tensor))
+        .collect())
 }
 
 fn random_tensors(

@@ -1,10 +1,13 @@
 //! Checks `[loss]`.
 
+use std::path::Path;
+
 use super::refuse_others;
+use crate::domain::{MAX_LEVELS, VariantName};
 use crate::spec::SpecError;
 use crate::spec::check::SpecTable;
-use crate::spec::training::Loss;
 use crate::spec::training::raw::{RawLoss, RawLossKind};
+use crate::spec::training::{LevelRecords, Loss};
 
 /// Checks `[loss]`. Each loss has its own keys and refuses those of the others.
 pub(super) fn loss(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
@@ -15,6 +18,7 @@ pub(super) fn loss(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
         RawLossKind::Gaussian => Ok(Loss::Gaussian),
         RawLossKind::SmoothAdv => smoothadv(at, raw),
         RawLossKind::Macer => macer(at, raw),
+        RawLossKind::Selector => Ok(Loss::Selector),
     }
 }
 
@@ -24,10 +28,11 @@ fn keys(kind: RawLossKind) -> (&'static str, &'static [&'static str]) {
         RawLossKind::Gaussian => ("gaussian", &[]),
         RawLossKind::SmoothAdv => ("smoothadv", &["draws", "steps", "epsilon", "warm-up"]),
         RawLossKind::Macer => ("macer", &["draws", "beta", "gamma", "lambda"]),
+        RawLossKind::Selector => ("selector", &["run", "variants"]),
     }
 }
 
-fn given(raw: &RawLoss) -> [(&'static str, bool); 7] {
+fn given(raw: &RawLoss) -> [(&'static str, bool); 9] {
     [
         ("draws", raw.draws.is_some()),
         ("steps", raw.steps.is_some()),
@@ -36,7 +41,36 @@ fn given(raw: &RawLoss) -> [(&'static str, bool); 7] {
         ("beta", raw.beta.is_some()),
         ("gamma", raw.gamma.is_some()),
         ("lambda", raw.lambda.is_some()),
+        ("run", raw.run.is_some()),
+        ("variants", raw.variants.is_some()),
     ]
+}
+
+/// Checks the records that teach a selector, if the loss is that of one.
+pub(super) fn level_records(
+    at: &SpecTable,
+    raw: &RawLoss,
+    folder: &Path,
+) -> Result<Option<LevelRecords>, SpecError> {
+    if !matches!(raw.kind.0, Some(RawLossKind::Selector)) {
+        return Ok(None);
+    }
+    let run = at.given("run", raw.run.as_deref())?;
+    let variants = at.given("variants", raw.variants.as_ref())?;
+    check_level_count(at, variants.len())?;
+    at.distinct("variants", variants)?;
+    Ok(Some(LevelRecords {
+        run: at.path("run", run, folder)?,
+        variants: variants.iter().map(VariantName::new).collect(),
+    }))
+}
+
+fn check_level_count(at: &SpecTable, count: usize) -> Result<(), SpecError> {
+    if (2..=MAX_LEVELS).contains(&count) {
+        return Ok(());
+    }
+    let message = format!("must name 2 to {MAX_LEVELS} variants, one per level, not {count}");
+    Err(at.error("variants", message))
 }
 
 fn smoothadv(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
