@@ -20,6 +20,7 @@ mod poison;
 mod preemption;
 mod redis;
 mod released;
+mod selected;
 mod sharing;
 mod trained;
 mod tutorial;

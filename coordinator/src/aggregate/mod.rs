@@ -9,11 +9,13 @@ mod entry;
 mod index_set;
 mod row;
 mod sigma_quantiles;
+mod sigma_shares;
 
 pub use entry::{Entry, EntryOutcome};
 pub(crate) use index_set::IndexSet;
 pub(crate) use row::{Contradiction, RowSettings, TableRow};
 pub(crate) use sigma_quantiles::SigmaQuantiles;
+pub(crate) use sigma_shares::SigmaShares;
 
 use ddrs_common::domain::{Radii, Statement};
 
@@ -60,6 +62,7 @@ impl Table {
     /// Returns true if a row has chosen sigmas.
     #[must_use]
     pub(crate) fn has_chosen_sigmas(&self) -> bool {
-        self.rows.iter().any(|row| row.chosen.is_some())
+        let mut rows = self.rows.iter();
+        rows.any(|row| row.chosen.is_some() || row.levels.is_some())
     }
 }

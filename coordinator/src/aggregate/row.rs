@@ -3,7 +3,7 @@
 use ddrs_common::attack::{AttackReach, AttackTally};
 use ddrs_common::domain::{Alpha, Choice, Radii, Radius, SampleIndex, Sigma, Statement};
 
-use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles};
+use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles, SigmaShares};
 
 /// The settings that a row's numbers depend on. A field is `None` where a published log does not
 /// state it; a report then says `unknown`.
@@ -59,6 +59,8 @@ pub(crate) struct TableRow {
     /// Quantiles of the chosen sigmas; `None` for a row with a fixed sigma and for a log without
     /// sigmas.
     pub chosen: Option<SigmaQuantiles>,
+    /// The sigmas of the selected levels; `None` for a row that selects no level.
+    pub levels: Option<SigmaShares>,
     /// For each radius, the samples that are predicted correctly with at least that radius.
     pub certified: Vec<u64>,
     /// The radii certified for the true class, ascending: the curve of certified accuracy in full.
@@ -103,6 +105,7 @@ impl TableRow {
             samples,
             missing: missing(settings.expected, samples),
             chosen: chosen_sigmas(&entries, settings.choice),
+            levels: selected_sigmas(&entries, settings.choice),
             settings,
             certified: certified(radii, &correct_radii),
             average_certified_radius: average_certified_radius(&entries),
@@ -163,6 +166,13 @@ fn chosen_sigmas(entries: &[Entry], choice: Option<Choice>) -> Option<SigmaQuant
         return None;
     }
     SigmaQuantiles::of(entries.iter().filter_map(|entry| entry.sigma))
+}
+
+fn selected_sigmas(entries: &[Entry], choice: Option<Choice>) -> Option<SigmaShares> {
+    if choice != Some(Choice::Selected) {
+        return None;
+    }
+    SigmaShares::of(entries.iter().filter_map(|entry| entry.sigma))
 }
 
 fn count(entries: &[Entry], holds: fn(&Entry) -> bool) -> u64 {

@@ -15,6 +15,8 @@ const OTHER_KINDS: &str = "Rows of different statements cannot be compared with 
 
 const CHOSEN: &str = "chosen: the 10 %, 50 % and 90 % quantiles of the sigmas chosen per sample.";
 
+const LEVELS: &str = "chosen: the share of samples at the sigma of each level.";
+
 const ATTACKED: &str = "In brackets: the share that still holds for the whole pipeline after an \
     attack at this radius, at most; rounded up.";
 
@@ -25,9 +27,14 @@ pub(super) fn all_notes(table: &Table) -> impl Iterator<Item = String> {
 
 /// Explains how to read the numbers.
 pub(super) fn reading(table: &Table) -> String {
-    let chosen = table.has_chosen_sigmas().then_some(CHOSEN);
-    let attacked = table.has_attacks().then_some(ATTACKED);
-    let parts = [Some(READING), chosen, attacked];
+    let chosen = table.rows.iter().any(|row| row.chosen.is_some());
+    let levels = table.rows.iter().any(|row| row.levels.is_some());
+    let parts = [
+        Some(READING),
+        chosen.then_some(CHOSEN),
+        levels.then_some(LEVELS),
+        table.has_attacks().then_some(ATTACKED),
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

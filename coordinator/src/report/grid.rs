@@ -4,7 +4,7 @@
 use ddrs_common::domain::{Radii, Radius, Sigma, Statement};
 
 use super::number::{cut, headings, percent};
-use crate::aggregate::{SigmaQuantiles, Table, TableRow};
+use crate::aggregate::{SigmaQuantiles, SigmaShares, Table, TableRow};
 
 /// Headings, and the same number of cells in each row. The first column is text, the others are
 /// numbers.
@@ -62,7 +62,7 @@ fn owned(words: &[&str]) -> Vec<String> {
 
 fn cells(row: &TableRow, radii: &Radii, with_chosen: bool) -> Vec<String> {
     let mut cells = vec![name(row), sigma(row)];
-    cells.extend(with_chosen.then(|| chosen(row.chosen)));
+    cells.extend(with_chosen.then(|| chosen(row)));
     cells.push(row.samples.to_string());
     cells.extend(accuracies(row, radii));
     cells.push(cut(row.average_certified_radius, 3));
@@ -93,15 +93,25 @@ fn counts(row: &TableRow) -> [String; 3] {
     [row.abstained, row.certified_wrong, row.failed].map(|count| count.to_string())
 }
 
-/// The quantiles of the chosen sigmas, to two decimals.
-fn chosen(quantiles: Option<SigmaQuantiles>) -> String {
-    quantiles.map_or_else(
-        || "-".to_owned(),
-        |quantiles| {
-            let [p10, p50, p90] = quantiles.values().map(Sigma::get);
-            format!("{p10:.2} {p50:.2} {p90:.2}")
-        },
-    )
+/// The quantiles of the chosen sigmas, or the shares of the levels.
+fn chosen(row: &TableRow) -> String {
+    let quantiles = row.chosen.map(quantiles_text);
+    let shares = row.levels.as_ref().map(shares_text);
+    quantiles.or(shares).unwrap_or_else(|| "-".to_owned())
+}
+
+/// Three quantiles, to two decimals.
+fn quantiles_text(quantiles: SigmaQuantiles) -> String {
+    let [p10, p50, p90] = quantiles.values().map(Sigma::get);
+    format!("{p10:.2} {p50:.2} {p90:.2}")
+}
+
+/// Each sigma with the share of the samples that have it.
+fn shares_text(shares: &SigmaShares) -> String {
+    let samples = shares.samples();
+    let shares = shares.iter();
+    let shares = shares.map(|(sigma, count)| format!("{sigma}: {} %", percent(count, samples)));
+    shares.collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a row: its variant, followed by `+ memory` for a row with memory.

@@ -5,7 +5,9 @@ use ddrs_common::domain::{Alpha, Radii, Sigma, Statement};
 use serde::Serialize;
 
 use super::escape::escape_json;
-use crate::aggregate::{Contradiction, IndexSet, RowSettings, SigmaQuantiles, Table, TableRow};
+use crate::aggregate::{
+    Contradiction, IndexSet, RowSettings, SigmaQuantiles, SigmaShares, Table, TableRow,
+};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -27,6 +29,9 @@ struct JsonRow<'a> {
     settings: JsonSettings<'a>,
     #[serde(flatten)]
     chosen: JsonChosenSigmas,
+    /// Missing for a row that selects no level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    levels: Option<Vec<JsonLevel>>,
     contradictions: Vec<JsonContradiction>,
     attacks: Vec<JsonAttacks>,
 }
@@ -67,6 +72,13 @@ struct JsonSettings<'a> {
     seed: Option<u64>,
     sigma0: Option<f64>,
     precision: Option<&'a str>,
+}
+
+/// The sigma of a level, and the number of samples for which it was selected.
+#[derive(Serialize)]
+struct JsonLevel {
+    sigma: f64,
+    samples: u64,
 }
 
 #[derive(Serialize)]
@@ -131,6 +143,7 @@ fn json_row<'a>(row: &'a TableRow, radii: &Radii) -> JsonRow<'a> {
         indices: json_indices(row.indices),
         settings: json_settings(&row.settings),
         chosen: json_chosen_sigmas(row.chosen),
+        levels: row.levels.as_ref().map(json_levels),
         contradictions: row.contradictions.iter().map(json_contradiction).collect(),
         attacks: row.attacks.iter().map(json_attacks).collect(),
     }
@@ -175,6 +188,16 @@ fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
         sigma0: settings.sigma0.map(Sigma::get),
         precision: settings.precision.as_deref(),
     }
+}
+
+fn json_levels(shares: &SigmaShares) -> Vec<JsonLevel> {
+    let shares = shares.iter();
+    shares
+        .map(|(sigma, samples)| JsonLevel {
+            sigma: sigma.get(),
+            samples,
+        })
+        .collect()
 }
 
 fn json_chosen_sigmas(quantiles: Option<SigmaQuantiles>) -> JsonChosenSigmas {

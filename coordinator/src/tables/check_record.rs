@@ -4,13 +4,13 @@
 //! What only the data can decide, the label, is checked in `check_labels`.
 
 use anyhow::{Context, Result, bail, ensure};
-use ddrs_common::certify::{ClassBounds, EstimationCounts, SampleBounds};
+use ddrs_common::certify::{ClassBounds, EstimationCounts, SampleBounds, SelectedRules};
 use ddrs_common::domain::{Certification, Choice, Class, Outcome, Radius, Record, Statement};
 use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
-use ddrs_common::spec::{BoundRule, Sweep, Variant};
+use ddrs_common::spec::{BoundRule, SelectedSpec, Sweep, Variant};
 
-use super::check_selected::check_selected;
+use super::check_selected::{check_selection, check_without_experts};
 
 /// The rules for the records of one sweep.
 pub(crate) struct RecordRules {
@@ -80,12 +80,36 @@ impl VariantRules<'_> {
     fn check(&self, certification: &Certification) -> Result<()> {
         self.check_statement(certification)?;
         self.check_classes(certification)?;
-        if let Some(levels) = self.sweep.selected_by(self.variant) {
-            return check_selected(certification, self.sweep, levels, self.loss);
+        match self.sweep.selected_by(self.variant) {
+            Some(levels) => self.check_selected(certification, levels),
+            None => self.check_one_network(certification),
         }
+    }
+
+    fn check_one_network(&self, certification: &Certification) -> Result<()> {
+        ensure!(
+            certification.level.is_none(),
+            "it has the draws of a selector, but its variant selects no level"
+        );
         self.check_sigma(certification)?;
         self.check_settings(certification)?;
-        self.check_bounds(certification)
+        check_outcome(certification, self.radius(certification)?)
+    }
+
+    /// Computes the bounds of selector and experts again, and the radius.
+    fn check_selected(&self, certification: &Certification, levels: &SelectedSpec) -> Result<()> {
+        let loss = self.loss.at_distance(certification.off_grid);
+        let rules = SelectedRules::new(&self.sweep.certify, levels, loss);
+        let selection = check_selection(certification, &rules, levels)?;
+        let at_level = if certification.n == 0 {
+            check_without_experts(certification, &rules, selection)?;
+            None
+        } else {
+            self.check_settings(certification)?;
+            self.radius(certification)?
+        };
+        let expected = at_level.and_then(|radius| rules.radius(selection, radius));
+        check_outcome(certification, expected)
     }
 
     fn check_statement(&self, certification: &Certification) -> Result<()> {
@@ -120,7 +144,7 @@ impl VariantRules<'_> {
                     "its sigma is {sigma}, outside the range [{lower}, {upper}] of the choice"
                 );
             }
-            // `check_selected` compares it with the level's.
+            // `check_selection` compares it with the level's.
             Choice::Selected => {}
         }
         Ok(())
@@ -175,8 +199,8 @@ impl VariantRules<'_> {
         places.last().map_or(0, |&place| networks[place].classes)
     }
 
-    /// Computes the bounds and the certificate again.
-    fn check_bounds(&self, certification: &Certification) -> Result<()> {
+    /// Computes the bounds on the class again, and the radius that they give.
+    fn radius(&self, certification: &Certification) -> Result<Option<Radius>> {
         let sample = self.sample(certification);
         let expected = self.bounds(&sample, certification)?;
         let found = ClassBounds {
@@ -189,7 +213,7 @@ impl VariantRules<'_> {
             in_words(found),
             in_words(expected)
         );
-        check_outcome(certification, sample.radius(expected))
+        Ok(sample.radius(expected))
     }
 
     fn sample(&self, certification: &Certification) -> SampleBounds<'_> {

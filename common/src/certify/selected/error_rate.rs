@@ -13,7 +13,9 @@ use std::num::NonZeroU64;
 use super::*;
 use crate::certify::error_rate::{Noise, RUNS, within};
 use crate::domain::{Alpha, Radii};
-use crate::spec::{BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
+use crate::spec::{
+    BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, SelectedForm, Stopping,
+};
 use crate::stats;
 
 const N: u64 = 1_000;

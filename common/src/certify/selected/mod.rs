@@ -28,8 +28,9 @@ pub use rules::SelectedRules;
 use super::{Certificate, Certifier, CertifierStep, CertifyError};
 use crate::domain::{LevelBound, LevelSelection, Outcome, Phase, Probability, Radius, Sigma};
 use crate::grid::GridLoss;
-use crate::spec::{CertifySpec, SelectedForm, SelectedSpec};
+use crate::spec::{CertifySpec, SelectedSpec};
 use level_draws::LevelDraws;
+use rules::nearest;
 use selector_draws::SelectorDraws;
 
 /// The certification of one input of a selected variant.
@@ -169,11 +170,12 @@ fn class_draws(rules: &SelectedRules, chosen: &ChosenLevel, certifier: &Certifie
 fn chosen(rules: &SelectedRules, selection: LevelSelection) -> SelectedState {
     let unreached = rules.unreached(&selection);
     let nearest = nearest(&unreached, selection.level);
+    let needs_no_expert = rules.needs_no_expert(&selection);
     let chosen = ChosenLevel {
         selection,
         unreached,
     };
-    if rules.selected.form == SelectedForm::Simple && nearest == Radius::ZERO {
+    if needs_no_expert {
         return SelectedState::Done(Box::new(finished(rules, &chosen, NO_CLASS)));
     }
     let spec = rules.class_within(nearest);
@@ -191,12 +193,6 @@ const NO_CLASS: Certificate = Certificate {
     p_upper: None,
     runner_up: None,
 };
-
-/// The smallest distance within which none but the chosen level is selected.
-fn nearest(unreached: &[Radius], level: u32) -> Radius {
-    let levels = (0_u32..).zip(unreached).filter(|&(j, _)| j != level);
-    levels.fold(Radius::MAX, |least, (_, &radius)| least.min(radius))
-}
 
 fn after_class(
     rules: &SelectedRules,
@@ -222,15 +218,21 @@ fn after_level(
 
 /// Begins with the next level whose bound may change the radius, or ends.
 fn next_level(rules: &SelectedRules, chosen: ChosenLevel, class: Certificate) -> SelectedState {
-    let radius = rules.hoped_radius(&chosen.selection, &chosen.unreached, class.outcome);
-    let next = rules.next_level(&chosen.selection, &chosen.unreached, radius);
-    match (class.outcome, next) {
-        (Outcome::Certified { class: guess, .. }, Some(level)) => {
+    let Outcome::Certified {
+        class: guess,
+        radius,
+    } = class.outcome
+    else {
+        return SelectedState::Done(Box::new(finished(rules, &chosen, class)));
+    };
+    let radius = rules.hoped_radius(&chosen.selection, &chosen.unreached, radius);
+    match rules.next_level(&chosen.selection, &chosen.unreached, radius) {
+        Some(level) => {
             let unreached = chosen.unreached[level as usize];
             let draws = LevelDraws::new(rules, level, guess, unreached, radius);
             SelectedState::Other(chosen, Box::new(class), draws)
         }
-        _ => SelectedState::Done(Box::new(finished(rules, &chosen, class))),
+        None => SelectedState::Done(Box::new(finished(rules, &chosen, class))),
     }
 }
 
@@ -241,11 +243,22 @@ fn finished(
 ) -> SelectedCertificate {
     SelectedCertificate {
         certificate: Certificate {
-            outcome: rules.outcome(&chosen.selection, class.outcome),
+            outcome: outcome(rules, &chosen.selection, class.outcome),
             ..class
         },
         sigma: rules.sigma(chosen.selection.level),
         selection: chosen.selection.clone(),
+    }
+}
+
+/// The outcome of G, where `at_level` is that of the chosen level.
+fn outcome(rules: &SelectedRules, selection: &LevelSelection, at_level: Outcome) -> Outcome {
+    let Outcome::Certified { class, radius } = at_level else {
+        return Outcome::Abstained;
+    };
+    match rules.radius(selection, radius) {
+        Some(radius) => Outcome::Certified { class, radius },
+        None => Outcome::Abstained,
     }
 }
 

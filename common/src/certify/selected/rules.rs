@@ -2,7 +2,7 @@
 //! check of records both compute them here.
 
 use crate::certify::stopping::{Counts, SampleBounds};
-use crate::domain::{LevelBound, LevelSelection, Outcome, Probability, Radii, Radius, Sigma};
+use crate::domain::{LevelBound, LevelSelection, Probability, Radii, Radius, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, SelectedForm, SelectedSpec, Stopping};
 use crate::stats;
@@ -60,28 +60,26 @@ impl SelectedRules {
         self.has_levels(&selection).then_some(selection)
     }
 
-    /// The outcome that follows from a selection, whose bounds are valid, and from the outcome at
-    /// the chosen level.
+    /// R = min(R_J, min over j of max(r_j, R_j)), where R_j is 0 for levels without draws; `None`
+    /// if it is not above 0. `at_level` is R_J.
     #[must_use]
-    pub fn outcome(&self, selection: &LevelSelection, at_level: Outcome) -> Outcome {
-        let radius = self.radius(selection, at_level);
-        match at_level {
-            Outcome::Certified { class, .. } if radius > Radius::ZERO => {
-                Outcome::Certified { class, radius }
-            }
-            _ => Outcome::Abstained,
-        }
-    }
-
-    /// R = min(R_J, min over j of max(r_j, R_j)), where R_j is 0 for levels without draws.
-    fn radius(&self, selection: &LevelSelection, at_level: Outcome) -> Radius {
+    pub fn radius(&self, selection: &LevelSelection, at_level: Radius) -> Option<Radius> {
         let unreached = self.unreached(selection);
         let levels = (0_u32..).zip(&unreached);
         let others = levels.filter(|&(level, _)| level != selection.level);
-        others.fold(radius_of(at_level), |least, (level, &unreached)| {
+        let radius = others.fold(at_level, |least, (level, &unreached)| {
             let keeps = self.radius_at(selection, level);
             least.min(unreached.max(keeps.unwrap_or(Radius::ZERO)))
-        })
+        });
+        Some(radius).filter(|&radius| radius > Radius::ZERO)
+    }
+
+    /// Returns true if the selector alone shows that nothing can be certified: in the simple form,
+    /// where another level may be selected at once.
+    #[must_use]
+    pub fn needs_no_expert(&self, selection: &LevelSelection) -> bool {
+        let nearest = nearest(&self.unreached(selection), selection.level);
+        self.selected.form == SelectedForm::Simple && nearest == Radius::ZERO
     }
 
     /// The largest radius that is left to hope for: R where the levels without draws lose nothing.
@@ -89,13 +87,13 @@ impl SelectedRules {
         &self,
         selection: &LevelSelection,
         unreached: &[Radius],
-        at_level: Outcome,
+        at_level: Radius,
     ) -> Radius {
         let levels = (0_u32..).zip(unreached);
         let known = levels.filter_map(|(level, unreached)| {
             Some(unreached.max(self.radius_at(selection, level)?))
         });
-        known.fold(radius_of(at_level), Radius::min)
+        known.fold(at_level, Radius::min)
     }
 
     /// R_j: the distance within which the expert of another level keeps the class, if it is known.
@@ -227,11 +225,10 @@ impl SelectedRules {
     }
 }
 
-fn radius_of(outcome: Outcome) -> Radius {
-    match outcome {
-        Outcome::Certified { radius, .. } => radius,
-        Outcome::Abstained => Radius::ZERO,
-    }
+/// The smallest distance within which none but the chosen level is selected.
+pub(super) fn nearest(unreached: &[Radius], level: u32) -> Radius {
+    let levels = (0_u32..).zip(unreached).filter(|&(j, _)| j != level);
+    levels.fold(Radius::MAX, |least, (_, &radius)| least.min(radius))
 }
 
 /// A specification whose stopping rule decides only the wanted radii; the smallest one if none are

@@ -5,7 +5,9 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::domain::{Alpha, Radii};
-use crate::spec::{BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, Stopping};
+use crate::spec::{
+    BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, SelectedForm, Stopping,
+};
 use crate::stats;
 
 fn spec(stopping: Stopping) -> CertifySpec {

@@ -8,6 +8,7 @@ mod losses;
 mod provenance;
 mod refused;
 mod resuming;
+mod selector;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod macer;
+mod selector;
 
 use ddrs_common::spec::Loss;
 use tch::{Device, Kind, Tensor};
