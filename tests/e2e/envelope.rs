@@ -69,7 +69,10 @@ fn an_envelope_takes_the_best_sigma_at_each_radius_and_gains_are_of_pairs() {
         &printed,
         &[
             "| gaussian | fixed | fixed | fixed | 75.0 | 75.0 | 50.0 | 25.0 | 25.0 |",
-            "| gaussian | fixed | data-dependent | data-dependent + memory | 75.0 | 75.0 | 50.0 | 0.0 | 0.0 |",
+            concat!(
+                "| gaussian | fixed | data-dependent | data-dependent + memory ",
+                "| 75.0 | 75.0 | 50.0 | 0.0 | 0.0 |"
+            ),
             "Best over the initial sigmas 0.25, 0.5.",
             // One image of four is gained: 1.96 times the root of (1/4 - 1/16) / 4.
             "| gaussian | 0.25 | not certified | +25.0 ± 42.4 | not certified |",
@@ -126,7 +129,10 @@ fn the_released_logs_give_the_published_gains() {
     check_lines(
         &printed,
         &[
-            "| gaussian | data-dependent | data-dependent | data-dependent | 69.8 | 62.0 | 46.4 | 39.4 | 30.6 |",
+            concat!(
+                "| gaussian | data-dependent | data-dependent | data-dependent ",
+                "| 69.8 | 62.0 | 46.4 | 39.4 | 30.6 |"
+            ),
             "| gaussian | fixed | fixed | fixed | 69.6 | 50.8 | 36.4 | 27.0 | 18.8 |",
             "| smoothadv | fixed | fixed | fixed | 60.6 | 50.4 | 41.0 | 28.0 | 0.0 |",
             "| gaussian | 0.5 | +1.4 ± 2.4 | +8.4 ± 2.4 | +12.0 ± 3.1 |",

@@ -254,15 +254,14 @@ struct ClassNoise {
 impl ClassNoise {
     fn new(p: &[f64], seed: u64) -> Self {
         let mut left = 1.0;
-        let conditional = |(&p, seed): (&f64, u64)| {
-            let share = (p / left).min(1.0);
+        let mut given_earlier = Vec::new();
+        for (&p, seed) in p[..p.len() - 1].iter().zip(100 * seed..) {
+            given_earlier.push(Noise::new((p / left).min(1.0), seed));
             left -= p;
-            Noise::new(share, seed)
-        };
-        let given_earlier = p[..p.len() - 1].iter().zip(100 * seed..).map(conditional);
+        }
         Self {
             p: p.to_vec(),
-            given_earlier: given_earlier.collect(),
+            given_earlier,
         }
     }
 

@@ -189,7 +189,7 @@ impl Certifier {
     }
 
     /// The number of the remaining draws that are made before the next decision. Under the bound of
-    /// two classes there is none.
+    /// two classes it is made after all of them.
     fn draws_at_once(&self, estimate: &Estimate, left: u64) -> u64 {
         match estimate.rule {
             BoundRule::OneClass => draws_at_once(&self.spec, left),

@@ -69,7 +69,7 @@ pub struct SampleBounds<'a> {
     pub spec: &'a CertifySpec,
     /// The sigma of the noise.
     pub sigma: Sigma,
-    /// What the certificate gives up because the noise is drawn on a grid.
+    /// The loss of the certificate because the noise is drawn on a grid.
     pub loss: GridLoss,
 }
 

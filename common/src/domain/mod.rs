@@ -1,5 +1,6 @@
 //! The types that every part of the program uses: ids, units, outcomes, records. No IO, no formats.
 
+mod choice;
 mod ids;
 mod limits;
 mod radii;
@@ -8,13 +9,13 @@ mod selection;
 mod statement;
 mod units;
 
+pub use choice::Choice;
 pub(crate) use ids::is_lowercase_hex;
 pub use ids::{JobId, SampleIndex, SweepId, VariantName};
 pub use limits::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 pub use radii::{InvalidRadii, Radii};
 pub use record::{
-    Certification, Choice, Class, LevelBound, LevelSelection, MAX_LEVELS, Outcome, Phase, Record,
-    RunnerUp,
+    Certification, Class, LevelBound, LevelSelection, MAX_LEVELS, Outcome, Phase, Record, RunnerUp,
 };
 pub use selection::Selection;
 pub use statement::Statement;

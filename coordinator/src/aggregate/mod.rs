@@ -37,19 +37,20 @@ impl Table {
         self.rows.iter().all(|row| row.missing == 0)
     }
 
-    /// Returns the rows by the kind of statement that their certificates make; the rows of logs that
-    /// do not name it are last.
+    /// Returns the rows by the kind of statement that their certificates make. The rows of logs
+    /// that do not name it are last.
     #[must_use]
     pub(crate) fn by_statement(&self) -> Vec<(Option<Statement>, Vec<&TableRow>)> {
         let kinds = Statement::ALL.into_iter().map(Some).chain([None]);
-        let rows_of = |kind: Option<Statement>| {
-            let rows = self.rows.iter().filter(|row| row.statement() == kind);
-            (kind, rows.collect::<Vec<_>>())
-        };
         kinds
-            .map(rows_of)
+            .map(|kind| (kind, self.rows_of(kind)))
             .filter(|(_, rows)| !rows.is_empty())
             .collect()
+    }
+
+    fn rows_of(&self, kind: Option<Statement>) -> Vec<&TableRow> {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.statement() == kind).collect()
     }
 
     /// Returns true if a row was attacked at one of the table's radii.

@@ -38,7 +38,7 @@ pub(super) fn reading(table: &Table) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// What each kind of statement means, the settings that the rows depend on, one sentence for all
+/// The meaning of each kind of statement, the settings that the rows depend on, one sentence for all
 /// rows that share them, and warnings.
 pub(super) fn notes(table: &Table) -> Vec<String> {
     let groups = grouped_by_settings(&table.rows);
@@ -161,8 +161,8 @@ fn contradicted(row: &TableRow) -> Option<String> {
     let example = row.contradictions.first()?;
     let pairs = row.contradictions.len();
     Some(format!(
-        "CONTRADICTED {}: pairs of certificates of different classes that overlap: {pairs}; at least \
-         one of each pair is false; the first is indices {} and {}, at distance {}",
+        "CONTRADICTED {}: pairs of certificates of different classes that overlap: {pairs}; at \
+         least one of each pair is false; the first is indices {} and {}, at distance {}",
         name(row),
         example.first,
         example.second,

@@ -13,7 +13,7 @@ pub(super) struct Grid {
     pub(super) groups: Vec<GridGroup>,
 }
 
-/// The rows whose certificates make one kind of statement, under a heading of their own.
+/// The rows whose certificates make one kind of statement, under one heading.
 pub(super) struct GridGroup {
     pub(super) heading: String,
     pub(super) rows: Vec<Vec<String>>,

@@ -1,5 +1,5 @@
 //! Refuses a network whose scores for an image depend on the other images of its pass, or on random
-//! numbers of its own. The draws of an input would then not be independent, and the bound on a
+//! numbers that it draws. The draws of an input would then not be independent, and the bound on a
 //! class's probability would hold for nothing.
 //!
 //! A few images are scored twice in the same pass, and once with other images, in other rows. The
@@ -63,16 +63,13 @@ impl<'a> CouplingTrial<'a> {
         let first = self.pass(watched.clone().chain(dark.clone()))?;
         let again = self.pass(watched.clone().chain(dark))?;
         let other = self.pass(bright.chain(watched.rev()))?;
-        let largest = first
-            .iter()
-            .flatten()
-            .fold(0.0, |max, score| f64::max(max, score.abs()));
+        let largest = largest_score(&first[..IMAGES]);
         let repeated = largest_change(&first[..IMAGES], again[..IMAGES].iter()) / largest;
         ensure!(
             is_rounding(repeated, tolerance),
             "the scores of the same images differ between two passes by {repeated:.2e} of the \
              largest score, more than rounding explains ({tolerance:e}): the program draws random \
-             numbers of its own, as dropout does in training mode; call eval() before you trace \
+             numbers, as dropout does in training mode; call eval() before you trace \
              or script it, and export it again"
         );
         let moved = largest_change(&first[..IMAGES], other[IMAGES..].iter().rev()) / largest;
@@ -116,7 +113,12 @@ impl<'a> CouplingTrial<'a> {
     }
 }
 
-/// A change of 0 relative to scores that are all 0 is NaN, and is none.
+fn largest_score(scores: &[Vec<f64>]) -> f64 {
+    let finite = scores.iter().flatten().filter(|score| score.is_finite());
+    finite.fold(0.0, |largest, score| largest.max(score.abs()))
+}
+
+/// A change of 0 relative to scores that are all 0 is NaN, and counts as no change.
 fn is_rounding(change: f64, tolerance: f64) -> bool {
     change.is_nan() || change <= tolerance
 }
