@@ -124,8 +124,10 @@ fn random_image(model: &LinearModel, rng: &mut ChaCha8Rng) -> Vec<f32> {
     weights.map(|w| random_pixel(along * w, rng)).collect()
 }
 
+/// Draws a byte divided by 255, as an image file holds it.
 fn random_pixel(shift: f32, rng: &mut ChaCha8Rng) -> f32 {
-    (0.5 + rng.random_range(-0.1..0.1) + shift).clamp(0.0, 1.0)
+    let value = (0.5 + rng.random_range(-0.1..0.1) + shift).clamp(0.0, 1.0);
+    (value * 255.0).round() / 255.0
 }
 
 /// The class of an image, or in one case of ten the other class.

@@ -66,7 +66,8 @@ impl Dataset {
     /// read has no certificate, so its values do not matter.
     fn is_of_bytes(&self, index: SampleIndex) -> bool {
         self.image(index).map_or(true, |image| {
-            GridImage::new(Grid::BYTES, &image.pixels).off_grid == Radius::ZERO
+            GridImage::new(Grid::BYTES, &image.pixels)
+                .is_ok_and(|image| image.off_grid == Radius::ZERO)
         })
     }
 }

@@ -1,8 +1,10 @@
 //! An image as whole numbers of steps of a grid.
 
 use super::Grid;
-use crate::domain::Radius;
+use crate::domain::{InvalidValue, Radius};
 
+/// The largest absolute value of a step.
+const MAX_STEP: f64 = 8_388_608.0;
 /// Makes up for the rounding of sums and of the root in [`distance`].
 const ROUNDED_UP: f64 = 1.0 + 1e-7;
 
@@ -13,43 +15,50 @@ const ROUNDED_UP: f64 = 1.0 + 1e-7;
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridImage {
     /// The values, in steps of the grid.
-    pub steps: Vec<u16>,
+    pub steps: Vec<i32>,
     /// The L2 distance between the image and the grid point, rounded up; 0 on the grid.
     pub off_grid: Radius,
 }
 
 impl GridImage {
-    /// Rounds values in \[0, 1\] to the grid. Values outside are moved into the interval, and that
-    /// counts as distance.
-    #[must_use]
-    pub fn new(grid: Grid, values: &[f32]) -> Self {
-        let steps: Vec<u16> = values.iter().map(|&value| nearest(grid, value)).collect();
-        let off_grid = distance(grid, values, &steps);
-        Self { steps, off_grid }
+    /// Rounds values to the grid.
+    ///
+    /// # Errors
+    /// When a value is not finite, or has more than 2^23 steps. Smaller ones and noise have a sum
+    /// that single precision holds exactly.
+    pub fn new(grid: Grid, values: &[f32]) -> Result<Self, InvalidValue> {
+        let steps = values.iter().map(|&value| nearest(grid, value));
+        let steps: Vec<i32> = steps.collect::<Result<_, _>>()?;
+        let off_grid = distance(grid, values, &steps)?;
+        Ok(Self { steps, off_grid })
     }
 }
 
 /// The grid value next to `value`.
-fn nearest(grid: Grid, value: f32) -> u16 {
-    (f64::from(value) * f64::from(grid.get())).round() as u16
+fn nearest(grid: Grid, value: f32) -> Result<i32, InvalidValue> {
+    let step = (f64::from(value) * f64::from(grid.get())).round();
+    if step.abs() <= MAX_STEP {
+        return Ok(step as i32);
+    }
+    Err(InvalidValue(format!(
+        "the image has the value {value}, which is not finite or too large for a grid of {grid}"
+    )))
 }
 
 /// The value of a grid point as an image file's decoder writes it.
-fn rendered(grid: Grid, step: u16) -> f32 {
-    f32::from(step) / grid.get() as f32
+fn rendered(grid: Grid, step: i32) -> f32 {
+    step as f32 / grid.get() as f32
 }
 
-fn distance(grid: Grid, values: &[f32], steps: &[u16]) -> Radius {
+fn distance(grid: Grid, values: &[f32], steps: &[i32]) -> Result<Radius, InvalidValue> {
     let pairs = values.iter().zip(steps);
     let squares: f64 = pairs
         .filter(|&(&value, &step)| value != rendered(grid, step))
         .map(|(&value, &step)| (f64::from(value) - exact(grid, step)).powi(2))
         .sum();
-    // A sum of squares of finite numbers is not negative; one that is NaN is an image that no
-    // network accepts.
-    Radius::new(squares.sqrt() * ROUNDED_UP).unwrap_or(Radius::ZERO)
+    Radius::new(squares.sqrt() * ROUNDED_UP)
 }
 
-fn exact(grid: Grid, step: u16) -> f64 {
+fn exact(grid: Grid, step: i32) -> f64 {
     f64::from(step) / f64::from(grid.get())
 }

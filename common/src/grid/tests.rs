@@ -156,14 +156,14 @@ fn a_radius_is_smaller_by_the_distance_to_the_grid_or_there_is_none() {
 #[test]
 fn images_of_bytes_are_on_the_grid_of_255() {
     let values: Vec<f32> = (0..=255u8).map(|byte| f32::from(byte) / 255.0).collect();
-    let image = GridImage::new(Grid::BYTES, &values);
+    let image = GridImage::new(Grid::BYTES, &values).unwrap();
     assert_eq!(image.off_grid, Radius::ZERO);
     assert!(image.steps.iter().copied().eq(0..=255));
 }
 
 #[test]
 fn the_distance_of_an_image_off_the_grid_is_rounded_up() {
-    let image = GridImage::new(grid(4), &[0.25, 0.3, 0.95, 1.0]);
+    let image = GridImage::new(grid(4), &[0.25, 0.3, 0.95, 1.0]).unwrap();
     assert_eq!(image.steps, [1, 1, 4, 4]);
     let exact = (f64::from(0.3f32) - 0.25).hypot(f64::from(0.95f32) - 1.0);
     let found = image.off_grid.get();
@@ -172,6 +172,19 @@ fn the_distance_of_an_image_off_the_grid_is_rounded_up() {
         "{found} {exact}"
     );
     // A neighbour in single precision is off the grid, by little.
-    let next = GridImage::new(Grid::BYTES, &[(77.0f32 / 255.0).next_up()]);
+    let next = GridImage::new(Grid::BYTES, &[(77.0f32 / 255.0).next_up()]).unwrap();
     assert!(next.off_grid.get() > 0.0 && next.off_grid.get() < 1e-7);
+}
+
+#[test]
+fn values_that_no_grid_holds_are_refused() {
+    for value in [f32::NAN, f32::INFINITY, 40_000.0, -3e38] {
+        let error = GridImage::new(Grid::BYTES, &[0.0, value]).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("the value {value}")),
+            "{error}"
+        );
+    }
+    let image = GridImage::new(Grid::BYTES, &[-1.0, 9.0]).unwrap();
+    assert_eq!(image.steps, [-255, 2295]);
 }

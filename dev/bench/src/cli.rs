@@ -187,7 +187,7 @@ impl PeerLoop {
     }
 }
 
-/// A comparison on real images.
+/// A comparison of two ways to do one thing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCompare {
     /// Compare ways of choosing sigma: seconds, draws, and the radius that fresh draws estimate at
@@ -195,6 +195,8 @@ pub(crate) enum BenchCompare {
     Sigma(CompareArgs),
     /// Compare stopping rules: seconds, draws, and the share of decisions that `fixed` makes too
     Stopping(CompareArgs),
+    /// Compare noise on a grid with noise in single precision: time per value on one core
+    Noise,
 }
 
 /// The arguments of a comparison.

@@ -48,7 +48,7 @@ impl PreparedInput {
         Ok(Self {
             index: sample.index,
             position: sample.position,
-            grid_image: GridImage::new(grid, &pixels),
+            grid_image: GridImage::new(grid, &pixels).map_err(|error| error.to_string())?,
             pixels,
             normalised,
             on_device: Mutex::default(),

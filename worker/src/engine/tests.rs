@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod device_mode;
+mod exploits;
 mod failures;
 mod fixture;
 mod not_finite;

@@ -87,7 +87,7 @@ impl GridSampler {
         &self,
         key: PhaseKey,
         draw: u32,
-        image: &[u16],
+        image: &[i32],
         maps: &ChannelMaps,
         noisy: &mut [V],
     ) {
@@ -149,13 +149,13 @@ fn flat(words: &[[u32; LANES]; 4]) -> &[u32; GROUP] {
 fn write<V: NoisyValue>(
     noisy: &mut [V],
     noise: &[i32; GROUP],
-    image: &[u16],
+    image: &[i32],
     scale: &[f32],
     offset: &[f32],
 ) {
     let places = image.iter().zip(scale).zip(offset);
     for ((noisy, step), ((pixel, scale), offset)) in noisy.iter_mut().zip(noise).zip(places) {
-        let sum = i32::from(*pixel).wrapping_add(*step);
+        let sum = pixel.wrapping_add(*step);
         *noisy = V::round(sum as f32 * scale + offset);
     }
 }

@@ -301,7 +301,7 @@ fn ties_are_decided_alike_by_the_table_and_by_tensor_operations() {
 #[test]
 fn noise_is_added_in_whole_steps_and_mapped_once() {
     let sampler = sampler(0.25);
-    let image: Vec<u16> = (0..700).map(|value| value % 256).collect();
+    let image: Vec<i32> = (0..700).map(|value| value % 256).collect();
     let maps = ChannelMaps::new(Grid::BYTES, &[(0.5, 0.25), (0.0, 1.0)]).repeated(700);
     assert_eq!(
         maps.scale[..2],
@@ -315,7 +315,7 @@ fn noise_is_added_in_whole_steps_and_mapped_once() {
     let mut short = [[0u8; 2]; 700];
     sampler.add_noise(key(), 5, &image, &maps, &mut short);
     for place in 0..700 {
-        let sum = i32::from(image[place]) + noise[place];
+        let sum = image[place] + noise[place];
         let expected = sum as f32 * maps.scale[place] + maps.offset[place];
         assert_eq!(noisy[place], expected);
         assert_eq!(short[place], <[u8; 2]>::round(expected));

@@ -4,6 +4,7 @@
 mod compare;
 mod median;
 mod network;
+mod noise;
 mod peer;
 mod results;
 mod row;
@@ -28,6 +29,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     match &args.compare {
         Some(BenchCompare::Sigma(args)) => compare::compare_sigma(args),
         Some(BenchCompare::Stopping(args)) => compare::compare_stopping(args),
+        Some(BenchCompare::Noise) => noise::bench_noise(),
         None => SpeedBench::open(args)?.run(),
     }
 }
