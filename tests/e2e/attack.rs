@@ -166,7 +166,7 @@ fn reports_show_the_bound_and_refuse_attacks_on_other_certificates_by_line() {
         ),
         (
             "\"radius\":0.5,\"own",
-            "\"radius\":0.6,\"own",
+            "\"radius\":99.0,\"own",
             "is not certified for class",
         ),
         (

@@ -186,8 +186,8 @@ fn meaning_of_falls(statement: Statement) -> String {
         "each fall is a contradiction: the certificate or that of the point is false, each with \
          probability at most alpha"
     } else {
-        "the falls refute the pipeline that chooses sigma again at the point, not the certificates, \
-         which hold sigma fixed"
+        "the falls refute the pipeline that chooses sigma again at the point, not the \
+         certificates, which hold sigma fixed"
     };
     meaning.to_owned()
 }
