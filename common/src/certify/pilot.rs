@@ -11,8 +11,8 @@ const NODES: u32 = 25;
 /// The range of the posterior that counts, in standard deviations to each side.
 const SPREAD: f64 = 6.0;
 
-/// The largest number of draws that bound a probability, where `count` of `spec.n0` other draws gave
-/// the guess.
+/// The largest number of draws that bound a probability, where `count` of `spec.n0` other draws
+/// gave the guess.
 pub(super) fn largest_number_of_draws(spec: &CertifySpec, count: u64) -> u64 {
     match spec.stopping {
         Stopping::Fixed | Stopping::Radii(_) => spec.n.get(),

@@ -191,7 +191,7 @@ impl ModelTable<'_> {
         table.is_some_and(|table| table.starts_with('{'))
     }
 
-    /// Returns true if `path` is written as `selector.path`. Nothing can be inserted before it then.
+    /// Returns true if `path` is written as `selector.path`, before which no line can be inserted.
     fn is_dotted(&self, text: &str) -> bool {
         let before = text.get(..self.path_key).unwrap_or_default();
         before.trim_end().ends_with('.')

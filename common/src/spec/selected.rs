@@ -73,8 +73,8 @@ impl SelectedSpec {
         self.form == SelectedForm::Strong && self.levels.len() > 2
     }
 
-    /// The place of a level's expert among the networks of the variant, of which the selector is the
-    /// first.
+    /// The place of a level's expert among the networks of the variant, of which the selector is
+    /// the first.
     #[must_use]
     pub fn place_of_expert(&self, level: usize) -> usize {
         let experts = self.networks(usize::MAX);

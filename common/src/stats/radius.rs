@@ -23,12 +23,12 @@ pub fn radius(sigma: Sigma, p_lower: Probability) -> Radius {
     Radius::new(rounded_down).expect("a finite number, 0 or more, by the line above")
 }
 
-/// The distance sigma/2 (Q(p) + Q(q)), where Q is the standard normal quantile, rounded toward zero;
-/// zero if it is not positive.
+/// The distance sigma/2 (Q(p) + Q(q)), where Q is the standard normal quantile, rounded toward
+/// zero; zero if it is not positive.
 ///
 /// Let A and B be sets of answers whose probabilities under N(0, sigma^2 I) are at least p, and at
-/// most 1 - q. Q of each is 1/sigma-Lipschitz in the input (Salman et al. 2019, Lemma 2). So A stays
-/// more probable than B within this distance (Cohen et al. 2019, Theorem 1 with p_A = p and
+/// most 1 - q. Q of each is 1/sigma-Lipschitz in the input (Salman et al. 2019, Lemma 2). So A
+/// stays more probable than B within this distance (Cohen et al. 2019, Theorem 1 with p_A = p and
 /// p_B = 1 - q).
 #[must_use]
 pub fn mean_radius(sigma: Sigma, p: Probability, q: Probability) -> Radius {

@@ -186,7 +186,7 @@ fn read_targets(training: &Training, dataset: &Dataset, count: u64) -> Result<Ta
             let selection = &training.dataset.selection;
             let indices: Vec<SampleIndex> = (0..count).map(|i| selection.index(i)).collect();
             let data = digest_to_hex(&dataset.digest()?);
-            LevelRadii::read(levels, &indices, &data).map(Targets::Radii)
+            Ok(Targets::Radii(LevelRadii::read(levels, &indices, &data)?))
         }
         None => read_labels(training, dataset, count).map(Targets::Classes),
     }

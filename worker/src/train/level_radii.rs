@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ddrs_common::domain::{Outcome, Record, SampleIndex, VariantName};
 use ddrs_common::record_file;
 use ddrs_common::spec::LevelRecords;
@@ -23,21 +23,20 @@ pub(super) struct LevelRadii {
 }
 
 impl LevelRadii {
-    /// Reads the radii of these samples from a run over the data with the digest `data`.
+    /// Reads the radii of these samples from runs over the data with the digest `data`.
     ///
     /// # Errors
-    /// [`KeyError`] when the run certified other data, or lacks a level or a sample.
-    pub(super) fn read(levels: &LevelRecords, indices: &[SampleIndex], data: &str) -> Result<Self> {
-        check_data(&levels.run, data)?;
-        let file = levels.run.join("records.jsonl");
-        let records =
-            record_file::read(&file).map_err(|error| key_error("loss.run", error.to_string()))?;
+    /// [`KeyError`] when a run certified other data, or lacks a level or a sample.
+    pub(super) fn read(
+        levels: &[LevelRecords],
+        indices: &[SampleIndex],
+        data: &str,
+    ) -> Result<Self, KeyError> {
+        let levels = levels.iter();
         let columns: Vec<Vec<f64>> = levels
-            .variants
-            .iter()
-            .map(|variant| column(&records, variant, indices, &file))
+            .map(|level| column(level, indices, data))
             .collect::<Result<_, _>>()?;
-        Ok(Self::of(&columns)?)
+        Self::of(&columns)
     }
 
     /// Arranges the radii by image.
@@ -47,7 +46,7 @@ impl LevelRadii {
         let best: f64 = rows.clone().map(|row| row.fold(0.0, f64::max)).sum();
         if best <= 0.0 {
             let message = "no level certifies the true class of any training image".to_owned();
-            return Err(key_error("loss.run", message));
+            return Err(key_error("loss.levels", message));
         }
         let scale = images as f64 / best;
         Ok(Self {
@@ -74,20 +73,15 @@ impl LevelRadii {
 }
 
 /// Checks that a run certified the data with this digest.
-fn check_data(run: &Path, data: &str) -> Result<()> {
-    let file = run.join("manifest.json");
-    let found = data_of(&file).map_err(|error| key_error("loss.run", format!("{error:#}")))?;
-    ensure!(
-        found == data,
-        key_error(
-            "loss.run",
-            format!(
-                "{} certified other data than dataset.path names",
-                run.display()
-            )
-        )
-    );
-    Ok(())
+fn check_data(run: &Path, data: &str) -> Result<(), KeyError> {
+    let found = data_of(&run.join("manifest.json"));
+    let found = found.map_err(|error| key_error("loss.levels", format!("{error:#}")))?;
+    if found == data {
+        return Ok(());
+    }
+    let run = run.display();
+    let message = format!("{run} certified other data than dataset.path names");
+    Err(key_error("loss.levels", message))
 }
 
 fn data_of(manifest: &Path) -> Result<String> {
@@ -103,28 +97,32 @@ fn data_of(manifest: &Path) -> Result<String> {
 /// The longest manifest that is read, in bytes.
 const MAX_MANIFEST: u64 = 1 << 26;
 
-/// The radii of one variant in the order of the samples.
-fn column(
-    records: &[Record],
-    variant: &VariantName,
-    indices: &[SampleIndex],
-    file: &Path,
-) -> Result<Vec<f64>, KeyError> {
+/// The radii of one level in the order of the samples.
+fn column(level: &LevelRecords, indices: &[SampleIndex], data: &str) -> Result<Vec<f64>, KeyError> {
+    check_data(&level.run, data)?;
+    let file = level.run.join("records.jsonl");
+    let radii = radii_by_index(&file, &level.variant)?;
+    let indices = indices.iter();
+    indices
+        .map(|&index| {
+            let radius = radii.get(&index.0).copied();
+            radius.ok_or_else(|| missing_sample(&file, &level.variant, index))
+        })
+        .collect()
+}
+
+fn radii_by_index(file: &Path, variant: &VariantName) -> Result<HashMap<u64, f64>, KeyError> {
+    let records = record_file::read(file);
+    let records = records.map_err(|error| key_error("loss.levels", error.to_string()))?;
     let of_variant = records.iter().filter(|record| record.variant == *variant);
     let radii: HashMap<u64, f64> = of_variant
         .map(|record| (record.index.0, correct_radius(record)))
         .collect();
     if radii.is_empty() {
         let message = format!("{} has no record of variant {variant}", file.display());
-        return Err(key_error("loss.variants", message));
+        return Err(key_error("loss.levels", message));
     }
-    let indices = indices.iter();
-    indices
-        .map(|&index| {
-            let radius = radii.get(&index.0).copied();
-            radius.ok_or_else(|| missing_sample(file, variant, index))
-        })
-        .collect()
+    Ok(radii)
 }
 
 fn missing_sample(file: &Path, variant: &VariantName, index: SampleIndex) -> KeyError {
@@ -133,7 +131,7 @@ fn missing_sample(file: &Path, variant: &VariantName, index: SampleIndex) -> Key
         "{file} has no record of sample {index} in variant {variant}; certify every training \
          sample, or let [dataset] select those that are"
     );
-    key_error("loss.run", message)
+    key_error("loss.levels", message)
 }
 
 /// The radius of a record if its class is the true one, else 0.

@@ -126,21 +126,29 @@ impl KnownInput {
     /// The largest distance within which the theorem gives class 0 or 1, by the true
     /// probabilities.
     fn true_radius(&self, selected: &SelectedSpec, level: usize, class: u32) -> f64 {
-        let p = |level: usize| match class {
-            0 => self.class[level],
-            _ => 1.0 - self.class[level],
-        };
-        let keeps = |level: usize| selected.levels[level].sigma.get() * quantile(p(level)).max(0.0);
+        let keeps = |level| self.true_class_radius(selected, level, class);
         let others = (0..self.levels.len()).filter(|&other| other != level);
         others.fold(keeps(level), |least, other| {
-            let apart = quantile(self.levels[level]) - quantile(self.levels[other]);
-            let unreached = 0.5 * selected.tau.get() * apart;
             let term = match selected.form {
                 SelectedForm::Simple => selected.tau.get() * quantile(self.levels[level]),
-                SelectedForm::Strong => unreached.max(keeps(other)),
+                SelectedForm::Strong => self.unreached(selected, level, other).max(keeps(other)),
             };
             least.min(term)
         })
+    }
+
+    fn true_class_radius(&self, selected: &SelectedSpec, level: usize, class: u32) -> f64 {
+        let p = match class {
+            0 => self.class[level],
+            _ => 1.0 - self.class[level],
+        };
+        selected.levels[level].sigma.get() * quantile(p).max(0.0)
+    }
+
+    /// The distance within which the selector prefers `level` to `other`.
+    fn unreached(&self, selected: &SelectedSpec, level: usize, other: usize) -> f64 {
+        let apart = quantile(self.levels[level]) - quantile(self.levels[other]);
+        0.5 * selected.tau.get() * apart
     }
 
     fn overclaims(&mut self, spec: &CertifySpec, selected: &SelectedSpec) -> bool {
@@ -179,11 +187,11 @@ struct SelectedCase {
 }
 
 /// The thresholds of the bounds under a stopping rule.
-struct Thresholds {
+struct CaseThresholds {
     rule: Stopping,
 }
 
-impl Thresholds {
+impl CaseThresholds {
     fn below(&self, count: u64, part: Alpha) -> f64 {
         bound_at(count, self.rule.alpha_at_n(part)) - 1e-9
     }
@@ -261,7 +269,7 @@ fn wrong(case: &SelectedCase, spec: &CertifySpec, seed: u64) -> u64 {
 
 fn check(rule: Stopping, of_case: impl Fn(&SelectedCase) -> CertifySpec, least: f64) {
     let name = rule.to_string();
-    for (case, seed) in (Thresholds { rule }).cases().iter().zip(1..) {
+    for (case, seed) in (CaseThresholds { rule }).cases().iter().zip(1..) {
         let wrong = wrong(case, &of_case(case), seed);
         let rate = wrong as f64 / RUNS as f64;
         println!("{name}: {}: {rate} of at most {ALPHA}", case.name);

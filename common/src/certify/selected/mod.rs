@@ -12,12 +12,12 @@
 //!    order of r_j: the expert of j keeps it within R_j;
 //! 5. the radius is R = min(R_J, min over j of max(r_j, R_j)); abstain unless it is above 0.
 //!
-//! The certificate is false only if one of the terms of step 5 is above its true value, and which of
-//! them has the smallest true value does not depend on the draws. So each term may have all of
-//! alpha: the bound of step 3, and together r_j and R_j of each other level. Each step is decided by
-//! draws that are independent of its own. `docs/STATISTICS.md` has the
-//! proof. The idea is that of Sun, Mao & Vechev, "Dual randomized smoothing" (arXiv 2512.01782);
-//! the strong form is an extension of it.
+//! The certificate is false only if one of the terms of step 5 is above its true value, and which
+//! of them has the smallest true value does not depend on the draws. So each term may have all of
+//! alpha: the bound of step 3, and together r_j and R_j of each other level. Each step is decided
+//! by draws that are independent of those that it makes. `docs/STATISTICS.md` has the proof. The
+//! idea is that of Sun, Mao & Vechev, "Dual randomized smoothing" (arXiv 2512.01782); the strong
+//! form is an extension of it.
 
 mod level_draws;
 mod rules;
@@ -35,8 +35,8 @@ use selector_draws::SelectorDraws;
 
 /// The certification of one input of a selected variant.
 ///
-/// With probability at least 1 - alpha over the draws, either it abstains or G predicts the class of
-/// its outcome everywhere within the radius.
+/// With probability at least 1 - alpha over the draws, either it abstains or G predicts the class
+/// of its outcome everywhere within the radius.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedCertifier {
     rules: SelectedRules,

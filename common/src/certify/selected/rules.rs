@@ -2,7 +2,7 @@
 //! check of records both compute them here.
 
 use crate::certify::stopping::{Counts, SampleBounds};
-use crate::domain::{LevelBound, LevelSelection, Probability, Radii, Radius, Sigma};
+use crate::domain::{Alpha, LevelBound, LevelSelection, Probability, Radii, Radius, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, SelectedForm, SelectedSpec, Stopping};
 use crate::stats;
@@ -24,13 +24,9 @@ impl SelectedRules {
     /// Divides alpha.
     #[must_use]
     pub fn new(spec: &CertifySpec, selected: &SelectedSpec, loss: GridLoss) -> Self {
-        let with_alpha = |alpha| CertifySpec {
-            alpha,
-            ..spec.clone()
-        };
         Self {
-            selector: with_alpha(selected.alpha_of_selector(spec.alpha)),
-            level: with_alpha(selected.alpha_of_other_level(spec.alpha)),
+            selector: with_alpha(spec, selected.alpha_of_selector(spec.alpha)),
+            level: with_alpha(spec, selected.alpha_of_other_level(spec.alpha)),
             class: spec.clone(),
             selected: selected.clone(),
             loss,
@@ -225,14 +221,21 @@ impl SelectedRules {
     }
 }
 
+fn with_alpha(spec: &CertifySpec, alpha: Alpha) -> CertifySpec {
+    CertifySpec {
+        alpha,
+        ..spec.clone()
+    }
+}
+
 /// The smallest distance within which none but the chosen level is selected.
 pub(super) fn nearest(unreached: &[Radius], level: u32) -> Radius {
     let levels = (0_u32..).zip(unreached).filter(|&(j, _)| j != level);
     levels.fold(Radius::MAX, |least, (_, &radius)| least.min(radius))
 }
 
-/// A specification whose stopping rule decides only the wanted radii; the smallest one if none are
-/// wanted.
+/// A specification whose stopping rule decides only the wanted radii; the smallest one if no radius
+/// is wanted.
 fn deciding(spec: &CertifySpec, wanted: impl FnOnce(&Radii) -> Option<Vec<f64>>) -> CertifySpec {
     let mut spec = spec.clone();
     if let Stopping::Radii(radii) = &spec.stopping {
@@ -245,8 +248,8 @@ fn deciding(spec: &CertifySpec, wanted: impl FnOnce(&Radii) -> Option<Vec<f64>>)
     spec
 }
 
-/// The radii that are not certified by `unreached` alone and not above `most`; `None` if there are
-/// none. Radius 0 is certified by a distance above 0.
+/// The radii that are not certified by `unreached` alone and not above `most`; `None` without
+/// any. Radius 0 is certified by a distance above 0.
 fn between(radii: &Radii, unreached: Radius, most: Radius) -> Option<Vec<f64>> {
     let is_open = |radius: &Radius| *radius > unreached || unreached == Radius::ZERO;
     let wanted = radii

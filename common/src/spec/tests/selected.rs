@@ -130,7 +130,8 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
         (
             "[smoothing.selected]\n",
             "x = 1\n[smoothing.selected]\n",
-            "17: smoothing.x: unknown field `x`, expected one of `sigma`, `choice`, `data-dependent`, `selected`",
+            "17: smoothing.x: unknown field `x`, expected one of `sigma`, `choice`, \
+             `data-dependent`, `selected`",
         ),
         (
             "tau = 0.5",
@@ -165,7 +166,8 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
         (
             "sigma = 0.25, model = 'b'",
             "sigma = 0.25, model = 'c'",
-            "19: smoothing.selected.levels[0].model: no [[model]] has the name \"c\"; there are: m, b",
+            "19: smoothing.selected.levels[0].model: no [[model]] has the name \
+             \"c\"; there are: m, b",
         ),
         (
             "path = 'b.pt'\nclasses = 10",
@@ -185,7 +187,8 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
         (
             "n = 1000",
             "n = 10",
-            "26: certify.n: 10 draws can never certify at the part 0.0004999999999999998 of alpha that a selector has; at least 11 are needed",
+            "26: certify.n: 10 draws can never certify at the part 0.0004999999999999998 \
+             of alpha that a selector has; at least 11 are needed",
         ),
     ];
     for (from, to, error) in cases {

@@ -137,7 +137,8 @@ fn values_of_a_wrong_type_are_refused() {
         LEAST,
         "[0.5]",
         "[0.5]\nchoice = ['best']",
-        "12: smoothing.choice[0]: unknown variant `best`, expected one of `fixed`, `data-dependent`, `selected`",
+        "12: smoothing.choice[0]: unknown variant `best`, expected one of `fixed`, \
+             `data-dependent`, `selected`",
     );
     check_change(
         LEAST,

@@ -38,10 +38,10 @@ pub(super) fn training(
     let validation = validation(&at("validation"), &raw.validation)?;
     let model = model(&at("model"), raw.model, folder)?;
     let loss = loss::loss(&at("loss"), &raw.loss)?;
-    let levels = loss::level_records(&at("loss"), &raw.loss, folder)?;
+    let levels = loss::level_records(&at("loss"), raw.loss, folder)?;
     let sigma = sigma(&at("sigma"), &raw.sigma, epochs)?;
     if let Some(levels) = &levels {
-        check_selector(&root, levels, &model, &sigma)?;
+        check_selector(&root, levels.len(), &model, &sigma)?;
     }
     Ok(Training {
         name,
@@ -63,14 +63,13 @@ pub(super) fn training(
 /// Checks that a selector has one class per level, and noise of one sigma.
 fn check_selector(
     root: &SpecTable,
-    levels: &LevelRecords,
+    levels: usize,
     model: &TrainedModel,
     sigma: &TrainingSigma,
 ) -> Result<(), SpecError> {
-    let expected = levels.variants.len();
-    if model.classes as usize != expected {
+    if model.classes as usize != levels {
         let found = model.classes;
-        let message = format!("must be {expected}, one per variant of loss.variants, not {found}");
+        let message = format!("must be {levels}, one per item of loss.levels, not {found}");
         return Err(root.error("model.classes", message));
     }
     if sigma.choice != TrainingChoice::Fixed {

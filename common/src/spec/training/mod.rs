@@ -34,8 +34,8 @@ pub struct Training {
     pub model: TrainedModel,
     /// The function to minimise.
     pub loss: Loss,
-    /// The records that teach a selector; of the loss `selector` alone.
-    pub levels: Option<LevelRecords>,
+    /// The records that teach a selector, one item per level; of the loss `selector` alone.
+    pub levels: Option<Vec<LevelRecords>>,
     /// The noise.
     pub sigma: TrainingSigma,
     /// Passes over the training set.
@@ -103,13 +103,13 @@ pub enum Loss {
     Selector,
 }
 
-/// The run folder whose records say how far each level certifies the training images.
+/// The records that say how far a level certifies the training images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LevelRecords {
     /// The run folder.
     pub run: PathBuf,
-    /// One variant per level, in the order of the levels.
-    pub variants: Vec<VariantName>,
+    /// The variant that is the level.
+    pub variant: VariantName,
 }
 
 /// The noise of training.

@@ -60,8 +60,14 @@ pub(super) struct RawLoss {
     pub(super) beta: Option<f64>,
     pub(super) gamma: Option<f64>,
     pub(super) lambda: Option<f64>,
-    pub(super) run: Option<String>,
-    pub(super) variants: Option<Vec<String>>,
+    pub(super) levels: Option<Vec<RawLevelRecords>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLevelRecords {
+    pub(super) run: Required<String>,
+    pub(super) variant: Required<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -8,9 +8,9 @@ use super::{LossValue, TrainingBatch, count_correct};
 ///
 /// - sum over levels j of (R_j - min_k R_k) log z_j
 ///
-/// z is the softmax of the scores under one draw of noise, and R_j the radius that level j certifies
-/// for the true class. Of two levels it is the cross-entropy with the better one, weighted by the
-/// distance between both; an input for which all levels are alike has no weight.
+/// z is the softmax of the scores under one draw of noise, and R_j the radius that level j
+/// certifies for the true class. Of two levels it is the cross-entropy with the better one,
+/// weighted by the distance between both; an input for which all levels are alike has no weight.
 pub(super) fn loss(scores: &Tensor, batch: &TrainingBatch) -> Result<LossValue, TchError> {
     let radii = batch.labels.f_to_kind(scores.kind())?;
     let (worst, _) = radii.f_min_dim(-1, true)?;

@@ -9,8 +9,9 @@ use ddrs_common::spec::digest_to_hex;
 
 use super::*;
 
-const SELECTOR: &str = "kind = \"selector\"\nrun = \"run\"\n\
-                        variants = [\"a/fixed/0.25\", \"b/fixed/0.5\"]";
+const SELECTOR: &str = "kind = \"selector\"\n\
+                        levels = [{ run = \"run\", variant = \"a/fixed/0.25\" }, \
+                        { run = \"run\", variant = \"b/fixed/0.5\" }]";
 
 /// A folder whose run certifies dark images, of class 0, only at the first level, and bright ones
 /// only at the second.
@@ -110,7 +111,7 @@ fn records_that_lack_a_level_or_an_image_are_refused_with_the_key() {
     folder.edit("\"b/fixed/0.5\"", "\"c/fixed/0.5\"");
     let (error, code) = folder.fail();
     assert!(
-        error.contains("loss.variants: ") && error.contains("no record of variant c/fixed/0.5"),
+        error.contains("loss.levels: ") && error.contains("no record of variant c/fixed/0.5"),
         "{error}"
     );
     assert_eq!(code, 2);
@@ -118,7 +119,7 @@ fn records_that_lack_a_level_or_an_image_are_refused_with_the_key() {
     folder.write_run(|index| index != 17);
     let (error, _) = folder.fail();
     assert!(
-        error.contains("loss.run: ") && error.contains("no record of sample 17"),
+        error.contains("loss.levels: ") && error.contains("no record of sample 17"),
         "{error}"
     );
     fs::write(

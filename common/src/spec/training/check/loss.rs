@@ -6,7 +6,7 @@ use super::refuse_others;
 use crate::domain::{MAX_LEVELS, VariantName};
 use crate::spec::SpecError;
 use crate::spec::check::SpecTable;
-use crate::spec::training::raw::{RawLoss, RawLossKind};
+use crate::spec::training::raw::{RawLevelRecords, RawLoss, RawLossKind};
 use crate::spec::training::{LevelRecords, Loss};
 
 /// Checks `[loss]`. Each loss has its own keys and refuses those of the others.
@@ -28,11 +28,11 @@ fn keys(kind: RawLossKind) -> (&'static str, &'static [&'static str]) {
         RawLossKind::Gaussian => ("gaussian", &[]),
         RawLossKind::SmoothAdv => ("smoothadv", &["draws", "steps", "epsilon", "warm-up"]),
         RawLossKind::Macer => ("macer", &["draws", "beta", "gamma", "lambda"]),
-        RawLossKind::Selector => ("selector", &["run", "variants"]),
+        RawLossKind::Selector => ("selector", &["levels"]),
     }
 }
 
-fn given(raw: &RawLoss) -> [(&'static str, bool); 9] {
+fn given(raw: &RawLoss) -> [(&'static str, bool); 8] {
     [
         ("draws", raw.draws.is_some()),
         ("steps", raw.steps.is_some()),
@@ -41,36 +41,47 @@ fn given(raw: &RawLoss) -> [(&'static str, bool); 9] {
         ("beta", raw.beta.is_some()),
         ("gamma", raw.gamma.is_some()),
         ("lambda", raw.lambda.is_some()),
-        ("run", raw.run.is_some()),
-        ("variants", raw.variants.is_some()),
+        ("levels", raw.levels.is_some()),
     ]
 }
 
 /// Checks the records that teach a selector, if the loss is that of one.
 pub(super) fn level_records(
     at: &SpecTable,
-    raw: &RawLoss,
+    raw: RawLoss,
     folder: &Path,
-) -> Result<Option<LevelRecords>, SpecError> {
+) -> Result<Option<Vec<LevelRecords>>, SpecError> {
     if !matches!(raw.kind.0, Some(RawLossKind::Selector)) {
         return Ok(None);
     }
-    let run = at.given("run", raw.run.as_deref())?;
-    let variants = at.given("variants", raw.variants.as_ref())?;
-    check_level_count(at, variants.len())?;
-    at.distinct("variants", variants)?;
-    Ok(Some(LevelRecords {
-        run: at.path("run", run, folder)?,
-        variants: variants.iter().map(VariantName::new).collect(),
-    }))
+    let levels = at.given("levels", raw.levels)?;
+    check_level_count(at, levels.len())?;
+    let levels = levels.into_iter().enumerate();
+    let levels: Vec<LevelRecords> = levels
+        .map(|(i, raw)| records_of_level(&at.table(&format!("levels[{i}]")), raw, folder))
+        .collect::<Result<_, _>>()?;
+    at.distinct("levels", &levels)?;
+    Ok(Some(levels))
+}
+
+fn records_of_level(
+    at: &SpecTable,
+    raw: RawLevelRecords,
+    folder: &Path,
+) -> Result<LevelRecords, SpecError> {
+    let run = at.required("run", raw.run)?;
+    Ok(LevelRecords {
+        run: at.path("run", &run, folder)?,
+        variant: VariantName::new(at.required("variant", raw.variant)?),
+    })
 }
 
 fn check_level_count(at: &SpecTable, count: usize) -> Result<(), SpecError> {
     if (2..=MAX_LEVELS).contains(&count) {
         return Ok(());
     }
-    let message = format!("must name 2 to {MAX_LEVELS} variants, one per level, not {count}");
-    Err(at.error("variants", message))
+    let message = format!("must have 2 to {MAX_LEVELS} levels, not {count}");
+    Err(at.error("levels", message))
 }
 
 fn smoothadv(at: &SpecTable, raw: &RawLoss) -> Result<Loss, SpecError> {
