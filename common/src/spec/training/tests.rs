@@ -267,3 +267,69 @@ fn the_examples_are_read() {
         }
     }
 }
+
+/// The specification of a selector of two levels.
+fn selector() -> String {
+    let loss = "kind = \"selector\"\nlevels = [{ run = \"runs/a\", variant = \"a/fixed/0.25\" }, \
+                { run = \"runs/b\", variant = \"b/fixed/0.5\" }]";
+    WRITTEN
+        .replace("kind = \"gaussian\"", loss)
+        .replace("classes = 10", "classes = 2")
+}
+
+#[test]
+fn a_selector_names_the_records_of_each_level() {
+    let training = read(&selector()).unwrap();
+    assert_eq!((training.loss, training.loss.draws()), (Loss::Selector, 1));
+    let levels = training.levels.unwrap();
+    let named = levels.iter().map(|level| level.variant.as_str());
+    assert_eq!(named.collect::<Vec<_>>(), ["a/fixed/0.25", "b/fixed/0.5"]);
+    assert_eq!(levels[0].run, Path::new("/specs/runs/a"));
+    assert_eq!(read(WRITTEN).unwrap().levels, None);
+}
+
+#[test]
+fn a_selector_that_cannot_be_meant_is_refused_with_its_key() {
+    for (old, new, error) in [
+        (
+            "classes = 2",
+            "classes = 3",
+            "10: model.classes: must be 2, one per item of loss.levels, not 3",
+        ),
+        (
+            "initial = 0.25",
+            "initial = 0.25\nchoice = \"data-dependent\"",
+            "18: sigma.choice: must be fixed for loss selector",
+        ),
+        (
+            "initial = 0.25",
+            "initial = 0.25\nchoice = \"selected\"",
+            "18: sigma.choice: a level is selected in certifying only",
+        ),
+        (
+            ", { run = \"runs/b\", variant = \"b/fixed/0.5\" }",
+            "",
+            "14: loss.levels: must have 2 to 8 levels, not 1",
+        ),
+        (
+            "run = \"runs/b\", ",
+            "",
+            "14: loss.levels[1].run: is required and missing",
+        ),
+        (
+            "run = \"runs/b\", variant = \"b/fixed/0.5\"",
+            "run = \"runs/a\", variant = \"a/fixed/0.25\"",
+            "14: loss.levels[1]: is the same as loss.levels[0]",
+        ),
+        (
+            "kind = \"selector\"",
+            "kind = \"gaussian\"",
+            "14: loss.levels: has no meaning for loss gaussian",
+        ),
+    ] {
+        let text = selector();
+        assert!(text.contains(old), "{old}");
+        let found = read(&text.replace(old, new)).unwrap_err();
+        assert!(found.contains(error), "{found}\nfor {error}");
+    }
+}
