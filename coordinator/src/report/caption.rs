@@ -59,8 +59,14 @@ fn claims(table: &Table) -> Vec<String> {
         .map(|(kind, _)| kind)
         .collect();
     let mut claims: Vec<String> = kinds.iter().map(|&kind| claim(kind)).collect();
-    claims.extend((kinds.len() > 1).then(|| OTHER_KINDS.to_owned()));
+    claims.extend(are_different_claims(&kinds).then(|| OTHER_KINDS.to_owned()));
     claims
+}
+
+/// Returns true unless all kinds, or the only one, are about one classifier.
+fn are_different_claims(kinds: &[Option<Statement>]) -> bool {
+    let is_of_one = |kind: &Option<Statement>| kind.is_some_and(Statement::is_of_one_classifier);
+    kinds.len() > 1 && !kinds.iter().all(is_of_one)
 }
 
 fn claim(kind: Option<Statement>) -> String {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::raw::{
     RawAugmentation, RawSigma, RawTrain, RawTrainedModel, RawTraining, RawValidation,
 };
-use super::{Augmentation, LevelRecords, TrainedModel, Training, TrainingChoice, TrainingSigma};
+use super::{Augmentation, TrainedModel, Training, TrainingChoice, TrainingSigma};
 use crate::architecture::Architecture;
 use crate::domain::Sigma;
 use crate::spec::check::{
