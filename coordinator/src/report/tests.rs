@@ -341,7 +341,7 @@ fn an_attack_is_shown_next_to_the_certified_accuracy_at_its_radius() {
     let mut table = table();
     table.rows[0].attacks = vec![tally(half, 1), tally(AttackReach::Own, 0)];
     let text = render(&table, Format::Text);
-    assert!(text.contains("33.3         33.3 (0.0)   33.3"), "{text}");
+    assert!(text.contains("33.3   33.3 (0.0)   33.3"), "{text}");
     assert!(text.contains("In brackets: "), "{text}");
     let sentence = "ATTACKED r20/fixed/0.25 at radius 0.5: 1 of 3 samples are certified (33.3 %); \
                     1 of them were attacked, 1 fell, 0 abstained; so at most 0 (0.0 %) hold; each \
