@@ -104,11 +104,13 @@ impl<'a> JobContext<'a> {
         rows_per_pass(self.core.mode, self.network, self.sweep)
     }
 
-    /// Returns the key of an input's draws in a phase that certifies.
+    /// Returns the key of an input's draws in a phase that certifies. It covers every network of
+    /// the variant, so that none of them is chosen knowing the noise of another.
     pub(super) fn phase_key(&self, index: SampleIndex, phase: Phase) -> PhaseKey {
+        let models: Vec<&str> = self.networks.iter().map(|one| one.digest()).collect();
         GridNoiseSource {
             seed: self.sweep.seed,
-            models: &[self.network.digest()],
+            models: &models,
             data: &self.data.digest,
             variant: &self.variant.name,
             index,
