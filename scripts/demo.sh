@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Certifies two small sweeps: a half-space classifier, whose radii are printed next to the true ones,
-# and a small trained network on drawn shapes, with a fixed sigma and with one sigma per input.
+# and a small trained network on drawn shapes, with a fixed sigma and with one sigma per input, held
+# fixed or selected by a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,4 +17,5 @@ echo
 
 [ -e demo/shapes/drawn ] || { "$bin/examples/shapes" demo/shapes && touch demo/shapes/drawn; }
 "$bin/ddrs-coordinator" run examples/shapes/sweep.toml --out demo/shapes/run
+"$bin/ddrs-coordinator" run examples/shapes/selected.toml --out demo/shapes/selected
 echo "Reports: demo/{half-space,shapes}/run/report (table.{txt,json,csv,md,tex}, curve.svg, index.html)"
