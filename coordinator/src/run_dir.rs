@@ -1,5 +1,5 @@
-//! The folder of a run: `records.jsonl`, `manifest.json`, `report/`, `attack.jsonl` after an attack,
-//! and while the run is active `redis/` and `logs/`.
+//! The folder of a run: `records.jsonl`, `manifest.json`, `report/`, `attack.jsonl` after an
+//! attack, and while the run is active `redis/` and `logs/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

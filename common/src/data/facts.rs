@@ -1,4 +1,5 @@
-//! Finds what certificates and noise depend on in a dataset: the shape of its images and their grid.
+//! Finds what certificates and noise depend on in a dataset: the shape of its images and their
+//! grid.
 
 use super::{DataError, Dataset};
 use crate::domain::Radius;

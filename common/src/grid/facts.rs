@@ -1,4 +1,4 @@
-//! What certificates and noise depend on in a dataset.
+//! The facts about a dataset that certificates and noise depend on.
 
 use serde::{Deserialize, Serialize};
 

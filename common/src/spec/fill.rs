@@ -53,7 +53,7 @@ pub fn random_seed() -> io::Result<u64> {
     Ok(random >> 11)
 }
 
-/// Inserts the keys that only the models' files give, and the seed if there is none.
+/// Inserts the keys that only the models' files give, and a missing seed.
 fn fill(text: &str, file: &Path, default_seed: u64) -> Result<String, SpecError> {
     let document = Document::parse(text, file)?;
     let mut additions: Vec<Addition> = seed(&document, text, default_seed).into_iter().collect();

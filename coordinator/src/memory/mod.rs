@@ -16,8 +16,9 @@
 //!
 //! The same search finds certificates of one classifier that contradict each other ([`overlaps`]).
 //!
-//! In reading order: [`resolve`], [`overlaps`], [`Point`], then `contact` (the earlier balls that an
-//! input's ball can meet) and `projection` (a cheap test that skips pairs that are too far apart).
+//! In reading order: [`resolve`], [`overlaps`], [`Point`], then `contact` (the earlier balls that
+//! an input's ball can meet) and `projection` (a cheap test that skips pairs that are too far
+//! apart).
 
 mod contact;
 mod point;

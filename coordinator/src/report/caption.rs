@@ -38,8 +38,8 @@ pub(super) fn reading(table: &Table) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The meaning of each kind of statement, the settings that the rows depend on, one sentence for all
-/// rows that share them, and warnings.
+/// The meaning of each kind of statement, the settings that the rows depend on, one sentence for
+/// all rows that share them, and warnings.
 pub(super) fn notes(table: &Table) -> Vec<String> {
     let groups = grouped_by_settings(&table.rows);
     let settings: Vec<String> = match &groups[..] {

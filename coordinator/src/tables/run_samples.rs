@@ -27,8 +27,8 @@ pub(crate) struct RunSamples {
 
 impl RunSamples {
     /// Reads and checks the records of a run folder, applies Algorithm 2 where the specification
-    /// asks for it, compares the certificates of each classifier, and counts the attacks on them. If
-    /// the data cannot be read, logs a warning and leaves out what needs it.
+    /// asks for it, compares the certificates of each classifier, and counts the attacks on them.
+    /// If the data cannot be read, logs a warning and leaves out what needs it.
     ///
     /// # Errors
     /// When the folder is not a run folder, or a file in it is invalid.

@@ -136,8 +136,8 @@ fn write_block(
     Ok(())
 }
 
-/// Writes scale · (image + noise) + offset into `rows`, for each draw of a block on the grid, a part
-/// of the draws at a time.
+/// Writes scale · (image + noise) + offset into `rows`, for each draw of a block on the grid, a
+/// part of the draws at a time.
 fn write_grid_block(
     task: &JobContext,
     buffers: &mut BatchBuffers,

@@ -1,5 +1,5 @@
-//! Tables of grid noise that are used again: by all inputs of a fixed sigma, and by all passes of an
-//! input whose sigma is its own.
+//! Tables of grid noise that are used again: by all inputs of a fixed sigma, and by all passes of
+//! an input whose sigma is its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

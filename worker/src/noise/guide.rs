@@ -1,4 +1,5 @@
-//! The inverse of the distribution of grid noise: a table over the leading bits of a uniform number.
+//! The inverse of the distribution of grid noise: a table over the leading bits of a uniform
+//! number.
 //!
 //! The interval of uniform numbers is divided into 2^b cells. Where a cell holds at most one
 //! threshold, its entry has the step K below that threshold, and the 16 bits of the threshold after
@@ -12,8 +13,8 @@ pub(super) const UNDECIDED: i32 = i16::MIN as i32;
 
 /// The fewest and the most bits of a cell's number.
 const CELL_BITS: (u32, u32) = (8, 16);
-/// Cells per step of the standard deviation, as a power of two: so many that less than one number
-/// in a hundred needs the exact search.
+/// Cells per step of the standard deviation, as a power of two: enough that less than one number in
+/// a hundred needs the exact search.
 const CELLS_PER_STEP_BITS: u32 = 4;
 
 /// Thresholds and the table over them.
@@ -45,7 +46,7 @@ impl Guide {
         for (entry, word) in found.iter_mut().zip(words) {
             *entry = self.entries[(word >> cell_shift) as usize];
         }
-        // A loop of its own becomes vector instructions.
+        // A separate loop becomes vector instructions.
         for ((step, entry), word) in steps.iter_mut().zip(&found).zip(words) {
             *step = decide(*entry, (word << self.cell_bits) >> 16);
         }
@@ -86,27 +87,30 @@ fn decide(entry: u32, bits: u32) -> i32 {
 
 fn entries(thresholds: &Thresholds, cell_bits: u32) -> Vec<u32> {
     let ascending = thresholds.ascending();
-    let last_in_cell = u64::MAX >> cell_bits;
-    let mut count = 0;
-    let entry = |cell: u64| {
-        let first = cell << (64 - cell_bits);
-        while ascending.get(count).is_some_and(|&next| next < first) {
-            count += 1;
-        }
-        let step = count as i32 - thresholds.reach() as i32;
-        let is_inside = |next: &&u64| **next <= first | last_in_cell;
-        match ascending[count..]
-            .iter()
-            .take_while(is_inside)
-            .take(2)
-            .count()
-        {
-            0 => packed(step, 0xffff),
-            1 => packed(step, ascending[count] >> (48 - cell_bits)),
-            _ => packed(UNDECIDED, 0),
-        }
-    };
-    (0..1u64 << cell_bits).map(entry).collect()
+    let cells = 0..1u64 << cell_bits;
+    let mut below = 0;
+    let mut entries = Vec::with_capacity(1 << cell_bits);
+    for first in cells.map(|cell| cell << (64 - cell_bits)) {
+        below += count_while(&ascending[below..], |next| next < first);
+        let step = below as i32 - thresholds.reach() as i32;
+        entries.push(entry(&ascending[below..], first, step, cell_bits));
+    }
+    entries
+}
+
+/// Returns the entry of the cell that begins at `first`. `next` are the thresholds from there on.
+fn entry(next: &[u64], first: u64, step: i32, cell_bits: u32) -> u32 {
+    let last = first | (u64::MAX >> cell_bits);
+    let two = &next[..next.len().min(2)];
+    match count_while(two, |next| next <= last) {
+        0 => packed(step, 0xffff),
+        1 => packed(step, next[0] >> (48 - cell_bits)),
+        _ => packed(UNDECIDED, 0),
+    }
+}
+
+fn count_while(thresholds: &[u64], holds: impl Fn(u64) -> bool) -> usize {
+    thresholds.iter().take_while(|&&next| holds(next)).count()
 }
 
 /// An entry: the step in the upper half, 16 bits of the threshold in the lower.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::philox::{self, LANES};
 
 /// Everything that the noise of one sample depends on. The digests of the networks and of the data
-/// are part of it, so nobody can have chosen a network that knows its noise.
+/// are part of it, so no network can be chosen that knows its noise.
 #[derive(Debug, Clone, Copy)]
 pub struct GridNoiseSource<'a> {
     /// The sweep's seed.

@@ -264,7 +264,7 @@ fn tensor_operations_give_the_same_integers() {
 
 #[test]
 fn ties_are_decided_alike_by_the_table_and_by_tensor_operations() {
-    // So many thresholds that 32 bits do not suffice for 15 values in a million.
+    // Here are enough thresholds that 32 bits do not suffice for 15 values in a million.
     let sampler = sampler(13.7);
     let ascending = sampler.thresholds().ascending();
     let values = 256 * 256;

@@ -1,5 +1,5 @@
-//! `bench noise`: the time that a value of noise takes on one core, on a grid as certifying draws it
-//! and in single precision as choosing sigma does, in turn.
+//! `bench noise`: the time that a value of noise takes on one core, on a grid as certifying draws
+//! it and in single precision as choosing sigma does, in turn.
 
 use std::hint::black_box;
 use std::time::Instant;
