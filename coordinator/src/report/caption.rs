@@ -189,8 +189,8 @@ fn attacked(row: &TableRow, tally: &AttackTally) -> String {
 /// The meaning of attacks that another class was certified by.
 fn meaning_of_falls(statement: Statement) -> String {
     let meaning = if statement.is_of_one_classifier() {
-        "each fall is a contradiction: the certificate or that of the point is false, each with \
-         probability at most alpha"
+        "each fall is a contradiction: the certificate or that of the point is false; of N \
+         samples, N times alpha false certificates are expected at most"
     } else {
         "the falls refute the pipeline that chooses sigma again at the point, not the \
          certificates, which hold sigma fixed"

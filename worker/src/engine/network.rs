@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
-use ddrs_common::spec::{ModelSpec, Precision};
+use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -21,7 +21,6 @@ pub struct LoadedNetwork {
     classes: u32,
     kind: Kind,
     normalisation: Vec<(f64, f64)>,
-    digest: String,
     identity: String,
 }
 
@@ -44,7 +43,6 @@ impl LoadedNetwork {
             classes: spec.classes,
             kind: first.kind(),
             normalisation: normalisation(spec, shape[0]),
-            digest: file.digest().to_owned(),
             identity: identity(spec, file, shape),
             handles: handles(first, threads.current_num_threads()),
         };
@@ -87,13 +85,9 @@ impl LoadedNetwork {
         &self.normalisation
     }
 
-    /// Returns the digest of the file, hexadecimal.
-    pub(super) fn digest(&self) -> &str {
-        &self.digest
-    }
-
     /// Returns a text that differs between any two networks: it is made of the digest of the file,
-    /// the parts of the specification that matter, and the shape of the images.
+    /// the parts of the specification that change scores, and the shape of the images. The noise
+    /// depends on it.
     pub(super) fn identity(&self) -> &str {
         &self.identity
     }
@@ -166,7 +160,14 @@ fn handles(first: Box<dyn Classifier>, threads: usize) -> Vec<Mutex<Box<dyn Clas
 
 fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
     let digest = file.digest();
-    format!("{digest} {:?} {:?} {shape:?}", spec.source, spec.precision)
+    let source = match spec.source {
+        ModelSource::Safetensors(architecture) => architecture.to_string(),
+        ModelSource::TorchScript => "torchscript".to_owned(),
+    };
+    let precision = spec.precision.as_str();
+    let mean = spec.mean.as_deref();
+    let std = spec.std.as_deref();
+    format!("{digest} {source} {precision} {mean:?} {std:?} {shape:?}")
 }
 
 /// Returns the mean and the standard deviation of each channel. They are 0 and 1 where the network

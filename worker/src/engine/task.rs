@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddrs_common::domain::{Phase, SampleIndex};
+use ddrs_common::domain::{Phase, SampleIndex, Sigma};
 use ddrs_common::grid::DataFacts;
 use ddrs_common::spec::{DataDependentSpec, Sweep, Variant};
 use tch::{TchError, Tensor};
@@ -105,17 +105,25 @@ impl<'a> JobContext<'a> {
     }
 
     /// Returns the key of an input's draws in a phase that certifies. It covers every network of
-    /// the variant, so that none of them is chosen knowing the noise of another.
+    /// the variant, so that none of them is built knowing the noise of another.
     pub(super) fn phase_key(&self, index: SampleIndex, phase: Phase) -> PhaseKey {
-        let models: Vec<&str> = self.networks.iter().map(|one| one.digest()).collect();
+        let networks: Vec<&str> = self.networks.iter().map(|one| one.identity()).collect();
         GridNoiseSource {
             seed: self.sweep.seed,
-            models: &models,
+            networks: &networks,
+            levels: &self.level_sigmas(),
             data: &self.data.digest,
             variant: &self.variant.name,
             index,
         }
         .phase(phase)
+    }
+
+    /// Returns the sigma of each level of a variant that selects one.
+    fn level_sigmas(&self) -> Vec<Sigma> {
+        let selected = self.sweep.selected_by(self.variant);
+        let levels = selected.iter().flat_map(|selected| &selected.levels);
+        levels.map(|level| level.sigma).collect()
     }
 
     /// Returns the maps from steps of the grid to the network's inputs, per channel.

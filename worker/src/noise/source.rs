@@ -1,18 +1,20 @@
 //! The keys of grid noise: where the uniform numbers of a draw come from.
 
-use ddrs_common::domain::{Phase, SampleIndex, VariantName};
+use ddrs_common::domain::{Phase, SampleIndex, Sigma, VariantName};
 use sha2::{Digest, Sha256};
 
 use super::philox::{self, LANES};
 
-/// Everything that the noise of one sample depends on. The digests of the networks and of the data
-/// are part of it, so no network can be chosen that knows its noise.
+/// Everything that the noise of one sample depends on. All that makes up the networks is part of
+/// it, so no network can be built that knows its noise.
 #[derive(Debug, Clone, Copy)]
 pub struct GridNoiseSource<'a> {
     /// The sweep's seed.
     pub seed: u64,
-    /// The digests of the files of the variant's networks, hexadecimal.
-    pub models: &'a [&'a str],
+    /// The variant's networks: digests of their files, and the settings that change their scores.
+    pub networks: &'a [&'a str],
+    /// The sigmas of the levels, if the variant selects one.
+    pub levels: &'a [Sigma],
     /// The digest of the data.
     pub data: &'a [u8; 32],
     /// The variant.
@@ -44,9 +46,14 @@ impl GridNoiseSource<'_> {
     pub fn phase(&self, phase: Phase) -> PhaseKey {
         let mut hash = Sha256::new();
         // Lengths come first, so that two different inputs never give the same bytes.
-        hash.update((self.models.len() as u64).to_le_bytes());
+        for length in [self.networks.len(), self.levels.len()] {
+            hash.update((length as u64).to_le_bytes());
+        }
+        for sigma in self.levels {
+            hash.update(sigma.get().to_le_bytes());
+        }
         let texts = ["ddrs noise 3", self.variant.as_str(), phase.as_str()];
-        for text in texts.iter().chain(self.models) {
+        for text in texts.iter().chain(self.networks) {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }

@@ -29,9 +29,11 @@ fn key() -> PhaseKey {
 fn changed(part: usize) -> PhaseKey {
     let is = |number| part == number;
     let variant = VariantName::new(if is(1) { "w" } else { "v" });
+    let levels = [Sigma::new(0.5).unwrap()];
     let source = GridNoiseSource {
         seed: if is(2) { 8 } else { 7 },
-        models: if is(3) { &["b"] } else { &["a"] },
+        networks: if is(3) { &["b"] } else { &["a"] },
+        levels: &levels[if is(7) { 0 } else { 1 }..],
         data: &if is(4) { [1; 32] } else { [0; 32] },
         variant: &variant,
         index: SampleIndex(if is(5) { 1 } else { 0 }),
@@ -88,7 +90,7 @@ fn each_part_of_the_source_changes_all_of_the_noise() {
     };
     let reference = noise(0);
     assert_eq!(changed(0), changed(0));
-    for part in 1..=6 {
+    for part in 1..=7 {
         let other = noise(part);
         let equal = reference.iter().zip(&other).filter(|(a, b)| a == b).count();
         // Two independent values are equal with probability 0.0011.

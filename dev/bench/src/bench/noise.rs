@@ -74,7 +74,8 @@ impl NoiseBench {
         let variant = VariantName::new("bench");
         let source = GridNoiseSource {
             seed: 1,
-            models: &[],
+            networks: &[],
+            levels: &[],
             data: &[0; 32],
             variant: &variant,
             index: SampleIndex(u64::from(round)),
