@@ -144,7 +144,7 @@ fn a_model_that_is_not_torchscript_is_named() {
 fn torchscript_of_the_same_weights_gives_the_same_predictions() {
     let models = shared("data/models");
     let dir = TestDir::new();
-    let mut predictions = Vec::new();
+    let mut counts = Vec::new();
     // The TorchScript program normalises its input. The safetensors file has no normalisation.
     let native = "architecture = \"cifar-resnet20\"\n\
         mean = [0.4914, 0.4822, 0.4465]\nstd = [0.2023, 0.1994, 0.2010]\n";
@@ -156,20 +156,24 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
         let spec = sweep(&dir, "cifar-resnet20", |text| {
             text.replace("architecture = \"cifar-resnet20\"\n", architecture)
                 .replace("model.safetensors", &path)
+                .replace("n = 40\n", "n = 1000\n")
         });
         let _ = dir.run(&spec, out, 1).expect(0);
-        predictions.push(
-            dir.records(out)
-                .into_values()
-                .map(|r| (r["prediction"].clone(), r["count"].as_i64()))
-                .collect::<Vec<_>>(),
-        );
+        let records = dir.records(out).into_values();
+        counts.push(records.map(guess_and_count).collect::<Vec<_>>());
     }
-    for (native, script) in predictions[0].iter().zip(&predictions[1]) {
-        let difference = native.1.zip(script.1).map(|(a, b)| (a - b).abs());
-        assert!(
-            native.0 == script.0 && difference.is_some_and(|difference| difference <= 1),
-            "{native:?} {script:?}"
-        );
+    // The files differ, and with them the noise: each count has a standard deviation of at most 16.
+    for (native, script) in counts[0].iter().zip(&counts[1]) {
+        assert_eq!(native.0, script.0);
+        assert!((native.1 - script.1).abs() <= 90, "{native:?} {script:?}");
     }
+}
+
+/// Returns the class certified, which must not be an abstention, and its count.
+fn guess_and_count(record: serde_json::Value) -> (u64, i64) {
+    let prediction = record["prediction"].as_u64();
+    (
+        prediction.unwrap_or_else(|| panic!("abstained: {record}")),
+        record["count"].as_i64().unwrap(),
+    )
 }
