@@ -12,7 +12,7 @@ use ddrs_common::grid::DataFacts;
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
-use ddrs_common::spec::{self, Sweep, Variant};
+use ddrs_common::spec::{self, ModelSpec, Sweep, Variant};
 use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult, SweepPart};
 
 use crate::cli::CertifyArgs;
@@ -142,8 +142,20 @@ impl SelectedSample {
         let specs = self.sweep.networks();
         let places = self.sweep.networks_of(variant).into_iter();
         places
-            .map(|place| engine.load(specs[place], shape).map_err(BadInput))
-            .collect()
+            .map(|place| self.load_one(engine, specs[place], shape))
+            .collect::<Result<_>>()
+            .map_err(BadInput)
+    }
+
+    fn load_one(
+        &self,
+        engine: &Engine,
+        spec: &ModelSpec,
+        shape: [usize; 3],
+    ) -> Result<LoadedNetwork> {
+        let network = engine.load(spec, shape)?;
+        let _ = engine.images_per_pass(&network, &self.sweep)?;
+        Ok(network)
     }
 
     fn certify_image(

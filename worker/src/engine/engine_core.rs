@@ -14,7 +14,6 @@ use super::packing::{PackingCache, PassShape};
 use super::samplers::SamplerCache;
 use super::times::WorkTimes;
 use crate::device;
-use crate::failure::brief;
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -59,10 +58,12 @@ impl EngineCore {
 
     /// Returns the shape of a network's forward passes, where the specification leads to `rows`
     /// images per pass.
+    ///
+    /// # Errors
+    /// When an image's scores depend on the other images of a pass.
     pub(super) fn pass_shape(&self, network: &LoadedNetwork, rows: u64) -> Result<PassShape> {
         self.threads
             .install(|| self.packings.shape(network, rows, self.device, self.mode))
-            .map_err(brief)
     }
 
     pub(super) fn buffers(&self) -> MutexGuard<'_, BatchBuffers> {

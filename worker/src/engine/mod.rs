@@ -20,7 +20,7 @@
 //! - `pass`: the contents of one pass
 //! - `input`: a sample as passes need it
 //! - `network`: a loaded model, ready for every thread
-//! - `coupling`: refuses a model whose scores depend on the other images of a pass
+//! - `coupling`: refuses a network whose scores depend on the other images of a pass
 //! - `batch_buffers`, `device_counts`: noise and class counts on a GPU, without a wait
 //! - `samplers`: tables of grid noise that are used again
 //! - `times`: what the threads spend their time on
@@ -197,7 +197,10 @@ impl Engine {
     }
 
     /// Returns the number of images per forward pass. It is measured at the first call for a
-    /// network.
+    /// network, and passes of this size are tried.
+    ///
+    /// # Errors
+    /// When an image's scores depend on the other images of a pass.
     pub fn images_per_pass(&self, network: &LoadedNetwork, sweep: &Sweep) -> Result<u64> {
         let rows = rows_per_pass(self.core.mode, network, sweep);
         Ok(self.core.pass_shape(network, rows)?.rows)

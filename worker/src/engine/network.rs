@@ -8,7 +8,7 @@ use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::coupling::{self, CouplingTrial};
+use super::coupling::CouplingTrial;
 use crate::failure::brief;
 use crate::model::{self, Classifier, ModelFile};
 
@@ -17,8 +17,8 @@ pub struct LoadedNetwork {
     /// One handle per thread on the same weights. A tensor's handle may move between threads but
     /// not be shared.
     handles: Vec<Mutex<Box<dyn Classifier>>>,
+    spec: ModelSpec,
     shape: [usize; 3],
-    classes: u32,
     kind: Kind,
     normalisation: Vec<(f64, f64)>,
     identity: String,
@@ -29,7 +29,7 @@ impl LoadedNetwork {
     ///
     /// # Errors
     /// When the file is not what the specification says, the device lacks the precision, or the
-    /// scores are not one finite number per class, or depend on other images of the pass.
+    /// scores are not one finite number per class.
     pub(super) fn load(
         spec: &ModelSpec,
         file: &ModelFile,
@@ -39,15 +39,15 @@ impl LoadedNetwork {
     ) -> Result<Self> {
         let first = model::load_file(spec, file, device)?;
         let network = Self {
+            spec: spec.clone(),
             shape,
-            classes: spec.classes,
             kind: first.kind(),
             normalisation: normalisation(spec, shape[0]),
             identity: identity(spec, file, shape),
             handles: handles(first, threads.current_num_threads()),
         };
         threads
-            .install(|| network.check(spec.precision, device))
+            .install(|| network.check_scores(device))
             .with_context(|| spec.path.display().to_string())?;
         Ok(network)
     }
@@ -55,7 +55,7 @@ impl LoadedNetwork {
     /// Returns the number of classes.
     #[must_use]
     pub fn classes(&self) -> u32 {
-        self.classes
+        self.spec.classes
     }
 
     /// Returns the channels, height and width of its images.
@@ -92,6 +92,34 @@ impl LoadedNetwork {
         &self.identity
     }
 
+    /// Checks that the scores of an image depend on that image alone, in passes of `rows` images.
+    ///
+    /// # Errors
+    /// When they do not; names the file.
+    pub(super) fn check_coupling(&self, rows: u64, device: Device) -> Result<()> {
+        let scores = |batch: &Tensor| tch::no_grad(|| self.scores(batch));
+        let trial = CouplingTrial::new(&scores, self.classes(), self.shape, device, self.kind)?;
+        trial
+            .check(rows, self.spec.precision)
+            .with_context(|| self.spec.path.display().to_string())
+    }
+
+    /// Says that a pass of `rows` images failed, and what to do about a program.
+    pub(super) fn failed_pass(&self, rows: u64) -> String {
+        let [channels, height, width] = self.shape;
+        let advice = match self.spec.source {
+            ModelSource::TorchScript => {
+                "; if the program was traced for a fixed number of images, export it again so that \
+                 it takes any number"
+            }
+            ModelSource::Safetensors(_) => "",
+        };
+        format!(
+            "{}: images of shape [{rows}, {channels}, {height}, {width}] cannot be scored{advice}",
+            self.spec.path.display()
+        )
+    }
+
     /// Scores images that are normalised and in this network's number format, with this thread's
     /// handle.
     pub(super) fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
@@ -113,21 +141,14 @@ impl LoadedNetwork {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, precision: Precision, device: Device) -> Result<()> {
-        self.check_scores(device)?;
-        let scores = |batch: &Tensor| tch::no_grad(|| self.scores(batch));
-        let trial = CouplingTrial::new(&scores, self.classes, self.shape, device, self.kind)?;
-        trial.check(coupling::tolerance(precision))
-    }
-
     /// Scores an empty image, and checks the shape and the values of the scores.
     fn check_scores(&self, device: Device) -> Result<()> {
         let scores = self.score_empty_image(device)?;
         ensure!(
-            scores.size() == [1, i64::from(self.classes)],
+            scores.size() == [1, i64::from(self.classes())],
             "the model's scores for one image have shape {:?}, the specification says {} classes",
             scores.size(),
-            self.classes
+            self.classes()
         );
         let values: Vec<f32> = Vec::try_from(scores.view(-1).to_kind(Kind::Float))?;
         let are_finite = values.iter().all(|score| score.is_finite());
@@ -146,7 +167,7 @@ impl LoadedNetwork {
     fn score_empty_image(&self, device: Device) -> Result<Tensor> {
         tch::no_grad(|| self.differentiable_scores(&self.empty_image(device)))
             .map_err(brief)
-            .with_context(|| format!("an image of shape {:?} cannot be scored", self.shape))
+            .with_context(|| self.failed_pass(1))
     }
 }
 

@@ -10,20 +10,24 @@
 //! six in turn. All scores of an image must have the same bits, in all rows and in all sizes that
 //! are used.
 //!
+//! [`super::coupling`] checks that other neighbours change no bit, and refuses a network otherwise.
+//!
 //! **Assumed:** the order of the sums depends on neither the numbers nor the neighbouring images,
-//! so that a result for seven images holds for all. `doctor --compare` tests this on the number of
+//! so that a result for a few images holds for all. `doctor --compare` tests this on the number of
 //! noisy images that it is given.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use anyhow::{Context, Result};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::batch_mode::BatchMode;
 use super::network::LoadedNetwork;
+use crate::failure::brief;
 
 /// The number of different images. Each size is tried with this number of passes, each of which
 /// begins with another image, so that each image is in every row once.
@@ -54,20 +58,26 @@ pub(super) struct PassShape {
 pub(super) struct PackingCache(Mutex<HashMap<(String, u64), PassShape>>);
 
 impl PackingCache {
-    /// Returns the shape of a network's passes. A network is measured once per device, however
-    /// often it is loaded.
+    /// Returns the shape of a network's passes. A network is measured and tried in passes of this
+    /// shape once per device, however often it is loaded.
+    ///
+    /// # Errors
+    /// When an image's scores depend on the other images of a pass.
     pub(super) fn shape(
         &self,
         network: &LoadedNetwork,
         rows: u64,
         device: Device,
         mode: BatchMode,
-    ) -> Result<PassShape, TchError> {
+    ) -> Result<PassShape> {
         let key = (network.identity().to_owned(), rows);
         if let Some(&shape) = self.lock().get(&key) {
             return Ok(shape);
         }
-        let shape = measure(network, rows, device, mode)?;
+        let shape = measure(network, rows, device, mode)
+            .map_err(brief)
+            .with_context(|| network.failed_pass(rows))?;
+        network.check_coupling(shape.rows, device)?;
         self.lock().insert(key, shape);
         Ok(shape)
     }
