@@ -11,12 +11,29 @@ pub use poison::Poison;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
 use serde_json::Value;
+use zip::write::FileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// The source text of a TorchScript program up to the lines of its `forward`.
+const PROGRAM_HEAD: &str = "\
+class Program(Module):
+  __parameters__ = []
+  __buffers__ = []
+  training : bool
+  def forward(self: __torch__.Program,
+    y: Tensor) -> Tensor:
+";
+
+/// A pickled module of that class without attributes.
+const PROGRAM_DATA: &[u8] =
+    b"\x80\x02c__torch__\nProgram\nq\x00)\x81}X\x08\x00\x00\x00trainingq\x01\x89sb.";
 
 /// A temporary folder of one test. It is removed on drop.
 pub struct TestDir {
@@ -183,6 +200,29 @@ impl TestDir {
         fs::create_dir_all(path.parent().expect("a path in the folder")).expect("a folder");
         fs::write(&path, content).expect("a written file");
         path
+    }
+
+    /// Writes a TorchScript program whose `forward` maps a batch `y` to scores by these lines of
+    /// source text.
+    ///
+    /// # Panics
+    /// Panics if the file cannot be written.
+    pub fn program(&self, name: &str, lines: &str) {
+        let source = format!("{PROGRAM_HEAD}{lines}");
+        let members: [(&str, &[u8]); 4] = [
+            ("program/data.pkl", PROGRAM_DATA),
+            ("program/code/__torch__.py", source.as_bytes()),
+            ("program/constants.pkl", b"\x80\x02)."),
+            ("program/version", b"3\n"),
+        ];
+        let file = fs::File::create(self.path(name)).expect("a created file");
+        let mut archive = ZipWriter::new(file);
+        let stored = FileOptions::default().compression_method(CompressionMethod::Stored);
+        for (name, content) in members {
+            archive.start_file(name, stored).expect("a started member");
+            archive.write_all(content).expect("a written member");
+        }
+        let _ = archive.finish().expect("a complete archive");
     }
 
     /// Writes the inputs, the model and the specification of a half-space sweep. Returns the path

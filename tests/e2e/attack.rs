@@ -1,25 +1,16 @@
 //! Tests `ddrs-worker attack`: data-dependent certificates of a toy network fall, certificates of
 //! one classifier hold, and reports show the bounds.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
 use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 use serde_json::Value;
-use zip::ZipWriter;
-use zip::write::FileOptions;
 
 /// A network that tells the strength of the noise from the spread of the values: it answers 0 under
 /// little noise, 1 under much, and near sigma 0.3 by the mean, compared with 129/255.
 const NOISE_TELLER: &str = "\
-class NoiseTeller(Module):
-  __parameters__ = []
-  __buffers__ = []
-  training : bool
-  def forward(self: __torch__.NoiseTeller,
-    y: Tensor) -> Tensor:
     v = torch.flatten(y, 1, -1)
     s = torch.std(v, [1], True, False)
     m = torch.mean(v, [1])
@@ -32,31 +23,11 @@ class NoiseTeller(Module):
     return torch.stack([torch.neg(z), z], 1)
 ";
 
-/// A pickled module of that class without attributes.
-const NOISE_TELLER_DATA: &[u8] =
-    b"\x80\x02c__torch__\nNoiseTeller\nq\x00)\x81}X\x08\x00\x00\x00trainingq\x01\x89sb.";
-
 const SHAPE: [usize; 3] = [3, 32, 32];
-
-fn write_program(dir: &TestDir) {
-    let mut archive = ZipWriter::new(File::create(dir.path("toy.pt")).unwrap());
-    let members: [(&str, &[u8]); 4] = [
-        ("toy/data.pkl", NOISE_TELLER_DATA),
-        ("toy/code/__torch__.py", NOISE_TELLER.as_bytes()),
-        ("toy/constants.pkl", b"\x80\x02)."),
-        ("toy/version", b"3\n"),
-    ];
-    let stored = FileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, content) in members {
-        archive.start_file(name, stored).unwrap();
-        archive.write_all(content).unwrap();
-    }
-    archive.finish().unwrap();
-}
 
 /// Writes a sweep over two grey images of different classes, 0.435 apart.
 fn toy(dir: &TestDir) -> std::path::PathBuf {
-    write_program(dir);
+    dir.program("toy.pt", NOISE_TELLER);
     let pixels: Vec<f32> = [128_u8, 130]
         .iter()
         .flat_map(|&level| vec![f32::from(level) / 255.0; 3 * 32 * 32])

@@ -141,3 +141,36 @@ fn a_model_that_differs_from_the_submitted_one_is_refused_before_any_job() {
     );
     queue.stop();
 }
+
+#[test]
+fn a_program_that_answers_by_the_mean_of_the_pass_is_refused_before_a_job_is_claimed() {
+    let dir = TestDir::new();
+    dir.program(
+        "m.pt",
+        "    v = torch.slice(torch.flatten(y, 1, -1), 1, 0, 10)\
+         \n    return torch.mul(v, torch.tanh(torch.mean(y)))\n",
+    );
+    sweep(&dir, "m.pt", "");
+    let queue = PrivateQueue::start(&dir);
+    let sweep = queue.ask(&dir, &["submit", "sweep.toml"]).expect(0).stdout;
+    for ended in [queue.work(&dir, &[]).expect(2), certify(&dir).expect(2)] {
+        assert!(
+            ended.stderr.contains("m.pt: ")
+                && ended
+                    .stderr
+                    .contains("change with the other images of its pass"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let status = queue
+        .ask(&dir, &["status", sweep.trim(), "--format", "json"])
+        .expect(0)
+        .stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(
+        (&status["pending"], &status["leased"], &status["crashes"]),
+        (&1.into(), &0.into(), &0.into())
+    );
+    queue.stop();
+}

@@ -83,7 +83,8 @@ impl<'a> CouplingTrial<'a> {
              mode; call eval() before you trace or script it, and export it again"
         );
         let other = self.pass(arrangement(watched, BRIGHT))?;
-        if let Some(row) = watched_rows(watched).find(|&row| !has_equal_bits(&first[row], &other[row]))
+        if let Some(row) =
+            watched_rows(watched).find(|&row| !has_equal_bits(&first[row], &other[row]))
         {
             let rows = watched.len();
             return Err(anyhow!(
@@ -144,7 +145,8 @@ fn watched_rows(watched: &[bool]) -> impl Iterator<Item = usize> {
 /// Returns the number of the image in each row.
 fn arrangement(watched: &[bool], company: usize) -> Vec<usize> {
     let group = |is_watched| if is_watched { 0 } else { company };
-    (0..).zip(watched)
+    (0..)
+        .zip(watched)
         .map(|(row, &is_watched)| group(is_watched) * IMAGES + row % IMAGES)
         .collect()
 }
@@ -195,7 +197,10 @@ impl Rounding {
         Self {
             share,
             spacing: 0.5_f64.powi(bits),
-            gap: reference.iter().map(|scores| gap(scores)).fold(0.0, f64::max),
+            gap: reference
+                .iter()
+                .map(|scores| gap(scores))
+                .fold(0.0, f64::max),
         }
     }
 

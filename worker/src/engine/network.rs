@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::data::Image;
-use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
+use ddrs_common::spec::{ModelSource, ModelSpec};
 use rayon::ThreadPool;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -95,16 +95,19 @@ impl LoadedNetwork {
     /// Checks that the scores of an image depend on that image alone, in passes of `rows` images.
     ///
     /// # Errors
-    /// When they do not; names the file.
+    /// When they do not.
     pub(super) fn check_coupling(&self, rows: u64, device: Device) -> Result<()> {
         let scores = |batch: &Tensor| tch::no_grad(|| self.scores(batch));
-        let trial = CouplingTrial::new(&scores, self.classes(), self.shape, device, self.kind)?;
-        trial
+        CouplingTrial::new(&scores, self.classes(), self.shape, device, self.kind)?
             .check(rows, self.spec.precision)
-            .with_context(|| self.spec.path.display().to_string())
     }
 
-    /// Says that a pass of `rows` images failed, and what to do about a program.
+    /// Returns the path of its file, for messages.
+    pub(super) fn path(&self) -> String {
+        self.spec.path.display().to_string()
+    }
+
+    /// Describes a pass of `rows` images that failed, and says what to do about a program.
     pub(super) fn failed_pass(&self, rows: u64) -> String {
         let [channels, height, width] = self.shape;
         let advice = match self.spec.source {
@@ -114,10 +117,7 @@ impl LoadedNetwork {
             }
             ModelSource::Safetensors(_) => "",
         };
-        format!(
-            "{}: images of shape [{rows}, {channels}, {height}, {width}] cannot be scored{advice}",
-            self.spec.path.display()
-        )
+        format!("images of shape [{rows}, {channels}, {height}, {width}] cannot be scored{advice}")
     }
 
     /// Scores images that are normalised and in this network's number format, with this thread's

@@ -74,10 +74,8 @@ impl PackingCache {
         if let Some(&shape) = self.lock().get(&key) {
             return Ok(shape);
         }
-        let shape = measure(network, rows, device, mode)
-            .map_err(brief)
-            .with_context(|| network.failed_pass(rows))?;
-        network.check_coupling(shape.rows, device)?;
+        let tried = measure_and_try(network, rows, device, mode);
+        let shape = tried.with_context(|| network.path())?;
         self.lock().insert(key, shape);
         Ok(shape)
     }
@@ -93,6 +91,19 @@ impl PackingCache {
         // Whole entries are inserted, so a panic elsewhere leaves nothing half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn measure_and_try(
+    network: &LoadedNetwork,
+    rows: u64,
+    device: Device,
+    mode: BatchMode,
+) -> Result<PassShape> {
+    let shape = measure(network, rows, device, mode)
+        .map_err(brief)
+        .with_context(|| network.failed_pass(rows))?;
+    network.check_coupling(shape.rows, device)?;
+    Ok(shape)
 }
 
 fn measure(

@@ -104,19 +104,10 @@ fn a_model_that_is_never_finite_is_refused_before_any_sample() {
     );
 }
 
-#[test]
-fn a_program_that_makes_another_shape_of_some_inputs_is_refused() {
+/// Traces a program on this number of images, and returns the error of its first passes.
+fn first_error(images: i64, mut program: impl FnMut(&[Tensor]) -> Vec<Tensor>) -> [String; 2] {
     let mut fixture = ModelFixture::half_space(&[1.0, 0.5, -0.25, 0.0], 0.0, &settings("fixed"));
-    // One image has scores of the right shape; a batch has one row of scores.
-    let mut program = |inputs: &[Tensor]| {
-        vec![
-            inputs[0]
-                .mean_dim([0, 1, 2].as_slice(), false, None)
-                .view([-1, 4])
-                .narrow(1, 0, 2),
-        ]
-    };
-    let input = Tensor::ones([2, 1, 1, 4], (Kind::Float, Device::Cpu));
+    let input = Tensor::ones([images, 1, 1, 4], (Kind::Float, Device::Cpu));
     let model = &mut fixture.sweep.models[0];
     model.path.set_extension("pt");
     CModule::create_by_tracing("m", "forward", &[input], &mut program)
@@ -124,12 +115,43 @@ fn a_program_that_makes_another_shape_of_some_inputs_is_refused() {
         .save(&model.path)
         .unwrap();
     model.source = ModelSource::TorchScript;
-    for engine in [engine(1), like_a_gpu()] {
+    [engine(1), like_a_gpu()].map(|engine| {
         let loaded = engine.load(&fixture.sweep.models[0], fixture.shape);
-        let error = format!("{:#}", loaded.err().unwrap());
+        let measured = loaded.and_then(|network| engine.images_per_pass(&network, &fixture.sweep));
+        format!("{:#}", measured.unwrap_err())
+    })
+}
+
+#[test]
+fn a_program_that_makes_another_shape_of_some_inputs_is_refused() {
+    // One image has scores of the right shape; a batch has one row of scores.
+    let program = |inputs: &[Tensor]| {
+        let mean = inputs[0].mean_dim([0, 1, 2].as_slice(), false, None);
+        vec![mean.view([-1, 4]).narrow(1, 0, 2)]
+    };
+    for error in first_error(2, program) {
         assert!(
-            error.contains("the model gives 2 scores for 6 images of 2 classes"),
+            error.contains("m.pt: the model gives 2 scores for 7 images of 2 classes"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_program_that_was_traced_for_a_fixed_number_of_images_is_told_what_to_do() {
+    for images in [1, 2] {
+        let program = move |inputs: &[Tensor]| {
+            let values = inputs[0].reshape([images, 4]);
+            vec![values.narrow(1, 0, 2)]
+        };
+        for error in first_error(images, program) {
+            assert!(
+                error.contains("m.pt: images of shape")
+                    && error.contains("so that it takes any number"),
+                "{error}"
+            );
+            // A program for two images fails at the first empty image.
+            assert_eq!(error.contains("[1, 1, 1, 4]"), images == 2, "{error}");
+        }
     }
 }

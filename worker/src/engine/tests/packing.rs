@@ -2,6 +2,7 @@
 //! stopping rule.
 
 use ddrs_common::spec::Precision;
+use tch::Device;
 
 use super::engine;
 use super::fixture::ModelFixture;
@@ -96,8 +97,21 @@ fn residual_networks_score_alike_in_every_row() {
     }
 }
 
+/// Checks the network of a sweep in passes of two sizes.
+fn check_company(fixture: &mut ModelFixture, precisions: &[Precision]) {
+    for &precision in precisions {
+        fixture.sweep.models[0].precision = precision;
+        let engine = engine(1);
+        let network = fixture.load(&engine);
+        for rows in [16, 50] {
+            let check = || network.check_coupling(rows, Device::Cpu);
+            engine.core.threads.install(check).unwrap();
+        }
+    }
+}
+
 #[test]
-fn every_network_in_every_precision_scores_an_image_alike_in_any_company() {
+fn every_network_scores_an_image_alike_in_any_company() {
     let settings = format!("{FIXED}{}", certify(130, "\"fixed\""));
     for (architecture, side) in [
         ("cifar-resnet20", 32),
@@ -106,14 +120,9 @@ fn every_network_in_every_precision_scores_an_image_alike_in_any_company() {
         ("resnet50", 64),
     ] {
         let mut fixture = ModelFixture::resnet(architecture, side, &settings);
-        for precision in [Precision::Fp32, Precision::Bf16] {
-            fixture.sweep.models[0].precision = precision;
-            let loaded = engine(1).load(&fixture.sweep.models[0], fixture.shape);
-            assert!(
-                loaded.is_ok(),
-                "{architecture} {precision:?}: {:#}",
-                loaded.err().unwrap()
-            );
-        }
+        check_company(&mut fixture, &[Precision::Fp32, Precision::Bf16]);
     }
+    let weight: Vec<f32> = (0..3072).map(|place| (place as f32).sin()).collect();
+    let mut fixture = ModelFixture::half_space(&weight, 0.1, &settings);
+    check_company(&mut fixture, &[Precision::Fp32]);
 }
