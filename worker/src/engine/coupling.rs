@@ -2,15 +2,15 @@
 //! an input would then not be independent, and the bound on a class's probability would hold for
 //! nothing.
 //!
-//! A few images are tried in passes of the size that certifies. Each row of a pass holds one of them
-//! once, while dark images fill the other half of the rows, then bright ones.
+//! A few images are tried in passes of the size that certifies. They fill half of the rows, and
+//! dark images the other half, then bright ones. After that the halves change roles.
 //!
-//! - **Same rows, other company:** the scores must have the same bits. Arithmetic in a row may depend
-//!   on the row and on the size of the pass, which are the same here. So nothing but the company can
-//!   change them, and no size of a change is too small to decide a class.
+//! - **Same rows, other company:** the scores must have the same bits. Arithmetic in a row may
+//!   depend on the row and on the size of the pass, which are the same here. So nothing but the
+//!   company can change them, and every change counts, however small.
 //! - **The same pass again:** the scores must have the same bits, or records cannot be reproduced.
-//! - **Other rows and another size:** rounding may differ. The change of a score is compared with the
-//!   differences between the scores that decide the class.
+//! - **Other rows and another size:** rounding may differ. The change of a score is compared with
+//!   the differences between the scores that decide the class.
 //!
 //! This is a trial, no proof: a program that was made to pass it does.
 
