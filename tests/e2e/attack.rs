@@ -10,8 +10,7 @@ use serde_json::Value;
 
 /// A network that tells the strength of the noise from the spread of the values: it answers 0 under
 /// little noise, 1 under much, and near sigma 0.3 by the mean, compared with 129/255.
-const NOISE_TELLER: &str = "\
-    v = torch.flatten(y, 1, -1)
+const NOISE_TELLER: &str = "    v = torch.flatten(y, 1, -1)
     s = torch.std(v, [1], True, False)
     m = torch.mean(v, [1])
     above = torch.sigmoid(torch.mul(torch.sub(s, 0.28), 2000.))
