@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::SweepId;
 use crate::grid::{DataFacts, GridLoss, ImageFacts};
 use crate::plan::{Plan, PlanError};
-use crate::spec::{SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id};
+use crate::spec::{
+    SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id, sweep_id_without_grid,
+};
 
 /// The version of [`SweepMessage`], and of the keys and scripts of a sweep in Redis.
 pub const PROTOCOL: u32 = 3;
@@ -118,24 +120,38 @@ impl SweepMessage {
             return Err(MessageError::Protocol { found: protocol });
         }
         let message: Self = from_json(text)?;
-        let computed = message.computed_id()?;
-        if computed == message.id {
-            return Ok(message);
+        message.check_id()?;
+        Ok(message)
+    }
+
+    /// Checks that the contents have the message's id. Messages of earlier protocols have ids as
+    /// well; only manifests hold them.
+    ///
+    /// # Errors
+    /// When a later version wrote it, it is incomplete, or its contents have another id.
+    pub fn check_id(&self) -> Result<(), MessageError> {
+        let computed = self.computed_id()?;
+        if computed == self.id {
+            return Ok(());
         }
         Err(MessageError::Id {
-            stated: message.id,
+            stated: self.id.clone(),
             computed,
         })
     }
 
     /// Computes the id of the contents.
     fn computed_id(&self) -> Result<SweepId, MessageError> {
-        let models: Vec<[u8; 32]> = self
-            .model_digests
-            .iter()
-            .map(|text| digest(text))
-            .collect::<Result<_, _>>()?;
-        identify(&self.sweep()?, &self.data()?, &models)
+        let digests = self.model_digests.iter().map(|text| digest(text));
+        let models: Vec<[u8; 32]> = digests.collect::<Result<_, _>>()?;
+        match self.protocol {
+            PROTOCOL => identify(&self.sweep()?, &self.data()?, &models),
+            ..PROTOCOL => {
+                let data = digest(&self.data_digest)?;
+                Ok(sweep_id_without_grid(&self.sweep()?, &data, &models))
+            }
+            found => Err(MessageError::Protocol { found }),
+        }
     }
 
     /// Returns the facts about the data.
@@ -274,6 +290,20 @@ mod tests {
         )
         .unwrap();
         assert_eq!(message.id, id);
+    }
+
+    #[test]
+    fn the_id_of_an_old_manifest_is_checked_as_its_version_computed_it() {
+        let mut old = SweepMessage {
+            protocol: 2,
+            images: None,
+            ..message()
+        };
+        assert!(matches!(old.check_id(), Err(MessageError::Id { .. })));
+        old.id = sweep_id_without_grid(&old.sweep().unwrap(), &[1; 32], &[[2; 32]]);
+        old.check_id().unwrap();
+        old.spec = SPEC.replace("alpha = 0.01", "alpha = 0.02");
+        assert!(matches!(old.check_id(), Err(MessageError::Id { .. })));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Manifest {
     /// Reads the text of a manifest.
     ///
     /// # Errors
-    /// When the text is not JSON of this format.
+    /// When the text is not JSON of this format, or the sweep in it does not have its id.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let manifest: Self = serde_json::from_str(text).context("not a manifest")?;
         ensure!(
@@ -55,6 +55,7 @@ impl Manifest {
             "it has format {}, but this program reads format {FORMAT}",
             manifest.format
         );
+        manifest.sweep.check_id()?;
         Ok(manifest)
     }
 
@@ -66,7 +67,9 @@ impl Manifest {
     ) -> Self {
         let mut updated = self.clone();
         updated.machines = machines(records.clone());
-        updated.sample_seconds = records.map(|record| record.seconds).sum();
+        let seconds: f64 = records.map(|record| record.seconds).sum();
+        // JSON has no infinity.
+        updated.sample_seconds = seconds.min(f64::MAX);
         if is_complete {
             updated.finished.get_or_insert_with(now);
         }

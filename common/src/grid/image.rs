@@ -32,6 +32,24 @@ impl GridImage {
         let off_grid = distance(grid, values, &steps)?;
         Ok(Self { steps, off_grid })
     }
+
+    /// The point that certificates of an image are about, in steps of the grid, without any
+    /// rounding: the grid value of each value that counts as on the grid, and the value itself of
+    /// any other.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn centre(grid: Grid, values: &[f32]) -> Result<Vec<f64>, InvalidValue> {
+        let centre = values.iter().map(|&value| {
+            let step = nearest(grid, value)?;
+            if value == rendered(grid, step) {
+                return Ok(f64::from(step));
+            }
+            // 24 bits times at most 16 bits are exact.
+            Ok(f64::from(value) * f64::from(grid.get()))
+        });
+        centre.collect()
+    }
 }
 
 /// The grid value next to `value`.

@@ -177,6 +177,17 @@ fn the_distance_of_an_image_off_the_grid_is_rounded_up() {
 }
 
 #[test]
+fn the_centre_of_a_certificate_is_exact_in_steps() {
+    // 77/255 in single precision is not 77 steps, but it counts as on the grid.
+    let on_grid = 77.0f32 / 255.0;
+    assert_ne!(f64::from(on_grid) * 255.0, 77.0);
+    let off_grid = on_grid.next_up();
+    let centre = GridImage::centre(Grid::BYTES, &[on_grid, off_grid, -1.0]).unwrap();
+    assert_eq!(centre, [77.0, f64::from(off_grid) * 255.0, -255.0]);
+    assert!(GridImage::centre(Grid::BYTES, &[f32::NAN]).is_err());
+}
+
+#[test]
 fn values_that_no_grid_holds_are_refused() {
     for value in [f32::NAN, f32::INFINITY, 40_000.0, -3e38] {
         let error = GridImage::new(Grid::BYTES, &[0.0, value]).unwrap_err();

@@ -274,6 +274,7 @@ impl TryFrom<SelectorFields> for LevelSelection {
 
     fn try_from(fields: SelectorFields) -> Result<Self, InvalidValue> {
         let others = fields.others.into_iter().map(LevelBound::try_from);
+        check_total(&fields.counts)?;
         Ok(Self {
             level: fields.level,
             n0: fields.n0,
@@ -303,6 +304,14 @@ fn check_count(count: u64, n: u64) -> Result<(), InvalidValue> {
         return Ok(());
     }
     Err(InvalidValue(format!("count {count} is more than n {n}")))
+}
+
+fn check_total(counts: &[u64]) -> Result<(), InvalidValue> {
+    let mut counts = counts.iter();
+    let total = counts.try_fold(0_u64, |total, &count| total.checked_add(count));
+    total
+        .map(drop)
+        .ok_or_else(|| InvalidValue("the counts of the selector add up to 2^64 or more".to_owned()))
 }
 
 fn outcome(prediction: Option<u32>, radius: Radius) -> Result<Outcome, InvalidValue> {

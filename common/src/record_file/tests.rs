@@ -86,6 +86,30 @@ fn a_line_names_its_statement_and_an_unknown_one_is_refused() {
 }
 
 #[test]
+fn counts_of_a_selector_whose_sum_is_no_number_of_draws_are_refused() {
+    let line = |counts: &str| {
+        let selector = format!(
+            r#"1,"selector":{{"level":0,"n0":100,"counts":[{counts}],"p_lower":0.5,"others":[]}}}}"#
+        );
+        let end = r#"1,"device":"cpu"}"#;
+        let start = CERTIFIED.replace(end, "");
+        assert_ne!(start, CERTIFIED);
+        format!(r#"{start}1,"device":"cpu",{}"#, &selector[2..])
+    };
+    let largest = from_line(&line("18446744073709551614,1")).unwrap();
+    assert_eq!(
+        to_line(&largest).matches("18446744073709551614,1").count(),
+        1
+    );
+    assert_eq!(
+        from_line(&line("18446744073709551615,1"))
+            .unwrap_err()
+            .to_string(),
+        "the counts of the selector add up to 2^64 or more"
+    );
+}
+
+#[test]
 fn a_line_has_the_fields_of_the_contract_in_their_order() {
     assert_eq!(to_line(&certified()), CERTIFIED);
     for line in [CERTIFIED, ABSTAINED, FAILED] {

@@ -73,7 +73,23 @@ pub fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
 /// classes).
 #[must_use]
 pub fn sweep_id(sweep: &Sweep, data: &DataFacts, model_digests: &[[u8; 32]]) -> SweepId {
-    let mut text = canonical(sweep) + &data_lines(data);
+    let text = "ddrs sweep 2\n".to_owned() + &canonical(sweep) + &data_lines(data);
+    id_of(text, model_digests)
+}
+
+/// The id that the same sweep had in versions whose noise was not on a grid.
+#[must_use]
+pub fn sweep_id_without_grid(
+    sweep: &Sweep,
+    data_digest: &[u8; 32],
+    model_digests: &[[u8; 32]],
+) -> SweepId {
+    let data = line("data", &[digest_to_hex(data_digest)]);
+    let text = "ddrs sweep 1\n".to_owned() + &canonical(sweep) + &data;
+    id_of(text, model_digests)
+}
+
+fn id_of(mut text: String, model_digests: &[[u8; 32]]) -> SweepId {
     for digest in model_digests {
         text += &line("model-digest", &[digest_to_hex(digest)]);
     }
@@ -92,7 +108,7 @@ fn data_lines(data: &DataFacts) -> String {
         + &line("grid", &[grid.to_string()])
 }
 
-/// Writes the sweep as lines of a key and its values, version first. Names contain no white space,
+/// Writes the sweep as lines of a key and its values; the version comes before them. Names contain no white space,
 /// so no two sweeps share a text. Each struct is destructured field by field, so that a new field
 /// does not compile before it is placed here.
 fn canonical(sweep: &Sweep) -> String {
@@ -112,8 +128,7 @@ fn canonical(sweep: &Sweep) -> String {
         max_attempts: _,
     } = queue;
     let ReportSpec { radii: _ } = report;
-    let mut text = "ddrs sweep 2\n".to_owned();
-    text += &line("name", std::slice::from_ref(name));
+    let mut text = line("name", std::slice::from_ref(name));
     text += &line("seed", &[seed.to_string()]);
     text += &dataset_lines(dataset);
     text.extend(models.iter().map(model_lines));

@@ -15,7 +15,7 @@ mod selected;
 mod sweep;
 mod training;
 
-pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id};
+pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id, sweep_id_without_grid};
 pub use fill::{parse_with_models, random_seed};
 pub use model::{ModelSource, ModelSpec, Precision};
 pub use selected::{LevelSpec, SelectedForm, SelectedSpec};

@@ -27,10 +27,7 @@ const UNDERFLOW: f64 = 1e-140;
 
 impl From<Image> for Point<'_, f32> {
     fn from(image: Image) -> Self {
-        Self {
-            shape: image.shape,
-            coordinates: Cow::Owned(image.pixels),
-        }
+        Self::new(image.shape, image.pixels)
     }
 }
 
@@ -62,6 +59,14 @@ pub(super) struct Distance {
 }
 
 impl<T: Coordinate> Point<'_, T> {
+    /// A point of this shape (channels, height, width).
+    pub(crate) fn new(shape: [usize; 3], coordinates: Vec<T>) -> Self {
+        Self {
+            shape,
+            coordinates: Cow::Owned(coordinates),
+        }
+    }
+
     /// Channels, height, width.
     pub(super) fn shape(&self) -> [usize; 3] {
         self.shape

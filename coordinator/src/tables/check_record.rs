@@ -1,7 +1,8 @@
 //! Checks that a record is of a sweep and follows from its own counts. Whatever the counts do not
 //! decide is compared with the specification: the record repeats it and may not differ.
 //!
-//! What only the data can decide, the label, is checked in `check_labels`.
+//! What only the data can decide, the label and the distance to the grid, is checked in
+//! `certified_data`.
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::certify::{ClassBounds, EstimationCounts, SampleBounds, SelectedRules};
@@ -10,7 +11,7 @@ use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{BoundRule, SelectedSpec, Sweep, Variant};
 
-use super::check_selected::{check_selection, check_without_experts};
+use super::check_selected::{check_levels, check_selection, check_without_experts};
 
 /// The rules for the records of one sweep.
 pub(crate) struct RecordRules {
@@ -79,6 +80,7 @@ struct VariantRules<'a> {
 impl VariantRules<'_> {
     fn check(&self, certification: &Certification) -> Result<()> {
         self.check_statement(certification)?;
+        self.check_alpha(certification)?;
         self.check_classes(certification)?;
         match self.sweep.selected_by(self.variant) {
             Some(levels) => self.check_selected(certification, levels),
@@ -92,7 +94,7 @@ impl VariantRules<'_> {
             "it has the draws of a selector, but its variant selects no level"
         );
         self.check_sigma(certification)?;
-        self.check_settings(certification)?;
+        self.check_n0(certification)?;
         check_outcome(certification, self.radius(certification)?)
     }
 
@@ -105,9 +107,10 @@ impl VariantRules<'_> {
             check_without_experts(certification, &rules, selection)?;
             None
         } else {
-            self.check_settings(certification)?;
+            self.check_n0(certification)?;
             self.radius(certification)?
         };
+        check_levels(&rules, selection, at_level)?;
         let expected = at_level.and_then(|radius| rules.radius(selection, radius));
         check_outcome(certification, expected)
     }
@@ -150,18 +153,22 @@ impl VariantRules<'_> {
         Ok(())
     }
 
-    fn check_settings(&self, certification: &Certification) -> Result<()> {
-        let spec = &self.sweep.certify;
-        let Certification { n0, alpha, .. } = *certification;
+    fn check_n0(&self, certification: &Certification) -> Result<()> {
+        let expected = self.sweep.certify.n0;
+        let n0 = certification.n0;
         ensure!(
-            n0 == spec.n0.get(),
-            "its n0 is {n0}, but the sweep's is {}",
-            spec.n0
+            n0 == expected.get(),
+            "its n0 is {n0}, but the sweep's is {expected}"
         );
+        Ok(())
+    }
+
+    fn check_alpha(&self, certification: &Certification) -> Result<()> {
+        let expected = self.sweep.certify.alpha;
+        let alpha = certification.alpha;
         ensure!(
-            alpha == spec.alpha,
-            "its alpha is {alpha}, but the sweep's is {}",
-            spec.alpha
+            alpha == expected,
+            "its alpha is {alpha}, but the sweep's is {expected}"
         );
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use ddrs_common::certify::SelectedRules;
-use ddrs_common::domain::{Certification, LevelSelection, Probability, Sigma};
+use ddrs_common::domain::{Certification, LevelSelection, Probability, Radius, Sigma};
 use ddrs_common::spec::SelectedSpec;
 
 /// Computes the bounds of a selection again. Returns the selection, which is then known to be
@@ -38,13 +38,31 @@ pub(super) fn check_without_experts(
     selection: &LevelSelection,
 ) -> Result<()> {
     let Certification { n0, count, .. } = *certification;
+    let has_classes = certification.runner_up.is_some() || certification.p_upper.is_some();
     ensure!(
         rules.needs_no_expert(selection),
         "its n is 0, where the sweep's draws do not end"
     );
     ensure!(
-        n0 == 0 && count == 0 && certification.p_lower == Probability::ZERO,
+        n0 == 0 && count == 0 && certification.p_lower == Probability::ZERO && !has_classes,
         "it has counts or a bound, but no draws of an expert"
+    );
+    Ok(())
+}
+
+/// Checks that the record has the draws of those other levels that the certifier draws. `at_level`
+/// is the radius at the chosen level.
+///
+/// # Errors
+/// When a level is missing, or there is one too many.
+pub(super) fn check_levels(
+    rules: &SelectedRules,
+    selection: &LevelSelection,
+    at_level: Option<Radius>,
+) -> Result<()> {
+    ensure!(
+        rules.draws_levels(selection, at_level),
+        "the other levels that it lists are not those that its counts and the sweep's form draw"
     );
     Ok(())
 }

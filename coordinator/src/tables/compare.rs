@@ -4,11 +4,12 @@
 
 use anyhow::Result;
 use ddrs_common::data::Dataset;
-use ddrs_common::domain::Outcome;
+use ddrs_common::domain::{Outcome, Radius};
+use ddrs_common::grid::{Grid, GridImage};
 
 use super::variant_records::VariantRecords;
 use crate::aggregate::{Contradiction, Entry, EntryOutcome};
-use crate::memory::{self, Overlap, Point};
+use crate::memory::{self, Point};
 
 /// Adds the entries after Algorithm 2. Failed samples take no part, like abstentions.
 pub(super) fn add_memory(records: &mut VariantRecords, dataset: &Dataset) -> Result<()> {
@@ -18,23 +19,49 @@ pub(super) fn add_memory(records: &mut VariantRecords, dataset: &Dataset) -> Res
     Ok(())
 }
 
-/// Adds the pairs of certificates of different classes whose balls overlap.
-pub(super) fn add_contradictions(records: &mut VariantRecords, dataset: &Dataset) -> Result<()> {
+/// Adds the pairs of certificates of different classes whose balls certainly overlap.
+///
+/// Distances are in steps of the grid of the noise, in which the centres of the balls are exact.
+/// Certificates without a grid are about the pixels as they are.
+pub(super) fn add_contradictions(
+    records: &mut VariantRecords,
+    dataset: &Dataset,
+    grid: Option<Grid>,
+) -> Result<()> {
     let entries = &records.entries;
-    let overlaps = memory::overlaps(&outcomes(entries), |place| point(dataset, &entries[place]))?;
-    let pairs = overlaps
+    let steps = grid.map_or(1.0, |grid| f64::from(grid.get()));
+    let outcomes: Vec<Outcome> = entries
         .iter()
-        .map(|overlap| contradiction(entries, overlap));
+        .map(|entry| in_steps(outcome(entry), steps))
+        .collect::<Result<_>>()?;
+    let overlaps = memory::overlaps(&outcomes, |place| centre(dataset, &entries[place], grid))?;
+    let pairs = overlaps.iter().map(|overlap| Contradiction {
+        first: entries[overlap.first].index,
+        second: entries[overlap.second].index,
+        distance: (overlap.distance / steps).next_up(),
+    });
     records.contradictions = pairs.collect();
     Ok(())
 }
 
-fn contradiction(entries: &[Entry], overlap: &Overlap) -> Contradiction {
-    Contradiction {
-        first: entries[overlap.first].index,
-        second: entries[overlap.second].index,
-        distance: overlap.distance,
-    }
+/// The outcome with its radius in steps, of which there are so many in a unit, rounded down.
+fn in_steps(outcome: Outcome, steps: f64) -> Result<Outcome> {
+    Ok(match outcome {
+        Outcome::Certified { class, radius } => Outcome::Certified {
+            class,
+            radius: Radius::new((radius.get() * steps).next_down().max(0.0))?,
+        },
+        Outcome::Abstained => Outcome::Abstained,
+    })
+}
+
+fn centre<'a>(dataset: &Dataset, entry: &Entry, grid: Option<Grid>) -> Result<Point<'a, f64>> {
+    let image = dataset.image(entry.index)?;
+    let coordinates = match grid {
+        Some(grid) => GridImage::centre(grid, &image.pixels)?,
+        None => image.pixels.iter().copied().map(f64::from).collect(),
+    };
+    Ok(Point::new(image.shape, coordinates))
 }
 
 fn point<'a>(dataset: &Dataset, entry: &Entry) -> Result<Point<'a, f32>> {

@@ -35,7 +35,7 @@ impl RunSamples {
     pub(crate) fn read(dir: &RunDir) -> Result<Self> {
         let manifest = dir.manifest()?;
         let sweep = manifest.sweep.sweep()?;
-        let data = CertifiedData::open(&sweep.dataset, &manifest.sweep.data_digest);
+        let data = CertifiedData::open(&sweep.dataset, &manifest.sweep);
         let records = read_records(dir, &manifest, &sweep, &data)?;
         let mut variants = by_variant(&sweep, records);
         data.compare(&mut variants, sweep.certify.memory);
@@ -99,7 +99,7 @@ fn read_records(
     let plan = manifest.sweep.plan()?;
     let rules = RecordRules::new(sweep, &plan, manifest.sweep.loss());
     check_all(&path, &numbered, &rules)?;
-    data.check_labels(&path, &numbered)?;
+    data.check(&path, &numbered)?;
     Ok(numbered.into_iter().map(|(_, record)| record).collect())
 }
 

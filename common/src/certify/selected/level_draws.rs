@@ -1,9 +1,10 @@
 //! The draws of the class at another level than the chosen one.
 
+use super::rules::OpenLevel;
 use super::{DrawSource, SelectedRules, SelectedStep};
 use crate::certify::stopping::{Counts, Goal, Target, draws_at_once};
 use crate::certify::{CertifyError, check_total, count_of, pilot};
-use crate::domain::{Class, LevelBound, Phase, Radius};
+use crate::domain::{Class, LevelBound, Phase};
 use crate::spec::{CertifySpec, Stopping};
 
 /// The draws so far.
@@ -21,19 +22,12 @@ pub(super) struct LevelDraws {
 }
 
 impl LevelDraws {
-    /// Begins with a level that is not selected within `unreached`, where no radius above `most`
-    /// can be certified.
-    pub(super) fn new(
-        rules: &SelectedRules,
-        level: u32,
-        class: Class,
-        unreached: Radius,
-        most: Radius,
-    ) -> Self {
-        let spec = rules.level_between(unreached, most);
+    /// Begins with a level.
+    pub(super) fn new(rules: &SelectedRules, open: OpenLevel, class: Class) -> Self {
+        let spec = rules.level_between(open);
         let needs_pilot = matches!(spec.stopping, Stopping::Loss(_));
         Self {
-            level,
+            level: open.level,
             class,
             end: (!needs_pilot).then_some(spec.n.get()),
             spec,

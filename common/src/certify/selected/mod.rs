@@ -225,11 +225,9 @@ fn next_level(rules: &SelectedRules, chosen: ChosenLevel, class: Certificate) ->
     else {
         return SelectedState::Done(Box::new(finished(rules, &chosen, class)));
     };
-    let radius = rules.hoped_radius(&chosen.selection, &chosen.unreached, radius);
     match rules.next_level(&chosen.selection, &chosen.unreached, radius) {
         Some(level) => {
-            let unreached = chosen.unreached[level as usize];
-            let draws = LevelDraws::new(rules, level, guess, unreached, radius);
+            let draws = LevelDraws::new(rules, level, guess);
             SelectedState::Other(chosen, Box::new(class), draws)
         }
         None => SelectedState::Done(Box::new(finished(rules, &chosen, class))),

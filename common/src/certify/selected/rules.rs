@@ -41,19 +41,45 @@ impl SelectedRules {
     }
 
     /// Computes the bounds of a selection again from its counts; `None` where the rules cannot end
-    /// with these counts.
+    /// with these counts. [`Self::draws_levels`] decides whether its other levels are drawn at all.
     #[must_use]
     pub fn check_selection(&self, claimed: &LevelSelection) -> Option<LevelSelection> {
+        if claimed.counts.len() != self.selected.levels.len() {
+            return None;
+        }
         let others = claimed.others.iter();
         let others: Option<Vec<LevelBound>> = others.map(|other| self.check_level(other)).collect();
-        let selection = LevelSelection {
+        Some(LevelSelection {
             level: claimed.level,
             n0: self.selector.n0.get(),
             counts: claimed.counts.clone(),
             p_lower: self.bound_on_level(claimed)?,
             others: others?,
+        })
+    }
+
+    /// Returns true if the certifier draws the other levels of a selection, all of them and in this
+    /// order. `at_level` is the radius at the chosen level, `None` where no class is certified
+    /// there.
+    #[must_use]
+    pub fn draws_levels(&self, selection: &LevelSelection, at_level: Option<Radius>) -> bool {
+        let Some(at_level) = at_level else {
+            return selection.others.is_empty();
         };
-        self.has_levels(&selection).then_some(selection)
+        let unreached = self.unreached(selection);
+        let mut drawn = LevelSelection {
+            others: Vec::new(),
+            ..selection.clone()
+        };
+        let mut next = self.next_level(&drawn, &unreached, at_level);
+        for other in &selection.others {
+            if next.map(|next| next.level) != Some(other.level) {
+                return false;
+            }
+            drawn.others.push(*other);
+            next = self.next_level(&drawn, &unreached, at_level);
+        }
+        next.is_none()
     }
 
     /// R = min(R_J, min over j of max(r_j, R_j)), where R_j is 0 for levels without draws; `None`
@@ -79,7 +105,7 @@ impl SelectedRules {
     }
 
     /// The largest radius that is left to hope for: R where the levels without draws lose nothing.
-    pub(super) fn hoped_radius(
+    fn hoped_radius(
         &self,
         selection: &LevelSelection,
         unreached: &[Radius],
@@ -107,7 +133,7 @@ impl SelectedRules {
     /// quantile: r_j = tau/2 (Q(q_J) + Q(v_j)), for Q of both is 1/tau-Lipschitz in the input. v_j
     /// is at least q_J, which alone gives tau Q(q_J).
     pub(super) fn unreached(&self, selection: &LevelSelection) -> Vec<Radius> {
-        let drawn = selection.counts.iter().sum();
+        let drawn = total(&selection.counts);
         let counts = selection.counts.iter();
         counts
             .map(|&count| {
@@ -146,25 +172,30 @@ impl SelectedRules {
     }
 
     /// The level without a bound whose bound may change the radius: of several, the one that is
-    /// reached first.
+    /// reached first. `at_level` is R_J.
     pub(super) fn next_level(
         &self,
         selection: &LevelSelection,
         unreached: &[Radius],
-        radius: Radius,
-    ) -> Option<u32> {
+        at_level: Radius,
+    ) -> Option<OpenLevel> {
         if self.selected.form == SelectedForm::Simple {
             return None;
         }
+        let most = self.hoped_radius(selection, unreached, at_level);
         let levels = (0_u32..).zip(unreached);
         levels
             .filter(|&(level, &unreached)| {
                 level != selection.level
                     && selection.others.iter().all(|other| other.level != level)
-                    && self.matters(unreached, radius)
+                    && self.matters(unreached, most)
             })
             .min_by(|one, other| one.1.get().total_cmp(&other.1.get()))
-            .map(|(level, _)| level)
+            .map(|(level, &unreached)| OpenLevel {
+                level,
+                unreached,
+                most,
+            })
     }
 
     /// Returns true if it matters whether the class is certified between two distances.
@@ -185,8 +216,10 @@ impl SelectedRules {
     }
 
     /// The specification at another level, where only radii between two distances are undecided.
-    pub(super) fn level_between(&self, unreached: Radius, most: Radius) -> CertifySpec {
-        deciding(&self.level, |radii| between(radii, unreached, most))
+    pub(super) fn level_between(&self, open: OpenLevel) -> CertifySpec {
+        deciding(&self.level, |radii| {
+            between(radii, open.unreached, open.most)
+        })
     }
 
     fn check_level(&self, claimed: &LevelBound) -> Option<LevelBound> {
@@ -204,21 +237,24 @@ impl SelectedRules {
 
     fn bound_on_level(&self, claimed: &LevelSelection) -> Option<Probability> {
         let count = *claimed.counts.get(claimed.level as usize)?;
-        let drawn = claimed.counts.iter().sum();
+        let drawn = total(&claimed.counts);
         self.of_selector().lower(Counts { drawn, count })
     }
+}
 
-    /// Returns true if a selection has a count of each level, and no level twice.
-    fn has_levels(&self, selection: &LevelSelection) -> bool {
-        let mut levels: Vec<u32> = selection.others.iter().map(|other| other.level).collect();
-        levels.push(selection.level);
-        levels.sort_unstable();
-        let is_ascending = levels.windows(2).all(|pair| pair[0] < pair[1]);
-        let are_known = levels
-            .iter()
-            .all(|&level| (level as usize) < selection.counts.len());
-        selection.counts.len() == self.selected.levels.len() && is_ascending && are_known
-    }
+/// A level other than the chosen one whose bound may change the radius.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct OpenLevel {
+    pub(super) level: u32,
+    /// The distance within which it is not selected.
+    pub(super) unreached: Radius,
+    /// The largest radius that can still be certified.
+    pub(super) most: Radius,
+}
+
+/// The number of draws. Counts of a record may add up to more than any sweep draws.
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().copied().fold(0, u64::saturating_add)
 }
 
 fn with_alpha(spec: &CertifySpec, alpha: Alpha) -> CertifySpec {

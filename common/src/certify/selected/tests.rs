@@ -266,9 +266,66 @@ fn a_selection_is_recomputed_from_its_counts_and_a_forged_one_differs() {
     assert_eq!(changed(|s| s.level = 1), None);
     assert_eq!(changed(|s| s.n0 = 0), None);
     assert_eq!(changed(|s| s.others[0].count = 999), None);
-    assert_eq!(changed(|s| s.others[0].level = 0), None);
     assert_eq!(changed(|s| s.others[0].level = 7), None);
-    assert_eq!(changed(|s| s.others.push(s.others[0])), None);
+    assert_eq!(changed(|s| s.counts = vec![u64::MAX; 3]), None);
+}
+
+#[test]
+fn the_other_levels_of_a_selection_are_those_that_its_counts_draw_in_their_order() {
+    let selected = levels(SelectedForm::Strong, &[0.25, 1.0, 0.5]);
+    let fixed = spec(Stopping::Fixed);
+    let (_, found) = run(&fixed, &selected, &[0.5, 0.1, 0.4], &[0.999, 0.9, 0.8]);
+    let rules = SelectedRules::new(&fixed, &selected, GridLoss::NONE);
+    let honest = found.selection.others.clone();
+    let draws = |others: &[LevelBound], at_level| {
+        let claimed = LevelSelection {
+            others: others.to_vec(),
+            ..found.selection.clone()
+        };
+        rules.draws_levels(&claimed, at_level)
+    };
+    let [first, second] = honest[..] else {
+        panic!("{honest:?}");
+    };
+    let at_level = Radius::new(radius_of(0.25, 999, 1.0)).ok();
+    assert!(draws(&honest, at_level));
+    assert!(draws(&[], None) && !draws(&honest, None));
+    let chosen = LevelBound { level: 0, ..first };
+    for wrong in [
+        vec![],
+        vec![first],
+        vec![second],
+        vec![second, first],
+        vec![first, first],
+        vec![first, second, second],
+        vec![chosen, second],
+        vec![first, second, chosen],
+    ] {
+        assert!(!draws(&wrong, at_level), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_selection_of_the_simple_form_lists_no_other_level() {
+    let selected = levels(SelectedForm::Simple, &[0.25, 1.0]);
+    let fixed = spec(Stopping::Fixed);
+    let (_, found) = run(&fixed, &selected, &[0.65, 0.35], &[0.999, 0.9]);
+    let rules = SelectedRules::new(&fixed, &selected, GridLoss::NONE);
+    let at_level = Radius::new(radius_of(0.25, 999, 1.0)).unwrap();
+    let honest = radius_of(0.5, 650, 1.0);
+    assert_eq!(radius(&found), honest);
+    assert!(rules.draws_levels(&found.selection, Some(at_level)));
+    // Each of its bounds follows from counts, and the formula would give the larger radius.
+    let mut forged = found.selection;
+    forged.others.push(LevelBound {
+        level: 1,
+        n: 1_000,
+        count: 990,
+        p_lower: stats::lower_bound(990, 1_000, Alpha::new(0.001).unwrap().part(0.5)),
+    });
+    assert_eq!(rules.check_selection(&forged).as_ref(), Some(&forged));
+    assert!(rules.radius(&forged, at_level).unwrap().get() > 2.0 * honest);
+    assert!(!rules.draws_levels(&forged, Some(at_level)));
 }
 
 #[test]

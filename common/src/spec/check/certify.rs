@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::section::SpecTable;
-use crate::domain::Alpha;
+use crate::domain::{Alpha, Choice};
 use crate::spec::raw::{RawBound, RawCertify, RawStopping, Required};
 use crate::spec::{BoundRule, CertifySpec, SmoothingSpec, SpecError, Stopping};
 use crate::stats::{can_certify, least_draws};
@@ -33,7 +33,8 @@ pub(super) fn check_selected(
     spec: &CertifySpec,
     smoothing: &SmoothingSpec,
 ) -> Result<(), SpecError> {
-    let Some(selected) = &smoothing.selected else {
+    let is_used = smoothing.choice.contains(&Choice::Selected);
+    let Some(selected) = smoothing.selected.as_ref().filter(|_| is_used) else {
         return Ok(());
     };
     if spec.bound == BoundRule::TwoClass {

@@ -78,6 +78,10 @@ fn changed(from: &str, to: &str) -> SweepId {
 #[test]
 fn the_id_of_a_sweep_stays_what_it_is() {
     assert_eq!(id(SPEC).as_str(), "d911e2f067e00752");
+    // Computed by a version whose noise was not on a grid.
+    let sweep = parse(SPEC, Path::new("s.toml")).unwrap();
+    let old = sweep_id_without_grid(&sweep, &[1; 32], &[[2; 32]]);
+    assert_eq!(old.as_str(), "e580205ada0355ca");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `[smoothing.selected]`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::{LEAST, check, read, sigma};
 use crate::domain::{Alpha, Choice};
 use crate::grid::{DataFacts, Grid, ImageFacts};
-use crate::spec::{LevelSpec, SelectedForm, sweep_id};
+use crate::spec::{BoundRule, LevelSpec, SelectedForm, parse, sweep_id};
 
 const DATA: DataFacts = DataFacts {
     len: 10,
@@ -87,6 +88,17 @@ fn levels_that_no_variant_uses_change_neither_networks_nor_id() {
     let id = |text: &str| sweep_id(&read(text), &DATA, &digests);
     assert_eq!(id(&unused), id(&without));
     assert_eq!(read(&unused).networks().len(), 2);
+}
+
+#[test]
+fn two_classes_are_refused_only_where_a_level_is_selected() {
+    let two = text().replace("alpha = 0.001", "alpha = 0.001\nbound = 'two-class'");
+    assert_ne!(two, text());
+    let refused = parse(&two, Path::new("s.toml")).unwrap_err().to_string();
+    let reason = "certify.bound: two-class is not available where a level is selected";
+    assert!(refused.contains(reason), "{refused}");
+    let unused = two.replace("choice = ['fixed', 'selected']\n", "");
+    assert_eq!(read(&unused).certify.bound, BoundRule::TwoClass);
 }
 
 #[test]
