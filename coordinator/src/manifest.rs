@@ -91,3 +91,45 @@ pub(crate) fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |past| past.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
+
+    use super::*;
+
+    const SPEC: &str = "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
+                        [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+                        [smoothing]\nsigma = [0.5]\n\
+                        [certify]\nn0 = 10\nn = 100\nalpha = 0.01\n";
+
+    #[test]
+    fn a_manifest_whose_sweep_was_edited_is_refused() {
+        let data = DataFacts {
+            len: 7,
+            digest: [1; 32],
+            images: ImageFacts {
+                shape: [3, 32, 32],
+                grid: Grid::BYTES,
+            },
+        };
+        let message = SweepMessage::new(Path::new("/s.toml"), SPEC, &data, &[[2; 32]]).unwrap();
+        let manifest = Manifest::new(&message);
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&text).unwrap(), manifest);
+        for (from, to) in [
+            ("alpha = 0.01", "alpha = 0.02"),
+            ("\"grid\":255", "\"grid\":256"),
+            ("\"protocol\":3", "\"protocol\":2"),
+        ] {
+            assert_eq!(text.matches(from).count(), 1, "{from}");
+            let refused = Manifest::parse(&text.replace(from, to)).unwrap_err();
+            let reason = format!("sweep {} does not hold what its id says", message.id);
+            assert!(refused.to_string().starts_with(&reason), "{refused}");
+        }
+    }
+}

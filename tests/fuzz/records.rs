@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use ddrs_common::certify::SelectedRules;
 use ddrs_common::domain::{
-    Alpha, Certification, Class, Outcome, Probability, Radius, Record, RunnerUp, SampleIndex,
-    Sigma, Statement, VariantName,
+    Alpha, Certification, Class, LevelBound, LevelSelection, Outcome, Probability, Radius, Record,
+    RunnerUp, SampleIndex, Sigma, Statement, VariantName,
 };
+use ddrs_common::grid::{Grid, GridLoss};
 use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
+use ddrs_common::spec::parse;
 use ddrs_common::terminal::is_unsafe;
 use proptest::prelude::*;
 
@@ -58,9 +61,61 @@ fn certification() -> impl Strategy<Value = Certification> {
     )
 }
 
+fn probability() -> impl Strategy<Value = Probability> {
+    (0.0..=1.0_f64).prop_map(|p| Probability::new(p).unwrap())
+}
+
+/// The draws of a selector whose counts add up to a number, mostly one that a sweep may draw.
+fn selection() -> impl Strategy<Value = LevelSelection> {
+    let counts = prop_oneof![
+        (0..=1_000_u64).prop_map(|count| vec![count, 1_000 - count]),
+        (0..=600_u64, 0..=400_u64).prop_map(|(a, b)| vec![a, b, 1_000 - a - b]),
+        prop::collection::vec(0..=u64::MAX / 4, 0..4),
+    ];
+    let others = prop::collection::vec(level_bound(), 0..3);
+    (0..4_u32, any::<u64>(), counts, probability(), others).prop_map(
+        |(level, n0, counts, p_lower, others)| LevelSelection {
+            level,
+            n0,
+            counts,
+            p_lower,
+            others,
+        },
+    )
+}
+
+fn level_bound() -> impl Strategy<Value = LevelBound> {
+    let draws = prop_oneof![
+        (0..=1_000_u64).prop_map(|count| (count, 1_000)),
+        (any::<u64>(), any::<u64>()),
+    ];
+    (0..4_u32, draws, probability()).prop_map(|(level, (a, b), p_lower)| LevelBound {
+        level,
+        n: a.max(b),
+        count: a.min(b),
+        p_lower,
+    })
+}
+
+/// Certifications with all fields that some have.
+fn whole_certification() -> impl Strategy<Value = Certification> {
+    let more = (
+        prop::option::of(probability()),
+        prop::option::of(selection()),
+    );
+    (certification(), more).prop_map(|(certification, (p_upper, level))| Certification {
+        p_upper,
+        level: level.map(Box::new),
+        ..certification
+    })
+}
+
 /// Returns a strategy for arbitrary records, with arbitrary names.
 pub(crate) fn record() -> impl Strategy<Value = Record> {
-    let result = prop_oneof![certification().prop_map(Ok), any::<String>().prop_map(Err)];
+    let result = prop_oneof![
+        whole_certification().prop_map(Ok),
+        any::<String>().prop_map(Err)
+    ];
     let names = (any::<String>(), any::<String>(), any::<String>());
     (
         names,
@@ -95,6 +150,44 @@ fn every_record_is_read_back_from_its_line_which_has_no_control_characters() {
             from_line(&line).map_err(|e| TestCaseError::fail(e.to_string()))?,
             record
         );
+        Ok(())
+    });
+}
+
+/// The rules of a sweep with so many levels, at n = 1,000.
+fn rules(form: &str, levels: u32) -> SelectedRules {
+    let sigmas = (1..=levels).map(|level| format!("{{ sigma = 0.{level}, model = 'm' }},"));
+    let text = format!(
+        "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
+         [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 10\n\
+         [smoothing]\nchoice = ['selected']\n\
+         [smoothing.selected]\ntau = 0.5\nform = '{form}'\nlevels = [{}]\n\
+         [smoothing.selected.selector]\nname = 'h'\npath = 'h.pt'\nclasses = {levels}\n\
+         [certify]\nn0 = 100\nn = 1000\nalpha = 0.001\n",
+        sigmas.collect::<String>()
+    );
+    let sweep = parse(&text, "s.toml".as_ref()).unwrap();
+    let selected = sweep.smoothing.selected.unwrap();
+    SelectedRules::new(
+        &sweep.certify,
+        &selected,
+        GridLoss::new(Grid::BYTES, [3, 32, 32]),
+    )
+}
+
+#[test]
+fn no_forged_selection_makes_the_check_panic_or_raises_the_radius_of_its_level() {
+    let all = [rules("simple", 2), rules("strong", 2), rules("strong", 3)];
+    fuzz(&(selection(), 0.0..2.0_f64), |(claimed, radius)| {
+        let at_level = Radius::new(radius).unwrap();
+        for rules in &all {
+            let Some(again) = rules.check_selection(&claimed) else {
+                continue;
+            };
+            let _ = rules.draws_levels(&again, Some(at_level));
+            let _ = rules.needs_no_expert(&again);
+            prop_assert!(rules.radius(&again, at_level) <= Some(at_level));
+        }
         Ok(())
     });
 }

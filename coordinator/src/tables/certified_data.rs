@@ -141,3 +141,6 @@ fn check_distance(
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
 use ddrs_common::domain::{
-    Alpha, Class, Probability, RunnerUp, SampleIndex, Sigma, Statement, VariantName,
+    Alpha, Class, LevelBound, LevelSelection, Probability, RunnerUp, SampleIndex, Sigma, Statement,
+    VariantName,
 };
 use ddrs_common::grid::Grid;
+use ddrs_common::record_file::{from_line, to_line};
 use ddrs_common::stats;
+use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -384,4 +388,201 @@ fn what_the_grid_takes_off_is_taken_off_again() {
     let radius = loss.certified_radius(certification.sigma, lowered);
     certification.outcome = certified(radius.unwrap());
     assert!(rules.check(&record).is_ok());
+}
+
+/// A sweep with one selected variant of two levels, 0.25 and 1.
+fn selected_sweep(form: &str) -> Sweep {
+    let text = format!(
+        "name = 's'
+        seed = 1
+        [dataset]
+        format = 'cifar10'
+        path = 'd'
+        [[model]]
+        name = 'm'
+        path = 'm.pt'
+        classes = 10
+        [smoothing]
+        choice = ['selected']
+        [smoothing.selected]
+        tau = 0.5
+        form = '{form}'
+        levels = [{{ sigma = 0.25, model = 'm' }}, {{ sigma = 1.0, model = 'm' }}]
+        [smoothing.selected.selector]
+        name = 'h'
+        path = 'h.pt'
+        classes = 2
+        [certify]
+        n0 = 100
+        n = 1000
+        alpha = 0.001
+        "
+    );
+    ddrs_common::spec::parse(&text, "s.toml".as_ref()).unwrap()
+}
+
+fn selected_rules(sweep: &Sweep) -> SelectedRules {
+    let selected = sweep.smoothing.selected.as_ref().unwrap();
+    SelectedRules::new(&sweep.certify, selected, GridLoss::NONE)
+}
+
+/// A record at level 0, with the bounds and the radius that follow from its counts by the formula,
+/// whether or not the certifier would have drawn the other level.
+fn of_level(sweep: &Sweep, counts: [u64; 2], count: u64, others: Vec<LevelBound>) -> Record {
+    let rules = selected_rules(sweep);
+    let claimed = LevelSelection {
+        level: 0,
+        n0: 100,
+        counts: counts.to_vec(),
+        p_lower: Probability::ZERO,
+        others,
+    };
+    let selection = rules.check_selection(&claimed).unwrap();
+    let p_lower = stats::lower_bound(count, 1_000, sweep.certify.alpha);
+    let at_level = stats::radius(sigma(0.25), p_lower);
+    let mut record = honest(sweep);
+    record.variant = VariantName::new("h/selected/0.5");
+    let certification = record.result.as_mut().unwrap();
+    *certification = Certification {
+        outcome: certified(rules.radius(&selection, at_level).unwrap()),
+        statement: Some(Statement::Selected),
+        sigma: sigma(0.25),
+        n: 1_000,
+        count,
+        p_lower,
+        runner_up: None,
+        level: Some(Box::new(selection)),
+        ..certification.clone()
+    };
+    record
+}
+
+fn radius_of(record: &Record) -> f64 {
+    match record.result.as_ref().unwrap().outcome {
+        Outcome::Certified { radius, .. } => radius.get(),
+        Outcome::Abstained => 0.0,
+    }
+}
+
+#[test]
+fn a_selected_record_lists_the_levels_that_its_form_draws_and_no_others() {
+    let other = LevelBound {
+        level: 1,
+        n: 1_000,
+        count: 990,
+        p_lower: Probability::ZERO,
+    };
+    let simple = selected_sweep("simple");
+    let strong = selected_sweep("strong");
+    let counts = [700, 300];
+    let honest = of_level(&simple, counts, 998, vec![]);
+    assert!(accepted(&simple, &honest));
+    assert!(accepted(
+        &strong,
+        &of_level(&strong, counts, 998, vec![other])
+    ));
+    // The radius of the strong form, where the specification asks for the simple one.
+    let forged = of_level(&simple, counts, 998, vec![other]);
+    assert!(radius_of(&forged) > 2.0 * radius_of(&honest));
+    let reason_of_levels =
+        "the other levels that it lists are not those that its counts and the sweep's form draw";
+    assert_eq!(reason(&simple, &forged), reason_of_levels);
+    let without = of_level(&strong, counts, 998, vec![]);
+    assert_eq!(reason(&strong, &without), reason_of_levels);
+    // The selector keeps the level for longer than the expert keeps the class.
+    let needless = of_level(&strong, [990, 10], 800, vec![other]);
+    assert_eq!(reason(&strong, &needless), reason_of_levels);
+}
+
+#[test]
+fn an_abstention_without_draws_of_an_expert_has_the_settings_of_the_sweep_and_no_classes() {
+    let sweep = selected_sweep("simple");
+    let abstention = |forge: fn(&mut Certification)| {
+        let mut record = of_level(&sweep, [700, 300], 998, vec![]);
+        let certification = record.result.as_mut().unwrap();
+        let mut level = certification.level.take().unwrap();
+        level.counts = vec![510, 490];
+        level = Box::new(selected_rules(&sweep).check_selection(&level).unwrap());
+        *certification = Certification {
+            outcome: Outcome::Abstained,
+            n0: 0,
+            n: 0,
+            count: 0,
+            p_lower: Probability::ZERO,
+            level: Some(level),
+            ..certification.clone()
+        };
+        forge(certification);
+        record
+    };
+    assert!(accepted(&sweep, &abstention(|_| ())));
+    assert_eq!(
+        reason(
+            &sweep,
+            &abstention(|record| record.alpha = Alpha::new(0.5).unwrap())
+        ),
+        "its alpha is 0.5, but the sweep's is 0.001"
+    );
+    let no_draws = "it has counts or a bound, but no draws of an expert";
+    let p_upper = abstention(|record| record.p_upper = Probability::new(0.5).ok());
+    assert_eq!(reason(&sweep, &p_upper), no_draws);
+    let runner_up = abstention(|record| {
+        record.runner_up = Some(RunnerUp {
+            class: Class(1),
+            count: 0,
+        });
+    });
+    assert_eq!(reason(&sweep, &runner_up), no_draws);
+}
+
+/// Values that a forged field may have.
+fn forged_number() -> impl Strategy<Value = serde_json::Value> {
+    prop_oneof![
+        prop::sample::select(vec![0, 1, 2, 100, 1_000, 1 << 53, u64::MAX]).prop_map(|n| json!(n)),
+        any::<u64>().prop_map(|n| json!(n)),
+        (0.0..=1.0_f64).prop_map(|p| json!(p)),
+        any::<f64>().prop_map(|number| json!(number)),
+        prop::collection::vec(any::<u64>(), 0..4).prop_map(|counts| json!(counts)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_forged_field_makes_the_check_panic(
+        forgeries in prop::collection::vec((any::<prop::sample::Index>(), forged_number()), 1..4),
+        strong in any::<bool>(),
+        is_selected in any::<bool>(),
+    ) {
+        const FIELDS: [&str; 20] = [
+            "/index", "/label", "/prediction", "/radius", "/sigma", "/sigma0", "/n0", "/n",
+            "/count", "/p_lower", "/alpha", "/runner_up", "/runner_up_count", "/seconds",
+            "/selector/level", "/selector/n0", "/selector/counts", "/selector/counts/0",
+            "/selector/others/0/count", "/selector/others/0/n",
+        ];
+        let sweep = if is_selected {
+            selected_sweep(if strong { "strong" } else { "simple" })
+        } else {
+            sweep("{ radii = [0, 0.5] }\n        bound = 'two-class'")
+        };
+        let record = if is_selected {
+            let other = LevelBound {
+                level: 1,
+                n: 1_000,
+                count: 990,
+                p_lower: Probability::ZERO,
+            };
+            of_level(&sweep, [700, 300], 998, vec![other])
+        } else {
+            of_two_classes(&sweep, 4_700, 3_000)
+        };
+        let mut line: serde_json::Value = serde_json::from_str(&to_line(&record)).unwrap();
+        for (place, value) in forgeries {
+            if let Some(field) = line.pointer_mut(place.get(&FIELDS)) {
+                *field = value;
+            }
+        }
+        if let Ok(record) = from_line(&line.to_string()) {
+            let _ = rules(&sweep).check(&record);
+        }
+    }
 }
