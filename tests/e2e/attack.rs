@@ -154,9 +154,7 @@ fn reports_show_the_bound_and_refuse_attacks_on_other_certificates_by_line() {
         // Only the last line is changed.
         let (first, last) = honest.trim_end().rsplit_once('\n').unwrap();
         let forged = format!("{first}\n{}\n", last.replace(from, to));
-        if forged == honest {
-            panic!("{from} is not in {last}");
-        }
+        assert!(forged != honest, "{from} is not in {last}");
         fs::write(&path, forged).unwrap();
         let refused = report(&dir, "text").expect(2).stderr;
         assert!(

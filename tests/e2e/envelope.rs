@@ -130,7 +130,7 @@ fn the_released_logs_give_the_published_gains() {
         &printed,
         &[
             concat!(
-                "| gaussian | data-dependent | data-dependent | data-dependent ",
+                "| gaussian | data-dependent | data-dependent | data-dependent + memory ",
                 "| 69.8 | 62.0 | 46.4 | 39.4 | 30.6 |"
             ),
             "| gaussian | fixed | fixed | fixed | 69.6 | 50.8 | 36.4 | 27.0 | 18.8 |",

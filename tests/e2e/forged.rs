@@ -18,8 +18,8 @@ fn refusal(dir: &TestDir, variant: &str, forge: impl Fn(&mut Value)) -> (usize, 
         .position(|record| record["variant"] == variant && !record["prediction"].is_null())
         .unwrap();
     forge(&mut records[place]);
-    let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
-    dir.write("forged/records.jsonl", lines);
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    dir.write("forged/records.jsonl", lines.join("\n") + "\n");
     fs::copy(
         dir.path("out/manifest.json"),
         dir.path("forged/manifest.json"),
