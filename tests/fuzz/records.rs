@@ -154,7 +154,7 @@ fn every_record_is_read_back_from_its_line_which_has_no_control_characters() {
     });
 }
 
-/// The rules of a sweep with so many levels, at n = 1,000.
+/// The rules of a sweep with this number of levels, at n = 1,000.
 fn rules(form: &str, levels: u32) -> SelectedRules {
     let sigmas = (1..=levels).map(|level| format!("{{ sigma = 0.{level}, model = 'm' }},"));
     let text = format!(

@@ -108,9 +108,9 @@ fn data_lines(data: &DataFacts) -> String {
         + &line("grid", &[grid.to_string()])
 }
 
-/// Writes the sweep as lines of a key and its values; the version comes before them. Names contain no white space,
-/// so no two sweeps share a text. Each struct is destructured field by field, so that a new field
-/// does not compile before it is placed here.
+/// Writes the sweep as lines of a key and its values; the version comes before them. Names contain
+/// no white space, so no two sweeps share a text. Each struct is destructured field by field, so
+/// that a new field does not compile before it is placed here.
 fn canonical(sweep: &Sweep) -> String {
     let Sweep {
         name,

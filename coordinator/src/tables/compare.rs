@@ -44,7 +44,7 @@ pub(super) fn add_contradictions(
     Ok(())
 }
 
-/// The outcome with its radius in steps, of which there are so many in a unit, rounded down.
+/// The outcome with its radius in steps, rounded down. A unit has `steps` of them.
 fn in_steps(outcome: Outcome, steps: f64) -> Result<Outcome> {
     Ok(match outcome {
         Outcome::Certified { class, radius } => Outcome::Certified {
