@@ -73,7 +73,7 @@ fn what_the_model_does_not_take_is_known_before_any_sample() {
     let model = &fixture.sweep.models[0];
     let error = load_error(model, [3, 2, 2]);
     assert!(
-        error.contains("m.safetensors") && error.contains("[3, 2, 2]"),
+        error.contains("m.safetensors") && error.contains("[1, 3, 2, 2]"),
         "{error}"
     );
     let mut other = model.clone();
