@@ -159,8 +159,8 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
                 .replace("n = 40\n", "n = 1000\n")
         });
         let _ = dir.run(&spec, out, 1).expect(0);
-        let records = dir.records(out).into_values();
-        counts.push(records.map(guess_and_count).collect::<Vec<_>>());
+        let records = dir.records(out);
+        counts.push(records.values().map(guess_and_count).collect::<Vec<_>>());
     }
     // The files differ, and with them the noise: each count has a standard deviation of at most 16.
     for (native, script) in counts[0].iter().zip(&counts[1]) {
@@ -170,7 +170,7 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
 }
 
 /// Returns the class certified, which must not be an abstention, and its count.
-fn guess_and_count(record: serde_json::Value) -> (u64, i64) {
+fn guess_and_count(record: &serde_json::Value) -> (u64, i64) {
     let prediction = record["prediction"].as_u64();
     (
         prediction.unwrap_or_else(|| panic!("abstained: {record}")),

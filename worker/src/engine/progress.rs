@@ -243,7 +243,7 @@ impl SampleState {
                 let off_grid = self.inputs[0].grid_image.off_grid;
                 NextStep::Done(self.finish(Ok(Certification {
                     off_grid,
-                    ..certification
+                    ..*certification
                 })))
             }
         }
@@ -276,7 +276,7 @@ impl Decision {
     }
 
     /// Returns the draws that are needed next, or the certification if there is one.
-    fn request(&self, task: &JobContext) -> Result<DrawRequest, Certification> {
+    fn request(&self, task: &JobContext) -> Result<DrawRequest, Box<Certification>> {
         match self {
             Self::Search(search) => Ok(comparison(task, search)),
             Self::Certify(certifier, sigma) => match certifier.next() {
@@ -288,7 +288,9 @@ impl Decision {
                     n,
                     chunk: task.sweep.certify.chunk.get(),
                 }),
-                CertifierStep::Done(certificate) => Err(certification(task, *sigma, certificate)),
+                CertifierStep::Done(certificate) => {
+                    Err(certification(task, *sigma, certificate).into())
+                }
             },
             Self::Select(certifier) => selected_request(task, certifier),
         }
@@ -348,7 +350,7 @@ fn comparison(task: &JobContext, search: &Search) -> DrawRequest {
 fn selected_request(
     task: &JobContext,
     certifier: &SelectedCertifier,
-) -> Result<DrawRequest, Certification> {
+) -> Result<DrawRequest, Box<Certification>> {
     match certifier.next() {
         SelectedStep::Draw {
             source,
@@ -364,7 +366,7 @@ fn selected_request(
             n,
             chunk: task.sweep.certify.chunk.get(),
         }),
-        SelectedStep::Done(certificate) => Err(selected_certification(task, *certificate)),
+        SelectedStep::Done(certificate) => Err(selected_certification(task, *certificate).into()),
     }
 }
 

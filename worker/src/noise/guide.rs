@@ -78,7 +78,8 @@ fn decide(entry: u32, bits: u32) -> i32 {
     let threshold = (entry & 0xffff) as i32;
     let bits = bits as i32;
     let above = step + i32::from(bits > threshold);
-    if (bits == threshold) | (step == UNDECIDED) {
+    // Without a branch, so that the loop over values becomes vector instructions.
+    if i32::from(bits == threshold) | i32::from(step == UNDECIDED) != 0 {
         UNDECIDED
     } else {
         above

@@ -126,11 +126,7 @@ impl GridSampler {
     ) {
         let watched = steps.chunks_exact_mut(WATCHED);
         for (start, steps) in (0..).step_by(WATCHED).zip(watched) {
-            // Without a branch per value, so that this becomes vector instructions.
-            if !steps
-                .iter()
-                .fold(false, |any, &step| any | (step == UNDECIDED))
-            {
+            if count_undecided(steps) == 0 {
                 continue;
             }
             for (place, step) in (start..).zip(steps) {
@@ -140,6 +136,11 @@ impl GridSampler {
             }
         }
     }
+}
+
+/// Counts without a branch per value, so that the loop becomes vector instructions.
+fn count_undecided(steps: &[i32]) -> u32 {
+    steps.iter().map(|&step| u32::from(step == UNDECIDED)).sum()
 }
 
 fn flat(words: &[[u32; LANES]; 4]) -> &[u32; GROUP] {

@@ -33,10 +33,10 @@ fn changed(part: usize) -> PhaseKey {
     let source = GridNoiseSource {
         seed: if is(2) { 8 } else { 7 },
         networks: if is(3) { &["b"] } else { &["a"] },
-        levels: &levels[if is(7) { 0 } else { 1 }..],
+        levels: &levels[usize::from(!is(7))..],
         data: &if is(4) { [1; 32] } else { [0; 32] },
         variant: &variant,
-        index: SampleIndex(if is(5) { 1 } else { 0 }),
+        index: SampleIndex(is(5).into()),
     };
     source.phase(if is(6) {
         Phase::Select

@@ -52,9 +52,9 @@ impl VariantAttack<'_> {
                 break;
             }
         }
-        states
-            .iter()
-            .for_each(|state| self.warn_without_result(state));
+        for state in &states {
+            self.warn_without_result(state);
+        }
         let strongest = states.into_iter().filter_map(|state| state.strongest);
         Ok(strongest.collect())
     }
