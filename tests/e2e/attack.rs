@@ -149,7 +149,7 @@ fn reports_show_the_bound_and_refuse_attacks_on_other_certificates_by_line() {
             "\"seed\":1,\"seconds",
             "with the noise of the certificate",
         ),
-        ("\"count\":2000", "\"count\":1999", "its point"),
+        ("\"n0\":100", "\"n0\":101", "its point"),
     ] {
         // Only the last line is changed.
         let (first, last) = honest.trim_end().rsplit_once('\n').unwrap();
