@@ -10,12 +10,11 @@
 
 use std::num::NonZeroU64;
 
+use super::tests::levels_at;
 use super::*;
 use crate::certify::error_rate::{Noise, RUNS, within};
 use crate::domain::{Alpha, Radii};
-use crate::spec::{
-    BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, SelectedForm, Stopping,
-};
+use crate::spec::{BoundRule, SelectedForm, Stopping};
 use crate::stats;
 
 const N: u64 = 1_000;
@@ -40,26 +39,7 @@ fn certify_spec(stopping: Stopping) -> CertifySpec {
 
 /// Levels of these sigmas, at a tau of 1.
 fn selected_spec(form: SelectedForm, sigmas: &[f64]) -> SelectedSpec {
-    SelectedSpec {
-        tau: Sigma::new(1.0).unwrap(),
-        form,
-        levels: sigmas
-            .iter()
-            .map(|&sigma| LevelSpec {
-                sigma: Sigma::new(sigma).unwrap(),
-                model: 0,
-            })
-            .collect(),
-        selector: ModelSpec {
-            name: "s".to_owned(),
-            path: "s.pt".into(),
-            source: ModelSource::TorchScript,
-            classes: sigmas.len() as u32,
-            mean: None,
-            std: None,
-            precision: Precision::Fp32,
-        },
-    }
+    levels_at(1.0, form, sigmas)
 }
 
 /// An input whose probabilities are known: those of the levels, and that of class 0 at each level.

@@ -24,8 +24,13 @@ fn spec(stopping: Stopping) -> CertifySpec {
 }
 
 fn levels(form: SelectedForm, sigmas: &[f64]) -> SelectedSpec {
+    levels_at(0.5, form, sigmas)
+}
+
+/// Levels of these sigmas and one network, with a selector at `tau`.
+pub(super) fn levels_at(tau: f64, form: SelectedForm, sigmas: &[f64]) -> SelectedSpec {
     SelectedSpec {
-        tau: Sigma::new(0.5).unwrap(),
+        tau: Sigma::new(tau).unwrap(),
         form,
         levels: sigmas
             .iter()
