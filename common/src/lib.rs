@@ -18,6 +18,7 @@
 //!   terminal
 //! - [`replace()`], [`lock()`]: replaces a file in one step, and locks it for one program
 //! - [`bounded`], [`roots`]: limits on the size and the place of files
+//! - [`pickle`]: pickles of Python as data, without executing anything
 //! - [`queue`]: jobs, leases and results in Redis
 //! - [`cli`]: options, exit codes and stop signals of both programs
 
@@ -36,6 +37,7 @@ pub mod host;
 mod lock;
 pub mod log;
 pub mod output;
+pub mod pickle;
 pub mod plan;
 pub mod queue;
 pub mod record_file;
