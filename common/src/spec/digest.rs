@@ -261,8 +261,14 @@ fn selected_lines(spec: &SelectedSpec) -> String {
 }
 
 fn level_line(level: &LevelSpec) -> String {
-    let LevelSpec { sigma, model } = level;
-    line("level", &[float(sigma.get()), model.to_string()])
+    let LevelSpec {
+        sigma,
+        model,
+        classes,
+    } = level;
+    let mut values = vec![float(sigma.get()), model.to_string()];
+    values.extend(classes.iter().map(u32::to_string));
+    line("level", &values)
 }
 
 fn choice_line(choices: &[Choice]) -> String {

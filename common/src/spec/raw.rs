@@ -121,6 +121,7 @@ pub(super) enum RawForm {
 pub(super) struct RawLevel {
     pub(super) sigma: Required<f64>,
     pub(super) model: Required<String>,
+    pub(super) classes: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -14,7 +14,8 @@ pub struct SelectedSpec {
     /// Between 2 and [`crate::domain::MAX_LEVELS`], distinct. All experts have the same number of
     /// classes.
     pub levels: Vec<LevelSpec>,
-    /// The network that selects. Its classes are the levels.
+    /// The network that selects. Its classes are the levels, or each of them belongs to a level
+    /// ([`LevelSpec::classes`]).
     pub selector: ModelSpec,
 }
 
@@ -34,6 +35,9 @@ pub struct LevelSpec {
     pub sigma: Sigma,
     /// The place of its expert in [`super::Sweep::models`].
     pub model: usize,
+    /// The classes of the selector that select it. Empty for all levels where the selector's
+    /// classes are the levels themselves.
+    pub classes: Vec<u32>,
 }
 
 impl SelectedForm {
@@ -71,6 +75,24 @@ impl SelectedSpec {
     #[must_use]
     pub fn bounds_each_level(&self) -> bool {
         self.form == SelectedForm::Strong && self.levels.len() > 2
+    }
+
+    /// Turns the selector's counts by class into counts by level.
+    #[must_use]
+    pub fn level_counts(&self, counts: &[u64]) -> Vec<u64> {
+        if !self.groups_classes() {
+            return counts.to_vec();
+        }
+        let levels = self.levels.iter().map(|level| &level.classes);
+        levels
+            .map(|classes| classes.iter().map(|&class| counts[class as usize]).sum())
+            .collect()
+    }
+
+    /// Returns true if each class of the selector belongs to a level, instead of being one.
+    #[must_use]
+    pub fn groups_classes(&self) -> bool {
+        self.levels.iter().any(|level| !level.classes.is_empty())
     }
 
     /// The place of a level's expert among the networks of the variant, of which the selector is

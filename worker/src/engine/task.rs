@@ -107,7 +107,9 @@ impl<'a> JobContext<'a> {
     /// Returns the key of an input's draws in a phase that certifies. It covers every network of
     /// the variant, so that none of them is built knowing the noise of another.
     pub(super) fn phase_key(&self, index: SampleIndex, phase: Phase) -> PhaseKey {
-        let networks: Vec<&str> = self.networks.iter().map(|one| one.identity()).collect();
+        let mut networks: Vec<&str> = self.networks.iter().map(|one| one.identity()).collect();
+        let groups = self.class_groups();
+        networks.extend(groups.as_deref());
         GridNoiseSource {
             seed: self.sweep.seed,
             networks: &networks,
@@ -117,6 +119,15 @@ impl<'a> JobContext<'a> {
             index,
         }
         .phase(phase)
+    }
+
+    /// Returns the classes of the selector that select each level, where several may do so. They
+    /// are part of what selects a level, as the selector's network is.
+    fn class_groups(&self) -> Option<String> {
+        let selected = self.sweep.selected_by(self.variant)?;
+        let levels = selected.levels.iter().map(|level| &level.classes);
+        let groups = || format!("classes {:?}", levels.collect::<Vec<_>>());
+        selected.groups_classes().then(groups)
     }
 
     /// Returns the sigma of each level of a variant that selects one.

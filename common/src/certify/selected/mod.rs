@@ -62,7 +62,7 @@ struct ChosenLevel {
 /// The network whose draws are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrawSource {
-    /// The selector. Its classes are the levels.
+    /// The selector.
     Selector,
     /// The expert of a level.
     Expert(u32),
@@ -122,7 +122,7 @@ impl SelectedCertifier {
         }
     }
 
-    /// Takes the counts, by class or by level, of the draws that [`next`](Self::next) requested.
+    /// Takes the counts, by class of the network that was drawn, of the draws that [`next`](Self::next) requested.
     ///
     /// # Errors
     /// When they do not add up to the number requested, or no draws were requested. The certifier
@@ -131,7 +131,7 @@ impl SelectedCertifier {
         let rules = &self.rules;
         let next = match &mut self.state {
             SelectedState::Selector(draws) => {
-                draws.observe(rules, counts)?;
+                draws.observe(rules, &rules.selected.level_counts(counts))?;
                 draws.selection(rules).map(|found| chosen(rules, found))
             }
             SelectedState::Class(chosen, certifier) => {

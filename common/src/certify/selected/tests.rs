@@ -37,6 +37,7 @@ pub(super) fn levels_at(tau: f64, form: SelectedForm, sigmas: &[f64]) -> Selecte
             .map(|&sigma| LevelSpec {
                 sigma: Sigma::new(sigma).unwrap(),
                 model: 0,
+                classes: Vec::new(),
             })
             .collect(),
         selector: ModelSpec {
@@ -117,6 +118,19 @@ const S: DrawSource = DrawSource::Selector;
 
 fn expert(level: u32) -> DrawSource {
     DrawSource::Expert(level)
+}
+
+#[test]
+fn the_classes_of_a_level_count_together() {
+    let fixed = spec(Stopping::Fixed);
+    let mut grouped = levels(SelectedForm::Strong, &[0.25, 1.0]);
+    let (asked, found) = run(&fixed, &grouped, &[0.9, 0.1], &[0.98, 0.5]);
+    grouped.levels[0].classes = vec![0, 2];
+    grouped.levels[1].classes = vec![1];
+    assert_eq!(
+        run(&fixed, &grouped, &[0.5, 0.1, 0.4], &[0.98, 0.5]),
+        (asked, found)
+    );
 }
 
 #[test]

@@ -15,7 +15,11 @@ pub(super) fn selected(
     let levels = levels(at, at.required("levels", raw.levels)?, experts.models)?;
     let within = at.table("selector");
     let selector = experts.another(&within, raw.selector)?;
-    check_classes(&within, selector.classes, levels.len())?;
+    if levels.iter().all(|level| level.classes.is_empty()) {
+        check_classes(&within, selector.classes, levels.len())?;
+    } else {
+        check_groups(at, &levels, selector.classes)?;
+    }
     Ok(SelectedSpec {
         tau,
         form: form(raw.form),
@@ -61,6 +65,7 @@ fn level(at: &SpecTable, raw: RawLevel, models: &[ModelSpec]) -> Result<LevelSpe
     Ok(LevelSpec {
         sigma,
         model: model.ok_or_else(|| unknown_model(at, &name, models))?,
+        classes: raw.classes,
     })
 }
 
@@ -93,6 +98,41 @@ fn check_classes(at: &SpecTable, classes: u32, levels: usize) -> Result<(), Spec
     if classes as usize == levels {
         return Ok(());
     }
-    let message = format!("must be {levels}, one per level, not {classes}");
+    let message =
+        format!("must be {levels}, one per level, not {classes}; or give each level its `classes`");
     Err(at.error("classes", message))
+}
+
+/// Checks that each class of the selector selects exactly one level.
+fn check_groups(at: &SpecTable, levels: &[LevelSpec], classes: u32) -> Result<(), SpecError> {
+    let mut owner = vec![None; classes as usize];
+    for (i, level) in levels.iter().enumerate() {
+        let key = format!("levels[{i}].classes");
+        if level.classes.is_empty() {
+            let message = "must name classes of the selector, as other levels do";
+            return Err(at.error(&key, message.to_owned()));
+        }
+        for &class in &level.classes {
+            take_class(&mut owner, class, i).map_err(|message| at.error(&key, message))?;
+        }
+    }
+    let Some(free) = owner.iter().position(Option::is_none) else {
+        return Ok(());
+    };
+    let message = format!("class {free} of the selector is in the `classes` of no level");
+    Err(at.error("levels", message))
+}
+
+/// Gives a class to level `i`, or says why it cannot have it.
+fn take_class(owner: &mut [Option<usize>], class: u32, i: usize) -> Result<(), String> {
+    let classes = owner.len();
+    let Some(place) = owner.get_mut(class as usize) else {
+        return Err(format!(
+            "class {class} does not exist: the selector has {classes} classes, from 0 on"
+        ));
+    };
+    match place.replace(i) {
+        None => Ok(()),
+        Some(other) => Err(format!("class {class} is also in levels[{other}]")),
+    }
 }

@@ -48,7 +48,8 @@ fn levels_name_their_experts_and_the_selector_is_one_more_network() {
         selected.levels,
         [(0.25, 1), (0.5, 0)].map(|(value, model)| LevelSpec {
             sigma: sigma(value),
-            model
+            model,
+            classes: Vec::new(),
         })
     );
     assert_eq!(selected.form, SelectedForm::Strong);
@@ -66,6 +67,52 @@ fn one_network_may_serve_several_levels() {
     let sweep = read(&text().replace("model = 'b'", "model = 'm'"));
     let variants = sweep.variants();
     assert_eq!(sweep.networks_of(variants.last().unwrap()), [2, 0]);
+}
+
+/// Three classes of the selector, two levels.
+fn grouped() -> String {
+    text()
+        .replace("model = 'b' }", "model = 'b', classes = [2, 0] }")
+        .replace("model = 'm' }", "model = 'm', classes = [1] }")
+        .replace("classes = 2", "classes = 3")
+}
+
+#[test]
+fn the_classes_of_a_level_select_it() {
+    let selected = read(&grouped()).smoothing.selected.unwrap();
+    assert_eq!(selected.level_counts(&[5, 7, 100]), [105, 7]);
+    let selected = read(&text()).smoothing.selected.unwrap();
+    assert_eq!(selected.level_counts(&[5, 7]), [5, 7]);
+}
+
+#[test]
+fn each_class_of_the_selector_selects_one_level() {
+    for (from, to, error) in [
+        (
+            "[1]",
+            "[1, 2]",
+            "levels[1].classes: class 2 is also in levels[0]",
+        ),
+        (
+            "[1]",
+            "[3]",
+            "levels[1].classes: class 3 does not exist: the selector has 3 classes",
+        ),
+        (
+            "[2, 0]",
+            "[2]",
+            "levels: class 0 of the selector is in the `classes` of no level",
+        ),
+        (
+            ", classes = [1]",
+            "",
+            "levels[1].classes: must name classes of the selector",
+        ),
+    ] {
+        let text = grouped();
+        assert_eq!(text.matches(from).count(), 1, "{from:?}");
+        check(&text.replace(from, to), error);
+    }
 }
 
 #[test]
@@ -114,6 +161,8 @@ fn each_setting_of_a_selected_variant_changes_the_id() {
     ] {
         assert_ne!(id(&whole), id(&whole.replace(from, to)), "{to}");
     }
+    let other = grouped().replace("[2, 0]", "[2]").replace("[1]", "[1, 0]");
+    assert_ne!(id(&grouped()), id(&other));
 }
 
 #[test]
