@@ -91,22 +91,25 @@ fn each_class_of_the_selector_selects_one_level() {
         (
             "[1]",
             "[1, 2]",
-            "levels[1].classes: class 2 is also in levels[0]",
+            "19: smoothing.selected.levels[1].classes: class 2 is also in levels[0]",
         ),
         (
             "[1]",
             "[3]",
-            "levels[1].classes: class 3 does not exist: the selector has 3 classes",
+            "19: smoothing.selected.levels[1].classes: class 3 does not exist: the \
+             selector has 3 classes, from 0 on",
         ),
         (
             "[2, 0]",
             "[2]",
-            "levels: class 0 of the selector is in the `classes` of no level",
+            "19: smoothing.selected.levels: class 0 of the selector is in \
+             the `classes` of no level",
         ),
         (
             ", classes = [1]",
             "",
-            "levels[1].classes: must name classes of the selector",
+            "19: smoothing.selected.levels[1].classes: must name classes of the \
+             selector, as other levels do",
         ),
     ] {
         let text = grouped();
@@ -243,7 +246,8 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
         (
             "classes = 2",
             "classes = 3",
-            "23: smoothing.selected.selector.classes: must be 2, one per level, not 3",
+            "23: smoothing.selected.selector.classes: must be 2, one per level, not 3; \
+             or give each level its `classes`",
         ),
         (
             "n = 1000",
