@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ddrs_common::architecture::check_model;
 use ddrs_common::cli::BlameInput;
-use ddrs_common::data::Dataset;
+use ddrs_common::data::{ClassMismatch, Dataset};
 use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
@@ -23,6 +23,17 @@ pub(crate) struct Prepared {
     pub(crate) message: SweepMessage,
     /// Folders outside the dataset's folder that links in it lead to.
     pub(crate) linked: Vec<PathBuf>,
+    /// Statements about files of the dataset that are not taken, and about doubtful labels.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Prepared {
+    /// Logs the statements about the data.
+    pub(crate) fn log_notes(&self) {
+        for note in &self.notes {
+            tracing::warn!("{note}");
+        }
+    }
 }
 
 /// Reads and checks the specification at `path` and everything that it names. A specification
@@ -46,6 +57,7 @@ fn checked(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
     let message = message(path, &completed, &sweep, &dataset, images)?;
     Ok(Prepared {
         linked: dataset.linked_folders(),
+        notes: notes(&sweep, &dataset),
         sweep,
         plan,
         message,
@@ -76,6 +88,14 @@ fn message(
 
 fn random_seed() -> Result<u64> {
     spec::random_seed().context("cannot draw a seed; set `seed` in the specification")
+}
+
+fn notes(sweep: &Sweep, dataset: &Dataset) -> Vec<String> {
+    let data = sweep.dataset.path.display();
+    let of_files = dataset.notes().iter().map(|note| format!("{data}: {note}"));
+    let classes = sweep.models.first().map(|model| model.classes);
+    let of_classes = classes.and_then(|classes| dataset.note_of_classes(classes));
+    of_files.chain(of_classes).collect()
 }
 
 /// Returns the shape of the sweep's images, and the grid for their noise.
@@ -114,29 +134,27 @@ fn digest(model: &ModelSpec) -> Result<[u8; 32]> {
         .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))
 }
 
-/// Checks that every model can predict every label. Otherwise the model or the class list is the
-/// wrong one.
+/// Checks that every model answers the classes of the data. Otherwise the model or the class list
+/// is the wrong one.
 fn check_classes(
     sweep: &Sweep,
     dataset: &Dataset,
     text: &str,
     file: &Path,
 ) -> Result<(), SpecError> {
-    let classes = dataset.classes().unwrap_or(0);
-    let mut models = sweep.models.iter().enumerate();
-    let Some((place, model)) = models.find(|(_, model)| model.classes < classes) else {
-        return Ok(());
-    };
-    let key = format!("model[{place}].classes");
-    let problem = too_few_classes(model, &sweep.dataset.path, classes);
-    Err(spec::error_at(text, file, &key, problem))
+    for (place, model) in sweep.models.iter().enumerate() {
+        let key = format!("model[{place}].classes");
+        let checked = dataset.check_classes(model.classes);
+        checked.map_err(|mismatch| {
+            spec::error_at(text, file, &key, other_classes(model, &mismatch))
+        })?;
+    }
+    Ok(())
 }
 
-fn too_few_classes(model: &ModelSpec, data: &Path, classes: u32) -> String {
+fn other_classes(model: &ModelSpec, mismatch: &ClassMismatch) -> String {
     format!(
-        "model {} has {} classes, but {} has {classes}",
-        model.name,
-        model.classes,
-        data.display()
+        "model {} has {} classes, but {mismatch}",
+        model.name, model.classes
     )
 }

@@ -4,25 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use ddrs_common::data::{Dataset, write_tensors};
-use ddrs_common::domain::{Class, SampleIndex, Selection};
+use ddrs_common::domain::{Class, SampleIndex};
 use ddrs_common::spec::{DatasetFormat, DatasetSpec};
 use proptest::prelude::*;
 
 use crate::damage::damaged;
 use crate::{file, fuzz};
-
-pub(crate) fn dataset(format: DatasetFormat, path: &Path) -> DatasetSpec {
-    let path = path.to_owned();
-    DatasetSpec {
-        format,
-        path,
-        selection: Selection::ALL,
-        resize: None,
-        crop: None,
-        classes: None,
-        grid: None,
-    }
-}
 
 /// Opens a dataset and reads all its samples. Every error must name the file, and every pixel must
 /// be in [0, 1].
@@ -62,7 +49,7 @@ fn damaged_cifar_files_are_read_or_refused_by_name() {
         .prop_map(move |labels| labels.into_iter().flat_map(row).collect());
     fuzz(&prop_oneof![damaged(whole), rows], |bytes| {
         fs::write(&path, &bytes).unwrap();
-        let read = read_all(&dataset(DatasetFormat::Cifar10, &path), &path)?;
+        let read = read_all(&DatasetSpec::whole(DatasetFormat::Cifar10, &path), &path)?;
         prop_assert!(read == 0 || read == bytes.len() as u64 / 3073);
         Ok(())
     });
@@ -81,7 +68,7 @@ fn damaged_tensors_are_read_or_refused_by_name() {
     let whole = fs::read(&path).unwrap();
     fuzz(&damaged(whole), |bytes| {
         fs::write(&path, &bytes).unwrap();
-        read_all(&dataset(DatasetFormat::Tensors, &path), &path).map(|_| ())
+        read_all(&DatasetSpec::whole(DatasetFormat::Tensors, &path), &path).map(|_| ())
     });
 }
 
@@ -120,7 +107,7 @@ fn invented_headers_are_read_or_refused_by_name() {
                 [&claimed, header.as_bytes(), &vec![0; length]].concat(),
             )
             .unwrap();
-            read_all(&dataset(DatasetFormat::Tensors, &path), &path).map(|_| ())
+            read_all(&DatasetSpec::whole(DatasetFormat::Tensors, &path), &path).map(|_| ())
         },
     );
 }
@@ -139,7 +126,7 @@ fn written_tensors_are_read_back_unchanged() {
     fuzz(&cases, |(shape, pixels, labels)| {
         let labels: Vec<Class> = labels.into_iter().map(Class).collect();
         write_tensors(&path, shape, &pixels, &labels).unwrap();
-        let dataset = Dataset::open(&dataset(DatasetFormat::Tensors, &path)).unwrap();
+        let dataset = Dataset::open(&DatasetSpec::whole(DatasetFormat::Tensors, &path)).unwrap();
         let images: Vec<f32> = (0..shape[0] as u64)
             .flat_map(|i| dataset.image(SampleIndex(i)).unwrap().pixels)
             .collect();

@@ -4,11 +4,11 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use ddrs_common::spec::{DatasetFormat, DatasetSpec};
+use ddrs_common::spec::{DatasetFormat, DatasetSpec, ResizeTo};
 use image::{DynamicImage, ImageFormat, Luma, Rgba};
 
 use crate::damage::damaged;
-use crate::data::{dataset, read_all};
+use crate::data::read_all;
 use crate::{file, fuzz};
 
 /// Returns a file of each kind: baseline, progressive and CMYK JPEG; colour, grey, alpha and 16-bit
@@ -36,9 +36,9 @@ fn files() -> Vec<Vec<u8>> {
 fn damaged_images_are_read_or_fail_by_name() {
     let (dir, path) = file("class/a.png");
     fs::create_dir(dir.path().join("class")).unwrap();
-    let plain = dataset(DatasetFormat::ImageFolder, dir.path());
+    let plain = DatasetSpec::whole(DatasetFormat::ImageFolder, dir.path());
     let resized = DatasetSpec {
-        resize: Some(16),
+        resize: Some(ResizeTo::Shorter(16)),
         crop: Some(12),
         ..plain.clone()
     };

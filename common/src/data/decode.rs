@@ -1,4 +1,4 @@
-//! Decodes a JPEG or PNG file to 8-bit RGB, as `PIL.Image.open(file).convert("RGB")` does.
+//! Decodes an image file to 8-bit RGB, as `PIL.Image.open(file).convert("RGB")` does.
 //!
 //! Alpha is dropped, not blended; palettes are expanded; EXIF orientation and colour profiles are
 //! ignored; the first bytes determine the format, not the name. There is one difference: Pillow
@@ -7,8 +7,7 @@
 
 use std::io::{Cursor, ErrorKind};
 
-use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, Limits, Pixel};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Pixel};
 use jpeg_decoder::{CodingProcess, PixelFormat};
 
 use super::Fault;
@@ -28,10 +27,34 @@ pub(super) fn decode(file: &[u8]) -> Result<Rgb, Fault> {
         Err(Fault::Empty)
     } else if file.starts_with(b"\xff\xd8\xff") {
         decode_jpeg(file)
-    } else if file.starts_with(b"\x89PNG\r\n\x1a\n") {
-        decode_png(file)
     } else {
-        Err(Fault::UnknownFormat)
+        decode_as(file, format(file).ok_or(Fault::UnknownFormat)?)
+    }
+}
+
+/// The format that the first bytes belong to, if it is not JPEG.
+fn format(file: &[u8]) -> Option<ImageFormat> {
+    match file {
+        [b'\x89', b'P', b'N', b'G', b'\r', b'\n', b'\x1a', b'\n', ..] => Some(ImageFormat::Png),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some(ImageFormat::WebP),
+        [b'B', b'M', ..] => Some(ImageFormat::Bmp),
+        [b'P', b'1'..=b'6', ..] => Some(ImageFormat::Pnm),
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(ImageFormat::Tiff),
+        _ => None,
     }
 }
 
@@ -93,32 +116,32 @@ fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     })
 }
 
-fn decode_png(file: &[u8]) -> Result<Rgb, Fault> {
+fn decode_as(file: &[u8], format: ImageFormat) -> Result<Rgb, Fault> {
     // The default limit of 512 MiB holds also if the size in the header is small enough.
-    let decoder = PngDecoder::with_limits(Cursor::new(file), Limits::default());
-    let decoder = decoder.map_err(|error| png_fault(&error))?;
+    let reader = ImageReader::with_format(Cursor::new(file), format);
+    let decoder = reader.into_decoder().map_err(|error| image_fault(&error))?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| png_fault(&error))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| image_fault(&error))?;
     Ok(Rgb {
         width,
         height,
-        bytes: png_bytes(image)?,
+        bytes: rgb_bytes(image)?,
     })
 }
 
-fn png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
+fn rgb_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
     use DynamicImage::{ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16};
     match image {
         ImageLuma8(image) => Ok(pixels_of(&image, |p| [p.0[0]; 3])),
         ImageLumaA8(image) => Ok(pixels_of(&image, |p| [p.0[0]; 3])),
         ImageLuma16(image) => Ok(pixels_of(&image, |p| [high(p.0[0]); 3])),
         ImageLumaA16(image) => Ok(pixels_of(&image, |p| [high(p.0[0]); 3])),
-        image => rgb_png_bytes(image),
+        image => colour_bytes(image),
     }
 }
 
-fn rgb_png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
+fn colour_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
     use DynamicImage::{ImageRgb8, ImageRgb16, ImageRgba8, ImageRgba16};
     match image {
         ImageRgb8(image) => Ok(image.into_raw()),
@@ -126,7 +149,7 @@ fn rgb_png_bytes(image: DynamicImage) -> Result<Vec<u8>, Fault> {
         ImageRgb16(image) => Ok(pixels_of(&image, |p| p.0.map(high))),
         ImageRgba16(image) => Ok(pixels_of(&image, |p| drop_alpha(p.0).map(high))),
         _ => {
-            let what = "a PNG that is neither grey nor RGB";
+            let what = "an image that is neither grey nor RGB of 8 or 16 bits";
             Err(Fault::Damaged(what.to_owned()))
         }
     }
@@ -147,7 +170,7 @@ fn high(value: u16) -> u8 {
     (value >> 8) as u8
 }
 
-fn png_fault(error: &ImageError) -> Fault {
+fn image_fault(error: &ImageError) -> Fault {
     match error {
         ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => Fault::Truncated,
         other => Fault::Damaged(other.to_string()),

@@ -75,8 +75,8 @@ pub enum Fault {
     /// The file ends before the end of its image.
     #[error("the file is cut short")]
     Truncated,
-    /// The first bytes belong to neither format.
-    #[error("neither a JPEG nor a PNG file")]
+    /// The first bytes belong to no format that is read.
+    #[error("not a JPEG, PNG, WebP, BMP, PPM, PGM or TIFF file")]
     UnknownFormat,
     /// The file violates its format, or uses a part of it that is not supported.
     #[error("damaged or unsupported: {0}")]
@@ -90,7 +90,10 @@ pub enum Fault {
         height: u64,
     },
     /// The image has another shape than the network takes.
-    #[error("the image has shape {found:?}, the first of the sweep {expected:?}")]
+    #[error(
+        "the image has shape {found:?}, the first of the sweep {expected:?}; \
+         `resize` and `crop` give all images one size"
+    )]
     Shape {
         /// Channels, height and width of this image.
         found: [usize; 3],

@@ -9,6 +9,8 @@ use crate::spec::{DatasetFormat, DatasetSpec};
 
 /// The number of images that are tried for one that can be read.
 const TRIED: usize = 16;
+/// The number of photographs, spread over the samples, whose sizes are compared.
+const COMPARED: usize = 64;
 
 impl Dataset {
     /// Returns the shape of the images of these samples and their grid: that of the specification,
@@ -24,11 +26,52 @@ impl Dataset {
         widest: Sigma,
     ) -> Result<ImageFacts, DataError> {
         Ok(ImageFacts {
-            shape: self.first_shape(samples.clone())?,
+            shape: self.common_shape(samples.clone())?,
             grid: spec
                 .grid
                 .unwrap_or_else(|| self.grid(spec.format, samples, widest)),
         })
+    }
+
+    /// Returns the shape of the images.
+    ///
+    /// # Errors
+    /// When none of the first few can be read, or photographs that are neither cropped nor resized
+    /// to one size have several.
+    fn common_shape(
+        &self,
+        samples: impl Iterator<Item = SampleIndex> + Clone,
+    ) -> Result<[usize; 3], DataError> {
+        let first = self.first_shape(samples.clone())?;
+        if self.may_differ_in_size() {
+            let step = samples.clone().count().div_ceil(COMPARED).max(1);
+            self.compare_sizes(samples.step_by(step))?;
+        }
+        Ok(first)
+    }
+
+    /// Refuses two samples of different shapes. Those that cannot be read fail later, alone.
+    fn compare_sizes(&self, samples: impl Iterator<Item = SampleIndex>) -> Result<(), DataError> {
+        let mut images = samples.filter_map(|index| Some((index, self.image(index).ok()?.shape)));
+        let Some((first, shape)) = images.next() else {
+            return Ok(());
+        };
+        match images.find(|(_, other)| *other != shape) {
+            Some((index, other)) => Err(self.several_sizes([(first, shape), (index, other)])),
+            None => Ok(()),
+        }
+    }
+
+    fn several_sizes(&self, images: [(SampleIndex, [usize; 3]); 2]) -> DataError {
+        let [first, second] = images.map(|(index, [_, height, width])| {
+            let file = self.file(index).unwrap_or_else(|_| self.path.clone());
+            format!("{} is {width} x {height}", file.display())
+        });
+        let what = format!(
+            "images have several sizes: {first}, {second}; set dataset.resize and dataset.crop, \
+             such as resize = 256 and crop = 224, or dataset.resize = [height, width]"
+        );
+        DataError::layout(&self.path, what)
     }
 
     /// Returns the shape of the first image that can be read.
@@ -53,7 +96,7 @@ impl Dataset {
         widest: Sigma,
     ) -> Grid {
         let holds_bytes = match format {
-            DatasetFormat::ImageFolder | DatasetFormat::Cifar10 => true,
+            DatasetFormat::ImageFolder | DatasetFormat::Imagenet | DatasetFormat::Cifar10 => true,
             DatasetFormat::Tensors => samples.all(|index| self.is_of_bytes(index)),
         };
         if holds_bytes {

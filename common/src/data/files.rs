@@ -47,6 +47,11 @@ impl SharedFile {
         Ok(bytes)
     }
 
+    /// Reads into a buffer from `offset` on. Returns the number of bytes, 0 at the end.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
     /// Adds the whole file to a digest.
     pub(super) fn hash_into(&self, sha: &mut Sha256) -> Result<(), DataError> {
         let mut buffer = vec![0; 1 << 20];

@@ -1,24 +1,25 @@
 //! Image folders: one folder per class.
 //!
-//! The index counts class folders sorted by name, then the `.jpg`, `.jpeg` and `.png` files in each
-//! sorted by name, in byte order. A label is the folder's place among the sorted folders, or its
-//! line in a `classes` file.
+//! The index counts class folders sorted by name, then the images in each and in the folders below
+//! it, as [`Lister`] orders them. A label is the folder's place among the sorted folders, or its
+//! place in a list of classes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, FileType};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::access::{folder_behind, read_sample};
+use super::access::read_sample;
+use super::class_list::ClassList;
 use super::decode::{Rgb, decode};
+use super::folder_names::{check_numbers, check_splits, order_note};
+use super::listing::{Lister, SUFFIX_LIST};
 use super::{DataError, Fault};
 use crate::domain::Class;
 use crate::roots::Roots;
 
-/// The largest `classes` file: a million names of usual length.
-const MAX_CLASSES_FILE: u64 = 64 << 20;
 /// The length in the digest of a file whose length cannot be read.
 const NO_LENGTH: u64 = u64::MAX;
 
@@ -29,8 +30,10 @@ pub(super) struct ImageFolder {
     folders: Vec<ClassFolder>,
     files: Vec<ImageFile>,
     classes: u32,
+    has_list: bool,
     roots: Roots,
     linked: BTreeSet<PathBuf>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,7 @@ struct ClassFolder {
 #[derive(Debug)]
 struct ImageFile {
     folder: u32,
+    /// The path from the class folder.
     name: Box<OsStr>,
 }
 
@@ -53,33 +57,39 @@ impl ImageFolder {
         classes: Option<&Path>,
         roots: &Roots,
     ) -> Result<Self, DataError> {
-        let mut linked = BTreeSet::new();
-        let names = entries(root, EntryKind::Folder, roots, &mut linked)?;
+        let mut lister = Lister::new(root, roots);
+        let names = lister.class_folders()?;
         if names.is_empty() {
-            return Err(DataError::layout(root, "has no class folders"));
+            return Err(no_folders(root));
         }
-        let labels = Labels::read(classes, names.len(), roots)?;
+        let labels = FolderLabels::read(root, classes, &names, roots)?;
         let mut listing = Self {
             root: root.to_owned(),
             folders: Vec::new(),
             files: Vec::new(),
             classes: labels.count(),
+            has_list: classes.is_some(),
             roots: roots.clone(),
-            linked,
+            linked: BTreeSet::new(),
+            notes: labels.note(&names).into_iter().collect(),
         };
         for name in names {
-            listing.add_folder(name, &labels)?;
+            listing.add_folder(name, &labels, &mut lister)?;
         }
-        listing.check_not_empty()?;
-        Ok(listing)
+        listing.check()?;
+        Ok(listing.with_notes(lister))
     }
 
     /// Adds the next class folder and its images.
-    fn add_folder(&mut self, name: OsString, labels: &Labels) -> Result<(), DataError> {
+    fn add_folder(
+        &mut self,
+        name: OsString,
+        labels: &FolderLabels,
+        lister: &mut Lister,
+    ) -> Result<(), DataError> {
         let place = self.folders.len();
-        let path = self.root.join(&name);
-        let images = entries(&path, EntryKind::Image, &self.roots, &mut self.linked)?;
-        let label = labels.of(&name, place, &path, images.is_empty())?;
+        let images = lister.images(&name)?;
+        let label = labels.of(&name, place, &self.root, images.is_empty())?;
         self.files.extend(images.into_iter().map(|name| ImageFile {
             folder: place as u32,
             name: name.into_boxed_os_str(),
@@ -88,12 +98,39 @@ impl ImageFolder {
         Ok(())
     }
 
-    fn check_not_empty(&self) -> Result<(), DataError> {
-        if !self.files.is_empty() {
+    /// Refuses a listing without images, and one whose class folders are those of splits.
+    fn check(&self) -> Result<(), DataError> {
+        if self.files.is_empty() {
+            let what = format!("its class folders hold no file that ends with {SUFFIX_LIST}");
+            return Err(DataError::layout(&self.root, what));
+        }
+        if self.has_list {
             return Ok(());
         }
-        let what = "holds no .jpg, .jpeg or .png file in its class folders";
-        Err(DataError::layout(&self.root, what))
+        let files = self.files.iter();
+        let paths = files.map(|file| (&*self.folder(file).name, Path::new(&*file.name)));
+        check_splits(&self.root, paths)
+    }
+
+    fn with_notes(mut self, lister: Lister) -> Self {
+        let (linked, aside) = lister.finish();
+        self.linked = linked;
+        self.notes.extend(self.note_of_deeper_images());
+        self.notes.extend(aside.notes());
+        self
+    }
+
+    fn note_of_deeper_images(&self) -> Option<String> {
+        let is_deeper =
+            |place: &usize| Path::new(&*self.files[*place].name).components().count() > 1;
+        let mut deeper = (0..self.files.len()).filter(is_deeper);
+        let first = self.path(deeper.next()?);
+        let first = first.strip_prefix(&self.root).unwrap_or(&first).display();
+        let count = 1 + deeper.count();
+        Some(format!(
+            "{count} image(s) in deeper folders, such as {first}, belong to the class of the \
+             first folder"
+        ))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -102,6 +139,16 @@ impl ImageFolder {
 
     pub(super) fn classes(&self) -> u32 {
         self.classes
+    }
+
+    /// Returns true if a list gives the labels, not the order of the folders.
+    pub(super) fn has_list(&self) -> bool {
+        self.has_list
+    }
+
+    /// Returns statements about files that are not taken, and about doubtful names.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     pub(super) fn path(&self, place: usize) -> PathBuf {
@@ -143,44 +190,60 @@ impl ImageFolder {
     }
 }
 
-fn length(path: &Path) -> u64 {
+fn no_folders(root: &Path) -> DataError {
+    let what = "has no class folders; a folder of images without them is format `imagenet`, with \
+                a list of `labels`";
+    DataError::layout(root, what)
+}
+
+/// The length of a file.
+pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(NO_LENGTH, |file| file.len())
 }
 
 /// Adds a name to a digest, its length first.
-fn hash_name(sha: &mut Sha256, name: &OsStr) {
+pub(super) fn hash_name(sha: &mut Sha256, name: &OsStr) {
     sha.update((name.len() as u64).to_le_bytes());
     sha.update(name.as_encoded_bytes());
 }
 
 /// The labels of class folders.
-enum Labels {
+enum FolderLabels {
     /// The place of a folder in order of names, among `count`.
     Places { count: u32 },
-    /// The line of a folder's name in a file.
-    Lines {
-        file: PathBuf,
-        labels: HashMap<String, Class>,
-    },
+    /// The place of a folder's name in a list.
+    Listed(ClassList),
 }
 
-impl Labels {
-    fn read(file: Option<&Path>, folders: usize, roots: &Roots) -> Result<Self, DataError> {
-        let Some(file) = file else {
-            let count = folders as u32;
+impl FolderLabels {
+    fn read(
+        root: &Path,
+        list: Option<&Path>,
+        folders: &[OsString],
+        roots: &Roots,
+    ) -> Result<Self, DataError> {
+        let Some(file) = list else {
+            check_numbers(root, folders)?;
+            let count = folders.len() as u32;
             return Ok(Self::Places { count });
         };
-        Ok(Self::Lines {
-            file: file.to_owned(),
-            labels: read_classes(file, roots)?,
-        })
+        let names = folders.iter().map(|name| utf8_name(root, name));
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        ClassList::read(file, roots, &names).map(Self::Listed)
     }
 
     /// The number of classes.
     fn count(&self) -> u32 {
         match self {
             Self::Places { count } => *count,
-            Self::Lines { labels, .. } => labels.len() as u32,
+            Self::Listed(list) => list.count(),
+        }
+    }
+
+    fn note(&self, folders: &[OsString]) -> Option<String> {
+        match self {
+            Self::Places { .. } => order_note(folders),
+            Self::Listed(_) => None,
         }
     }
 
@@ -189,131 +252,34 @@ impl Labels {
         &self,
         name: &OsStr,
         place: usize,
-        path: &Path,
+        root: &Path,
         is_empty: bool,
     ) -> Result<Class, DataError> {
         match self {
-            Self::Lines { file, labels } => {
-                let label = name.to_str().and_then(|name| labels.get(name));
-                label.copied().ok_or_else(|| unlisted(path, file))
+            // The list has the names of all folders.
+            Self::Listed(list) => {
+                let label = name.to_str().and_then(|name| list.label(name));
+                label.ok_or_else(|| unlisted(&root.join(name)))
             }
             // It would count as a class and shift the labels of all that follow.
-            Self::Places { .. } if is_empty => Err(DataError::layout(
-                path,
-                "this class folder holds no .jpg, .jpeg or .png file",
-            )),
+            Self::Places { .. } if is_empty => Err(no_images(&root.join(name))),
             Self::Places { .. } => Ok(Class(place as u32)),
         }
     }
 }
 
-fn unlisted(folder: &Path, classes: &Path) -> DataError {
-    let what = format!("this folder is not in {}", classes.display());
+fn utf8_name(root: &Path, name: &OsStr) -> Result<String, DataError> {
+    let name_in_utf8 = name.to_str().map(str::to_owned);
+    name_in_utf8.ok_or_else(|| unlisted(&root.join(name)))
+}
+
+fn unlisted(folder: &Path) -> DataError {
+    DataError::layout(folder, "this folder is not in dataset.classes")
+}
+
+fn no_images(folder: &Path) -> DataError {
+    let what = format!("this class folder holds no file that ends with {SUFFIX_LIST}");
     DataError::layout(folder, what)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum EntryKind {
-    Folder,
-    Image,
-}
-
-/// The sorted names in a folder that are folders, or images. A link counts as its target; a link
-/// with an image's name and no target counts as an image, so that its sample fails and the indices
-/// after it do not shift. A link that leads out of the roots fails the dataset; the folders of
-/// other links' targets are added to `linked`.
-fn entries(
-    folder: &Path,
-    wanted: EntryKind,
-    roots: &Roots,
-    linked: &mut BTreeSet<PathBuf>,
-) -> Result<Vec<OsString>, DataError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
-        let entry = entry.map_err(DataError::io(folder))?;
-        let path = entry.path();
-        let file_type = entry.file_type().map_err(DataError::io(&path))?;
-        if kind(&path, file_type) != Some(wanted) {
-            continue;
-        }
-        if file_type.is_symlink() {
-            linked.extend(link_target(&path, wanted, roots)?);
-        }
-        names.push(entry.file_name());
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// The kind of an entry; `None` if it is neither a folder nor an image.
-fn kind(path: &Path, file_type: FileType) -> Option<EntryKind> {
-    if is_folder(path, file_type) {
-        Some(EntryKind::Folder)
-    } else {
-        has_image_extension(path).then_some(EntryKind::Image)
-    }
-}
-
-fn is_folder(path: &Path, file_type: FileType) -> bool {
-    if file_type.is_symlink() {
-        path.is_dir()
-    } else {
-        file_type.is_dir()
-    }
-}
-
-/// The folder that a link leads to, or that contains the image it leads to; `None` if its target
-/// does not exist.
-fn link_target(path: &Path, kind: EntryKind, roots: &Roots) -> Result<Option<PathBuf>, DataError> {
-    let Some(behind) = folder_behind(path) else {
-        return Ok(None);
-    };
-    roots.check(path).map_err(DataError::io(path))?;
-    Ok(Some(match kind {
-        EntryKind::Folder => canonical(path)?,
-        EntryKind::Image => behind,
-    }))
-}
-
-fn canonical(path: &Path) -> Result<PathBuf, DataError> {
-    fs::canonicalize(path).map_err(DataError::io(path))
-}
-
-fn has_image_extension(name: &Path) -> bool {
-    let known = ["jpg", "jpeg", "png"];
-    name.extension()
-        .is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
-}
-
-/// The label of each name: its line, counted from 0.
-fn read_classes(file: &Path, roots: &Roots) -> Result<HashMap<String, Class>, DataError> {
-    let text = read_text(file, roots)?;
-    let mut labels = HashMap::new();
-    for (place, name) in text.trim_end().lines().enumerate() {
-        if name.is_empty() {
-            return Err(empty_line(file, place + 1));
-        }
-        let earlier = labels.insert(name.to_owned(), Class(place as u32));
-        if earlier.is_some() {
-            return Err(repeated_name(file, place + 1, name));
-        }
-    }
-    Ok(labels)
-}
-
-fn empty_line(file: &Path, line: usize) -> DataError {
-    let what = format!("line {line} is empty and would shift the labels after it");
-    DataError::layout(file, what)
-}
-
-fn repeated_name(file: &Path, line: usize, name: &str) -> DataError {
-    DataError::layout(file, format!("line {line} names {name:?} again"))
-}
-
-fn read_text(file: &Path, roots: &Roots) -> Result<String, DataError> {
-    let bytes = roots.read(file, MAX_CLASSES_FILE);
-    String::from_utf8(bytes.map_err(DataError::io(file))?)
-        .map_err(|_| DataError::layout(file, "is not UTF-8"))
 }
 
 #[cfg(test)]

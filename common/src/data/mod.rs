@@ -1,23 +1,35 @@
 //! Datasets as f32 images in \[0, 1\].
 //!
-//! - `folder`: one folder of JPEG and PNG files per class; `decode` and `transform` turn a file
-//!   into an image
+//! - `folder`: one folder of image files per class; `listing` finds them, `folder_names` doubts
+//!   their folders, `class_list` reads a list of classes
+//! - `imagenet`: image files with a list of labels (`label_list`), also in a zip archive (`archive`)
+//! - `decode`, `transform`: turn a file into an image
 //! - `cifar10`: the binary files of CIFAR-10
 //! - `tensors`: safetensors with `images` and `labels`
 //!
-//! Opening reads the index; images are read one by one, also by several threads at once.
+//! `class_check` holds labels against the classes of a network. Opening reads the index; images are
+//! read one by one, also by several threads at once.
 //! Normalisation is not done here: it is part of the model, after the noise.
 
 mod access;
+mod archive;
 mod cifar10;
+mod class_check;
+mod class_list;
 mod decode;
 mod error;
 mod facts;
 mod files;
 mod folder;
+mod folder_names;
+mod imagenet;
+mod label_list;
+mod list_text;
+mod listing;
 mod tensors;
 mod transform;
 
+pub use class_check::ClassMismatch;
 pub use error::{DataError, Fault};
 pub use tensors::write_tensors;
 
@@ -25,10 +37,11 @@ use std::path::PathBuf;
 
 use crate::domain::{Class, SampleIndex};
 use crate::roots::Roots;
-use crate::spec::{DatasetFormat, DatasetSpec};
+use crate::spec::{DatasetFormat, DatasetSpec, ResizeTo};
 use cifar10::Cifar10;
 use decode::Rgb;
 use folder::ImageFolder;
+use imagenet::LabelledImages;
 use tensors::Tensors;
 use transform::{Transform, to_float};
 
@@ -56,6 +69,7 @@ pub struct Dataset {
 #[derive(Debug)]
 enum Source {
     Folder(ImageFolder),
+    Labelled(LabelledImages),
     Cifar10(Cifar10),
     Tensors(Tensors),
 }
@@ -66,6 +80,7 @@ impl Source {
         let classes = spec.classes.as_deref();
         Ok(match spec.format {
             DatasetFormat::ImageFolder => Self::Folder(ImageFolder::open(path, classes, roots)?),
+            DatasetFormat::Imagenet => Self::Labelled(LabelledImages::open(spec, roots)?),
             DatasetFormat::Cifar10 => Self::Cifar10(Cifar10::open(path, roots)?),
             DatasetFormat::Tensors => Self::Tensors(Tensors::open(path, roots)?),
         })
@@ -99,6 +114,7 @@ impl Dataset {
             source: Source::open(spec, roots)?,
             transform: Transform {
                 resize: spec.resize,
+                interpolation: spec.interpolation,
                 crop: spec.crop,
             },
         })
@@ -109,6 +125,7 @@ impl Dataset {
     pub fn len(&self) -> u64 {
         match &self.source {
             Source::Folder(folder) => folder.len() as u64,
+            Source::Labelled(images) => images.len() as u64,
             Source::Cifar10(cifar) => cifar.len() as u64,
             Source::Tensors(tensors) => tensors.len() as u64,
         }
@@ -119,6 +136,7 @@ impl Dataset {
     pub fn classes(&self) -> Option<u32> {
         match &self.source {
             Source::Folder(folder) => Some(folder.classes()),
+            Source::Labelled(images) => images.classes(),
             Source::Cifar10(_) => Some(cifar10::CLASSES),
             Source::Tensors(_) => None,
         }
@@ -137,6 +155,7 @@ impl Dataset {
     pub fn digest(&self) -> Result<[u8; 32], DataError> {
         match &self.source {
             Source::Folder(folder) => Ok(folder.digest()),
+            Source::Labelled(images) => Ok(images.digest()),
             Source::Cifar10(cifar) => cifar.digest(),
             Source::Tensors(tensors) => tensors.digest(),
         }
@@ -150,6 +169,7 @@ impl Dataset {
         let place = self.place(index)?;
         Ok(match &self.source {
             Source::Folder(folder) => folder.label(place),
+            Source::Labelled(images) => images.label(place),
             Source::Cifar10(cifar) => cifar.label(place),
             Source::Tensors(tensors) => tensors.label(place),
         })
@@ -188,15 +208,32 @@ impl Dataset {
     /// The folders outside the dataset that links in it lead to.
     #[must_use]
     pub fn linked_folders(&self) -> Vec<PathBuf> {
-        let Source::Folder(folder) = &self.source else {
-            return Vec::new();
+        let linked = match &self.source {
+            Source::Folder(folder) => folder.linked().iter(),
+            Source::Labelled(images) => images.linked().iter(),
+            Source::Cifar10(_) | Source::Tensors(_) => return Vec::new(),
         };
         let home = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let linked = folder.linked().iter();
         linked
             .filter(|folder| !folder.starts_with(&home))
             .cloned()
             .collect()
+    }
+
+    /// Statements about what the data has and is not taken, and about doubtful names.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        match &self.source {
+            Source::Folder(folder) => folder.notes(),
+            Source::Labelled(images) => images.notes(),
+            Source::Cifar10(_) | Source::Tensors(_) => &[],
+        }
+    }
+
+    /// Returns true if images are files of any size that are not brought to one.
+    fn may_differ_in_size(&self) -> bool {
+        let has_sizes = matches!(self.source, Source::Folder(_) | Source::Labelled(_));
+        has_sizes && !self.transform.fixes_size()
     }
 
     fn read(&self, index: SampleIndex, wanted: Option<[usize; 3]>) -> Result<Image, DataError> {
@@ -216,6 +253,7 @@ impl Dataset {
     fn read_place(&self, place: usize, wanted: Option<[usize; 3]>) -> Result<Image, Fault> {
         match &self.source {
             Source::Folder(folder) => self.transformed(folder.image(place)?, wanted),
+            Source::Labelled(images) => self.transformed(images.image(place)?, wanted),
             Source::Cifar10(cifar) => self.transformed(cifar.image(place)?, wanted),
             Source::Tensors(tensors) => {
                 check_shape(tensors.shape(), wanted)?;
@@ -234,6 +272,7 @@ impl Dataset {
     fn file_at(&self, place: usize) -> PathBuf {
         match &self.source {
             Source::Folder(folder) => folder.path(place),
+            Source::Labelled(images) => images.path(place),
             Source::Cifar10(cifar) => cifar.path(place).to_owned(),
             Source::Tensors(_) => self.path.clone(),
         }
@@ -260,11 +299,17 @@ impl Dataset {
 /// Refuses keys that the format does not support.
 fn check_keys(spec: &DatasetSpec) -> Result<(), DataError> {
     let is_sized = spec.resize.is_some() || spec.crop.is_some();
-    let what = if spec.classes.is_some() && spec.format != DatasetFormat::ImageFolder {
-        "`classes` names folders, and only an image-folder has them"
+    let is_empty = |side: ResizeTo| match side {
+        ResizeTo::Shorter(side) => side == 0,
+        ResizeTo::Exact { height, width } => height == 0 || width == 0,
+    };
+    let what = if spec.classes.is_some() && !spec.format.has_photographs() {
+        "`classes` names classes, and only image-folder and imagenet have names"
+    } else if spec.labels.is_some() && spec.format != DatasetFormat::Imagenet {
+        "`labels` lists labels, and only imagenet has such a list"
     } else if is_sized && spec.format == DatasetFormat::Tensors {
         "tensors are used as they are, without `resize` and `crop`"
-    } else if spec.resize == Some(0) || spec.crop == Some(0) {
+    } else if spec.resize.is_some_and(is_empty) || spec.crop == Some(0) {
         "`resize` and `crop` must be at least 1 pixel"
     } else {
         return Ok(());

@@ -7,12 +7,13 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::decode::{Rgb, check_size};
 use super::{Fault, Image};
+use crate::spec::{Interpolation, ResizeTo};
 
-/// `Resize(resize)`, then `CenterCrop(crop)`, each if it is given.
+/// `Resize(resize, interpolation)`, then `CenterCrop(crop)`, each if it is given.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Transform {
-    /// Pixels of the shorter side.
-    pub(super) resize: Option<u32>,
+    pub(super) resize: Option<ResizeTo>,
+    pub(super) interpolation: Interpolation,
     /// Pixels of the square cut from the centre.
     pub(super) crop: Option<u32>,
 }
@@ -20,31 +21,45 @@ pub(super) struct Transform {
 impl Transform {
     /// Resizes and crops an image.
     pub(super) fn apply(self, mut image: Rgb) -> Result<Rgb, Fault> {
-        if let Some(shorter) = self.resize {
-            image = resize(image, shorter)?;
+        if let Some(size) = self.resize {
+            image = resize(image, size, self.interpolation)?;
         }
         if let Some(side) = self.crop {
             image = center_crop(&image, side)?;
         }
         Ok(image)
     }
+
+    /// Returns true if all images have the same size afterwards.
+    pub(super) fn fixes_size(self) -> bool {
+        self.crop.is_some() || matches!(self.resize, Some(ResizeTo::Exact { .. }))
+    }
 }
 
-/// `torchvision.transforms.Resize(shorter)`: the shorter side becomes `shorter`, the longer one
-/// keeps its ratio and is rounded down, bilinear with antialiasing (Pillow's `resize`, which is a
-/// convolution of 8-bit values).
-fn resize(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
-    if image.width.min(image.height) == shorter {
+/// `torchvision.transforms.Resize(size, interpolation)` of a PIL image: Pillow's `resize`, a
+/// convolution of 8-bit values with antialiasing.
+fn resize(image: Rgb, size: ResizeTo, interpolation: Interpolation) -> Result<Rgb, Fault> {
+    let (width, height) = resized(&image, size);
+    if (width, height) == (image.width.into(), image.height.into()) {
         return Ok(image);
     }
-    let width = scaled(shorter, image.width, image.height);
-    let height = scaled(shorter, image.height, image.width);
     check_size(width, height)?;
-    convolve(&image, width as u32, height as u32)
+    convolve(&image, width as u32, height as u32, interpolation)
         .map_err(|error| Fault::Damaged(format!("cannot be resized: {error}")))
 }
 
-/// The new length of a side when the shorter one becomes `shorter`.
+/// The width and height of an image after resizing.
+fn resized(image: &Rgb, size: ResizeTo) -> (u64, u64) {
+    match size {
+        ResizeTo::Exact { height, width } => (width.into(), height.into()),
+        ResizeTo::Shorter(shorter) => {
+            let width = scaled(shorter, image.width, image.height);
+            (width, scaled(shorter, image.height, image.width))
+        }
+    }
+}
+
+/// The new length of a side when the shorter one becomes `shorter`, rounded down.
 fn scaled(shorter: u32, side: u32, other: u32) -> u64 {
     if side <= other {
         u64::from(shorter)
@@ -53,16 +68,28 @@ fn scaled(shorter: u32, side: u32, other: u32) -> u64 {
     }
 }
 
-fn convolve(image: &Rgb, width: u32, height: u32) -> Result<Rgb, Box<dyn Error>> {
+fn convolve(
+    image: &Rgb,
+    width: u32,
+    height: u32,
+    interpolation: Interpolation,
+) -> Result<Rgb, Box<dyn Error>> {
     let source = ImageRef::new(image.width, image.height, &image.bytes, PixelType::U8x3)?;
     let mut canvas = Canvas::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter(interpolation)));
     Resizer::new().resize(&source, &mut canvas, &options)?;
     Ok(Rgb {
         width,
         height,
         bytes: canvas.into_vec(),
     })
+}
+
+fn filter(interpolation: Interpolation) -> FilterType {
+    match interpolation {
+        Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+    }
 }
 
 /// `torchvision.transforms.CenterCrop(side)`: a side shorter than the crop is padded with black on

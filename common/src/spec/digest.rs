@@ -7,8 +7,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{
-    BoundRule, CertifySpec, DataDependentSpec, DatasetSpec, LevelSpec, ModelSource, ModelSpec,
-    QueueSpec, ReportSpec, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    BoundRule, CertifySpec, DataDependentSpec, DatasetSpec, Interpolation, LevelSpec, ModelSource,
+    ModelSpec, QueueSpec, ReportSpec, ResizeTo, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping,
+    Sweep,
 };
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
 use crate::grid::{DataFacts, ImageFacts};
@@ -173,14 +174,33 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         path: _,
         selection,
         resize,
+        interpolation,
         crop,
+        // The digest of the data covers the labels.
         classes: _,
+        labels: _,
         // The data's facts have the grid that follows from it.
         grid: _,
     } = dataset;
     line("format", &[format.as_str().to_owned()])
         + &selection_line(selection)
-        + &line("pixels", &[or_none(*resize), or_none(*crop)])
+        + &line("pixels", &[or_none(resize.map(sides)), or_none(*crop)])
+        + &interpolation_line(*interpolation)
+}
+
+fn sides(resize: ResizeTo) -> String {
+    match resize {
+        ResizeTo::Shorter(side) => side.to_string(),
+        ResizeTo::Exact { height, width } => format!("{height}x{width}"),
+    }
+}
+
+/// Empty for the first filter, so that sweeps from before there was another keep their ids.
+fn interpolation_line(interpolation: Interpolation) -> String {
+    match interpolation {
+        Interpolation::Bilinear => String::new(),
+        Interpolation::Bicubic => line("interpolation", &["bicubic".to_owned()]),
+    }
 }
 
 fn selection_line(selection: &Selection) -> String {

@@ -20,8 +20,9 @@ pub use fill::{parse_with_models, random_seed};
 pub use model::{ModelSource, ModelSpec, Precision};
 pub use selected::{LevelSpec, SelectedForm, SelectedSpec};
 pub use sweep::{
-    BoundRule, CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, MAX_JOB_SAMPLES,
-    QueueSpec, ReportSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep, Variant,
+    BoundRule, CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, Interpolation,
+    MAX_JOB_SAMPLES, QueueSpec, ReportSpec, ResizeTo, SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    Variant,
 };
 pub use training::{
     Augmentation, LevelRecords, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice,

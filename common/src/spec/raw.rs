@@ -4,8 +4,10 @@
 //! Every integer is an `i64`, as in TOML, so that a negative one is refused with the message of its
 //! key.
 
+mod resize;
 mod stopping;
 
+pub(super) use resize::RawResize;
 pub(super) use stopping::RawStopping;
 
 use serde::Deserialize;
@@ -46,9 +48,11 @@ pub(super) struct RawDataset {
     pub(super) offset: i64,
     pub(super) stride: i64,
     pub(super) limit: Option<i64>,
-    pub(super) resize: Option<i64>,
+    pub(super) resize: Option<RawResize>,
+    pub(super) interpolation: Option<RawInterpolation>,
     pub(super) crop: Option<i64>,
     pub(super) classes: Option<String>,
+    pub(super) labels: Option<String>,
     pub(super) grid: Option<i64>,
 }
 
@@ -56,8 +60,16 @@ pub(super) struct RawDataset {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawFormat {
     ImageFolder,
+    Imagenet,
     Cifar10,
     Tensors,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawInterpolation {
+    Bilinear,
+    Bicubic,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -187,8 +199,10 @@ impl Default for RawDataset {
             stride: 1,
             limit: None,
             resize: None,
+            interpolation: None,
             crop: None,
             classes: None,
+            labels: None,
             grid: None,
         }
     }

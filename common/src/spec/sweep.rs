@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ModelSpec, SelectedSpec};
@@ -41,14 +41,41 @@ pub struct DatasetSpec {
     pub path: PathBuf,
     /// The samples that are taken.
     pub selection: Selection,
-    /// Pixels of the shorter side after resizing.
-    pub resize: Option<u32>,
+    /// The size after resizing.
+    pub resize: Option<ResizeTo>,
+    /// The filter of resizing.
+    pub interpolation: Interpolation,
     /// Pixels of the square cut from the centre.
     pub crop: Option<u32>,
-    /// A file with the name of each label's folder, one per line, in label order.
+    /// A file with the name of each class, one per line, in label order.
     pub classes: Option<PathBuf>,
+    /// A file with the label of each image.
+    pub labels: Option<PathBuf>,
     /// The grid on which noise is drawn, if it does not follow from the data.
     pub grid: Option<Grid>,
+}
+
+/// The size of an image after resizing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResizeTo {
+    /// Pixels of the shorter side; the longer one keeps its ratio.
+    Shorter(u32),
+    /// Both sides, whatever the ratio was.
+    Exact {
+        /// The number of rows.
+        height: u32,
+        /// Pixels per row.
+        width: u32,
+    },
+}
+
+/// The filter that resizes, with antialiasing as torchvision applies it to PIL images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// torchvision's default.
+    Bilinear,
+    /// Catmull-Rom.
+    Bicubic,
 }
 
 /// The layout of a dataset's files.
@@ -56,6 +83,8 @@ pub struct DatasetSpec {
 pub enum DatasetFormat {
     /// One folder per class. Indices count classes sorted by name, then files sorted by name.
     ImageFolder,
+    /// A folder or zip archive of images with a list of their labels.
+    Imagenet,
     /// The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes.
     Cifar10,
     /// safetensors with `images` (N, C, H, W) as f32 in \[0, 1\] and `labels` (N) as i64.
@@ -242,12 +271,37 @@ fn comma_separated(radii: &Radii) -> String {
     radii.collect::<Vec<_>>().join(", ")
 }
 
+impl DatasetSpec {
+    /// All samples of a dataset, as they are.
+    #[must_use]
+    pub fn whole(format: DatasetFormat, path: &Path) -> Self {
+        Self {
+            format,
+            path: path.to_owned(),
+            selection: Selection::ALL,
+            resize: None,
+            interpolation: Interpolation::Bilinear,
+            crop: None,
+            classes: None,
+            labels: None,
+            grid: None,
+        }
+    }
+}
+
 impl DatasetFormat {
+    /// Returns true if the images are files of any size, which can be resized and cropped.
+    #[must_use]
+    pub fn has_photographs(self) -> bool {
+        matches!(self, Self::ImageFolder | Self::Imagenet)
+    }
+
     /// The word that specifications use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ImageFolder => "image-folder",
+            Self::Imagenet => "imagenet",
             Self::Cifar10 => "cifar10",
             Self::Tensors => "tensors",
         }

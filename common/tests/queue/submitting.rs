@@ -412,16 +412,11 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
         name: "s".into(),
         seed: 1,
         dataset: DatasetSpec {
-            format: DatasetFormat::Cifar10,
-            path: "d".into(),
             selection: Selection {
                 limit: NonZeroU64::new(samples),
                 ..Selection::ALL
             },
-            resize: None,
-            crop: None,
-            classes: None,
-            grid: None,
+            ..DatasetSpec::whole(DatasetFormat::Cifar10, "d".as_ref())
         },
         models: vec![ModelSpec {
             name: "m".into(),

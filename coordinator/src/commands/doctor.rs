@@ -72,10 +72,10 @@ async fn check_all(
     findings.push(check_worker());
     if let Some(spec) = spec.map(Path::to_owned) {
         let checked = stop.unless(spawn_blocking(move || Ok(check_specification(&spec))));
-        let Some(finding) = checked.await else {
+        let Some(checked) = checked.await else {
             return Ok(None);
         };
-        findings.push(finding?);
+        findings.extend(checked?);
     }
     Ok(Some(findings))
 }
@@ -109,12 +109,16 @@ fn check_worker() -> Finding {
     }
 }
 
-fn check_specification(spec: &Path) -> Finding {
-    let prepared = prepare(spec, None).map(|prepared| summary(&prepared));
-    prepared.map_or_else(
-        |error| Finding::bad("specification", format!("{error:#}")),
-        |summary| Finding::good("specification", summary),
-    )
+fn check_specification(spec: &Path) -> Vec<Finding> {
+    match prepare(spec, None) {
+        Ok(prepared) => {
+            let notes = prepared.notes.iter();
+            let notes = notes.map(|note| Finding::warning("data", note.as_str()));
+            let summary = Finding::good("specification", summary(&prepared));
+            notes.chain([summary]).collect()
+        }
+        Err(error) => vec![Finding::bad("specification", format!("{error:#}"))],
+    }
 }
 
 fn summary(prepared: &Prepared) -> String {

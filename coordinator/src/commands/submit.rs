@@ -15,6 +15,7 @@ use ddrs_common::output::print;
 /// When the specification or anything it names cannot be used, or Redis fails.
 pub(crate) async fn submit(path: &Path, server: &ServerSettings) -> Result<ExitCode> {
     let prepared = prepare(path, None)?;
+    prepared.log_notes();
     let queue = QueueClient::connect(server)
         .await?
         .sweep(&prepared.message.id);

@@ -58,6 +58,7 @@ async fn connect_for_new_folder(args: &RunArgs, dir: &RunDir) -> Result<Option<Q
 
 impl OpenedRun {
     fn new(prepared: Prepared, dir: RunDir, client: Option<QueueClient>) -> Result<Self> {
+        prepared.log_notes();
         dir.claim(&prepared.message)?;
         let loss = prepared.message.loss();
         let collector = Collector::open(&dir.records(), &prepared.sweep, &prepared.plan, loss)?;
@@ -153,12 +154,13 @@ fn worker_settings(
     }
 }
 
-/// Returns the paths that local workers open: the data, the targets of links in it, its class list
-/// and the models.
+/// Returns the paths that local workers open: the data, the targets of links in it, its lists of
+/// classes and labels, and the models.
 fn roots(prepared: &Prepared) -> Vec<PathBuf> {
     let dataset = &prepared.sweep.dataset;
     let models = prepared.sweep.networks().into_iter();
     let models = models.map(|model| model.path.clone());
     let data = std::iter::once(dataset.path.clone()).chain(prepared.linked.clone());
-    data.chain(dataset.classes.clone()).chain(models).collect()
+    let lists = dataset.classes.iter().chain(&dataset.labels).cloned();
+    data.chain(lists).chain(models).collect()
 }

@@ -19,6 +19,28 @@ fn jpegs_decode_as_pillow_decodes_them() {
 }
 
 #[test]
+fn all_other_formats_of_torchvision_decode_as_pillow_decodes_them() {
+    for (name, tolerance) in [
+        ("colour.bmp", 0),
+        ("palette.bmp", 0),
+        ("colour.ppm", 0),
+        ("text.ppm", 0),
+        ("grey.pgm", 0),
+        ("hundred.pgm", 1),
+        ("lzw.tif", 0),
+        ("grey.tiff", 0),
+        ("lossless.webp", 0),
+        ("lossy.webp", 3),
+        ("alpha.webp", 0),
+    ] {
+        let image = decode(&fixture(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        assert_eq!((image.width, image.height), (37, 29), "{name}");
+        let (worst, _) = difference(&image.bytes, &fixture(&format!("{name}.rgb")));
+        assert!(worst <= tolerance, "{name}: {worst}");
+    }
+}
+
+#[test]
 fn pngs_keep_every_pixel() {
     let image = formula(31, 17);
     assert_eq!(

@@ -70,7 +70,7 @@ fn a_classes_file_that_misleads_is_refused() {
     let root = animals();
     let file = root.path().join("names");
     for (text, part) in [
-        ("cat\n", "/dog: this folder is not in"),
+        ("cat\n", "does not list the class \"dog\""),
         ("cat\n\ndog\n", "line 2"),
         ("cat\ndog\ncat", "line 3"),
     ] {
@@ -98,7 +98,7 @@ fn folders_without_images_are_refused() {
     fs::write(&names, "a\nb").unwrap();
     assert_eq!(open(root.path(), Some(&names)).unwrap().label(0), Class(1));
     fs::remove_file(root.path().join("b/0.png")).unwrap();
-    assert!(message(open(root.path(), Some(&names))).contains("holds no .jpg"));
+    assert!(message(open(root.path(), Some(&names))).contains("hold no file that ends with .jpg"));
 }
 
 #[test]

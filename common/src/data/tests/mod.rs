@@ -8,7 +8,7 @@ use std::thread;
 use image::{DynamicImage, RgbImage};
 
 use super::*;
-use crate::domain::Selection;
+use crate::spec::ResizeTo;
 
 /// The image that scripts/image_fixtures.py computes: slow waves in one corner, high frequencies in
 /// the other.
@@ -49,15 +49,7 @@ pub(super) fn save(root: &Path, name: &str, image: &RgbImage) {
 }
 
 pub(super) fn spec(format: DatasetFormat, path: &Path) -> DatasetSpec {
-    DatasetSpec {
-        format,
-        path: path.to_owned(),
-        selection: Selection::ALL,
-        resize: None,
-        crop: None,
-        classes: None,
-        grid: None,
-    }
+    DatasetSpec::whole(format, path)
 }
 
 /// The message of an error that must be there.
@@ -117,7 +109,7 @@ fn an_image_of_another_shape_than_the_network_takes_is_named() {
         "{error}"
     );
     assert!(
-        error.ends_with("the image has shape [3, 7, 9], the first of the sweep [3, 9, 7]"),
+        error.contains("the image has shape [3, 7, 9], the first of the sweep [3, 9, 7]; `resize`"),
         "{error}"
     );
     let tensors = root.path().join("t.safetensors");
@@ -129,12 +121,123 @@ fn an_image_of_another_shape_than_the_network_takes_is_named() {
     );
 }
 
+/// The facts about all samples.
+fn facts(spec: &DatasetSpec) -> Result<crate::grid::ImageFacts, DataError> {
+    let dataset = Dataset::open(spec)?;
+    let samples = (0..dataset.len()).map(SampleIndex);
+    dataset.image_facts(spec, samples, crate::domain::Sigma::new(0.5).unwrap())
+}
+
+#[test]
+fn photographs_of_several_sizes_need_a_crop_or_both_sides() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), "cat/0.png", &formula(9, 7));
+    save(root.path(), "dog/0.png", &formula(7, 9));
+    let plain = spec(DatasetFormat::ImageFolder, root.path());
+    let shorter = DatasetSpec {
+        resize: Some(ResizeTo::Shorter(6)),
+        ..plain.clone()
+    };
+    for (spec, first, second) in [(&plain, "9 x 7", "7 x 9"), (&shorter, "7 x 6", "6 x 7")] {
+        let error = message(facts(spec));
+        for part in [
+            "cat/0.png is ",
+            first,
+            "dog/0.png is ",
+            second,
+            "dataset.crop",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let cropped = DatasetSpec {
+        crop: Some(5),
+        ..shorter
+    };
+    assert_eq!(facts(&cropped).unwrap().shape, [3, 5, 5]);
+    let both = DatasetSpec {
+        resize: Some(ResizeTo::Exact {
+            height: 4,
+            width: 6,
+        }),
+        ..plain
+    };
+    assert_eq!(facts(&both).unwrap().shape, [3, 4, 6]);
+}
+
+#[test]
+fn an_image_that_cannot_be_read_has_no_size_to_compare() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["cat/0.png", "cat/1.png", "dog/0.png"] {
+        save(root.path(), name, &formula(9, 7));
+    }
+    fs::write(root.path().join("cat/0.png"), "x").unwrap();
+    let plain = spec(DatasetFormat::ImageFolder, root.path());
+    assert_eq!(facts(&plain).unwrap().shape, [3, 7, 9]);
+}
+
+#[test]
+fn a_network_must_have_the_classes_of_the_data() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["cat/0.png", "dog/0.png"] {
+        save(root.path(), name, &formula(2, 2));
+    }
+    let mismatch = |spec: &DatasetSpec, network: u32| {
+        let checked = Dataset::open(spec).unwrap().check_classes(network);
+        checked.err().map(|error| error.to_string())
+    };
+    let folder = spec(DatasetFormat::ImageFolder, root.path());
+    assert_eq!(mismatch(&folder, 2), None);
+    let more = mismatch(&folder, 3).unwrap();
+    assert!(
+        more.contains("2 class folder(s)") && more.contains("names of all 3 classes"),
+        "{more}"
+    );
+    let fewer = mismatch(&folder, 1).unwrap();
+    assert!(fewer.contains("a folder is not a class"), "{fewer}");
+
+    let names = root.path().join("names");
+    fs::write(&names, "cat\nbird\ndog").unwrap();
+    let listed = DatasetSpec {
+        classes: Some(names),
+        ..folder
+    };
+    assert_eq!(mismatch(&listed, 3), None);
+    for network in [2, 4] {
+        let other = mismatch(&listed, network).unwrap();
+        assert!(other.contains("dataset.classes lists 3"), "{other}");
+    }
+
+    let file = root.path().join("a.bin");
+    fs::write(&file, vec![0; 3073]).unwrap();
+    let cifar = spec(DatasetFormat::Cifar10, &file);
+    assert_eq!(mismatch(&cifar, 10), None);
+    assert!(mismatch(&cifar, 100).unwrap().ends_with("a.bin has 10"));
+}
+
+#[test]
+fn labels_that_a_network_cannot_answer_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("t.safetensors");
+    let labels = [Class(0), Class(10), Class(37)];
+    write_tensors(&file, [3, 1, 1, 1], &[0.0; 3], &labels).unwrap();
+    let dataset = Dataset::open(&spec(DatasetFormat::Tensors, &file)).unwrap();
+    let error = dataset.check_classes(10).unwrap_err().to_string();
+    assert!(
+        error.starts_with("sample 1 of ") && error.ends_with("numbers from 0 to 9"),
+        "{error}"
+    );
+    dataset.check_classes(38).unwrap();
+    let note = dataset.note_of_classes(38).unwrap();
+    assert!(note.starts_with("3 of the network's 38 classes"), "{note}");
+}
+
 #[test]
 fn images_of_every_format_can_be_resized() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a.bin"), vec![0; 3073]).unwrap();
     let spec = DatasetSpec {
-        resize: Some(64),
+        resize: Some(ResizeTo::Shorter(64)),
         crop: Some(60),
         ..spec(DatasetFormat::Cifar10, root.path())
     };
@@ -182,7 +285,7 @@ fn keys_that_a_format_lacks_are_refused() {
     );
     refused(
         DatasetSpec {
-            resize: Some(8),
+            resize: Some(ResizeTo::Shorter(8)),
             ..tensors.clone()
         },
         "`resize`",
@@ -200,6 +303,13 @@ fn keys_that_a_format_lacks_are_refused() {
             ..cifar
         },
         "`classes`",
+    );
+    refused(
+        DatasetSpec {
+            labels: Some(PathBuf::from("labels")),
+            ..spec(DatasetFormat::ImageFolder, "/data".as_ref())
+        },
+        "`labels`",
     );
 }
 
@@ -238,7 +348,7 @@ fn real_photographs_are_resized_and_cropped() {
         .status();
     assert!(tar.unwrap().success(), "cannot unpack {}", shared.display());
     let spec = DatasetSpec {
-        resize: Some(256),
+        resize: Some(ResizeTo::Shorter(256)),
         crop: Some(224),
         classes: Some(shared.join("synsets.txt")),
         ..spec(DatasetFormat::ImageFolder, &root.path().join("val"))

@@ -2,6 +2,16 @@
 
 use super::*;
 use crate::data::tests::{difference, fixture, formula};
+use Interpolation::{Bicubic, Bilinear};
+use ResizeTo::Shorter;
+
+fn bilinear(image: Rgb, shorter: u32) -> Result<Rgb, Fault> {
+    resize(image, Shorter(shorter), Bilinear)
+}
+
+fn exact(height: u32, width: u32) -> ResizeTo {
+    ResizeTo::Exact { height, width }
+}
 
 fn rgb(width: u32, height: u32) -> Rgb {
     Rgb {
@@ -20,10 +30,35 @@ fn resize_and_crop_agree_with_torchvision() {
         (30, 31, 30, 30),
     ] {
         let name = format!("resize-{width}x{height}-{size}-{crop}.rgb");
-        let ours = center_crop(&resize(rgb(width, height), size).unwrap(), crop).unwrap();
+        let ours = center_crop(&bilinear(rgb(width, height), size).unwrap(), crop).unwrap();
         let (worst, _) = difference(&ours.bytes, &fixture(&name));
         assert!(worst <= 1, "{name}: {worst}");
     }
+}
+
+#[test]
+fn both_sides_and_both_filters_agree_with_torchvision() {
+    for (interpolation, width, height, size, name) in [
+        (Bicubic, 97, 61, Shorter(32), "bicubic-97x61-32.rgb"),
+        (Bicubic, 7, 5, Shorter(20), "bicubic-7x5-20.rgb"),
+        (Bicubic, 61, 97, exact(25, 48), "bicubic-61x97-25x48.rgb"),
+        (Bilinear, 61, 97, exact(25, 48), "bilinear-61x97-25x48.rgb"),
+        (Bilinear, 7, 5, exact(5, 12), "bilinear-7x5-5x12.rgb"),
+    ] {
+        let ours = resize(rgb(width, height), size, interpolation).unwrap();
+        let (worst, within_one) = difference(&ours.bytes, &fixture(name));
+        assert!(
+            worst <= 2 && within_one > 0.98,
+            "{name}: {worst} {within_one}"
+        );
+    }
+}
+
+#[test]
+fn an_exact_size_gives_that_height_and_width() {
+    let image = resize(rgb(97, 61), exact(25, 48), Bilinear).unwrap();
+    assert_eq!((image.height, image.width), (25, 48));
+    assert_eq!(resize(rgb(9, 7), exact(7, 9), Bicubic).unwrap(), rgb(9, 7));
 }
 
 #[test]
@@ -34,7 +69,7 @@ fn the_longer_side_is_rounded_down() {
         ((300, 300), (256, 256)),
         ((1, 3), (256, 768)),
     ] {
-        let image = resize(rgb(width, height), 256).unwrap();
+        let image = bilinear(rgb(width, height), 256).unwrap();
         assert_eq!((image.width, image.height), expected);
         assert_eq!(image.bytes.len() as u32, 3 * image.width * image.height);
     }
@@ -42,7 +77,7 @@ fn the_longer_side_is_rounded_down() {
 
 #[test]
 fn a_shorter_side_of_the_right_size_is_left_alone() {
-    assert_eq!(resize(rgb(32, 45), 32).unwrap(), rgb(32, 45));
+    assert_eq!(bilinear(rgb(32, 45), 32).unwrap(), rgb(32, 45));
 }
 
 #[test]
@@ -52,7 +87,7 @@ fn a_sliver_that_would_become_huge_is_refused() {
         height: 1,
         bytes: vec![0; 180_000],
     };
-    let error = resize(sliver, 256).unwrap_err();
+    let error = bilinear(sliver, 256).unwrap_err();
     assert!(
         matches!(
             error,
@@ -84,6 +119,7 @@ fn pixels_become_planes_of_values_up_to_one() {
     };
     let image = Transform {
         resize: None,
+        interpolation: Bilinear,
         crop: None,
     }
     .apply(image)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::section::SpecTable;
 use crate::domain::Selection;
 use crate::grid::Grid;
-use crate::spec::raw::{RawDataset, RawFormat};
-use crate::spec::{DatasetFormat, DatasetSpec, SpecError};
+use crate::spec::raw::{RawDataset, RawFormat, RawInterpolation, RawResize};
+use crate::spec::{DatasetFormat, DatasetSpec, Interpolation, ResizeTo, SpecError};
 
 pub(in crate::spec) fn dataset(
     at: &SpecTable,
@@ -15,9 +15,8 @@ pub(in crate::spec) fn dataset(
     folder: &Path,
 ) -> Result<DatasetSpec, SpecError> {
     let format = format(at.required("format", raw.format.clone())?);
-    let resize = pixels(at, "resize", raw.resize)?;
-    let crop = pixels(at, "crop", raw.crop)?;
-    check_crop(at, resize, crop)?;
+    let resize = resize(at, raw.resize)?;
+    let crop = crop(at, raw.crop, resize)?;
     check_keys(at, format, &raw)?;
     let selection = selection(at, &raw)?;
     Ok(DatasetSpec {
@@ -25,19 +24,21 @@ pub(in crate::spec) fn dataset(
         path: at.path("path", &at.required("path", raw.path)?, folder)?,
         selection,
         resize,
+        interpolation: interpolation(at, raw.interpolation, resize)?,
         crop,
-        classes: classes_file(at, raw.classes.as_deref(), folder)?,
+        classes: list_file(at, "classes", raw.classes.as_deref(), folder)?,
+        labels: list_file(at, "labels", raw.labels.as_deref(), folder)?,
         grid: grid(at, raw.grid)?,
     })
 }
 
-fn classes_file(
+fn list_file(
     at: &SpecTable,
+    key: &str,
     path: Option<&str>,
     folder: &Path,
 ) -> Result<Option<PathBuf>, SpecError> {
-    path.map(|path| at.path("classes", path, folder))
-        .transpose()
+    path.map(|path| at.path(key, path, folder)).transpose()
 }
 
 fn grid(at: &SpecTable, raw: Option<i64>) -> Result<Option<Grid>, SpecError> {
@@ -51,13 +52,22 @@ fn grid(at: &SpecTable, raw: Option<i64>) -> Result<Option<Grid>, SpecError> {
 fn format(raw: RawFormat) -> DatasetFormat {
     match raw {
         RawFormat::ImageFolder => DatasetFormat::ImageFolder,
+        RawFormat::Imagenet => DatasetFormat::Imagenet,
         RawFormat::Cifar10 => DatasetFormat::Cifar10,
         RawFormat::Tensors => DatasetFormat::Tensors,
     }
 }
 
-fn pixels(at: &SpecTable, key: &str, value: Option<i64>) -> Result<Option<u32>, SpecError> {
-    value.map(|value| side(at, key, value)).transpose()
+fn resize(at: &SpecTable, raw: Option<RawResize>) -> Result<Option<ResizeTo>, SpecError> {
+    let side = |value| side(at, "resize", value);
+    Ok(match raw {
+        None => None,
+        Some(RawResize::Shorter(shorter)) => Some(ResizeTo::Shorter(side(shorter)?)),
+        Some(RawResize::Exact([height, width])) => Some(ResizeTo::Exact {
+            height: side(height)?,
+            width: side(width)?,
+        }),
+    })
 }
 
 /// Checks a side of an image, in pixels.
@@ -65,10 +75,37 @@ fn side(at: &SpecTable, key: &str, value: i64) -> Result<u32, SpecError> {
     Ok(at.integer(key, value, 1, 16_384)? as u32)
 }
 
-fn check_crop(at: &SpecTable, resize: Option<u32>, crop: Option<u32>) -> Result<(), SpecError> {
-    match (resize, crop) {
-        (Some(resize), Some(crop)) if crop > resize => Err(too_large_crop(at, crop, resize)),
-        _ => Ok(()),
+fn interpolation(
+    at: &SpecTable,
+    raw: Option<RawInterpolation>,
+    resize: Option<ResizeTo>,
+) -> Result<Interpolation, SpecError> {
+    match raw {
+        Some(_) if resize.is_none() => {
+            Err(at.error("interpolation", "has no meaning without dataset.resize"))
+        }
+        None | Some(RawInterpolation::Bilinear) => Ok(Interpolation::Bilinear),
+        Some(RawInterpolation::Bicubic) => Ok(Interpolation::Bicubic),
+    }
+}
+
+fn crop(
+    at: &SpecTable,
+    raw: Option<i64>,
+    resize: Option<ResizeTo>,
+) -> Result<Option<u32>, SpecError> {
+    let Some(raw) = raw else { return Ok(None) };
+    let crop = side(at, "crop", raw)?;
+    match resize.map(shorter_side) {
+        Some(shorter) if crop > shorter => Err(too_large_crop(at, crop, shorter)),
+        _ => Ok(Some(crop)),
+    }
+}
+
+fn shorter_side(resize: ResizeTo) -> u32 {
+    match resize {
+        ResizeTo::Shorter(side) => side,
+        ResizeTo::Exact { height, width } => height.min(width),
     }
 }
 
@@ -77,19 +114,24 @@ fn too_large_crop(at: &SpecTable, crop: u32, resize: u32) -> SpecError {
     at.error("crop", message)
 }
 
-/// Refuses keys that only image folders have.
+/// Refuses keys that the format does not have.
 fn check_keys(at: &SpecTable, format: DatasetFormat, raw: &RawDataset) -> Result<(), SpecError> {
-    if format == DatasetFormat::ImageFolder {
-        return Ok(());
+    let word = format.as_str();
+    if !format.has_photographs() {
+        let reason = format!("has no meaning for format {word}, only for image-folder or imagenet");
+        at.refuse(&photograph_keys(raw), &reason)?;
     }
-    let format = format.as_str();
-    let reason = format!("has no meaning for format {format}, only for image-folder");
-    at.refuse(&image_folder_keys(raw), &reason)
+    if format != DatasetFormat::Imagenet {
+        let reason = format!("has no meaning for format {word}, only for imagenet");
+        at.refuse(&[("labels", raw.labels.is_some())], &reason)?;
+    }
+    Ok(())
 }
 
-fn image_folder_keys(raw: &RawDataset) -> [(&'static str, bool); 3] {
+fn photograph_keys(raw: &RawDataset) -> [(&'static str, bool); 4] {
     [
         ("resize", raw.resize.is_some()),
+        ("interpolation", raw.interpolation.is_some()),
         ("crop", raw.crop.is_some()),
         ("classes", raw.classes.is_some()),
     ]

@@ -95,6 +95,8 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("stride = 2", "stride = 3"),
         ("resize = 32", "resize = 33"),
         ("resize = 32\n", ""),
+        ("resize = 32", "resize = [32, 32]"),
+        ("resize = 32", "resize = 32\ninterpolation = 'bicubic'"),
         ("crop = 28", "crop = 27"),
         ("crop = 28\n", ""),
         ("name = 'm'", "name = 'n'"),
@@ -143,6 +145,7 @@ fn whatever_cannot_change_a_record_leaves_the_id() {
     for (from, to) in [
         ("path = 'data'", "path = '/elsewhere'"),
         ("classes = 'labels'", "classes = 'others'"),
+        ("resize = 32", "resize = 32\ninterpolation = 'bilinear'"),
         ("'m.safetensors'", "'moved.safetensors'"),
         ("memory = true", "memory = false"),
         ("job-samples = 4", "job-samples = 5"),

@@ -20,8 +20,10 @@ fn example() -> Sweep {
                 limit: Some(count(500)),
             },
             resize: None,
+            interpolation: Interpolation::Bilinear,
             crop: None,
             classes: None,
+            labels: None,
             grid: None,
         },
         models: vec![ModelSpec {
@@ -120,7 +122,7 @@ fn every_key_is_read() {
         .replace("memory = true", "memory = false");
     let mut sweep = example();
     sweep.dataset = DatasetSpec {
-        resize: Some(256),
+        resize: Some(ResizeTo::Shorter(256)),
         crop: Some(224),
         classes: Some("/labels/synsets.txt".into()),
         ..sweep.dataset
@@ -128,6 +130,25 @@ fn every_key_is_read() {
     sweep.models[0].precision = Precision::Bf16;
     sweep.certify.memory = false;
     assert_eq!(read(&text), sweep);
+}
+
+#[test]
+fn photographs_may_be_given_both_sides_a_filter_and_a_list_of_labels() {
+    let text = EXAMPLE.replace("image-folder", "imagenet").replace(
+        "# resize = 256  crop = 224",
+        "resize = [224, 256]\ninterpolation = 'bicubic'\nlabels = 'val.txt' #",
+    );
+    let expected = DatasetSpec {
+        format: DatasetFormat::Imagenet,
+        resize: Some(ResizeTo::Exact {
+            height: 224,
+            width: 256,
+        }),
+        interpolation: Interpolation::Bicubic,
+        labels: Some("sweeps/val.txt".into()),
+        ..example().dataset
+    };
+    assert_eq!(read(&text).dataset, expected);
 }
 
 #[test]

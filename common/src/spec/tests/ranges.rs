@@ -95,6 +95,21 @@ fn a_selection_or_size_out_of_range_is_refused() {
         ),
         (
             "limit = 500",
+            "resize = [8, 0]",
+            "9: dataset.resize: must be from 1 to 16384, not 0",
+        ),
+        (
+            "limit = 500",
+            "crop = 9\nresize = [16, 8]",
+            "9: dataset.crop: 9 pixels do not fit in the 8 of dataset.resize",
+        ),
+        (
+            "limit = 500",
+            "interpolation = 'bicubic'",
+            "9: dataset.interpolation: has no meaning without dataset.resize",
+        ),
+        (
+            "limit = 500",
             "classes = ''",
             "9: dataset.classes: must not be empty",
         ),

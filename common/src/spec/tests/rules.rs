@@ -14,9 +14,16 @@ fn draws_that_just_suffice_are_accepted() {
 
 #[test]
 fn keys_of_image_folders_are_refused_elsewhere() {
-    for (key, value) in [("resize", "8"), ("crop", "8"), ("classes", "'c'")] {
+    let photographs = "image-folder or imagenet";
+    for (key, value, formats) in [
+        ("resize", "8", photographs),
+        ("resize", "[8, 9]", photographs),
+        ("crop", "8", photographs),
+        ("classes", "'c'", photographs),
+        ("labels", "'l'", "imagenet"),
+    ] {
         let error =
-            format!("6: dataset.{key}: has no meaning for format tensors, only for image-folder");
+            format!("6: dataset.{key}: has no meaning for format tensors, only for {formats}");
         check_change(
             LEAST,
             "[[model]]",

@@ -130,8 +130,8 @@ fn values_of_a_wrong_type_are_refused() {
         LEAST,
         "'tensors'",
         "'png'",
-        "4: dataset.format: unknown variant `png`, expected one of `image-folder`, `cifar10`, \
-         `tensors`",
+        "4: dataset.format: unknown variant `png`, expected one of `image-folder`, \
+         `imagenet`, `cifar10`, `tensors`",
     );
     check_change(
         LEAST,
