@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ddrs_common::architecture::check_model;
 use ddrs_common::cli::BlameInput;
-use ddrs_common::data::{ClassMismatch, Dataset};
+use ddrs_common::data::Dataset;
 use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
@@ -50,7 +50,8 @@ fn checked(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
     let seed = held_seed.map_or_else(random_seed, Ok)?;
     let (sweep, completed) = spec::parse_with_models(&text, path, seed)?;
     let dataset = Dataset::open(&sweep.dataset)?;
-    check_classes(&sweep, &dataset, &text, path)?;
+    let checked = dataset.check_models(&sweep.models);
+    checked.map_err(|mismatch| spec::error_at(&text, path, &mismatch.key, mismatch.to_string()))?;
     let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path))?;
     let images = image_facts(&sweep, &dataset, &plan)?;
     check_grid(&sweep, images.grid, &text, path)?;
@@ -132,29 +133,4 @@ fn check_and_digest(model: &ModelSpec) -> Result<[u8; 32]> {
 fn digest(model: &ModelSpec) -> Result<[u8; 32]> {
     spec::file_digest(&model.path)
         .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))
-}
-
-/// Checks that every model answers the classes of the data. Otherwise the model or the class list
-/// is the wrong one.
-fn check_classes(
-    sweep: &Sweep,
-    dataset: &Dataset,
-    text: &str,
-    file: &Path,
-) -> Result<(), SpecError> {
-    for (place, model) in sweep.models.iter().enumerate() {
-        let key = format!("model[{place}].classes");
-        let checked = dataset.check_classes(model.classes);
-        checked.map_err(|mismatch| {
-            spec::error_at(text, file, &key, other_classes(model, &mismatch))
-        })?;
-    }
-    Ok(())
-}
-
-fn other_classes(model: &ModelSpec, mismatch: &ClassMismatch) -> String {
-    format!(
-        "model {} has {} classes, but {mismatch}",
-        model.name, model.classes
-    )
 }

@@ -82,23 +82,6 @@ fn a_corrupt_image_fails_alone_and_is_named() {
 }
 
 #[test]
-fn an_image_of_another_size_fails_alone() {
-    let dir = TestDir::new();
-    pictures(&dir, &["cat", "dog"], 2, 8);
-    image::RgbImage::new(9, 8)
-        .save(dir.path("images/cat/001.png"))
-        .unwrap();
-    let _ = dir.run(&spec(&dir), "out", 1).expect(3);
-    let record = &dir.records("out")[&("plane/fixed/0.5".to_owned(), 1)];
-    assert!(
-        record["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("shape")),
-        "{record}"
-    );
-}
-
-#[test]
 #[cfg_attr(
     not(ddrs_shared),
     ignore = "needs real images and models: set DDRS_SHARED to their folder"

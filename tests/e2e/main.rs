@@ -14,6 +14,7 @@ mod forged;
 mod half_space;
 mod hostile;
 mod images;
+mod labels;
 mod last_worker;
 mod models;
 mod poison;

@@ -1,4 +1,4 @@
-//! Fuzzes JPEG and PNG files.
+//! Fuzzes image files of all formats.
 
 use std::fs;
 use std::io::Cursor;
@@ -12,11 +12,26 @@ use crate::data::read_all;
 use crate::{file, fuzz};
 
 /// Returns a file of each kind: baseline, progressive and CMYK JPEG; colour, grey, alpha and 16-bit
-/// PNG.
+/// PNG; and the other formats.
 fn files() -> Vec<Vec<u8>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/src/data/testdata");
-    let jpegs = ["baseline-420", "baseline-444", "progressive-420", "cmyk"];
-    let read = |name| fs::read(fixtures.join(name).with_extension("jpg")).unwrap();
+    let fixed = [
+        "baseline-420.jpg",
+        "baseline-444.jpg",
+        "progressive-420.jpg",
+        "cmyk.jpg",
+        "colour.bmp",
+        "palette.bmp",
+        "colour.ppm",
+        "text.ppm",
+        "grey.pgm",
+        "lzw.tif",
+        "grey.tiff",
+        "lossless.webp",
+        "lossy.webp",
+        "alpha.webp",
+    ];
+    let read = |name| fs::read(fixtures.join(name)).unwrap();
     let png = |image: DynamicImage| {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -29,7 +44,7 @@ fn files() -> Vec<Vec<u8>> {
         DynamicImage::ImageRgba8(colour).to_rgb8().into(),
         deep.into(),
     ];
-    jpegs.map(read).into_iter().chain(pngs.map(png)).collect()
+    fixed.map(read).into_iter().chain(pngs.map(png)).collect()
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod damage;
 mod data;
 mod images;
+mod labels;
 mod logs;
 mod messages;
 mod models;

@@ -1,29 +1,53 @@
 //! Holds the labels of a dataset against the number of classes of a network.
 
-use super::{Dataset, Source};
-use crate::domain::SampleIndex;
+use std::collections::BTreeSet;
 
-/// Labels that cannot be those of a network: what the data has, and what to do.
+use super::{Dataset, Source};
+use crate::domain::{Class, SampleIndex};
+use crate::spec::ModelSpec;
+
+/// A model that does not have the classes of the data.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ClassMismatch(String);
+#[error("model {name} has {classes} classes, but {found}")]
+pub struct ClassMismatch {
+    /// The whole dotted key of its number of classes.
+    pub key: String,
+    name: String,
+    classes: u32,
+    found: String,
+}
 
 impl Dataset {
-    /// Checks that the data has as many classes as a network, or, where it names none, no label
-    /// that the network cannot answer.
+    /// Checks that the data has as many classes as each model, or, where it names none, no label
+    /// that a model cannot answer.
     ///
     /// # Errors
     /// When it has more or fewer: its labels would count other classes than the network's.
-    pub fn check_classes(&self, network: u32) -> Result<(), ClassMismatch> {
+    pub fn check_models(&self, models: &[ModelSpec]) -> Result<(), ClassMismatch> {
+        let mut models = models.iter().enumerate();
+        let mismatch = models.find_map(|(place, model)| {
+            let found = self.mismatch(model.classes)?;
+            Some(ClassMismatch {
+                key: format!("model[{place}].classes"),
+                name: model.name.clone(),
+                classes: model.classes,
+                found,
+            })
+        });
+        mismatch.map_or(Ok(()), Err)
+    }
+
+    /// Returns what the data has instead of the classes of a network.
+    pub(super) fn mismatch(&self, network: u32) -> Option<String> {
         match self.classes() {
-            Some(found) if found != network => Err(self.other_count(found, network)),
-            _ => self.check_labels(network),
+            Some(found) if found != network => Some(self.other_count(found, network)),
+            _ => self.label_outside(network),
         }
     }
 
-    fn other_count(&self, found: u32, network: u32) -> ClassMismatch {
+    fn other_count(&self, found: u32, network: u32) -> String {
         let path = self.path.display();
-        ClassMismatch(match &self.source {
+        match &self.source {
             Source::Folder(folder) if !folder.has_list() => format!(
                 "{path} has {found} class folder(s), whose order by name gives the labels; {}",
                 advice(found, network)
@@ -37,23 +61,24 @@ impl Dataset {
                  per class of the network, in the order of its classes"
             ),
             Source::Cifar10(_) | Source::Tensors(_) => format!("{path} has {found}"),
-        })
+        }
     }
 
-    /// Refuses a label that the network cannot answer.
-    fn check_labels(&self, network: u32) -> Result<(), ClassMismatch> {
-        let labels = (0..self.len()).map(|index| (index, self.label(SampleIndex(index))));
-        let mut outside = labels.filter_map(|(index, label)| {
-            let label = label.ok()?.0;
-            (label >= network).then_some((index, label))
-        });
-        outside.next().map_or(Ok(()), |(index, label)| {
-            Err(ClassMismatch(format!(
-                "sample {index} of {} has label {label}; labels are numbers from 0 to {}",
-                self.path.display(),
-                network - 1
-            )))
-        })
+    /// Describes the first label that a network cannot answer.
+    fn label_outside(&self, network: u32) -> Option<String> {
+        let (index, label) = self.labels().find(|(_, label)| label.0 >= network)?;
+        Some(format!(
+            "sample {index} of {} has label {}; labels are numbers from 0 to {}",
+            self.path.display(),
+            label.0,
+            network - 1
+        ))
+    }
+
+    /// The labels of all samples.
+    fn labels(&self) -> impl Iterator<Item = (SampleIndex, Class)> {
+        let indices = (0..self.len()).map(SampleIndex);
+        indices.filter_map(|index| Some((index, self.label(index).ok()?)))
     }
 
     /// Returns a statement if the labels are bare numbers, of fewer classes than a network has.
@@ -62,14 +87,11 @@ impl Dataset {
         if self.classes().is_some() {
             return None;
         }
-        let labels = (0..self.len()).filter_map(|index| self.label(SampleIndex(index)).ok());
-        let distinct: std::collections::BTreeSet<u32> = labels.map(|label| label.0).collect();
-        ((distinct.len() as u32) < network).then(|| {
-            format!(
-                "{} of the network's {network} classes occur among the labels of {}",
-                distinct.len(),
-                self.path.display()
-            )
+        let distinct: BTreeSet<Class> = self.labels().map(|(_, label)| label).collect();
+        let found = distinct.len();
+        (found < network as usize).then(|| {
+            let path = self.path.display();
+            format!("{found} of the network's {network} classes occur among the labels of {path}")
         })
     }
 }

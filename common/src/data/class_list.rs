@@ -28,12 +28,7 @@ impl ClassList {
     /// When a name is missing or repeated, a line is empty, or the list has numbers that are not
     /// the places of its lines.
     pub(super) fn read(file: &Path, roots: &Roots, names: &[String]) -> Result<Self, DataError> {
-        let text = read_list(file, roots)?;
-        let json = json_lines(&text, file)?;
-        let rows = match &json {
-            Some(rows) => rows.iter().map(String::as_str).collect(),
-            None => lines(&text, file)?,
-        };
+        let rows = read_rows(file, roots)?;
         let source = ListSource { file, rows: &rows };
         let form = source.form(names)?;
         let labels = source.labels(form)?;
@@ -63,12 +58,7 @@ impl ClassNumbers {
     /// # Errors
     /// When numbers from 1 are in another order than the names, which are not those of ImageNet.
     pub(super) fn read(file: &Path, roots: &Roots) -> Result<Self, DataError> {
-        let text = read_list(file, roots)?;
-        let rows = json_lines(&text, file)?;
-        let rows = match &rows {
-            Some(rows) => rows.iter().map(String::as_str).collect(),
-            None => lines(&text, file)?,
-        };
+        let rows = read_rows(file, roots)?;
         let numbered = [LineForm::FirstWord, LineForm::WordAfterNumber].into_iter();
         let mut tables = numbered.filter_map(|form| numbers_from_1(&rows, form));
         let classes = match tables.next() {
@@ -92,7 +82,7 @@ impl ClassNumbers {
 }
 
 /// The number and name in each line, if the numbers are 1, 2, ... in any order.
-fn numbers_from_1<'t>(rows: &[&'t str], form: LineForm) -> Option<BTreeMap<usize, &'t str>> {
+fn numbers_from_1(rows: &[String], form: LineForm) -> Option<BTreeMap<usize, &str>> {
     let pairs = rows
         .iter()
         .map(|row| Some((form.number(row)?, form.name(row)?)));
@@ -176,7 +166,16 @@ impl LineForm {
 /// The lines of a list, and the file for errors.
 struct ListSource<'t> {
     file: &'t Path,
-    rows: &'t [&'t str],
+    rows: &'t [String],
+}
+
+/// Reads the lines of a list, or the names in JSON in label order.
+fn read_rows(file: &Path, roots: &Roots) -> Result<Vec<String>, DataError> {
+    let text = read_list(file, roots)?;
+    match json_lines(&text, file)? {
+        Some(names) => Ok(names),
+        None => Ok(lines(&text, file)?.into_iter().map(str::to_owned).collect()),
+    }
 }
 
 impl ListSource<'_> {
@@ -192,12 +191,11 @@ impl ListSource<'_> {
 
     fn refuse_repeats(&self) -> Result<(), DataError> {
         let mut seen = BTreeSet::new();
-        let repeated = self.rows.iter().position(|row| !seen.insert(*row));
-        repeated.map_or(Ok(()), |place| {
-            let name = self.rows[place];
-            let what = format!("line {} names {name:?} again", place + 1);
-            Err(DataError::layout(self.file, what))
-        })
+        let Some(place) = self.rows.iter().position(|row| !seen.insert(row)) else {
+            return Ok(());
+        };
+        let what = format!("line {} names {:?} again", place + 1, self.rows[place]);
+        Err(DataError::layout(self.file, what))
     }
 
     /// The names under a form; `None` if a line has another form or two lines the same name.
@@ -208,23 +206,18 @@ impl ListSource<'_> {
 
     /// The error about the first name that is in no line.
     fn unlisted(&self, names: &[String]) -> DataError {
-        let words: Vec<&str> = self
-            .rows
-            .iter()
-            .map(|row| LineForm::FirstWord.name(row).unwrap_or(row))
-            .collect();
-        let is_listed = |name: &&String| {
-            self.rows.iter().any(|row| bare(row) == name.as_str()) || words.contains(&name.as_str())
-        };
-        let missing = names.iter().find(|name| !is_listed(name));
+        let rows = self.rows.iter();
+        let listed = rows.flat_map(|row| [bare(row), first_word(bare(row)).0]);
+        let listed: BTreeSet<&str> = listed.collect();
+        let missing = names.iter().find(|name| !listed.contains(name.as_str()));
         let missing = missing.or(names.first()).map_or("", String::as_str);
-        let other_case = words.iter().find(|word| word.eq_ignore_ascii_case(missing));
+        let other_case = listed
+            .iter()
+            .find(|name| name.eq_ignore_ascii_case(missing));
+        let first = self.rows.first().map_or("", String::as_str);
         let hint = match other_case {
-            Some(word) => format!("it has {word:?}, in other upper and lower case"),
-            None => format!(
-                "its first line is {:?}",
-                self.rows.first().copied().unwrap_or("")
-            ),
+            Some(name) => format!("it has {name:?}, in other upper and lower case"),
+            None => format!("its first line is {first:?}"),
         };
         let what = format!("does not list the class {missing:?} of the data; {hint}");
         DataError::layout(self.file, what)
@@ -234,11 +227,10 @@ impl ListSource<'_> {
     fn labels(&self, form: LineForm) -> Result<HashMap<String, Class>, DataError> {
         let names: Vec<&str> = self.rows.iter().filter_map(|row| form.name(row)).collect();
         let numbers = self.numbers(form, &names)?;
-        let pairs = names.iter().enumerate().map(|(place, name)| {
-            let number = numbers.as_ref().map_or(place, |numbers| numbers[place]);
-            ((*name).to_owned(), Class(number as u32))
-        });
-        Ok(pairs.collect())
+        let numbers = numbers.unwrap_or_else(|| (0..names.len()).collect());
+        let classes = numbers.into_iter().map(|number| Class(number as u32));
+        let names = names.into_iter().map(str::to_owned);
+        Ok(names.zip(classes).collect())
     }
 
     /// The numbers that the lines give to their classes, if they count from 0.
@@ -248,21 +240,25 @@ impl ListSource<'_> {
     /// order may be the network's: `map_clsloc.txt` of ILSVRC numbers classes from 1 in an order
     /// that no network has.
     fn numbers(&self, form: LineForm, names: &[&str]) -> Result<Option<Vec<usize>>, DataError> {
-        let numbers: Option<Vec<usize>> = self.rows.iter().map(|row| form.number(row)).collect();
-        let Some(numbers) = numbers else {
+        let numbers = self.rows.iter().map(|row| form.number(row));
+        let Some(numbers) = numbers.collect::<Option<Vec<usize>>>() else {
             return Ok(None);
         };
-        let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
-        if distinct.iter().copied().eq(0..numbers.len()) {
+        if is_count(&numbers, 0) {
             return Ok(Some(numbers));
         }
-        if distinct.iter().copied().eq(1..=numbers.len())
-            && !(names.is_sorted() && numbers.is_sorted())
-        {
+        let is_in_order = names.is_sorted() && numbers.is_sorted();
+        if is_count(&numbers, 1) && !is_in_order {
             return Err(numbered_from_1(self.file));
         }
         Ok(None)
     }
+}
+
+/// Returns true if numbers count from `first` on, in any order.
+fn is_count(numbers: &[usize], first: usize) -> bool {
+    let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
+    distinct.into_iter().eq(first..first + numbers.len())
 }
 
 /// A line without white space around it, the brackets and comma of a list, and quotes.

@@ -3,8 +3,8 @@
 //!
 //! The index counts images sorted by path, in byte order. A label in the list is a class's number,
 //! from 0, or its name. The number of a name is its place in the list of classes, or among the
-//! sorted names of the labels. ILSVRC's ground truth has numbers from 1 that no network uses; a list
-//! of classes with these numbers, such as `map_clsloc.txt`, translates them.
+//! sorted names of the labels. ILSVRC's ground truth has numbers from 1 that no network uses; a
+//! list of classes with these numbers, such as `map_clsloc.txt`, translates them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -211,20 +211,20 @@ fn labelling(
     classes: Option<&Path>,
     roots: &Roots,
 ) -> Result<Labelling, DataError> {
-    let numbers: Option<Vec<u32>> = written
-        .of_images
-        .iter()
-        .map(|label| label.parse().ok())
-        .collect();
-    let is_number = |label: &String| label.parse::<u32>().is_ok();
-    if numbers.is_none() && written.of_images.iter().any(is_number) {
+    let labels = written.of_images.iter();
+    let numbers: Vec<u32> = labels.filter_map(|label| label.parse().ok()).collect();
+    if numbers.is_empty() {
+        return match classes {
+            Some(file) => listed_names(written, file, roots),
+            None => sorted_names(written, source),
+        };
+    }
+    if numbers.len() < written.of_images.len() {
         return Err(DataError::layout(source, "has numbers and names as labels"));
     }
-    match (numbers, classes) {
-        (Some(numbers), Some(file)) => listed_numbers(&numbers, written, source, file, roots),
-        (Some(numbers), None) => plain_numbers(&numbers, written, source),
-        (None, Some(file)) => listed_names(written, file, roots),
-        (None, None) => sorted_names(written, source),
+    match classes {
+        Some(file) => listed_numbers(&numbers, written, source, file, roots),
+        None => plain_numbers(&numbers, written, source),
     }
 }
 

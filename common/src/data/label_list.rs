@@ -144,19 +144,14 @@ impl LabelList<'_> {
     fn by_name(&self, images: &[String]) -> Result<WrittenLabels, DataError> {
         let mut missing = None;
         for part in [NamePart::Path, NamePart::Name, NamePart::Stem] {
-            let Some(places) = self.places(part, images) else {
-                continue;
-            };
-            let found = images
-                .iter()
-                .map(|image| places.get(part.of(image)).copied());
-            match found.clone().position(|place| place.is_none()) {
-                None => return Ok(self.written(&found.flatten().collect::<Vec<_>>())),
-                Some(place) => missing = missing.max(Some(place)),
+            match self.places(part, images) {
+                Some(Ok(places)) => return Ok(self.written(&places)),
+                Some(Err(image)) => missing = missing.max(Some(image)),
+                None => {}
             }
         }
         Err(match missing {
-            Some(place) => self.unlabelled(images, place),
+            Some(image) => self.unlabelled(images, image),
             None => DataError::layout(&self.file, "names an image twice"),
         })
     }
@@ -170,32 +165,36 @@ impl LabelList<'_> {
         DataError::layout(&self.file, what)
     }
 
-    /// The line of each name; `None` if two lines or two images have the same.
-    fn places(&self, part: NamePart, images: &[String]) -> Option<BTreeMap<&str, usize>> {
+    /// The line of each image, or the first image without one; `None` if two lines or two images
+    /// have the same name.
+    fn places(&self, part: NamePart, images: &[String]) -> Option<Result<Vec<usize>, usize>> {
         let rows = self.rows.iter().enumerate();
-        let places: BTreeMap<&str, usize> = rows
-            .filter_map(|(place, row)| Some((part.of(row.name?), place)))
-            .collect();
-        let names: BTreeSet<&str> = images.iter().map(|image| part.of(image)).collect();
-        (places.len() == self.rows.len() && names.len() == images.len()).then_some(places)
+        let lines = rows.filter_map(|(line, row)| Some((part.of(row.name?), line)));
+        let lines: BTreeMap<&str, usize> = lines.collect();
+        let names = images.iter().map(|image| part.of(image));
+        let distinct: BTreeSet<&str> = names.clone().collect();
+        if lines.len() < self.rows.len() || distinct.len() < images.len() {
+            return None;
+        }
+        let places = names.enumerate();
+        Some(
+            places
+                .map(|(image, name)| lines.get(name).copied().ok_or(image))
+                .collect(),
+        )
     }
 
-    /// The labels of images in the lines `places`.
-    fn written(&self, places: &[usize]) -> WrittenLabels {
-        let used: BTreeSet<usize> = places.iter().copied().collect();
-        let has_header = self.has_header(&used);
-        let rows = self.rows.iter().enumerate().skip(usize::from(has_header));
-        let mut unused = rows.clone().filter(|(place, _)| !used.contains(place));
-        let first = unused.next();
-        let note = first.map(|(place, row)| self.note(1 + unused.count(), place, row));
+    /// The labels of images in these lines.
+    fn written(&self, lines: &[usize]) -> WrittenLabels {
+        let used: BTreeSet<usize> = lines.iter().copied().collect();
+        let rows = self.rows.iter().enumerate();
+        let rows = rows.skip(usize::from(self.has_header(&used)));
+        let labels = lines.iter().map(|&line| self.rows[line].label.to_owned());
         WrittenLabels {
-            of_images: places
-                .iter()
-                .map(|&place| self.rows[place].label.to_owned())
-                .collect(),
-            all: rows.map(|(_, row)| row.label.to_owned()).collect(),
+            of_images: labels.collect(),
+            all: rows.clone().map(|(_, row)| row.label.to_owned()).collect(),
             is_column: false,
-            note,
+            note: self.note(rows.filter(|(line, _)| !used.contains(line))),
         }
     }
 
@@ -208,32 +207,44 @@ impl LabelList<'_> {
         first.is_table && !used.contains(&0) && !is_number && !is_repeated
     }
 
-    fn note(&self, count: usize, place: usize, row: &LabelRow) -> String {
-        format!(
-            "{count} line(s) of {} have no image, such as line {}, {:?}",
+    /// A statement about lines that no image has.
+    fn note<'r>(
+        &self,
+        mut unused: impl Iterator<Item = (usize, &'r LabelRow<'r>)>,
+    ) -> Option<String> {
+        let (line, row) = unused.next()?;
+        Some(format!(
+            "{} line(s) of {} have no image, such as line {}, {:?}",
+            1 + unused.count(),
             self.file.display(),
-            place + 1,
+            line + 1,
             row.name.unwrap_or(row.label)
-        )
+        ))
     }
 
     /// Takes the labels in the order of the images, or by the images' numbers in ILSVRC.
     fn column(&self, images: &[String]) -> Result<WrittenLabels, DataError> {
-        let numbers: Option<Vec<usize>> = images.iter().map(|image| image_number(image)).collect();
-        let in_range = |numbers: &Vec<usize>| {
-            numbers
-                .iter()
-                .all(|number| (1..=self.rows.len()).contains(number))
-        };
-        let places: Vec<usize> = match numbers.filter(in_range) {
-            Some(numbers) => numbers.iter().map(|number| number - 1).collect(),
+        let lines = match self.numbered_lines(images) {
+            Some(lines) => lines,
             None if self.rows.len() == images.len() => (0..images.len()).collect(),
             None => return Err(self.wrong_count(images.len())),
         };
         Ok(WrittenLabels {
             is_column: true,
-            ..self.written(&places)
+            ..self.written(&lines)
         })
+    }
+
+    /// The lines that the images' numbers name; `None` if one has no number, or no such line.
+    fn numbered_lines(&self, images: &[String]) -> Option<Vec<usize>> {
+        let lines = images
+            .iter()
+            .map(|image| image_number(image)?.checked_sub(1));
+        let lines: Vec<usize> = lines.collect::<Option<_>>()?;
+        lines
+            .iter()
+            .all(|&line| line < self.rows.len())
+            .then_some(lines)
     }
 
     fn wrong_count(&self, images: usize) -> DataError {

@@ -15,17 +15,23 @@ pub(super) fn read_list(file: &Path, roots: &Roots) -> Result<String, DataError>
 }
 
 fn decoded(bytes: &[u8]) -> Option<String> {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let (pairs, rest) = bytes.as_chunks();
-        let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
-        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
-    };
     match bytes {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => Some(str::from_utf8(rest).ok()?.to_owned()),
-        _ => Some(str::from_utf8(bytes).ok()?.to_owned()),
+        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest),
+        _ => utf8(bytes),
     }
+}
+
+fn utf8(bytes: &[u8]) -> Option<String> {
+    str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks();
+    let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
+    let text = String::from_utf16(&units).ok();
+    text.filter(|_| rest.is_empty())
 }
 
 /// Splits a text into its lines, without white space after the last.

@@ -53,11 +53,18 @@ enum EntryKind {
 }
 
 /// An entry of a folder.
-struct Entry {
+struct FolderEntry {
     name: OsString,
     path: PathBuf,
     kind: EntryKind,
     is_link: bool,
+}
+
+/// The names of the folders and images in a folder.
+#[derive(Default)]
+struct FolderContents {
+    folders: Vec<OsString>,
+    images: Vec<OsString>,
 }
 
 impl Lister {
@@ -93,28 +100,33 @@ impl Lister {
         let mut found = BTreeMap::new();
         let mut waiting = vec![OsString::new()];
         while let Some(deeper) = waiting.pop() {
-            let mut names = Vec::new();
-            for entry in self.entries(&Path::new(folder).join(&deeper))? {
-                match entry.kind {
-                    EntryKind::Folder if entry.is_link => {
-                        self.leave(AsideReason::LinkedFolder, &entry);
-                    }
-                    EntryKind::Folder => waiting.push(below(&deeper, &entry.name)),
-                    EntryKind::Image => {
-                        self.follow(&entry)?;
-                        names.push(entry.name);
-                    }
-                    EntryKind::Other => self.leave(AsideReason::OtherSuffix, &entry),
-                }
-            }
-            names.sort_unstable();
-            found.insert(deeper, names);
+            let contents = self.contents(&Path::new(folder).join(&deeper))?;
+            let folders = contents.folders.iter();
+            waiting.extend(folders.map(|name| below(&deeper, name)));
+            found.insert(deeper, contents.images);
         }
-        let paths = found.iter().flat_map(|(folder, names)| {
-            let names = names.iter();
-            names.map(|name| below(folder, name))
-        });
-        Ok(paths.collect())
+        let found = found.iter();
+        Ok(found
+            .flat_map(|(folder, names)| all_below(folder, names))
+            .collect())
+    }
+
+    /// Sorts what is in a folder below the class folders. A link to a folder is left aside.
+    fn contents(&mut self, folder: &Path) -> Result<FolderContents, DataError> {
+        let mut contents = FolderContents::default();
+        for entry in self.entries(folder)? {
+            match entry.kind {
+                EntryKind::Folder if entry.is_link => self.leave(AsideReason::LinkedFolder, &entry),
+                EntryKind::Folder => contents.folders.push(entry.name),
+                EntryKind::Image => {
+                    self.follow(&entry)?;
+                    contents.images.push(entry.name);
+                }
+                EntryKind::Other => self.leave(AsideReason::OtherSuffix, &entry),
+            }
+        }
+        contents.images.sort_unstable();
+        Ok(contents)
     }
 
     /// Returns the folders that links lead to, and what was left aside.
@@ -123,30 +135,27 @@ impl Lister {
     }
 
     /// Reads a folder of the root, without what is hidden.
-    fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, DataError> {
-        let path = self.root.join(folder);
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&path).map_err(DataError::io(&path))? {
-            let entry = Entry::new(&entry.map_err(DataError::io(&path))?)?;
-            if !is_hidden(&entry.name) {
-                entries.push(entry);
-            } else if entry.kind == EntryKind::Folder {
-                self.leave(AsideReason::HiddenFolder, &entry);
+    fn entries(&mut self, folder: &Path) -> Result<Vec<FolderEntry>, DataError> {
+        let mut entries = read_folder(&self.root.join(folder))?;
+        for entry in entries.extract_if(.., |entry| is_hidden(&entry.name)) {
+            let reason = if entry.kind == EntryKind::Folder {
+                AsideReason::HiddenFolder
             } else {
-                self.leave(AsideReason::HiddenFile, &entry);
-            }
+                AsideReason::HiddenFile
+            };
+            self.leave(reason, &entry);
         }
         Ok(entries)
     }
 
-    fn leave(&mut self, reason: AsideReason, entry: &Entry) {
+    fn leave(&mut self, reason: AsideReason, entry: &FolderEntry) {
         let path = entry.path.strip_prefix(&self.root).unwrap_or(&entry.path);
         self.aside.add(reason, path.display().to_string());
     }
 
     /// Checks where a link leads, and remembers that place. A link with an image's name and no
     /// target counts as an image, so that its sample fails and the indices after it do not shift.
-    fn follow(&mut self, entry: &Entry) -> Result<(), DataError> {
+    fn follow(&mut self, entry: &FolderEntry) -> Result<(), DataError> {
         let path = &entry.path;
         if !entry.is_link {
             return Ok(());
@@ -175,7 +184,14 @@ impl Lister {
     }
 }
 
-impl Entry {
+fn read_folder(path: &Path) -> Result<Vec<FolderEntry>, DataError> {
+    let entries = fs::read_dir(path).map_err(DataError::io(path))?;
+    entries
+        .map(|entry| FolderEntry::new(&entry.map_err(DataError::io(path))?))
+        .collect()
+}
+
+impl FolderEntry {
     fn new(entry: &DirEntry) -> Result<Self, DataError> {
         let path = entry.path();
         let file_type = entry.file_type().map_err(DataError::io(&path))?;
@@ -251,6 +267,10 @@ pub(super) fn has_image_suffix(name: &Path) -> bool {
             .iter()
             .any(|known| found.eq_ignore_ascii_case(known))
     })
+}
+
+fn all_below(folder: &OsStr, names: &[OsString]) -> Vec<OsString> {
+    names.iter().map(|name| below(folder, name)).collect()
 }
 
 fn below(folder: &OsStr, name: &OsStr) -> OsString {

@@ -2,7 +2,8 @@
 //!
 //! - `folder`: one folder of image files per class; `listing` finds them, `folder_names` doubts
 //!   their folders, `class_list` reads a list of classes
-//! - `imagenet`: image files with a list of labels (`label_list`), also in a zip archive (`archive`)
+//! - `imagenet`: image files with a list of labels (`label_list`), also in a zip archive
+//!   (`archive`)
 //! - `decode`, `transform`: turn a file into an image
 //! - `cifar10`: the binary files of CIFAR-10
 //! - `tensors`: safetensors with `images` and `labels`
@@ -298,23 +299,31 @@ impl Dataset {
 
 /// Refuses keys that the format does not support.
 fn check_keys(spec: &DatasetSpec) -> Result<(), DataError> {
+    let problem = misplaced_key(spec).or_else(|| {
+        let is_empty = spec.resize.is_some_and(is_empty) || spec.crop == Some(0);
+        is_empty.then_some("`resize` and `crop` must be at least 1 pixel")
+    });
+    problem.map_or(Ok(()), |what| Err(DataError::layout(&spec.path, what)))
+}
+
+fn misplaced_key(spec: &DatasetSpec) -> Option<&'static str> {
     let is_sized = spec.resize.is_some() || spec.crop.is_some();
-    let is_empty = |side: ResizeTo| match side {
+    if spec.classes.is_some() && !spec.format.has_photographs() {
+        Some("`classes` names classes, and only image-folder and imagenet have names")
+    } else if spec.labels.is_some() && spec.format != DatasetFormat::Imagenet {
+        Some("`labels` lists labels, and only imagenet has such a list")
+    } else if is_sized && spec.format == DatasetFormat::Tensors {
+        Some("tensors are used as they are, without `resize` and `crop`")
+    } else {
+        None
+    }
+}
+
+fn is_empty(size: ResizeTo) -> bool {
+    match size {
         ResizeTo::Shorter(side) => side == 0,
         ResizeTo::Exact { height, width } => height == 0 || width == 0,
-    };
-    let what = if spec.classes.is_some() && !spec.format.has_photographs() {
-        "`classes` names classes, and only image-folder and imagenet have names"
-    } else if spec.labels.is_some() && spec.format != DatasetFormat::Imagenet {
-        "`labels` lists labels, and only imagenet has such a list"
-    } else if is_sized && spec.format == DatasetFormat::Tensors {
-        "tensors are used as they are, without `resize` and `crop`"
-    } else if spec.resize.is_some_and(is_empty) || spec.crop == Some(0) {
-        "`resize` and `crop` must be at least 1 pixel"
-    } else {
-        return Ok(());
-    };
-    Err(DataError::layout(&spec.path, what))
+    }
 }
 
 /// Refuses an image of another shape than `wanted`, if that is given.

@@ -106,7 +106,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         (
             "14-text.jpg",
             b"<html>404 not found</html>".to_vec(),
-            Some("neither a JPEG nor a PNG"),
+            Some("not a JPEG, PNG"),
         ),
         (
             "15-cut.png",

@@ -49,6 +49,7 @@ fn select(args: &CertifyArgs) -> Result<(SelectedSample, Vec<Variant>)> {
     let (sweep, text) = read(&args.spec)?;
     let variants = select_variants(&sweep, args.variant.as_deref())?;
     let dataset = Dataset::open(&sweep.dataset)?;
+    dataset.check_models(&sweep.models)?;
     let plan =
         Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, &args.spec))?;
     let index = SampleIndex(args.index);

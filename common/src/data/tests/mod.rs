@@ -182,10 +182,7 @@ fn a_network_must_have_the_classes_of_the_data() {
     for name in ["cat/0.png", "dog/0.png"] {
         save(root.path(), name, &formula(2, 2));
     }
-    let mismatch = |spec: &DatasetSpec, network: u32| {
-        let checked = Dataset::open(spec).unwrap().check_classes(network);
-        checked.err().map(|error| error.to_string())
-    };
+    let mismatch = |spec: &DatasetSpec, network| Dataset::open(spec).unwrap().mismatch(network);
     let folder = spec(DatasetFormat::ImageFolder, root.path());
     assert_eq!(mismatch(&folder, 2), None);
     let more = mismatch(&folder, 3).unwrap();
@@ -222,12 +219,12 @@ fn labels_that_a_network_cannot_answer_are_named() {
     let labels = [Class(0), Class(10), Class(37)];
     write_tensors(&file, [3, 1, 1, 1], &[0.0; 3], &labels).unwrap();
     let dataset = Dataset::open(&spec(DatasetFormat::Tensors, &file)).unwrap();
-    let error = dataset.check_classes(10).unwrap_err().to_string();
+    let error = dataset.mismatch(10).unwrap();
     assert!(
         error.starts_with("sample 1 of ") && error.ends_with("numbers from 0 to 9"),
         "{error}"
     );
-    dataset.check_classes(38).unwrap();
+    assert_eq!(dataset.mismatch(38), None);
     let note = dataset.note_of_classes(38).unwrap();
     assert!(note.starts_with("3 of the network's 38 classes"), "{note}");
 }
