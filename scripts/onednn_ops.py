@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes worker/src/model/resnet/onednn_ops.pt: oneDNN's convolutions with what follows them in one kernel.
+"""Writes worker/src/model/native/onednn_ops.pt: oneDNN's convolutions with what follows them in one kernel.
 
 PyTorch has them as operators that its Rust bindings leave out; a TorchScript program of three calls reaches them. Needs
 torch 2.11, and only to be run when this file changes.
@@ -18,24 +18,31 @@ class OneDnnOps(torch.nn.Module):
         return x
 
     @torch.jit.export
-    def pack(self, weight: Tensor, padding: List[int], stride: List[int], shape: List[int]) -> Tensor:
-        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, [1, 1], 1, shape)
+    def pack(self, weight: Tensor, padding: List[int], stride: List[int], groups: int, shape: List[int]) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, [1, 1], groups, shape)
 
     @torch.jit.export
-    def conv(self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], then: str) -> Tensor:
-        none = torch.jit.annotate(List[Optional[number]], [])
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, stride, [1, 1], 1, then, none, "")
+    def conv(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], groups: int, then: str,
+        constants: List[float]
+    ) -> Tensor:
+        scalars = torch.jit.annotate(List[Optional[number]], [])
+        for constant in constants:
+            scalars.append(constant)
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, padding, stride, [1, 1], groups, then, scalars, "none")
 
     @torch.jit.export
-    def conv_add_relu(
-        self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], other: Tensor
+    def conv_add(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding: List[int], stride: List[int], groups: int,
+        other: Tensor, then: Optional[str]
     ) -> Tensor:
         none = torch.jit.annotate(List[Optional[number]], [])
         return torch.ops.mkldnn._convolution_pointwise_(
-            other, x, weight, bias, padding, stride, [1, 1], 1, "add", None, "relu", none, "")
+            other, x, weight, bias, padding, stride, [1, 1], groups, "add", None, then, none, "")
 
 
-out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/resnet/onednn_ops.pt"
+out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/native/onednn_ops.pt"
 with tempfile.TemporaryDirectory() as folder:
     whole = pathlib.Path(folder) / "onednn_ops.pt"
     torch.jit.script(OneDnnOps().eval()).save(str(whole))

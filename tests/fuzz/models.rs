@@ -16,8 +16,10 @@ fn damaged_models_are_accepted_or_refused_by_name() {
     let whole = fs::read(&path).unwrap();
     fuzz(&damaged(whole), |bytes| {
         fs::write(&path, &bytes).unwrap();
-        for (architecture, classes) in [(Architecture::HalfSpace, 2), (Architecture::Resnet18, 10)]
-        {
+        for (architecture, classes) in [
+            (Architecture::HalfSpace, 2),
+            (Architecture::Resnet { depth: 18 }, 10),
+        ] {
             if let Err(error) = check_model(&path, architecture, classes) {
                 prop_assert!(
                     error

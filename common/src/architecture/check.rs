@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{Architecture, Parameter, Shape, canonical_name};
+use super::{Architecture, Layers, Parameter, Shape, canonical_name};
 use crate::domain::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 use crate::roots::Roots;
 
@@ -227,7 +227,7 @@ impl Expected {
     /// The problem of a wrong shape: a wrong number of classes if only the rows of the last layer
     /// differ.
     fn wrong_shape(self, name: String, parameter: Parameter, found: Vec<u64>) -> ModelProblem {
-        match other_class_count(&parameter, &found) {
+        match self.other_class_count(&parameter, &found) {
             Some(model) => ModelProblem::Classes {
                 model,
                 specification: self.classes,
@@ -239,17 +239,24 @@ impl Expected {
             },
         }
     }
-}
 
-/// The number of rows of the last layer, if only they differ.
-fn other_class_count(parameter: &Parameter, found: &[u64]) -> Option<u64> {
-    match (&parameter.shape, found) {
-        (Shape::Exact(expected), &[rows, columns])
-            if parameter.name == "fc.weight" && expected[1] == columns =>
-        {
-            Some(rows)
+    /// The number of rows of the last layer, if only they differ.
+    fn other_class_count(self, parameter: &Parameter, found: &[u64]) -> Option<u64> {
+        match (&parameter.shape, found) {
+            (Shape::Exact(expected), &[rows, columns])
+                if self.returns_scores(&parameter.name) && expected[1] == columns =>
+            {
+                Some(rows)
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    /// Returns true for the weight of the last layer.
+    fn returns_scores(self, name: &str) -> bool {
+        let layers = self.architecture.layers(self.classes);
+        let last = layers.as_ref().and_then(Layers::classifier);
+        last.is_some_and(|last| name == format!("{}.weight", last.name))
     }
 }
 

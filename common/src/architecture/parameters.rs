@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Architecture, ConvNorm, ResnetLayout};
+use super::{Architecture, Layers, Unit};
 
 /// A tensor that a model file must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +61,17 @@ impl Architecture {
     /// The tensors of the network, in the order in which it uses them.
     #[must_use]
     pub fn parameters(&self, classes: u32) -> Vec<Parameter> {
-        match self.layout() {
-            Some(layout) => resnet(&layout, classes),
+        match self.layers(classes) {
+            Some(layers) => layers.parameters(),
             None => half_space(),
         }
+    }
+}
+
+impl Layers {
+    fn parameters(&self) -> Vec<Parameter> {
+        let units = self.units().into_iter();
+        units.flat_map(Unit::parameters).collect()
     }
 }
 
@@ -73,37 +80,15 @@ fn half_space() -> Vec<Parameter> {
         name: "weight".to_owned(),
         shape: Shape::Vector,
     };
-    vec![weight, exact("bias".to_owned(), &[1])]
+    vec![weight, Parameter::exact("bias".to_owned(), &[1])]
 }
 
-fn resnet(layout: &ResnetLayout, classes: u32) -> Vec<Parameter> {
-    let mut parameters = Vec::new();
-    conv_norm(&layout.stem, &mut parameters);
-    for block in &layout.blocks {
-        for conv in block.path.iter().chain(&block.shortcut) {
-            conv_norm(conv, &mut parameters);
+impl Parameter {
+    pub(super) fn exact(name: String, shape: &[u32]) -> Self {
+        Self {
+            name,
+            shape: Shape::Exact(shape.iter().copied().map(u64::from).collect()),
         }
-    }
-    // The weight comes first, because it distinguishes a wrong class count from a wrong network.
-    parameters.push(exact("fc.weight".to_owned(), &[classes, layout.features]));
-    parameters.push(exact("fc.bias".to_owned(), &[classes]));
-    parameters
-}
-
-fn conv_norm(conv: &ConvNorm, parameters: &mut Vec<Parameter>) {
-    parameters.push(exact(format!("{}.weight", conv.conv), &conv.weight_shape()));
-    let parts = ["weight", "bias", "running_mean", "running_var"];
-    parameters.extend(parts.map(|part| norm_part(conv, part)));
-}
-
-fn norm_part(conv: &ConvNorm, part: &str) -> Parameter {
-    exact(format!("{}.{part}", conv.norm), &[conv.outputs])
-}
-
-fn exact(name: String, shape: &[u32]) -> Parameter {
-    Parameter {
-        name,
-        shape: Shape::Exact(shape.iter().copied().map(u64::from).collect()),
     }
 }
 
@@ -124,9 +109,12 @@ mod tests {
 
     #[test]
     fn networks_have_as_many_weights_as_published() {
-        // torchvision's documentation of resnet18 and resnet50.
+        // torchvision's documentation.
         assert_eq!(trained("resnet18", 1000), 11_689_512);
+        assert_eq!(trained("resnet34", 1000), 21_797_672);
         assert_eq!(trained("resnet50", 1000), 25_557_032);
+        assert_eq!(trained("resnet101", 1000), 44_549_160);
+        assert_eq!(trained("resnet152", 1000), 60_192_808);
         // 0.27M and 1.7M without projections (He et al. 2016, table 6), plus 2,752 for the two
         // projections.
         assert_eq!(trained("cifar-resnet20", 10), 269_722 + 2_752);

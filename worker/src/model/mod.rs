@@ -4,11 +4,12 @@
 //! - this file: the interface of a network, and loading one from a model file
 //! - `file`, `weight_map`, `archive`: reading model files
 //! - `arithmetic`, `normalisation`, `tensors`: what all networks share
-//! - `forward`: the order of a residual network's layers
-//! - `resnet`, `fused`, `bf16_emulation`: residual networks, fast on GPUs and CPUs
+//! - `forward`, `activation`: the order of a network's layers, and the functions after them
+//! - `native`, `fused`, `bf16_emulation`: networks of known layers, fast on GPUs and CPUs
 //! - `script`, `half_space`: TorchScript programs, and the linear model with a known radius
 //! - `initial`, `random`, `synthetic`: networks with random weights, and images to run them on
 
+mod activation;
 mod archive;
 mod arithmetic;
 mod bf16_emulation;
@@ -17,22 +18,23 @@ mod forward;
 mod fused;
 mod half_space;
 mod initial;
+mod native;
 mod normalisation;
 mod random;
-mod resnet;
 mod script;
 mod synthetic;
 mod tensors;
 mod weight_map;
 
+pub(crate) use activation::activate;
 pub use bf16_emulation::emulates_bf16;
 pub(crate) use bf16_emulation::operand;
 pub use file::ModelFile;
-pub(crate) use forward::{ResnetPass, Shortcut, forward};
+pub(crate) use forward::{LayerPass, forward};
 pub use fused::FusionCounts;
 pub use initial::InitialValue;
 pub use random::{centre, random_weights};
-pub use synthetic::{noisy_images, noisy_pattern, usual_size};
+pub use synthetic::{noisy_images, noisy_pattern};
 pub use tensors::is_finite;
 pub(crate) use tensors::{channels_last, from_view, square};
 
@@ -44,8 +46,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use arithmetic::Arithmetic;
 use half_space::HalfSpaceNetwork;
+use native::NativeNetwork;
 use normalisation::Normalisation;
-use resnet::Resnet;
 use script::ScriptNetwork;
 use weight_map::WeightMap;
 
@@ -111,8 +113,14 @@ fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Class
         }
         ModelSource::Safetensors(architecture) => {
             let weights = WeightMap::read(bytes)?;
-            let network = Resnet::build(architecture, &weights, arithmetic, normalisation)?;
-            Box::new(network)
+            let classes = spec.classes;
+            Box::new(NativeNetwork::build(
+                architecture,
+                classes,
+                &weights,
+                arithmetic,
+                normalisation,
+            )?)
         }
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::architecture::{Architecture, Parameter, Shape};
+use ddrs_common::architecture::{Architecture, Layers, Parameter, Shape};
 use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -56,7 +56,11 @@ fn draw_tensors(architecture: Architecture, classes: u32, seed: u64) -> Result<V
 /// When the file has another architecture or cannot be written.
 pub fn centre(architecture: Architecture, classes: u32, path: &Path) -> Result<ModelSpec> {
     let spec = random_spec(architecture, classes, path);
-    subtract_from_bias(path, &mean_scores(&spec, architecture)?)?;
+    let layers = architecture.layers(classes);
+    if let Some(last) = layers.as_ref().and_then(Layers::classifier) {
+        let bias = format!("{}.bias", last.name);
+        subtract(path, &bias, &mean_scores(&spec, architecture)?)?;
+    }
     Ok(spec)
 }
 
@@ -81,10 +85,10 @@ fn random_spec(architecture: Architecture, classes: u32, path: &Path) -> ModelSp
     }
 }
 
-fn subtract_from_bias(path: &Path, mean: &Tensor) -> Result<()> {
+fn subtract(path: &Path, bias: &str, mean: &Tensor) -> Result<()> {
     let mut tensors = Tensor::read_safetensors(path)?;
     for (name, tensor) in &mut tensors {
-        if name == "fc.bias" {
+        if name == bias {
             *tensor = tensor.f_sub(mean)?;
         }
     }

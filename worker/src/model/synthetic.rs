@@ -8,21 +8,12 @@ use tch::Tensor;
 use super::tensors::channels_last;
 use crate::noise::NoiseSource;
 
-/// Returns the usual number of classes and pixels per side of an architecture.
-#[must_use]
-pub fn usual_size(architecture: Architecture) -> (u32, usize) {
-    match architecture {
-        Architecture::CifarResnet { .. } => (10, 32),
-        _ => (1000, 224),
-    }
-}
-
 /// Returns noise draws around an image of a fixed pattern, at sigma 0.5.
 ///
 /// # Errors
 /// When torch cannot hold the images.
 pub fn noisy_pattern(architecture: Architecture, draws: i64) -> Result<Tensor> {
-    let (_, side) = usual_size(architecture);
+    let (_, side) = architecture.usual_size();
     noisy_images(&pattern(side), [3, side, side], SampleIndex(0), 0.5, draws)
 }
 

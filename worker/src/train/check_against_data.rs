@@ -81,10 +81,10 @@ fn check_normalised_values(
     height: usize,
     width: usize,
 ) -> Result<(), KeyError> {
-    let Some(layout) = training.model.architecture.layout() else {
+    let Some(layers) = training.model.architecture.layers(training.model.classes) else {
         return Ok(());
     };
-    let [height, width] = [height, width].map(|side| layout.features_side(side as u64));
+    let [height, width] = [height, width].map(|side| layers.last_side(side as u64));
     if height * width * images_per_group(training) > 1 {
         return Ok(());
     }

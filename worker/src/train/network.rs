@@ -8,10 +8,10 @@ pub(super) use values::{copy, copy_into, flatten};
 
 use std::collections::HashMap;
 
-use ddrs_common::architecture::{ConvNorm, ResnetLayout};
+use ddrs_common::architecture::{Activation, BatchNorm, Conv, Layers, Linear, Unit};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::model::{ResnetPass, Shortcut, channels_last, forward, operand, square};
+use crate::model::{LayerPass, activate, channels_last, forward, operand, square};
 
 /// The momentum of batch normalisation's running statistics, as in torch's `BatchNorm2d`.
 const NORM_MOMENTUM: f64 = 0.1;
@@ -30,7 +30,7 @@ pub(super) enum Mode {
 /// A network with its weights and running statistics.
 #[derive(Debug)]
 pub(super) struct TrainableNetwork {
-    layout: ResnetLayout,
+    layers: Layers,
     /// By canonical name: views of `learned` and `statistics`.
     tensors: HashMap<String, Tensor>,
     /// In the order of [`ddrs_common::architecture::Architecture::parameters`].
@@ -74,7 +74,7 @@ impl TrainableNetwork {
     pub(super) fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         let images = self.prepare(images)?;
         let network = self;
-        let scores = forward(&TrainingPass { network, mode }, &images)?;
+        let scores = forward(&TrainingPass { network, mode }, &network.layers.0, &images)?;
         scores.f_to_kind(self.learned.kind())
     }
 
@@ -105,62 +105,69 @@ struct TrainingPass<'a> {
     mode: Mode,
 }
 
-impl ResnetPass for TrainingPass<'_> {
-    type Conv = ConvNorm;
+impl LayerPass for TrainingPass<'_> {
+    type Unit = Unit;
 
-    fn layout(&self) -> &ResnetLayout {
-        &self.network.layout
+    fn apply(&self, unit: &Unit, x: &Tensor) -> Result<Tensor, TchError> {
+        activate(activation(unit), self.linear_part(unit, x)?)
     }
 
-    fn conv_relu(&self, conv: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        self.conv_norm(conv, x)?.f_relu_()
+    fn apply_and_add(&self, unit: &Unit, x: &Tensor, other: Tensor) -> Result<Tensor, TchError> {
+        let sum = self.linear_part(unit, x)?.f_add_(&other)?;
+        activate(activation(unit), sum)
     }
+}
 
-    fn conv_add_relu(
-        &self,
-        conv: &ConvNorm,
-        y: &Tensor,
-        shortcut: Shortcut<'_, ConvNorm>,
-    ) -> Result<Tensor, TchError> {
-        let mut y = self.conv_norm(conv, y)?;
-        let x = self.project(&shortcut)?;
-        y.f_add_(&x)?.f_relu_()
-    }
-
-    fn classifier(&self) -> Result<(Tensor, Tensor), TchError> {
-        Ok((self.weight("fc.weight")?, self.weight("fc.bias")?))
+fn activation(unit: &Unit) -> Activation {
+    match unit {
+        Unit::Conv(conv) => conv.activation,
+        Unit::Linear(linear) => linear.activation,
     }
 }
 
 impl TrainingPass<'_> {
-    fn project(&self, shortcut: &Shortcut<'_, ConvNorm>) -> Result<Tensor, TchError> {
-        match shortcut.projection {
-            Some(projection) => self.conv_norm(projection, &shortcut.x),
-            None => Ok(shortcut.x.shallow_clone()),
+    /// Computes a unit without its activation.
+    fn linear_part(&self, unit: &Unit, x: &Tensor) -> Result<Tensor, TchError> {
+        match unit {
+            Unit::Conv(conv) => self.conv_norm(conv, x),
+            Unit::Linear(linear) => self.multiply(linear, x),
         }
     }
 
-    fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+    fn conv_norm(&self, spec: &Conv, x: &Tensor) -> Result<Tensor, TchError> {
         let y = self.convolve(spec, x)?;
-        let norm = |part: &str| self.constant_if_frozen(&format!("{}.{part}", spec.norm));
-        y.f_batch_norm(
+        match &spec.norm {
+            Some(norm) => self.normalise(norm, &y),
+            None => Ok(y),
+        }
+    }
+
+    fn normalise(&self, spec: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        let norm = |part: &str| self.constant_if_frozen(&format!("{}.{part}", spec.name));
+        x.f_batch_norm(
             Some(norm("weight")?),
             Some(norm("bias")?),
             Some(norm("running_mean")?),
             Some(norm("running_var")?),
             self.mode == Mode::Learning,
             NORM_MOMENTUM,
-            ConvNorm::EPSILON,
+            spec.epsilon,
             true,
         )
     }
 
-    fn convolve(&self, spec: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+    fn convolve(&self, spec: &Conv, x: &Tensor) -> Result<Tensor, TchError> {
         let emulated = self.network.emulates_bf16;
-        let weight = self.weight(&format!("{}.weight", spec.conv))?;
+        let weight = self.weight(&format!("{}.weight", spec.name))?;
         let x = operand(x, emulated)?;
         let weight = operand(&weight, emulated)?;
         conv2d(&x, &weight, spec)?.f_to_kind(self.network.kind)
+    }
+
+    fn multiply(&self, spec: &Linear, x: &Tensor) -> Result<Tensor, TchError> {
+        let weight = self.weight(&format!("{}.weight", spec.name))?;
+        let bias = self.weight(&format!("{}.bias", spec.name))?;
+        x.f_linear(&weight, Some(&bias))
     }
 
     /// Returns a weight in the kind that the pass computes in.
@@ -177,7 +184,7 @@ impl TrainingPass<'_> {
     }
 }
 
-fn conv2d(x: &Tensor, weight: &Tensor, spec: &ConvNorm) -> Result<Tensor, TchError> {
+fn conv2d(x: &Tensor, weight: &Tensor, spec: &Conv) -> Result<Tensor, TchError> {
     let stride = square(spec.stride);
     let padding = square(spec.padding);
     x.f_conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1)

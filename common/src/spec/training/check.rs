@@ -144,7 +144,7 @@ fn model(at: &SpecTable, raw: RawTrainedModel, folder: &Path) -> Result<TrainedM
 /// Reads the name of a network that can be trained.
 fn trainable(at: &SpecTable, name: &str) -> Result<Architecture, SpecError> {
     let known = architecture(at, name)?;
-    if known.layout().is_some() {
+    if known != Architecture::HalfSpace {
         return Ok(known);
     }
     let message = format!("{known} has no weights that training could change");

@@ -163,7 +163,7 @@ impl<'a> BenchNetwork<'a> {
 impl<'a> NetworkFile<'a> {
     fn write(model: &'a str, precision: &'a str, folder: &Path) -> Result<Self> {
         let architecture: Architecture = model.parse().map_err(BadInput::new)?;
-        let (classes, side) = usual_size(architecture);
+        let (classes, side) = architecture.usual_size();
         let file = Self {
             model,
             precision,
@@ -260,14 +260,6 @@ const ASCENT: DrawCounts = DrawCounts {
     n: 2,
     chunk: GRADIENT_DRAWS,
 };
-
-/// Returns the classes, and the height and width, that networks of an architecture usually have.
-fn usual_size(architecture: Architecture) -> (u32, usize) {
-    match architecture {
-        Architecture::CifarResnet { .. } => (10, 32),
-        _ => (1000, 224),
-    }
-}
 
 /// Rounds a number of draws down to whole chunks, the usual case, but not below the fewest.
 fn whole_chunks(draws: u64, chunk: u64) -> u64 {

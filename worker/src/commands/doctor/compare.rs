@@ -303,7 +303,7 @@ fn first_image(sweep: &Sweep, draws: i64) -> Result<Tensor> {
 fn from_architecture(architecture: Architecture, draws: i64) -> Result<ModelWithDraws> {
     let folder = DoctorFolder::create()?;
     let path = folder.path().join("model.safetensors");
-    let (classes, _) = model::usual_size(architecture);
+    let (classes, _) = architecture.usual_size();
     model::random_weights(architecture, classes, 0, &path)?;
     let spec = model::centre(architecture, classes, &path)?;
     Ok(ModelWithDraws {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ddrs_common::architecture::{Architecture, ConvNorm, Shape};
+use ddrs_common::architecture::{Activation, Architecture, Conv, Layer, Shape, Shortcut, Unit};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -65,42 +65,65 @@ impl PlainResnet {
     }
 
     pub(super) fn scores(&self, images: &Tensor) -> Tensor {
-        let layout = self.architecture.layout().unwrap();
+        let layers = self.architecture.layers(10).unwrap();
         let channels = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]);
         let images = (images - channels(MEAN)) / channels(STD);
-        let mut x = self.conv_norm(&layout.stem, &images).relu();
-        if let Some(pool) = layout.max_pool {
-            let square = |size: u32| [i64::from(size); 2];
-            x = x.max_pool2d(
+        layers
+            .0
+            .iter()
+            .fold(images, |x, layer| self.step(layer, &x))
+    }
+
+    fn step(&self, layer: &Layer, x: &Tensor) -> Tensor {
+        let square = |size: u32| [i64::from(size); 2];
+        match layer {
+            Layer::Unit(unit) => self.apply(unit, x, None),
+            Layer::MaxPool(pool) => x.max_pool2d(
                 square(pool.kernel),
                 square(pool.stride),
                 square(pool.padding),
                 [1, 1],
                 false,
-            );
+            ),
+            Layer::Residual(residual) => {
+                let y = residual
+                    .body
+                    .iter()
+                    .fold(x.shallow_clone(), |y, layer| self.step(layer, &y));
+                let shortcut = match &residual.shortcut {
+                    Shortcut::Identity => x.shallow_clone(),
+                    Shortcut::Projection(unit) => self.apply(unit, x, None),
+                };
+                self.apply(&residual.last, &y, Some(&shortcut))
+            }
+            Layer::GlobalPool(_) => x.mean_dim([2, 3].as_slice(), false, None),
         }
-        for block in &layout.blocks {
-            let (last, first) = block.path.split_last().unwrap();
-            let y = first
-                .iter()
-                .fold(x.shallow_clone(), |y, conv| self.conv_norm(conv, &y).relu());
-            let shortcut = block
-                .shortcut
-                .as_ref()
-                .map_or_else(|| x.shallow_clone(), |conv| self.conv_norm(conv, &x));
-            x = (self.conv_norm(last, &y) + shortcut).relu();
-        }
-        x.mean_dim([2, 3].as_slice(), false, None)
-            .linear(&self.tensors["fc.weight"], Some(&self.tensors["fc.bias"]))
     }
 
-    fn conv_norm(&self, spec: &ConvNorm, x: &Tensor) -> Tensor {
+    fn apply(&self, unit: &Unit, x: &Tensor, other: Option<&Tensor>) -> Tensor {
+        let (y, activation) = match unit {
+            Unit::Conv(conv) => (self.conv_norm(conv, x), conv.activation),
+            Unit::Linear(linear) => {
+                let tensor = |part: &str| &self.tensors[&format!("{}.{part}", linear.name)];
+                let y = x.linear(tensor("weight"), Some(tensor("bias")));
+                (y, linear.activation)
+            }
+        };
+        let sum = other.map_or_else(|| y.shallow_clone(), |other| &y + other);
+        match activation {
+            Activation::None => sum,
+            Activation::Relu => sum.relu(),
+        }
+    }
+
+    fn conv_norm(&self, spec: &Conv, x: &Tensor) -> Tensor {
         let get = |name: String| Some(&self.tensors[&name]);
         let stride = [i64::from(spec.stride); 2];
         let padding = [i64::from(spec.padding); 2];
-        let weight = &self.tensors[&format!("{}.weight", spec.conv)];
+        let weight = &self.tensors[&format!("{}.weight", spec.name)];
         let y = x.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1);
-        let norm = |part: &str| get(format!("{}.{part}", spec.norm));
+        let spec = spec.norm.as_ref().unwrap();
+        let norm = |part: &str| get(format!("{}.{part}", spec.name));
         y.batch_norm(
             norm("weight"),
             norm("bias"),
@@ -108,7 +131,7 @@ impl PlainResnet {
             norm("running_var"),
             false,
             0.0,
-            ConvNorm::EPSILON,
+            spec.epsilon,
             false,
         )
     }

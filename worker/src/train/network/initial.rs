@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use ddrs_common::architecture::{Architecture, Parameter, Shape, canonical_name};
+use ddrs_common::architecture::{Architecture, Layers, Parameter, Shape, Unit, canonical_name};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -26,14 +26,13 @@ impl TrainableNetwork {
         seed: u64,
         numerics: Numerics,
     ) -> Result<Self> {
-        let layout = architecture
-            .layout()
+        let layers = architecture
+            .layers(classes)
             .with_context(|| format!("{architecture} has no layers to train"))?;
-        let parameters = architecture.parameters(classes);
-        let tensors = random_tensors(parameters, layout.features, numerics, seed)?;
+        let tensors = random_tensors(&layers, numerics, seed)?;
         let kind = numerics.passes;
         let emulates_bf16 = emulates_bf16(kind, numerics.device);
-        Ok(Self::assemble(layout, tensors, kind, emulates_bf16)?)
+        Ok(Self::assemble(layers, tensors, kind, emulates_bf16)?)
     }
 
     /// Takes the weights and statistics of a model file. A last layer for another number of classes
@@ -45,7 +44,7 @@ impl TrainableNetwork {
         let file = path.display();
         let mut others = read_tensors(path).with_context(|| format!("model.initial: {file}"))?;
         for (name, tensor) in self.tensors() {
-            let is_last = name.starts_with("fc.");
+            let is_last = self.returns_scores(name);
             let fits = others
                 .get(name)
                 .is_some_and(|other| other.size() == tensor.size());
@@ -56,6 +55,15 @@ impl TrainableNetwork {
         let loaded = self.load(&others);
         loaded.with_context(|| format!("model.initial: {file} is of another architecture"))
     }
+
+    /// Returns true for a tensor of the last layer.
+    fn returns_scores(&self, name: &str) -> bool {
+        let parts = name.rsplit_once('.');
+        let last = self.layers.classifier();
+        parts
+            .zip(last)
+            .is_some_and(|((layer, _), last)| layer == last.name)
+    }
 }
 
 fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
@@ -65,39 +73,36 @@ fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
         .collect())
 }
 
-fn random_tensors(
-    parameters: Vec<Parameter>,
-    features: u32,
-    numerics: Numerics,
-    seed: u64,
-) -> Result<Vec<NamedTensor>> {
+fn random_tensors(layers: &Layers, numerics: Numerics, seed: u64) -> Result<Vec<NamedTensor>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    parameters
-        .into_iter()
-        .map(|parameter| random_tensor(parameter, features, numerics, &mut rng))
-        .collect()
+    let mut tensors = Vec::new();
+    for unit in layers.units() {
+        for parameter in unit.parameters() {
+            tensors.push(random_tensor(parameter, unit, numerics, &mut rng)?);
+        }
+    }
+    Ok(tensors)
 }
 
 fn random_tensor(
     Parameter { name, shape }: Parameter,
-    features: u32,
+    unit: &Unit,
     numerics: Numerics,
     rng: &mut ChaCha8Rng,
 ) -> Result<NamedTensor> {
     let Shape::Exact(shape) = shape else {
         bail!("tensor {name} has no fixed shape")
     };
-    let values = if name.starts_with("fc.") {
-        uniform(&shape, features, rng)
-    } else {
-        values(InitialValue::of(&name, &shape), &shape, rng)
+    let values = match unit {
+        Unit::Linear(linear) => uniform(&shape, linear.inputs, rng),
+        Unit::Conv(_) => values(InitialValue::of(&name, &shape), &shape, rng),
     };
     Ok((name, to_tensor(&values, &shape, numerics)?))
 }
 
-/// Draws the values of the linear layer: uniform within 1 / sqrt(features), as in torch's `Linear`.
-fn uniform(shape: &[u64], features: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let bound = f64::from(features).sqrt().recip();
+/// Draws the values of a linear layer: uniform within 1 / sqrt(inputs), as in torch's `Linear`.
+fn uniform(shape: &[u64], inputs: u32, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let bound = f64::from(inputs).sqrt().recip();
     let size = shape.iter().product::<u64>();
     (0..size).map(|_| rng.random_range(-bound..bound)).collect()
 }

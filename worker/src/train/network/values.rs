@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use ddrs_common::architecture::ResnetLayout;
+use ddrs_common::architecture::Layers;
 use tch::{Kind, TchError, Tensor};
 
 use super::TrainableNetwork;
@@ -16,13 +16,13 @@ pub(in crate::train) type NamedTensor = (String, Tensor);
 impl TrainableNetwork {
     /// Builds a network from these tensors, which are copied.
     pub(super) fn assemble(
-        layout: ResnetLayout,
+        layers: Layers,
         tensors: Vec<NamedTensor>,
         kind: Kind,
         emulates_bf16: bool,
     ) -> Result<Self, TchError> {
         let mut network = Self {
-            layout,
+            layers,
             names: tensors.iter().map(|(name, _)| name.clone()).collect(),
             learned: flatten(select(&tensors, true))?,
             statistics: flatten(select(&tensors, false))?,
@@ -110,7 +110,7 @@ impl TrainableNetwork {
     pub(in crate::train) fn with_own_statistics(&self) -> Result<Self, TchError> {
         let statistics = copy(&self.statistics)?;
         Ok(Self {
-            layout: self.layout.clone(),
+            layers: self.layers.clone(),
             tensors: self.tensors_with(&statistics)?,
             names: self.names.clone(),
             learned: self.learned.shallow_clone(),

@@ -11,48 +11,26 @@
 //! not finite never get here. One case remains: a network whose activations overflow on finite
 //! images.
 
-use ddrs_common::architecture::ResnetLayout;
+use ddrs_common::architecture::Activation;
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
-use super::super::tensors::are_finite;
-use super::super::{ResnetPass, Shortcut, emulates_bf16};
-use super::Resnet;
+use super::PlainPass;
 use super::conv::{FoldedConv, PackedWeight};
+use super::unit::NativeUnit;
+use crate::model::activation::activate;
+use crate::model::tensors::are_finite;
+use crate::model::{LayerPass, emulates_bf16};
 
 /// The operators, loaded from TorchScript.
 #[derive(Debug)]
 pub(super) struct OneDnn(CModule);
 
-/// The operation that is fused with a convolution.
-enum Epilogue {
-    None,
-    Relu,
-    /// Adds this tensor, then applies the ReLU. The tensor must be in channels-last order and may
-    /// be overwritten.
-    AddRelu(Tensor),
-}
-
-impl Epilogue {
-    /// Returns the operator of a convolution with this epilogue, and its last argument.
-    fn into_call(self, conv: &FoldedConv) -> Result<(&'static str, IValue), TchError> {
-        Ok(match self {
-            Self::None => ("conv", IValue::String("none".to_owned())),
-            Self::Relu => ("conv", IValue::String("relu".to_owned())),
-            Self::AddRelu(other) => ("conv_add_relu", IValue::Tensor(conv.operand(&other)?)),
-        })
-    }
-}
-
 impl OneDnn {
     /// Loads the operators and tries them. Returns `None` where this machine does not have them for
     /// this kind of number, or a weight is not finite.
-    pub(super) fn new(
-        kind: Kind,
-        device: Device,
-        layout: &ResnetLayout<FoldedConv>,
-    ) -> Option<Self> {
+    pub(super) fn new(kind: Kind, device: Device, convolutions: &[&FoldedConv]) -> Option<Self> {
         let supported = device == Device::Cpu && matches!(kind, Kind::Float | Kind::BFloat16);
-        if !supported || !layout.convolutions().all(has_finite_weights) {
+        if !supported || !convolutions.iter().all(|conv| has_finite_weights(conv)) {
             return None;
         }
         let onednn = Self::load().ok()?;
@@ -69,27 +47,56 @@ impl OneDnn {
     fn try_out(&self, kind: Kind) -> Result<(), TchError> {
         let conv = trial_convolution(kind)?;
         let images = Tensor::f_ones([1, 16, 4, 4], (kind, Device::Cpu))?;
-        let other = self.convolve(&conv, &images, Epilogue::Relu)?;
-        self.convolve(&conv, &images, Epilogue::AddRelu(other))
-            .map(drop)
+        let other = self.convolve(&conv, &images)?;
+        self.convolve_and_add(&conv, &images, &other).map(drop)
     }
 
-    fn convolve(
+    /// Returns activation(conv(x)).
+    fn convolve(&self, conv: &FoldedConv, x: &Tensor) -> Result<Tensor, TchError> {
+        let (then, constants) = in_kernel(conv.activation);
+        let last = [
+            IValue::String(then.to_owned()),
+            IValue::DoubleList(constants.to_vec()),
+        ];
+        self.call_on(conv, x, "conv", last)
+    }
+
+    /// Returns activation(conv(x) + other). `other` must be in channels-last order and may be
+    /// overwritten.
+    fn convolve_and_add(
         &self,
         conv: &FoldedConv,
         x: &Tensor,
-        epilogue: Epilogue,
+        other: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let (method, last) = epilogue.into_call(conv)?;
-        let [padding, stride] = geometry(conv);
-        let arguments = [
+        let other = IValue::Tensor(conv.operand(other)?);
+        match conv.activation {
+            Activation::Relu => {
+                let relu = IValue::String("relu".to_owned());
+                self.call_on(conv, x, "conv_add", [other, relu])
+            }
+            activation => {
+                let sum = self.call_on(conv, x, "conv_add", [other, IValue::None])?;
+                activate(activation, sum)
+            }
+        }
+    }
+
+    /// Calls an operator of a convolution, with its last arguments.
+    fn call_on(
+        &self,
+        conv: &FoldedConv,
+        x: &Tensor,
+        method: &str,
+        last: [IValue; 2],
+    ) -> Result<Tensor, TchError> {
+        let mut arguments = vec![
             IValue::Tensor(conv.operand(x)?),
             IValue::Tensor(self.packed_weight(conv, &x.size())?),
             IValue::Tensor(conv.bias.shallow_clone()),
-            padding,
-            stride,
-            last,
         ];
+        arguments.extend(geometry(conv));
+        arguments.extend(last);
         self.call(method, &arguments)?.f_to_kind(x.kind())
     }
 
@@ -106,10 +113,10 @@ impl OneDnn {
     }
 
     fn pack(&self, conv: &FoldedConv, shape: &[i64]) -> Result<Tensor, TchError> {
-        let [padding, stride] = geometry(conv);
-        let weight = IValue::Tensor(conv.weight.shallow_clone());
-        let shape = IValue::IntList(shape.to_vec());
-        self.call("pack", &[weight, padding, stride, shape])
+        let mut arguments = vec![IValue::Tensor(conv.weight.shallow_clone())];
+        arguments.extend(geometry(conv));
+        arguments.push(IValue::IntList(shape.to_vec()));
+        self.call("pack", &arguments)
     }
 
     fn call(&self, method: &str, arguments: &[IValue]) -> Result<Tensor, TchError> {
@@ -120,9 +127,18 @@ impl OneDnn {
     }
 }
 
-/// Returns padding and stride as arguments.
-fn geometry(conv: &FoldedConv) -> [IValue; 2] {
-    [conv.padding, conv.stride].map(|sizes| IValue::IntList(sizes.to_vec()))
+/// Returns padding, stride and groups as arguments.
+fn geometry(conv: &FoldedConv) -> [IValue; 3] {
+    let sizes = |sizes: [i64; 2]| IValue::IntList(sizes.to_vec());
+    [sizes(conv.padding), sizes(conv.stride), IValue::Int(1)]
+}
+
+/// Returns oneDNN's name of an activation, and its constants.
+fn in_kernel(activation: Activation) -> (&'static str, &'static [f64]) {
+    match activation {
+        Activation::None => ("none", &[]),
+        Activation::Relu => ("relu", &[]),
+    }
 }
 
 fn has_finite_weights(conv: &FoldedConv) -> bool {
@@ -137,6 +153,7 @@ fn trial_convolution(kind: Kind) -> Result<FoldedConv, TchError> {
         bias: Tensor::f_zeros([16], (inside, Device::Cpu))?,
         stride: [1, 1],
         padding: [1, 1],
+        activation: Activation::Relu,
         tf32: false,
         emulates_bf16,
         fusion: None,
@@ -144,40 +161,29 @@ fn trial_convolution(kind: Kind) -> Result<FoldedConv, TchError> {
     })
 }
 
-/// A forward pass of `net` with oneDNN's fused convolutions.
-pub(super) struct OneDnnPass<'a> {
-    pub(super) net: &'a Resnet,
-    pub(super) onednn: &'a OneDnn,
-}
+/// A forward pass with oneDNN's fused convolutions.
+pub(super) struct OneDnnPass<'a>(pub(super) &'a OneDnn);
 
-impl ResnetPass for OneDnnPass<'_> {
-    type Conv = FoldedConv;
+impl LayerPass for OneDnnPass<'_> {
+    type Unit = NativeUnit;
 
-    fn layout(&self) -> &ResnetLayout<FoldedConv> {
-        self.net.layout()
+    fn apply(&self, unit: &NativeUnit, x: &Tensor) -> Result<Tensor, TchError> {
+        match unit {
+            NativeUnit::Conv(conv) => self.0.convolve(conv, x),
+            NativeUnit::Linear(_) => PlainPass.apply(unit, x),
+        }
     }
 
-    fn conv_relu(&self, conv: &FoldedConv, x: &Tensor) -> Result<Tensor, TchError> {
-        self.onednn.convolve(conv, x, Epilogue::Relu)
-    }
-
-    fn conv_add_relu(
+    fn apply_and_add(
         &self,
-        conv: &FoldedConv,
-        y: &Tensor,
-        shortcut: Shortcut<'_, FoldedConv>,
+        unit: &NativeUnit,
+        x: &Tensor,
+        other: Tensor,
     ) -> Result<Tensor, TchError> {
-        let other = match shortcut.projection {
-            Some(projection) => self
-                .onednn
-                .convolve(projection, &shortcut.x, Epilogue::None)?,
-            None => shortcut.x,
-        };
-        self.onednn.convolve(conv, y, Epilogue::AddRelu(other))
-    }
-
-    fn classifier(&self) -> Result<(Tensor, Tensor), TchError> {
-        self.net.classifier()
+        match unit {
+            NativeUnit::Conv(conv) => self.0.convolve_and_add(conv, x, &other),
+            NativeUnit::Linear(_) => PlainPass.apply_and_add(unit, x, other),
+        }
     }
 }
 
@@ -209,15 +215,6 @@ mod tests {
         conv(weight, bias, emulates_bf16)
     }
 
-    fn one_layer(stem: FoldedConv) -> ResnetLayout<FoldedConv> {
-        ResnetLayout {
-            stem,
-            max_pool: None,
-            blocks: Vec::new(),
-            features: 16,
-        }
-    }
-
     /// Halves and whole numbers, which bfloat16 represents exactly.
     fn exact_images(kind: Kind) -> Tensor {
         let values = Tensor::arange(16 * 16, (Kind::Float, Device::Cpu)).view([1, 4, 4, 16]);
@@ -234,18 +231,23 @@ mod tests {
             as_here(Kind::BFloat16),
             (Kind::BFloat16, true),
         ] {
-            let layout = one_layer(scaling(-1.0, kind, emulated));
-            let onednn = OneDnn::new(kind, Device::Cpu, &layout)
-                .expect("oneDNN has this kind of number here");
             let x = exact_images(kind);
-            let run = |epilogue| onednn.convolve(&layout.stem, &x, epilogue).unwrap();
             let plain: Tensor = -&x + 0.5;
-            assert!(run(Epilogue::None).equal(&plain));
-            assert!(run(Epilogue::Relu).equal(&plain.relu()));
-            let other = &x * 2.0;
-            let expected = (&plain + &other).relu();
-            let found = run(Epilogue::AddRelu(other));
-            assert!(found.equal(&expected) && found.kind() == kind);
+            for activation in [Activation::None, Activation::Relu] {
+                let conv = FoldedConv {
+                    activation,
+                    ..scaling(-1.0, kind, emulated)
+                };
+                let onednn = OneDnn::new(kind, Device::Cpu, &[&conv])
+                    .expect("oneDNN has this kind of number here");
+                let expected = |x: &Tensor| activate(activation, x.copy()).unwrap();
+                let found = onednn.convolve(&conv, &x).unwrap();
+                assert!(found.equal(&expected(&plain)) && found.kind() == kind);
+                let other = &x * 2.0;
+                let sum = expected(&(&plain + &other));
+                let found = onednn.convolve_and_add(&conv, &x, &other).unwrap();
+                assert!(found.equal(&sum) && found.kind() == kind);
+            }
         }
     }
 
@@ -267,10 +269,13 @@ mod tests {
         let weight = aperiodic([16, 32, 3, 3], 0.9);
         let exact = exact_convolution(&x, &weight);
         let bias = Tensor::zeros([16], (Kind::Float, Device::Cpu));
-        let layout = one_layer(conv(weight.to_kind(Kind::Float), bias, true));
-        let onednn = OneDnn::new(Kind::BFloat16, Device::Cpu, &layout).unwrap();
-        let fused = onednn.convolve(&layout.stem, &x, Epilogue::None);
-        for found in [layout.stem.forward(&x).unwrap(), fused.unwrap()] {
+        let conv = FoldedConv {
+            activation: Activation::None,
+            ..conv(weight.to_kind(Kind::Float), bias, true)
+        };
+        let onednn = OneDnn::new(Kind::BFloat16, Device::Cpu, &[&conv]).unwrap();
+        let fused = onednn.convolve(&conv, &x);
+        for found in [conv.forward(&x, None).unwrap(), fused.unwrap()] {
             assert_eq!(found.kind(), Kind::BFloat16);
             // Half a unit in the last of 8 bits is at most 1/256 of the number. The rest is the
             // rounding of 288 terms in single precision.
@@ -284,14 +289,14 @@ mod tests {
     #[test]
     fn weights_that_are_not_finite_use_the_plain_operations() {
         for bad in [f64::NAN, f64::INFINITY] {
-            let layout = one_layer(scaling(bad, Kind::Float, false));
-            assert!(OneDnn::new(Kind::Float, Device::Cpu, &layout).is_none());
+            let conv = scaling(bad, Kind::Float, false);
+            assert!(OneDnn::new(Kind::Float, Device::Cpu, &[&conv]).is_none());
         }
     }
 
     #[test]
     fn there_are_no_fused_convolutions_of_half_precision_on_the_cpu() {
-        let layout = one_layer(scaling(1.0, Kind::Half, false));
-        assert!(OneDnn::new(Kind::Half, Device::Cpu, &layout).is_none());
+        let conv = scaling(1.0, Kind::Half, false);
+        assert!(OneDnn::new(Kind::Half, Device::Cpu, &[&conv]).is_none());
     }
 }

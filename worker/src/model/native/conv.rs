@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 
 use anyhow::Result;
-use ddrs_common::architecture::ConvNorm;
+use ddrs_common::architecture::{Activation, BatchNorm, Conv};
 use tch::{TchError, Tensor};
 
-use super::super::fused::Fusion;
-use super::super::{Arithmetic, WeightMap, channels_last, operand, square};
+use crate::model::activation::activate;
+use crate::model::fused::Fusion;
+use crate::model::{Arithmetic, WeightMap, channels_last, operand, square};
 
 /// A convolution's weight in oneDNN's memory order for inputs of one shape. The best order depends
 /// on the shape.
@@ -21,6 +22,7 @@ pub(in crate::model) struct FoldedConv {
     pub(super) bias: Tensor,
     pub(super) stride: [i64; 2],
     pub(super) padding: [i64; 2],
+    pub(super) activation: Activation,
     pub(super) tf32: bool,
     /// True if weight and bias, and the inside of the convolution, are in single precision: see
     /// [`crate::model::emulates_bf16`].
@@ -32,20 +34,17 @@ pub(in crate::model) struct FoldedConv {
 }
 
 impl FoldedConv {
-    pub(super) fn fold(
-        spec: &ConvNorm,
-        weights: &WeightMap,
-        arithmetic: Arithmetic,
-    ) -> Result<Self> {
-        let (weight, bias) = fold_normalisation(spec, weights)?;
+    pub(super) fn fold(spec: &Conv, weights: &WeightMap, arithmetic: Arithmetic) -> Result<Self> {
+        let (weight, bias) = folded_weights(spec, weights)?;
         let weight = channels_last(&arithmetic.convert_operand(&weight)?)?;
         let bias = arithmetic.convert_operand(&bias)?;
         Ok(Self {
-            fusion: Fusion::for_layer(arithmetic, [&weight, &bias]),
+            fusion: fusion(spec.activation, arithmetic, [&weight, &bias]),
             weight,
             bias,
             stride: square(spec.stride),
             padding: square(spec.padding),
+            activation: spec.activation,
             tf32: arithmetic.tf32,
             emulates_bf16: arithmetic.emulates_bf16,
             packed: PackedWeight::default(),
@@ -53,7 +52,7 @@ impl FoldedConv {
     }
 
     /// Computes the same as `conv2d`, with fixed, deterministic algorithms in the given precision.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+    fn convolve(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let y = self.operand(x)?.f_internal_convolution(
             &self.weight,
             Some(&self.bias),
@@ -76,22 +75,31 @@ impl FoldedConv {
         operand(x, self.emulates_bf16)
     }
 
-    /// Computes relu(conv(x) + z), fused where [`Fusion`] allows it.
-    pub(super) fn relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+    /// Computes activation(conv(x) + z), fused where [`Fusion`] allows it.
+    pub(super) fn forward(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
         match &self.fusion {
             Some(fusion) if !x.requires_grad() => {
-                fusion.run(x, |x| self.fused_relu(x, z), |x| self.plain_relu(x, z))
+                fusion.run(x, |x| self.fused_relu(x, z), |x| self.plain(x, z))
             }
-            _ => self.plain_relu(x, z),
+            _ => self.plain(x, z),
         }
     }
 
-    fn plain_relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
-        let mut y = self.forward(x)?;
+    fn plain(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let mut y = self.convolve(x)?;
         if let Some(z) = z {
             y = y.f_add_(z)?;
         }
-        y.f_relu_()
+        activate(self.activation, y)
+    }
+
+    pub(super) fn is_followed_by_relu(&self) -> bool {
+        self.activation == Activation::Relu
+    }
+
+    /// Returns true if cuDNN's fused call was tried at least once and is used.
+    pub(super) fn uses_fused_call(&self) -> bool {
+        self.fusion.as_ref().is_some_and(Fusion::is_used)
     }
 
     fn fused_relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
@@ -122,23 +130,38 @@ impl FoldedConv {
     }
 }
 
-/// Folds y = gamma · (conv(x) - mean) / sqrt(var + epsilon) + beta into the weight and the bias of
-/// one convolution, in double precision.
-fn fold_normalisation(spec: &ConvNorm, weights: &WeightMap) -> Result<(Tensor, Tensor)> {
-    let scale = scale(spec, weights)?;
-    let weight = weights.get(&format!("{}.weight", spec.conv))?;
-    let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    let mean = norm(spec, "running_mean", weights)?.f_mul(&scale)?;
-    let bias = norm(spec, "bias", weights)?.f_sub(&mean)?;
-    Ok((weight, bias))
+/// Applies the rule for fused calls, which cuDNN has for a ReLU only.
+fn fusion(activation: Activation, arithmetic: Arithmetic, weights: [&Tensor; 2]) -> Option<Fusion> {
+    match activation {
+        Activation::Relu => Fusion::for_layer(arithmetic, weights),
+        Activation::None => None,
+    }
 }
 
-/// Returns gamma / sqrt(var + epsilon).
-fn scale(spec: &ConvNorm, weights: &WeightMap) -> Result<Tensor> {
-    let variance = norm(spec, "running_var", weights)?.f_add_scalar(ConvNorm::EPSILON)?;
-    Ok(norm(spec, "weight", weights)?.f_div(&variance.f_sqrt()?)?)
+/// Returns the weight and the bias of one convolution, in double precision, that includes the
+/// normalisation after it.
+fn folded_weights(spec: &Conv, weights: &WeightMap) -> Result<(Tensor, Tensor)> {
+    let weight = weights.get(&format!("{}.weight", spec.name))?;
+    let bias = match spec.bias {
+        true => weights.get(&format!("{}.bias", spec.name))?,
+        false => Tensor::f_zeros([weight.size()[0]], (weight.kind(), weight.device()))?,
+    };
+    match &spec.norm {
+        Some(norm) => fold(norm, weights, [weight, bias]),
+        None => Ok((weight, bias)),
+    }
 }
 
-fn norm(spec: &ConvNorm, part: &str, weights: &WeightMap) -> Result<Tensor> {
-    weights.get(&format!("{}.{part}", spec.norm))
+/// Folds y = gamma · (conv(x) - mean) / sqrt(var + epsilon) + beta.
+fn fold(
+    norm: &BatchNorm,
+    weights: &WeightMap,
+    [weight, bias]: [Tensor; 2],
+) -> Result<(Tensor, Tensor)> {
+    let part = |part: &str| weights.get(&format!("{}.{part}", norm.name));
+    let deviation = part("running_var")?.f_add_scalar(norm.epsilon)?.f_sqrt()?;
+    let scale = part("weight")?.f_div(&deviation)?;
+    let mean = part("running_mean")?.f_sub(&bias)?.f_mul(&scale)?;
+    let bias = part("bias")?.f_sub(&mean)?;
+    Ok((weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?, bias))
 }
