@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes worker/src/model/native/onednn_ops.pt: oneDNN's convolutions with what follows them in one kernel.
+"""Writes worker/src/model/native/onednn_ops.pt: oneDNN's layers with what follows them in one kernel.
 
-PyTorch has them as operators that its Rust bindings leave out; a TorchScript program of three calls reaches them. Needs
+PyTorch has them as operators that its Rust bindings leave out; a TorchScript program of a few calls reaches them. Needs
 torch 2.11, and only to be run when this file changes.
 """
 import pathlib
@@ -40,6 +40,21 @@ class OneDnnOps(torch.nn.Module):
         none = torch.jit.annotate(List[Optional[number]], [])
         return torch.ops.mkldnn._convolution_pointwise_(
             other, x, weight, bias, padding, stride, [1, 1], groups, "add", None, then, none, "")
+
+    @torch.jit.export
+    def pack_linear(self, weight: Tensor) -> Tensor:
+        return torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+    @torch.jit.export
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor, then: str, constants: List[float]) -> Tensor:
+        scalars = torch.jit.annotate(List[Optional[number]], [])
+        for constant in constants:
+            scalars.append(constant)
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, scalars, "none")
+
+    @torch.jit.export
+    def linear_add(self, x: Tensor, weight: Tensor, bias: Tensor, other: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, other, weight, bias, "add")
 
 
 out = pathlib.Path(__file__).resolve().parent.parent / "worker/src/model/native/onednn_ops.pt"

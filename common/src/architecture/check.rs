@@ -181,14 +181,30 @@ impl Expected {
     fn check(self, header: &Metadata) -> Result<(), ModelProblem> {
         self.check_metadata(header)?;
         let infos = header.tensors();
-        let mut tensors = by_canonical_name(header)?;
+        let mut tensors = self.by_canonical_name(header)?;
         for parameter in self.architecture.parameters(self.classes) {
             match tensors.remove(&parameter.name) {
                 Some(name) => self.check_tensor(infos[&name], name, parameter)?,
                 None => return Err(missing(parameter)),
             }
         }
+        tensors.retain(|name, _| !self.architecture.is_unused(name));
         refuse_unknown(tensors, &infos)
+    }
+
+    /// The tensors' names in the file, by their canonical names.
+    fn by_canonical_name(
+        self,
+        header: &Metadata,
+    ) -> Result<BTreeMap<String, String>, ModelProblem> {
+        let mut tensors = BTreeMap::new();
+        for name in header.offset_keys() {
+            let canonical = self.architecture.usual_name(canonical_name(&name));
+            if let Some(earlier) = tensors.insert(canonical.into_owned(), name.clone()) {
+                return Err(ModelProblem::Ambiguous(earlier, name));
+            }
+        }
+        Ok(tensors)
     }
 
     /// Checks the name of the architecture, if the file gives one.
@@ -284,17 +300,6 @@ fn refuse_unknown(
         Some((_, name)) => Err(ModelProblem::Unknown(name)),
         None => Ok(()),
     }
-}
-
-/// The tensors' names in the file, by their canonical names.
-fn by_canonical_name(header: &Metadata) -> Result<BTreeMap<String, String>, ModelProblem> {
-    let mut tensors = BTreeMap::new();
-    for name in header.offset_keys() {
-        if let Some(earlier) = tensors.insert(canonical_name(&name).to_owned(), name.clone()) {
-            return Err(ModelProblem::Ambiguous(earlier, name));
-        }
-    }
-    Ok(tensors)
 }
 
 /// Returns true if a tensor may have this shape. A half-space has a weight for each value of an

@@ -24,6 +24,14 @@ pub enum Layer<U = Unit> {
     Residual(Residual<U>),
     /// One value per channel: (B, C, H, W) to (B, C).
     GlobalPool(GlobalPool),
+    /// Attention between the tokens of an image: queries, keys and values next to each other, (B,
+    /// tokens, 3 · width), to (B, tokens, width).
+    Attention {
+        /// The number of heads.
+        heads: u32,
+    },
+    /// The first token: (B, tokens, width) to (B, width).
+    FirstToken,
 }
 
 /// `activation(last(body(x)) + shortcut(x))`. The activation is that of `last`.
@@ -44,6 +52,24 @@ pub enum Shortcut<U = Unit> {
     Identity,
     /// A layer that changes the shape.
     Projection(U),
+    /// Every `stride`-th pixel, between this number of channels of zeros on each side.
+    Subsample {
+        /// The distance between the pixels.
+        stride: u32,
+        /// The channels before and after those of the input.
+        zeros: u32,
+    },
+}
+
+impl GlobalPool {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Max => "max",
+        }
+    }
 }
 
 /// Max pooling over squares.
@@ -99,7 +125,7 @@ fn visit<'a, U>(layers: &'a [Layer<U>], see: &mut impl FnMut(&'a U)) {
         match layer {
             Layer::Unit(unit) => see(unit),
             Layer::Residual(residual) => residual.visit(see),
-            Layer::MaxPool(_) | Layer::GlobalPool(_) => {}
+            _ => {}
         }
     }
 }
@@ -118,6 +144,8 @@ impl<U> Layer<U> {
             Self::Residual(residual) => Layer::Residual(residual.try_map(convert)?),
             Self::MaxPool(pool) => Layer::MaxPool(*pool),
             Self::GlobalPool(pool) => Layer::GlobalPool(*pool),
+            Self::Attention { heads } => Layer::Attention { heads: *heads },
+            Self::FirstToken => Layer::FirstToken,
         })
     }
 }
@@ -138,10 +166,20 @@ impl<U> Residual<U> {
         Ok(Residual {
             body: map_all(&self.body, convert)?,
             last: convert(&self.last)?,
-            shortcut: match &self.shortcut {
-                Shortcut::Identity => Shortcut::Identity,
-                Shortcut::Projection(unit) => Shortcut::Projection(convert(unit)?),
-            },
+            shortcut: self.shortcut.try_map(convert)?,
+        })
+    }
+}
+
+impl<U> Shortcut<U> {
+    fn try_map<V, E>(
+        &self,
+        convert: &mut impl FnMut(&U) -> Result<V, E>,
+    ) -> Result<Shortcut<V>, E> {
+        Ok(match *self {
+            Self::Identity => Shortcut::Identity,
+            Self::Projection(ref unit) => Shortcut::Projection(convert(unit)?),
+            Self::Subsample { stride, zeros } => Shortcut::Subsample { stride, zeros },
         })
     }
 }
@@ -168,7 +206,7 @@ fn last_side(layers: &[Layer], side: u64) -> u64 {
         Layer::Unit(unit) => unit.output_side(side),
         Layer::MaxPool(pool) => pool.output_side(side),
         Layer::Residual(residual) => residual.output_side(side),
-        Layer::GlobalPool(_) => side,
+        _ => side,
     })
 }
 

@@ -6,21 +6,29 @@
 //! - this file: the networks, with the layers and the usual images of each
 //! - `name`: their names
 //! - `layers`, `unit`: what a network is made of
-//! - `resnet`: the networks themselves
+//! - `options`: choices between networks with the same tensors
+//! - `resnet`, `preact`, `efficientnet`, `vit`: the networks themselves
 //! - `parameters`, `check`: their tensors, and the check of a model file
 
 mod check;
+mod efficientnet;
 mod layers;
 mod name;
+mod options;
 mod parameters;
+mod preact;
 mod resnet;
 mod unit;
+mod vit;
 
 pub use check::{ModelError, ModelProblem, check_model, check_model_under, metadata};
 pub use layers::{GlobalPool, Layer, Layers, MaxPool, Residual, Shortcut};
+pub use options::{NetworkOptions, OptionKey, Outputs, StemPooling, StridePlace};
 pub use parameters::{Parameter, Shape, canonical_name};
-pub use unit::{Activation, BatchNorm, Conv, Linear, Unit};
+pub use unit::{Activation, BatchNorm, Conv, LayerNorm, Linear, Norm, Padding, Tokens, Unit};
+pub use vit::VitSize;
 
+use preact::PreactPlan;
 use resnet::ResnetPlan;
 
 /// A network that ddrs builds.
@@ -32,32 +40,83 @@ pub enum Architecture {
         /// The number of layers.
         depth: u32,
     },
+    /// `cifar-resnetD-option-a`: the same with shortcuts that have no weights.
+    CifarResnetA {
+        /// The number of layers.
+        depth: u32,
+    },
     /// torchvision's `resnetD`, D = 18, 34, 50, 101 or 152.
     Resnet {
         /// The number of layers.
         depth: u32,
+    },
+    /// `resnetD-cifar`: the same with a 3x3 convolution at the beginning, for small images.
+    ResnetCifar {
+        /// The number of layers.
+        depth: u32,
+    },
+    /// `resnet18-alfarra`: torchvision's ResNet-18 without its first batch normalisation.
+    ResnetAlfarra,
+    /// `preact-resnet18`, or `preact-resnet18-norm` with a batch normalisation at the end.
+    PreactResnet18 {
+        /// True if it has a batch normalisation at the end.
+        norm: bool,
+    },
+    /// `wide-resnet-D-K` (Zagoruyko and Komodakis 2016), D = 6n + 4.
+    WideResnet {
+        /// The number of layers.
+        depth: u32,
+        /// The factor of the width.
+        width: u32,
+    },
+    /// `efficientnet-lite0`.
+    EfficientnetLite0,
+    /// `vit-SIZE-patch16-SIDE`, with timm's names.
+    Vit {
+        /// The size.
+        size: VitSize,
+        /// The height and the width of its images.
+        side: u32,
     },
     /// A linear model, whose smoothed radius is known.
     HalfSpace,
 }
 
 impl Architecture {
-    /// The layers of the network; `None` for a half-space, which has none.
+    /// The layers of the network with its usual options; `None` for a half-space, which has none.
     #[must_use]
     pub fn layers(&self, classes: u32) -> Option<Layers> {
-        match *self {
-            Self::CifarResnet { depth } => Some(ResnetPlan::cifar(depth).layers(classes)),
-            Self::Resnet { depth } => Some(ResnetPlan::imagenet(depth).layers(classes)),
-            Self::HalfSpace => None,
-        }
+        self.layers_with(classes, &self.usual_options())
+    }
+
+    /// The layers of the network; `None` for a half-space, which has none.
+    #[must_use]
+    pub fn layers_with(&self, classes: u32, options: &NetworkOptions) -> Option<Layers> {
+        Some(match *self {
+            Self::CifarResnet { depth } => ResnetPlan::cifar(depth).layers(classes, options),
+            Self::CifarResnetA { depth } => ResnetPlan::cifar_a(depth).layers(classes, options),
+            Self::Resnet { depth } => ResnetPlan::imagenet(depth).layers(classes, options),
+            Self::ResnetCifar { depth } => {
+                ResnetPlan::imagenet_for_cifar(depth).layers(classes, options)
+            }
+            Self::ResnetAlfarra => ResnetPlan::alfarra().layers(classes, options),
+            Self::PreactResnet18 { norm } => PreactPlan::resnet18(norm).layers(classes, options),
+            Self::WideResnet { depth, width } => {
+                PreactPlan::wide(depth, width).layers(classes, options)
+            }
+            Self::EfficientnetLite0 => efficientnet::efficientnet_lite0(classes, options),
+            Self::Vit { size, side } => vit::vit(size, side, classes, options),
+            Self::HalfSpace => return None,
+        })
     }
 
     /// The usual number of classes and of pixels per side.
     #[must_use]
     pub fn usual_size(&self) -> (u32, usize) {
-        match self {
-            Self::CifarResnet { .. } => (10, 32),
-            _ => (1000, 224),
+        match *self {
+            Self::Resnet { .. } | Self::EfficientnetLite0 | Self::HalfSpace => (1000, 224),
+            Self::Vit { side, .. } => (1000, side as usize),
+            _ => (10, 32),
         }
     }
 }
@@ -71,8 +130,8 @@ mod tests {
         name.parse::<Architecture>().unwrap().layers(10).unwrap()
     }
 
-    /// The networks whose every layer is a convolution but the last.
-    const CONVOLUTIONAL: [(&str, usize); 7] = [
+    /// Networks and their numbers of layers.
+    const NETWORKS: [(&str, usize); 14] = [
         ("cifar-resnet20", 20),
         ("cifar-resnet110", 110),
         ("resnet18", 18),
@@ -80,6 +139,13 @@ mod tests {
         ("resnet50", 50),
         ("resnet101", 101),
         ("resnet152", 152),
+        ("cifar-resnet56-option-a", 56),
+        ("resnet34-cifar", 34),
+        ("resnet18-alfarra", 18),
+        ("preact-resnet18", 18),
+        ("preact-resnet18-norm", 18),
+        ("wide-resnet-40-2", 38),
+        ("efficientnet-lite0", 50),
     ];
 
     /// The channels that a unit reads and those that it returns.
@@ -87,6 +153,9 @@ mod tests {
         match unit {
             Unit::Conv(conv) => (conv.inputs, conv.outputs),
             Unit::Linear(linear) => (linear.inputs, linear.outputs),
+            Unit::Norm(norm) => (norm.channels, norm.channels),
+            Unit::LayerNorm(norm) => (norm.width, norm.width),
+            Unit::Tokens(tokens) => (tokens.width, tokens.width),
         }
     }
 
@@ -100,10 +169,15 @@ mod tests {
                 match &residual.shortcut {
                     Shortcut::Identity => assert_eq!(before, after),
                     Shortcut::Projection(unit) => assert_eq!(next(unit, before), after),
+                    Shortcut::Subsample { zeros, .. } => assert_eq!(before + 2 * zeros, after),
                 }
                 after
             }
-            Layer::MaxPool(_) | Layer::GlobalPool(_) => before,
+            Layer::Attention { heads } => {
+                assert_eq!(before % (3 * heads), 0);
+                before / 3
+            }
+            _ => before,
         })
     }
 
@@ -115,14 +189,15 @@ mod tests {
 
     #[test]
     fn consecutive_layers_fit_each_other() {
-        for (name, _) in CONVOLUTIONAL {
+        let transformers = ["vit-tiny-patch16-224", "vit-base-patch16-384"];
+        for name in NETWORKS.map(|(name, _)| name).iter().chain(&transformers) {
             assert_eq!(checked(&layers(name).0, 3), 10, "{name}");
         }
     }
 
     #[test]
     fn both_branches_of_a_sum_have_the_same_stride() {
-        for (name, _) in CONVOLUTIONAL {
+        for (name, _) in NETWORKS {
             for layer in &layers(name).0 {
                 let Layer::Residual(residual) = layer else {
                     continue;
@@ -131,6 +206,7 @@ mod tests {
                 let shortcut = match &residual.shortcut {
                     Shortcut::Identity => 64,
                     Shortcut::Projection(unit) => unit.output_side(64),
+                    Shortcut::Subsample { stride, .. } => 64 / u64::from(*stride),
                 };
                 assert_eq!(alone.last_side(64), shortcut);
             }
@@ -149,17 +225,19 @@ mod tests {
         assert_eq!(side("resnet50", 224), 7);
     }
 
+    fn is_projection(name: &str) -> bool {
+        name.contains("downsample") || name.to_lowercase().contains("shortcut")
+    }
+
     #[test]
     fn a_network_has_as_many_layers_as_its_name_says() {
-        for (name, expected) in CONVOLUTIONAL {
+        for (name, expected) in NETWORKS {
             // Projections do not count (He et al. 2016).
             let parameters = name.parse::<Architecture>().unwrap().parameters(10);
             let weights = parameters
                 .iter()
                 .filter(|parameter| match &parameter.shape {
-                    Shape::Exact(shape) => {
-                        shape.len() > 1 && !parameter.name.contains("downsample")
-                    }
+                    Shape::Exact(shape) => shape.len() > 1 && !is_projection(&parameter.name),
                     Shape::Vector => false,
                 });
             assert_eq!(weights.count(), expected, "{name}");
@@ -168,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_classifier_is_the_last_layer() {
-        for (name, _) in CONVOLUTIONAL {
+        for (name, _) in NETWORKS {
             let architecture: Architecture = name.parse().unwrap();
             let last = architecture.parameters(7).pop().unwrap();
             let layers = architecture.layers(7).unwrap();

@@ -1,5 +1,6 @@
 //! The tensors of a network, by the names that torchvision and locuslab/smoothing give them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Architecture, Layers, Unit};
@@ -68,6 +69,38 @@ impl Architecture {
     }
 }
 
+impl Architecture {
+    /// Returns the canonical name for a name without prefixes: programs call the last layer of a
+    /// residual network `fc` or `linear`, and its projections `downsample` or `shortcut`.
+    #[must_use]
+    pub fn usual_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let (last, projection) = match self {
+            Self::PreactResnet18 { .. } => (["fc", "linear"], ["downsample", "shortcut"]),
+            Self::CifarResnet { .. }
+            | Self::CifarResnetA { .. }
+            | Self::Resnet { .. }
+            | Self::ResnetCifar { .. }
+            | Self::ResnetAlfarra
+            | Self::WideResnet { .. } => (["linear", "fc"], ["shortcut", "downsample"]),
+            _ => return Cow::Borrowed(name),
+        };
+        if let Some(part) = name.strip_prefix(&format!("{}.", last[0])) {
+            return Cow::Owned(format!("{}.{part}", last[1]));
+        }
+        match name.split_once(&format!(".{}.", projection[0])) {
+            Some((block, part)) => Cow::Owned(format!("{block}.{}.{part}", projection[1])),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// Returns true for a tensor that published files of this network have and no layer uses.
+    #[must_use]
+    pub fn is_unused(&self, name: &str) -> bool {
+        // A copy of `block1` in the programs of TRADES and RobustBench.
+        matches!(self, Self::WideResnet { .. }) && name.starts_with("sub_block1.")
+    }
+}
+
 impl Layers {
     fn parameters(&self) -> Vec<Parameter> {
         let units = self.units().into_iter();
@@ -115,8 +148,16 @@ mod tests {
         assert_eq!(trained("resnet50", 1000), 25_557_032);
         assert_eq!(trained("resnet101", 1000), 44_549_160);
         assert_eq!(trained("resnet152", 1000), 60_192_808);
+        // timm's documentation of vit_tiny_patch16_224 and tf_efficientnet_lite0, robustbench's of
+        // Wide-ResNet-28-10.
+        assert_eq!(trained("vit-tiny-patch16-224", 1000), 5_717_416);
+        assert_eq!(trained("vit-small-patch16-224", 1000), 22_050_664);
+        assert_eq!(trained("vit-base-patch16-224", 1000), 86_567_656);
+        assert_eq!(trained("efficientnet-lite0", 1000), 4_652_008);
+        assert_eq!(trained("wide-resnet-28-10", 10), 36_479_194);
         // 0.27M and 1.7M without projections (He et al. 2016, table 6), plus 2,752 for the two
         // projections.
+        assert_eq!(trained("cifar-resnet20-option-a", 10), 269_722);
         assert_eq!(trained("cifar-resnet20", 10), 269_722 + 2_752);
         assert_eq!(trained("cifar-resnet110", 10), 1_727_962 + 2_752);
     }
@@ -133,6 +174,33 @@ mod tests {
             ("1.", ""),
         ] {
             assert_eq!(canonical_name(name), canonical);
+        }
+    }
+
+    #[test]
+    fn other_names_of_the_same_layers_are_known() {
+        for (network, name, usual) in [
+            ("resnet18-cifar", "linear.weight", "fc.weight"),
+            (
+                "cifar-resnet20",
+                "layer2.0.shortcut.1.bias",
+                "layer2.0.downsample.1.bias",
+            ),
+            ("preact-resnet18", "fc.bias", "linear.bias"),
+            (
+                "preact-resnet18",
+                "layer2.0.downsample.0.weight",
+                "layer2.0.shortcut.0.weight",
+            ),
+            (
+                "resnet18",
+                "layer2.0.downsample.0.weight",
+                "layer2.0.downsample.0.weight",
+            ),
+            ("vit-tiny-patch16-224", "head.bias", "head.bias"),
+        ] {
+            let network: Architecture = network.parse().unwrap();
+            assert_eq!(network.usual_name(name), usual);
         }
     }
 

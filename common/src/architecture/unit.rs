@@ -7,8 +7,15 @@ use super::parameters::Parameter;
 pub enum Unit {
     /// A convolution, its batch normalisation if any, and an activation.
     Conv(Conv),
+    /// Batch normalisation that follows a sum, and an activation.
+    Norm(Norm),
     /// A linear layer and an activation.
     Linear(Linear),
+    /// Normalisation of each token.
+    LayerNorm(LayerNorm),
+    /// The tokens of a transformer, of shape (B, tokens, width), from patches of shape (B, width, H,
+    /// W).
+    Tokens(Tokens),
 }
 
 /// A square convolution, the batch normalisation after it if any, and an activation.
@@ -28,10 +35,22 @@ pub struct Conv {
     pub kernel: u32,
     /// The distance between outputs in pixels.
     pub stride: u32,
-    /// The number of zeros on each side.
-    pub padding: u32,
+    /// The zeros around the image.
+    pub padding: Padding,
+    /// The number of groups of channels, each of which sees only itself.
+    pub groups: u32,
     /// The function of the result.
     pub activation: Activation,
+}
+
+/// The zeros around an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// This number on each side.
+    Even(u32),
+    /// As few as give ceil(side / stride) outputs; an odd one lies right and below, as in
+    /// TensorFlow.
+    Same,
 }
 
 /// Batch normalisation: `weight · (x - running_mean) / sqrt(running_var + epsilon) + bias`.
@@ -41,6 +60,17 @@ pub struct BatchNorm {
     pub name: String,
     /// The number added to the variance.
     pub epsilon: f64,
+}
+
+/// Batch normalisation that follows no convolution, and an activation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// The normalisation.
+    pub norm: BatchNorm,
+    /// The number of channels.
+    pub channels: u32,
+    /// The function of the result.
+    pub activation: Activation,
 }
 
 /// A linear layer and an activation.
@@ -56,6 +86,31 @@ pub struct Linear {
     pub activation: Activation,
 }
 
+/// Normalisation of each token over its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerNorm {
+    /// Its tensors are `{name}.weight` and `{name}.bias`.
+    pub name: String,
+    /// The values of a token.
+    pub width: u32,
+    /// The number added to the variance.
+    pub epsilon: f64,
+}
+
+/// Turns an image of patches into tokens, puts the token of the class before them, and adds a
+/// vector per position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// The tensor of the class token, of shape (1, 1, width).
+    pub class_token: String,
+    /// The tensor of the positions, of shape (1, 1 + side · side, width).
+    pub positions: String,
+    /// The patches per row and column.
+    pub side: u32,
+    /// The values of a token.
+    pub width: u32,
+}
+
 /// The function that follows a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -63,6 +118,14 @@ pub enum Activation {
     None,
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
+    /// x above 0, else 0.01 · x.
+    LeakyRelu,
+    /// x · sigmoid(x).
+    Silu,
+    /// x · Phi(x), with the distribution function of the standard normal distribution.
+    Gelu,
 }
 
 impl Conv {
@@ -82,7 +145,8 @@ impl Conv {
             outputs,
             kernel,
             stride,
-            padding: kernel / 2,
+            padding: Padding::Even(kernel / 2),
+            groups: 1,
             activation: Activation::None,
         }
     }
@@ -100,10 +164,11 @@ impl Conv {
         self
     }
 
-    /// Outputs, inputs, height, width.
+    /// Outputs, inputs per group, height, width.
     #[must_use]
     pub fn weight_shape(&self) -> [u32; 4] {
-        [self.outputs, self.inputs, self.kernel, self.kernel]
+        let inputs = self.inputs / self.groups;
+        [self.outputs, inputs, self.kernel, self.kernel]
     }
 
     fn parameters(&self) -> Vec<Parameter> {
@@ -117,7 +182,11 @@ impl Conv {
     }
 
     fn output_side(&self, side: u64) -> u64 {
-        let padded = side + 2 * u64::from(self.padding);
+        let zeros = match self.padding {
+            Padding::Even(zeros) => zeros,
+            Padding::Same => return side.div_ceil(self.stride.into()),
+        };
+        let padded = side + 2 * u64::from(zeros);
         padded.saturating_sub(self.kernel.into()) / u64::from(self.stride) + 1
     }
 }
@@ -130,11 +199,45 @@ impl BatchNorm {
 }
 
 impl Linear {
-    /// The weight comes first, because it distinguishes a wrong class count from a wrong network.
+    /// A linear layer without activation.
+    pub(super) fn new(name: impl Into<String>, (inputs, outputs): (u32, u32)) -> Self {
+        Self {
+            name: name.into(),
+            inputs,
+            outputs,
+            activation: Activation::None,
+        }
+    }
+
+    /// The same layer with this activation at the end.
+    pub(super) fn then(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+}
+
+impl Activation {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::LeakyRelu => "leaky-relu",
+            Self::Silu => "silu",
+            Self::Gelu => "gelu",
+        }
+    }
+}
+
+impl Tokens {
     fn parameters(&self) -> Vec<Parameter> {
+        let Self { side, width, .. } = *self;
+        let positions = [1, 1 + side * side, width];
         vec![
-            exact(&self.name, "weight", &[self.outputs, self.inputs]),
-            exact(&self.name, "bias", &[self.outputs]),
+            Parameter::exact(self.class_token.clone(), &[1, 1, width]),
+            Parameter::exact(self.positions.clone(), &positions),
         ]
     }
 }
@@ -145,16 +248,39 @@ impl Unit {
     pub fn parameters(&self) -> Vec<Parameter> {
         match self {
             Self::Conv(conv) => conv.parameters(),
-            Self::Linear(linear) => linear.parameters(),
+            Self::Norm(Norm { norm, channels, .. }) => norm.parameters(*channels).to_vec(),
+            Self::Linear(linear) => weight_and_bias(&linear.name, &[linear.outputs, linear.inputs]),
+            Self::LayerNorm(LayerNorm { name, width, .. }) => weight_and_bias(name, &[*width]),
+            Self::Tokens(tokens) => tokens.parameters(),
+        }
+    }
+
+    /// The function of the result.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::Conv(Conv { activation, .. })
+            | Self::Norm(Norm { activation, .. })
+            | Self::Linear(Linear { activation, .. }) => *activation,
+            Self::LayerNorm(_) | Self::Tokens(_) => Activation::None,
         }
     }
 
     pub(super) fn output_side(&self, side: u64) -> u64 {
         match self {
             Self::Conv(conv) => conv.output_side(side),
-            Self::Linear(_) => side,
+            _ => side,
         }
     }
+}
+
+/// A weight of this shape and a bias per row. The weight comes first, because it distinguishes a
+/// wrong class count from a wrong network.
+fn weight_and_bias(name: &str, shape: &[u32]) -> Vec<Parameter> {
+    vec![
+        exact(name, "weight", shape),
+        exact(name, "bias", &shape[..1]),
+    ]
 }
 
 fn exact(name: &str, part: &str, shape: &[u32]) -> Parameter {

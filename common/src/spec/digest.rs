@@ -11,6 +11,7 @@ use super::{
     ModelSpec, QueueSpec, ReportSpec, ResizeTo, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping,
     Sweep,
 };
+use crate::architecture::NetworkOptions;
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
 use crate::grid::{DataFacts, ImageFacts};
 use crate::roots::Roots;
@@ -226,6 +227,7 @@ fn model_lines(model: &ModelSpec) -> String {
         mean,
         std,
         precision,
+        options,
     } = model;
     let words = [
         name.clone(),
@@ -236,6 +238,15 @@ fn model_lines(model: &ModelSpec) -> String {
     line("model", &words)
         + &channels_line("mean", mean.as_ref())
         + &channels_line("std", std.as_ref())
+        + &option_lines(options, &source.usual_options())
+}
+
+/// Empty for the usual options, so that sweeps from before there were others keep their ids.
+fn option_lines(options: &NetworkOptions, usual: &NetworkOptions) -> String {
+    let differences = options.differences(usual).into_iter();
+    differences
+        .map(|(key, value)| line(key.as_str(), &[value]))
+        .collect()
 }
 
 fn source_word(source: ModelSource) -> String {

@@ -18,7 +18,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::document::Document;
 use super::{SpecError, Sweep, error_at, parse};
-use crate::architecture::{Architecture, ModelError, metadata};
+use crate::architecture::{Architecture, ModelError, OptionKey, metadata};
 
 /// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
@@ -209,7 +209,29 @@ impl ModelTable<'_> {
                 lines += &format!("{key} = {value}{end}");
             }
         }
-        Ok(lines)
+        Ok(lines + &self.option_lines(facts, end))
+    }
+
+    /// The options of the network that the table omits, each followed by `end`.
+    fn option_lines(&self, facts: &HashMap<String, String>, end: &str) -> String {
+        let Some(architecture) = self.architecture(facts) else {
+            return String::new();
+        };
+        let usual = architecture.usual_options();
+        let keys = OptionKey::ALL.into_iter();
+        keys.filter(|key| architecture.has_option(*key) && !self.has(key.as_str()))
+            .map(|key| format!("{} = {}{end}", key.as_str(), usual.to_toml(key)))
+            .collect()
+    }
+
+    /// The network by the table, or else by the file.
+    fn architecture(&self, facts: &HashMap<String, String>) -> Option<Architecture> {
+        let given = self.table.get("architecture");
+        let given = given.and_then(|value| value.get_ref().as_str());
+        match given {
+            Some(name) => name.parse().ok(),
+            None => facts.get("architecture")?.replace('_', "-").parse().ok(),
+        }
     }
 
     fn has(&self, key: &str) -> bool {

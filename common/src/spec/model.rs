@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, NetworkOptions, OptionKey};
 
 /// A network and the meaning of its scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct ModelSpec {
     pub std: Option<Vec<f64>>,
     /// The arithmetic that is certified.
     pub precision: Precision,
+    /// Choices between networks with the same tensors, and the meaning of the outputs.
+    pub options: NetworkOptions,
 }
 
 /// The contents of a model file.
@@ -30,6 +32,26 @@ pub enum ModelSource {
     Safetensors(Architecture),
     /// A program, `.pt`.
     TorchScript,
+}
+
+impl ModelSource {
+    /// The options that count where a specification gives none.
+    #[must_use]
+    pub fn usual_options(&self) -> NetworkOptions {
+        match self {
+            Self::Safetensors(architecture) => architecture.usual_options(),
+            Self::TorchScript => NetworkOptions::default(),
+        }
+    }
+
+    /// Returns true if the key makes a difference for this network.
+    #[must_use]
+    pub fn has_option(&self, key: OptionKey) -> bool {
+        match self {
+            Self::Safetensors(architecture) => architecture.has_option(key),
+            Self::TorchScript => key == OptionKey::Outputs,
+        }
+    }
 }
 
 /// The arithmetic of a forward pass.

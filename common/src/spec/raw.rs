@@ -82,6 +82,51 @@ pub(super) struct RawModel {
     pub(super) mean: Option<Vec<f64>>,
     pub(super) std: Option<Vec<f64>>,
     pub(super) precision: RawPrecision,
+    pub(super) epsilon: Option<f64>,
+    pub(super) activation: Option<RawActivation>,
+    pub(super) stride_place: Option<RawStridePlace>,
+    pub(super) stem_pooling: Option<RawStemPooling>,
+    pub(super) pooling: Option<RawPooling>,
+    pub(super) outputs: Option<RawOutputs>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawActivation {
+    Relu,
+    Relu6,
+    LeakyRelu,
+    Silu,
+    Gelu,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) enum RawStridePlace {
+    #[serde(rename = "1x1")]
+    First,
+    #[serde(rename = "3x3")]
+    Second,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawStemPooling {
+    Max,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawPooling {
+    Mean,
+    Max,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawOutputs {
+    Scores,
+    Probabilities,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use ddrs_common::architecture::NetworkOptions;
 use ddrs_common::domain::{Alpha, Choice, JobId, Radii, Selection, Sigma};
 use ddrs_common::plan::Plan;
 use ddrs_common::queue::{QueueError, Submission, Submitted, SweepQueue, SweepState};
@@ -426,6 +427,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             mean: None,
             std: None,
             precision: Precision::Fp32,
+            options: NetworkOptions::default(),
         }],
         smoothing: SmoothingSpec {
             data_dependent: DataDependentSpec {

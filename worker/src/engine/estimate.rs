@@ -12,7 +12,7 @@ use super::input::PreparedInput;
 use super::pass::Pass;
 use super::request::DrawRequest;
 use super::sample::Sample;
-use super::scores::{PassScores, RowScores, mean_over_draws, softmax};
+use super::scores::{PassScores, RowScores, mean_over_draws};
 use super::task::JobContext;
 use crate::failure::brief;
 use crate::sigma::estimate;
@@ -60,9 +60,8 @@ fn probabilities(
 }
 
 fn write_probabilities(scores: &RowScores, found: &mut [f64]) -> Result<()> {
-    let scores = scores.values().map_err(|reason| anyhow!("{reason}"))?;
-    softmax(scores, found);
-    Ok(())
+    let written = scores.write_probabilities(found);
+    written.map_err(|reason| anyhow!("{reason}"))
 }
 
 /// Divides rows into passes of `step` rows each.

@@ -48,6 +48,7 @@ pub(super) fn read(
     Ok(PassScores::Values {
         values: Vec::try_from(values)?,
         classes: task.classes(),
+        outputs: task.network.outputs(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use ddrs_common::architecture::Outputs;
 use ddrs_common::data::Image;
 use ddrs_common::spec::{ModelSource, ModelSpec};
 use rayon::ThreadPool;
@@ -126,10 +127,15 @@ impl LoadedNetwork {
         self.handle().prepared_scores(images)
     }
 
-    /// Scores images in \[0, 1\], with this thread's handle. The scores are differentiable in the
-    /// images.
+    /// Scores images in \[0, 1\], with this thread's handle. The softmax of these scores are the
+    /// probabilities of the classes. They are differentiable in the images.
     pub(crate) fn differentiable_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        self.handle().scores(images)
+        self.handle().logits(images)
+    }
+
+    /// Returns the meaning of the scores.
+    pub(super) fn outputs(&self) -> Outputs {
+        self.spec.options.outputs
     }
 
     /// Returns the handle of the calling thread.
@@ -156,6 +162,19 @@ impl LoadedNetwork {
             are_finite,
             "the model's scores for an empty image are not finite"
         );
+        self.check_probabilities(&values)
+    }
+
+    /// Checks that scores are probabilities if the specification says so. Half precisions round
+    /// each of them.
+    fn check_probabilities(&self, scores: &[f32]) -> Result<()> {
+        let sum: f32 = scores.iter().sum();
+        let are_probabilities = scores.iter().all(|score| *score >= 0.0) && (sum - 1.0).abs() < 0.1;
+        ensure!(
+            self.outputs() == Outputs::Scores || are_probabilities,
+            "the specification says outputs = \"probabilities\", but the outputs for an empty image \
+             are not from 0 to 1 with the sum 1; write outputs = \"scores\""
+        );
         Ok(())
     }
 
@@ -165,7 +184,7 @@ impl LoadedNetwork {
     }
 
     fn score_empty_image(&self, device: Device) -> Result<Tensor> {
-        tch::no_grad(|| self.differentiable_scores(&self.empty_image(device)))
+        tch::no_grad(|| self.handle().scores(&self.empty_image(device)))
             .map_err(brief)
             .with_context(|| self.failed_pass(1))
     }
@@ -188,7 +207,17 @@ fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
     let precision = spec.precision.as_str();
     let mean = spec.mean.as_deref();
     let std = spec.std.as_deref();
-    format!("{digest} {source} {precision} {mean:?} {std:?} {shape:?}")
+    let options = unusual_options(spec);
+    format!("{digest} {source} {precision} {mean:?} {std:?} {shape:?}{options}")
+}
+
+/// Empty for the usual options, so that the noise of such networks stays as it was without options.
+fn unusual_options(spec: &ModelSpec) -> String {
+    let differences = spec.options.differences(&spec.source.usual_options());
+    let options = differences.into_iter();
+    options
+        .map(|(key, value)| format!(" {}={value}", key.as_str()))
+        .collect()
 }
 
 /// Returns the mean and the standard deviation of each channel. They are 0 and 1 where the network

@@ -20,7 +20,7 @@ use super::input::PreparedInput;
 use super::pass::PassPart;
 use super::request::DrawRequest;
 use super::sample::SampleResult;
-use super::scores::{NOT_FINITE, RowScores, mean_over_draws, softmax};
+use super::scores::{NOT_FINITE, RowScores, mean_over_draws};
 use super::task::{JobContext, JobError};
 use crate::sigma::Search;
 
@@ -435,19 +435,20 @@ impl RowResults {
                 scores.values()?;
             }
             Self::Counts(counts) => counts[argmax(scores.values()?)] += 1,
-            Self::Probabilities(rows) => write_softmax(rows, row as usize, scores.values()?),
+            Self::Probabilities(rows) => {
+                let classes = scores.values()?.len();
+                let start = row as usize * classes;
+                scores.write_probabilities(&mut rows[start..start + classes])?;
+            }
         }
         Ok(())
     }
 }
 
-fn write_softmax(rows: &mut [f64], row: usize, scores: &[f32]) {
-    let start = row * scores.len();
-    softmax(scores, &mut rows[start..start + scores.len()]);
-}
-
 #[cfg(test)]
 mod tests {
+    use ddrs_common::architecture::Outputs;
+
     use super::*;
 
     #[test]
@@ -459,7 +460,10 @@ mod tests {
             ([-1.0, -2.0, 0.5], 2),
         ] {
             let mut results = RowResults::Counts(vec![0; 3]);
-            assert_eq!(results.add(0, &RowScores::All(&scores)), Ok(()));
+            assert_eq!(
+                results.add(0, &RowScores::All(&scores, Outputs::Scores)),
+                Ok(())
+            );
             let RowResults::Counts(counts) = results else {
                 panic!("counts become something else")
             };

@@ -1,5 +1,6 @@
 //! The scores of a pass, read from the device, and the numbers that follow from them.
 
+use ddrs_common::architecture::Outputs;
 use ddrs_common::stats::argmax;
 
 /// The reason why a row with such scores decides nothing.
@@ -8,7 +9,11 @@ pub(super) const NOT_FINITE: &str = "the model's scores are not all finite";
 /// The scores of a whole pass.
 pub(super) enum PassScores {
     /// Single-precision scores of shape (rows, classes).
-    Values { values: Vec<f32>, classes: usize },
+    Values {
+        values: Vec<f32>,
+        classes: usize,
+        outputs: Outputs,
+    },
     /// No scores, because the device has counted the classes.
     Counted,
     /// The reason why no row was scored: the scores have another shape than in the model's first
@@ -21,8 +26,8 @@ pub(super) enum PassScores {
 pub(super) enum RowScores<'a> {
     /// The device has counted the class with the highest score.
     Counted,
-    /// One score per class, all finite.
-    All(&'a [f32]),
+    /// One score per class, all finite, and their meaning.
+    All(&'a [f32], Outputs),
     /// The reason why the scores decide nothing.
     Unusable(&'a str),
 }
@@ -32,17 +37,19 @@ impl PassScores {
         match self {
             Self::WrongShape(reason) => RowScores::Unusable(reason),
             Self::Counted => RowScores::Counted,
-            Self::Values { values, classes } => {
-                RowScores::checked(&values[row * classes..(row + 1) * classes])
-            }
+            Self::Values {
+                values,
+                classes,
+                outputs,
+            } => RowScores::checked(&values[row * classes..(row + 1) * classes], *outputs),
         }
     }
 }
 
 impl<'a> RowScores<'a> {
-    fn checked(scores: &'a [f32]) -> Self {
+    fn checked(scores: &'a [f32], outputs: Outputs) -> Self {
         if scores.iter().all(|score| score.is_finite()) {
-            Self::All(scores)
+            Self::All(scores, outputs)
         } else {
             Self::Unusable(NOT_FINITE)
         }
@@ -51,15 +58,34 @@ impl<'a> RowScores<'a> {
     /// Returns the score of every class, or the reason why there are no usable scores.
     pub(super) fn values(&self) -> Result<&'a [f32], &'a str> {
         match self {
-            Self::All(scores) => Ok(scores),
+            Self::All(scores, _) => Ok(scores),
             Self::Unusable(reason) => Err(reason),
             Self::Counted => Err("no scores"),
         }
     }
+
+    /// Writes the probability of every class.
+    ///
+    /// # Errors
+    /// The reason why there are no usable scores.
+    pub(super) fn write_probabilities(&self, probabilities: &mut [f64]) -> Result<(), &'a str> {
+        let scores = self.values()?;
+        match self {
+            Self::All(_, Outputs::Probabilities) => copy(scores, probabilities),
+            _ => softmax(scores, probabilities),
+        }
+        Ok(())
+    }
+}
+
+fn copy(scores: &[f32], probabilities: &mut [f64]) {
+    for (probability, &score) in probabilities.iter_mut().zip(scores) {
+        *probability = f64::from(score);
+    }
 }
 
 /// Writes the probabilities of the classes of one row of scores.
-pub(super) fn softmax(scores: &[f32], probabilities: &mut [f64]) {
+fn softmax(scores: &[f32], probabilities: &mut [f64]) {
     let highest = f64::from(scores[argmax(scores)]);
     for (probability, &score) in probabilities.iter_mut().zip(scores) {
         *probability = (f64::from(score) - highest).exp();
@@ -87,6 +113,7 @@ fn class_means(rows: &[f64], draws: usize, classes: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -95,8 +122,9 @@ mod tests {
             let scores = PassScores::Values {
                 values: vec![0.0, 1.0, bad, 0.0],
                 classes: 2,
+                outputs: Outputs::Scores,
             };
-            assert_eq!(scores.row(0), RowScores::All(&[0.0, 1.0]));
+            assert_eq!(scores.row(0), RowScores::All(&[0.0, 1.0], Outputs::Scores));
             assert_eq!(scores.row(1), RowScores::Unusable(NOT_FINITE));
         }
     }
@@ -109,6 +137,19 @@ mod tests {
             (found[0] - 1.0 / 3.0).abs() < 1e-4 && (found.iter().sum::<f64>() - 1.0).abs() < 1e-12,
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn probabilities_take_no_softmax() {
+        let scores = [0.25, 0.75];
+        let found = |outputs| {
+            let mut found = [0.0; 2];
+            let row = RowScores::All(&scores, outputs);
+            row.write_probabilities(&mut found).unwrap();
+            found
+        };
+        assert_eq!(found(Outputs::Probabilities), [0.25, 0.75]);
+        assert!((found(Outputs::Scores)[0] - 1.0 / (1.0 + 0.5f64.exp())).abs() < 1e-12);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use ddrs_common::architecture::{GlobalPool, Layer, MaxPool, Residual, Shortcut};
 use tch::{TchError, Tensor};
 
-use super::tensors::square;
+use super::tensors::{channels_last, square};
+use super::tokens::attention;
 
 /// The layers with weights of one forward pass.
 pub(crate) trait LayerPass {
@@ -44,6 +45,8 @@ fn step<P: LayerPass>(pass: &P, layer: &Layer<P::Unit>, x: Tensor) -> Result<Ten
         Layer::MaxPool(pool) => max_pool(*pool, &x),
         Layer::Residual(residual) => sum_of_branches(pass, residual, x),
         Layer::GlobalPool(pool) => global_pool(*pool, &x),
+        Layer::Attention { heads } => attention(*heads, &x),
+        Layer::FirstToken => x.f_select(1, 0),
     }
 }
 
@@ -56,8 +59,18 @@ fn sum_of_branches<P: LayerPass>(
     let other = match &residual.shortcut {
         Shortcut::Identity => x,
         Shortcut::Projection(unit) => pass.apply(unit, &x)?,
+        Shortcut::Subsample { stride, zeros } => subsample(&x, *stride, *zeros)?,
     };
     pass.apply_and_add(&residual.last, &y, other)
+}
+
+/// Takes every `stride`-th pixel, and puts channels of zeros before and after the others.
+fn subsample(x: &Tensor, stride: u32, zeros: u32) -> Result<Tensor, TchError> {
+    let [stride, zeros] = [stride, zeros].map(i64::from);
+    let x = x
+        .f_slice(2, None, None, stride)?
+        .f_slice(3, None, None, stride)?;
+    channels_last(&x.f_constant_pad_nd([0, 0, 0, 0, zeros, zeros])?)
 }
 
 fn max_pool(pool: MaxPool, x: &Tensor) -> Result<Tensor, TchError> {

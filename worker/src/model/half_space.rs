@@ -1,6 +1,7 @@
 //! The linear model whose smoothed radius is known: |w·x + b| / |w| for every sigma.
 
 use anyhow::{Context, Result, ensure};
+use ddrs_common::architecture::Architecture;
 use tch::{Kind, TchError, Tensor};
 
 use super::{Arithmetic, Classifier, Normalisation, WeightMap};
@@ -25,7 +26,7 @@ impl HalfSpaceNetwork {
         normalisation: &Normalisation,
     ) -> Result<Self> {
         check_exactness(arithmetic, normalisation)?;
-        let weights = WeightMap::read(bytes)?;
+        let weights = WeightMap::read(bytes, Architecture::HalfSpace)?;
         let tensor = |name| anyhow::Ok(arithmetic.convert(&weights.get(name)?)?);
         Ok(Self {
             weight: tensor("weight").context("half-space")?,

@@ -4,7 +4,7 @@
 //! - this file: the interface of a network, and loading one from a model file
 //! - `file`, `weight_map`, `archive`: reading model files
 //! - `arithmetic`, `normalisation`, `tensors`: what all networks share
-//! - `forward`, `activation`: the order of a network's layers, and the functions after them
+//! - `forward`, `activation`, `tokens`: the order of a network's layers, and what has no weights
 //! - `native`, `fused`, `bf16_emulation`: networks of known layers, fast on GPUs and CPUs
 //! - `script`, `half_space`: TorchScript programs, and the linear model with a known radius
 //! - `initial`, `random`, `synthetic`: networks with random weights, and images to run them on
@@ -24,6 +24,7 @@ mod random;
 mod script;
 mod synthetic;
 mod tensors;
+mod tokens;
 mod weight_map;
 
 pub(crate) use activation::activate;
@@ -36,7 +37,8 @@ pub use initial::InitialValue;
 pub use random::{centre, random_weights};
 pub use synthetic::{noisy_images, noisy_pattern};
 pub use tensors::is_finite;
-pub(crate) use tensors::{channels_last, from_view, square};
+pub(crate) use tensors::{channels_last, from_view, padded, square};
+pub(crate) use tokens::tokens;
 
 use anyhow::{Context, Result};
 use ddrs_common::architecture::Architecture;
@@ -59,6 +61,16 @@ pub trait Classifier: Send {
     /// # Errors
     /// When torch fails, for instance because the images have the wrong shape.
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError>;
+
+    /// Returns differentiable scores whose softmax are the probabilities of the classes, for the
+    /// same images. They differ from [`Classifier::scores`] where the network returns
+    /// probabilities.
+    ///
+    /// # Errors
+    /// As for [`Classifier::scores`].
+    fn logits(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.scores(images)
+    }
 
     /// Returns scores for images that are already normalised and of the network's kind. These
     /// scores need not be differentiable.
@@ -106,17 +118,22 @@ fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Class
     let normalisation = Normalisation::new(spec, device);
     Ok(match spec.source {
         ModelSource::TorchScript => {
-            Box::new(ScriptNetwork::load(bytes, arithmetic, normalisation)?)
+            let outputs = spec.options.outputs;
+            Box::new(ScriptNetwork::load(
+                bytes,
+                arithmetic,
+                normalisation,
+                outputs,
+            )?)
         }
         ModelSource::Safetensors(Architecture::HalfSpace) => {
             Box::new(HalfSpaceNetwork::load(bytes, arithmetic, &normalisation)?)
         }
         ModelSource::Safetensors(architecture) => {
-            let weights = WeightMap::read(bytes)?;
-            let classes = spec.classes;
+            let weights = WeightMap::read(bytes, architecture)?;
             Box::new(NativeNetwork::build(
                 architecture,
-                classes,
+                spec,
                 &weights,
                 arithmetic,
                 normalisation,

@@ -2,11 +2,14 @@
 
 mod conv;
 mod linear;
+mod norm;
 mod onednn;
+mod positions;
 mod unit;
 
 use anyhow::{Context, Result};
-use ddrs_common::architecture::{Architecture, Layers};
+use ddrs_common::architecture::{Architecture, Layers, Outputs};
+use ddrs_common::spec::ModelSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
 use self::conv::FoldedConv;
@@ -22,24 +25,25 @@ pub(super) struct NativeNetwork {
     kind: Kind,
     device: Device,
     layers: Layers<NativeUnit>,
+    outputs: Outputs,
     /// The fused operators of the CPU, where they are available.
     onednn: Option<OneDnn>,
 }
 
 impl NativeNetwork {
-    /// Builds the network for `classes` classes.
+    /// Builds the network of a specification.
     ///
     /// # Errors
     /// When a tensor is missing.
     pub(super) fn build(
         architecture: Architecture,
-        classes: u32,
+        spec: &ModelSpec,
         weights: &WeightMap,
         arithmetic: Arithmetic,
         normalisation: Normalisation,
     ) -> Result<Self> {
         let layers = architecture
-            .layers(classes)
+            .layers_with(spec.classes, &spec.options)
             .with_context(|| format!("{architecture} has no layers"))?
             .try_map(|unit| NativeUnit::build(unit, weights, arithmetic))?;
         Ok(Self {
@@ -48,11 +52,22 @@ impl NativeNetwork {
             device: arithmetic.device,
             onednn: OneDnn::new(arithmetic.kind, arithmetic.device, &convolutions(&layers)),
             layers,
+            outputs: spec.options.outputs,
         })
     }
 
-    fn fused_scores(&self, onednn: &OneDnn, images: &Tensor) -> Result<Tensor, TchError> {
-        tch::no_grad(|| forward(&OneDnnPass(onednn), &self.layers.0, images))
+    /// Returns the scores before the softmax, if the network has one.
+    fn run_layers(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        match &self.onednn {
+            Some(onednn) if !images.requires_grad() => {
+                tch::no_grad(|| forward(&OneDnnPass(onednn), &self.layers.0, images))
+            }
+            _ => forward(&PlainPass, &self.layers.0, images),
+        }
+    }
+
+    fn prepare(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.normalisation.apply(images)?.f_to_kind(self.kind)
     }
 
     /// Returns true if the convolution runs fused with the operation after it.
@@ -68,13 +83,18 @@ fn convolutions(layers: &Layers<NativeUnit>) -> Vec<&FoldedConv> {
 
 impl Classifier for NativeNetwork {
     fn scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        self.prepared_scores(&self.normalisation.apply(images)?.f_to_kind(self.kind)?)
+        self.prepared_scores(&self.prepare(images)?)
+    }
+
+    fn logits(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.run_layers(&self.prepare(images)?)
     }
 
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        match &self.onednn {
-            Some(onednn) if !images.requires_grad() => self.fused_scores(onednn, images),
-            _ => forward(&PlainPass, &self.layers.0, images),
+        let scores = self.run_layers(images)?;
+        match self.outputs {
+            Outputs::Scores => Ok(scores),
+            Outputs::Probabilities => scores.f_softmax(-1, None::<Kind>),
         }
     }
 
@@ -100,6 +120,7 @@ impl Classifier for NativeNetwork {
             device: self.device,
             onednn: OneDnn::new(self.kind, self.device, &convolutions(&layers)),
             layers,
+            outputs: self.outputs,
         })
     }
 }
@@ -111,10 +132,7 @@ impl LayerPass for PlainPass {
     type Unit = NativeUnit;
 
     fn apply(&self, unit: &NativeUnit, x: &Tensor) -> Result<Tensor, TchError> {
-        match unit {
-            NativeUnit::Conv(conv) => conv.forward(x, None),
-            NativeUnit::Linear(linear) => linear.forward(x),
-        }
+        unit.forward(x)
     }
 
     fn apply_and_add(
@@ -123,9 +141,6 @@ impl LayerPass for PlainPass {
         x: &Tensor,
         other: Tensor,
     ) -> Result<Tensor, TchError> {
-        match unit {
-            NativeUnit::Conv(conv) => conv.forward(x, Some(&other)),
-            NativeUnit::Linear(linear) => linear.add_to(x, &other),
-        }
+        unit.forward_and_add(x, &other)
     }
 }

@@ -82,6 +82,7 @@ fn random_spec(architecture: Architecture, classes: u32, path: &Path) -> ModelSp
         mean: Some(vec![0.5; 3]),
         std: Some(vec![0.25; 3]),
         precision: Precision::Fp32,
+        options: architecture.usual_options(),
     }
 }
 

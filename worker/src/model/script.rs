@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use ddrs_common::architecture::Outputs;
 use tch::{CModule, Kind, TchError, Tensor};
 
 use super::{Arithmetic, Classifier, Normalisation, archive};
@@ -13,6 +14,7 @@ pub(super) struct ScriptNetwork {
     module: Arc<CModule>,
     kind: Kind,
     normalisation: Normalisation,
+    outputs: Outputs,
 }
 
 impl ScriptNetwork {
@@ -25,6 +27,7 @@ impl ScriptNetwork {
         bytes: &[u8],
         arithmetic: Arithmetic,
         normalisation: Normalisation,
+        outputs: Outputs,
     ) -> Result<Self> {
         check_precision(arithmetic)?;
         let module = load_module(bytes, arithmetic).context("not a TorchScript program")?;
@@ -33,6 +36,7 @@ impl ScriptNetwork {
             module: Arc::new(module),
             kind: arithmetic.kind,
             normalisation,
+            outputs,
         })
     }
 }
@@ -94,6 +98,18 @@ impl Classifier for ScriptNetwork {
         self.prepared_scores(&self.normalisation.apply(images)?.f_to_kind(self.kind)?)
     }
 
+    /// The logarithm of a probability of 0 would be infinite.
+    fn logits(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        let outputs = self.scores(images)?;
+        match self.outputs {
+            Outputs::Scores => Ok(outputs),
+            Outputs::Probabilities => {
+                let outputs = outputs.f_to_kind(Kind::Float)?;
+                outputs.f_clamp_min(f64::from(f32::MIN_POSITIVE))?.f_log()
+            }
+        }
+    }
+
     fn prepared_scores(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let scores = self.module.forward_ts(&[images])?;
         self.check_kind(scores.f_kind()?)?;
@@ -109,6 +125,7 @@ impl Classifier for ScriptNetwork {
             module: Arc::clone(&self.module),
             kind: self.kind,
             normalisation: self.normalisation.share(),
+            outputs: self.outputs,
         })
     }
 }

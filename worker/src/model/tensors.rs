@@ -1,5 +1,6 @@
 //! Operations on tensors that inference and training share.
 
+use ddrs_common::architecture::Padding;
 use safetensors::tensor::TensorView;
 use tch::{Kind, TchError, Tensor};
 
@@ -32,6 +33,37 @@ pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
 /// Returns a size for both height and width.
 pub(crate) fn square(size: u32) -> [i64; 2] {
     [i64::from(size); 2]
+}
+
+/// Returns the images and the zeros that a convolution adds on each side. Zeros that differ between
+/// the sides are added here.
+pub(crate) fn padded(
+    x: &Tensor,
+    padding: Padding,
+    kernel: i64,
+    stride: i64,
+) -> Result<(Tensor, [i64; 2]), TchError> {
+    if let Padding::Even(zeros) = padding {
+        return Ok((x.shallow_clone(), square(zeros)));
+    }
+    let (_, _, height, width) = x.size4()?;
+    let [height, width] = [height, width].map(|side| missing_zeros(side, kernel, stride));
+    if height % 2 == 0 && width % 2 == 0 {
+        return Ok((x.shallow_clone(), [height / 2, width / 2]));
+    }
+    let zeros = [
+        width / 2,
+        width - width / 2,
+        height / 2,
+        height - height / 2,
+    ];
+    Ok((x.f_constant_pad_nd(zeros)?, [0, 0]))
+}
+
+/// Returns the number of zeros for ceil(side / stride) outputs.
+fn missing_zeros(side: i64, kernel: i64, stride: i64) -> i64 {
+    let outputs = (side + stride - 1) / stride;
+    ((outputs - 1) * stride + kernel - side).max(0)
 }
 
 /// Copies a tensor of a safetensors file, whose numbers are of this kind.

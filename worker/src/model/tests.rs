@@ -2,11 +2,12 @@
 //! Networks against a plain network that is neither folded nor fused, in double precision.
 
 mod damaged;
+mod golden;
 mod plain;
 
 use std::path::{Path, PathBuf};
 
-use ddrs_common::architecture::Architecture;
+use ddrs_common::architecture::{Architecture, NetworkOptions};
 use ddrs_common::spec::{ModelSource, ModelSpec, Precision};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +30,9 @@ fn spec(path: &Path, architecture: Option<&str>, classes: u32, precision: Precis
         mean: architecture.map(|_| MEAN.to_vec()),
         std: architecture.map(|_| STD.to_vec()),
         precision,
+        options: architecture.map_or_else(NetworkOptions::default, |name| {
+            name.parse::<Architecture>().unwrap().usual_options()
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use ddrs_common::architecture::canonical_name;
+use ddrs_common::architecture::{Architecture, canonical_name};
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
@@ -14,18 +14,19 @@ use super::tensors::from_view;
 pub(super) struct WeightMap(HashMap<String, Tensor>);
 
 impl WeightMap {
-    /// Reads the floating-point tensors of a file. Names and shapes were checked when the sweep was
+    /// Reads the floating-point tensors of a file of this network. Names and shapes were checked when the sweep was
     /// prepared; this only fails for tensors that are missing.
     ///
     /// # Errors
     /// When the bytes are not a safetensors file.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn read(bytes: &[u8], architecture: Architecture) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes).context("not a safetensors file")?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
             if let Some(kind) = kind(view.dtype()) {
                 let tensor = from_view(&view, kind).with_context(|| name.clone())?;
-                tensors.insert(canonical_name(&name).to_owned(), tensor);
+                let name = architecture.usual_name(canonical_name(&name));
+                tensors.insert(name.into_owned(), tensor);
             }
         }
         Ok(Self(tensors))

@@ -13,6 +13,7 @@
 //! - `seed`: randomness as a function of epoch and step
 //! - `checkpoint`, `epoch_log`, `weights_file`, `provenance`: the files that are written
 //! - `environment`: the devices and thread counts that computed the steps
+//! - `trace`: a network as a TorchScript program
 //! - `non_finite`, `error_report`: NaN and infinite values, and advice in error messages
 
 mod best_epoch;
@@ -38,6 +39,7 @@ mod seed;
 mod step;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod weights_file;
 
 use std::collections::HashMap;
@@ -56,6 +58,7 @@ use network::{Numerics, TrainableNetwork};
 use optimiser::Sgd;
 use preflight::Preflight;
 use seed::{Purpose, seed};
+pub use trace::write_torchscript;
 
 /// Trains the network of a specification and writes it to `out`. The checkpoint and the log are
 /// written to the same folder.
@@ -149,7 +152,7 @@ fn initial_network(spec: &Training, device: Device) -> Result<TrainableNetwork> 
     let seed = seed(spec.seed, Purpose::Weights, 0, 0);
     let mut network = TrainableNetwork::random(model.architecture, model.classes, seed, numerics)?;
     if let Some(path) = &model.initial {
-        network.start_from(path)?;
+        network.start_from(path, model.architecture)?;
     }
     with_normalisation(network, model)
 }

@@ -8,10 +8,10 @@ pub(super) use values::{copy, copy_into, flatten};
 
 use std::collections::HashMap;
 
-use ddrs_common::architecture::{Activation, BatchNorm, Conv, Layers, Linear, Unit};
+use ddrs_common::architecture::{BatchNorm, Conv, LayerNorm, Layers, Linear, Tokens, Unit};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::model::{LayerPass, activate, channels_last, forward, operand, square};
+use crate::model::{LayerPass, activate, channels_last, forward, operand, padded, square, tokens};
 
 /// The momentum of batch normalisation's running statistics, as in torch's `BatchNorm2d`.
 const NORM_MOMENTUM: f64 = 0.1;
@@ -109,29 +109,37 @@ impl LayerPass for TrainingPass<'_> {
     type Unit = Unit;
 
     fn apply(&self, unit: &Unit, x: &Tensor) -> Result<Tensor, TchError> {
-        activate(activation(unit), self.linear_part(unit, x)?)
+        activate(unit.activation(), self.without_activation(unit, x)?)
     }
 
     fn apply_and_add(&self, unit: &Unit, x: &Tensor, other: Tensor) -> Result<Tensor, TchError> {
-        let sum = self.linear_part(unit, x)?.f_add_(&other)?;
-        activate(activation(unit), sum)
-    }
-}
-
-fn activation(unit: &Unit) -> Activation {
-    match unit {
-        Unit::Conv(conv) => conv.activation,
-        Unit::Linear(linear) => linear.activation,
+        let sum = self.without_activation(unit, x)?.f_add_(&other)?;
+        activate(unit.activation(), sum)
     }
 }
 
 impl TrainingPass<'_> {
-    /// Computes a unit without its activation.
-    fn linear_part(&self, unit: &Unit, x: &Tensor) -> Result<Tensor, TchError> {
+    fn without_activation(&self, unit: &Unit, x: &Tensor) -> Result<Tensor, TchError> {
         match unit {
             Unit::Conv(conv) => self.conv_norm(conv, x),
+            Unit::Norm(norm) => self.normalise(&norm.norm, x),
             Unit::Linear(linear) => self.multiply(linear, x),
+            Unit::LayerNorm(norm) => self.normalise_tokens(norm, x),
+            Unit::Tokens(spec) => self.tokens(spec, x),
         }
+    }
+
+    fn normalise_tokens(&self, spec: &LayerNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        let weight = self.weight(&format!("{}.weight", spec.name))?;
+        let bias = self.weight(&format!("{}.bias", spec.name))?;
+        let width = [i64::from(spec.width)];
+        x.f_layer_norm(width, Some(&weight), Some(&bias), spec.epsilon, true)
+    }
+
+    fn tokens(&self, spec: &Tokens, patches: &Tensor) -> Result<Tensor, TchError> {
+        let class_token = self.weight(&spec.class_token)?;
+        let positions = self.weight(&spec.positions)?;
+        tokens(patches, &class_token, &positions, spec.side)
     }
 
     fn conv_norm(&self, spec: &Conv, x: &Tensor) -> Result<Tensor, TchError> {
@@ -161,7 +169,17 @@ impl TrainingPass<'_> {
         let weight = self.weight(&format!("{}.weight", spec.name))?;
         let x = operand(x, emulated)?;
         let weight = operand(&weight, emulated)?;
-        conv2d(&x, &weight, spec)?.f_to_kind(self.network.kind)
+        let y = conv2d(&x, &weight, spec)?.f_to_kind(self.network.kind)?;
+        match spec.bias {
+            true => y.f_add(&self.bias(spec)?),
+            false => Ok(y),
+        }
+    }
+
+    /// Returns the bias of a convolution, which broadcasts over its output.
+    fn bias(&self, spec: &Conv) -> Result<Tensor, TchError> {
+        let bias = self.weight(&format!("{}.bias", spec.name))?;
+        bias.f_view([1, -1, 1, 1])
     }
 
     fn multiply(&self, spec: &Linear, x: &Tensor) -> Result<Tensor, TchError> {
@@ -185,9 +203,22 @@ impl TrainingPass<'_> {
 }
 
 fn conv2d(x: &Tensor, weight: &Tensor, spec: &Conv) -> Result<Tensor, TchError> {
-    let stride = square(spec.stride);
-    let padding = square(spec.padding);
-    x.f_conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1)
+    let Conv {
+        kernel,
+        stride,
+        groups,
+        ..
+    } = *spec;
+    let (x, padding) = padded(x, spec.padding, kernel.into(), stride.into())?;
+    let groups = groups.into();
+    x.f_conv2d(
+        weight,
+        None::<&Tensor>,
+        square(stride),
+        padding,
+        [1, 1],
+        groups,
+    )
 }
 
 #[cfg(test)]
@@ -241,6 +272,71 @@ mod tests {
                 emulated > 0.0 && emulated < 1.5 * native,
                 "{emulated} {native}"
             );
+        }
+    }
+
+    /// Networks that together have every kind of layer.
+    const NETWORKS: [&str; 6] = [
+        "cifar-resnet20-option-a",
+        "resnet18-alfarra",
+        "preact-resnet18-norm",
+        "wide-resnet-10-1",
+        "efficientnet-lite0",
+        "vit-tiny-patch16-32",
+    ];
+
+    fn in_single_precision(name: &str) -> TrainableNetwork {
+        let numerics = Numerics {
+            device: Device::Cpu,
+            weights: Kind::Float,
+            passes: Kind::Float,
+        };
+        TrainableNetwork::random(name.parse().unwrap(), 10, 1, numerics).unwrap()
+    }
+
+    fn images() -> Tensor {
+        let values = Tensor::arange(4 * 3 * 32 * 32, (Kind::Float, Device::Cpu));
+        values.view([4, 3, 32, 32]).sin()
+    }
+
+    #[test]
+    fn every_weight_of_every_kind_of_layer_learns() {
+        for name in NETWORKS {
+            let network = in_single_precision(name);
+            let scores = network.scores(&images(), Mode::Learning).unwrap();
+            let labels = Tensor::arange(4, (Kind::Int64, Device::Cpu));
+            let loss = scores.cross_entropy_for_logits(&labels);
+            let weights: Vec<&Tensor> = network.weights().collect();
+            let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false).unwrap();
+            let finite = gradients.iter().all(|gradient| {
+                let finite = gradient.isfinite().all();
+                i64::try_from(finite).unwrap() == 1
+            });
+            assert!(finite, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_trained_network_scores_as_it_is_certified() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        for name in NETWORKS {
+            let network = in_single_precision(name);
+            let tensors: Vec<_> = network.tensors().collect();
+            Tensor::write_safetensors(&tensors, &path).unwrap();
+            let text = format!(
+                "name = 's'\nseed = 1\n[dataset]\nformat = 'tensors'\npath = 'd'\n\
+                 [[model]]\nname = 'm'\npath = 'm.safetensors'\nclasses = 10\n\
+                 architecture = '{name}'\noutputs = 'scores'\n\
+                 [smoothing]\nsigma = [0.5]\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
+            );
+            let spec = folder.path().join("s.toml");
+            let sweep = ddrs_common::spec::parse(&text, &spec).unwrap();
+            let certified = crate::model::load(&sweep.models[0], Device::Cpu).unwrap();
+            let expected = tch::no_grad(|| certified.scores(&images())).unwrap();
+            let found = network.scores(&images(), Mode::Frozen).unwrap();
+            let distance = relative_distance(&found, &expected);
+            assert!(distance < 1e-5, "{name}: {distance}");
         }
     }
 }

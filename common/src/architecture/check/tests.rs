@@ -123,6 +123,25 @@ fn prefixes_counters_and_normalisation_do_not_matter() {
 }
 
 #[test]
+fn other_names_of_the_same_layers_fit() {
+    let rename = |m: &mut ModelTensors| {
+        for tensor in &mut m.tensors {
+            let name = tensor.0.replace("fc.", "linear.");
+            tensor.0 = name.replace(".downsample.", ".shortcut.");
+        }
+    };
+    assert_eq!(check(rename), Ok(()));
+}
+
+#[test]
+fn a_copy_of_a_block_that_no_layer_uses_is_left_aside() {
+    let mut wide = ModelTensors::good("wide-resnet-10-1", 10);
+    wide.add("sub_block1.layer.0.conv1.weight");
+    wide.tensor("sub_block1.layer.0.conv1.weight").2 = vec![16, 16, 3, 3];
+    assert_eq!(check_bytes(&wide.bytes(), "wide-resnet-10-1", 10), Ok(()));
+}
+
+#[test]
 fn a_tensor_that_does_not_fit_is_named() {
     refused(
         |m| m.tensors.retain(|t| t.0 != "layer2.0.bn1.bias"),

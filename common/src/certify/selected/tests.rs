@@ -4,6 +4,7 @@
 use std::num::NonZeroU64;
 
 use super::*;
+use crate::architecture::NetworkOptions;
 use crate::domain::{Alpha, Radii};
 use crate::spec::{
     BoundRule, LevelSpec, ModelSource, ModelSpec, Precision, SelectedForm, Stopping,
@@ -48,6 +49,7 @@ pub(super) fn levels_at(tau: f64, form: SelectedForm, sigmas: &[f64]) -> Selecte
             mean: None,
             std: None,
             precision: Precision::Fp32,
+            options: NetworkOptions::default(),
         },
     }
 }

@@ -4,6 +4,7 @@
 mod certify;
 mod dataset;
 mod model;
+mod options;
 mod section;
 mod selected;
 mod smoothing;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::options::options;
 use super::section::SpecTable;
 use crate::architecture::Architecture;
 use crate::spec::raw::{RawModel, RawPrecision, Required};
@@ -63,9 +64,11 @@ impl<'a> ModelList<'a> {
 }
 
 fn model(at: &SpecTable, raw: RawModel, folder: &Path) -> Result<ModelSpec, SpecError> {
-    let name = at.name(raw.name)?;
-    let path = at.path("path", &at.required("path", raw.path)?, folder)?;
+    let path = at.required("path", raw.path.clone())?;
+    let path = at.path("path", &path, folder)?;
     let source = source(at, &path, raw.architecture.as_deref())?;
+    let options = options(at, source, &raw)?;
+    let name = at.name(raw.name)?;
     let classes = classes(at, raw.classes)?;
     normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
     let model = ModelSpec {
@@ -76,6 +79,7 @@ fn model(at: &SpecTable, raw: RawModel, folder: &Path) -> Result<ModelSpec, Spec
         mean: raw.mean,
         std: raw.std,
         precision: precision(raw.precision),
+        options,
     };
     check_half_space(at, &model)?;
     Ok(model)

@@ -85,6 +85,13 @@ fn the_id_of_a_sweep_stays_what_it_is() {
 }
 
 #[test]
+fn options_that_are_usual_for_the_network_change_no_id() {
+    let usual = "std = [0.25]\nepsilon = 1e-5\nactivation = 'relu'\nstem-pooling = 'none'\n\
+                 pooling = 'mean'\noutputs = 'scores'";
+    assert_eq!(changed("std = [0.25]", usual), id(SPEC));
+}
+
+#[test]
 fn whatever_can_change_a_record_changes_the_id() {
     for (from, to) in [
         ("name = 's'", "name = 't'"),
@@ -107,6 +114,11 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("std = [0.25]", "std = [0.26]"),
         ("mean = [0.5]\nstd = [0.25]\n", ""),
         ("fp32", "bf16"),
+        ("std = [0.25]", "std = [0.25]\nepsilon = 1e-3"),
+        ("std = [0.25]", "std = [0.25]\nactivation = 'silu'"),
+        ("std = [0.25]", "std = [0.25]\nstem-pooling = 'max'"),
+        ("std = [0.25]", "std = [0.25]\npooling = 'max'"),
+        ("std = [0.25]", "std = [0.25]\noutputs = 'probabilities'"),
         ("sigma = [0.25, 0.5]", "sigma = [0.25]"),
         ("sigma = [0.25, 0.5]", "sigma = [0.5, 0.25]"),
         (

@@ -65,6 +65,21 @@ fn a_trained_model_needs_no_more_than_its_path() {
 }
 
 #[test]
+fn choices_that_no_file_tells_are_written_into_the_text() {
+    let (_, text) = Folder::new(&TRAINED).parse("pooling = 'max'\n").unwrap();
+    for line in [
+        "epsilon = 1e-5\n",
+        "activation = \"relu\"\n",
+        "stem-pooling = \"none\"\n",
+        "pooling = 'max'\n",
+        "outputs = \"scores\"\n",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line}");
+    }
+    assert!(!text.contains("stride-place"));
+}
+
+#[test]
 fn a_table_on_one_line_is_completed_too() {
     let folder = Folder::new(&TRAINED);
     let text = "model = [{ name = 'm', path = 'm.safetensors' }, \
@@ -88,7 +103,7 @@ fn a_specification_that_says_the_same_stays_as_it_is() {
     let own = "architecture = 'cifar-resnet20'\nclasses = 10\n\
                mean = [0.5, 0.40000001, 0.25]\nstd = [0.25, 0.2, 1]\n";
     let (sweep, text) = Folder::new(&TRAINED).parse(own).unwrap();
-    assert!(text.contains(own) && text.matches("mean").count() == 1);
+    assert!(text.contains(own) && text.matches("mean =").count() == 1);
     assert_eq!(sweep.models[0].mean, Some(vec![0.5, 0.400_000_01, 0.25]));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{EXAMPLE, LEAST, count, read, sigma};
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, NetworkOptions};
 use crate::domain::{Alpha, Choice, Selection};
 use crate::spec::*;
 
@@ -34,6 +34,7 @@ fn example() -> Sweep {
             mean: Some(vec![0.4914, 0.4822, 0.4465]),
             std: Some(vec![0.2023, 0.1994, 0.2010]),
             precision: Precision::Fp32,
+            options: NetworkOptions::default(),
         }],
         smoothing: SmoothingSpec {
             sigma: vec![sigma(0.25), sigma(0.5)],
@@ -95,6 +96,7 @@ fn what_is_left_out_has_the_defaults_of_the_contract() {
             mean: None,
             std: None,
             precision: Precision::Fp32,
+            options: NetworkOptions::default(),
         }],
         smoothing: SmoothingSpec {
             sigma: vec![sigma(0.5)],

@@ -135,7 +135,10 @@ fn a_model_out_of_range_is_refused() {
             "\"cifar-resnet20\"",
             "\"vgg\"",
             "16: model[0].architecture: unknown architecture \"vgg\"; known are cifar-resnet20 \
-             (also 32, 44, 56, 110), resnet18, resnet50, half-space",
+             (also 32, 44, 56, 110; with -option-a), resnet18 (also 34, 50, 101, 152; with \
+             -cifar), resnet18-alfarra, preact-resnet18 (with -norm), wide-resnet-40-2 (any \
+             -DEPTH-WIDTH), efficientnet-lite0, vit-tiny-patch16-224 (also small, base; any \
+             side), half-space; any other network is given as a TorchScript program",
         ),
         (
             "\"cifar-resnet20\"",

@@ -1,7 +1,7 @@
 //! Rules that join several keys.
 
 use super::{EXAMPLE, LEAST, check, check_change, count, read, sigma};
-use crate::architecture::Architecture;
+use crate::architecture::{Activation, Architecture, NetworkOptions, Outputs, StemPooling};
 use crate::spec::{ModelSource, error_at};
 
 #[test]
@@ -59,6 +59,60 @@ fn a_half_space_is_not_normalised() {
     check(
         &text.replace("classes = 2", "classes = 2\nmean = [0]\nstd = [1]"),
         "11: model[0].mean: has no meaning for a half-space",
+    );
+}
+
+#[test]
+fn a_network_has_the_options_that_are_usual_for_it() {
+    let read = |name: &str| {
+        let model = format!("m.safetensors'\narchitecture = '{name}'");
+        read(&LEAST.replace("m.pt'", &model)).models[0].options
+    };
+    let usual = NetworkOptions::default();
+    assert_eq!(read("cifar-resnet20"), usual);
+    let resnet = read("resnet50");
+    assert_eq!(resnet.stem_pooling, StemPooling::Max);
+    let alfarra = read("resnet18-alfarra");
+    assert_eq!(alfarra.outputs, Outputs::Probabilities);
+    let efficientnet = read("efficientnet-lite0");
+    assert_eq!(
+        (efficientnet.epsilon, efficientnet.activation),
+        (1e-3, Activation::Relu6)
+    );
+    assert_eq!(read("vit-tiny-patch16-224").epsilon, 1e-6);
+}
+
+#[test]
+fn options_that_make_no_difference_are_refused() {
+    for (model, option, error) in [
+        (
+            "m.safetensors'\narchitecture = 'resnet18",
+            "stride-place = '1x1'",
+            "11: model[0].stride-place: has no meaning for resnet18",
+        ),
+        (
+            "m.safetensors'\narchitecture = 'wide-resnet-40-2",
+            "stem-pooling = 'max'",
+            "11: model[0].stem-pooling: has no meaning for wide-resnet-40-2",
+        ),
+        (
+            "m.pt",
+            "epsilon = 1e-3",
+            "10: model[0].epsilon: has no meaning for a TorchScript program, which contains its \
+             layers",
+        ),
+    ] {
+        let classes = format!("classes = 10\n{option}");
+        let text = LEAST
+            .replace("m.pt", model)
+            .replace("classes = 10", &classes);
+        check(&text, error);
+    }
+    check_change(
+        LEAST,
+        "classes = 10",
+        "classes = 10\noutputs = 'logits'",
+        "10: model[0].outputs: unknown variant `logits`, expected `scores` or `probabilities`",
     );
 }
 

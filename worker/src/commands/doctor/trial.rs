@@ -170,6 +170,7 @@ impl TrialModel {
             mean: Some(vec![0.5; 3]),
             std: Some(vec![0.25; 3]),
             precision,
+            options: self.architecture.usual_options(),
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use anyhow::Result;
-use ddrs_common::architecture::{Activation, BatchNorm, Conv};
+use ddrs_common::architecture::{Activation, BatchNorm, Conv, Padding};
 use tch::{TchError, Tensor};
 
 use crate::model::activation::activate;
 use crate::model::fused::Fusion;
-use crate::model::{Arithmetic, WeightMap, channels_last, operand, square};
+use crate::model::{Arithmetic, WeightMap, channels_last, operand, padded, square};
 
 /// A convolution's weight in oneDNN's memory order for inputs of one shape. The best order depends
 /// on the shape.
@@ -21,7 +21,8 @@ pub(in crate::model) struct FoldedConv {
     pub(super) weight: Tensor,
     pub(super) bias: Tensor,
     pub(super) stride: [i64; 2],
-    pub(super) padding: [i64; 2],
+    pub(super) padding: Padding,
+    pub(super) groups: i64,
     pub(super) activation: Activation,
     pub(super) tf32: bool,
     /// True if weight and bias, and the inside of the convolution, are in single precision: see
@@ -43,7 +44,8 @@ impl FoldedConv {
             weight,
             bias,
             stride: square(spec.stride),
-            padding: square(spec.padding),
+            padding: spec.padding,
+            groups: spec.groups.into(),
             activation: spec.activation,
             tf32: arithmetic.tf32,
             emulates_bf16: arithmetic.emulates_bf16,
@@ -53,21 +55,29 @@ impl FoldedConv {
 
     /// Computes the same as `conv2d`, with fixed, deterministic algorithms in the given precision.
     fn convolve(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let y = self.operand(x)?.f_internal_convolution(
+        let kind = x.kind();
+        let (x, padding) = self.padded(x)?;
+        let y = self.operand(&x)?.f_internal_convolution(
             &self.weight,
             Some(&self.bias),
             self.stride,
-            self.padding,
+            padding,
             [1, 1],
             false,
             [0, 0],
-            1,
+            self.groups,
             false,
             true,
             true,
             self.tf32,
         )?;
-        y.f_to_kind(x.kind())
+        y.f_to_kind(kind)
+    }
+
+    /// Returns the images and the number of zeros that the convolution adds on each side.
+    pub(super) fn padded(&self, x: &Tensor) -> Result<(Tensor, [i64; 2]), TchError> {
+        let kernel = self.weight.size()[2];
+        padded(x, self.padding, kernel, self.stride[0])
     }
 
     /// Returns `x` in the kind of number that the convolution reads.
@@ -103,18 +113,26 @@ impl FoldedConv {
     }
 
     fn fused_relu(&self, x: &Tensor, z: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let (x, padding) = self.padded(x)?;
         let Self {
             weight,
             stride,
-            padding,
+            groups,
             ..
         } = self;
         let bias = Some(&self.bias);
         match z {
-            None => x.f_cudnn_convolution_relu(weight, bias, stride, padding, [1, 1], 1),
-            Some(z) => {
-                x.f_cudnn_convolution_add_relu(weight, z, 1.0, bias, stride, padding, [1, 1], 1)
-            }
+            None => x.f_cudnn_convolution_relu(weight, bias, stride, padding, [1, 1], *groups),
+            Some(z) => x.f_cudnn_convolution_add_relu(
+                weight,
+                z,
+                1.0,
+                bias,
+                stride,
+                padding,
+                [1, 1],
+                *groups,
+            ),
         }
     }
 
@@ -134,7 +152,7 @@ impl FoldedConv {
 fn fusion(activation: Activation, arithmetic: Arithmetic, weights: [&Tensor; 2]) -> Option<Fusion> {
     match activation {
         Activation::Relu => Fusion::for_layer(arithmetic, weights),
-        Activation::None => None,
+        _ => None,
     }
 }
 

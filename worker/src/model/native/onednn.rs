@@ -1,4 +1,4 @@
-//! Fused convolutions on the CPU.
+//! Fused convolutions and linear layers on the CPU.
 //!
 //! oneDNN adds the shortcut and applies the ReLU while a convolution's output is still in
 //! registers. Separate operations would read and write the output again. PyTorch has these
@@ -11,11 +11,12 @@
 //! not finite never get here. One case remains: a network whose activations overflow on finite
 //! images.
 
-use ddrs_common::architecture::Activation;
+use ddrs_common::architecture::{Activation, Padding};
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
 use super::PlainPass;
 use super::conv::{FoldedConv, PackedWeight};
+use super::linear::{LinearLayer, is_tokens};
 use super::unit::NativeUnit;
 use crate::model::activation::activate;
 use crate::model::tensors::are_finite;
@@ -90,31 +91,82 @@ impl OneDnn {
         method: &str,
         last: [IValue; 2],
     ) -> Result<Tensor, TchError> {
+        let kind = x.kind();
+        let (x, padding) = conv.padded(x)?;
         let mut arguments = vec![
-            IValue::Tensor(conv.operand(x)?),
-            IValue::Tensor(self.packed_weight(conv, &x.size())?),
+            IValue::Tensor(conv.operand(&x)?),
+            IValue::Tensor(self.packed_weight(conv, &x.size(), padding)?),
             IValue::Tensor(conv.bias.shallow_clone()),
         ];
-        arguments.extend(geometry(conv));
+        arguments.extend(geometry(conv, padding));
         arguments.extend(last);
-        self.call(method, &arguments)?.f_to_kind(x.kind())
+        self.call(method, &arguments)?.f_to_kind(kind)
+    }
+
+    /// Returns activation(linear(x)).
+    fn multiply(&self, linear: &LinearLayer, x: &Tensor) -> Result<Tensor, TchError> {
+        let (then, constants) = in_kernel(linear.activation);
+        let mut arguments = self.operands(linear, x)?;
+        arguments.push(IValue::String(then.to_owned()));
+        arguments.push(IValue::DoubleList(constants.to_vec()));
+        self.call("linear", &arguments)?.f_to_kind(x.kind())
+    }
+
+    /// Returns activation(linear(x) + other).
+    fn multiply_and_add(
+        &self,
+        linear: &LinearLayer,
+        x: &Tensor,
+        other: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        let mut arguments = self.operands(linear, x)?;
+        arguments.push(IValue::Tensor(linear.operand(other)?));
+        let sum = self.call("linear_add", &arguments)?.f_to_kind(x.kind())?;
+        activate(linear.activation, sum)
+    }
+
+    /// Returns the input, the packed weight and the bias of a linear layer.
+    fn operands(&self, linear: &LinearLayer, x: &Tensor) -> Result<Vec<IValue>, TchError> {
+        let packed = match linear.packed.get() {
+            Some(packed) => packed,
+            None => {
+                let weight = IValue::Tensor(linear.operand(&linear.weight)?);
+                let packed = self.call("pack_linear", &[weight])?;
+                linear.packed.get_or_init(|| packed)
+            }
+        };
+        Ok(vec![
+            IValue::Tensor(linear.operand(x)?),
+            IValue::Tensor(packed.shallow_clone()),
+            IValue::Tensor(linear.operand(&linear.bias)?),
+        ])
     }
 
     /// Returns the weight packed for inputs of this shape, from the last call where possible.
-    fn packed_weight(&self, conv: &FoldedConv, shape: &[i64]) -> Result<Tensor, TchError> {
+    fn packed_weight(
+        &self,
+        conv: &FoldedConv,
+        shape: &[i64],
+        padding: [i64; 2],
+    ) -> Result<Tensor, TchError> {
         if let Some((packed_for, weight)) = &*conv.packed.borrow()
             && packed_for == shape
         {
             return Ok(weight.shallow_clone());
         }
-        let weight = self.pack(conv, shape)?;
+        let weight = self.pack(conv, shape, padding)?;
         *conv.packed.borrow_mut() = Some((shape.to_vec(), weight.shallow_clone()));
         Ok(weight)
     }
 
-    fn pack(&self, conv: &FoldedConv, shape: &[i64]) -> Result<Tensor, TchError> {
+    fn pack(
+        &self,
+        conv: &FoldedConv,
+        shape: &[i64],
+        padding: [i64; 2],
+    ) -> Result<Tensor, TchError> {
         let mut arguments = vec![IValue::Tensor(conv.weight.shallow_clone())];
-        arguments.extend(geometry(conv));
+        arguments.extend(geometry(conv, padding));
         arguments.push(IValue::IntList(shape.to_vec()));
         self.call("pack", &arguments)
     }
@@ -128,9 +180,9 @@ impl OneDnn {
 }
 
 /// Returns padding, stride and groups as arguments.
-fn geometry(conv: &FoldedConv) -> [IValue; 3] {
+fn geometry(conv: &FoldedConv, padding: [i64; 2]) -> [IValue; 3] {
     let sizes = |sizes: [i64; 2]| IValue::IntList(sizes.to_vec());
-    [sizes(conv.padding), sizes(conv.stride), IValue::Int(1)]
+    [sizes(padding), sizes(conv.stride), IValue::Int(conv.groups)]
 }
 
 /// Returns oneDNN's name of an activation, and its constants.
@@ -138,6 +190,10 @@ fn in_kernel(activation: Activation) -> (&'static str, &'static [f64]) {
     match activation {
         Activation::None => ("none", &[]),
         Activation::Relu => ("relu", &[]),
+        Activation::Relu6 => ("hardtanh", &[0.0, 6.0]),
+        Activation::LeakyRelu => ("leaky_relu", &[0.01]),
+        Activation::Silu => ("swish", &[]),
+        Activation::Gelu => ("gelu", &[]),
     }
 }
 
@@ -152,7 +208,8 @@ fn trial_convolution(kind: Kind) -> Result<FoldedConv, TchError> {
         weight: Tensor::f_ones([16, 16, 3, 3], (inside, Device::Cpu))?,
         bias: Tensor::f_zeros([16], (inside, Device::Cpu))?,
         stride: [1, 1],
-        padding: [1, 1],
+        padding: Padding::Even(1),
+        groups: 1,
         activation: Activation::Relu,
         tf32: false,
         emulates_bf16,
@@ -170,7 +227,8 @@ impl LayerPass for OneDnnPass<'_> {
     fn apply(&self, unit: &NativeUnit, x: &Tensor) -> Result<Tensor, TchError> {
         match unit {
             NativeUnit::Conv(conv) => self.0.convolve(conv, x),
-            NativeUnit::Linear(_) => PlainPass.apply(unit, x),
+            NativeUnit::Linear(linear) if is_tokens(x) => self.0.multiply(linear, x),
+            _ => PlainPass.apply(unit, x),
         }
     }
 
@@ -182,7 +240,10 @@ impl LayerPass for OneDnnPass<'_> {
     ) -> Result<Tensor, TchError> {
         match unit {
             NativeUnit::Conv(conv) => self.0.convolve_and_add(conv, x, &other),
-            NativeUnit::Linear(_) => PlainPass.apply_and_add(unit, x, other),
+            NativeUnit::Linear(linear) if is_tokens(x) => {
+                self.0.multiply_and_add(linear, x, &other)
+            }
+            _ => PlainPass.apply_and_add(unit, x, other),
         }
     }
 }
@@ -233,7 +294,12 @@ mod tests {
         ] {
             let x = exact_images(kind);
             let plain: Tensor = -&x + 0.5;
-            for activation in [Activation::None, Activation::Relu] {
+            for activation in [
+                Activation::None,
+                Activation::Relu,
+                Activation::Relu6,
+                Activation::LeakyRelu,
+            ] {
                 let conv = FoldedConv {
                     activation,
                     ..scaling(-1.0, kind, emulated)

@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Write};
 
+use ddrs_common::architecture::Outputs;
 use tch::{CModule, Device, Kind, Tensor};
 use zip::write::FileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -36,7 +37,7 @@ fn scores(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
         tf32: false,
         emulates_bf16: false,
     };
-    let script = ScriptNetwork::load(bytes, arithmetic, Normalisation(None))?;
+    let script = ScriptNetwork::load(bytes, arithmetic, Normalisation(None), Outputs::Scores)?;
     let images = Tensor::arange(48, (Kind::Float, Device::Cpu)).view([1, 3, 4, 4]) / 48.0;
     Ok(Vec::try_from(script.scores(&images)?.view(-1))?)
 }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ddrs_common::architecture::{Activation, Architecture, Conv, Layer, Shape, Shortcut, Unit};
+use ddrs_common::architecture::{
+    Activation, Architecture, Conv, Layer, Padding, Shape, Shortcut, Unit,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -93,33 +95,40 @@ impl PlainResnet {
                 let shortcut = match &residual.shortcut {
                     Shortcut::Identity => x.shallow_clone(),
                     Shortcut::Projection(unit) => self.apply(unit, x, None),
+                    Shortcut::Subsample { .. } => unreachable!("not among these networks"),
                 };
                 self.apply(&residual.last, &y, Some(&shortcut))
             }
             Layer::GlobalPool(_) => x.mean_dim([2, 3].as_slice(), false, None),
+            Layer::Attention { .. } | Layer::FirstToken => {
+                unreachable!("not among these networks")
+            }
         }
     }
 
     fn apply(&self, unit: &Unit, x: &Tensor, other: Option<&Tensor>) -> Tensor {
-        let (y, activation) = match unit {
-            Unit::Conv(conv) => (self.conv_norm(conv, x), conv.activation),
+        let y = match unit {
+            Unit::Conv(conv) => self.conv_norm(conv, x),
             Unit::Linear(linear) => {
                 let tensor = |part: &str| &self.tensors[&format!("{}.{part}", linear.name)];
-                let y = x.linear(tensor("weight"), Some(tensor("bias")));
-                (y, linear.activation)
+                x.linear(tensor("weight"), Some(tensor("bias")))
             }
+            _ => unreachable!("not among these networks"),
         };
         let sum = other.map_or_else(|| y.shallow_clone(), |other| &y + other);
-        match activation {
-            Activation::None => sum,
+        match unit.activation() {
             Activation::Relu => sum.relu(),
+            _ => sum,
         }
     }
 
     fn conv_norm(&self, spec: &Conv, x: &Tensor) -> Tensor {
         let get = |name: String| Some(&self.tensors[&name]);
         let stride = [i64::from(spec.stride); 2];
-        let padding = [i64::from(spec.padding); 2];
+        let Padding::Even(padding) = spec.padding else {
+            unreachable!("not among these networks")
+        };
+        let padding = [i64::from(padding); 2];
         let weight = &self.tensors[&format!("{}.weight", spec.name)];
         let y = x.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1);
         let spec = spec.norm.as_ref().unwrap();

@@ -40,9 +40,14 @@ impl TrainableNetwork {
     ///
     /// # Errors
     /// When the file cannot be read, or is of another architecture.
-    pub(in crate::train) fn start_from(&mut self, path: &Path) -> Result<()> {
+    pub(in crate::train) fn start_from(
+        &mut self,
+        path: &Path,
+        architecture: Architecture,
+    ) -> Result<()> {
         let file = path.display();
-        let mut others = read_tensors(path).with_context(|| format!("model.initial: {file}"))?;
+        let others = read_tensors(path, architecture);
+        let mut others = others.with_context(|| format!("model.initial: {file}"))?;
         for (name, tensor) in self.tensors() {
             let is_last = self.returns_scores(name);
             let fits = others
@@ -66,10 +71,11 @@ impl TrainableNetwork {
     }
 }
 
-fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
+fn read_tensors(path: &Path, architecture: Architecture) -> Result<HashMap<String, Tensor>> {
     let tensors = Tensor::read_safetensors(path)?.into_iter();
+    let usual = |name: &str| architecture.usual_name(canonical_name(name)).into_owned();
     Ok(tensors
-        .map(|(name, tensor)| (canonical_name(&name).to_owned(), tensor))
+        .map(|(name, tensor)| (usual(&name), tensor))
         .collect())
 }
 
@@ -95,7 +101,7 @@ fn random_tensor(
     };
     let values = match unit {
         Unit::Linear(linear) => uniform(&shape, linear.inputs, rng),
-        Unit::Conv(_) => values(InitialValue::of(&name, &shape), &shape, rng),
+        _ => values(InitialValue::of(&name, &shape), &shape, rng),
     };
     Ok((name, to_tensor(&values, &shape, numerics)?))
 }

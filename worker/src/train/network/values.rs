@@ -2,6 +2,7 @@
 //! threads.
 
 use std::collections::HashMap;
+use std::iter::once;
 
 use anyhow::{Context, Result};
 use ddrs_common::architecture::Layers;
@@ -21,11 +22,15 @@ impl TrainableNetwork {
         kind: Kind,
         emulates_bf16: bool,
     ) -> Result<Self, TchError> {
+        let learned = flatten(select(&tensors, true))?;
+        // A network may have no statistics.
+        let nothing = learned.f_narrow(0, 0, 0)?;
+        let statistics = flatten(once(&nothing).chain(select(&tensors, false)))?;
         let mut network = Self {
             layers,
             names: tensors.iter().map(|(name, _)| name.clone()).collect(),
-            learned: flatten(select(&tensors, true))?,
-            statistics: flatten(select(&tensors, false))?,
+            learned,
+            statistics,
             tensors: tensors.into_iter().collect(),
             normalisation: None,
             kind,
