@@ -197,6 +197,21 @@ pub(crate) enum BenchCompare {
     Stopping(CompareArgs),
     /// Compare noise on a grid with noise in single precision: time per value on one core
     Noise,
+    /// Compare networks that ddrs builds with TorchScript programs of the same networks: forward
+    /// passes on one thread of the CPU
+    Script(ScriptArgs),
+}
+
+/// The arguments of `bench script`.
+#[derive(Debug, Args)]
+pub(crate) struct ScriptArgs {
+    /// Networks, which get random weights
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "wide-resnet-40-2,vit-tiny-patch16-224"
+    )]
+    pub(crate) model: Vec<String>,
 }
 
 /// The arguments of a comparison.

@@ -23,6 +23,8 @@ fn main() {
     let dir = TestDir::new();
     println!("# forward passes (ddrs-dev bench)");
     run_bench(&dir, &["bench"], &arguments.of_passes());
+    println!("\n# networks against TorchScript (ddrs-dev bench script)");
+    run_bench(&dir, &["bench", "script"], &[]);
     images::measure(&dir, &arguments.of_images());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -8,6 +8,7 @@ mod noise;
 mod peer;
 mod results;
 mod row;
+mod script;
 
 use anyhow::Result;
 use ddrs_common::cli::{BadInput, DeviceArgs, OutputFormat};
@@ -30,6 +31,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         Some(BenchCompare::Sigma(args)) => compare::compare_sigma(args),
         Some(BenchCompare::Stopping(args)) => compare::compare_stopping(args),
         Some(BenchCompare::Noise) => noise::bench_noise(),
+        Some(BenchCompare::Script(args)) => script::bench_script(args),
         None => SpeedBench::open(args)?.run(),
     }
 }
