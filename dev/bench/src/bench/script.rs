@@ -129,7 +129,7 @@ impl NetworkForms {
         let start = Instant::now();
         let mut images = 0;
         while start.elapsed().as_secs_f64() < 0.5 {
-            self.scores(network)?;
+            let _scores = self.scores(network)?;
             images += self.images.size()[0];
         }
         Ok(images as f64 / start.elapsed().as_secs_f64())
