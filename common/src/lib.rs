@@ -13,6 +13,7 @@
 //! - [`record_file`]: records as lines of JSON
 //! - [`attack`]: attacks on certificates, as lines of JSON
 //! - [`run_folder`]: the files of a run that both programs read
+//! - [`sigma_file`]: reads a sigma per sample from a file
 //! - [`host`]: this machine's name
 //! - [`output`], [`log`], [`terminal`]: stdout and stderr, without characters that control a
 //!   terminal
@@ -44,6 +45,7 @@ pub mod record_file;
 mod replace;
 pub mod roots;
 pub mod run_folder;
+pub mod sigma_file;
 pub mod spec;
 pub mod stats;
 pub mod sweep_message;

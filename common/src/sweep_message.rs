@@ -7,18 +7,19 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::SweepId;
+use crate::domain::{Sigma, SweepId};
 use crate::grid::{DataFacts, GridLoss, ImageFacts};
 use crate::plan::{Plan, PlanError};
 use crate::spec::{
-    SpecError, Sweep, digest_from_hex, digest_to_hex, parse, sweep_id, sweep_id_without_grid,
+    SpecError, Sweep, digest_from_hex, digest_to_hex, error_at, parse, sweep_id,
+    sweep_id_without_grid,
 };
 
 /// The version of [`SweepMessage`], and of the keys and scripts of a sweep in Redis.
 pub const PROTOCOL: u32 = 3;
 
 /// A sweep with everything that a program needs to work on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepMessage {
     /// [`PROTOCOL`] of the program that wrote it.
     pub protocol: u32,
@@ -37,6 +38,9 @@ pub struct SweepMessage {
     /// The images; missing in manifests of protocol 2, whose noise was not on a grid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ImageFacts>,
+    /// The sigmas that a file gives, one per selected sample, if a choice reads one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigmas: Option<Vec<f64>>,
 }
 
 /// The reason why a message cannot be written, or is refused.
@@ -99,7 +103,21 @@ impl SweepMessage {
             data_digest: digest_to_hex(&data.digest),
             model_digests: model_digests.iter().map(digest_to_hex).collect(),
             images: Some(data.images),
+            sigmas: None,
         })
+    }
+
+    /// Adds the sigmas that a file gives, one per selected sample, and computes the id anew.
+    ///
+    /// # Errors
+    /// When the specification has no file of sigmas, or their number or values do not fit it.
+    pub fn with_sigmas(self, sigmas: &[Sigma]) -> Result<Self, MessageError> {
+        let mut message = Self {
+            sigmas: Some(sigmas.iter().copied().map(Sigma::get).collect()),
+            ..self
+        };
+        message.id = message.computed_id()?;
+        Ok(message)
     }
 
     /// Returns the message as one line of JSON.
@@ -179,7 +197,29 @@ impl SweepMessage {
     /// When the specification is wrong. After [`Self::new`] or [`Self::from_json`] that is only
     /// possible if another program's rules accepted it.
     pub fn sweep(&self) -> Result<Sweep, SpecError> {
-        parse(&self.spec, Path::new(&self.spec_file))
+        let sweep = parse(&self.spec, Path::new(&self.spec_file))?;
+        match (sweep.sigma_file(), &self.sigmas) {
+            (None, None) => Ok(sweep),
+            (_, Some(sigmas)) => self.with_read_sigmas(sweep, sigmas),
+            (Some(_), None) => Err(self.sigma_error("the message has no sigmas")),
+        }
+    }
+
+    fn with_read_sigmas(&self, sweep: Sweep, sigmas: &[f64]) -> Result<Sweep, SpecError> {
+        let selected = sweep.dataset.selection.count(self.dataset_len);
+        if sigmas.len() as u64 != selected {
+            let found = sigmas.len();
+            let message = format!("the message has {found} sigmas for {selected} samples");
+            return Err(self.sigma_error(&message));
+        }
+        let sigmas: Result<_, _> = sigmas.iter().copied().map(Sigma::new).collect();
+        let read = sigmas.and_then(|sigmas| sweep.with_file_sigmas(sigmas));
+        read.map_err(|error| self.sigma_error(&error.to_string()))
+    }
+
+    fn sigma_error(&self, message: &str) -> SpecError {
+        let file = Path::new(&self.spec_file);
+        error_at(&self.spec, file, "smoothing.file", message)
     }
 
     /// Plans the sweep's jobs.
@@ -304,6 +344,38 @@ mod tests {
         old.check_id().unwrap();
         old.spec = SPEC.replace("alpha = 0.01", "alpha = 0.02");
         assert!(matches!(old.check_id(), Err(MessageError::Id { .. })));
+    }
+
+    #[test]
+    fn the_sigmas_of_a_file_travel_with_their_sweep() {
+        let file = "choice = ['file']\n[smoothing.file]\npath = 's'\nlargest = 1\n[certify]";
+        let spec = SPEC
+            .replace("sigma = [0.5]\n", "")
+            .replace("[certify]", file);
+        let without = SweepMessage::new(Path::new("/s.toml"), &spec, &data(), &[[2; 32]]).unwrap();
+        let error = SweepMessage::from_json(&without.to_json()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("the message has no sigmas"),
+            "{error}"
+        );
+        let sigmas: Vec<Sigma> = (1..=7)
+            .map(|i| Sigma::new(f64::from(i) / 7.0).unwrap())
+            .collect();
+        let few = without.clone().with_sigmas(&sigmas[1..]).unwrap_err();
+        assert!(
+            few.to_string().ends_with("has 6 sigmas for 7 samples"),
+            "{few}"
+        );
+        let whole = without.with_sigmas(&sigmas).unwrap();
+        let mut read = SweepMessage::from_json(&whole.to_json()).unwrap();
+        assert_eq!(read, whole);
+        assert_eq!(read.sweep().unwrap().sigma_file().unwrap().sigmas(), sigmas);
+        read.sigmas.as_mut().unwrap()[3] = 0.5;
+        assert!(matches!(read.check_id(), Err(MessageError::Id { .. })));
+        assert!(
+            message().with_sigmas(&sigmas).is_err(),
+            "no choice reads them"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ddrs_common::cli::BlameInput;
 use ddrs_common::data::Dataset;
 use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
 use ddrs_common::plan::Plan;
+use ddrs_common::sigma_file;
 use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
 use ddrs_common::sweep_message::SweepMessage;
 
@@ -53,6 +54,7 @@ fn checked(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
     let checked = dataset.check_models(&sweep.models);
     checked.map_err(|mismatch| spec::error_at(&text, path, &mismatch.key, mismatch.to_string()))?;
     let plan = Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, path))?;
+    let sweep = sigma_file::read_into(sweep, &dataset, &plan)?;
     let images = image_facts(&sweep, &dataset, &plan)?;
     check_grid(&sweep, images.grid, &text, path)?;
     let message = message(path, &completed, &sweep, &dataset, images)?;
@@ -84,7 +86,11 @@ fn message(
         images,
     };
     let models = model_digests(sweep)?;
-    Ok(SweepMessage::new(&file, completed, &data, &models)?)
+    let message = SweepMessage::new(&file, completed, &data, &models)?;
+    match sweep.sigma_file() {
+        Some(file) => Ok(message.with_sigmas(file.sigmas())?),
+        None => Ok(message),
+    }
 }
 
 fn random_seed() -> Result<u64> {

@@ -11,6 +11,7 @@ mod determinism;
 mod endings;
 mod envelope;
 mod forged;
+mod forms;
 mod half_space;
 mod hostile;
 mod images;

@@ -6,6 +6,7 @@
 //! many cases with a new seed. A failure prints both values.
 #![allow(clippy::unwrap_used)]
 
+mod arrays;
 mod damage;
 mod data;
 mod images;

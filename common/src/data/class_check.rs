@@ -60,7 +60,9 @@ impl Dataset {
                 "the labels of {path} have {found}; give dataset.classes, a file with one name \
                  per class of the network, in the order of its classes"
             ),
-            Source::Cifar10(_) | Source::Tensors(_) => format!("{path} has {found}"),
+            Source::Cifar(_) | Source::Arrays(_) | Source::Parquet(_) => {
+                format!("{path} has {found}")
+            }
         }
     }
 

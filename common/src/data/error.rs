@@ -101,7 +101,10 @@ pub enum Fault {
         expected: [usize; 3],
     },
     /// A pixel is not a brightness.
-    #[error("value {value} at position {position} of the image is not in [0, 1]")]
+    #[error(
+        "value {value} at position {position} of the image is not in [0, 1]; divide 0 to 255 by \
+         255, or store bytes, and undo a normalisation"
+    )]
     Pixel {
         /// Counted in the order channel, row, column.
         position: usize,

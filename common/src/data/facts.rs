@@ -5,7 +5,7 @@ use super::{DataError, Dataset};
 use crate::domain::Radius;
 use crate::domain::{SampleIndex, Sigma};
 use crate::grid::{Grid, GridImage, ImageFacts};
-use crate::spec::{DatasetFormat, DatasetSpec};
+use crate::spec::DatasetSpec;
 
 /// The number of images that are tried for one that can be read.
 const TRIED: usize = 16;
@@ -27,9 +27,7 @@ impl Dataset {
     ) -> Result<ImageFacts, DataError> {
         Ok(ImageFacts {
             shape: self.common_shape(samples.clone())?,
-            grid: spec
-                .grid
-                .unwrap_or_else(|| self.grid(spec.format, samples, widest)),
+            grid: spec.grid.unwrap_or_else(|| self.grid(samples, widest)),
         })
     }
 
@@ -89,17 +87,8 @@ impl Dataset {
         Err(failure.unwrap_or_else(|| self.past_the_end(SampleIndex(0))))
     }
 
-    fn grid(
-        &self,
-        format: DatasetFormat,
-        mut samples: impl Iterator<Item = SampleIndex>,
-        widest: Sigma,
-    ) -> Grid {
-        let holds_bytes = match format {
-            DatasetFormat::ImageFolder | DatasetFormat::Imagenet | DatasetFormat::Cifar10 => true,
-            DatasetFormat::Tensors => samples.all(|index| self.is_of_bytes(index)),
-        };
-        if holds_bytes {
+    fn grid(&self, mut samples: impl Iterator<Item = SampleIndex>, widest: Sigma) -> Grid {
+        if self.holds_bytes() || samples.all(|index| self.is_of_bytes(index)) {
             Grid::BYTES
         } else {
             Grid::finest_for(widest)

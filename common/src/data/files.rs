@@ -4,18 +4,15 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::path::Path;
 
 use super::DataError;
 use crate::roots::Roots;
 
-/// An open file, its name and its length.
+/// An open file and its length.
 #[derive(Debug)]
 pub(super) struct SharedFile {
     file: File,
-    path: PathBuf,
     len: u64,
 }
 
@@ -24,15 +21,7 @@ impl SharedFile {
     pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
         let file = roots.open(path).map_err(DataError::io(path))?;
         let len = file.metadata().map_err(DataError::io(path))?.len();
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            len,
-        })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { file, len })
     }
 
     /// The length in bytes when the file was opened.
@@ -50,20 +39,5 @@ impl SharedFile {
     /// Reads into a buffer from `offset` on. Returns the number of bytes, 0 at the end.
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
-    }
-
-    /// Adds the whole file to a digest.
-    pub(super) fn hash_into(&self, sha: &mut Sha256) -> Result<(), DataError> {
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = 0;
-        loop {
-            let read = self.file.read_at(&mut buffer, offset);
-            let count = read.map_err(DataError::io(&self.path))?;
-            if count == 0 {
-                return Ok(());
-            }
-            sha.update(&buffer[..count]);
-            offset += count as u64;
-        }
     }
 }

@@ -5,8 +5,9 @@
 //! - `imagenet`: image files with a list of labels (`label_list`), also in a zip archive
 //!   (`archive`)
 //! - `decode`, `transform`: turn a file into an image
-//! - `cifar10`: the binary files of CIFAR-10
-//! - `tensors`: safetensors with `images` and `labels`
+//! - `cifar`: CIFAR-10 and CIFAR-100
+//! - `tensors`, `npz` and `idx`: files of arrays, which `array_set` joins to a dataset
+//! - `parquet`: tables of encoded images
 //!
 //! `class_check` holds labels against the classes of a network. Opening reads the index; images are
 //! read one by one, also by several threads at once.
@@ -14,7 +15,11 @@
 
 mod access;
 mod archive;
-mod cifar10;
+mod array;
+mod array_names;
+mod array_set;
+mod bytes;
+mod cifar;
 mod class_check;
 mod class_list;
 mod decode;
@@ -23,15 +28,21 @@ mod facts;
 mod files;
 mod folder;
 mod folder_names;
+mod idx;
 mod imagenet;
 mod label_list;
 mod list_text;
 mod listing;
+mod npy;
+mod npz;
+mod number_list;
+mod parquet;
 mod tensors;
 mod transform;
 
 pub use class_check::ClassMismatch;
 pub use error::{DataError, Fault};
+pub(crate) use number_list::read_numbers;
 pub use tensors::write_tensors;
 
 use std::path::PathBuf;
@@ -39,11 +50,12 @@ use std::path::PathBuf;
 use crate::domain::{Class, SampleIndex};
 use crate::roots::Roots;
 use crate::spec::{DatasetFormat, DatasetSpec, ResizeTo};
-use cifar10::Cifar10;
+use array_set::ArraySet;
+use cifar::{Cifar, CifarKind};
 use decode::Rgb;
 use folder::ImageFolder;
 use imagenet::LabelledImages;
-use tensors::Tensors;
+use parquet::ParquetFiles;
 use transform::{Transform, to_float};
 
 /// The largest number of samples of a file: more than any dataset has, and few enough for the
@@ -71,8 +83,9 @@ pub struct Dataset {
 enum Source {
     Folder(ImageFolder),
     Labelled(LabelledImages),
-    Cifar10(Cifar10),
-    Tensors(Tensors),
+    Cifar(Cifar),
+    Arrays(ArraySet),
+    Parquet(ParquetFiles),
 }
 
 impl Source {
@@ -82,8 +95,12 @@ impl Source {
         Ok(match spec.format {
             DatasetFormat::ImageFolder => Self::Folder(ImageFolder::open(path, classes, roots)?),
             DatasetFormat::Imagenet => Self::Labelled(LabelledImages::open(spec, roots)?),
-            DatasetFormat::Cifar10 => Self::Cifar10(Cifar10::open(path, roots)?),
-            DatasetFormat::Tensors => Self::Tensors(Tensors::open(path, roots)?),
+            DatasetFormat::Cifar10 => Self::Cifar(Cifar::open(spec, CifarKind::Ten, roots)?),
+            DatasetFormat::Cifar100 => Self::Cifar(Cifar::open(spec, CifarKind::Hundred, roots)?),
+            DatasetFormat::Mnist => Self::Arrays(idx::open(spec, roots)?),
+            DatasetFormat::Npz => Self::Arrays(npz::open(spec, roots)?),
+            DatasetFormat::Parquet => Self::Parquet(ParquetFiles::open(spec, roots)?),
+            DatasetFormat::Tensors => Self::Arrays(tensors::open(spec, roots)?),
         })
     }
 }
@@ -127,8 +144,9 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => folder.len() as u64,
             Source::Labelled(images) => images.len() as u64,
-            Source::Cifar10(cifar) => cifar.len() as u64,
-            Source::Tensors(tensors) => tensors.len() as u64,
+            Source::Cifar(cifar) => cifar.len() as u64,
+            Source::Arrays(arrays) => arrays.len() as u64,
+            Source::Parquet(files) => files.len() as u64,
         }
     }
 
@@ -138,18 +156,20 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => Some(folder.classes()),
             Source::Labelled(images) => images.classes(),
-            Source::Cifar10(_) => Some(cifar10::CLASSES),
-            Source::Tensors(_) => None,
+            Source::Cifar(cifar) => Some(cifar.classes()),
+            Source::Arrays(_) => None,
+            Source::Parquet(files) => files.classes(),
         }
     }
 
     /// SHA-256 of the data's identity.
     ///
-    /// For `cifar10` and `tensors` it covers all bytes of the files, in order. For an image folder
-    /// it covers the listing: relative path, length in bytes and label of every file, in index
-    /// order. The listing changes when a file is added, removed, renamed, moved or re-encoded to
-    /// another length. It does not change when the content of a file changes at the same length:
-    /// reading all of ImageNet would take minutes before a sweep could be submitted.
+    /// For `cifar10` and `cifar100` it covers all rows in their binary form, for other files all
+    /// bytes of the files or, in an archive, of the two arrays. For an image folder it covers the
+    /// listing: relative path, length in bytes and label of every file, in index order. The listing
+    /// changes when a file is added, removed, renamed, moved or re-encoded to another length. It
+    /// does not change when the content of a file changes at the same length: reading all of
+    /// ImageNet would take minutes before a sweep could be submitted.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -157,8 +177,9 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => Ok(folder.digest()),
             Source::Labelled(images) => Ok(images.digest()),
-            Source::Cifar10(cifar) => cifar.digest(),
-            Source::Tensors(tensors) => tensors.digest(),
+            Source::Cifar(cifar) => cifar.digest(),
+            Source::Arrays(arrays) => arrays.digest(),
+            Source::Parquet(files) => files.digest(),
         }
     }
 
@@ -171,9 +192,33 @@ impl Dataset {
         Ok(match &self.source {
             Source::Folder(folder) => folder.label(place),
             Source::Labelled(images) => images.label(place),
-            Source::Cifar10(cifar) => cifar.label(place),
-            Source::Tensors(tensors) => tensors.label(place),
+            Source::Cifar(cifar) => cifar.label(place),
+            Source::Arrays(arrays) => arrays.label(place),
+            Source::Parquet(files) => files.label(place),
         })
+    }
+
+    /// Returns true if the file says that a sample belongs to the test images, with which no
+    /// network should be trained.
+    ///
+    /// # Errors
+    /// When the index is past the end.
+    pub fn is_for_tests(&self, index: SampleIndex) -> Result<bool, DataError> {
+        let place = self.place(index)?;
+        Ok(match &self.source {
+            Source::Folder(_) | Source::Labelled(_) => false,
+            Source::Cifar(cifar) => cifar.is_for_tests(place),
+            Source::Arrays(arrays) => arrays.is_for_tests(),
+            Source::Parquet(files) => files.is_for_tests(),
+        })
+    }
+
+    /// Returns true if the format makes every value a byte divided by 255.
+    fn holds_bytes(&self) -> bool {
+        match &self.source {
+            Source::Folder(_) | Source::Labelled(_) | Source::Cifar(_) | Source::Parquet(_) => true,
+            Source::Arrays(arrays) => arrays.holds_bytes(),
+        }
     }
 
     /// The file that contains a sample.
@@ -212,7 +257,7 @@ impl Dataset {
         let linked = match &self.source {
             Source::Folder(folder) => folder.linked().iter(),
             Source::Labelled(images) => images.linked().iter(),
-            Source::Cifar10(_) | Source::Tensors(_) => return Vec::new(),
+            Source::Cifar(_) | Source::Arrays(_) | Source::Parquet(_) => return Vec::new(),
         };
         let home = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         linked
@@ -227,13 +272,16 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => folder.notes(),
             Source::Labelled(images) => images.notes(),
-            Source::Cifar10(_) | Source::Tensors(_) => &[],
+            Source::Cifar(_) | Source::Arrays(_) | Source::Parquet(_) => &[],
         }
     }
 
     /// Returns true if images are files of any size that are not brought to one.
     fn may_differ_in_size(&self) -> bool {
-        let has_sizes = matches!(self.source, Source::Folder(_) | Source::Labelled(_));
+        let has_sizes = matches!(
+            self.source,
+            Source::Folder(_) | Source::Labelled(_) | Source::Parquet(_)
+        );
         has_sizes && !self.transform.fixes_size()
     }
 
@@ -255,11 +303,15 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => self.transformed(folder.image(place)?, wanted),
             Source::Labelled(images) => self.transformed(images.image(place)?, wanted),
-            Source::Cifar10(cifar) => self.transformed(cifar.image(place)?, wanted),
-            Source::Tensors(tensors) => {
-                check_shape(tensors.shape(), wanted)?;
-                tensors.image(place)
+            Source::Cifar(cifar) => {
+                check_shape(Cifar::SHAPE, wanted)?;
+                cifar.image(place)
             }
+            Source::Arrays(arrays) => {
+                check_shape(arrays.shape(), wanted)?;
+                arrays.image(place)
+            }
+            Source::Parquet(files) => self.transformed(files.image(place)?, wanted),
         }
     }
 
@@ -274,8 +326,9 @@ impl Dataset {
         match &self.source {
             Source::Folder(folder) => folder.path(place),
             Source::Labelled(images) => images.path(place),
-            Source::Cifar10(cifar) => cifar.path(place).to_owned(),
-            Source::Tensors(_) => self.path.clone(),
+            Source::Cifar(cifar) => cifar.path(place).to_owned(),
+            Source::Arrays(_) => self.path.clone(),
+            Source::Parquet(files) => files.path(place).to_owned(),
         }
     }
 
@@ -308,12 +361,15 @@ fn check_keys(spec: &DatasetSpec) -> Result<(), DataError> {
 
 fn misplaced_key(spec: &DatasetSpec) -> Option<&'static str> {
     let is_sized = spec.resize.is_some() || spec.crop.is_some();
-    if spec.classes.is_some() && !spec.format.has_photographs() {
+    let is_listed = matches!(
+        spec.format,
+        DatasetFormat::ImageFolder | DatasetFormat::Imagenet
+    );
+    let is_encoded = is_listed || spec.format == DatasetFormat::Parquet;
+    if spec.classes.is_some() && !is_listed {
         Some("`classes` names classes, and only image-folder and imagenet have names")
-    } else if spec.labels.is_some() && spec.format != DatasetFormat::Imagenet {
-        Some("`labels` lists labels, and only imagenet has such a list")
-    } else if is_sized && spec.format == DatasetFormat::Tensors {
-        Some("tensors are used as they are, without `resize` and `crop`")
+    } else if is_sized && !is_encoded {
+        Some("arrays are used as they are, without `resize` and `crop`")
     } else {
         None
     }

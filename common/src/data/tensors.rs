@@ -1,219 +1,143 @@
-//! safetensors with `images` (N, C, H, W) as f32 in \[0, 1\] and `labels` (N) as i64.
+//! safetensors with images (N, C, H, W), bytes or floating-point numbers in \[0, 1\], and labels
+//! (N).
 //!
 //! Opening the file reads the header and the labels; images are read on request.
 
 use std::io;
 use std::path::Path;
 
-use safetensors::tensor::{Metadata, TensorInfo, TensorView};
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError};
-use sha2::{Digest, Sha256};
 
+use super::DataError;
+use super::array::{Array, ArrayParts, ByteOrder, ElementType};
+use super::array_names::find_pair;
+use super::array_set::ArraySet;
+use super::bytes::ByteRange;
 use super::files::SharedFile;
-use super::{DataError, Fault, Image, MAX_SAMPLES};
-use crate::domain::{Class, MAX_PIXELS, MAX_SAFETENSORS_HEADER};
+use crate::domain::{Class, MAX_SAFETENSORS_HEADER};
 use crate::roots::Roots;
+use crate::spec::{DatasetSpec, PixelLayout};
 
-/// The open file and its labels.
-#[derive(Debug)]
-pub(super) struct Tensors {
-    file: SharedFile,
-    labels: Vec<Class>,
-    /// Channels, height, width.
-    shape: [usize; 3],
-    /// The offset of the first image in the file.
-    images: u64,
+/// Opens the file, reads the header and the labels.
+pub(super) fn open(spec: &DatasetSpec, roots: &Roots) -> Result<ArraySet, DataError> {
+    let file = ByteRange::of_file(SharedFile::open(&spec.path, roots)?);
+    let header = TensorFile::read(&spec.path, &file)?;
+    let pair = find_pair(
+        &spec.path,
+        spec.names.as_ref(),
+        spec.split.as_deref(),
+        &header.names(),
+    )?;
+    let arrays = [header.array(&pair.images)?, header.array(&pair.labels)?];
+    let usual = Some(PixelLayout::ChannelsFirst);
+    let set = ArraySet::new(spec, arrays, usual, vec![file.clone()])?;
+    let is_for_tests = pair.split.as_deref() == Some("test");
+    Ok(set.for_tests(is_for_tests))
 }
 
-impl Tensors {
-    /// Opens the file, reads header and labels.
-    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Self, DataError> {
-        let file = SharedFile::open(path, roots)?;
-        let (header, data) = read_header(&file)?;
-        let header = Header { path, header };
-        let images = header.find("images", Dtype::F32)?;
-        let labels = header.find("labels", Dtype::I64)?;
-        let [count, shape @ ..] = header.image_shape(images)?;
-        header.check_size(count, shape)?;
-        header.check_label_count(labels, count)?;
-        Ok(Self {
-            labels: read_labels(&file, data, labels)?,
-            shape,
-            images: data + images.data_offsets.0 as u64,
-            file,
-        })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Channels, height and width of every image.
-    pub(super) fn shape(&self) -> [usize; 3] {
-        self.shape
-    }
-
-    pub(super) fn label(&self, place: usize) -> Class {
-        self.labels[place]
-    }
-
-    pub(super) fn image(&self, place: usize) -> Result<Image, Fault> {
-        // The header was checked against the file's length, so no product overflows.
-        let count = 4 * self.shape.iter().product::<usize>();
-        let offset = self.images + place as u64 * count as u64;
-        let pixels = floats(&self.file.read(offset, count)?);
-        check_pixels(&pixels)?;
-        Ok(Image {
-            shape: self.shape,
-            pixels,
-        })
-    }
-
-    /// SHA-256 of the file.
-    pub(super) fn digest(&self) -> Result<[u8; 32], DataError> {
-        let mut sha = Sha256::new();
-        self.file.hash_into(&mut sha)?;
-        Ok(sha.finalize().into())
-    }
-}
-
-fn check_pixels(pixels: &[f32]) -> Result<(), Fault> {
-    // NaN is not in the range either.
-    let bad = pixels.iter().position(|value| !(0.0..=1.0).contains(value));
-    match bad {
-        Some(position) => Err(Fault::Pixel {
-            position,
-            value: pixels[position],
-        }),
-        None => Ok(()),
-    }
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    let (values, _) = bytes.as_chunks();
-    values.iter().copied().map(f32::from_le_bytes).collect()
-}
-
-/// The header of a file, to check its tensors.
-struct Header<'a> {
+/// An open file of tensors, whose header is read.
+pub(super) struct TensorFile<'a> {
     path: &'a Path,
     header: Metadata,
+    /// The data after the header.
+    data: ByteRange,
 }
 
-impl Header<'_> {
-    fn refuse(&self, tensor: &str, what: &str) -> DataError {
-        DataError::layout(self.path, format!("tensor {tensor:?} {what}"))
+impl<'a> TensorFile<'a> {
+    pub(super) fn read(path: &'a Path, file: &ByteRange) -> Result<Self, DataError> {
+        let (header, data) = read_header(path, file)?;
+        Ok(Self { path, header, data })
     }
 
-    fn find(&self, tensor: &str, dtype: Dtype) -> Result<&TensorInfo, DataError> {
-        match self.header.info(tensor) {
-            None => Err(self.refuse(tensor, "is missing")),
-            Some(info) if info.dtype == dtype => Ok(info),
-            Some(info) => Err(self.refuse(tensor, &format!("is {:?}, not {dtype:?}", info.dtype))),
-        }
+    /// The names of the tensors, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.header.tensors().into_keys().collect();
+        names.sort_unstable();
+        names
     }
 
-    fn check_label_count(&self, labels: &TensorInfo, images: usize) -> Result<(), DataError> {
-        if labels.shape == [images] {
-            return Ok(());
-        }
-        let what = format!("has shape {:?}, for {images} images", labels.shape);
-        Err(self.refuse("labels", &what))
-    }
-
-    /// The shape (N, C, H, W) of the images, without zeros.
-    fn image_shape(&self, images: &TensorInfo) -> Result<[usize; 4], DataError> {
-        let found = &images.shape;
-        match <[usize; 4]>::try_from(found.as_slice()) {
-            Ok(shape) if shape.contains(&0) => {
-                Err(self.refuse("images", &format!("of shape {found:?} is empty")))
-            }
-            Ok(shape) => Ok(shape),
-            Err(_) => Err(self.refuse("images", &format!("has shape {found:?}, not (N, C, H, W)"))),
-        }
-    }
-
-    /// Refuses sizes that no memory holds. A file may claim them, and a sparse file even have them.
-    fn check_size(&self, count: usize, shape: [usize; 3]) -> Result<(), DataError> {
-        let most = 3 * MAX_PIXELS;
-        let what = if count as u64 > MAX_SAMPLES {
-            format!("holds {count} images, more than the {MAX_SAMPLES} allowed")
-        } else if shape.iter().product::<usize>() as u64 > most {
-            format!("has images of shape {shape:?}, more than the {most} values allowed")
-        } else {
-            return Ok(());
-        };
-        Err(self.refuse("images", &what))
+    pub(super) fn array(&self, name: &str) -> Result<Array, DataError> {
+        let refuse = |what: &str| DataError::layout(self.path, format!("tensor {name:?} {what}"));
+        let info = self.header.info(name).ok_or_else(|| refuse("is missing"))?;
+        let (start, end) = info.data_offsets;
+        let bytes = self.data.part(start as u64, (end - start) as u64);
+        let element = element(info.dtype);
+        let element = element.ok_or_else(|| refuse(&format!("is {:?}", info.dtype)))?;
+        Array::new(
+            self.path,
+            ArrayParts {
+                name: format!("tensor {name:?}"),
+                bytes: bytes.ok_or_else(|| refuse("is cut short"))?,
+                element,
+                order: ByteOrder::Little,
+                shape: info.shape.clone(),
+            },
+        )
     }
 }
 
-/// Reads the header, and returns it with the offset of the data after it. The offsets in it are
-/// checked against the file's length.
-fn read_header(file: &SharedFile) -> Result<(Metadata, u64), DataError> {
-    let length = header_length(file)?;
+fn element(dtype: Dtype) -> Option<ElementType> {
+    Some(match dtype {
+        Dtype::U8 => ElementType::U8,
+        Dtype::I8 => ElementType::I8,
+        Dtype::U16 => ElementType::U16,
+        Dtype::I16 => ElementType::I16,
+        Dtype::U32 => ElementType::U32,
+        Dtype::I32 => ElementType::I32,
+        Dtype::U64 => ElementType::U64,
+        Dtype::I64 => ElementType::I64,
+        Dtype::F16 => ElementType::F16,
+        Dtype::BF16 => ElementType::Bf16,
+        Dtype::F32 => ElementType::F32,
+        Dtype::F64 => ElementType::F64,
+        _ => return None,
+    })
+}
+
+/// Reads the header, and returns it with the data after it. The offsets in it are checked against
+/// the file's length.
+fn read_header(path: &Path, file: &ByteRange) -> Result<(Metadata, ByteRange), DataError> {
+    let length = header_length(path, file)?;
     let text = file.read(8, length as usize);
-    let text = text.map_err(DataError::io(file.path()))?;
+    let text = text.map_err(DataError::io(path))?;
     let header: Metadata = serde_json::from_slice(&text)
-        .map_err(|error| not_safetensors(file, &format!("its header is damaged: {error}")))?;
-    check_data_length(file, header.data_len() as u64, file.len() - 8 - length)?;
-    Ok((header, 8 + length))
+        .map_err(|error| not_safetensors(path, &format!("its header is damaged: {error}")))?;
+    let data = file.rest(8 + length);
+    let data = data.ok_or_else(|| not_safetensors(path, "it is too short"))?;
+    check_data_length(path, header.data_len() as u64, data.len())?;
+    Ok((header, data))
 }
 
-fn check_data_length(file: &SharedFile, described: u64, found: u64) -> Result<(), DataError> {
+fn check_data_length(path: &Path, described: u64, found: u64) -> Result<(), DataError> {
     if described == found {
         return Ok(());
     }
     let what = format!("its header describes {described} bytes, {found} follow");
-    Err(not_safetensors(file, &what))
+    Err(not_safetensors(path, &what))
 }
 
-fn header_length(file: &SharedFile) -> Result<u64, DataError> {
+fn header_length(path: &Path, file: &ByteRange) -> Result<u64, DataError> {
     let len = file.len();
     if len < 8 {
-        return Err(not_safetensors(file, "it is too short"));
+        return Err(not_safetensors(path, "it is too short"));
     }
-    let length = first_number(file).map_err(DataError::io(file.path()))?;
+    let length = first_number(file).map_err(DataError::io(path))?;
     if length > MAX_SAFETENSORS_HEADER.min(len - 8) {
         let what = format!("its header claims {length} bytes, the file has {len}");
-        return Err(not_safetensors(file, &what));
+        return Err(not_safetensors(path, &what));
     }
     Ok(length)
 }
 
-fn first_number(file: &SharedFile) -> io::Result<u64> {
+fn first_number(file: &ByteRange) -> io::Result<u64> {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&file.read(0, 8)?);
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn not_safetensors(file: &SharedFile, what: &str) -> DataError {
-    DataError::layout(file.path(), format!("not a safetensors file: {what}"))
-}
-
-/// The number of labels that are read at once.
-const PIECE: usize = 1 << 16;
-
-fn read_labels(file: &SharedFile, data: u64, info: &TensorInfo) -> Result<Vec<Class>, DataError> {
-    let (start, end) = info.data_offsets;
-    let count = (end - start) / 8;
-    let mut labels = Vec::with_capacity(count);
-    for first in (0..count).step_by(PIECE) {
-        let piece = PIECE.min(count - first);
-        let offset = data + (start + 8 * first) as u64;
-        let bytes = file.read(offset, 8 * piece);
-        let bytes = bytes.map_err(DataError::io(file.path()))?;
-        for (place, bytes) in bytes.as_chunks().0.iter().enumerate() {
-            labels.push(label(file, first + place, i64::from_le_bytes(*bytes))?);
-        }
-    }
-    Ok(labels)
-}
-
-fn label(file: &SharedFile, place: usize, label: i64) -> Result<Class, DataError> {
-    u32::try_from(label).map(Class).map_err(|_| {
-        let what = format!("tensor \"labels\" has {label} at {place}, which is not a class");
-        DataError::layout(file.path(), what)
-    })
+fn not_safetensors(path: &Path, what: &str) -> DataError {
+    DataError::layout(path, format!("not a safetensors file: {what}"))
 }
 
 /// Writes a dataset in the `tensors` format: `pixels` of `shape` (N, C, H, W), and a label for each

@@ -10,6 +10,8 @@ pub enum Choice {
     /// The sigma of a level that a smoothed network selects for the input (after Sun, Mao & Vechev
     /// 2025).
     Selected,
+    /// A sigma per input, from a file.
+    File,
 }
 
 impl Choice {
@@ -20,6 +22,7 @@ impl Choice {
             Self::Fixed => "fixed",
             Self::DataDependent => "data-dependent",
             Self::Selected => "selected",
+            Self::File => "file",
         }
     }
 }

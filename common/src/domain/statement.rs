@@ -11,16 +11,19 @@ pub enum Statement {
     Selected,
     /// About the classifier at the sigma that was chosen for this input, held fixed.
     DataDependent,
+    /// About the classifier at the sigma that a file gives for this input, held fixed.
+    File,
     /// About a look-up after the clean inputs, in this order (Algorithm 2 of Alfarra et al. 2022).
     Memory,
 }
 
 impl Statement {
     /// All kinds, in the order of tables.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Fixed,
         Self::Selected,
         Self::DataDependent,
+        Self::File,
         Self::Memory,
     ];
 
@@ -31,6 +34,7 @@ impl Statement {
             Choice::Fixed => Self::Fixed,
             Choice::DataDependent => Self::DataDependent,
             Choice::Selected => Self::Selected,
+            Choice::File => Self::File,
         }
     }
 
@@ -41,6 +45,7 @@ impl Statement {
             Self::Fixed => "fixed",
             Self::Selected => "selected",
             Self::DataDependent => "data-dependent",
+            Self::File => "file",
             Self::Memory => "data-dependent + memory",
         }
     }
@@ -65,6 +70,10 @@ impl Statement {
             Self::DataDependent => {
                 "for each input the classifier at the sigma chosen for it, held fixed; not the \
                  classifier that chooses sigma again at the perturbed image"
+            }
+            Self::File => {
+                "for each input the classifier at the sigma that a file gives for it, held fixed; \
+                 not one classifier, and the file gives no sigma for any other image"
             }
             Self::Memory => {
                 "a look-up that answers after it has seen these clean inputs in this order; not a \
@@ -96,6 +105,6 @@ mod tests {
     #[test]
     fn choosing_sigma_anew_is_not_one_classifier() {
         let single = Statement::ALL.map(Statement::is_of_one_classifier);
-        assert_eq!(single, [true, true, false, false]);
+        assert_eq!(single, [true, true, false, false, false]);
     }
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BoundRule, CertifySpec, DataDependentSpec, DatasetSpec, Interpolation, LevelSpec, ModelSource,
-    ModelSpec, QueueSpec, ReportSpec, ResizeTo, SelectedSpec, SigmaMethod, SmoothingSpec, Stopping,
-    Sweep,
+    ModelSpec, PixelLayout, QueueSpec, ReportSpec, ResizeTo, SelectedSpec, SigmaFileSpec,
+    SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 use crate::architecture::NetworkOptions;
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
@@ -180,6 +180,9 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         // The digest of the data covers the labels.
         classes: _,
         labels: _,
+        split: _,
+        names,
+        layout,
         // The data's facts have the grid that follows from it.
         grid: _,
     } = dataset;
@@ -187,6 +190,8 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         + &selection_line(selection)
         + &line("pixels", &[or_none(resize.map(sides)), or_none(*crop)])
         + &interpolation_line(*interpolation)
+        + &names_line(names.as_ref())
+        + &layout_line(*layout)
 }
 
 fn sides(resize: ResizeTo) -> String {
@@ -202,6 +207,27 @@ fn interpolation_line(interpolation: Interpolation) -> String {
         Interpolation::Bilinear => String::new(),
         Interpolation::Bicubic => line("interpolation", &["bicubic".to_owned()]),
     }
+}
+
+/// Empty without names, so that sweeps from before there were any keep their ids. JSON, since a
+/// name may contain any character.
+fn names_line(names: Option<&[String; 2]>) -> String {
+    let texts = names.into_iter().flatten();
+    let texts: Vec<String> = texts
+        .map(|name| serde_json::Value::from(name.as_str()).to_string())
+        .collect();
+    if texts.is_empty() {
+        String::new()
+    } else {
+        line("names", &texts)
+    }
+}
+
+/// Empty if the layout follows from the data, as it did before there was a key.
+fn layout_line(layout: Option<PixelLayout>) -> String {
+    layout.map_or(String::new(), |layout| {
+        line("layout", &[layout.as_str().to_owned()])
+    })
 }
 
 fn selection_line(selection: &Selection) -> String {
@@ -267,6 +293,7 @@ fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
         choice,
         data_dependent,
         selected,
+        file,
     } = smoothing;
     let sigmas = floats(sigma.iter().copied().map(Sigma::get));
     let mut text = line("sigma", &sigmas) + &choice_line(choice);
@@ -276,7 +303,20 @@ fn smoothing_lines(smoothing: &SmoothingSpec) -> String {
     if choice.contains(&Choice::Selected) {
         text.extend(selected.iter().map(selected_lines));
     }
+    if choice.contains(&Choice::File) {
+        text.extend(file.iter().map(sigma_file_lines));
+    }
     text
+}
+
+/// The sigmas stand for the file, whatever its form. Their digest covers every bit of them.
+fn sigma_file_lines(spec: &SigmaFileSpec) -> String {
+    let mut sha = Sha256::new();
+    for sigma in spec.sigmas() {
+        sha.update(sigma.get().to_le_bytes());
+    }
+    let digest = digest_to_hex(&sha.finalize().into());
+    line("file", &[float(spec.largest.get()), digest])
 }
 
 fn selected_lines(spec: &SelectedSpec) -> String {

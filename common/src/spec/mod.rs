@@ -12,6 +12,7 @@ mod fill;
 mod model;
 mod raw;
 mod selected;
+mod sigma_file;
 mod sweep;
 mod training;
 
@@ -19,10 +20,11 @@ pub use digest::{digest_from_hex, digest_to_hex, file_digest, sweep_id, sweep_id
 pub use fill::{parse_with_models, random_seed};
 pub use model::{ModelSource, ModelSpec, Precision};
 pub use selected::{LevelSpec, SelectedForm, SelectedSpec};
+pub use sigma_file::SigmaFileSpec;
 pub use sweep::{
     BoundRule, CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, Interpolation,
-    MAX_JOB_SAMPLES, QueueSpec, ReportSpec, ResizeTo, SigmaMethod, SmoothingSpec, Stopping, Sweep,
-    Variant,
+    MAX_JOB_SAMPLES, PixelLayout, QueueSpec, ReportSpec, ResizeTo, SigmaMethod, SmoothingSpec,
+    Stopping, Sweep, Variant,
 };
 pub use training::{
     Augmentation, LevelRecords, Loss, Optimiser, Schedule, TrainedModel, Training, TrainingChoice,

@@ -4,6 +4,7 @@
 //! Every integer is an `i64`, as in TOML, so that a negative one is refused with the message of its
 //! key.
 
+mod choices;
 mod resize;
 mod stopping;
 
@@ -53,6 +54,9 @@ pub(super) struct RawDataset {
     pub(super) crop: Option<i64>,
     pub(super) classes: Option<String>,
     pub(super) labels: Option<String>,
+    pub(super) names: Option<Vec<String>>,
+    pub(super) split: Option<String>,
+    pub(super) layout: Option<RawLayout>,
     pub(super) grid: Option<i64>,
 }
 
@@ -62,6 +66,10 @@ pub(super) enum RawFormat {
     ImageFolder,
     Imagenet,
     Cifar10,
+    Cifar100,
+    Mnist,
+    Npz,
+    Parquet,
     Tensors,
 }
 
@@ -70,6 +78,13 @@ pub(super) enum RawFormat {
 pub(super) enum RawInterpolation {
     Bilinear,
     Bicubic,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawLayout {
+    Nchw,
+    Nhwc,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,9 +158,11 @@ pub(super) enum RawPrecision {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSmoothing {
     pub(super) sigma: Required<Vec<f64>>,
+    #[serde(deserialize_with = "choices::choices")]
     pub(super) choice: Vec<RawChoice>,
     pub(super) data_dependent: RawDataDependent,
     pub(super) selected: Option<RawSelected>,
+    pub(super) file: Option<RawSigmaFile>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -154,6 +171,16 @@ pub(super) enum RawChoice {
     Fixed,
     DataDependent,
     Selected,
+    File,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawSigmaFile {
+    pub(super) path: Required<String>,
+    pub(super) name: Option<String>,
+    pub(super) variant: Option<String>,
+    pub(super) largest: Required<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -248,6 +275,9 @@ impl Default for RawDataset {
             crop: None,
             classes: None,
             labels: None,
+            names: None,
+            split: None,
+            layout: None,
             grid: None,
         }
     }
@@ -260,6 +290,7 @@ impl Default for RawSmoothing {
             choice: vec![RawChoice::Fixed],
             data_dependent: RawDataDependent::default(),
             selected: None,
+            file: None,
         }
     }
 }

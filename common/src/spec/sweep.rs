@@ -7,8 +7,10 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ModelSpec, SelectedSpec};
-use crate::domain::{Alpha, Choice, Radii, Selection, Sigma, VariantName};
+use super::{ModelSpec, SelectedSpec, SigmaFileSpec};
+use crate::domain::{
+    Alpha, Choice, InvalidValue, Radii, SampleIndex, Selection, Sigma, VariantName,
+};
 use crate::grid::Grid;
 
 /// An immutable specification: a dataset, models, and the parameters of smoothing and certifying.
@@ -49,8 +51,14 @@ pub struct DatasetSpec {
     pub crop: Option<u32>,
     /// A file with the name of each class, one per line, in label order.
     pub classes: Option<PathBuf>,
-    /// A file with the label of each image.
+    /// A file with the label of each sample.
     pub labels: Option<PathBuf>,
+    /// The names in the file of the array of images and of the array of labels.
+    pub names: Option<[String; 2]>,
+    /// The part of the dataset that is taken, such as `test`.
+    pub split: Option<String>,
+    /// The order of the images' dimensions, if it does not follow from their sizes.
+    pub layout: Option<PixelLayout>,
     /// The grid on which noise is drawn, if it does not follow from the data.
     pub grid: Option<Grid>,
 }
@@ -85,17 +93,34 @@ pub enum DatasetFormat {
     ImageFolder,
     /// A folder or zip archive of images with a list of their labels.
     Imagenet,
-    /// The binary files of CIFAR-10: rows of a label byte and 3 x 32 x 32 bytes.
+    /// CIFAR-10 in one of its published forms: binary, pickled, or a `.tar.gz` of either.
     Cifar10,
-    /// safetensors with `images` (N, C, H, W) as f32 in \[0, 1\] and `labels` (N) as i64.
+    /// CIFAR-100 in the same forms, with its 100 fine labels.
+    Cifar100,
+    /// The idx files of MNIST and of datasets in the same form, with or without `.gz`.
+    Mnist,
+    /// NumPy's arrays of images and of labels: one `.npz`, or two `.npy`.
+    Npz,
+    /// Parquet as Hugging Face publishes datasets of images.
+    Parquet,
+    /// safetensors with the images and the labels.
     Tensors,
+}
+
+/// The order of the dimensions of an array of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelLayout {
+    /// Images, channels, rows, columns, as PyTorch has them.
+    ChannelsFirst,
+    /// Images, rows, columns, channels, as NumPy's programs write them.
+    ChannelsLast,
 }
 
 /// Noise levels and the ways of choosing them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SmoothingSpec {
-    /// Fixed values, or starting values of the choice. Distinct; at least one, unless the only
-    /// choice is to select a level.
+    /// Fixed values, or starting values of the choice. Distinct; at least one, unless no choice is
+    /// fixed or data-dependent.
     pub sigma: Vec<Sigma>,
     /// At least one, distinct.
     pub choice: Vec<Choice>,
@@ -103,6 +128,8 @@ pub struct SmoothingSpec {
     pub data_dependent: DataDependentSpec,
     /// The levels and their selector. There are some if a choice is to select a level.
     pub selected: Option<SelectedSpec>,
+    /// The file with a sigma per sample. There is one if a choice is to read it.
+    pub file: Option<SigmaFileSpec>,
 }
 
 /// The parameters of the choice of sigma. The defaults of Algorithm 1 (Alfarra et al. 2022) are
@@ -212,7 +239,8 @@ pub struct Variant {
     pub model: usize,
     /// The way of choosing sigma.
     pub choice: Choice,
-    /// The fixed value, the starting value of the choice, or the selector's own sigma.
+    /// The fixed value, the starting value of the choice, the selector's own sigma, or the largest
+    /// that a file may give.
     pub sigma0: Sigma,
 }
 
@@ -284,18 +312,15 @@ impl DatasetSpec {
             crop: None,
             classes: None,
             labels: None,
+            names: None,
+            split: None,
+            layout: None,
             grid: None,
         }
     }
 }
 
 impl DatasetFormat {
-    /// Returns true if the images are files of any size, which can be resized and cropped.
-    #[must_use]
-    pub fn has_photographs(self) -> bool {
-        matches!(self, Self::ImageFolder | Self::Imagenet)
-    }
-
     /// The word that specifications use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -303,7 +328,22 @@ impl DatasetFormat {
             Self::ImageFolder => "image-folder",
             Self::Imagenet => "imagenet",
             Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::Mnist => "mnist",
+            Self::Npz => "npz",
+            Self::Parquet => "parquet",
             Self::Tensors => "tensors",
+        }
+    }
+}
+
+impl PixelLayout {
+    /// The word that specifications use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChannelsFirst => "nchw",
+            Self::ChannelsLast => "nhwc",
         }
     }
 }
@@ -347,13 +387,20 @@ impl Sweep {
             choice,
             data_dependent,
             selected: _,
+            file: _,
         } = &self.smoothing;
         let is_chosen = choice.contains(&Choice::DataDependent);
         let range = is_chosen.then_some(data_dependent.range.1);
         let selected = self.selected().into_iter().flat_map(SelectedSpec::sigmas);
-        let all = sigma.iter().copied().chain(range).chain(selected);
+        let file = self.sigma_file().map(|file| file.largest);
+        let all = sigma
+            .iter()
+            .copied()
+            .chain(range)
+            .chain(selected)
+            .chain(file);
         let widest = all.reduce(wider);
-        widest.expect("a sweep without sigmas has levels")
+        widest.expect("a sweep without sigmas has levels or a file")
     }
 
     /// The variants in table order: model, then choice, then sigma. The variant whose level is
@@ -372,14 +419,52 @@ impl Sweep {
     }
 
     fn variants_of(&self, model: usize, name: &str) -> Vec<Variant> {
-        let SmoothingSpec { sigma, choice, .. } = &self.smoothing;
-        let choices = choice.iter().filter(|choice| **choice != Choice::Selected);
+        let choices = self.smoothing.choice.iter();
         choices
             .flat_map(|&choice| {
-                let sigmas = sigma.iter();
-                sigmas.map(move |&sigma0| Variant::new(name, model, choice, sigma0))
+                let sigmas = self.sigmas_of(choice);
+                sigmas.map(move |sigma0| Variant::new(name, model, choice, sigma0))
             })
             .collect()
+    }
+
+    /// The sigmas of the variants of each model under a choice.
+    fn sigmas_of(&self, choice: Choice) -> impl Iterator<Item = Sigma> {
+        let listed: &[Sigma] = match choice {
+            Choice::Fixed | Choice::DataDependent => &self.smoothing.sigma,
+            // The only variant of a selector is not one of a model.
+            Choice::Selected | Choice::File => &[],
+        };
+        let file = self.sigma_file().filter(|_| choice == Choice::File);
+        listed.iter().copied().chain(file.map(|file| file.largest))
+    }
+
+    /// The file of sigmas, if a variant uses it.
+    #[must_use]
+    pub fn sigma_file(&self) -> Option<&SigmaFileSpec> {
+        let is_used = self.smoothing.choice.contains(&Choice::File);
+        self.smoothing.file.as_ref().filter(|_| is_used)
+    }
+
+    /// Returns the sweep with the sigmas of its file, one per selected sample.
+    ///
+    /// # Errors
+    /// When it has no such file, or when a sigma is above the largest that it allows.
+    pub fn with_file_sigmas(mut self, sigmas: Vec<Sigma>) -> Result<Self, InvalidValue> {
+        let file = self.smoothing.file.as_mut();
+        let file =
+            file.ok_or_else(|| InvalidValue("sigmas belong to the choice \"file\"".into()))?;
+        file.set_sigmas(sigmas)?;
+        Ok(self)
+    }
+
+    /// The sigma that the file gives for a sample; `None` if the sigmas are not read yet, or the
+    /// sample is not selected.
+    #[must_use]
+    pub fn file_sigma(&self, index: SampleIndex) -> Option<Sigma> {
+        let position = self.dataset.selection.position(index)?;
+        let file = self.sigma_file()?;
+        file.sigmas().get(usize::try_from(position).ok()?).copied()
     }
 
     fn selected_variant(&self) -> Option<Variant> {

@@ -439,6 +439,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
                 range: (sigma[0], sigma[0]),
             },
             selected: None,
+            file: None,
             sigma,
             choice: vec![Choice::Fixed],
         },

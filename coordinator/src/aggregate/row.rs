@@ -162,7 +162,7 @@ fn missing(expected: Option<u64>, samples: u64) -> u64 {
 }
 
 fn chosen_sigmas(entries: &[Entry], choice: Option<Choice>) -> Option<SigmaQuantiles> {
-    if choice != Some(Choice::DataDependent) {
+    if !matches!(choice, Some(Choice::DataDependent | Choice::File)) {
         return None;
     }
     SigmaQuantiles::of(entries.iter().filter_map(|entry| entry.sigma))

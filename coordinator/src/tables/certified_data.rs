@@ -93,7 +93,7 @@ impl CertifiedData {
                 Statement::DataDependent | Statement::Memory if with_memory => {
                     compare::add_memory(records, dataset)
                 }
-                Statement::DataDependent | Statement::Memory => Ok(()),
+                Statement::DataDependent | Statement::File | Statement::Memory => Ok(()),
                 Statement::Fixed | Statement::Selected => {
                     compare::add_contradictions(records, dataset, self.grid)
                 }

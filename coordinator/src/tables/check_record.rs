@@ -6,7 +6,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use ddrs_common::certify::{ClassBounds, EstimationCounts, SampleBounds, SelectedRules};
-use ddrs_common::domain::{Certification, Choice, Class, Outcome, Radius, Record, Statement};
+use ddrs_common::domain::{
+    Certification, Choice, Class, Outcome, Radius, Record, SampleIndex, Sigma, Statement,
+};
 use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{BoundRule, SelectedSpec, Sweep, Variant};
@@ -47,6 +49,7 @@ impl RecordRules {
         };
         if let Ok(certification) = &record.result {
             rules.check(certification)?;
+            rules.check_file_sigma(record.index, certification.sigma)?;
             rules.check_class("label", Some(record.label))?;
         }
         Ok(slot)
@@ -147,9 +150,23 @@ impl VariantRules<'_> {
                     "its sigma is {sigma}, outside the range [{lower}, {upper}] of the choice"
                 );
             }
-            // `check_selection` compares it with the level's.
-            Choice::Selected => {}
+            // `check_selection` compares it with the level's, `check_file_sigma` with the file's.
+            Choice::Selected | Choice::File => {}
         }
+        Ok(())
+    }
+
+    /// Compares the sigma of a sample with the one that the file gave for it.
+    fn check_file_sigma(&self, index: SampleIndex, sigma: Sigma) -> Result<()> {
+        if self.variant.choice != Choice::File {
+            return Ok(());
+        }
+        let expected = self.sweep.file_sigma(index);
+        let expected = expected.context("the manifest has no sigma for it")?;
+        ensure!(
+            sigma == expected,
+            "its sigma is {sigma}, but smoothing.file gave {expected}"
+        );
         Ok(())
     }
 

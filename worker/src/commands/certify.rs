@@ -12,6 +12,7 @@ use ddrs_common::grid::DataFacts;
 use ddrs_common::output::print;
 use ddrs_common::plan::Plan;
 use ddrs_common::record_file::to_line;
+use ddrs_common::sigma_file;
 use ddrs_common::spec::{self, ModelSpec, Sweep, Variant};
 use ddrs_worker::engine::{Engine, EngineOptions, LoadedNetwork, Sample, SampleResult, SweepPart};
 
@@ -52,6 +53,7 @@ fn select(args: &CertifyArgs) -> Result<(SelectedSample, Vec<Variant>)> {
     dataset.check_models(&sweep.models)?;
     let plan =
         Plan::new(&sweep, dataset.len()).map_err(|error| error.in_file(&text, &args.spec))?;
+    let sweep = sigma_file::read_into(sweep, &dataset, &plan)?;
     let index = SampleIndex(args.index);
     let selected = SelectedSample {
         position: position(&plan, index)?,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
-use ddrs_common::domain::Choice;
+use ddrs_common::domain::{Choice, Sigma};
 use ddrs_common::spec::SigmaMethod;
 use tch::{TchError, Tensor};
 
@@ -183,7 +183,7 @@ impl<'b> JobScheduler<'b> {
         let group = self.groups.next();
         self.end_fetching(group.is_empty());
         match (self.task.variant.choice, self.task.sigma_spec().method) {
-            (Choice::Fixed, _) => self.begin_fixed(self.prepare(&group)),
+            (Choice::Fixed | Choice::File, _) => self.begin_fixed(self.prepare(&group)),
             (Choice::DataDependent, SigmaMethod::Search { .. }) => {
                 self.begin_search(self.prepare(&group));
             }
@@ -230,9 +230,9 @@ impl<'b> JobScheduler<'b> {
     }
 
     fn begin_fixed(&self, inputs: Vec<Arc<PreparedInput>>) {
-        let sigma = self.task.variant.sigma0.get();
         for input in inputs {
-            self.follow(NextStep::certify(&self.task, input, Some(sigma), 0.0));
+            let sigma = self.task.given_sigma(input.index).map(Sigma::get);
+            self.follow(NextStep::certify(&self.task, input, sigma, 0.0));
         }
     }
 

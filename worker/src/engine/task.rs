@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddrs_common::domain::{Phase, SampleIndex, Sigma};
+use ddrs_common::domain::{Choice, Phase, SampleIndex, Sigma};
 use ddrs_common::grid::DataFacts;
 use ddrs_common::spec::{DataDependentSpec, Sweep, Variant};
 use tch::{TchError, Tensor};
@@ -113,7 +113,7 @@ impl<'a> JobContext<'a> {
         GridNoiseSource {
             seed: self.sweep.seed,
             networks: &networks,
-            levels: &self.level_sigmas(),
+            levels: &self.keyed_sigmas(index),
             data: &self.data.digest,
             variant: &self.variant.name,
             index,
@@ -130,11 +130,23 @@ impl<'a> JobContext<'a> {
         selected.groups_classes().then(groups)
     }
 
-    /// Returns the sigma of each level of a variant that selects one.
-    fn level_sigmas(&self) -> Vec<Sigma> {
+    /// Returns the sigmas that the key of an input's draws covers: those of the levels of a variant
+    /// that selects one, or the one that a file gives. So no file can be chosen to suit the draws.
+    fn keyed_sigmas(&self, index: SampleIndex) -> Vec<Sigma> {
+        if self.variant.choice == Choice::File {
+            return self.given_sigma(index).into_iter().collect();
+        }
         let selected = self.sweep.selected_by(self.variant);
         let levels = selected.iter().flat_map(|selected| &selected.levels);
         levels.map(|level| level.sigma).collect()
+    }
+
+    /// Returns the sigma of an input for which none is computed: the variant's, or that of a file.
+    pub(super) fn given_sigma(&self, index: SampleIndex) -> Option<Sigma> {
+        match self.variant.choice {
+            Choice::File => self.sweep.file_sigma(index),
+            _ => Some(self.variant.sigma0),
+        }
     }
 
     /// Returns the maps from steps of the grid to the network's inputs, per channel.

@@ -13,7 +13,7 @@ pub struct GridNoiseSource<'a> {
     pub seed: u64,
     /// The variant's networks: digests of their files, and the settings that change their scores.
     pub networks: &'a [&'a str],
-    /// The sigmas of the levels, if the variant selects one.
+    /// The sigmas of the levels, if the variant selects one, or that which a file gives the sample.
     pub levels: &'a [Sigma],
     /// The digest of the data.
     pub data: &'a [u8; 32],

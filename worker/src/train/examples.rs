@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use ddrs_common::data::Dataset;
 use ddrs_common::domain::SampleIndex;
-use ddrs_common::spec::{Augmentation, DatasetFormat, DatasetSpec, Training, digest_to_hex};
+use ddrs_common::spec::{Augmentation, DatasetSpec, Training, digest_to_hex};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -199,12 +199,9 @@ fn read_labels(training: &Training, dataset: &Dataset, count: u64) -> Result<Vec
         .collect()
 }
 
-/// Refuses CIFAR-10's test images, which the published archive has in the same folder. The
-/// certificates of a network that trained on them mean nothing.
+/// Refuses test images, which published datasets have in the same folder or file. The certificates
+/// of a network that trained on them mean nothing.
 fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Result<()> {
-    if spec.format != DatasetFormat::Cifar10 {
-        return Ok(());
-    }
     for place in 0..count {
         refuse_test_image(dataset, spec.selection.index(place))?;
     }
@@ -212,17 +209,18 @@ fn refuse_test_batch(spec: &DatasetSpec, dataset: &Dataset, count: u64) -> Resul
 }
 
 fn refuse_test_image(dataset: &Dataset, index: SampleIndex) -> Result<()> {
-    let file = dataset.file(index)?;
-    let is_for_tests = file.ends_with("test_batch.bin");
-    ensure!(!is_for_tests, test_images_error(index, &file));
+    let is_for_tests = dataset.is_for_tests(index)?;
+    ensure!(
+        !is_for_tests,
+        test_images_error(index, &dataset.file(index)?)
+    );
     Ok(())
 }
 
 fn test_images_error(first: SampleIndex, file: &Path) -> KeyError {
     let message = format!(
-        "from sample {} on it has {}, CIFAR-10's test images: move that out of the folder, or set \
+        "from sample {first} on {} has test images: set dataset.split to \"train\", or \
          dataset.limit",
-        first.0,
         file.display()
     );
     key_error("dataset.path", message)

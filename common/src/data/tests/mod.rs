@@ -62,6 +62,10 @@ fn a_missing_path_is_named_whatever_the_format() {
     for format in [
         DatasetFormat::ImageFolder,
         DatasetFormat::Cifar10,
+        DatasetFormat::Cifar100,
+        DatasetFormat::Mnist,
+        DatasetFormat::Npz,
+        DatasetFormat::Parquet,
         DatasetFormat::Tensors,
     ] {
         let error = Dataset::open(&spec(format, "/nonexistent/images".as_ref())).unwrap_err();
@@ -230,25 +234,6 @@ fn labels_that_a_network_cannot_answer_are_named() {
 }
 
 #[test]
-fn images_of_every_format_can_be_resized() {
-    let root = tempfile::tempdir().unwrap();
-    fs::write(root.path().join("a.bin"), vec![0; 3073]).unwrap();
-    let spec = DatasetSpec {
-        resize: Some(ResizeTo::Shorter(64)),
-        crop: Some(60),
-        ..spec(DatasetFormat::Cifar10, root.path())
-    };
-    assert_eq!(
-        Dataset::open(&spec)
-            .unwrap()
-            .image(SampleIndex(0))
-            .unwrap()
-            .shape,
-        [3, 60, 60]
-    );
-}
-
-#[test]
 fn an_index_past_the_end_is_named_with_the_length() {
     let root = tempfile::tempdir().unwrap();
     save(root.path(), "cat/0.png", &formula(2, 2));
@@ -293,6 +278,13 @@ fn keys_that_a_format_lacks_are_refused() {
             ..tensors
         },
         "`classes`",
+    );
+    refused(
+        DatasetSpec {
+            resize: Some(ResizeTo::Shorter(8)),
+            ..cifar.clone()
+        },
+        "`resize`",
     );
     refused(
         DatasetSpec {

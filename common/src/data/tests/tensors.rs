@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::tests::message;
+use crate::data::tests::{message, spec};
+use crate::data::{Fault, Image};
+use crate::spec::DatasetFormat;
 
 fn file() -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
@@ -14,8 +17,8 @@ fn file() -> (TempDir, PathBuf) {
     (root, path)
 }
 
-fn open(path: &Path) -> Result<Tensors, DataError> {
-    Tensors::open(path, &Roots::anywhere())
+fn open(path: &Path) -> Result<ArraySet, DataError> {
+    super::open(&spec(DatasetFormat::Tensors, path), &Roots::anywhere())
 }
 
 /// Writes zeros under these names, types and shapes.
@@ -88,27 +91,43 @@ fn tensors_of_another_kind_are_named() {
             "{error}"
         );
     };
-    refused(&[labels], "\"images\" is missing");
-    refused(&[images], "\"labels\" is missing");
+    let unnamed = "no images and labels under usual names; it holds";
     refused(
-        &[("images", Dtype::F64, &[2, 1, 1, 1]), labels],
-        "\"images\" is F64, not F32",
+        &[labels],
+        &format!("{unnamed} [\"labels\"]: set dataset.names"),
+    );
+    refused(&[images], &format!("{unnamed} [\"images\"]"));
+    refused(
+        &[("images", Dtype::I32, &[2, 1, 1, 1]), labels],
+        "\"images\" is I32; images are U8, or floating-point numbers in [0, 1]",
     );
     refused(
-        &[images, ("labels", Dtype::I32, &[2])],
-        "\"labels\" is I32, not I64",
+        &[("images", Dtype::BOOL, &[2, 1, 1, 1]), labels],
+        "\"images\" is BOOL",
     );
     refused(
-        &[("images", Dtype::F32, &[2, 1, 1]), labels],
-        "\"images\" has shape [2, 1, 1]",
+        &[images, ("labels", Dtype::F32, &[2])],
+        "\"labels\" is F32; labels are whole numbers",
+    );
+    refused(
+        &[("images", Dtype::F32, &[2, 1]), labels],
+        "\"images\" has shape [2, 1], not (N, C, H, W)",
     );
     refused(
         &[("images", Dtype::F32, &[2, 1, 0, 1]), labels],
         "\"images\" of shape [2, 1, 0, 1] is empty",
     );
     refused(
+        &[("images", Dtype::U8, &[2, 8, 8, 3]), labels],
+        "\"images\" of shape [2, 8, 8, 3] seems to be (N, H, W, C), not (N, C, H, W)",
+    );
+    refused(
         &[images, ("labels", Dtype::I64, &[3])],
         "\"labels\" has shape [3], for 2 images",
+    );
+    refused(
+        &[images, ("labels", Dtype::U8, &[2, 10])],
+        "\"labels\" has shape [2, 10], for 2 images; of one-hot labels take the place of the 1",
     );
     write_zeros(&path, &[images, labels]);
     assert!(open(&path).is_ok());
@@ -228,4 +247,58 @@ fn a_header_that_claims_more_than_memory_holds_is_refused_whatever_the_files_len
         .set_len(1 << 40)
         .unwrap();
     assert!(message(open(&path)).contains("claims 549755813888 bytes"));
+}
+
+#[test]
+fn bytes_are_divided_by_255_and_other_types_keep_their_values() {
+    let (_root, path) = file();
+    let labels = TensorView::new(Dtype::U8, vec![2, 1], &[7, 250]).unwrap();
+    let read = |dtype, bytes: &[u8]| {
+        let images = TensorView::new(dtype, vec![2, 1, 2], bytes).unwrap();
+        let views = [("x_test", images), ("y_test", labels.clone())];
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let set = open(&path).unwrap();
+        assert_eq!([0, 1].map(|place| set.label(place)), [Class(7), Class(250)]);
+        assert!(set.is_for_tests());
+        assert_eq!(
+            (set.shape(), set.holds_bytes()),
+            ([1, 1, 2], dtype == Dtype::U8)
+        );
+        set.image(1).unwrap().pixels
+    };
+    assert_eq!(
+        read(Dtype::U8, &[0, 255, 51, 102]),
+        [51.0 / 255.0, 102.0 / 255.0]
+    );
+    let halves = [0_u16, 0, 0x3800, 0x3c00].map(u16::to_le_bytes).concat();
+    assert_eq!(read(Dtype::F16, &halves), [0.5, 1.0]);
+    let brain = [0_u16, 0, 0x3f00, 0x3e80].map(u16::to_le_bytes).concat();
+    assert_eq!(read(Dtype::BF16, &brain), [0.5, 0.25]);
+    let doubles = [0.0, 0.0, 0.1, 1.0_f64].map(f64::to_le_bytes).concat();
+    assert_eq!(read(Dtype::F64, &doubles), [0.1_f32, 1.0]);
+}
+
+#[test]
+fn a_layout_that_is_given_counts() {
+    let (_root, path) = file();
+    write_zeros(
+        &path,
+        &[
+            ("images", Dtype::U8, &[2, 8, 9, 3]),
+            ("labels", Dtype::I32, &[2]),
+        ],
+    );
+    for (layout, shape) in [
+        (PixelLayout::ChannelsFirst, [8, 9, 3]),
+        (PixelLayout::ChannelsLast, [3, 8, 9]),
+    ] {
+        let spec = DatasetSpec {
+            layout: Some(layout),
+            ..spec(DatasetFormat::Tensors, &path)
+        };
+        assert_eq!(
+            super::open(&spec, &Roots::anywhere()).unwrap().shape(),
+            shape
+        );
+    }
 }

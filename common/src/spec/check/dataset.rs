@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::section::SpecTable;
 use crate::domain::Selection;
 use crate::grid::Grid;
-use crate::spec::raw::{RawDataset, RawFormat, RawInterpolation, RawResize};
-use crate::spec::{DatasetFormat, DatasetSpec, Interpolation, ResizeTo, SpecError};
+use crate::spec::raw::{RawDataset, RawFormat, RawInterpolation, RawLayout, RawResize};
+use crate::spec::{DatasetFormat, DatasetSpec, Interpolation, PixelLayout, ResizeTo, SpecError};
 
 pub(in crate::spec) fn dataset(
     at: &SpecTable,
@@ -28,6 +28,9 @@ pub(in crate::spec) fn dataset(
         crop,
         classes: list_file(at, "classes", raw.classes.as_deref(), folder)?,
         labels: list_file(at, "labels", raw.labels.as_deref(), folder)?,
+        names: raw.names.map(|names| two_names(at, names)).transpose()?,
+        split: raw.split.map(|split| split_name(at, split)).transpose()?,
+        layout: raw.layout.map(layout),
         grid: grid(at, raw.grid)?,
     })
 }
@@ -39,6 +42,28 @@ fn list_file(
     folder: &Path,
 ) -> Result<Option<PathBuf>, SpecError> {
     path.map(|path| at.path(key, path, folder)).transpose()
+}
+
+fn two_names(at: &SpecTable, names: Vec<String>) -> Result<[String; 2], SpecError> {
+    <[String; 2]>::try_from(names).map_err(|names| {
+        let found = names.len();
+        let message = format!("must be the names of images and labels, two texts, not {found}");
+        at.error("names", message)
+    })
+}
+
+fn split_name(at: &SpecTable, split: String) -> Result<String, SpecError> {
+    if split.is_empty() {
+        return Err(at.error("split", "must not be empty"));
+    }
+    Ok(split)
+}
+
+fn layout(raw: RawLayout) -> PixelLayout {
+    match raw {
+        RawLayout::Nchw => PixelLayout::ChannelsFirst,
+        RawLayout::Nhwc => PixelLayout::ChannelsLast,
+    }
 }
 
 fn grid(at: &SpecTable, raw: Option<i64>) -> Result<Option<Grid>, SpecError> {
@@ -54,6 +79,10 @@ fn format(raw: RawFormat) -> DatasetFormat {
         RawFormat::ImageFolder => DatasetFormat::ImageFolder,
         RawFormat::Imagenet => DatasetFormat::Imagenet,
         RawFormat::Cifar10 => DatasetFormat::Cifar10,
+        RawFormat::Cifar100 => DatasetFormat::Cifar100,
+        RawFormat::Mnist => DatasetFormat::Mnist,
+        RawFormat::Npz => DatasetFormat::Npz,
+        RawFormat::Parquet => DatasetFormat::Parquet,
         RawFormat::Tensors => DatasetFormat::Tensors,
     }
 }
@@ -114,26 +143,40 @@ fn too_large_crop(at: &SpecTable, crop: u32, resize: u32) -> SpecError {
     at.error("crop", message)
 }
 
-/// Refuses keys that the format does not have.
+/// Refuses keys that have no meaning for the format.
 fn check_keys(at: &SpecTable, format: DatasetFormat, raw: &RawDataset) -> Result<(), SpecError> {
-    let word = format.as_str();
-    if !format.has_photographs() {
-        let reason = format!("has no meaning for format {word}, only for image-folder or imagenet");
-        at.refuse(&photograph_keys(raw), &reason)?;
-    }
-    if format != DatasetFormat::Imagenet {
-        let reason = format!("has no meaning for format {word}, only for imagenet");
-        at.refuse(&[("labels", raw.labels.is_some())], &reason)?;
+    for (key, is_given, formats) in keys_of_formats(raw) {
+        if is_given && !formats.contains(&format) {
+            return Err(at.error(key, meaningless(format, formats)));
+        }
     }
     Ok(())
 }
 
-fn photograph_keys(raw: &RawDataset) -> [(&'static str, bool); 4] {
+fn meaningless(format: DatasetFormat, formats: &[DatasetFormat]) -> String {
+    let format = format.as_str();
+    let formats: Vec<&str> = formats.iter().map(|format| format.as_str()).collect();
+    let formats = formats.join(", ");
+    format!("has no meaning for format {format}, only for {formats}")
+}
+
+/// The keys that not every format has, whether they are given, and the formats that have them.
+fn keys_of_formats(raw: &RawDataset) -> [(&'static str, bool, &'static [DatasetFormat]); 8] {
+    use DatasetFormat::{Cifar10, Cifar100, ImageFolder, Imagenet, Mnist, Npz, Parquet, Tensors};
+    const ENCODED: &[DatasetFormat] = &[ImageFolder, Imagenet, Parquet];
     [
-        ("resize", raw.resize.is_some()),
-        ("interpolation", raw.interpolation.is_some()),
-        ("crop", raw.crop.is_some()),
-        ("classes", raw.classes.is_some()),
+        ("resize", raw.resize.is_some(), ENCODED),
+        ("interpolation", raw.interpolation.is_some(), ENCODED),
+        ("crop", raw.crop.is_some(), ENCODED),
+        ("classes", raw.classes.is_some(), &[ImageFolder, Imagenet]),
+        ("labels", raw.labels.is_some(), &[Imagenet, Mnist, Npz]),
+        ("names", raw.names.is_some(), &[Npz, Parquet, Tensors]),
+        (
+            "split",
+            raw.split.is_some(),
+            &[Cifar10, Cifar100, Mnist, Npz, Parquet, Tensors],
+        ),
+        ("layout", raw.layout.is_some(), &[Npz, Tensors]),
     ]
 }
 

@@ -29,7 +29,8 @@ pub(super) fn sweep(document: &Document, raw: RawSweep, folder: &Path) -> Result
     let dataset = dataset(&root.table("dataset"), raw.dataset, folder)?;
     let models = model::models(&root, raw.model, folder)?;
     let experts = ModelList::new(&models, folder);
-    let smoothing = smoothing::smoothing(&root.table("smoothing"), raw.smoothing, &experts)?;
+    let at = root.table("smoothing");
+    let smoothing = smoothing::smoothing(&at, raw.smoothing, &experts, folder)?;
     let certify = certify::certify(&root.table("certify"), raw.certify)?;
     certify::check_selected(&root.table("certify"), &certify, &smoothing)?;
     Ok(Sweep {

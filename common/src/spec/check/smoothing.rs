@@ -1,13 +1,17 @@
 //! Checks `[smoothing]`.
 
+use std::path::Path;
+
 use super::model::ModelList;
 use super::section::SpecTable;
 use super::selected::selected;
-use crate::domain::{Choice, Sigma};
+use crate::domain::{Choice, Sigma, VariantName};
 use crate::spec::raw::{
-    RawChoice, RawDataDependent, RawMethod, RawSelected, RawSmoothing, Required,
+    RawChoice, RawDataDependent, RawMethod, RawSelected, RawSigmaFile, RawSmoothing, Required,
 };
-use crate::spec::{DataDependentSpec, SelectedSpec, SigmaMethod, SmoothingSpec, SpecError};
+use crate::spec::{
+    DataDependentSpec, SelectedSpec, SigmaFileSpec, SigmaMethod, SmoothingSpec, SpecError,
+};
 
 /// More sigmas than a table can show, and few enough to compare every pair.
 const MOST_SIGMAS: usize = 1000;
@@ -16,6 +20,7 @@ pub(super) fn smoothing(
     at: &SpecTable,
     raw: RawSmoothing,
     experts: &ModelList,
+    folder: &Path,
 ) -> Result<SmoothingSpec, SpecError> {
     let choice = choices(at, raw.choice)?;
     let sigma = needed_sigmas(at, raw.sigma, &choice)?;
@@ -25,6 +30,7 @@ pub(super) fn smoothing(
     }
     Ok(SmoothingSpec {
         selected: levels(at, raw.selected, experts, &choice)?,
+        file: sigma_file(at, raw.file, &choice, folder)?,
         sigma,
         choice,
         data_dependent,
@@ -49,6 +55,27 @@ fn levels(
     }
 }
 
+/// Checks the file of sigmas, which a choice may need.
+fn sigma_file(
+    at: &SpecTable,
+    raw: Option<RawSigmaFile>,
+    choice: &[Choice],
+    folder: &Path,
+) -> Result<Option<SigmaFileSpec>, SpecError> {
+    let within = at.table("file");
+    let Some(raw) = raw else {
+        if choice.contains(&Choice::File) {
+            let message = "is required by the choice \"file\", and missing";
+            return Err(at.error("file", message));
+        }
+        return Ok(None);
+    };
+    let path = within.path("path", &within.required("path", raw.path)?, folder)?;
+    let largest = within.sigma("largest", within.required("largest", raw.largest)?)?;
+    let variant = raw.variant.map(VariantName::new);
+    Ok(Some(SigmaFileSpec::new(path, raw.name, variant, largest)))
+}
+
 /// Checks the list of sigmas. Without a choice that starts at one of them, it may be left out.
 fn needed_sigmas(
     at: &SpecTable,
@@ -56,9 +83,14 @@ fn needed_sigmas(
     choice: &[Choice],
 ) -> Result<Vec<Sigma>, SpecError> {
     match raw.0 {
-        None if choice == [Choice::Selected] => Ok(Vec::new()),
+        None if choice.iter().all(|choice| !starts_at_sigma(*choice)) => Ok(Vec::new()),
         raw => sigmas(at, &at.given("sigma", raw)?),
     }
+}
+
+/// Returns true for the choices that take their first sigma from the list.
+fn starts_at_sigma(choice: Choice) -> bool {
+    matches!(choice, Choice::Fixed | Choice::DataDependent)
 }
 
 fn choices(at: &SpecTable, raw: Vec<RawChoice>) -> Result<Vec<Choice>, SpecError> {
@@ -110,6 +142,7 @@ fn choice_of(raw: RawChoice) -> Choice {
         RawChoice::Fixed => Choice::Fixed,
         RawChoice::DataDependent => Choice::DataDependent,
         RawChoice::Selected => Choice::Selected,
+        RawChoice::File => Choice::File,
     }
 }
 

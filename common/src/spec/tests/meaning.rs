@@ -24,6 +24,9 @@ fn example() -> Sweep {
             crop: None,
             classes: None,
             labels: None,
+            names: None,
+            split: None,
+            layout: None,
             grid: None,
         },
         models: vec![ModelSpec {
@@ -48,6 +51,7 @@ fn example() -> Sweep {
                 range: (sigma(0.01), sigma(4.0)),
             },
             selected: None,
+            file: None,
         },
         certify: CertifySpec {
             n0: count(100),

@@ -5,6 +5,7 @@ mod meaning;
 mod ranges;
 mod rules;
 mod selected;
+mod sigma_file;
 mod stopping;
 mod syntax;
 

@@ -2,7 +2,7 @@
 
 use super::{EXAMPLE, LEAST, check, check_change, count, read, sigma};
 use crate::architecture::{Activation, Architecture, NetworkOptions, Outputs, StemPooling};
-use crate::spec::{ModelSource, error_at};
+use crate::spec::{ModelSource, PixelLayout, error_at};
 
 #[test]
 fn draws_that_just_suffice_are_accepted() {
@@ -13,14 +13,14 @@ fn draws_that_just_suffice_are_accepted() {
 }
 
 #[test]
-fn keys_of_image_folders_are_refused_elsewhere() {
-    let photographs = "image-folder or imagenet";
+fn keys_of_other_formats_are_refused() {
+    let encoded = "image-folder, imagenet, parquet";
     for (key, value, formats) in [
-        ("resize", "8", photographs),
-        ("resize", "[8, 9]", photographs),
-        ("crop", "8", photographs),
-        ("classes", "'c'", photographs),
-        ("labels", "'l'", "imagenet"),
+        ("resize", "8", encoded),
+        ("resize", "[8, 9]", encoded),
+        ("crop", "8", encoded),
+        ("classes", "'c'", "image-folder, imagenet"),
+        ("labels", "'l'", "imagenet, mnist, npz"),
     ] {
         let error =
             format!("6: dataset.{key}: has no meaning for format tensors, only for {formats}");
@@ -31,6 +31,26 @@ fn keys_of_image_folders_are_refused_elsewhere() {
             &error,
         );
     }
+}
+
+#[test]
+fn names_are_two_and_a_split_has_a_name() {
+    let change = |key: &str, error: &str| {
+        check_change(LEAST, "[[model]]", &format!("{key}\n[[model]]"), error);
+    };
+    change(
+        "names = ['x']",
+        "6: dataset.names: must be the names of images and labels, two texts, not 1",
+    );
+    change("split = ''", "6: dataset.split: must not be empty");
+    let dataset = read(&LEAST.replace(
+        "[[model]]",
+        "names = ['x', 'y']\nsplit = 'test'\nlayout = 'nhwc'\n[[model]]",
+    ))
+    .dataset;
+    assert_eq!(dataset.names, Some(["x".to_owned(), "y".to_owned()]));
+    assert_eq!(dataset.split.as_deref(), Some("test"));
+    assert_eq!(dataset.layout, Some(PixelLayout::ChannelsLast));
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn a_table_that_cannot_be_meant_is_refused_with_its_line() {
             "[smoothing.selected]\n",
             "x = 1\n[smoothing.selected]\n",
             "17: smoothing.x: unknown field `x`, expected one of `sigma`, `choice`, \
-             `data-dependent`, `selected`",
+             `data-dependent`, `selected`, `file`",
         ),
         (
             "tau = 0.5",

@@ -132,14 +132,14 @@ fn values_of_a_wrong_type_are_refused() {
         "'tensors'",
         "'png'",
         "4: dataset.format: unknown variant `png`, expected one of `image-folder`, \
-         `imagenet`, `cifar10`, `tensors`",
+         `imagenet`, `cifar10`, `cifar100`, `mnist`, `npz`, `parquet`, `tensors`",
     );
     check_change(
         LEAST,
         "[0.5]",
         "[0.5]\nchoice = ['best']",
         "12: smoothing.choice[0]: unknown variant `best`, expected one of `fixed`, \
-             `data-dependent`, `selected`",
+             `data-dependent`, `selected`, `file`",
     );
     check_change(
         LEAST,

@@ -166,6 +166,7 @@ fn sigma(at: &SpecTable, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, S
         RawChoice::Fixed => fixed(at, raw)?,
         RawChoice::DataDependent => chosen(at, raw, initial, epochs)?,
         RawChoice::Selected => return Err(selected_sigma(at)),
+        RawChoice::File => return Err(file_sigma(at)),
     };
     Ok(TrainingSigma { initial, choice })
 }
@@ -173,6 +174,10 @@ fn sigma(at: &SpecTable, raw: &RawSigma, epochs: u64) -> Result<TrainingSigma, S
 fn selected_sigma(at: &SpecTable) -> SpecError {
     let message = "a level is selected in certifying only; train a selector with fixed sigma";
     at.error("choice", message)
+}
+
+fn file_sigma(at: &SpecTable) -> SpecError {
+    at.error("choice", "a file gives sigmas in certifying only")
 }
 
 fn fixed(at: &SpecTable, raw: &RawSigma) -> Result<TrainingChoice, SpecError> {

@@ -1,7 +1,7 @@
 //! The smoothed classifiers that an attack misleads, so that the whole pipeline answers otherwise.
 
 use ddrs_common::attack::AttackTarget;
-use ddrs_common::domain::Class;
+use ddrs_common::domain::{Choice, Class};
 use ddrs_common::spec::{SelectedSpec, Sweep, Variant};
 use ddrs_worker::attack::Surface;
 use ddrs_worker::engine::LoadedNetwork;
@@ -20,7 +20,8 @@ pub(super) fn surfaces<'a>(
     }
 }
 
-/// The network at the sigma where the choice starts, and at that of the certificate.
+/// The network at the sigma where the choice starts, and at that of the certificate. A file gives
+/// the sigma of the certificate alone.
 fn of_sigmas<'a>(
     variant: &Variant,
     network: &'a LoadedNetwork,
@@ -28,6 +29,9 @@ fn of_sigmas<'a>(
 ) -> Vec<Surface<'a>> {
     let mut sigmas = vec![variant.sigma0, target.sigma];
     sigmas.dedup();
+    if variant.choice == Choice::File {
+        sigmas = vec![target.sigma];
+    }
     let class = target.class;
     sigmas
         .into_iter()

@@ -125,15 +125,22 @@ fn the_test_images_of_cifar10_are_not_trained_on() {
     }
     let (error, code) = folder.fail();
     assert!(
-        error.contains("train.toml:5: dataset.path: from sample 80 on it has "),
-        "{error}"
-    );
-    assert!(
-        error.contains("published/test_batch.bin, CIFAR-10's test images"),
+        error.contains("published: holds training and test images: set dataset.split"),
         "{error}"
     );
     assert_eq!(code, 2);
-    folder.edit("path = \"published\"", "path = \"published\"\nlimit = 80");
+    folder.edit(
+        "path = \"published\"",
+        "path = \"published\"\nsplit = \"all\"",
+    );
+    let (error, code) = folder.fail();
+    assert!(
+        error.contains("train.toml:5: dataset.path: from sample 80 on ")
+            && error.contains("published/test_batch.bin has test images: set dataset.split"),
+        "{error}"
+    );
+    assert_eq!(code, 2);
+    folder.edit("split = \"all\"", "split = \"train\"");
     folder.train().unwrap();
 }
 
