@@ -102,8 +102,8 @@ fn of_log(text: &str, column: Option<&str>) -> Result<FileNumbers> {
     let names: Vec<&str> = header.split('\t').map(str::trim).collect();
     let index = names.iter().position(|name| *name == "idx");
     let index = index.context(
-        "it is none of a .npy, .npz or safetensors file, a certification log with the column idx, \
-         and a run folder",
+        "it is not a .npy, .npz or safetensors file, a certification log with the column idx, or \
+         a run folder",
     )?;
     let sigma = sigma_column(&names, column)?;
     let mut numbers = HashMap::new();
@@ -205,7 +205,7 @@ mod tests {
             "line 3 has sample 0 again"
         );
         assert_eq!(refused(""), "it is empty");
-        assert!(refused("<html>").starts_with("it is none of a .npy, .npz or safetensors file"));
+        assert!(refused("<html>").starts_with("it is not a .npy, .npz or safetensors file"));
     }
 
     #[test]

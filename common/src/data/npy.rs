@@ -66,7 +66,7 @@ fn header_in(start: &[u8]) -> HeaderText {
     ))
 }
 
-/// What a header tells.
+/// The facts in a header.
 #[derive(Debug, PartialEq)]
 struct NpyHeader {
     element: ElementType,

@@ -59,7 +59,7 @@ impl CifarFile {
 /// Lists the files of the chosen split, sorted by name.
 ///
 /// # Errors
-/// When there is none.
+/// When the path holds no such file.
 pub(super) fn list(
     spec: &DatasetSpec,
     kind: CifarKind,

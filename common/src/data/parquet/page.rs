@@ -212,8 +212,8 @@ impl PageValues {
 
 fn unsupported_encoding(encoding: i64) -> String {
     format!(
-        "its pages have encoding {encoding}, which is not supported; write the file anew with plain \
-         or dictionary encoding"
+        "its pages have encoding {encoding}, which is not supported; write the file anew with \
+         plain or dictionary encoding"
     )
 }
 

@@ -23,8 +23,8 @@ pub(super) struct ShardList {
 /// Lists the files of the chosen split.
 ///
 /// # Errors
-/// When there is none, when there are several splits and none is chosen, or when a numbered file
-/// is missing.
+/// When no file is found, when there are several splits and no choice, or when a numbered file is
+/// missing.
 pub(super) fn list(spec: &DatasetSpec) -> Result<ShardList, DataError> {
     let path = &spec.path;
     let mut paths = if fs::metadata(path).map_err(DataError::io(path))?.is_dir() {

@@ -81,7 +81,7 @@ fn stored_compressed_and_single_arrays_are_one_dataset() {
         let set = open(&spec).unwrap();
         assert_eq!((set.len(), set.shape()), (2, [3, 5, 6]));
         assert_eq!([0, 1].map(|place| set.label(place)), [Class(3), Class(1)]);
-        // Image 1 starts at byte 90; byte 3 is the second pixel's red, byte 1 the first one's green.
+        // Image 1 starts at byte 90. Byte 3 is the second pixel's red, byte 1 the first's green.
         let image = set.image(1).unwrap();
         assert_eq!(image.pixels[1], 93.0 / 255.0);
         assert_eq!(image.pixels[30], 91.0 / 255.0);
