@@ -21,7 +21,7 @@ fn picture() -> Vec<u8> {
     fs::read(fixtures.join("colour.bmp")).unwrap()
 }
 
-/// Opens a dataset with a damaged list. Every error must name the list or the images, and every
+/// Opens a dataset with a damaged list. Every error must name a list or the images, and every
 /// label must be one of a class.
 fn open(spec: &DatasetSpec, list: &Path) -> TestCaseResult {
     match Dataset::open(spec) {
@@ -32,9 +32,12 @@ fn open(spec: &DatasetSpec, list: &Path) -> TestCaseResult {
             }
         }
         Err(error) => {
-            let [list, images] = [list, &spec.path].map(|path| path.display().to_string());
             let error = error.to_string();
-            prop_assert!(error.contains(&list) || error.contains(&images), "{error}");
+            let mut files = [list, &spec.path]
+                .into_iter()
+                .chain(spec.classes.as_deref());
+            let is_named = files.any(|file| error.contains(&file.display().to_string()));
+            prop_assert!(is_named, "{error}");
         }
     }
     Ok(())

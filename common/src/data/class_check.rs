@@ -19,7 +19,7 @@ pub struct ClassMismatch {
 
 impl Dataset {
     /// Checks that the data has as many classes as each model, or, where it names none, no label
-    /// that a model cannot answer.
+    /// that a model cannot answer. Fewer class folders are not refused, but remarked.
     ///
     /// # Errors
     /// When it has more or fewer: its labels would count other classes than the network's.
@@ -40,17 +40,25 @@ impl Dataset {
     /// Returns what the data has instead of the classes of a network.
     pub(super) fn mismatch(&self, network: u32) -> Option<String> {
         match self.classes() {
-            Some(found) if found != network => Some(self.other_count(found, network)),
+            Some(found) if found > network => Some(self.other_count(found)),
+            Some(found) if found < network && !self.has_places_as_labels() => {
+                Some(self.other_count(found))
+            }
             _ => self.label_outside(network),
         }
     }
 
-    fn other_count(&self, found: u32, network: u32) -> String {
+    /// Returns true if the labels are the places of class folders in order of their names.
+    fn has_places_as_labels(&self) -> bool {
+        matches!(&self.source, Source::Folder(folder) if !folder.has_list())
+    }
+
+    fn other_count(&self, found: u32) -> String {
         let path = self.path.display();
         match &self.source {
             Source::Folder(folder) if !folder.has_list() => format!(
-                "{path} has {found} class folder(s), whose order by name gives the labels; {}",
-                advice(found, network)
+                "{path} has {found} class folders: the folder or the model is the wrong one, or a \
+                 folder is not a class"
             ),
             Source::Folder(_) => format!(
                 "dataset.classes lists {found}: list one name per class of the network, in the \
@@ -83,28 +91,35 @@ impl Dataset {
         indices.filter_map(|index| Some((index, self.label(index).ok()?)))
     }
 
-    /// Returns a statement if the labels are bare numbers, of fewer classes than a network has.
+    /// Returns a statement if the labels are those of fewer classes than a network has, without a
+    /// list that says which.
     #[must_use]
     pub fn note_of_classes(&self, network: u32) -> Option<String> {
-        if self.classes().is_some() {
-            return None;
+        match self.classes() {
+            Some(found) if found < network && self.has_places_as_labels() => {
+                Some(self.note_of_folders(found, network))
+            }
+            Some(_) => None,
+            None => self.note_of_numbers(network),
         }
+    }
+
+    fn note_of_folders(&self, found: u32, network: u32) -> String {
+        format!(
+            "{} has {found} class folder(s), the network {network} classes; the folders' places by \
+             name are the labels, so they are wrong unless these are the first classes of the \
+             network: give dataset.classes, a file with all {network} names, one per line, in the \
+             order of the network's classes",
+            self.path.display()
+        )
+    }
+
+    fn note_of_numbers(&self, network: u32) -> Option<String> {
         let distinct: BTreeSet<Class> = self.labels().map(|(_, label)| label).collect();
         let found = distinct.len();
         (found < network as usize).then(|| {
             let path = self.path.display();
             format!("{found} of the network's {network} classes occur among the labels of {path}")
         })
-    }
-}
-
-fn advice(found: u32, network: u32) -> String {
-    if found < network {
-        format!(
-            "give dataset.classes, a file with the names of all {network} classes, one per line, \
-             in the order of the network's classes"
-        )
-    } else {
-        "the folder or the model is the wrong one, or a folder is not a class".to_owned()
     }
 }

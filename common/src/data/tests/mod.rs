@@ -189,13 +189,19 @@ fn a_network_must_have_the_classes_of_the_data() {
     let mismatch = |spec: &DatasetSpec, network| Dataset::open(spec).unwrap().mismatch(network);
     let folder = spec(DatasetFormat::ImageFolder, root.path());
     assert_eq!(mismatch(&folder, 2), None);
-    let more = mismatch(&folder, 3).unwrap();
-    assert!(
-        more.contains("2 class folder(s)") && more.contains("names of all 3 classes"),
-        "{more}"
-    );
     let fewer = mismatch(&folder, 1).unwrap();
-    assert!(fewer.contains("a folder is not a class"), "{fewer}");
+    assert!(
+        fewer.contains("2 class folders: ") && fewer.contains("a folder is not a class"),
+        "{fewer}"
+    );
+    assert_eq!(mismatch(&folder, 3), None, "remarked, not refused");
+    let dataset = Dataset::open(&folder).unwrap();
+    let note = dataset.note_of_classes(3).unwrap();
+    assert!(
+        note.contains("2 class folder(s), the network 3 classes") && note.contains("all 3 names"),
+        "{note}"
+    );
+    assert_eq!(dataset.note_of_classes(2), None);
 
     let names = root.path().join("names");
     fs::write(&names, "cat\nbird\ndog").unwrap();
