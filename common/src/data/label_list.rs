@@ -114,11 +114,10 @@ impl NamePart {
         let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
         match self {
             Self::Path => name.trim_start_matches("./"),
-            Self::Name => file,
             Self::Stem if has_image_suffix(Path::new(file)) => {
                 file.rsplit_once('.').map_or(file, |(stem, _)| stem)
             }
-            Self::Stem => file,
+            Self::Name | Self::Stem => file,
         }
     }
 }
