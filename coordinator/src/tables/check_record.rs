@@ -48,8 +48,8 @@ impl RecordRules {
             loss: self.loss,
         };
         if let Ok(certification) = &record.result {
-            rules.check(certification)?;
             rules.check_file_sigma(record.index, certification.sigma)?;
+            rules.check(certification)?;
             rules.check_class("label", Some(record.label))?;
         }
         Ok(slot)

@@ -23,6 +23,18 @@ pub(super) fn rows(bytes: &[u8], kind: CifarKind) -> Result<Vec<u8>, String> {
     Ok(join(&labels, &pixels))
 }
 
+/// The value under a key, which Python 2 writes as text and Python 3 as text or as bytes.
+fn value<'p>(batch: PickleValue<'p>, key: &str) -> Option<PickleValue<'p>> {
+    let is_key = |found: PickleValue| {
+        let bytes = found.as_bytes();
+        found.as_text() == Some(key) || bytes.as_deref() == Some(key.as_bytes())
+    };
+    let entries = batch.entries()?.into_iter();
+    entries
+        .rev()
+        .find_map(|(found, value)| is_key(found).then_some(value))
+}
+
 /// Puts the labels of each image before its pixels.
 fn join(labels: &[Vec<u8>], pixels: &[u8]) -> Vec<u8> {
     let mut rows = Vec::with_capacity(pixels.len() + labels.iter().map(Vec::len).sum::<usize>());
@@ -35,7 +47,7 @@ fn join(labels: &[Vec<u8>], pixels: &[u8]) -> Vec<u8> {
 
 /// The pixels of all images, one after another.
 fn pixels(batch: PickleValue) -> Result<Vec<u8>, String> {
-    let data = batch.get("data").ok_or("the pickle has no \"data\"")?;
+    let data = value(batch, "data").ok_or("the pickle has no \"data\"")?;
     let array = data.as_numpy_array();
     let array = array.ok_or("\"data\" of the pickle is not an array of numpy")?;
     let NumpyArray {
@@ -78,7 +90,7 @@ fn labels(batch: PickleValue, kind: CifarKind, images: usize) -> Result<Vec<Vec<
 }
 
 fn label_list(batch: PickleValue, key: &str, images: usize) -> Result<Vec<u8>, String> {
-    let list = batch.get(key).and_then(PickleValue::elements);
+    let list = value(batch, key).and_then(PickleValue::elements);
     let list = list.ok_or_else(|| format!("the pickle has no list {key:?}"))?;
     let number = |label: PickleValue| u8::try_from(label.as_int()?).ok();
     let labels: Option<Vec<u8>> = list.into_iter().map(number).collect();

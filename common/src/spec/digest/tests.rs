@@ -248,3 +248,23 @@ fn a_digest_reads_back_from_its_digits_and_from_nothing_else() {
         assert_eq!(digest_from_hex(&bad), None, "{bad}");
     }
 }
+
+#[test]
+fn names_and_layout_change_the_id_and_a_split_only_the_data() {
+    let tensors = SPEC
+        .replace("format = 'image-folder'", "format = 'tensors'")
+        .replace("resize = 32\ncrop = 28\nclasses = 'labels'\n", "");
+    let with =
+        |keys: &str| id(&tensors.replace("path = 'data'\n", &format!("path = 'data'\n{keys}")));
+    let ids = [
+        with(""),
+        with("names = ['x', 'y']\n"),
+        with("names = ['x y', '']\n"),
+        with("layout = 'nchw'\n"),
+        with("layout = 'nhwc'\n"),
+    ];
+    for (place, first) in ids.iter().enumerate() {
+        assert!(!ids[place + 1..].contains(first), "{place}");
+    }
+    assert_eq!(with("split = 'test'\n"), ids[0]);
+}
