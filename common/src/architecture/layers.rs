@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 
+use super::parameters::Parameter;
 use super::unit::{Linear, Unit};
 
 /// A network: its layers, first to last. `U` is a layer with weights.
@@ -185,6 +186,12 @@ impl<U> Shortcut<U> {
 }
 
 impl Layers {
+    /// The tensors of all units, in order.
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
+        let units = self.units().into_iter();
+        units.flat_map(Unit::parameters).collect()
+    }
+
     /// The layer that returns the scores: the last.
     #[must_use]
     pub fn classifier(&self) -> Option<&Linear> {

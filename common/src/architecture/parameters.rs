@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Architecture, Layers, Unit};
+use super::Architecture;
 
 /// A tensor that a model file must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,13 +98,6 @@ impl Architecture {
     pub fn is_unused(&self, name: &str) -> bool {
         // A copy of `block1` in the programs of TRADES and RobustBench.
         matches!(self, Self::WideResnet { .. }) && name.starts_with("sub_block1.")
-    }
-}
-
-impl Layers {
-    fn parameters(&self) -> Vec<Parameter> {
-        let units = self.units().into_iter();
-        units.flat_map(Unit::parameters).collect()
     }
 }
 

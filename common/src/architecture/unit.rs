@@ -13,8 +13,7 @@ pub enum Unit {
     Linear(Linear),
     /// Normalisation of each token.
     LayerNorm(LayerNorm),
-    /// The tokens of a transformer, of shape (B, tokens, width), from patches of shape (B, width, H,
-    /// W).
+    /// The tokens of a transformer, (B, tokens, width), from patches, (B, width, H, W).
     Tokens(Tokens),
 }
 

@@ -172,8 +172,8 @@ impl LoadedNetwork {
         let are_probabilities = scores.iter().all(|score| *score >= 0.0) && (sum - 1.0).abs() < 0.1;
         ensure!(
             self.outputs() == Outputs::Scores || are_probabilities,
-            "the specification says outputs = \"probabilities\", but the outputs for an empty image \
-             are not from 0 to 1 with the sum 1; write outputs = \"scores\""
+            "the specification says outputs = \"probabilities\", but the outputs for an empty \
+             image are not from 0 to 1 with the sum 1; write outputs = \"scores\""
         );
         Ok(())
     }

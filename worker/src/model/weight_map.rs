@@ -14,8 +14,8 @@ use super::tensors::from_view;
 pub(super) struct WeightMap(HashMap<String, Tensor>);
 
 impl WeightMap {
-    /// Reads the floating-point tensors of a file of this network. Names and shapes were checked when the sweep was
-    /// prepared; this only fails for tensors that are missing.
+    /// Reads the floating-point tensors of a file of this network. Names and shapes were checked
+    /// when the sweep was prepared; this only fails for tensors that are missing.
     ///
     /// # Errors
     /// When the bytes are not a safetensors file.

@@ -36,10 +36,8 @@ pub fn write_torchscript(
 fn trace(network: &TrainableNetwork, images: &Tensor) -> Result<CModule> {
     // Tracing takes no errors, so the pass is tried before.
     let _scores = network.scores(images, Mode::Frozen).map_err(brief)?;
-    let mut pass = |images: &[Tensor]| {
-        let scores = network.scores(&images[0], Mode::Frozen);
-        scores.into_iter().collect()
-    };
+    let scores = |images: &[Tensor]| network.scores(&images[0], Mode::Frozen);
+    let mut pass = |images: &[Tensor]| scores(images).into_iter().collect();
     let images = [images.shallow_clone()];
     Ok(CModule::create_by_tracing(
         "network", "forward", &images, &mut pass,

@@ -73,20 +73,21 @@ impl NetworkFiles {
     }
 
     fn load(&self, precision: Precision) -> Result<NetworkForms> {
-        let load = |spec: &ModelSpec| {
-            let spec = ModelSpec {
-                precision,
-                ..spec.clone()
-            };
-            model::load(&spec, Device::Cpu)
-        };
-        let native = load(&self.native)?;
+        let native = load(&self.native, precision)?;
         Ok(NetworkForms {
             images: self.images.f_to_kind(native.kind())?,
             native,
-            program: load(&self.program)?,
+            program: load(&self.program, precision)?,
         })
     }
+}
+
+fn load(spec: &ModelSpec, precision: Precision) -> Result<Box<dyn Classifier>> {
+    let spec = ModelSpec {
+        precision,
+        ..spec.clone()
+    };
+    model::load(&spec, Device::Cpu)
 }
 
 fn specification(path: &Path, source: ModelSource, classes: u32) -> ModelSpec {
