@@ -5,7 +5,7 @@ use std::fs;
 use ddrs_common::certify::SelectedRules;
 use ddrs_common::domain::{
     Alpha, Certification, Class, LevelBound, LevelSelection, Outcome, Probability, Radius, Record,
-    RunnerUp, SampleIndex, Sigma, Statement, VariantName,
+    RunnerUp, SampleIndex, SelectionCounts, Sigma, Statement, VariantName,
 };
 use ddrs_common::grid::{Grid, GridLoss};
 use ddrs_common::record_file::{RecordFile, from_line, read, to_line};
@@ -56,6 +56,10 @@ fn certification() -> impl Strategy<Value = Certification> {
                 count: a.abs_diff(b) / 2,
             }),
             p_upper: None,
+            n0_counts: (a % 2 == 0).then_some(SelectionCounts {
+                guess: n0 - n0 / 3,
+                runner_up: n0 / 4,
+            }),
             level: None,
         },
     )
@@ -73,10 +77,12 @@ fn selection() -> impl Strategy<Value = LevelSelection> {
         prop::collection::vec(0..=u64::MAX / 4, 0..4),
     ];
     let others = prop::collection::vec(level_bound(), 0..3);
-    (0..4_u32, any::<u64>(), counts, probability(), others).prop_map(
-        |(level, n0, counts, p_lower, others)| LevelSelection {
+    let n0 = (any::<u64>(), prop::option::of(any::<u64>()));
+    (0..4_u32, n0, counts, probability(), others).prop_map(
+        |(level, (n0, n0_count), counts, p_lower, others)| LevelSelection {
             level,
             n0,
+            n0_count,
             counts,
             p_lower,
             others,
@@ -89,11 +95,15 @@ fn level_bound() -> impl Strategy<Value = LevelBound> {
         (0..=1_000_u64).prop_map(|count| (count, 1_000)),
         (any::<u64>(), any::<u64>()),
     ];
-    (0..4_u32, draws, probability()).prop_map(|(level, (a, b), p_lower)| LevelBound {
-        level,
-        n: a.max(b),
-        count: a.min(b),
-        p_lower,
+    let n0_count = prop::option::of(0..200_u64);
+    (0..4_u32, n0_count, draws, probability()).prop_map(|(level, n0_count, (a, b), p_lower)| {
+        LevelBound {
+            level,
+            n0_count,
+            n: a.max(b),
+            count: a.min(b),
+            p_lower,
+        }
     })
 }
 
@@ -155,7 +165,7 @@ fn every_record_is_read_back_from_its_line_which_has_no_control_characters() {
 }
 
 /// The rules of a sweep with this number of levels, at n = 1,000.
-fn rules(form: &str, levels: u32) -> SelectedRules {
+fn rules(form: &str, levels: u32, stopping: &str) -> SelectedRules {
     let sigmas = (1..=levels).map(|level| format!("{{ sigma = 0.{level}, model = 'm' }},"));
     let text = format!(
         "name = 's'\nseed = 1\n[dataset]\nformat = 'cifar10'\npath = 'd'\n\
@@ -163,7 +173,8 @@ fn rules(form: &str, levels: u32) -> SelectedRules {
          [smoothing]\nchoice = ['selected']\n\
          [smoothing.selected]\ntau = 0.5\nform = '{form}'\nlevels = [{}]\n\
          [smoothing.selected.selector]\nname = 'h'\npath = 'h.pt'\nclasses = {levels}\n\
-         [certify]\nn0 = 100\nn = 1000\nalpha = 0.001\n",
+         [certify]\nn0 = 100\nn = 1000\nalpha = 0.001\n\
+         stopping = {stopping}\n",
         sigmas.collect::<String>()
     );
     let sweep = parse(&text, "s.toml".as_ref()).unwrap();
@@ -177,7 +188,12 @@ fn rules(form: &str, levels: u32) -> SelectedRules {
 
 #[test]
 fn no_forged_selection_makes_the_check_panic_or_raises_the_radius_of_its_level() {
-    let all = [rules("simple", 2), rules("strong", 2), rules("strong", 3)];
+    let fixed = "'fixed'";
+    let all = [
+        rules("simple", 2, fixed),
+        rules("strong", 2, "{ loss = 0.1 }"),
+        rules("strong", 3, fixed),
+    ];
     fuzz(&(selection(), 0.0..2.0_f64), |(claimed, radius)| {
         let at_level = Radius::new(radius).unwrap();
         for rules in &all {
@@ -186,6 +202,7 @@ fn no_forged_selection_makes_the_check_panic_or_raises_the_radius_of_its_level()
             };
             let _ = rules.draws_levels(&again, Some(at_level));
             let _ = rules.needs_no_expert(&again);
+            let _ = rules.follows_pilots(&again);
             prop_assert!(rules.radius(&again, at_level) <= Some(at_level));
         }
         Ok(())

@@ -19,12 +19,14 @@
 //! specification, so it does not depend on how draws are grouped into forward passes.
 
 mod class_bounds;
+mod estimation_plan;
 mod pilot;
 mod selected;
 mod stopping;
 mod two_class;
 
 pub use class_bounds::{ClassBounds, EstimationCounts};
+pub use estimation_plan::EstimationPlan;
 pub use selected::{
     DrawSource, SelectedCertificate, SelectedCertifier, SelectedRules, SelectedStep,
 };
@@ -32,12 +34,11 @@ pub use stopping::{SampleBounds, bound};
 
 use std::cmp::Reverse;
 
-use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, Sigma};
+use crate::domain::{Class, Outcome, Phase, Probability, RunnerUp, SelectionCounts, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{BoundRule, CertifySpec, Stopping};
 use crate::stats;
 use stopping::{Counts, Goal, draws_at_once};
-use two_class::SelectionCounts;
 
 /// The certification of one input, from the first draw to the certificate.
 ///
@@ -66,10 +67,8 @@ struct Estimate {
     /// The most frequent other class of the selection phase, and its draws so far; `None` if
     /// there is no other class.
     runner_up: Option<RunnerUp>,
-    /// The classes that are bounded, chosen from the selection draws.
-    rule: BoundRule,
-    /// The largest number of draws.
-    end: u64,
+    selected: SelectionCounts,
+    plan: EstimationPlan,
     /// The draws so far: whole chunks, or all of them.
     counts: Counts,
     goal: Option<Goal>,
@@ -115,6 +114,8 @@ pub struct Certificate {
     pub p_upper: Option<Probability>,
     /// The most frequent other class of the selection phase, and its draws among the `n`.
     pub runner_up: Option<RunnerUp>,
+    /// The draws of the selection phase that gave both, if the specification's rules use them.
+    pub n0_counts: Option<SelectionCounts>,
 }
 
 /// Counts that do not answer the certifier's request.
@@ -184,14 +185,14 @@ impl Certifier {
         CertifierStep::Draw {
             phase: Phase::Estimate,
             chunk: drawn / self.spec.chunk,
-            n: self.draws_at_once(estimate, estimate.end - drawn),
+            n: self.draws_at_once(estimate, estimate.plan.end - drawn),
         }
     }
 
     /// The number of the remaining draws that are made before the next decision. Under the bound of
     /// two classes it is made after all of them.
     fn draws_at_once(&self, estimate: &Estimate, left: u64) -> u64 {
-        match estimate.rule {
+        match estimate.plan.rule {
             BoundRule::OneClass => draws_at_once(&self.spec, left),
             BoundRule::TwoClass => left,
         }
@@ -223,22 +224,13 @@ impl Certifier {
             guess: counts.get(guess.0 as usize).copied().unwrap_or(0),
             runner_up: runner_up.map_or(0, |other| other.count),
         };
-        let rule = two_class::choose(&self.spec, selected);
         Estimate {
             guess,
             runner_up: runner_up.map(|other| RunnerUp { count: 0, ..other }),
-            rule,
-            end: self.largest_number_of_draws(rule, selected.guess),
+            selected,
+            plan: EstimationPlan::new(&self.spec, selected),
             counts: Counts::default(),
             goal: None,
-        }
-    }
-
-    /// The draws that the estimation phase may make, where `selected` draws gave the guess.
-    fn largest_number_of_draws(&self, rule: BoundRule, selected: u64) -> u64 {
-        match rule {
-            BoundRule::OneClass => pilot::largest_number_of_draws(&self.spec, selected),
-            BoundRule::TwoClass => self.spec.n.get(),
         }
     }
 
@@ -254,10 +246,10 @@ impl Certifier {
             other.count += count_of(other.class, counts)?;
         }
         estimate.counts.drawn += n;
-        let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.end;
+        let ends = self.is_decided(&mut estimate) || estimate.counts.drawn == estimate.plan.end;
         let bounds = self
             .bounds()
-            .of(estimate.rule, estimate.estimation_counts());
+            .of(estimate.plan.rule, estimate.estimation_counts());
         Ok(match bounds {
             Some(bounds) if ends => CertifierState::Done(self.certificate(&estimate, bounds)),
             _ => CertifierState::Estimate(estimate),
@@ -273,8 +265,8 @@ impl Certifier {
     }
 
     fn is_decided(&self, estimate: &mut Estimate) -> bool {
-        match (&self.spec.stopping, estimate.rule) {
-            (Stopping::Radii(radii), BoundRule::OneClass) => {
+        match &self.spec.stopping {
+            Stopping::Radii(radii) if estimate.plan.may_stop_early(&self.spec) => {
                 let target = stopping::Target::new(self.bounds(), radii);
                 target.is_decided(estimate.counts, &mut estimate.goal)
             }
@@ -291,6 +283,10 @@ impl Certifier {
             p_lower: bounds.p_lower,
             p_upper: bounds.p_upper,
             runner_up: estimate.runner_up,
+            n0_counts: self
+                .spec
+                .uses_selection_counts()
+                .then_some(estimate.selected),
         }
     }
 }

@@ -77,6 +77,7 @@ fn it_selects_then_estimates_then_is_done() {
                 class: Class(2),
                 count: 10
             }),
+            n0_counts: None,
         }
     );
     assert!(

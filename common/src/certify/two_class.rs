@@ -7,20 +7,13 @@
 
 use super::class_bounds::EstimationCounts;
 use super::stopping::SampleBounds;
-use crate::domain::{Radius, Sigma};
+use crate::domain::{Radius, SelectionCounts, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{BoundRule, CertifySpec};
 
 /// The largest share of the selection draws, in percent, that may give the guess. Above it the
 /// other bounds gain little, and alpha/3 can lose a part of the largest radii.
 const LARGEST_SHARE: u128 = 95;
-
-/// The draws of the selection phase that decide.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SelectionCounts {
-    pub(super) guess: u64,
-    pub(super) runner_up: u64,
-}
 
 /// Chooses the bound from the selection draws alone: that of two classes where the specification
 /// allows it, other classes than the runner-up were drawn, and `n` draws in the same shares would

@@ -16,6 +16,7 @@ pub use limits::{MAX_PIXELS, MAX_SAFETENSORS_HEADER};
 pub use radii::{InvalidRadii, Radii};
 pub use record::{
     Certification, Class, LevelBound, LevelSelection, MAX_LEVELS, Outcome, Phase, Record, RunnerUp,
+    SelectionCounts,
 };
 pub use selection::Selection;
 pub use statement::Statement;

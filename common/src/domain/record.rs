@@ -113,6 +113,9 @@ pub struct Certification {
     pub runner_up: Option<RunnerUp>,
     /// Upper bound on the probability of every other class, if the radius uses one.
     pub p_upper: Option<Probability>,
+    /// The draws of the selection phase that gave the guess and the runner-up, if the sweep's
+    /// rules use them.
+    pub n0_counts: Option<SelectionCounts>,
     /// The choice of the level, in variants whose sigma a network selects.
     pub level: Option<Box<LevelSelection>>,
 }
@@ -126,6 +129,15 @@ pub struct RunnerUp {
     pub count: u64,
 }
 
+/// Counts of the selection phase. They decide which classes are bounded, and after how many draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectionCounts {
+    /// The number of the `n0` draws that gave the guess.
+    pub guess: u64,
+    /// The number of them that gave the runner-up.
+    pub runner_up: u64,
+}
+
 /// The draws of the network that selects a level, and what they show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LevelSelection {
@@ -133,6 +145,8 @@ pub struct LevelSelection {
     pub level: u32,
     /// The number of draws that guessed the level.
     pub n0: u64,
+    /// The number of the `n0` draws that gave it, if the sweep's rules use it.
+    pub n0_count: Option<u64>,
     /// The number of draws that bounded its probability, and the level of each of them.
     pub counts: Vec<u64>,
     /// Lower bound on the probability of the guessed level.
@@ -146,6 +160,8 @@ pub struct LevelSelection {
 pub struct LevelBound {
     /// The level, counted from 0.
     pub level: u32,
+    /// The number of the class's draws in the selection phase of this level, if there was one.
+    pub n0_count: Option<u64>,
     /// The number of draws.
     pub n: u64,
     /// The number of the `n` draws that gave the class.

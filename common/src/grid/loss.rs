@@ -50,6 +50,12 @@ impl GridLoss {
         Self { off_grid, ..self }
     }
 
+    /// Returns true if the noise is drawn on a grid.
+    #[must_use]
+    pub fn has_grid(&self) -> bool {
+        self.noise.is_some()
+    }
+
     /// The distance between the image and the grid.
     #[must_use]
     pub fn off_grid(&self) -> Radius {

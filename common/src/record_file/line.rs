@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Alpha, Certification, Class, InvalidValue, LevelBound, LevelSelection, Outcome, Probability,
-    Radius, Record, RunnerUp, SampleIndex, Sigma, Statement, VariantName,
+    Radius, Record, RunnerUp, SampleIndex, SelectionCounts, Sigma, Statement, VariantName,
 };
 use crate::terminal::escape_json;
 
@@ -56,6 +56,11 @@ struct CertificateFields {
     runner_up_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p_upper: Option<f64>,
+    // These two are there where the rules of the sweep use them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n0_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n0_runner_up_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     selector: Option<SelectorFields>,
 }
@@ -64,6 +69,8 @@ struct CertificateFields {
 struct SelectorFields {
     level: u32,
     n0: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n0_count: Option<u64>,
     counts: Vec<u64>,
     p_lower: f64,
     others: Vec<LevelFields>,
@@ -72,6 +79,8 @@ struct SelectorFields {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct LevelFields {
     level: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n0_count: Option<u64>,
     n: u64,
     count: u64,
     p_lower: f64,
@@ -122,6 +131,8 @@ impl From<&Certification> for CertificateFields {
             runner_up: certification.runner_up.map(|other| other.class.0),
             runner_up_count: certification.runner_up.map(|other| other.count),
             p_upper: certification.p_upper.map(Probability::get),
+            n0_count: certification.n0_counts.map(|counts| counts.guess),
+            n0_runner_up_count: certification.n0_counts.map(|counts| counts.runner_up),
             selector: certification.level.as_deref().map(SelectorFields::from),
         }
     }
@@ -132,6 +143,7 @@ impl From<&LevelSelection> for SelectorFields {
         Self {
             level: selection.level,
             n0: selection.n0,
+            n0_count: selection.n0_count,
             counts: selection.counts.clone(),
             p_lower: selection.p_lower.get(),
             others: selection.others.iter().map(LevelFields::from).collect(),
@@ -143,6 +155,7 @@ impl From<&LevelBound> for LevelFields {
     fn from(bound: &LevelBound) -> Self {
         Self {
             level: bound.level,
+            n0_count: bound.n0_count,
             n: bound.n,
             count: bound.count,
             p_lower: bound.p_lower.get(),
@@ -222,6 +235,7 @@ impl TryFrom<CertificateFields> for Certification {
             off_grid: Radius::new(fields.off_grid.unwrap_or(0.0))?,
             runner_up: runner_up(fields.runner_up, fields.runner_up_count, n - count)?,
             p_upper: fields.p_upper.map(Probability::new).transpose()?,
+            n0_counts: selection_counts(fields.n0_count, fields.n0_runner_up_count, fields.n0)?,
             level: selection(fields.selector)?,
         })
     }
@@ -264,6 +278,26 @@ fn runner_up(
     }
 }
 
+/// Reads the counts of the selection phase, whose most frequent class is the guess.
+fn selection_counts(
+    guess: Option<u64>,
+    runner_up: Option<u64>,
+    n0: u64,
+) -> Result<Option<SelectionCounts>, InvalidValue> {
+    match (guess, runner_up) {
+        (None, None) => Ok(None),
+        (Some(guess), Some(runner_up)) if guess <= n0 && runner_up <= guess.min(n0 - guess) => {
+            Ok(Some(SelectionCounts { guess, runner_up }))
+        }
+        (Some(guess), Some(runner_up)) => Err(InvalidValue(format!(
+            "{n0} draws cannot have n0_count {guess} and n0_runner_up_count {runner_up}"
+        ))),
+        _ => Err(InvalidValue(
+            "n0_count and n0_runner_up_count belong together".to_owned(),
+        )),
+    }
+}
+
 fn selection(fields: Option<SelectorFields>) -> Result<Option<Box<LevelSelection>>, InvalidValue> {
     let selection = fields.map(LevelSelection::try_from).transpose()?;
     Ok(selection.map(Box::new))
@@ -278,6 +312,7 @@ impl TryFrom<SelectorFields> for LevelSelection {
         Ok(Self {
             level: fields.level,
             n0: fields.n0,
+            n0_count: fields.n0_count,
             counts: fields.counts,
             p_lower: Probability::new(fields.p_lower)?,
             others: others.collect::<Result<_, _>>()?,
@@ -292,6 +327,7 @@ impl TryFrom<LevelFields> for LevelBound {
         check_count(fields.count, fields.n)?;
         Ok(Self {
             level: fields.level,
+            n0_count: fields.n0_count,
             n: fields.n,
             count: fields.count,
             p_lower: Probability::new(fields.p_lower)?,

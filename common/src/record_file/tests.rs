@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    Alpha, Certification, Class, Outcome, Probability, Radius, Record, Sigma, Statement,
+    Alpha, Certification, Class, Outcome, Probability, Radius, Record, SelectionCounts, Sigma,
+    Statement,
 };
 
 const CERTIFIED: &str = concat!(
@@ -48,6 +49,7 @@ fn certified() -> Record {
             alpha: Alpha::new(0.001).unwrap(),
             runner_up: None,
             p_upper: None,
+            n0_counts: None,
             level: None,
         }),
         seed: u64::MAX,
@@ -106,6 +108,32 @@ fn counts_of_a_selector_whose_sum_is_no_number_of_draws_are_refused() {
             .unwrap_err()
             .to_string(),
         "the counts of the selector add up to 2^64 or more"
+    );
+}
+
+#[test]
+fn counts_of_the_selection_phase_are_a_pair_that_fits_into_its_draws() {
+    let mut record = certified();
+    record.result.as_mut().unwrap().n0_counts = Some(SelectionCounts {
+        guess: 60,
+        runner_up: 40,
+    });
+    let line = to_line(&record);
+    let pair = r#""alpha":0.001,"n0_count":60,"n0_runner_up_count":40,"seed""#;
+    assert!(line.contains(pair), "{line}");
+    assert_eq!(from_line(&line), Ok(record));
+    for (guess, runner_up) in [(60, 41), (39, 40), (101, 0), (u64::MAX, u64::MAX)] {
+        let forged = format!(r#""n0_count":{guess},"n0_runner_up_count":{runner_up},"#);
+        let forged = line.replace(r#""n0_count":60,"n0_runner_up_count":40,"#, &forged);
+        assert_eq!(
+            from_line(&forged).unwrap_err().to_string(),
+            format!("100 draws cannot have n0_count {guess} and n0_runner_up_count {runner_up}")
+        );
+    }
+    let alone = line.replace(r#""n0_count":60,"#, "");
+    assert_eq!(
+        from_line(&alone).unwrap_err().to_string(),
+        "n0_count and n0_runner_up_count belong together"
     );
 }
 

@@ -283,6 +283,15 @@ impl BoundRule {
     }
 }
 
+impl CertifySpec {
+    /// Returns true if counts of the selection phase decide more than the guess: the bound, or the
+    /// number of draws.
+    #[must_use]
+    pub fn uses_selection_counts(&self) -> bool {
+        self.bound == BoundRule::TwoClass || matches!(self.stopping, Stopping::Loss(_))
+    }
+}
+
 /// The rule as a specification writes it, without the quotes of a word.
 impl fmt::Display for Stopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ use ddrs_common::grid::GridLoss;
 use ddrs_common::plan::Plan;
 use ddrs_common::spec::{BoundRule, SelectedSpec, Sweep, Variant};
 
+use super::check_plan::PlanRules;
 use super::check_selected::{check_levels, check_selection, check_without_experts};
 
 /// The rules for the records of one sweep.
@@ -254,6 +255,7 @@ impl VariantRules<'_> {
         certification: &Certification,
     ) -> Result<ClassBounds> {
         let rule = self.rule(certification)?;
+        self.plan_rules().check(certification, rule)?;
         let counts = EstimationCounts {
             n: certification.n,
             count: certification.count,
@@ -265,6 +267,14 @@ impl VariantRules<'_> {
                 certification.n
             )
         })
+    }
+
+    fn plan_rules(&self) -> PlanRules<'_> {
+        PlanRules {
+            spec: &self.sweep.certify,
+            classes: self.classes(),
+            may_lack_counts: !self.loss.has_grid(),
+        }
     }
 
     /// The rule by which the record was bounded: that of two classes has an upper bound.

@@ -22,6 +22,10 @@ pub(super) fn check_selection<'a>(
         expected.as_ref() == Some(claimed),
         "the bounds of its selector differ from those that its counts give"
     );
+    ensure!(
+        rules.follows_pilots(claimed),
+        "the draws of its selector, or of another level, do not end where n0_count says"
+    );
     let level = &levels.levels[claimed.level as usize];
     check_sigma("sigma", certification.sigma, level.sigma)?;
     check_sigma("sigma0", certification.sigma0, levels.tau)?;
@@ -38,7 +42,9 @@ pub(super) fn check_without_experts(
     selection: &LevelSelection,
 ) -> Result<()> {
     let Certification { n0, count, .. } = *certification;
-    let has_classes = certification.runner_up.is_some() || certification.p_upper.is_some();
+    let has_classes = certification.runner_up.is_some()
+        || certification.p_upper.is_some()
+        || certification.n0_counts.is_some();
     ensure!(
         rules.needs_no_expert(selection),
         "its n is 0, where the sweep's draws do not end"

@@ -11,6 +11,7 @@
 
 mod attacks;
 mod certified_data;
+mod check_plan;
 mod check_record;
 mod check_selected;
 mod compare;

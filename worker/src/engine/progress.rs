@@ -400,6 +400,7 @@ fn certification(task: &JobContext, sigma: Sigma, certificate: Certificate) -> C
         alpha: task.sweep.certify.alpha,
         runner_up: certificate.runner_up,
         p_upper: certificate.p_upper,
+        n0_counts: certificate.n0_counts,
         level: None,
     }
 }

@@ -1,9 +1,9 @@
 //! The draws of the class at another level than the chosen one.
 
 use super::rules::OpenLevel;
-use super::{DrawSource, SelectedRules, SelectedStep};
+use super::{DrawSource, SelectedRules, SelectedStep, answered};
 use crate::certify::stopping::{Counts, Goal, Target, draws_at_once};
-use crate::certify::{CertifyError, check_total, count_of, pilot};
+use crate::certify::{CertifyError, count_of, pilot};
 use crate::domain::{Class, LevelBound, Phase};
 use crate::spec::{CertifySpec, Stopping};
 
@@ -12,6 +12,8 @@ use crate::spec::{CertifySpec, Stopping};
 pub(super) struct LevelDraws {
     level: u32,
     class: Class,
+    /// The draws of the class in the selection phase of this level.
+    n0_count: Option<u64>,
     /// The specification, with the radii that this level can decide.
     spec: CertifySpec,
     /// The largest number of draws that bound; `None` before the draws that choose it.
@@ -25,11 +27,11 @@ impl LevelDraws {
     /// Begins with a level.
     pub(super) fn new(rules: &SelectedRules, open: OpenLevel, class: Class) -> Self {
         let spec = rules.level_between(open);
-        let needs_pilot = matches!(spec.stopping, Stopping::Loss(_));
         Self {
             level: open.level,
             class,
-            end: (!needs_pilot).then_some(spec.n.get()),
+            n0_count: None,
+            end: (!rules.has_pilots()).then_some(spec.n.get()),
             spec,
             counts: Counts::default(),
             goal: None,
@@ -63,16 +65,18 @@ impl LevelDraws {
         rules: &SelectedRules,
         counts: &[u64],
     ) -> Result<(), CertifyError> {
-        let SelectedStep::Draw { phase, n, .. } = self.next(rules) else {
-            return Err(CertifyError::Finished);
-        };
-        check_total(phase, n, counts)?;
+        let n = answered(&self.next(rules), counts)?;
         let count = count_of(self.class, counts)?;
         match self.end {
-            None => self.end = Some(pilot::largest_number_of_draws(&self.spec, count)),
+            None => self.start(count),
             Some(end) => self.add(rules, n, count, end),
         }
         Ok(())
+    }
+
+    fn start(&mut self, count: u64) {
+        self.n0_count = Some(count);
+        self.end = Some(pilot::largest_number_of_draws(&self.spec, count));
     }
 
     fn add(&mut self, rules: &SelectedRules, n: u64, count: u64, end: u64) {
@@ -95,6 +99,7 @@ impl LevelDraws {
         let p_lower = bounds.lower(self.counts).filter(|_| self.is_decided)?;
         Some(LevelBound {
             level: self.level,
+            n0_count: self.n0_count,
             n: self.counts.drawn,
             count: self.counts.count,
             p_lower,

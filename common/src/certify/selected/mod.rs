@@ -25,7 +25,7 @@ mod selector_draws;
 
 pub use rules::SelectedRules;
 
-use super::{Certificate, Certifier, CertifierStep, CertifyError};
+use super::{Certificate, Certifier, CertifierStep, CertifyError, check_total};
 use crate::domain::{LevelBound, LevelSelection, Outcome, Phase, Probability, Radius, Sigma};
 use crate::grid::GridLoss;
 use crate::spec::{CertifySpec, SelectedSpec};
@@ -152,6 +152,15 @@ impl SelectedCertifier {
     }
 }
 
+/// Checks that counts answer a request for draws, and returns the number of draws.
+fn answered(step: &SelectedStep, counts: &[u64]) -> Result<u64, CertifyError> {
+    let SelectedStep::Draw { phase, n, .. } = *step else {
+        return Err(CertifyError::Finished);
+    };
+    check_total(phase, n, counts)?;
+    Ok(n)
+}
+
 fn class_draws(rules: &SelectedRules, chosen: &ChosenLevel, certifier: &Certifier) -> SelectedStep {
     match certifier.next() {
         CertifierStep::Draw { phase, chunk, n } => SelectedStep::Draw {
@@ -192,6 +201,7 @@ const NO_CLASS: Certificate = Certificate {
     p_lower: Probability::ZERO,
     p_upper: None,
     runner_up: None,
+    n0_counts: None,
 };
 
 fn after_class(

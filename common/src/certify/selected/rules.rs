@@ -1,6 +1,7 @@
 //! The bounds of a selected variant, and the radius that follows from them. The certifier and the
 //! check of records both compute them here.
 
+use crate::certify::pilot;
 use crate::certify::stopping::{Counts, SampleBounds};
 use crate::domain::{Alpha, LevelBound, LevelSelection, Probability, Radii, Radius, Sigma};
 use crate::grid::GridLoss;
@@ -52,10 +53,36 @@ impl SelectedRules {
         Some(LevelSelection {
             level: claimed.level,
             n0: self.selector.n0.get(),
+            n0_count: claimed.n0_count,
             counts: claimed.counts.clone(),
             p_lower: self.bound_on_level(claimed)?,
             others: others?,
         })
+    }
+
+    /// Returns true if the selection phases of the selector and of the other levels choose the
+    /// numbers of their draws.
+    pub(super) fn has_pilots(&self) -> bool {
+        matches!(self.selector.stopping, Stopping::Loss(_))
+    }
+
+    /// Returns true if the draws of the selector and of the other levels end where their selection
+    /// phases say.
+    #[must_use]
+    pub fn follows_pilots(&self, claimed: &LevelSelection) -> bool {
+        let drawn = total(&claimed.counts);
+        let mut others = claimed.others.iter();
+        self.follows_pilot(&self.selector, claimed.n0_count, drawn)
+            && others.all(|other| self.follows_pilot(&self.level, other.n0_count, other.n))
+    }
+
+    fn follows_pilot(&self, spec: &CertifySpec, n0_count: Option<u64>, drawn: u64) -> bool {
+        match n0_count {
+            Some(count) if self.has_pilots() => {
+                count <= spec.n0.get() && drawn == pilot::largest_number_of_draws(spec, count)
+            }
+            _ => n0_count.is_some() == self.has_pilots(),
+        }
     }
 
     /// Returns true if the certifier draws the other levels of a selection, all of them and in this

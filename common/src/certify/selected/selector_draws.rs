@@ -1,8 +1,8 @@
 //! The draws of the selector: the guess of the level, then the bound on its probability.
 
-use super::{DrawSource, SelectedRules, SelectedStep};
+use super::{DrawSource, SelectedRules, SelectedStep, answered};
 use crate::certify::stopping::{Counts, Goal, Target, draws_at_once};
-use crate::certify::{CertifyError, check_total, pilot};
+use crate::certify::{CertifyError, pilot};
 use crate::domain::{LevelSelection, Phase, Probability, Radii, Radius};
 use crate::spec::Stopping;
 use crate::stats;
@@ -21,6 +21,8 @@ pub(super) struct SelectorDraws {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct LevelGuess {
     level: usize,
+    /// The draws that gave it.
+    n0_count: u64,
     end: u64,
 }
 
@@ -56,10 +58,7 @@ impl SelectorDraws {
         rules: &SelectedRules,
         counts: &[u64],
     ) -> Result<(), CertifyError> {
-        let SelectedStep::Draw { phase, n, .. } = self.next(rules) else {
-            return Err(CertifyError::Finished);
-        };
-        check_total(phase, n, counts)?;
+        answered(&self.next(rules), counts)?;
         match self.guess {
             None => self.start(rules, counts),
             Some(guess) => self.add(rules, guess, counts),
@@ -72,6 +71,7 @@ impl SelectorDraws {
         self.counts = vec![0; counts.len()];
         self.guess = Some(LevelGuess {
             level,
+            n0_count: counts[level],
             end: pilot::largest_number_of_draws(&rules.selector, counts[level]),
         });
     }
@@ -144,6 +144,7 @@ impl SelectorDraws {
         Some(LevelSelection {
             level: guess.level as u32,
             n0: rules.selector.n0.get(),
+            n0_count: rules.has_pilots().then_some(guess.n0_count),
             p_lower: rules.of_selector().lower(counts)?,
             counts: self.counts.clone(),
             others: Vec::new(),

@@ -246,7 +246,7 @@ fn early_stopping_saves_draws_of_every_network_and_decides_alike() {
 fn the_pilot_of_another_level_has_its_own_draws() {
     let selected = levels(SelectedForm::Strong, &[0.25, 1.0]);
     let rule = spec(Stopping::Loss(0.3));
-    let (asked, _) = run(&rule, &selected, &[0.6, 0.4], &[1.0, 0.9]);
+    let (asked, found) = run(&rule, &selected, &[0.6, 0.4], &[1.0, 0.9]);
     let phases: Vec<_> = asked.iter().map(|(_, phase, ..)| *phase).collect();
     assert_eq!(
         phases,
@@ -260,6 +260,12 @@ fn the_pilot_of_another_level_has_its_own_draws() {
         ]
     );
     assert!(asked[5].3 < 1_000);
+    let selection = &found.selection;
+    assert_eq!(selection.n0_count, Some(6));
+    assert_eq!(selection.others[0].n0_count, Some(9));
+    let rules = SelectedRules::new(&rule, &selected, GridLoss::NONE);
+    assert_eq!(rules.check_selection(selection).as_ref(), Some(selection));
+    assert!(rules.follows_pilots(selection));
 }
 
 #[test]
@@ -340,6 +346,7 @@ fn a_selection_of_the_simple_form_lists_no_other_level() {
     let mut forged = found.selection;
     forged.others.push(LevelBound {
         level: 1,
+        n0_count: None,
         n: 1_000,
         count: 990,
         p_lower: stats::lower_bound(990, 1_000, Alpha::new(0.001).unwrap().part(0.5)),

@@ -124,6 +124,18 @@ fn a_sample_of_two_classes_draws_all_n_at_once_whatever_the_stopping_rule() {
 }
 
 #[test]
+fn a_certificate_has_the_counts_of_its_selection_phase_where_a_rule_uses_them() {
+    let counts =
+        |spec: &CertifySpec| certify(spec, &[20, 60, 20], &[2_000, 6_000, 2_000]).n0_counts;
+    let used = SelectionCounts {
+        guess: 60,
+        runner_up: 20,
+    };
+    assert_eq!(counts(&spec(BoundRule::TwoClass)), Some(used));
+    assert_eq!(counts(&spec(BoundRule::OneClass)), None);
+}
+
+#[test]
 fn bounds_exist_only_after_all_n() {
     let spec = spec(BoundRule::TwoClass);
     let at = |n| {

@@ -67,6 +67,7 @@ fn record(variant: &str, index: u64, label: u32, radius: f64) -> Record {
             alpha: Alpha::new(0.1).unwrap(),
             runner_up: None,
             p_upper: None,
+            n0_counts: None,
             level: None,
         }),
         seed: 1,
