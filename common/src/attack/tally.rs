@@ -51,6 +51,12 @@ impl AttackTally {
         tenths((self.at_most() * 1000).div_ceil(self.samples.max(1)))
     }
 
+    /// Returns [`Self::at_most`] as a share of all samples.
+    #[must_use]
+    pub fn at_most_accuracy(&self) -> f64 {
+        self.at_most() as f64 / self.samples.max(1) as f64
+    }
+
     /// Returns the largest number of samples whose certificate at this radius may still hold for
     /// the whole pipeline: those that did not fall, attacked or not.
     #[must_use]

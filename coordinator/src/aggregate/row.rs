@@ -2,6 +2,7 @@
 
 use ddrs_common::attack::{AttackReach, AttackTally};
 use ddrs_common::domain::{Alpha, Choice, Radii, Radius, SampleIndex, Sigma, Statement};
+use ddrs_common::spec::BoundRule;
 
 use super::{Entry, EntryOutcome, IndexSet, SigmaQuantiles, SigmaShares};
 
@@ -15,6 +16,8 @@ pub struct RowSettings {
     pub n: Option<u64>,
     /// The rule that may end the estimation phase before `n`, as a specification writes it.
     pub stopping: Option<String>,
+    /// The classes whose probabilities are bounded, if it is not the guess alone.
+    pub bound: Option<BoundRule>,
     /// The probability with which a certificate may be wrong.
     pub alpha: Option<Alpha>,
     /// The seed of all noise.

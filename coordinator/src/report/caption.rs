@@ -2,6 +2,7 @@
 
 use ddrs_common::attack::AttackTally;
 use ddrs_common::domain::Statement;
+use ddrs_common::spec::BoundRule;
 
 use super::grid::name;
 use crate::aggregate::{Table, TableRow};
@@ -116,9 +117,10 @@ fn settings(row: &TableRow) -> String {
 
 fn known_settings(row: &TableRow) -> Option<String> {
     let settings = named_settings(row).into_iter();
-    let known: Vec<String> = settings
+    let mut known: Vec<String> = settings
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
+    known.extend(row.settings.bound.map(bound));
     list(&known)
 }
 
@@ -155,6 +157,10 @@ fn draws(n: u64, stopping: Option<&str>) -> String {
     stopping.map_or(n.to_string(), |rule| {
         format!("at most {n}, stopping {rule}")
     })
+}
+
+fn bound(rule: BoundRule) -> String {
+    format!("bound {}", rule.as_str())
 }
 
 fn warnings(row: &TableRow) -> impl Iterator<Item = String> + '_ {

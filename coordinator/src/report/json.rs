@@ -2,6 +2,7 @@
 
 use ddrs_common::attack::{AttackReach, AttackTally};
 use ddrs_common::domain::{Alpha, Radii, Sigma, Statement};
+use ddrs_common::spec::BoundRule;
 use serde::Serialize;
 
 use super::escape::escape_json;
@@ -68,6 +69,8 @@ struct JsonSettings<'a> {
     n: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopping: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<&'static str>,
     alpha: Option<f64>,
     seed: Option<u64>,
     sigma0: Option<f64>,
@@ -183,6 +186,7 @@ fn json_settings(settings: &RowSettings) -> JsonSettings<'_> {
         n0: settings.n0,
         n: settings.n,
         stopping: settings.stopping.as_deref(),
+        bound: settings.bound.map(BoundRule::as_str),
         alpha: settings.alpha.map(Alpha::get),
         seed: settings.seed,
         sigma0: settings.sigma0.map(Sigma::get),
@@ -232,7 +236,7 @@ fn json_attacks(tally: &AttackTally) -> JsonAttacks {
         fell: tally.fell,
         abstained: tally.abstained,
         at_most: tally.at_most(),
-        at_most_accuracy: tally.at_most() as f64 / tally.samples.max(1) as f64,
+        at_most_accuracy: tally.at_most_accuracy(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use ddrs_common::domain::{Radii, Record, VariantName};
 use ddrs_common::record_file;
-use ddrs_common::spec::{Stopping, Sweep, Variant};
+use ddrs_common::spec::{BoundRule, Stopping, Sweep, Variant};
 
 use super::attacks;
 use super::certified_data::CertifiedData;
@@ -139,6 +139,7 @@ fn settings(sweep: &Sweep, variant: &Variant, expected: u64) -> RowSettings {
         n0: Some(certify.n0.get()),
         n: Some(certify.n.get()),
         stopping: (*stopping != Stopping::Fixed).then(|| stopping.to_string()),
+        bound: (certify.bound != BoundRule::OneClass).then_some(certify.bound),
         alpha: Some(certify.alpha),
         seed: Some(sweep.seed),
         sigma0: Some(variant.sigma0),
