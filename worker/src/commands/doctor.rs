@@ -5,6 +5,7 @@ mod compare;
 mod comparison;
 mod machine;
 mod report;
+mod same_noise;
 mod temporary;
 mod trial;
 
@@ -25,8 +26,9 @@ use trial::DeviceTrial;
 /// Prints what was found, and with `--compare` how the devices differ.
 ///
 /// # Errors
-/// After printing: when the device cannot be used, no precision runs on it, or a comparison differs
-/// by more than rounding explains. [`BadInput`] for bad usage.
+/// After printing: when the device cannot be used, no precision runs on it, it draws other noise
+/// than the CPU, or a comparison differs by more than rounding explains. [`BadInput`] for bad
+/// usage.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<()> {
     let name = &args.device.device;
     name.parse::<device::DeviceChoice>().map_err(BadInput)?;
@@ -83,11 +85,18 @@ fn check(report: &DoctorReport) -> Result<()> {
     if let Some(reason) = &report.not_usable {
         bail!("{} cannot be used: {reason}", report.asked);
     }
+    let picked = report.picked_device();
     ensure!(
-        any_precision_runs(report),
+        picked.is_some_and(DeviceTrial::runs_any_precision),
         "no precision runs on {}",
         report.asked
     );
+    if let Some(difference) = picked.and_then(|device| device.other_noise.as_ref()) {
+        bail!(
+            "{} draws other noise than the cpu: {difference}",
+            report.asked
+        );
+    }
     check_comparisons(&report.compared)
 }
 
@@ -95,12 +104,6 @@ fn check_comparisons(compared: &[Comparison]) -> Result<()> {
     let problems: Vec<_> = compared.iter().filter_map(Comparison::problem).collect();
     ensure!(problems.is_empty(), "{}", problems.join("; "));
     Ok(())
-}
-
-fn any_precision_runs(report: &DoctorReport) -> bool {
-    let picked = report.picked.as_ref();
-    let mut devices = report.devices.iter();
-    devices.any(|device| Some(&device.name) == picked && device.runs_any_precision())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The same noise through the CPU and the device.
+//! The same noise through the CPU and the device. The noise is made once and copied, so that only
+//! arithmetic differs; `doctor`, which runs first, compares the integers that both draw.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

@@ -25,6 +25,13 @@ pub(super) struct DoctorReport {
 }
 
 impl DoctorReport {
+    /// Returns the trial of the device that `--device` selects.
+    pub(super) fn picked_device(&self) -> Option<&DeviceTrial> {
+        let picked = self.picked.as_ref();
+        let mut devices = self.devices.iter();
+        devices.find(|device| Some(&device.name) == picked)
+    }
+
     /// Returns the report as text for people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
@@ -109,7 +116,10 @@ fn write_device(out: &mut String, device: &DeviceTrial) -> fmt::Result {
     for precision in &device.precisions {
         write_precision(out, precision)?;
     }
-    Ok(())
+    match &device.other_noise {
+        Some(difference) => writeln!(out, "  noise   differs from that of the cpu: {difference}"),
+        None => writeln!(out, "  noise   the same integers as by the cpu's tables"),
+    }
 }
 
 fn write_precision(out: &mut String, tried: &PrecisionTrial) -> fmt::Result {

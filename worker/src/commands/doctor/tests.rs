@@ -53,6 +53,7 @@ fn the_cpu_runs_all_precisions_but_tf32_and_fuses_all_or_no_convolutions() {
         "libtorch_cpu.so",
         "cuda      not used: no reason",
         "tf32    does not run: ",
+        "noise   the same integers as by the cpu's tables",
         "--device cpu is cpu",
     ] {
         assert!(text.contains(expected), "{text}");
@@ -162,4 +163,14 @@ fn a_model_that_cannot_be_compared_is_named() {
         let error = format!("{:#}", compare::compare(what, Device::Cpu, 2).unwrap_err());
         assert!(error.contains(what), "{error}");
     }
+}
+
+#[test]
+fn a_device_that_draws_other_noise_is_not_suitable() {
+    let mut report = report(Vec::new());
+    report.devices[0].other_noise = Some("7 of 8 integers differ at sigma 0.5".to_owned());
+    let reason = "cpu draws other noise than the cpu: 7 of 8 integers differ at sigma 0.5";
+    assert_eq!(check(&report).unwrap_err().to_string(), reason);
+    let line = "noise   differs from that of the cpu: 7 of 8 integers differ";
+    assert!(report.text().contains(line), "{}", report.text());
 }

@@ -11,6 +11,7 @@ use ddrs_worker::model::{self, FusionCounts};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
+use super::same_noise;
 use super::temporary::DoctorFolder;
 
 /// Every precision.
@@ -31,6 +32,8 @@ pub(super) struct DeviceTrial {
     /// The name of the device in records.
     pub(super) name: String,
     pub(super) precisions: Vec<PrecisionTrial>,
+    /// The reason why it does not draw the noise of the CPU.
+    pub(super) other_noise: Option<String>,
 }
 
 /// A precision on a device.
@@ -73,6 +76,7 @@ pub(super) fn try_device(device: Device) -> Result<DeviceTrial> {
     Ok(DeviceTrial {
         name: device::name(device),
         precisions: PRECISIONS.map(|precision| probe.run(precision)).into(),
+        other_noise: same_noise::difference(device),
     })
 }
 
