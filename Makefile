@@ -17,7 +17,7 @@ help:
 	@echo 'make lint         check formatting, clippy and the readability rules, as CI does'
 	@echo 'make fuzz         run each fuzz target on $(FUZZ_CASES) cases; a failure names its seed'
 	@echo 'make chaos        kill, stop, disconnect and fill up every part, and print what was lost (minutes)'
-	@echo 'make bench        measure passes, stopping rules, choices of sigma, the queue, the programs (minutes)'
+	@echo 'make bench        measure passes, noise, stopping rules, choices of sigma, the queue, the programs (minutes)'
 	@echo 'make bench-train  compare the training step with PyTorch (PYTHON=... names a python with torch)'
 	@echo 'make setup        install only what the build needs'
 

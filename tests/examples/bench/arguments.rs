@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
 
-/// Measures forward passes, stopping rules, ways of choosing sigma, the queue and the programs
+/// Measures forward passes, noise, stopping rules, choices of sigma, the queue and the programs
 #[derive(Parser)]
 pub(crate) struct BenchArguments {
     #[command(flatten)]

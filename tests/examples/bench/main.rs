@@ -1,5 +1,6 @@
-//! The measurements of `make bench`: forward passes, stopping rules and ways of choosing sigma by
-//! `ddrs-dev bench`; then the queue, the command line, and the submission of a large sweep.
+//! The measurements of `make bench`: forward passes, noise, stopping rules and ways of choosing
+//! sigma by `ddrs-dev bench`; then the queue, the command line, and the submission of a large
+//! sweep.
 //!
 //! Times are of this machine at this moment. Compare ratios of one run, not runs of different days.
 
@@ -25,6 +26,8 @@ fn main() {
     run_bench(&dir, &["bench"], &arguments.of_passes());
     println!("\n# networks against TorchScript (ddrs-dev bench script)");
     run_bench(&dir, &["bench", "script"], &[]);
+    println!("\n# noise per value, one core of the cpu (ddrs-dev bench noise)");
+    run_bench(&dir, &["bench", "noise"], &[]);
     images::measure(&dir, &arguments.of_images());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
