@@ -140,3 +140,6 @@ fn digest(model: &ModelSpec) -> Result<[u8; 32]> {
     spec::file_digest(&model.path)
         .with_context(|| format!("model {}: cannot read {}", model.name, model.path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! Tests that a sweep gives the same records for any number of workers, job size or interruption.
 
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
 use ddrs_common::queue::PrivateServer;
 use ddrs_tests::{HalfSpaceSweep, TestDir};
+
+use crate::interrupted::{kill_group, start, wait_for_records};
+
+/// The records of a sweep over 24 images with two choices of sigma.
+const ALL: usize = 48;
 
 #[test]
 fn one_worker_or_three_give_the_same_records() {
@@ -60,7 +60,7 @@ fn a_run_that_was_killed_ends_with_the_same_records() {
     let mut killed = 0;
     for part in [5, 20, 35] {
         let child = start(&dir, &spec);
-        if wait_for_records(&dir, part) {
+        if wait_for_records(&dir, part, ALL) {
             kill_group(child);
             killed += 1;
         } else {
@@ -78,7 +78,7 @@ fn a_killed_worker_costs_nothing_but_time() {
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
     let child = start(&dir, &spec);
-    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    assert!(wait_for_records(&dir, 5, ALL), "the run was too fast");
     let worker = children_named("ddrs-worker", child.id())
         .pop()
         .expect("a worker of the run");
@@ -98,7 +98,7 @@ fn an_interrupted_run_reports_it_and_can_be_resumed() {
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
     let child = start(&dir, &spec);
-    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    assert!(wait_for_records(&dir, 5, ALL), "the run was too fast");
     kill("INT", child.id());
     let ended = child.wait_with_output().unwrap();
     assert_eq!(
@@ -131,7 +131,7 @@ fn a_run_resumes_without_its_redis_files() {
     let spec = dir.half_space(&slow());
     let _ = dir.run(&spec, "whole", 1).expect(0);
     let child = start(&dir, &spec);
-    assert!(wait_for_records(&dir, 5), "the run was too fast");
+    assert!(wait_for_records(&dir, 5, ALL), "the run was too fast");
     kill_group(child);
     let had = dir.records("killed");
     stop_redis(&dir);
@@ -152,47 +152,6 @@ fn slow() -> HalfSpaceSweep {
         lease: 2,
         ..HalfSpaceSweep::default()
     }
-}
-
-fn start(dir: &TestDir, spec: &Path) -> Child {
-    let mut command = dir.coordinator();
-    command
-        .arg("run")
-        .arg(spec)
-        .args(["--out", "killed", "--device", "cpu", "--workers", "2"]);
-    command
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Returns true if the run wrote `records` records before its end. It has 48.
-fn wait_for_records(dir: &TestDir, records: usize) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        let text = std::fs::read_to_string(dir.path("killed/records.jsonl")).unwrap_or_default();
-        match text.lines().count() {
-            48 => return false,
-            lines if lines >= records => return true,
-            _ => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
-    false
-}
-
-/// Kills the coordinator and its workers with SIGKILL to the process group, as a batch system does.
-fn kill_group(mut child: Child) {
-    let group = format!("-{}", child.id());
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .status()
-            .unwrap()
-            .success()
-    );
-    child.wait().unwrap();
 }
 
 /// Stops the server that is left from a run, before its folder is removed.

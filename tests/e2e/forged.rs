@@ -29,85 +29,90 @@ fn refusal(dir: &TestDir, variant: &str, forge: impl Fn(&mut Value)) -> (usize, 
     (place + 1, ended.stderr)
 }
 
-/// A change to a record.
-type Forgery = fn(&mut Value);
+/// The choice of sigma of a variant, a change to one of its records, and the reason why the record
+/// is then refused.
+type ForgedRecord = (&'static str, fn(&mut Value), &'static str);
+
+const FORGED_NUMBERS: [ForgedRecord; 6] = [
+    (
+        "fixed",
+        |record| {
+            let radius = record["radius"].as_f64().unwrap();
+            record["radius"] = json!(radius * 80.0);
+            record["sigma"] = json!(40.0);
+        },
+        "its sigma is 40, but the variant's is fixed at 0.5",
+    ),
+    (
+        "data-dependent",
+        |record| record["sigma"] = json!(40.0),
+        "its sigma is 40, outside the range [0.01, 4] of the choice",
+    ),
+    (
+        "fixed",
+        |record| {
+            record["prediction"] = record["label"].clone();
+            record["count"] = json!(25);
+            record["runner_up_count"] = json!(475);
+            record["radius"] = json!(0.0);
+            record["p_lower"] = json!(0.04);
+        },
+        "it has p_lower 0.04, but its counts give p_lower",
+    ),
+    (
+        "fixed",
+        |record| record["p_lower"] = json!(0.999),
+        "it has p_lower 0.999, but its counts give p_lower",
+    ),
+    (
+        "fixed",
+        |record| {
+            let radius = record["radius"].as_f64().unwrap();
+            record["radius"] = json!(radius * 1.000_000_1);
+        },
+        "but its counts and sigma give",
+    ),
+    (
+        "fixed",
+        |record| record["p_upper"] = json!(0.01),
+        "it has p_upper, but the sweep bounds one class",
+    ),
+];
+
+const FORGED_SETTINGS: [ForgedRecord; 5] = [
+    (
+        "fixed",
+        |record| record["label"] = json!(1 - record["label"].as_u64().unwrap()),
+        ", but the data's is ",
+    ),
+    (
+        "fixed",
+        |record| record["sigma0"] = json!(7.0),
+        "its sigma0 is 7, but the variant's is 0.5",
+    ),
+    (
+        "fixed",
+        |record| record["prediction"] = json!(999),
+        "its prediction is 999, but the model has 2 classes",
+    ),
+    (
+        "fixed",
+        |record| record["statement"] = json!("selected"),
+        "its statement is \"selected\", but this variant's is \"fixed\"",
+    ),
+    (
+        "fixed",
+        |record| record["variant"] = json!("plane/fixed/40"),
+        "the sweep has no such variant",
+    ),
+];
 
 #[test]
 fn every_kind_of_forged_record_is_refused_by_its_line() {
     let dir = TestDir::new();
     let spec = dir.half_space(&HalfSpaceSweep::default());
     let _ = dir.run(&spec, "out", 1).expect(0);
-    let forgeries: [(&str, Forgery, &str); 11] = [
-        (
-            "fixed",
-            |record| {
-                let radius = record["radius"].as_f64().unwrap();
-                record["radius"] = json!(radius * 80.0);
-                record["sigma"] = json!(40.0);
-            },
-            "its sigma is 40, but the variant's is fixed at 0.5",
-        ),
-        (
-            "data-dependent",
-            |record| record["sigma"] = json!(40.0),
-            "its sigma is 40, outside the range [0.01, 4] of the choice",
-        ),
-        (
-            "fixed",
-            |record| {
-                record["prediction"] = record["label"].clone();
-                record["count"] = json!(25);
-                record["runner_up_count"] = json!(475);
-                record["radius"] = json!(0.0);
-                record["p_lower"] = json!(0.04);
-            },
-            "it has p_lower 0.04, but its counts give p_lower",
-        ),
-        (
-            "fixed",
-            |record| record["p_lower"] = json!(0.999),
-            "it has p_lower 0.999, but its counts give p_lower",
-        ),
-        (
-            "fixed",
-            |record| record["label"] = json!(1 - record["label"].as_u64().unwrap()),
-            ", but the data's is ",
-        ),
-        (
-            "fixed",
-            |record| record["sigma0"] = json!(7.0),
-            "its sigma0 is 7, but the variant's is 0.5",
-        ),
-        (
-            "fixed",
-            |record| record["prediction"] = json!(999),
-            "its prediction is 999, but the model has 2 classes",
-        ),
-        (
-            "fixed",
-            |record| {
-                let radius = record["radius"].as_f64().unwrap();
-                record["radius"] = json!(radius * 1.000_000_1);
-            },
-            "but its counts and sigma give",
-        ),
-        (
-            "fixed",
-            |record| record["statement"] = json!("selected"),
-            "its statement is \"selected\", but this variant's is \"fixed\"",
-        ),
-        (
-            "fixed",
-            |record| record["p_upper"] = json!(0.01),
-            "it has p_upper, but the sweep bounds one class",
-        ),
-        (
-            "fixed",
-            |record| record["variant"] = json!("plane/fixed/40"),
-            "the sweep has no such variant",
-        ),
-    ];
-    for (choice, forge, reason) in forgeries {
+    for (choice, forge, reason) in FORGED_NUMBERS.into_iter().chain(FORGED_SETTINGS) {
         let variant = format!("plane/{choice}/0.5");
         let (line, stderr) = refusal(&dir, &variant, forge);
         for part in [

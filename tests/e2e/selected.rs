@@ -2,14 +2,13 @@
 //! are half-spaces, so the classifier that is certified is known everywhere.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
 use ddrs_tests::{TestDir, run_to_end, write_half_space};
+
+use crate::interrupted::{kill_group, start, wait_for_records};
 
 const SAMPLES: usize = 30;
 const VARIANT: &str = "s/selected/0.3";
@@ -139,7 +138,7 @@ fn workers_and_a_kill_change_no_record() {
     let spec = sweep(&dir, "strong", 60_000, "\"fixed\"");
     let _ = dir.run(&spec, "whole", 1).expect(0);
     let child = start(&dir, &spec);
-    assert!(wait_for_records(&dir), "the run was too fast");
+    assert!(wait_for_records(&dir, 4, SAMPLES), "the run was too fast");
     kill_group(child);
     let _ = dir.run(&spec, "killed", 3).expect(0);
     assert_eq!(dir.stable_records("whole"), dir.stable_records("killed"));
@@ -161,27 +160,38 @@ fn workers_and_a_kill_change_no_record() {
 #[test]
 fn forged_draws_of_a_selector_are_refused() {
     let dir = TestDir::new();
-    let spec = sweep(&dir, "strong", 4_000, "\"fixed\"");
-    let _ = dir.run(&spec, "out", 1).expect(0);
-    let text = fs::read_to_string(dir.path("out/records.jsonl")).unwrap();
-    let is_certified = |line: &&str| !line.contains("\"prediction\":null");
-    let line = text.lines().find(is_certified).unwrap();
-    let record: serde_json::Value = serde_json::from_str(line).unwrap();
-    for (path, value, says) in [
-        (
-            "/selector/p_lower",
-            0.99,
-            "the bounds of its selector differ",
-        ),
-        (
-            "/selector/counts/0",
-            4_000.0,
-            "the bounds of its selector differ",
-        ),
+    let bounds = "the bounds of its selector differ";
+    let fixed = [
+        ("/selector/p_lower", 0.99, bounds),
+        ("/selector/counts/0", 4_000.0, bounds),
         ("/sigma", 4.0, "its sigma is 4"),
         ("/sigma0", 4.0, "its sigma0 is 4"),
         ("/radius", 1.5, "its radius is 1.5"),
-    ] {
+    ];
+    assert_refused(&dir, "\"fixed\"", "\"count\":", &fixed);
+    let ends = "do not end where n0_count says";
+    let loss = [
+        ("/selector/n0_count", 21.0, ends),
+        ("/selector/others/0/n0_count", 21.0, ends),
+        ("/n0_count", 21.0, "20 draws cannot have n0_count 21"),
+        ("/n0_runner_up_count", 21.0, "and n0_runner_up_count 21"),
+    ];
+    assert_refused(&dir, "{ loss = 0.05 }", "\"others\":[{", &loss);
+}
+
+/// The path of a field, a forged value, and a part of the reason why it is refused.
+type ForgedDraws = (&'static str, f64, &'static str);
+
+/// Forges fields of the first certified record whose line contains some text.
+fn assert_refused(dir: &TestDir, stopping: &str, contains: &str, forgeries: &[ForgedDraws]) {
+    let spec = sweep(dir, "strong", 4_000, stopping);
+    let out = format!("out{}", stopping.len());
+    let _ = dir.run(&spec, &out, 1).expect(0);
+    let text = fs::read_to_string(dir.path(&out).join("records.jsonl")).unwrap();
+    let is_forged = |line: &&str| !line.contains("\"prediction\":null") && line.contains(contains);
+    let line = text.lines().find(is_forged).unwrap();
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    for &(path, value, says) in forgeries {
         let mut forged = record.clone();
         let number = forged.pointer_mut(path).unwrap();
         *number = if number.is_u64() {
@@ -193,45 +203,9 @@ fn forged_draws_of_a_selector_are_refused() {
             "forged/records.jsonl",
             text.replace(line, &forged.to_string()),
         );
-        let manifest = dir.path("out/manifest.json");
+        let manifest = dir.path(&out).join("manifest.json");
         fs::copy(manifest, dir.path("forged/manifest.json")).unwrap();
         let ended = run_to_end(dir.coordinator().args(["report", "forged"])).expect(2);
         assert!(ended.stderr.contains(says), "{path}: {}", ended.stderr);
     }
-}
-
-fn start(dir: &TestDir, spec: &Path) -> Child {
-    let mut command = dir.coordinator();
-    command
-        .arg("run")
-        .arg(spec)
-        .args(["--out", "killed", "--device", "cpu", "--workers", "2"]);
-    command
-        .process_group(0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Returns true if the run wrote a few records before its end.
-fn wait_for_records(dir: &TestDir) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        let text = fs::read_to_string(dir.path("killed/records.jsonl")).unwrap_or_default();
-        match text.lines().count() {
-            SAMPLES => return false,
-            4.. => return true,
-            _ => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
-    false
-}
-
-fn kill_group(mut child: Child) {
-    let group = format!("-{}", child.id());
-    let _ = std::process::Command::new("kill")
-        .args(["-KILL", "--", &group])
-        .status();
-    let _ = child.wait();
 }

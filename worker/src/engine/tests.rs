@@ -10,6 +10,7 @@ mod reproducible;
 mod row_queue;
 mod scheduler;
 mod search;
+mod selected;
 mod statistics;
 
 use super::batch_mode::BatchMode;

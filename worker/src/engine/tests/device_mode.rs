@@ -33,25 +33,31 @@ fn settings(choice: &str, stopping: &str) -> String {
 }
 
 /// Returns the records of five samples, from passes of the given shape or of the measured one.
-fn records(fixture: &ModelFixture, engine: &Engine, shape: Option<PassShape>) -> Vec<SampleResult> {
-    let network = fixture.load(engine);
+pub(super) fn records(
+    fixture: &ModelFixture,
+    engine: &Engine,
+    shape: Option<PassShape>,
+) -> Vec<SampleResult> {
+    let networks = fixture.load_all(engine);
     if let Some(shape) = shape {
-        engine.core.packings.force(&network, 60, shape);
+        for network in &networks {
+            engine.core.packings.force(network, 60, shape);
+        }
     }
     let samples = (0..5).map(|index| fixture.sample(index)).collect();
     fixture
-        .certify_by(&network, engine, samples)
+        .certify_by(&networks, engine, samples)
         .into_values()
         .collect()
 }
 
 /// Returns the certifications of five samples, from passes of the measured shape.
-fn certified(fixture: &ModelFixture, engine: &Engine) -> Vec<Certification> {
+pub(super) fn certified(fixture: &ModelFixture, engine: &Engine) -> Vec<Certification> {
     let records = records(fixture, engine, None);
     records.into_iter().map(Result::unwrap).collect()
 }
 
-fn shape(rows: u64, packing: Packing) -> PassShape {
+pub(super) fn shape(rows: u64, packing: Packing) -> PassShape {
     PassShape { rows, packing }
 }
 

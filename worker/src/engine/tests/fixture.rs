@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use ddrs_common::data::Image;
-use ddrs_common::domain::{Certification, SampleIndex};
+use ddrs_common::domain::{Certification, SampleIndex, Sigma};
 use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
-use ddrs_common::spec::{self, Sweep, Variant};
+use ddrs_common::spec::{self, ModelSpec, Sweep, Variant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -38,22 +38,46 @@ impl ModelFixture {
              mean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]"
         );
         let fixture = Self::new(dir, [3, side, side], &model, settings);
-        let scores = fixture.noisy_scores();
-        balance(&path, &scores);
+        let sigma = fixture.sweep.smoothing.sigma[0];
+        fixture.balance(&fixture.sweep.models[0], sigma);
         fixture
     }
 
+    /// Makes the same network as the expert of all levels, and a selector of two levels with random
+    /// weights under whose noise both levels are given.
+    pub(super) fn selected_resnet(settings: &str) -> Self {
+        let fixture = Self::resnet("cifar-resnet20", 32, settings);
+        let selected = fixture.sweep.smoothing.selected.as_ref().unwrap();
+        let selector = &selected.selector;
+        random_weights("cifar-resnet20".parse().unwrap(), 2, 6, &selector.path).unwrap();
+        fixture.balance(selector, selected.tau);
+        fixture
+    }
+
+    /// Makes half-spaces as the expert of all levels and as the selector.
+    pub(super) fn selected_half_space(weight: &[f32], selector: &[f32], settings: &str) -> Self {
+        let fixture = Self::half_space(weight, 0.0, settings);
+        let selected = fixture.sweep.smoothing.selected.as_ref().unwrap();
+        write_half_space(&selected.selector.path, selector, 0.0);
+        fixture
+    }
+
+    /// Scales the last layer of a network so that noise of this sigma decides between the classes.
+    fn balance(&self, model: &ModelSpec, sigma: Sigma) {
+        balance(&model.path, &self.noisy_scores(model, sigma));
+    }
+
     /// Scores 16 samples under one draw of noise each.
-    fn noisy_scores(&self) -> Tensor {
+    fn noisy_scores(&self, model: &ModelSpec, sigma: Sigma) -> Tensor {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let sigma = self.sweep.smoothing.sigma[0].get() as f32;
+        let sigma = sigma.get() as f32;
         let pixels: Vec<f32> = (0..16)
             .flat_map(|index| self.sample(index).image.pixels)
             .map(|pixel| pixel + sigma * rng.sample::<f32, _>(StandardNormal))
             .collect();
         let [channels, height, width] = self.shape.map(|side| side as i64);
         let images = Tensor::from_slice(&pixels).view([16, channels, height, width]);
-        model::load(&self.sweep.models[0], Device::Cpu)
+        model::load(model, Device::Cpu)
             .unwrap()
             .scores(&images)
             .unwrap()
@@ -62,11 +86,7 @@ impl ModelFixture {
     /// Makes the half-space w·x + b > 0.
     pub(super) fn half_space(weight: &[f32], bias: f32, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tensors = [
-            ("weight", Tensor::from_slice(weight)),
-            ("bias", Tensor::from_slice(&[bias])),
-        ];
-        Tensor::write_safetensors(&tensors, dir.path().join("m.safetensors")).unwrap();
+        write_half_space(&dir.path().join("m.safetensors"), weight, bias);
         Self::new(
             dir,
             [1, 1, weight.len()],
@@ -82,6 +102,18 @@ impl ModelFixture {
             variant,
             data: &self.data,
         }
+    }
+
+    /// Loads the networks of the sweep's only variant.
+    pub(super) fn load_all(&self, engine: &Engine) -> Vec<LoadedNetwork> {
+        let networks = self.sweep.networks();
+        let places = self
+            .sweep
+            .networks_of(&self.sweep.variants()[0])
+            .into_iter();
+        places
+            .map(|place| engine.load(networks[place], self.shape).unwrap())
+            .collect()
     }
 
     /// Loads the sweep's only model.
@@ -131,13 +163,13 @@ impl ModelFixture {
         engine: &Engine,
         samples: Vec<Sample>,
     ) -> BTreeMap<u64, SampleResult> {
-        self.certify_by(&self.load(engine), engine, samples)
+        self.certify_by(&self.load_all(engine), engine, samples)
     }
 
-    /// Returns the same results with a network that is already loaded.
+    /// Returns the same results with networks that are already loaded.
     pub(super) fn certify_by(
         &self,
-        network: &LoadedNetwork,
+        networks: &[LoadedNetwork],
         engine: &Engine,
         samples: Vec<Sample>,
     ) -> BTreeMap<u64, SampleResult> {
@@ -150,9 +182,10 @@ impl ModelFixture {
         let variant = &self.sweep.variants()[0];
         let never = AtomicBool::new(false);
         let mut samples = samples.into_iter();
+        let networks: Vec<&LoadedNetwork> = networks.iter().collect();
         engine
             .certify(
-                &[network],
+                &networks,
                 self.part(variant),
                 &mut samples,
                 &never,
@@ -173,6 +206,14 @@ impl ModelFixture {
             .map(|(index, result)| (index, result.unwrap()))
             .collect()
     }
+}
+
+fn write_half_space(path: &Path, weight: &[f32], bias: f32) {
+    let tensors = [
+        ("weight", Tensor::from_slice(weight)),
+        ("bias", Tensor::from_slice(&[bias])),
+    ];
+    Tensor::write_safetensors(&tensors, path).unwrap();
 }
 
 /// Scales the last layer so that the mean of `scores` becomes 0 and the largest becomes 1.

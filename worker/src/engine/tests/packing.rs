@@ -26,7 +26,7 @@ fn records(fixture: &ModelFixture, engine: &Engine, shape: Option<PassShape>) ->
     }
     let samples = (0..4).map(|index| fixture.sample(index)).collect();
     fixture
-        .certify_by(&network, engine, samples)
+        .certify_by(std::slice::from_ref(&network), engine, samples)
         .into_values()
         .collect()
 }

@@ -28,7 +28,9 @@ fn in_groups(
         .collect()
 }
 
-fn check(fixture: &ModelFixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
+/// Certifies five samples by several numbers of threads, in groups of several sizes and in several
+/// orders. Returns their records, which must always be the same.
+pub(super) fn check(fixture: &ModelFixture, group_sizes: &[usize]) -> BTreeMap<u64, Certification> {
     let reference = in_groups(fixture, &engine(1), &[0, 1, 2, 3, 4], 1);
     for threads in [1, 2, 3] {
         let engine = engine(threads);
