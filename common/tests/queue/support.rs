@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use ddrs_common::domain::SweepId;
 use ddrs_common::queue::{
-    ClaimReply, ClaimToken, Claimed, PrivateServer, QueueClient, Submission, SweepQueue,
+    ClaimReply, ClaimToken, Claimed, CompleteReply, FailReply, PrivateServer, QueueClient,
+    RecordReply, ReleaseReply, RenewReply, Submission, SweepProgress, SweepQueue,
 };
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
@@ -135,5 +136,48 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl 
             "the condition did not hold within 20 s"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Expects every write of a lost lease to be refused, and to change nothing.
+pub(crate) async fn expect_lost(queue: &SweepQueue, old: &Claimed) {
+    let before = lines(queue).await;
+    let counted = counts(queue).await;
+    assert_eq!(
+        queue
+            .worker("w")
+            .record(&old.lease, old.first_slot, "late")
+            .await
+            .unwrap(),
+        RecordReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").renew(&old.lease).await.unwrap(),
+        RenewReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").complete(&old.lease).await.unwrap(),
+        CompleteReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").release(&old.lease).await.unwrap(),
+        ReleaseReply::Lost
+    );
+    assert_eq!(
+        queue.worker("w").fail(&old.lease, "late").await.unwrap(),
+        FailReply::Lost
+    );
+    let refused = SweepProgress {
+        refused: counted.refused + 5,
+        ..counted
+    };
+    assert_eq!((lines(queue).await, counts(queue).await), (before, refused));
+}
+
+/// Returns the progress without its age, which changes with time.
+pub(crate) async fn counts(queue: &SweepQueue) -> SweepProgress {
+    SweepProgress {
+        age: Duration::ZERO,
+        ..queue.status().progress().await.unwrap()
     }
 }
