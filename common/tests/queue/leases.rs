@@ -8,7 +8,7 @@ use ddrs_common::queue::{
     ReleaseReply, RenewReply, Submission,
 };
 
-use crate::support::{Redis, claim, eventually, expect_lost, id, record_all};
+use crate::support::{Redis, claim, eventually, expect_lost, id, record_all, three_samples_each};
 
 #[tokio::test]
 async fn a_released_job_is_next_and_costs_no_attempt() {
