@@ -98,10 +98,8 @@ impl Array {
     }
 
     fn check_length(&self) -> Result<(), DataError> {
-        let sizes = self.shape.iter().map(|&size| size as u64);
-        let described = sizes.fold(Some(self.element.size() as u64), |product, size| {
-            product?.checked_mul(size)
-        });
+        let mut sizes = self.shape.iter().map(|&size| size as u64);
+        let described = sizes.try_fold(self.element.size() as u64, u64::checked_mul);
         let found = self.bytes.len();
         if described == Some(found) {
             return Ok(());

@@ -28,7 +28,7 @@ pub struct RecordLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum ResultFields {
-    Certificate(CertificateFields),
+    Certificate(Box<CertificateFields>),
     Failure { error: String },
 }
 
@@ -105,7 +105,7 @@ impl From<&Record> for RecordLine {
 impl From<&Result<Certification, String>> for ResultFields {
     fn from(result: &Result<Certification, String>) -> Self {
         match result {
-            Ok(certification) => Self::Certificate(certification.into()),
+            Ok(certification) => Self::Certificate(Box::new(certification.into())),
             Err(error) => Self::Failure {
                 error: error.clone(),
             },
@@ -199,7 +199,7 @@ impl TryFrom<ResultFields> for Result<Certification, String> {
 
     fn try_from(fields: ResultFields) -> Result<Self, InvalidValue> {
         match fields {
-            ResultFields::Certificate(fields) => Ok(Ok(fields.try_into()?)),
+            ResultFields::Certificate(fields) => Ok(Ok((*fields).try_into()?)),
             ResultFields::Failure { error } => Ok(Err(error)),
         }
     }

@@ -219,9 +219,9 @@ impl ModelTable<'_> {
         };
         let usual = architecture.usual_options();
         let keys = OptionKey::ALL.into_iter();
-        keys.filter(|key| architecture.has_option(*key) && !self.has(key.as_str()))
-            .map(|key| format!("{} = {}{end}", key.as_str(), usual.to_toml(key)))
-            .collect()
+        let omitted = keys.filter(|key| architecture.has_option(*key) && !self.has(key.as_str()));
+        let lines = omitted.map(|key| [key.as_str(), " = ", &usual.to_toml(key), end].concat());
+        lines.collect()
     }
 
     /// The network by the table, or else by the file.

@@ -79,7 +79,7 @@ pub(super) fn list(
 fn choose(spec: &DatasetSpec, mut files: Vec<CifarFile>) -> Result<Vec<CifarFile>, DataError> {
     let refuse = |what: String| Err(DataError::layout(&spec.path, what));
     match spec.split.as_deref() {
-        Some(ALL) => {}
+        None | Some(ALL) => {}
         Some(split @ ("train" | "test")) => {
             files.retain(|file| file.split() == Some(split));
             if files.is_empty() {
@@ -91,7 +91,6 @@ fn choose(spec: &DatasetSpec, mut files: Vec<CifarFile>) -> Result<Vec<CifarFile
                 "has no split {split:?}, only \"train\", \"test\" and \"all\""
             ));
         }
-        None => {}
     }
     Ok(files)
 }
@@ -140,7 +139,7 @@ fn rows_in(folder: &Path, kind: CifarKind, roots: &Roots) -> Result<Vec<CifarFil
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        if name.ends_with(".bin") || is_pickled_batch(name) {
+        if path.extension().is_some_and(|end| end == "bin") || is_pickled_batch(name) {
             let bytes = ByteRange::of_file(SharedFile::open(&path, roots)?);
             files.push(CifarFile::new(&path, name, to_rows(&path, bytes, kind)?));
         }
