@@ -119,8 +119,8 @@ fn training_and_test_images_are_not_certified_together_in_silence() {
 /// The specification of a sweep whose sigmas a file gives.
 fn file_spec(dir: &TestDir, file: &str) -> PathBuf {
     let data = format!(
-        "format = \"cifar10\"\npath = {:?}\n",
-        golden("test_batch.bin")
+        "format = \"cifar10\"\npath = \"{}\"\n",
+        golden("test_batch.bin").display()
     );
     let smoothing = format!("choice = [\"file\"]\n[smoothing.file]\nlargest = 0.5\n{file}");
     spec(dir, &data, &smoothing)

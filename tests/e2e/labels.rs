@@ -249,9 +249,10 @@ fn folders_that_cannot_be_the_classes_are_refused_before_a_job_runs() {
 
 fn named_labels(names: &[String; 4], labels: [&str; 4]) -> String {
     let lines = names.iter().zip(labels);
-    lines
+    let lines: Vec<String> = lines
         .map(|(name, label)| format!("{name} {label}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 #[test]

@@ -214,10 +214,9 @@ fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
 /// Empty for the usual options, so that the noise of such networks stays as it was without options.
 fn unusual_options(spec: &ModelSpec) -> String {
     let differences = spec.options.differences(&spec.source.usual_options());
-    let options = differences.into_iter();
-    options
-        .map(|(key, value)| format!(" {}={value}", key.as_str()))
-        .collect()
+    let words = differences.into_iter();
+    let words = words.map(|(key, value)| [" ", key.as_str(), "=", &value.to_string()].concat());
+    words.collect()
 }
 
 /// Returns the mean and the standard deviation of each channel. They are 0 and 1 where the network

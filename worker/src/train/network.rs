@@ -170,9 +170,10 @@ impl TrainingPass<'_> {
         let x = operand(x, emulated)?;
         let weight = operand(&weight, emulated)?;
         let y = conv2d(&x, &weight, spec)?.f_to_kind(self.network.kind)?;
-        match spec.bias {
-            true => y.f_add(&self.bias(spec)?),
-            false => Ok(y),
+        if spec.bias {
+            y.f_add(&self.bias(spec)?)
+        } else {
+            Ok(y)
         }
     }
 

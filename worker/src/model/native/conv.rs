@@ -160,9 +160,10 @@ fn fusion(activation: Activation, arithmetic: Arithmetic, weights: [&Tensor; 2])
 /// normalisation after it.
 fn folded_weights(spec: &Conv, weights: &WeightMap) -> Result<(Tensor, Tensor)> {
     let weight = weights.get(&format!("{}.weight", spec.name))?;
-    let bias = match spec.bias {
-        true => weights.get(&format!("{}.bias", spec.name))?,
-        false => Tensor::f_zeros([weight.size()[0]], (weight.kind(), weight.device()))?,
+    let bias = if spec.bias {
+        weights.get(&format!("{}.bias", spec.name))?
+    } else {
+        Tensor::f_zeros([weight.size()[0]], (weight.kind(), weight.device()))?
     };
     match &spec.norm {
         Some(norm) => fold(norm, weights, [weight, bias]),

@@ -127,13 +127,12 @@ impl OneDnn {
 
     /// Returns the input, the packed weight and the bias of a linear layer.
     fn operands(&self, linear: &LinearLayer, x: &Tensor) -> Result<Vec<IValue>, TchError> {
-        let packed = match linear.packed.get() {
-            Some(packed) => packed,
-            None => {
-                let weight = IValue::Tensor(linear.operand(&linear.weight)?);
-                let packed = self.call("pack_linear", &[weight])?;
-                linear.packed.get_or_init(|| packed)
-            }
+        let packed = if let Some(packed) = linear.packed.get() {
+            packed
+        } else {
+            let weight = IValue::Tensor(linear.operand(&linear.weight)?);
+            let packed = self.call("pack_linear", &[weight])?;
+            linear.packed.get_or_init(|| packed)
         };
         Ok(vec![
             IValue::Tensor(linear.operand(x)?),
