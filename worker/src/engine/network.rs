@@ -215,7 +215,7 @@ fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
 fn unusual_options(spec: &ModelSpec) -> String {
     let differences = spec.options.differences(&spec.source.usual_options());
     let words = differences.into_iter();
-    let words = words.map(|(key, value)| [" ", key.as_str(), "=", &value.to_string()].concat());
+    let words = words.map(|(key, value)| [" ", key.as_str(), "=", &value].concat());
     words.collect()
 }
 

@@ -122,7 +122,7 @@ impl SelectedCertifier {
         }
     }
 
-    /// Takes the counts, by class of the network that was drawn, of the draws that [`next`](Self::next) requested.
+    /// Takes the counts, by class of the network, of the draws that [`next`](Self::next) requested.
     ///
     /// # Errors
     /// When they do not add up to the number requested, or no draws were requested. The certifier
