@@ -25,14 +25,15 @@ pub(super) fn rows(bytes: &[u8], kind: CifarKind) -> Result<Vec<u8>, String> {
 
 /// The value under a key, which Python 2 writes as text and Python 3 as text or as bytes.
 fn value<'p>(batch: PickleValue<'p>, key: &str) -> Option<PickleValue<'p>> {
-    let is_key = |found: PickleValue| {
-        let bytes = found.as_bytes();
-        found.as_text() == Some(key) || bytes.as_deref() == Some(key.as_bytes())
-    };
     let entries = batch.entries()?.into_iter();
     entries
         .rev()
-        .find_map(|(found, value)| is_key(found).then_some(value))
+        .find_map(|(found, value)| is_text(found, key).then_some(value))
+}
+
+fn is_text(value: PickleValue, text: &str) -> bool {
+    let bytes = value.as_bytes();
+    value.as_text() == Some(text) || bytes.as_deref() == Some(text.as_bytes())
 }
 
 /// Puts the labels of each image before its pixels.

@@ -43,9 +43,10 @@ fn weights(name: &str, shape: &[u64]) -> Tensor {
 fn specification(network: &Value) -> String {
     let architecture = &network["architecture"];
     let options = network["options"].as_object().unwrap().iter();
-    let options: String = options
+    let options: Vec<String> = options
         .map(|(key, value)| format!("{key} = {value}\n"))
         .collect();
+    let options = options.concat();
     format!(
         "name = 's'\nseed = 1\n[dataset]\nformat = 'tensors'\npath = 'd'\n\
          [[model]]\nname = 'm'\npath = 'm.safetensors'\nclasses = 10\n\
