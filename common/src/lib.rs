@@ -19,6 +19,7 @@
 //!   terminal
 //! - [`replace()`], [`lock()`]: replaces a file in one step, and locks it for one program
 //! - [`bounded`], [`roots`]: limits on the size and the place of files
+//! - [`model_file`]: safetensors and checkpoints of `torch.save` as named tensors
 //! - [`pickle`]: pickles of Python as data, without executing anything
 //! - [`queue`]: jobs, leases and results in Redis
 //! - [`cli`]: options, exit codes and stop signals of both programs
@@ -37,6 +38,7 @@ pub mod grid;
 pub mod host;
 mod lock;
 pub mod log;
+pub mod model_file;
 pub mod output;
 pub mod pickle;
 pub mod plan;

@@ -4,15 +4,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use ddrs_common::architecture::check_model;
+use anyhow::{Context, Result, anyhow};
+use ddrs_common::architecture::{FoundNetwork, find_network};
 use ddrs_common::cli::BlameInput;
 use ddrs_common::data::Dataset;
 use ddrs_common::grid::{DataFacts, Grid, ImageFacts};
+use ddrs_common::model_file::file_kind;
 use ddrs_common::plan::Plan;
+use ddrs_common::roots::Roots;
 use ddrs_common::sigma_file;
-use ddrs_common::spec::{self, ModelSource, ModelSpec, SpecError, Sweep};
+use ddrs_common::spec::{self, ModelSpec, SpecError, Sweep};
 use ddrs_common::sweep_message::SweepMessage;
+use tracing::info;
 
 /// A sweep that can be submitted.
 #[derive(Debug)]
@@ -57,6 +60,7 @@ fn checked(path: &Path, held_seed: Option<u64>) -> Result<Prepared> {
     let sweep = sigma_file::read_into(sweep, &dataset, &plan)?;
     let images = image_facts(&sweep, &dataset, &plan)?;
     check_grid(&sweep, images.grid, &text, path)?;
+    check_channels(&sweep, images.shape[0])?;
     let message = message(path, &completed, &sweep, &dataset, images)?;
     Ok(Prepared {
         linked: dataset.linked_folders(),
@@ -117,6 +121,14 @@ fn check_grid(sweep: &Sweep, grid: Grid, text: &str, file: &Path) -> Result<(), 
     checked.map_err(|error| spec::error_at(text, file, "dataset.grid", error.to_string()))
 }
 
+/// Refuses constants of normalisation for another number of channels.
+fn check_channels(sweep: &Sweep, channels: usize) -> Result<()> {
+    for model in sweep.networks() {
+        model.check_channels(channels)?;
+    }
+    Ok(())
+}
+
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))
 }
@@ -129,11 +141,27 @@ fn model_digests(sweep: &Sweep) -> Result<Vec<[u8; 32]>> {
 
 fn check_and_digest(model: &ModelSpec) -> Result<[u8; 32]> {
     let digest = digest(model)?;
-    if let ModelSource::Safetensors(architecture) = model.source {
-        check_model(&model.path, architecture, model.classes)
-            .with_context(|| format!("model {}", model.name))?;
-    }
+    check_file(model).with_context(|| format!("model {}", model.name))?;
     Ok(digest)
+}
+
+/// Checks that the file is a program, or holds the weights of the network.
+fn check_file(model: &ModelSpec) -> Result<()> {
+    let roots = Roots::anywhere();
+    if let Some(wanted) = model.wanted() {
+        log_network(model, &find_network(&roots, &model.path, wanted)?);
+        return Ok(());
+    }
+    let kind = file_kind(&model.path, &roots)?;
+    let in_file = |reason| anyhow!("{}: {reason}", model.path.display());
+    kind.check_program().map_err(in_file)
+}
+
+/// Says what in a file of weights counts, and what does not.
+fn log_network(model: &ModelSpec, network: &FoundNetwork) {
+    for line in network.remarks(model.mean.as_deref()) {
+        info!("model {}: {}: {line}", model.name, model.path.display());
+    }
 }
 
 fn digest(model: &ModelSpec) -> Result<[u8; 32]> {

@@ -4,6 +4,7 @@
 mod acceptance;
 mod attack;
 mod bad_machine;
+mod checkpoints;
 mod cluster;
 mod damage;
 mod demo;

@@ -27,7 +27,7 @@ fn sweep(dir: &TestDir, architecture: &str, edit: impl Fn(String) -> String) -> 
     let text = format!(
         "name = \"m\"\nseed = 1\n[dataset]\nformat = \"tensors\"\npath = \"inputs.safetensors\"\n\
          [[model]]\nname = \"net\"\npath = \"model.safetensors\"\n\
-         architecture = \"{architecture}\"\nclasses = 10\n\
+         architecture = \"{architecture}\"\nmean = \"none\"\nclasses = 10\n\
          [smoothing]\nsigma = [0.25]\n[certify]\nn0 = 10\nn = 40\nalpha = 0.001\nchunk = 20\n"
     );
     dir.write("sweep.toml", edit(text))
@@ -154,9 +154,12 @@ fn torchscript_of_the_same_weights_gives_the_same_predictions() {
     ] {
         let path = models.join(file).display().to_string();
         let spec = sweep(&dir, "cifar-resnet20", |text| {
-            text.replace("architecture = \"cifar-resnet20\"\n", architecture)
-                .replace("model.safetensors", &path)
-                .replace("n = 40\n", "n = 1000\n")
+            text.replace(
+                "architecture = \"cifar-resnet20\"\nmean = \"none\"\n",
+                architecture,
+            )
+            .replace("model.safetensors", &path)
+            .replace("n = 40\n", "n = 1000\n")
         });
         let _ = dir.run(&spec, out, 1).expect(0);
         let records = dir.records(out);

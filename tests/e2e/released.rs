@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddrs_common::architecture;
 use ddrs_common::domain::Class;
+use ddrs_common::model_file::TensorFile;
+use ddrs_common::roots::Roots;
 use ddrs_common::spec::{digest_to_hex, file_digest};
 use ddrs_tests::TestDir;
 use serde_json::Value;
@@ -52,7 +53,10 @@ fn released_networks_name_the_specifications_in_their_folder() {
         let spec = folder()
             .join("specs")
             .join(name.replace(".safetensors", ".train.toml"));
-        let metadata = architecture::metadata(&network).unwrap();
+        let metadata = TensorFile::open(&network, &Roots::anywhere())
+            .unwrap()
+            .metadata()
+            .clone();
         let training: Value = serde_json::from_str(&metadata["training"]).unwrap();
         let digest = digest_to_hex(&file_digest(&spec).unwrap());
         assert_eq!(training["specification"], digest, "{name}");

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arrays;
+mod checkpoints;
 mod damage;
 mod data;
 mod images;

@@ -49,6 +49,10 @@ pub(crate) enum WorkerCommand {
     /// Resumes from the checkpoint of an earlier call with the same --out. Exit code 130:
     /// interrupted and resumable.
     Train(TrainArgs),
+    /// Say what is in a model file: its network, its normalisation, the lines of a specification
+    Inspect(WeightsArgs),
+    /// Write the network of a checkpoint of torch.save as safetensors
+    Convert(ConvertArgs),
     /// Show libtorch, the devices and precisions of this machine, and why a GPU is not used
     Doctor(DoctorArgs),
 }
@@ -151,6 +155,29 @@ pub(crate) struct TrainArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+/// The arguments of `inspect`: a file of weights.
+#[derive(Debug, Args)]
+pub(crate) struct WeightsArgs {
+    /// Safetensors file, checkpoint of torch.save, or TorchScript program
+    pub(crate) file: PathBuf,
+    /// The architecture [default: the one that fits the tensors]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) architecture: Option<String>,
+    /// What stands before the tensors' names, where several networks in the file fit
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) weights: Option<String>,
+}
+
+/// The arguments of `convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+    /// Safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// The arguments of `doctor`.

@@ -43,6 +43,8 @@ fn dispatch(command: WorkerCommand, log_format: LogFormat) -> Result<()> {
         WorkerCommand::Certify(args) => commands::certify::certify(&args),
         WorkerCommand::Attack(args) => commands::attack::attack(&args),
         WorkerCommand::Train(args) => commands::train::train(&args),
+        WorkerCommand::Inspect(args) => commands::inspect::inspect(&args),
+        WorkerCommand::Convert(args) => commands::weights::convert(&args),
         WorkerCommand::Doctor(args) => commands::doctor::doctor(&args),
     }
 }

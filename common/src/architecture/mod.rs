@@ -11,20 +11,25 @@
 //! - `parameters`, `check`: their tensors, and the check of a model file
 
 mod check;
+mod constants;
 mod efficientnet;
+mod fit;
 mod layers;
 mod name;
 mod options;
 mod parameters;
 mod preact;
+mod recognise;
 mod resnet;
 mod unit;
 mod vit;
 
-pub use check::{ModelError, ModelProblem, check_model, check_model_under, metadata};
+pub use check::{FoundNetwork, ModelError, ModelProblem, WantedNetwork, check_model, find_network};
+pub use constants::FileConstants;
 pub use layers::{GlobalPool, Layer, Layers, MaxPool, Residual, Shortcut};
 pub use options::{NetworkOptions, OptionKey, Outputs, StemPooling, StridePlace};
 pub use parameters::{Parameter, Shape, canonical_name};
+pub use recognise::{Recognised, recognise};
 pub use unit::{Activation, BatchNorm, Conv, LayerNorm, Linear, Norm, Padding, Tokens, Unit};
 pub use vit::VitSize;
 

@@ -64,6 +64,15 @@ impl<'a> Pickle<'a> {
         PickleValue::new(self, self.root)
     }
 
+    /// The keys of all objects that are stored outside the pickle.
+    pub fn persistent_ids(&self) -> impl Iterator<Item = PickleValue<'_>> {
+        let keys = self.objects.iter().filter_map(|object| match object {
+            Object::Persistent(key) => Some(*key),
+            _ => None,
+        });
+        keys.map(|key| PickleValue::new(self, key))
+    }
+
     /// The number of bytes of the pickle: others may follow it.
     #[must_use]
     pub fn length(&self) -> usize {

@@ -134,6 +134,17 @@ impl<'p> PickleValue<'p> {
         }
     }
 
+    /// The number of objects in this one.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self.object() {
+            Object::List(ids) | Object::Tuple(ids) | Object::Set(ids) => ids.len(),
+            Object::Dict(entries) => entries.len(),
+            Object::Called(called) => called.elements.len() + called.entries.len(),
+            _ => 0,
+        }
+    }
+
     /// The keys and values of a dict, or of an instance of a class like `OrderedDict`.
     #[must_use]
     pub fn entries(self) -> Option<Vec<(Self, Self)>> {

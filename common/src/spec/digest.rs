@@ -249,6 +249,7 @@ fn model_lines(model: &ModelSpec) -> String {
         name,
         path: _,
         source,
+        weights,
         classes,
         mean,
         std,
@@ -262,6 +263,7 @@ fn model_lines(model: &ModelSpec) -> String {
         precision.as_str().to_owned(),
     ];
     line("model", &words)
+        + &weights_line(weights.as_ref())
         + &channels_line("mean", mean.as_ref())
         + &channels_line("std", std.as_ref())
         + &option_lines(options, &source.usual_options())
@@ -273,6 +275,14 @@ fn option_lines(options: &NetworkOptions, usual: &NetworkOptions) -> String {
     differences
         .map(|(key, value)| line(key.as_str(), &[value]))
         .collect()
+}
+
+/// Empty without the key, so that sweeps from before it keep their ids. Names may contain white
+/// space, so the text is quoted.
+fn weights_line(weights: Option<&String>) -> String {
+    weights.map_or_else(String::new, |weights| {
+        line("weights", &[format!("{weights:?}")])
+    })
 }
 
 fn source_word(source: ModelSource) -> String {

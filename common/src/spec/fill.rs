@@ -1,8 +1,11 @@
-//! Completes a specification by the metadata of its model files.
+//! Completes a specification by its model files: by the metadata of a safetensors file, and by the
+//! tensors of any file of weights.
 //!
 //! A key that the specification leaves out is taken from the file; one that it gives must agree
-//! with the file. A network that is certified under another normalisation than it was trained with
-//! scores worse without any error, and no other check would find the mistake.
+//! with the file's metadata. A network that is certified under another normalisation than it was
+//! trained with scores worse without any error, and no other check would find the mistake. So a
+//! normalisation that neither gives is an error; constants among the tensors are used, unless the
+//! specification gives others.
 //!
 //! The text is completed, not the parsed sweep: a program that reads it later, from Redis or from a
 //! manifest, needs no model file to know what was meant.
@@ -18,12 +21,20 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::document::Document;
 use super::{SpecError, Sweep, error_at, parse};
-use crate::architecture::{Architecture, ModelError, OptionKey, metadata};
+use crate::architecture::{Architecture, FoundNetwork, OptionKey, WantedNetwork, recognise};
+use crate::domain::InvalidValue;
+use crate::model_file::{FileKind, TensorFile, file_kind};
+use crate::roots::Roots;
 
 /// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
 const KEYS: [&str; 4] = ["architecture", "classes", "mean", "std"];
 
-/// Parses a specification after reading the headers of its safetensors files. Also returns the
+const NO_NORMALISATION: &str = "neither the specification nor FILE says how the images are \
+    normalised; give mean and std, for CIFAR-10 usually [0.4914, 0.4822, 0.4465] and \
+    [0.2023, 0.1994, 0.2010], for ImageNet [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225], or \
+    mean = \"none\"";
+
+/// Parses a specification after reading its files of weights. Also returns the
 /// text, completed by the keys that were taken from the files, and by `default_seed` if it has no
 /// seed.
 ///
@@ -84,7 +95,7 @@ fn insert_all(text: &str, additions: &[Addition]) -> String {
     filled
 }
 
-/// A table of a model whose `path` names a safetensors file.
+/// A table of a model with a `path`.
 struct ModelTable<'d> {
     document: &'d Document<'d>,
     table: &'d DeTable<'d>,
@@ -134,13 +145,14 @@ fn model_table<'d>(
     })
 }
 
-/// The place of the key `path` and its value, if that is a safetensors file.
+/// The place of the key `path`, and its value.
 fn file_of<'d>(table: &'d DeTable) -> Option<(usize, &'d str)> {
     let (key, value) = table.get_key_value("path")?;
-    let path = value.get_ref().as_str()?;
-    path.ends_with(".safetensors")
-        .then_some((key.span().start, path))
+    Some((key.span().start, value.get_ref().as_str()?))
 }
+
+/// An architecture, and its network in a file.
+type FoundArchitecture = (Architecture, FoundNetwork);
 
 /// Text to insert at a place.
 struct Addition {
@@ -154,7 +166,7 @@ fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecErro
     if model.is_dotted(text) {
         return Ok(None);
     }
-    let Some(facts) = model.metadata()? else {
+    let Some(facts) = model.facts()? else {
         return Ok(None);
     };
     let end = if model.is_inline(text) { ", " } else { "\n" };
@@ -165,18 +177,124 @@ fn addition(model: &ModelTable, text: &str) -> Result<Option<Addition>, SpecErro
 }
 
 impl ModelTable<'_> {
-    /// The metadata of the file. A file that cannot be read is an error only if the table needs it;
-    /// loading the model reports it otherwise.
-    fn metadata(&self) -> Result<Option<HashMap<String, String>>, SpecError> {
-        match metadata(&self.path) {
-            Ok(facts) => Ok(Some(facts)),
-            Err(problem) if self.needs_file() => Err(self.unreadable(&problem)),
+    /// The facts in a file of weights; `None` for another file. A file that cannot be read is an
+    /// error only if the table needs it; loading the model reports it otherwise.
+    fn facts(&self) -> Result<Option<HashMap<String, String>>, SpecError> {
+        if !self.has_weights() {
+            return Ok(None);
+        }
+        match TensorFile::open(&self.path, &Roots::anywhere()) {
+            Ok(file) => self.facts_of(&file).map(Some),
+            Err(problem) if self.needs_file() => Err(self.unreadable(&problem.to_string())),
             Err(_) => Ok(None),
         }
     }
 
-    fn unreadable(&self, problem: &ModelError) -> SpecError {
-        let message = format!("the file must give what the specification omits: {problem}");
+    /// Returns true unless the file is a program, or the table one for a program.
+    fn has_weights(&self) -> bool {
+        let is_named_so = self
+            .path
+            .extension()
+            .is_some_and(|name| name == "safetensors");
+        match file_kind(&self.path, &Roots::anywhere()) {
+            Ok(FileKind::Safetensors | FileKind::TorchSave(_)) => true,
+            _ => is_named_so,
+        }
+    }
+
+    /// The facts in the metadata, and those that the tensors add.
+    fn facts_of(&self, file: &TensorFile) -> Result<HashMap<String, String>, SpecError> {
+        let mut facts = HashMap::new();
+        if !file.is_torch_save() {
+            facts.clone_from(file.metadata());
+        }
+        match self.network(file, &facts) {
+            Ok(network) => self.add(&network, &mut facts)?,
+            Err(problem) if self.lacks_a_fact(&facts) => return Err(self.unreadable(&problem)),
+            // Checking the model reports it.
+            Err(_) => {}
+        }
+        Ok(facts)
+    }
+
+    /// Finds the network that the table or the metadata names, or else one that fits.
+    fn network(
+        &self,
+        file: &TensorFile,
+        facts: &HashMap<String, String>,
+    ) -> Result<FoundArchitecture, String> {
+        let given = self.text("architecture").map(str::to_owned);
+        let given = given.or_else(|| facts.get("architecture").map(|name| name.replace('_', "-")));
+        let weights = self.text("weights");
+        let Some(name) = given else {
+            let found = recognise(file, weights).map_err(|problem| problem.to_string())?;
+            return Ok((found.architecture, found.network));
+        };
+        let architecture = name
+            .parse()
+            .map_err(|error: InvalidValue| error.to_string())?;
+        let wanted = WantedNetwork {
+            architecture,
+            classes: None,
+            weights,
+        };
+        let found = wanted.find(file).map_err(|problem| problem.to_string())?;
+        Ok((architecture, found))
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
+    /// Returns true if neither the table nor the facts have a key that a model must have.
+    fn lacks_a_fact(&self, facts: &HashMap<String, String>) -> bool {
+        let required = ["architecture", "classes"];
+        required
+            .iter()
+            .any(|key| !self.has(key) && !facts.contains_key(*key))
+    }
+
+    /// Adds what the tensors say.
+    fn add(
+        &self,
+        (architecture, network): &FoundArchitecture,
+        facts: &mut HashMap<String, String>,
+    ) -> Result<(), SpecError> {
+        self.add_fact("architecture", architecture.to_string(), facts);
+        self.add_fact("classes", network.classes.to_string(), facts);
+        let says = ["mean", "std"]
+            .iter()
+            .any(|key| self.has(key) || facts.contains_key(*key));
+        if says || *architecture == Architecture::HalfSpace {
+            return Ok(());
+        }
+        match &network.constants {
+            Ok(Some(constants)) => {
+                self.add_fact("mean", format!("{:?}", constants.mean), facts);
+                self.add_fact("std", format!("{:?}", constants.std), facts);
+                Ok(())
+            }
+            Ok(None) => Err(self.error("mean", self.with_file(NO_NORMALISATION))),
+            Err(reason) => {
+                let file = self.path.display();
+                Err(self.error("mean", format!("{file}: {reason}")))
+            }
+        }
+    }
+
+    fn add_fact(&self, key: &str, value: String, facts: &mut HashMap<String, String>) {
+        if !self.has(key) {
+            facts.entry(key.to_owned()).or_insert(value);
+        }
+    }
+
+    fn with_file(&self, message: &str) -> String {
+        message.replace("FILE", &self.path.display().to_string())
+    }
+
+    fn unreadable(&self, problem: &str) -> SpecError {
+        let file = self.path.display();
+        let message = format!("the file must give what the specification omits: {file}: {problem}");
         self.error("path", message)
     }
 
@@ -226,9 +344,7 @@ impl ModelTable<'_> {
 
     /// The network by the table, or else by the file.
     fn architecture(&self, facts: &HashMap<String, String>) -> Option<Architecture> {
-        let given = self.table.get("architecture");
-        let given = given.and_then(|value| value.get_ref().as_str());
-        match given {
+        match self.text("architecture") {
             Some(name) => name.parse().ok(),
             None => facts.get("architecture")?.replace('_', "-").parse().ok(),
         }
@@ -338,6 +454,7 @@ impl ModelFact {
             (Self::Classes(fact), DeValue::Integer(_)) => is_number(given, (*fact).into()),
             (Self::Channels(facts), DeValue::Array(given)) => are_close(facts, given),
             (Self::NoNormalisation, DeValue::Array(given)) => given.is_empty(),
+            (Self::Channels(_), DeValue::String(_)) => false,
             _ => true,
         }
     }

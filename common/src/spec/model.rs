@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::architecture::{Architecture, NetworkOptions, OptionKey};
+use crate::architecture::{Architecture, NetworkOptions, OptionKey, WantedNetwork};
+use crate::domain::InvalidValue;
 
 /// A network and the meaning of its scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,9 @@ pub struct ModelSpec {
     pub path: PathBuf,
     /// The contents of the file.
     pub source: ModelSource,
+    /// The part of the tensors' names in the file before the network's names, if several networks
+    /// in it fit.
+    pub weights: Option<String>,
     /// The number of classes.
     pub classes: u32,
     /// Subtracted from each channel after the noise is added.
@@ -25,12 +29,43 @@ pub struct ModelSpec {
     pub options: NetworkOptions,
 }
 
+impl ModelSpec {
+    /// The network that the file must hold; `None` for a program.
+    #[must_use]
+    pub fn wanted(&self) -> Option<WantedNetwork<'_>> {
+        let ModelSource::Safetensors(architecture) = self.source else {
+            return None;
+        };
+        Some(WantedNetwork {
+            architecture,
+            classes: Some(self.classes),
+            weights: self.weights.as_deref(),
+        })
+    }
+
+    /// Checks that there is a mean for each channel of the images.
+    ///
+    /// # Errors
+    /// When there is another number of them, in words.
+    pub fn check_channels(&self, channels: usize) -> Result<(), InvalidValue> {
+        match &self.mean {
+            Some(mean) if mean.len() != channels => Err(InvalidValue(format!(
+                "model {}: mean and std have {} values, the images have {channels} channels",
+                self.name,
+                mean.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The contents of a model file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelSource {
-    /// Weights by name, for a network that ddrs builds.
+    /// Weights by name, for a network that ddrs builds: safetensors, or a checkpoint of
+    /// `torch.save`.
     Safetensors(Architecture),
-    /// A program, `.pt`.
+    /// A TorchScript program.
     TorchScript,
 }
 

@@ -5,9 +5,11 @@
 //! key.
 
 mod choices;
+mod mean;
 mod resize;
 mod stopping;
 
+pub(super) use mean::RawMean;
 pub(super) use resize::RawResize;
 pub(super) use stopping::RawStopping;
 
@@ -93,8 +95,9 @@ pub(super) struct RawModel {
     pub(super) name: Required<String>,
     pub(super) path: Required<String>,
     pub(super) architecture: Option<String>,
+    pub(super) weights: Option<String>,
     pub(super) classes: Required<i64>,
-    pub(super) mean: Option<Vec<f64>>,
+    pub(super) mean: Option<RawMean>,
     pub(super) std: Option<Vec<f64>>,
     pub(super) precision: RawPrecision,
     pub(super) epsilon: Option<f64>,

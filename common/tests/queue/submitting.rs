@@ -423,6 +423,7 @@ fn sweep(samples: u64, variants: usize, job_samples: u64) -> Sweep {
             name: "m".into(),
             path: "m.pt".into(),
             source: ModelSource::TorchScript,
+            weights: None,
             classes: 10,
             mean: None,
             std: None,

@@ -38,6 +38,7 @@ impl LoadedNetwork {
         device: Device,
         threads: &ThreadPool,
     ) -> Result<Self> {
+        spec.check_channels(shape[0])?;
         let first = model::load_file(spec, file, device)?;
         let network = Self {
             spec: spec.clone(),

@@ -3,14 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use ddrs_common::architecture::check_model_under;
+use anyhow::{Context, Error, Result};
+use ddrs_common::architecture::find_network;
+use ddrs_common::model_file::{FileKind, MAX_MODEL, kind_of};
 use ddrs_common::roots::Roots;
-use ddrs_common::spec::{ModelSource, ModelSpec, digest_to_hex};
+use ddrs_common::spec::{ModelSpec, digest_to_hex};
 use sha2::{Digest, Sha256};
-
-/// The size of the largest model file that is read.
-const MAX_MODEL: u64 = 8 << 30;
 
 /// The path and the content of a model file.
 pub struct ModelFile {
@@ -19,19 +17,23 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads the model of a specification. The header of a safetensors file is checked against the
-    /// architecture first, so the size of the network's weights limits how much is read.
+    /// Reads the model of a specification. The tensors of a file of weights are checked against the
+    /// architecture first. Of a safetensors file this needs the header alone, so the size of the
+    /// network's weights limits how much is read.
     ///
     /// # Errors
     /// When the file is outside the roots, cannot be read, or contains another network. The error
     /// names the file.
     pub fn read(spec: &ModelSpec, roots: &Roots) -> Result<Self> {
-        if let ModelSource::Safetensors(architecture) = spec.source {
-            check_model_under(roots, &spec.path, architecture, spec.classes)?;
+        let wanted = spec.wanted();
+        if let Some(wanted) = wanted {
+            find_network(roots, &spec.path, wanted)?;
         }
-        let bytes = roots
-            .read(&spec.path, MAX_MODEL)
-            .with_context(|| spec.path.display().to_string())?;
+        let in_file = || spec.path.display().to_string();
+        let bytes = roots.read(&spec.path, MAX_MODEL).with_context(in_file)?;
+        if wanted.is_none() {
+            check_program(&bytes).with_context(in_file)?;
+        }
         Ok(Self {
             path: spec.path.clone(),
             bytes,
@@ -55,4 +57,14 @@ impl ModelFile {
     pub fn digest(&self) -> String {
         digest_to_hex(&Sha256::digest(&self.bytes).into())
     }
+}
+
+/// Refuses a file that is no program. A damaged archive is left to the check of its members, which
+/// says more.
+fn check_program(bytes: &[u8]) -> Result<()> {
+    let kind = kind_of(bytes);
+    if matches!(kind, FileKind::Other(_)) && bytes.starts_with(b"PK") {
+        return Ok(());
+    }
+    kind.check_program().map_err(Error::msg)
 }

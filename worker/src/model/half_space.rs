@@ -1,7 +1,6 @@
 //! The linear model whose smoothed radius is known: |w·x + b| / |w| for every sigma.
 
 use anyhow::{Context, Result, ensure};
-use ddrs_common::architecture::Architecture;
 use tch::{Kind, TchError, Tensor};
 
 use super::{Arithmetic, Classifier, Normalisation, WeightMap};
@@ -15,18 +14,17 @@ pub(super) struct HalfSpaceNetwork {
 }
 
 impl HalfSpaceNetwork {
-    /// Reads `weight` (d) and `bias` (1) from the bytes of a file.
+    /// Takes `weight` (d) and `bias` (1).
     ///
     /// # Errors
     /// When a tensor is missing, or the specification asks for something that would change the
     /// model's radius or its exact arithmetic: a normalisation, or a precision other than fp32.
     pub(super) fn load(
-        bytes: &[u8],
+        weights: &WeightMap,
         arithmetic: Arithmetic,
         normalisation: &Normalisation,
     ) -> Result<Self> {
         check_exactness(arithmetic, normalisation)?;
-        let weights = WeightMap::read(bytes, Architecture::HalfSpace)?;
         let tensor = |name| anyhow::Ok(arithmetic.convert(&weights.get(name)?)?);
         Ok(Self {
             weight: tensor("weight").context("half-space")?,

@@ -127,10 +127,15 @@ fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Class
             )?)
         }
         ModelSource::Safetensors(Architecture::HalfSpace) => {
-            Box::new(HalfSpaceNetwork::load(bytes, arithmetic, &normalisation)?)
+            let weights = read_weights(spec, bytes)?;
+            Box::new(HalfSpaceNetwork::load(
+                &weights,
+                arithmetic,
+                &normalisation,
+            )?)
         }
         ModelSource::Safetensors(architecture) => {
-            let weights = WeightMap::read(bytes, architecture)?;
+            let weights = read_weights(spec, bytes)?;
             Box::new(NativeNetwork::build(
                 architecture,
                 spec,
@@ -140,6 +145,13 @@ fn build(spec: &ModelSpec, bytes: &[u8], device: Device) -> Result<Box<dyn Class
             )?)
         }
     })
+}
+
+fn read_weights(spec: &ModelSpec, bytes: &[u8]) -> Result<WeightMap> {
+    WeightMap::read(
+        bytes,
+        spec.wanted().context("a program has no named weights")?,
+    )
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ fn random_spec(architecture: Architecture, classes: u32, path: &Path) -> ModelSp
         name: architecture.to_string(),
         path: path.to_owned(),
         source: ModelSource::Safetensors(architecture),
+        weights: None,
         classes,
         mean: Some(vec![0.5; 3]),
         std: Some(vec![0.25; 3]),

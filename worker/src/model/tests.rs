@@ -26,6 +26,7 @@ fn spec(path: &Path, architecture: Option<&str>, classes: u32, precision: Precis
         source: architecture.map_or(ModelSource::TorchScript, |name| {
             ModelSource::Safetensors(name.parse().unwrap())
         }),
+        weights: None,
         classes,
         mean: architecture.map(|_| MEAN.to_vec()),
         std: architecture.map(|_| STD.to_vec()),

@@ -1,35 +1,28 @@
-//! The tensors of a safetensors file by canonical name.
+//! The tensors of a file of weights by canonical name.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use ddrs_common::architecture::{Architecture, canonical_name};
-use safetensors::{Dtype, SafeTensors};
+use ddrs_common::architecture::WantedNetwork;
+use ddrs_common::model_file::TensorFile;
+use safetensors::Dtype;
 use tch::{Kind, Tensor};
-
-use super::tensors::from_view;
 
 /// Tensors on the CPU, by canonical name.
 #[derive(Debug)]
 pub(super) struct WeightMap(HashMap<String, Tensor>);
 
 impl WeightMap {
-    /// Reads the floating-point tensors of a file of this network. Names and shapes were checked
-    /// when the sweep was prepared; this only fails for tensors that are missing.
+    /// Reads the tensors of a network.
     ///
     /// # Errors
-    /// When the bytes are not a safetensors file.
-    pub(super) fn read(bytes: &[u8], architecture: Architecture) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).context("not a safetensors file")?;
-        let mut tensors = HashMap::new();
-        for (name, view) in file.tensors() {
-            if let Some(kind) = kind(view.dtype()) {
-                let tensor = from_view(&view, kind).with_context(|| name.clone())?;
-                let name = architecture.usual_name(canonical_name(&name));
-                tensors.insert(name.into_owned(), tensor);
-            }
-        }
-        Ok(Self(tensors))
+    /// When the bytes are not a file of weights, or hold another network.
+    pub(super) fn read(bytes: &[u8], wanted: WantedNetwork) -> Result<Self> {
+        let file = TensorFile::from_bytes(bytes)?;
+        let network = wanted.find(&file)?;
+        let names = network.names.into_iter();
+        let tensors = names.map(|(canonical, name)| Ok((canonical, tensor(&file, &name)?)));
+        tensors.collect::<Result<_>>().map(Self)
     }
 
     /// Returns one tensor in double precision.
@@ -43,6 +36,13 @@ impl WeightMap {
             .with_context(|| format!("no tensor {name}"))?;
         Ok(tensor.f_to_kind(Kind::Double)?)
     }
+}
+
+fn tensor(file: &TensorFile, name: &str) -> Result<Tensor> {
+    let facts = &file.tensors()[name];
+    let kind = kind(facts.dtype).with_context(|| format!("tensor {name} has no numbers"))?;
+    let shape: Vec<i64> = facts.shape.iter().map(|&length| length as i64).collect();
+    Ok(Tensor::f_from_data_size(&file.read(name)?, &shape, kind)?)
 }
 
 fn kind(dtype: Dtype) -> Option<Kind> {

@@ -45,6 +45,7 @@ pub(super) fn levels_at(tau: f64, form: SelectedForm, sigmas: &[f64]) -> Selecte
             name: "s".to_owned(),
             path: "s.pt".into(),
             source: ModelSource::TorchScript,
+            weights: None,
             classes: sigmas.len() as u32,
             mean: None,
             std: None,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::options::options;
 use super::section::SpecTable;
 use crate::architecture::Architecture;
-use crate::spec::raw::{RawModel, RawPrecision, Required};
+use crate::spec::raw::{RawMean, RawModel, RawPrecision, Required};
 use crate::spec::{ModelSource, ModelSpec, Precision, SpecError};
 
 /// More models than a table can show, and few enough to compare every pair.
@@ -70,13 +70,15 @@ fn model(at: &SpecTable, raw: RawModel, folder: &Path) -> Result<ModelSpec, Spec
     let options = options(at, source, &raw)?;
     let name = at.name(raw.name)?;
     let classes = classes(at, raw.classes)?;
-    normalisation(at, raw.mean.as_deref(), raw.std.as_deref())?;
+    let mean = mean(at, raw.mean, raw.std.as_ref())?;
+    normalisation(at, mean.as_deref(), raw.std.as_deref())?;
     let model = ModelSpec {
         name,
         path,
         source,
+        weights: raw.weights,
         classes,
-        mean: raw.mean,
+        mean,
         std: raw.std,
         precision: precision(raw.precision),
         options,
@@ -101,37 +103,32 @@ pub(in crate::spec) fn precision(raw: RawPrecision) -> Precision {
     }
 }
 
-/// Determines the kind of model by the file's extension. Only weights need an architecture.
-fn source(
+/// Weights have an architecture, and programs have none. The content of the file is compared with
+/// this when it is opened.
+fn source(at: &SpecTable, path: &Path, name: Option<&str>) -> Result<ModelSource, SpecError> {
+    match name {
+        Some(name) => architecture(at, name).map(ModelSource::Safetensors),
+        None if path.extension().is_some_and(|name| name == "safetensors") => {
+            let missing = "is required for a .safetensors file, and missing";
+            Err(at.error("architecture", missing))
+        }
+        None => Ok(ModelSource::TorchScript),
+    }
+}
+
+/// Reads the means; `None` if there is no normalisation.
+fn mean(
     at: &SpecTable,
-    path: &Path,
-    architecture: Option<&str>,
-) -> Result<ModelSource, SpecError> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => safetensors(at, architecture),
-        Some("pt" | "pth") => torchscript(at, architecture),
-        _ => Err(unknown_file(at, path)),
+    raw: Option<RawMean>,
+    std: Option<&Vec<f64>>,
+) -> Result<Option<Vec<f64>>, SpecError> {
+    match raw {
+        Some(RawMean::None) if std.is_some() => {
+            Err(at.error("std", "has no meaning with mean = \"none\""))
+        }
+        Some(RawMean::Channels(mean)) => Ok(Some(mean)),
+        Some(RawMean::None) | None => Ok(None),
     }
-}
-
-fn torchscript(at: &SpecTable, architecture: Option<&str>) -> Result<ModelSource, SpecError> {
-    if architecture.is_none() {
-        return Ok(ModelSource::TorchScript);
-    }
-    let message = "a TorchScript file contains its architecture; only .safetensors takes one";
-    Err(at.error("architecture", message))
-}
-
-fn unknown_file(at: &SpecTable, path: &Path) -> SpecError {
-    let path = path.display();
-    let message = format!("{path} is neither .safetensors nor TorchScript (.pt or .pth)");
-    at.error("path", message)
-}
-
-fn safetensors(at: &SpecTable, name: Option<&str>) -> Result<ModelSource, SpecError> {
-    let missing = "is required for a .safetensors file, and missing";
-    let name = name.ok_or_else(|| at.error("architecture", missing))?;
-    architecture(at, name).map(ModelSource::Safetensors)
 }
 
 /// Reads the name of an architecture.

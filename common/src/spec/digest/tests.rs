@@ -110,6 +110,7 @@ fn whatever_can_change_a_record_changes_the_id() {
         ("'m.safetensors'\narchitecture = 'cifar-resnet20'", "'m.pt'"),
         ("cifar-resnet20", "cifar-resnet32"),
         ("classes = 10", "classes = 11"),
+        ("classes = 10", "classes = 10\nweights = 'ema'"),
         ("mean = [0.5]", "mean = [0.5000000000000001]"),
         ("std = [0.25]", "std = [0.26]"),
         ("mean = [0.5]\nstd = [0.25]\n", ""),

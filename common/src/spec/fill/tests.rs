@@ -5,6 +5,8 @@ use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
 use super::*;
+use crate::architecture::Shape;
+use crate::model_file::{NewTensor, write_safetensors};
 use crate::spec::ModelSource;
 
 const TRAINED: [(&str, &str); 4] = [
@@ -145,12 +147,99 @@ fn a_specification_that_says_something_else_is_refused_with_both() {
     assert_eq!(Folder::new(&bare).parse("").unwrap().0.models[0].mean, None);
 }
 
+/// A folder with a ResNet-20 of zeros as a model. `more` are tensors next to it.
+fn folder_of_zeros(more: &[(&str, [f32; 3])]) -> Folder {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let architecture = Architecture::CifarResnet { depth: 20 };
+    let zeros = architecture.parameters(10).into_iter().map(|parameter| {
+        let Shape::Exact(shape) = parameter.shape else {
+            unreachable!("a ResNet has fixed shapes")
+        };
+        let bytes = vec![0; 4 * shape.iter().product::<u64>() as usize];
+        new_tensor(&format!("1.{}", parameter.name), shape, bytes)
+    });
+    let more = more.iter().map(|(name, values)| {
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        new_tensor(name, vec![1, 3, 1, 1], bytes)
+    });
+    let tensors: Vec<_> = zeros.chain(more).collect();
+    write_safetensors(&folder.0.path().join("m.safetensors"), &tensors, &[]).unwrap();
+    folder
+}
+
+fn new_tensor(name: &str, shape: Vec<u64>, bytes: Vec<u8>) -> NewTensor {
+    let name = name.to_owned();
+    let dtype = Dtype::F32;
+    NewTensor {
+        name,
+        dtype,
+        shape,
+        bytes,
+    }
+}
+
+#[test]
+fn the_tensors_give_architecture_classes_and_normalisation() {
+    let more = [("0.mean", [0.5, 0.4, 0.25]), ("0.std", [0.25, 0.2, 1.0])];
+    let (sweep, text) = folder_of_zeros(&more).parse("").unwrap();
+    let model = &sweep.models[0];
+    assert_eq!(
+        model.source,
+        ModelSource::Safetensors(Architecture::CifarResnet { depth: 20 })
+    );
+    assert_eq!(
+        (model.classes, &model.mean),
+        (10, &Some(vec![0.5, 0.4, 0.25]))
+    );
+    assert_eq!(model.std, Some(vec![0.25, 0.2, 1.0]));
+    assert!(
+        text.contains("mean = [0.5, 0.4, 0.25]\nstd = [0.25, 0.2, 1.0]\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_specification_may_say_otherwise_than_the_tensors() {
+    let more = [("0.mean", [0.5, 0.4, 0.25]), ("0.std", [0.25, 0.2, 1.0])];
+    let folder = folder_of_zeros(&more);
+    let other = folder
+        .parse("mean = [0.5, 0.5, 0.5]\nstd = [0.2, 0.2, 0.2]\n")
+        .unwrap();
+    assert_eq!(other.0.models[0].mean, Some(vec![0.5; 3]));
+    let none = folder.parse("mean = 'none'\n").unwrap();
+    assert_eq!(
+        (&none.0.models[0].mean, &none.0.models[0].std),
+        (&None, &None)
+    );
+}
+
+#[test]
+fn a_normalisation_given_nowhere_is_an_error_with_the_usual_constants() {
+    let error = folder_of_zeros(&[]).parse("").unwrap_err();
+    let says = "DIR/s.toml:6: model[0].mean: neither the specification nor DIR/m.safetensors says \
+                how the images are normalised";
+    assert!(error.starts_with(says), "{error}");
+    for usual in [
+        "[0.4914, 0.4822, 0.4465]",
+        "[0.485, 0.456, 0.406]",
+        "mean = \"none\"",
+    ] {
+        assert!(error.contains(usual), "{error}");
+    }
+    assert!(folder_of_zeros(&[]).parse("mean = 'none'\n").is_ok());
+}
+
 #[test]
 fn a_key_given_nowhere_is_missing_and_lines_are_those_of_the_text_as_written() {
     let without = Folder::new(&TRAINED[1..]).parse("").unwrap_err();
     assert_eq!(
         without,
-        "DIR/s.toml:6: model[0].architecture: is required for a .safetensors file, and missing"
+        "DIR/s.toml:8: model[0].path: the file must give what the specification omits: \
+         DIR/m.safetensors: no network that ddrs builds has its tensors; the file holds 1 tensors: \
+         x, ...; export a TorchScript program"
     );
     let wrong = Folder::new(&TRAINED)
         .parse("precision = 'fp8'\n")

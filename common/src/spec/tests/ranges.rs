@@ -120,18 +120,6 @@ fn a_selection_or_size_out_of_range_is_refused() {
 fn a_model_out_of_range_is_refused() {
     refused(&[
         (
-            "r20.safetensors",
-            "r20.pt",
-            "16: model[0].architecture: a TorchScript file contains its architecture; only \
-             .safetensors takes one",
-        ),
-        (
-            "r20.safetensors",
-            "r20.onnx",
-            "15: model[0].path: models/r20.onnx is neither .safetensors nor TorchScript (.pt or \
-             .pth)",
-        ),
-        (
             "\"cifar-resnet20\"",
             "\"vgg\"",
             "16: model[0].architecture: unknown architecture \"vgg\"; known are cifar-resnet20 \
@@ -159,6 +147,17 @@ fn a_model_out_of_range_is_refused() {
             "std = [0.2023, 0.1994, 0.2010]",
             "",
             "13: model[0].std: is required together with mean, and missing",
+        ),
+        (
+            "mean = [0.4914, 0.4822, 0.4465]",
+            "mean = \"none\"",
+            "19: model[0].std: has no meaning with mean = \"none\"",
+        ),
+        (
+            "mean = [0.4914, 0.4822, 0.4465]",
+            "mean = \"imagenet\"",
+            "18: model[0].mean: invalid value: string \"imagenet\", expected one number per \
+             channel, or \"none\"",
         ),
         (
             "mean = [0.4914, 0.4822, 0.4465]",

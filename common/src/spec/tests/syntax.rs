@@ -37,8 +37,8 @@ fn unknown_keys_are_refused_with_those_that_exist() {
         "[smoothing]",
         "n = 1\n[smoothing]",
         "10: model[0].n: unknown field `n`, expected one of `name`, `path`, `architecture`, \
-         `classes`, `mean`, `std`, `precision`, `epsilon`, `activation`, `stride-place`, \
-         `stem-pooling`, `pooling`, `outputs`",
+         `weights`, `classes`, `mean`, `std`, `precision`, `epsilon`, `activation`, \
+         `stride-place`, `stem-pooling`, `pooling`, `outputs`",
     );
     check(
         &format!("{LEAST}[queue.more]\n"),

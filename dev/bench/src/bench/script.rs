@@ -99,6 +99,7 @@ fn specification(path: &Path, source: ModelSource, classes: u32) -> ModelSpec {
         name: "script".to_owned(),
         path: path.to_owned(),
         source,
+        weights: None,
         classes,
         mean: None,
         std: None,

@@ -170,6 +170,7 @@ impl TrialModel {
             name: "trial".to_owned(),
             path: self.path.clone(),
             source: ModelSource::Safetensors(self.architecture),
+            weights: None,
             classes: CLASSES,
             mean: Some(vec![0.5; 3]),
             std: Some(vec![0.25; 3]),
