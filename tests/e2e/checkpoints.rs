@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use ddrs_common::model_file::TensorFile;
+use ddrs_common::model_file::NamedTensors;
 use ddrs_common::roots::Roots;
 use ddrs_tests::{HalfSpaceSweep, ProgramOutput, TestDir, run_to_end};
 
@@ -140,7 +140,7 @@ fn a_checkpoint_converts_to_the_same_tensors() {
     let _ = dir.half_space(&HalfSpaceSweep::default());
     for name in ["weight", "bias"] {
         let read = |file: &str| {
-            let file = TensorFile::open(&dir.path(file), &Roots::anywhere()).unwrap();
+            let file = NamedTensors::open(&dir.path(file), &Roots::anywhere()).unwrap();
             file.read(name).unwrap()
         };
         assert_eq!(read("new.safetensors"), read("model.safetensors"), "{name}");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddrs_common::domain::Class;
-use ddrs_common::model_file::TensorFile;
+use ddrs_common::model_file::NamedTensors;
 use ddrs_common::roots::Roots;
 use ddrs_common::spec::{digest_to_hex, file_digest};
 use ddrs_tests::TestDir;
@@ -53,7 +53,7 @@ fn released_networks_name_the_specifications_in_their_folder() {
         let spec = folder()
             .join("specs")
             .join(name.replace(".safetensors", ".train.toml"));
-        let metadata = TensorFile::open(&network, &Roots::anywhere())
+        let metadata = NamedTensors::open(&network, &Roots::anywhere())
             .unwrap()
             .metadata()
             .clone();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddrs_common::architecture::{Architecture, check_model};
-use ddrs_common::model_file::TensorFile;
+use ddrs_common::model_file::NamedTensors;
 use ddrs_common::pickle::{NUMPY_CONSTRUCTORS, Pickle, PickleRules, PickleValue};
 use ddrs_common::roots::Roots;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn damaged_checkpoints_are_read_or_refused_by_name() {
 
 /// Reads every tensor. Its values must fill its shape.
 fn read_all(path: &Path) -> Result<(), TestCaseError> {
-    let Ok(file) = TensorFile::open(path, &Roots::anywhere()) else {
+    let Ok(file) = NamedTensors::open(path, &Roots::anywhere()) else {
         return Ok(());
     };
     for (name, tensor) in file.tensors() {

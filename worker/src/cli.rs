@@ -165,7 +165,7 @@ pub(crate) struct WeightsArgs {
     /// The architecture [default: the one that fits the tensors]
     #[arg(long, value_name = "NAME")]
     pub(crate) architecture: Option<String>,
-    /// What stands before the tensors' names, where several networks in the file fit
+    /// Prefix of the tensors' names, where several networks in the file fit
     #[arg(long, value_name = "PREFIX")]
     pub(crate) weights: Option<String>,
 }

@@ -10,7 +10,7 @@ use super::constants::{self, FileConstants};
 use super::fit::{self, Networks, TensorNames};
 use super::{Architecture, Layers, Parameter, Shape};
 use crate::domain::MAX_PIXELS;
-use crate::model_file::{FileTensor, TensorFile, TensorFileError};
+use crate::model_file::{FileTensor, NamedTensors, NamedTensorsError};
 use crate::roots::Roots;
 
 /// A model file that does not fit its specification.
@@ -29,7 +29,7 @@ pub struct ModelError {
 pub enum ModelProblem {
     /// It cannot be read, or has another format.
     #[error("{0}")]
-    File(#[from] TensorFileError),
+    File(#[from] NamedTensorsError),
     /// Its metadata names another network.
     #[error("model is {model}, the specification says {specification}")]
     Architecture {
@@ -199,7 +199,7 @@ pub fn find_network(
     path: &Path,
     wanted: WantedNetwork,
 ) -> Result<FoundNetwork, ModelError> {
-    let file = TensorFile::open(path, roots).map_err(ModelProblem::from);
+    let file = NamedTensors::open(path, roots).map_err(ModelProblem::from);
     file.and_then(|file| wanted.find(&file))
         .map_err(|problem| ModelError {
             file: path.to_owned(),
@@ -212,7 +212,7 @@ impl WantedNetwork<'_> {
     ///
     /// # Errors
     /// The first problem.
-    pub fn find(self, file: &TensorFile) -> Result<FoundNetwork, ModelProblem> {
+    pub fn find(self, file: &NamedTensors) -> Result<FoundNetwork, ModelProblem> {
         self.check_metadata(file)?;
         let names = self.names(file)?;
         let classes = self.classes(file, &names);
@@ -229,7 +229,7 @@ impl WantedNetwork<'_> {
 
     /// Checks the name of the architecture, if a safetensors file gives one. In a checkpoint `arch`
     /// is only a hint, since every library has other names.
-    fn check_metadata(self, file: &TensorFile) -> Result<(), ModelProblem> {
+    fn check_metadata(self, file: &NamedTensors) -> Result<(), ModelProblem> {
         match file.metadata().get("architecture") {
             Some(name) if !file.is_torch_save() => self.check_name(name),
             _ => Ok(()),
@@ -248,13 +248,13 @@ impl WantedNetwork<'_> {
     }
 
     /// The number of classes that tensors are checked against.
-    fn classes(self, file: &TensorFile, names: &TensorNames) -> u32 {
+    fn classes(self, file: &NamedTensors, names: &TensorNames) -> u32 {
         let in_file = || fit::classes(file, self.architecture, names);
         self.classes.or_else(in_file).unwrap_or(2)
     }
 
     /// Finds the one network in the file.
-    fn names(self, file: &TensorFile) -> Result<TensorNames, ModelProblem> {
+    fn names(self, file: &NamedTensors) -> Result<TensorNames, ModelProblem> {
         let parameters = self.architecture.parameters(2);
         let networks = match fit::networks(file, self.architecture, &parameters, self.weights) {
             Networks::Complete(networks) => networks,
@@ -269,7 +269,7 @@ impl WantedNetwork<'_> {
     }
 
     /// The networks whose shapes fit; all of them if none does, so that an error says why.
-    fn that_fit(self, file: &TensorFile, networks: Vec<TensorNames>) -> Vec<TensorNames> {
+    fn that_fit(self, file: &NamedTensors, networks: Vec<TensorNames>) -> Vec<TensorNames> {
         let fitting: Vec<_> = networks
             .iter()
             .filter(|names| self.fits(file, names))
@@ -282,14 +282,14 @@ impl WantedNetwork<'_> {
         }
     }
 
-    fn fits(self, file: &TensorFile, names: &TensorNames) -> bool {
+    fn fits(self, file: &NamedTensors, names: &TensorNames) -> bool {
         let classes = self.classes(file, names);
         self.check_tensors(file, names, classes).is_ok()
     }
 
     fn check_tensors(
         self,
-        file: &TensorFile,
+        file: &NamedTensors,
         names: &TensorNames,
         classes: u32,
     ) -> Result<(), ModelProblem> {
@@ -329,7 +329,7 @@ impl WantedNetwork<'_> {
     }
 
     /// Refuses tensors that may belong to the network and that ddrs does not have.
-    fn check_others(self, file: &TensorFile, names: &TensorNames) -> Result<(), ModelProblem> {
+    fn check_others(self, file: &NamedTensors, names: &TensorNames) -> Result<(), ModelProblem> {
         let layers = names.first_words();
         for name in names.in_dict(file) {
             let is_inside = names.is_inside(name, &layers);
@@ -364,7 +364,7 @@ impl WantedNetwork<'_> {
 
 impl TensorNames {
     /// The tensors of the dict that holds the network, without the network's.
-    pub(super) fn in_dict<'f>(&self, file: &'f TensorFile) -> impl Iterator<Item = &'f str> {
+    pub(super) fn in_dict<'f>(&self, file: &'f NamedTensors) -> impl Iterator<Item = &'f str> {
         let own: BTreeSet<&String> = self.names.values().collect();
         let dict = own.first().and_then(|name| file.tensors().get(*name));
         let dict = dict.map_or("", |tensor| tensor.dict.as_str());
@@ -377,7 +377,7 @@ impl TensorNames {
     }
 
     /// The tensors of that dict outside the network's layers.
-    pub(super) fn beside<'f>(&self, file: &'f TensorFile) -> impl Iterator<Item = &'f str> {
+    pub(super) fn beside<'f>(&self, file: &'f NamedTensors) -> impl Iterator<Item = &'f str> {
         let layers = self.first_words();
         let others = self.in_dict(file);
         others
@@ -418,7 +418,7 @@ fn first_word(name: &str) -> &str {
 
 /// Returns true for constants of normalisation, counters and copies of the network, and for what
 /// an optimiser keeps.
-fn plays_no_part(file: &TensorFile, names: &TensorNames, name: &str) -> bool {
+fn plays_no_part(file: &NamedTensors, names: &TensorNames, name: &str) -> bool {
     const OF_TRAINING: [&str; 12] = [
         "optimizer",
         "optimizers",
@@ -441,7 +441,7 @@ fn plays_no_part(file: &TensorFile, names: &TensorNames, name: &str) -> bool {
 
 /// Returns true for a tensor whose name ends as one of the network's, with the same values: two
 /// objects share it.
-fn is_copied(file: &TensorFile, names: &TensorNames, name: &str) -> bool {
+fn is_copied(file: &NamedTensors, names: &TensorNames, name: &str) -> bool {
     let copies = names.names.iter().filter(|(canonical, _)| {
         let before = name.strip_suffix(canonical.as_str());
         before.is_some_and(|before| before.ends_with('.'))
@@ -451,7 +451,7 @@ fn is_copied(file: &TensorFile, names: &TensorNames, name: &str) -> bool {
         .any(|(_, own)| file.are_equal(own, name).unwrap_or(false))
 }
 
-fn is_counter(file: &TensorFile, name: &str) -> bool {
+fn is_counter(file: &NamedTensors, name: &str) -> bool {
     let is_single = file
         .tensors()
         .get(name)
@@ -460,7 +460,7 @@ fn is_counter(file: &TensorFile, name: &str) -> bool {
 }
 
 /// All that the file holds but the network and its counters, without the constants.
-fn left_aside(file: &TensorFile, names: &TensorNames) -> Vec<String> {
+fn left_aside(file: &NamedTensors, names: &TensorNames) -> Vec<String> {
     let own: BTreeSet<&String> = names.names.values().collect();
     let tensors = file.tensors().keys();
     let tensors = tensors.filter(|name| {
@@ -478,7 +478,7 @@ fn ambiguous(others: Vec<TensorNames>, last: TensorNames) -> ModelProblem {
 
 /// The problem of a tensor that is missing. If the file has none of the network's, it says what the
 /// file has.
-fn missing(file: &TensorFile, parameters: &[Parameter], missing: Parameter) -> ModelProblem {
+fn missing(file: &NamedTensors, parameters: &[Parameter], missing: Parameter) -> ModelProblem {
     let mut names = file.tensors().keys();
     let is_of_network = |name: &str| parameters.iter().any(|one| name.ends_with(&one.name));
     let has_some = names.any(|name| is_of_network(name));
@@ -490,7 +490,7 @@ fn missing(file: &TensorFile, parameters: &[Parameter], missing: Parameter) -> M
 }
 
 /// Some of what a file holds, for an error.
-pub(super) fn holds(file: &TensorFile) -> String {
+pub(super) fn holds(file: &NamedTensors) -> String {
     let names: Vec<&str> = file.tensors().keys().map(String::as_str).take(3).collect();
     match (&names[..], file.others().first()) {
         ([], Some(other)) => format!(

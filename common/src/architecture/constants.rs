@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fit::TensorNames;
-use crate::model_file::TensorFile;
+use crate::model_file::NamedTensors;
 
 /// Mean and standard deviation of each channel, as a model file holds them.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ const LARGEST_MEAN: f64 = 2.0;
 
 /// Finds the constants among the tensors that are not the network's, in the dict of the network.
 pub(super) fn find(
-    file: &TensorFile,
+    file: &NamedTensors,
     network: &TensorNames,
     channels: Option<u64>,
 ) -> Result<Option<FileConstants>, String> {
@@ -68,7 +68,7 @@ fn two_layers(one: &FileConstants, other: &FileConstants) -> String {
 }
 
 /// Returns true if a tensor outside the network is one of these constants.
-pub(super) fn is_constant(file: &TensorFile, name: &str) -> bool {
+pub(super) fn is_constant(file: &NamedTensors, name: &str) -> bool {
     let tensor = file.tensors().get(name);
     part_of(name).is_some() && tensor.is_some_and(|tensor| tensor.len() <= MOST_CHANNELS)
 }
@@ -102,7 +102,7 @@ struct ConstantNames {
 }
 
 /// The layers by the part of their tensors' names before the last point.
-fn layers(file: &TensorFile, network: &TensorNames) -> Vec<ConstantNames> {
+fn layers(file: &NamedTensors, network: &TensorNames) -> Vec<ConstantNames> {
     let mut layers: BTreeMap<&str, ConstantNames> = BTreeMap::new();
     for name in network.beside(file) {
         let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
@@ -121,7 +121,7 @@ fn layers(file: &TensorFile, network: &TensorNames) -> Vec<ConstantNames> {
 
 impl ConstantNames {
     /// Reads the constants. A layer that only subtracts a mean divides by 1.
-    fn read(&self, file: &TensorFile, channels: Option<u64>) -> Result<FileConstants, String> {
+    fn read(&self, file: &NamedTensors, channels: Option<u64>) -> Result<FileConstants, String> {
         let Some(mean_name) = &self.mean else {
             let name = self.std.clone().unwrap_or_default();
             return Err(format!(
@@ -144,7 +144,7 @@ impl ConstantNames {
 }
 
 /// One value per channel; one value alone counts for each.
-fn values(file: &TensorFile, name: &str, channels: Option<u64>) -> Result<Vec<f64>, String> {
+fn values(file: &NamedTensors, name: &str, channels: Option<u64>) -> Result<Vec<f64>, String> {
     let values = file.read_numbers(name).map_err(|error| error.to_string())?;
     let wanted = channels.unwrap_or(values.len() as u64) as usize;
     match values[..] {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Architecture, Parameter};
-use crate::model_file::{TensorFile, TensorFileError};
+use crate::model_file::{NamedTensors, NamedTensorsError};
 
 /// The names of a network's tensors in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Networks {
 /// Finds every place in the file where all tensors of a network have a name. Only the place under
 /// `prefix` counts, if there is one.
 pub(super) fn networks(
-    file: &TensorFile,
+    file: &NamedTensors,
     architecture: Architecture,
     parameters: &[Parameter],
     prefix: Option<&str>,
@@ -58,7 +58,7 @@ fn count(parameters: &[Parameter], names: &BTreeMap<String, String>) -> usize {
 
 /// Everything that stands before the name of a network's first or last tensor.
 fn prefixes(
-    file: &TensorFile,
+    file: &NamedTensors,
     architecture: Architecture,
     parameters: &[Parameter],
     only: Option<&str>,
@@ -88,7 +88,7 @@ fn splits(name: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The names under a prefix by canonical name.
 fn names_under(
-    file: &TensorFile,
+    file: &NamedTensors,
     architecture: Architecture,
     prefix: &str,
 ) -> BTreeMap<String, String> {
@@ -119,9 +119,9 @@ impl TensorNames {
 /// Leaves one of each group of networks whose tensors are equal, the one with the shortest prefix.
 /// Programs store a network twice where two objects share it.
 pub(super) fn without_copies(
-    file: &TensorFile,
+    file: &NamedTensors,
     mut networks: Vec<TensorNames>,
-) -> Result<Vec<TensorNames>, TensorFileError> {
+) -> Result<Vec<TensorNames>, NamedTensorsError> {
     networks.sort_by_key(|network| network.prefix.len());
     let mut left: Vec<TensorNames> = Vec::new();
     for network in networks {
@@ -133,10 +133,10 @@ pub(super) fn without_copies(
 }
 
 fn is_copy(
-    file: &TensorFile,
+    file: &NamedTensors,
     network: &TensorNames,
     others: &[TensorNames],
-) -> Result<bool, TensorFileError> {
+) -> Result<bool, NamedTensorsError> {
     for other in others {
         if are_equal(file, network, other)? {
             return Ok(true);
@@ -146,10 +146,10 @@ fn is_copy(
 }
 
 fn are_equal(
-    file: &TensorFile,
+    file: &NamedTensors,
     one: &TensorNames,
     other: &TensorNames,
-) -> Result<bool, TensorFileError> {
+) -> Result<bool, NamedTensorsError> {
     for (a, b) in one.names.values().zip(other.names.values()) {
         if !file.are_equal(a, b)? {
             return Ok(false);
@@ -161,7 +161,7 @@ fn are_equal(
 /// The number of classes of a network in a file: the length that only the last layer's tensors
 /// take from it.
 pub(super) fn classes(
-    file: &TensorFile,
+    file: &NamedTensors,
     architecture: Architecture,
     names: &TensorNames,
 ) -> Option<u32> {

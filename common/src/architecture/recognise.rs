@@ -2,7 +2,7 @@
 
 use super::check::{ModelProblem, WantedNetwork, holds};
 use super::{Architecture, FoundNetwork, VitSize};
-use crate::model_file::TensorFile;
+use crate::model_file::NamedTensors;
 
 /// A network that fits a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Recognised {
 ///
 /// # Errors
 /// When no network fits.
-pub fn recognise(file: &TensorFile, weights: Option<&str>) -> Result<Recognised, ModelProblem> {
+pub fn recognise(file: &NamedTensors, weights: Option<&str>) -> Result<Recognised, ModelProblem> {
     let mut fitting = Vec::new();
     let mut nearly = None;
     for architecture in candidates() {
@@ -86,7 +86,7 @@ fn tells_more(problem: &ModelProblem) -> bool {
 }
 
 /// The network that `architecture` or `arch` names, in a library's spelling.
-fn named(file: &TensorFile) -> Option<Architecture> {
+fn named(file: &NamedTensors) -> Option<Architecture> {
     let texts = file.metadata();
     let name = texts.get("architecture").or_else(|| texts.get("arch"))?;
     name.to_lowercase().replace('_', "-").parse().ok()

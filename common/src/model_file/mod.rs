@@ -31,7 +31,7 @@ pub const MAX_MODEL: u64 = 8 << 30;
 
 /// A model file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum TensorFileError {
+pub enum NamedTensorsError {
     /// The file system reports an error.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -42,7 +42,7 @@ pub enum TensorFileError {
 
 /// The tensors of a model file.
 #[derive(Debug)]
-pub struct TensorFile<'a> {
+pub struct NamedTensors<'a> {
     content: FileContent<'a>,
     tensors: BTreeMap<String, FileTensor>,
     metadata: HashMap<String, String>,
@@ -75,13 +75,13 @@ enum TensorPlace {
     },
 }
 
-impl<'a> TensorFile<'a> {
+impl<'a> NamedTensors<'a> {
     /// Opens a file. Of a safetensors file only the header is read, since the weights may take
     /// gigabytes.
     ///
     /// # Errors
     /// When it cannot be read, or is not a whole model file.
-    pub fn open(path: &Path, roots: &Roots) -> Result<TensorFile<'static>, TensorFileError> {
+    pub fn open(path: &Path, roots: &Roots) -> Result<NamedTensors<'static>, NamedTensorsError> {
         let file = FileContent::open(path, roots)?;
         let kind = kind::of_content(&file)?;
         // The name decides only how a file that is neither is refused.
@@ -89,26 +89,26 @@ impl<'a> TensorFile<'a> {
         if kind == FileKind::Safetensors || (kind.is_unknown() && is_named_so) {
             return safetensors::index(file);
         }
-        TensorFile::of_bytes(roots.read(path, MAX_MODEL)?)
+        NamedTensors::of_bytes(roots.read(path, MAX_MODEL)?)
     }
 
     /// Reads a file that is in memory.
     ///
     /// # Errors
     /// When it is not a whole model file.
-    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, TensorFileError> {
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, NamedTensorsError> {
         Self::of_content(FileContent::borrowed(bytes))
     }
 
-    fn of_bytes(bytes: Vec<u8>) -> Result<TensorFile<'static>, TensorFileError> {
-        TensorFile::of_content(FileContent::owned(bytes))
+    fn of_bytes(bytes: Vec<u8>) -> Result<NamedTensors<'static>, NamedTensorsError> {
+        NamedTensors::of_content(FileContent::owned(bytes))
     }
 
-    fn of_content(content: FileContent<'a>) -> Result<Self, TensorFileError> {
+    fn of_content(content: FileContent<'a>) -> Result<Self, NamedTensorsError> {
         match kind::of_content(&content)? {
             FileKind::Safetensors => safetensors::index(content),
             FileKind::TorchSave(container) => torch_save::index(content, container),
-            other => Err(TensorFileError::Format(other.refusal())),
+            other => Err(NamedTensorsError::Format(other.refusal())),
         }
     }
 
@@ -141,14 +141,14 @@ impl<'a> TensorFile<'a> {
     ///
     /// # Errors
     /// When no tensor has this name, or its values cannot be read.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>, TensorFileError> {
-        let missing = || TensorFileError::Format(format!("no tensor {name}"));
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, NamedTensorsError> {
+        let missing = || NamedTensorsError::Format(format!("no tensor {name}"));
         let tensor = self.tensors.get(name).ok_or_else(missing)?;
         match (&tensor.place, &self.torch) {
             (TensorPlace::Bytes(range), _) => Ok(self.content.read(range.clone())?),
             (TensorPlace::Strided { .. }, Some(torch)) => torch
                 .read(&self.content, tensor)
-                .map_err(|problem| TensorFileError::Format(format!("tensor {name}: {problem}"))),
+                .map_err(|problem| NamedTensorsError::Format(format!("tensor {name}: {problem}"))),
             (TensorPlace::Strided { .. }, None) => Err(missing()),
         }
     }
@@ -157,10 +157,10 @@ impl<'a> TensorFile<'a> {
     ///
     /// # Errors
     /// As [`Self::read`], and when the tensor has another type.
-    pub fn read_numbers(&self, name: &str) -> Result<Vec<f64>, TensorFileError> {
+    pub fn read_numbers(&self, name: &str) -> Result<Vec<f64>, NamedTensorsError> {
         let bytes = self.read(name)?;
         let dtype = self.tensors.get(name).map(|tensor| tensor.dtype);
-        let refused = || TensorFileError::Format(format!("tensor {name} holds {dtype:?}"));
+        let refused = || NamedTensorsError::Format(format!("tensor {name} holds {dtype:?}"));
         dtype
             .and_then(|dtype| numbers(dtype, &bytes))
             .ok_or_else(refused)
@@ -170,7 +170,7 @@ impl<'a> TensorFile<'a> {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool, TensorFileError> {
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool, NamedTensorsError> {
         let (Some(a), Some(b)) = (self.tensors.get(one), self.tensors.get(other)) else {
             return Ok(false);
         };

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::content::FileContent;
-use super::{FileTensor, TensorFile, TensorFileError, TensorPlace};
+use super::{FileTensor, NamedTensors, NamedTensorsError, TensorPlace};
 use crate::domain::MAX_SAFETENSORS_HEADER;
 
 /// Reads the header, and checks the file's length against its tensors.
-pub(super) fn index(content: FileContent) -> Result<TensorFile, TensorFileError> {
+pub(super) fn index(content: FileContent) -> Result<NamedTensors, NamedTensorsError> {
     let header = header(&content)?;
     let start = content.len() - header.data_len() as u64;
     let tensors = header.tensors().into_iter();
     let tensors: BTreeMap<_, _> = tensors
         .map(|(name, info)| (name, stored(info, start)))
         .collect();
-    Ok(TensorFile {
+    Ok(NamedTensors {
         content,
         tensors,
         metadata: header.metadata().clone().unwrap_or_default(),
@@ -35,7 +35,7 @@ fn stored(info: &TensorInfo, start: u64) -> FileTensor {
     }
 }
 
-fn header(content: &FileContent) -> Result<Metadata, TensorFileError> {
+fn header(content: &FileContent) -> Result<Metadata, NamedTensorsError> {
     let Some(after_length) = content.len().checked_sub(8) else {
         return Err(damaged("shorter than 8 bytes"));
     };
@@ -51,7 +51,7 @@ fn header(content: &FileContent) -> Result<Metadata, TensorFileError> {
 }
 
 /// Parses a header, and checks that its tensors take `found` bytes.
-fn parse_header(text: &[u8], found: u64) -> Result<Metadata, TensorFileError> {
+fn parse_header(text: &[u8], found: u64) -> Result<Metadata, NamedTensorsError> {
     let header: Metadata = serde_json::from_slice(text).map_err(damaged)?;
     let expected = header.data_len() as u64;
     if expected == found {
@@ -61,6 +61,6 @@ fn parse_header(text: &[u8], found: u64) -> Result<Metadata, TensorFileError> {
     Err(damaged(message))
 }
 
-fn damaged(reason: impl std::fmt::Display) -> TensorFileError {
-    TensorFileError::Format(format!("not a safetensors file: {reason}"))
+fn damaged(reason: impl std::fmt::Display) -> NamedTensorsError {
+    NamedTensorsError::Format(format!("not a safetensors file: {reason}"))
 }

@@ -9,8 +9,8 @@ fn golden(name: &str) -> PathBuf {
     crate::golden::path("checkpoints").join(name)
 }
 
-fn open(name: &str) -> TensorFile<'static> {
-    TensorFile::open(&golden(name), &Roots::anywhere()).unwrap()
+fn open(name: &str) -> NamedTensors<'static> {
+    NamedTensors::open(&golden(name), &Roots::anywhere()).unwrap()
 }
 
 /// The three columns of the numbers 0 to 11 in rows of four, one after the other.
@@ -93,7 +93,7 @@ fn the_format_is_known_by_the_content() {
         (b"PK\x03\x04 cut", "an archive that is damaged"),
         (b"anything else", "neither safetensors"),
     ] {
-        let refused = TensorFile::from_bytes(bytes).unwrap_err().to_string();
+        let refused = NamedTensors::from_bytes(bytes).unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");
         assert!(kind_of(bytes).check_program().unwrap_err().contains(words));
     }
@@ -130,10 +130,10 @@ fn a_compressed_archive_is_read_and_one_on_another_machine_refused() {
         .collect();
     let members = [("a/data.pkl", &pickle(2, 1)[..]), ("a/data/0", &weights)];
     let bytes = archive(&members);
-    let file = TensorFile::from_bytes(&bytes).unwrap();
+    let file = NamedTensors::from_bytes(&bytes).unwrap();
     assert_eq!(file.read_numbers("w").unwrap(), [1.5, 2.5]);
     let big = archive(&[members[0], members[1], ("a/byteorder", b"big")]);
-    let refused = TensorFile::from_bytes(&big).unwrap_err().to_string();
+    let refused = NamedTensors::from_bytes(&big).unwrap_err().to_string();
     assert!(refused.contains("big-endian"), "{refused}");
 }
 
@@ -144,11 +144,16 @@ fn a_tensor_outside_its_storage_is_no_tensor() {
             ("a/data.pkl", &pickle(shape, stride)),
             ("a/data/0", &[0; 8]),
         ]);
-        assert!(TensorFile::from_bytes(&bytes).unwrap().tensors().is_empty());
+        assert!(
+            NamedTensors::from_bytes(&bytes)
+                .unwrap()
+                .tensors()
+                .is_empty()
+        );
     }
     // One value may stand for many.
     let bytes = archive(&[("a/data.pkl", &pickle(3, 0)), ("a/data/0", &[0; 8])]);
-    let file = TensorFile::from_bytes(&bytes).unwrap();
+    let file = NamedTensors::from_bytes(&bytes).unwrap();
     assert_eq!(file.read_numbers("w").unwrap(), [0.0; 3]);
 }
 
@@ -156,7 +161,7 @@ fn a_tensor_outside_its_storage_is_no_tensor() {
 fn a_call_in_a_checkpoint_is_refused_by_name() {
     let pickle = b"\x80\x02}X\x01\x00\x00\x00wcposix\nsystem\nX\x04\x00\x00\x00true\x85Rs.";
     let bytes = archive(&[("a/data.pkl", pickle)]);
-    let refused = TensorFile::from_bytes(&bytes).unwrap_err().to_string();
+    let refused = NamedTensors::from_bytes(&bytes).unwrap_err().to_string();
     assert!(refused.contains("posix.system"), "{refused}");
 }
 
@@ -169,7 +174,7 @@ fn a_flipped_bit_of_a_weight_in_an_archive_is_found() {
         .position(|window| window == eleven)
         .unwrap();
     bytes[place] ^= 1;
-    let file = TensorFile::from_bytes(&bytes).unwrap();
+    let file = NamedTensors::from_bytes(&bytes).unwrap();
     let refused = file
         .read("state_dict.module.transposed")
         .unwrap_err()
@@ -182,7 +187,7 @@ fn a_checkpoint_that_is_cut_off_is_refused_or_keeps_its_values() {
     for name in ["zip.pth", "stream.pth.tar", "tar.pth"] {
         let whole = fs::read(golden(name)).unwrap();
         for length in (0..whole.len()).step_by(7) {
-            let Ok(file) = TensorFile::from_bytes(&whole[..length]) else {
+            let Ok(file) = NamedTensors::from_bytes(&whole[..length]) else {
                 continue;
             };
             let transposed = file

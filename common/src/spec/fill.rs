@@ -23,7 +23,7 @@ use super::document::Document;
 use super::{SpecError, Sweep, error_at, parse};
 use crate::architecture::{Architecture, FoundNetwork, OptionKey, WantedNetwork, recognise};
 use crate::domain::InvalidValue;
-use crate::model_file::{FileKind, TensorFile, file_kind};
+use crate::model_file::{FileKind, NamedTensors, file_kind};
 use crate::roots::Roots;
 
 /// Keys of `[[model]]` that the metadata of a safetensors file may contain, under the same names.
@@ -183,7 +183,7 @@ impl ModelTable<'_> {
         if !self.has_weights() {
             return Ok(None);
         }
-        match TensorFile::open(&self.path, &Roots::anywhere()) {
+        match NamedTensors::open(&self.path, &Roots::anywhere()) {
             Ok(file) => self.facts_of(&file).map(Some),
             Err(problem) if self.needs_file() => Err(self.unreadable(&problem.to_string())),
             Err(_) => Ok(None),
@@ -203,7 +203,7 @@ impl ModelTable<'_> {
     }
 
     /// The facts in the metadata, and those that the tensors add.
-    fn facts_of(&self, file: &TensorFile) -> Result<HashMap<String, String>, SpecError> {
+    fn facts_of(&self, file: &NamedTensors) -> Result<HashMap<String, String>, SpecError> {
         let mut facts = HashMap::new();
         if !file.is_torch_save() {
             facts.clone_from(file.metadata());
@@ -220,7 +220,7 @@ impl ModelTable<'_> {
     /// Finds the network that the table or the metadata names, or else one that fits.
     fn network(
         &self,
-        file: &TensorFile,
+        file: &NamedTensors,
         facts: &HashMap<String, String>,
     ) -> Result<FoundArchitecture, String> {
         let given = self.text("architecture").map(str::to_owned);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use ddrs_common::architecture::{FoundNetwork, Recognised};
 use ddrs_common::cli::BlameInput;
-use ddrs_common::model_file::{FileKind, TensorFile, TorchContainer, file_kind};
+use ddrs_common::model_file::{FileKind, NamedTensors, TorchContainer, file_kind};
 use ddrs_common::roots::Roots;
 
 use super::weights::{recognised, show};
@@ -24,7 +24,7 @@ pub(crate) fn inspect(args: &WeightsArgs) -> Result<()> {
     if kind == FileKind::TorchScript {
         return Ok(show(&program(&shown))?);
     }
-    let file = TensorFile::open(&args.file, &Roots::anywhere());
+    let file = NamedTensors::open(&args.file, &Roots::anywhere());
     let file = file.context(shown.clone()).blame_input()?;
     show(&format!(
         "{shown}: {}, {} tensors\n",
@@ -98,7 +98,7 @@ fn normalisation(network: &FoundNetwork) -> String {
 }
 
 /// The tensors of a file, for finding out what it is.
-fn tensors(file: &TensorFile) -> String {
+fn tensors(file: &NamedTensors) -> String {
     let lines = file.tensors().iter().take(MOST_TENSORS);
     let lines =
         lines.map(|(name, tensor)| format!("  {name} {:?} {:?}\n", tensor.dtype, tensor.shape));

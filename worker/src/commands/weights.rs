@@ -5,7 +5,7 @@ use std::io;
 use anyhow::{Context, Result};
 use ddrs_common::architecture::{Recognised, WantedNetwork, recognise};
 use ddrs_common::cli::{BadInput, BlameInput};
-use ddrs_common::model_file::{NewTensor, TensorFile, write_safetensors};
+use ddrs_common::model_file::{NamedTensors, NewTensor, write_safetensors};
 use ddrs_common::output::print;
 use ddrs_common::roots::Roots;
 use ddrs_common::terminal::plain;
@@ -13,7 +13,7 @@ use ddrs_common::terminal::plain;
 use crate::cli::{ConvertArgs, WeightsArgs};
 
 /// Finds the network that the arguments name, or else the one that fits.
-pub(super) fn recognised(file: &TensorFile, args: &WeightsArgs) -> Result<Recognised> {
+pub(super) fn recognised(file: &NamedTensors, args: &WeightsArgs) -> Result<Recognised> {
     let weights = args.weights.as_deref();
     let Some(name) = &args.architecture else {
         return Ok(recognise(file, weights)?);
@@ -51,7 +51,7 @@ pub(super) fn show(text: &str) -> io::Result<()> {
 }
 
 fn converted(args: &ConvertArgs) -> Result<String> {
-    let file = TensorFile::open(&args.weights.file, &Roots::anywhere())?;
+    let file = NamedTensors::open(&args.weights.file, &Roots::anywhere())?;
     let found = recognised(&file, &args.weights)?;
     let names = found.network.names.iter();
     let tensors = names.map(|(canonical, name)| new_tensor(&file, canonical, name));
@@ -72,7 +72,7 @@ fn converted(args: &ConvertArgs) -> Result<String> {
     Ok(format!("{out}: {}\n{remarks}", found.architecture))
 }
 
-fn new_tensor(file: &TensorFile, canonical: &str, name: &str) -> Result<NewTensor> {
+fn new_tensor(file: &NamedTensors, canonical: &str, name: &str) -> Result<NewTensor> {
     let tensor = &file.tensors()[name];
     Ok(NewTensor {
         name: canonical.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 use ddrs_common::architecture::WantedNetwork;
-use ddrs_common::model_file::TensorFile;
+use ddrs_common::model_file::NamedTensors;
 use safetensors::Dtype;
 use tch::{Kind, Tensor};
 
@@ -18,7 +18,7 @@ impl WeightMap {
     /// # Errors
     /// When the bytes are not a file of weights, or hold another network.
     pub(super) fn read(bytes: &[u8], wanted: WantedNetwork) -> Result<Self> {
-        let file = TensorFile::from_bytes(bytes)?;
+        let file = NamedTensors::from_bytes(bytes)?;
         let network = wanted.find(&file)?;
         let names = network.names.into_iter();
         let tensors = names.map(|(canonical, name)| Ok((canonical, tensor(&file, &name)?)));
@@ -38,7 +38,7 @@ impl WeightMap {
     }
 }
 
-fn tensor(file: &TensorFile, name: &str) -> Result<Tensor> {
+fn tensor(file: &NamedTensors, name: &str) -> Result<Tensor> {
     let facts = &file.tensors()[name];
     let kind = kind(facts.dtype).with_context(|| format!("tensor {name} has no numbers"))?;
     let shape: Vec<i64> = facts.shape.iter().map(|&length| length as i64).collect();

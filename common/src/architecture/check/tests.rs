@@ -104,7 +104,7 @@ fn found(
     for (name, values) in values {
         model.write(&mut bytes, name, values);
     }
-    let file = TensorFile::from_bytes(&bytes).unwrap();
+    let file = NamedTensors::from_bytes(&bytes).unwrap();
     let wanted = WantedNetwork {
         architecture: "cifar-resnet20".parse().unwrap(),
         classes: None,
@@ -415,14 +415,14 @@ fn the_network_is_recognised_by_its_tensors() {
         let mut model = ModelTensors::good(name, 7);
         model.wrap("module.");
         let bytes = model.bytes();
-        let recognised = recognise(&TensorFile::from_bytes(&bytes).unwrap(), None).unwrap();
+        let recognised = recognise(&NamedTensors::from_bytes(&bytes).unwrap(), None).unwrap();
         assert_eq!(recognised.architecture.to_string(), name);
         assert_eq!(recognised.network.classes, 7);
     }
     let mut other = ModelTensors::good("cifar-resnet20", 10);
     other.tensors.retain(|tensor| tensor.0 != "bn1.weight");
     let bytes = other.bytes();
-    let refused = recognise(&TensorFile::from_bytes(&bytes).unwrap(), None).unwrap_err();
+    let refused = recognise(&NamedTensors::from_bytes(&bytes).unwrap(), None).unwrap_err();
     assert!(
         refused.to_string().contains("no network that ddrs builds"),
         "{refused}"

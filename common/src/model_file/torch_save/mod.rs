@@ -21,7 +21,7 @@ use self::storage::StoragePlace;
 use self::tensor::StridedTensor;
 use super::content::FileContent;
 use super::kind::TorchContainer;
-use super::{FileTensor, TensorFile, TensorFileError};
+use super::{FileTensor, NamedTensors, NamedTensorsError};
 use crate::pickle::{NUMPY_CONSTRUCTORS, Pickle, PickleRules, PickleValue};
 
 /// The most objects of a checkpoint's pickle.
@@ -85,10 +85,10 @@ type Indexed<T> = Result<T, String>;
 pub(super) fn index(
     content: FileContent,
     container: TorchContainer,
-) -> Result<TensorFile, TensorFileError> {
-    let found = find(content.bytes(), container).map_err(TensorFileError::Format)?;
+) -> Result<NamedTensors, NamedTensorsError> {
+    let found = find(content.bytes(), container).map_err(NamedTensorsError::Format)?;
     let walked = found.0;
-    Ok(TensorFile {
+    Ok(NamedTensors {
         content,
         tensors: walked.tensors,
         metadata: walked.texts,
