@@ -5,6 +5,7 @@ use std::fs;
 
 use ddrs_common::data::write_tensors;
 use ddrs_common::domain::Class;
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use tempfile::TempDir;
 
 use super::*;
@@ -26,15 +27,23 @@ fn prepared(pixels: [f32; 4], dataset: &str, smoothing: &str) -> Result<Prepared
 fn specification(folder: &TempDir, pixels: [f32; 4], dataset: &str, smoothing: &str) -> PathBuf {
     let data = folder.path().join("d.safetensors");
     write_tensors(&data, [2, 1, 1, 2], &pixels, &[Class(0), Class(1)]).unwrap();
-    fs::write(folder.path().join("m.pt"), "a program").unwrap();
+    write_half_space(&folder.path().join("m.safetensors"));
     let file = folder.path().join("s.toml");
     let text = format!(
         "name = 's'\n[dataset]\nformat = 'tensors'\npath = 'd.safetensors'\n{dataset}\n\
-         [[model]]\nname = 'm'\npath = 'm.pt'\nclasses = 2\n\
+         [[model]]\nname = 'm'\npath = 'm.safetensors'\nclasses = 2\n\
+         architecture = 'half-space'\n\
          [smoothing]\n{smoothing}\n[certify]\nn0 = 10\nn = 100\nalpha = 0.01\n"
     );
     fs::write(&file, text).unwrap();
     file
+}
+
+/// A linear classifier of two values.
+fn write_half_space(path: &Path) {
+    let zeros = [0; 8];
+    let tensor = |size: usize| TensorView::new(Dtype::F32, vec![size], &zeros[..4 * size]).unwrap();
+    serialize_to_file([("weight", tensor(2)), ("bias", tensor(1))], None, path).unwrap();
 }
 
 fn grid(pixels: [f32; 4], dataset: &str, smoothing: &str) -> u32 {

@@ -299,13 +299,6 @@ fn keys_that_a_format_lacks_are_refused() {
         },
         "`classes`",
     );
-    refused(
-        DatasetSpec {
-            labels: Some(PathBuf::from("labels")),
-            ..spec(DatasetFormat::ImageFolder, "/data".as_ref())
-        },
-        "`labels`",
-    );
 }
 
 #[test]
