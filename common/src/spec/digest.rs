@@ -7,9 +7,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{
-    BoundRule, CertifySpec, DataDependentSpec, DatasetSpec, Interpolation, LevelSpec, ModelSource,
-    ModelSpec, PixelLayout, QueueSpec, ReportSpec, ResizeTo, SelectedSpec, SigmaFileSpec,
-    SigmaMethod, SmoothingSpec, Stopping, Sweep,
+    BoundRule, CertifySpec, DataDependentSpec, DatasetFormat, DatasetSpec, Interpolation,
+    LevelSpec, ModelSource, ModelSpec, PixelLayout, QueueSpec, ReportSpec, ResizeTo, SelectedSpec,
+    SigmaFileSpec, SigmaMethod, SmoothingSpec, Stopping, Sweep,
 };
 use crate::architecture::NetworkOptions;
 use crate::domain::{Choice, Selection, Sigma, SweepId, is_lowercase_hex};
@@ -180,7 +180,7 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         // The digest of the data covers the labels.
         classes: _,
         labels: _,
-        split: _,
+        split,
         names,
         layout,
         // The data's facts have the grid that follows from it.
@@ -190,6 +190,7 @@ fn dataset_lines(dataset: &DatasetSpec) -> String {
         + &selection_line(selection)
         + &line("pixels", &[or_none(resize.map(sides)), or_none(*crop)])
         + &interpolation_line(*interpolation)
+        + &split_line(*format, split.as_deref())
         + &names_line(names.as_ref())
         + &layout_line(*layout)
 }
@@ -207,6 +208,16 @@ fn interpolation_line(interpolation: Interpolation) -> String {
         Interpolation::Bilinear => String::new(),
         Interpolation::Bicubic => line("interpolation", &["bicubic".to_owned()]),
     }
+}
+
+/// The part of a file with several parts. In other formats the parts are files of their own, and the
+/// digest of the data tells them apart.
+fn split_line(format: DatasetFormat, split: Option<&str>) -> String {
+    let is_within_a_file = matches!(format, DatasetFormat::Tensors | DatasetFormat::Npz);
+    let split = split.filter(|_| is_within_a_file);
+    split.map_or(String::new(), |split| {
+        line("split", &[serde_json::Value::from(split).to_string()])
+    })
 }
 
 /// Empty without names, so that sweeps from before there were any keep their ids. JSON, since a

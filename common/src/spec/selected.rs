@@ -40,6 +40,15 @@ pub struct LevelSpec {
     pub classes: Vec<u32>,
 }
 
+/// The sum of the counts of some classes. Counts that are missing are left to the check of the
+/// total.
+fn counts_of(classes: &[u32], counts: &[u64]) -> u64 {
+    let found = classes
+        .iter()
+        .filter_map(|&class| counts.get(class as usize));
+    found.sum()
+}
+
 impl SelectedForm {
     /// The word that specifications use.
     #[must_use]
@@ -84,9 +93,7 @@ impl SelectedSpec {
             return counts.to_vec();
         }
         let levels = self.levels.iter().map(|level| &level.classes);
-        levels
-            .map(|classes| classes.iter().map(|&class| counts[class as usize]).sum())
-            .collect()
+        levels.map(|classes| counts_of(classes, counts)).collect()
     }
 
     /// Returns true if each class of the selector belongs to a level, instead of being one.

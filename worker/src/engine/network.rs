@@ -208,8 +208,14 @@ fn identity(spec: &ModelSpec, file: &ModelFile, shape: [usize; 3]) -> String {
     let precision = spec.precision.as_str();
     let mean = spec.mean.as_deref();
     let std = spec.std.as_deref();
-    let options = unusual_options(spec);
+    let options = unusual_options(spec) + &chosen_weights(spec);
     format!("{digest} {source} {precision} {mean:?} {std:?} {shape:?}{options}")
+}
+
+/// Empty for a file of one network, so that the noise of such networks stays as it was.
+fn chosen_weights(spec: &ModelSpec) -> String {
+    let weights = spec.weights.as_deref();
+    weights.map_or(String::new(), |name| [" weights=", name].concat())
 }
 
 /// Empty for the usual options, so that the noise of such networks stays as it was without options.
