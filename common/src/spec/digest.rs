@@ -210,8 +210,8 @@ fn interpolation_line(interpolation: Interpolation) -> String {
     }
 }
 
-/// The part of a file with several parts. In other formats the parts are files of their own, and the
-/// digest of the data tells them apart.
+/// The part that is taken of a file. In other formats each part is one file, and the digest of the
+/// data tells them apart.
 fn split_line(format: DatasetFormat, split: Option<&str>) -> String {
     let is_within_a_file = matches!(format, DatasetFormat::Tensors | DatasetFormat::Npz);
     let split = split.filter(|_| is_within_a_file);
